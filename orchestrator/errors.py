@@ -1,0 +1,313 @@
+"""
+Every error that this project raises on purpose, and the exit code that each one means.
+
+    OrchestratorError ................ 70  a fault of ours; the log has the traceback
+    ├─ UsageError ....................  2  mend the spec, the config or the command
+    │  ├─ ConfigError                      a setting
+    │  ├─ SpecError                        a spec; carries every mistake at once
+    │  ├─ UnknownTarget                    an Actor or task that the platform does not know
+    │  ├─ BatchNotFound                    no such batch
+    │  ├─ OutputNotWritable                the output folder
+    │  ├─ LedgerCorrupt                    the ledger is torn, or not a ledger
+    │  └─ LedgerVersionMismatch            the ledger is from a newer version
+    ├─ StoppedEarly ..................  3  the batch can be resumed
+    │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull
+    ├─ BatchHeld .....................  4  another process holds the batch
+    └─ PlatformError .................  5  carries method, path, status, error type
+       ├─ TransientError                   wait: the same request may be sent again
+       │  ├─ RateLimited, ServerFault, ConnectionLost, TruncatedBody, RequestTimeout
+       ├─ NoRoom                           make room: the account is full, the start was refused
+       ├─ PermanentError                   give up: repeating changes nothing
+       │  ├─ NotAuthorized                 mend the token
+       │  ├─ InputRejected                 mend the input or the options
+       │  ├─ NotFound                      no such thing
+       │  ├─ PlanLimitReached              no money, or a plan that does not allow it
+       │  └─ RunFailed                     a synchronous run that did not succeed
+       └─ StartUnconfirmed                 find out: the run may have been started
+
+A failed job is an outcome in the ledger, not one of these. The classes of `PlatformError` say what
+its caller should do; which answer becomes which class is decided in `client.refusals` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OrchestratorError(Exception):
+    """
+    The root. Raised itself only for a broken invariant: a bug of ours.
+
+    Attributes:
+        exit_code: what the process ends with when nobody handles the error.
+    """
+
+    exit_code = 70
+
+
+class UsageError(OrchestratorError):
+    """
+    What the user wrote cannot be done; nothing was started.
+    """
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """
+    A setting is missing, unknown or out of range.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """
+    One mistake in a spec.
+
+    Attributes:
+        file: the file as the user named it.
+        line: counted from 1; None where the file as a whole is meant.
+        column: counted from 1; None where unknown.
+        field: the path of the field, such as `jobs[2].matrix.pages`; empty for the whole file.
+        message: what was found, what was expected and, for a misspelt name, the nearest one.
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    field: str = ""
+    message: str
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+class SpecError(UsageError):
+    """
+    A spec with mistakes, all of them at once.
+
+    Attributes:
+        mistakes: in the order of the file; never empty, the first `SHOWN` of them.
+        total: how many there are in all.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, mistakes: Sequence[Mistake], *, total: int | None = None) -> None:
+        self.mistakes = tuple(mistakes[: self.SHOWN])
+        self.total = len(mistakes) if total is None else total
+        lines = [str(mistake) for mistake in self.mistakes]
+        if self.total > len(lines):
+            lines.append(f"… and {self.total - len(lines)} more mistakes")
+        super().__init__("\n".join(lines))
+
+
+class UnknownTarget(UsageError):
+    """
+    The platform knows no Actor or task of that name, or does not show it to this token.
+    """
+
+
+class BatchNotFound(UsageError):
+    """
+    No batch of that name, id or folder.
+    """
+
+
+class OutputNotWritable(UsageError):
+    """
+    The output folder cannot be made or written.
+    """
+
+
+class LedgerCorrupt(UsageError):
+    """
+    The file is torn, or is no ledger of ours. It is left as it is.
+    """
+
+
+class LedgerVersionMismatch(UsageError):
+    """
+    The ledger was written by a newer version. It is left as it is.
+    """
+
+
+class StoppedEarly(OrchestratorError):
+    """
+    The batch stopped before its end and can be resumed.
+    """
+
+    exit_code = 3
+
+
+class BudgetExhausted(StoppedEarly):
+    """
+    Starting one more run could pass `max_cost_usd`.
+    """
+
+
+class PlanExhausted(StoppedEarly):
+    """
+    The account has no money, or its plan allows no more.
+    """
+
+
+class TooManyFailures(StoppedEarly):
+    """
+    `stop_after_failures` was reached.
+    """
+
+
+class DeadlinePassed(StoppedEarly):
+    """
+    `deadline_secs` went by.
+    """
+
+
+class DiskFull(StoppedEarly):
+    """
+    The output disk takes no more.
+    """
+
+
+class BatchHeld(OrchestratorError):
+    """
+    Another process holds the batch.
+    """
+
+    exit_code = 4
+
+
+class PlatformError(OrchestratorError):
+    """
+    The platform cannot be reached, or refuses.
+
+    Attributes:
+        method: the request's method, such as `POST`.
+        path: the request's path, without query and without secrets.
+        status: the HTTP status; None when no answer came.
+        error_type: Apify's `error.type`; None when the answer had none.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        error_type: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.status = status
+        self.error_type = error_type
+
+    def __str__(self) -> str:
+        facts = [f"{self.method} {self.path}".strip()]
+        if self.status is not None:
+            facts.append(f"HTTP {self.status}")
+        if self.error_type:
+            facts.append(self.error_type)
+        shown = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} ({shown})" if shown else self.message
+
+
+class TransientError(PlatformError):
+    """
+    Wait: the request had no effect that matters, or may be repeated safely.
+    """
+
+
+class RateLimited(TransientError):
+    """
+    HTTP 429: refused before anything happened.
+
+    Attributes:
+        retry_after_secs: what the platform asked for; None when it did not say.
+    """
+
+    retry_after_secs: float | None = None
+
+
+class ServerFault(TransientError):
+    """
+    HTTP 5xx, or an answer that is not the API's (a gateway's page).
+    """
+
+
+class ConnectionLost(TransientError):
+    """
+    No connection, or one that broke before the answer was whole.
+
+    Attributes:
+        sent: whether any byte of the request may have reached the platform.
+    """
+
+    sent: bool = True
+
+
+class TruncatedBody(TransientError):
+    """
+    The answer ended before its announced end, or cannot be decoded.
+    """
+
+
+class RequestTimeout(TransientError):
+    """
+    A deadline of the request passed (not the run's timeout, nor the wait's), or HTTP 408.
+    """
+
+
+class NoRoom(PlatformError):
+    """
+    The start was refused because the account is full: memory or concurrent runs.
+    """
+
+
+class PermanentError(PlatformError):
+    """
+    Repeating the request changes nothing.
+    """
+
+
+class NotAuthorized(PermanentError):
+    """
+    The token is missing, wrong or not allowed to do this.
+    """
+
+
+class InputRejected(PermanentError):
+    """
+    The platform refuses the input or an option of the start.
+    """
+
+
+class NotFound(PermanentError):
+    """
+    The thing named in the path is not there, or not shown to this token.
+    """
+
+
+class PlanLimitReached(PermanentError):
+    """
+    No money, or the plan does not allow it: no start of this kind will succeed.
+    """
+
+
+class RunFailed(PermanentError):
+    """
+    A synchronous start whose run did not succeed; the message names the run.
+    """
+
+
+class StartUnconfirmed(PlatformError):
+    """
+    The start may have taken effect: its answer was lost. Only a look at the platform can tell.
+    """
