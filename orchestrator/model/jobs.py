@@ -1,0 +1,194 @@
+"""
+A job: one line of work of a batch, as it stands in the ledger.
+
+Everything in here is settled before the batch starts, except the values of `env` templates: a
+secret is rendered when the job starts and lives in no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from orchestrator.model.ids import JobKey
+
+MAX_INPUT_BYTES = 9_437_184
+"""
+The platform's limit of a start request's body (API reference, "Run Actor", 413).
+"""
+
+
+class TargetKind(StrEnum):
+    """
+    What a job runs.
+    """
+
+    ACTOR = "actor"
+    TASK = "task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """
+    An Actor or a task, named as the user did: an id, `owner/name` or `owner~name`.
+    """
+
+    kind: TargetKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class Mode(StrEnum):
+    """
+    How a job is started: by a start and long polls, or by one held request (run-sync).
+    """
+
+    ASYNC = "async"
+    SYNC = "sync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """
+    An ad-hoc webhook of one run (API reference, "Ad-hoc webhooks"); None leaves a field out.
+    """
+
+    event_types: tuple[str, ...]
+    request_url: str
+    payload_template: str | None = None
+    headers_template: str | None = None
+    idempotency_key: str | None = None
+    ignore_ssl_errors: bool | None = None
+    do_not_retry: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """
+    The parameters of a start. None means the platform's own default.
+
+    Attributes:
+        timeout_secs: of the run; 0 means none.
+        memory_mbytes: a power of two from 128 to 32768.
+        max_items: cap on charged items, not on items made.
+        max_total_charge_usd: cap on the run's cost.
+        force_permission_level: Actors only, not in sync mode.
+    """
+
+    timeout_secs: int | None = None
+    memory_mbytes: int | None = None
+    max_items: int | None = None
+    max_total_charge_usd: Decimal | None = None
+    restart_on_error: bool | None = None
+    build: str | None = None
+    webhooks: tuple[Webhook, ...] = ()
+    force_permission_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInput:
+    """
+    What a job sends to its Actor.
+
+    Exactly one of `body` and `path` is set, or neither: then the task's own input is used.
+
+    Attributes:
+        body: the bytes to send, except that strings at `secret_paths` are still templates.
+        path: absolute path of an `input_file`, read when the job starts.
+        sha256: of the bytes to send (of the file, for `path`), hex; empty without input.
+        size_bytes: of the same bytes.
+        secret_paths: where in the JSON of `body` a string with an `env` template stands; such a
+            string is rendered with `Job.params` when the job starts.
+    """
+
+    content_type: str = "application/json"
+    body: bytes | None = None
+    path: str | None = None
+    sha256: str = ""
+    size_bytes: int = 0
+    secret_paths: tuple[tuple[str | int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsQuery:
+    """
+    The parameters of the dataset items endpoint; None leaves a parameter out.
+
+    Names are the API's in snake_case (API reference, "Get dataset items").
+    """
+
+    format: str = "jsonl"
+    clean: bool | None = None
+    fields: tuple[str, ...] = ()
+    output_fields: tuple[str, ...] = ()
+    omit: tuple[str, ...] = ()
+    unwind: tuple[str, ...] = ()
+    flatten: tuple[str, ...] = ()
+    desc: bool | None = None
+    skip_empty: bool | None = None
+    skip_hidden: bool | None = None
+    view: str | None = None
+    delimiter: str | None = None
+    bom: bool | None = None
+    skip_header_row: bool | None = None
+    xml_root: str | None = None
+    xml_row: str | None = None
+    feed_title: str | None = None
+    feed_description: str | None = None
+    simplified: bool | None = None
+    skip_failed_pages: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectPlan:
+    """
+    What to bring home of a run.
+
+    Attributes:
+        items: the default dataset, as `items.<format>`.
+        output: the record `output_record_key` (`OUTPUT`), as `output.<ext>`.
+        records: shell patterns of other keys of the default key-value store.
+        log: the run's log, as `log.txt`.
+    """
+
+    items: bool = True
+    output: bool = False
+    records: tuple[str, ...] = ()
+    log: bool = False
+    query: ItemsQuery = field(default_factory=ItemsQuery)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """
+    One line of work: an Actor or a task with one input.
+
+    Attributes:
+        seq: its place in the batch, counted from 0 in the order of the spec.
+        key: stable name, unique in the batch without regard to case; also its folder's name.
+        params: the values that its templates were rendered with: `[params]` and its cell of the
+            matrix, never `env`.
+        wait_for_finish_secs: of one long poll, 0 to 60.
+        retries: how many further attempts a job gets whose run did not succeed.
+        priority: higher starts earlier.
+    """
+
+    seq: int
+    key: JobKey
+    target: Target
+    mode: Mode = Mode.ASYNC
+    input: JobInput = field(default_factory=JobInput)
+    options: RunOptions = field(default_factory=RunOptions)
+    output_record_key: str = "OUTPUT"
+    wait_for_finish_secs: int = 60
+    retries: int = 0
+    priority: int = 0
+    pools: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    params: dict[str, JsonValue] = field(default_factory=dict)
+    collect: CollectPlan = field(default_factory=CollectPlan)

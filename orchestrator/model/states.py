@@ -1,0 +1,76 @@
+"""
+The closed sets of words: the platform's for a run, ours for jobs and attempts.
+
+Members are what is stored and printed. A run's status is kept as a plain string wherever it comes
+from the platform, since a newer platform may say a word that is not listed here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """
+    The platform's words for a run (API reference, "Run object", field `status`).
+    """
+
+    READY = "READY"
+    RUNNING = "RUNNING"
+    TIMING_OUT = "TIMING-OUT"
+    ABORTING = "ABORTING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED-OUT"
+    ABORTED = "ABORTED"
+
+
+TERMINAL_RUN_STATUSES: frozenset[str] = frozenset(
+    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.ABORTED}
+)
+
+
+class JobStatus(StrEnum):
+    """
+    Where a job is, and how it ended.
+    """
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED-OUT"
+    ABORTED = "ABORTED"
+    REJECTED = "REJECTED"
+    SKIPPED = "SKIPPED"
+    NOT_STARTED = "NOT-STARTED"
+
+
+SETTLED_JOB_STATUSES: frozenset[JobStatus] = frozenset(JobStatus) - {
+    JobStatus.WAITING,
+    JobStatus.RUNNING,
+    JobStatus.NOT_STARTED,
+}
+FAILED_JOB_STATUSES: frozenset[JobStatus] = SETTLED_JOB_STATUSES - {JobStatus.SUCCEEDED}
+
+
+class AttemptState(StrEnum):
+    """
+    How far an attempt has come; each state is durable before the next step is taken.
+
+    INTENT: about to ask the platform for a run. UNCONFIRMED: asked, and the answer was lost.
+    STARTED: the run's id is known from the answer. ADOPTED: it is known because the run was found.
+    FINISHED: the run reached a terminal status. COLLECTED: what it made is on disk.
+    SETTLED: judged, the attempt is over. LOST: the platform has no such run. FAILED: no run came
+    of it, the start was refused.
+    """
+
+    INTENT = "intent"
+    UNCONFIRMED = "unconfirmed"
+    STARTED = "started"
+    ADOPTED = "adopted"
+    FINISHED = "finished"
+    COLLECTED = "collected"
+    SETTLED = "settled"
+    LOST = "lost"
+    FAILED = "failed"
