@@ -192,3 +192,26 @@ class Job:
     tags: tuple[str, ...] = ()
     params: dict[str, JsonValue] = field(default_factory=dict)
     collect: CollectPlan = field(default_factory=CollectPlan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """
+    What admission needs to know of a job; the same value for all jobs alike.
+
+    Attributes:
+        memory_mbytes: None where the job leaves it to its Actor or task.
+    """
+
+    target: Target
+    memory_mbytes: int | None = None
+    pools: tuple[str, ...] = ()
+
+
+def demand_of(job: Job) -> Demand:
+    """
+    The part of a job that admission looks at.
+    """
+    return Demand(
+        target=job.target, memory_mbytes=job.options.memory_mbytes, pools=tuple(sorted(job.pools))
+    )

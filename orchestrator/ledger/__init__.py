@@ -1,0 +1,18 @@
+"""
+The durable record of a batch: what was intended and what happened, in one SQLite file.
+"""
+
+from orchestrator.ledger.ledger import Ledger, create_ledger, open_ledger
+from orchestrator.ledger.lock import BatchLock
+from orchestrator.ledger.reading import LedgerReader
+from orchestrator.ledger.rows import JobReport, WaitingJob
+
+__all__ = [
+    "BatchLock",
+    "JobReport",
+    "Ledger",
+    "LedgerReader",
+    "WaitingJob",
+    "create_ledger",
+    "open_ledger",
+]

@@ -1,0 +1,316 @@
+"""
+The operations on a ledger that others may call; each one is one transaction.
+
+A call hands its transaction in at once, in the order of the calls; awaiting it returns when it is
+on disk. Transactions that pile up meanwhile share one commit. An operation that finds an attempt in
+another state than the one it starts from raises `OrchestratorError`: a bug, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger.rows import (
+    WaitingJob,
+    attempt_of,
+    batch_of,
+    batch_values,
+    job_of,
+    job_values,
+    run_values,
+    stored,
+    waiting_of,
+)
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
+from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.ids import RunId
+from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.threads import Work, Worker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
+    """
+    Writes a new ledger with all its jobs, in the caller's thread.
+
+    Args:
+        path: the file to make; its folder must exist.
+        batch: as it begins.
+        jobs: consumed as a stream.
+
+    Returns:
+        how many jobs there are.
+
+    Raises:
+        whatever `jobs` raises; the file is then useless and the caller's to remove.
+    """
+    db = sqlite.create(path)
+    insert = sqlite.queries()["insert_job"]
+    try:
+        with sqlite.atomic(db):
+            db.execute(sqlite.queries()["insert_batch"], batch_values(batch))
+            db.executemany(insert, map(job_values, jobs))
+        count: int = db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0]
+        return count
+    finally:
+        db.close()
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[sqlite3.Connection]:
+    """
+    The connection for a `Ledger` and for its worker's `commit_group`.
+    """
+    db = sqlite.connect(path)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def commit_group(db: sqlite3.Connection, group: Sequence[Work]) -> None:
+    """
+    Performs a group of transactions with one commit; if one fails, each on its own instead.
+    """
+    try:
+        with sqlite.atomic(db):
+            for work in group:
+                work.result = work.perform()
+                work.error = None
+    except Exception:  # noqa: BLE001 - each of the group is tried again and keeps its own error
+        for work in group:
+            _commit_alone(db, work)
+
+
+def _commit_alone(db: sqlite3.Connection, work: Work) -> None:
+    try:
+        with sqlite.atomic(db):
+            work.result = work.perform()
+            work.error = None
+    except Exception as error:  # noqa: BLE001 - carried over to the task that waits
+        work.error = error
+
+
+def transaction(
+    method: Callable[Concatenate[Ledger, P], T],
+) -> Callable[Concatenate[Ledger, P], Awaitable[T]]:
+    """
+    Makes a method of `Ledger` a transaction that is handed in when called.
+    """
+
+    @wraps(method)
+    def submit(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._worker.submit(partial(method, self, *args, **kwargs))
+
+    return submit
+
+
+class Ledger:
+    """
+    The ledger of one batch, for the one process that holds it.
+
+    Args:
+        db: from `open_ledger`; used in the worker's thread only.
+        worker: performs groups by `commit_group`.
+    """
+
+    def __init__(self, db: sqlite3.Connection, worker: Worker) -> None:
+        self._db = db
+        self._worker = worker
+        self._owner = secrets.token_hex(8)
+        self._queries = sqlite.queries()
+        self.batch = batch_of(self._execute("select_batch").fetchone())
+
+    @transaction
+    def take_over(self) -> list[Attempt]:
+        """
+        Makes this process the owner of all attempts under way and lists them.
+        """
+        self._execute("open_batch")
+        self._execute("take_over", owner=self._owner)
+        rows = self._execute("select_open_attempts").fetchall()
+        return [attempt_of(row, self.batch.mark) for row in rows]
+
+    @transaction
+    def waiting(self) -> list[WaitingJob]:
+        """
+        The jobs that wait for an attempt and have none under way, in the order of the spec.
+        """
+        return [waiting_of(row) for row in self._execute("select_waiting")]
+
+    @transaction
+    def intend(self, seq: int, number: int, now: datetime) -> Attempt:
+        """
+        Records that a run is about to be asked for, and returns the attempt with its job.
+        """
+        row = self._execute("select_definition", seq=seq).fetchone()
+        self._execute(
+            "insert_attempt", seq=seq, number=number, owner=self._owner, intent_at=stored(now)
+        )
+        return Attempt(
+            job=job_of(row["definition"]),
+            number=number,
+            send=1,
+            mark=make_mark(self.batch.mark, seq, number, 1),
+            state=AttemptState.INTENT,
+            intent_at=now,
+        )
+
+    @transaction
+    def withdraw(self, attempt: Attempt) -> None:
+        """
+        Takes an intent back whose start was refused for now; no attempt is used up.
+        """
+        self._change("delete_intent", attempt)
+
+    @transaction
+    def send_again(self, attempt: Attempt, now: datetime) -> int:
+        """
+        Records the intent of one more send of the same attempt; returns the number of that send.
+        """
+        row = self._execute(
+            "send_again",
+            seq=attempt.job.seq,
+            number=attempt.number,
+            intent_at=stored(now),
+            owner=self._owner,
+        ).fetchone()
+        if row is None:
+            raise OrchestratorError(f"{attempt.job.key}: the ledger has no open intent for it")
+        send: int = row["send"]
+        return send
+
+    @transaction
+    def unconfirmed(self, attempt: Attempt, error: str) -> None:
+        """
+        Records that the answer to a start was lost.
+        """
+        self._change("mark_unconfirmed", attempt, error=error)
+
+    @transaction
+    def started(self, attempt: Attempt, run: Run, *, adopted: bool = False) -> None:
+        """
+        Records the run of an attempt, known from the answer or found by its mark.
+        """
+        state = AttemptState.ADOPTED if adopted else AttemptState.STARTED
+        values = run_values(run)
+        self._change(
+            "mark_started",
+            attempt,
+            state=state,
+            adopted=int(adopted),
+            **{
+                name: values[name]
+                for name in (
+                    "run_id",
+                    "dataset_id",
+                    "store_id",
+                    "run_status",
+                    "started_at",
+                    "build_number",
+                )
+            },
+        )
+
+    @transaction
+    def finished(self, attempt: Attempt, run: Run) -> None:
+        """
+        Records how a run ended.
+        """
+        values = run_values(run)
+        del values["run_id"], values["dataset_id"], values["store_id"]
+        self._change("mark_finished", attempt, **values)
+
+    @transaction
+    def collected(self, attempt: Attempt, collected: Collected) -> None:
+        """
+        Records that what a run made is on disk.
+        """
+        self._change(
+            "mark_collected",
+            attempt,
+            items=collected.items,
+            size_bytes=collected.size_bytes,
+            sha256=collected.sha256,
+        )
+
+    @transaction
+    def over(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        *,
+        state: AttemptState = AttemptState.SETTLED,
+        ready_at: float | None = None,
+    ) -> None:
+        """
+        Ends an attempt, and its job too unless a further attempt follows.
+
+        Args:
+            attempt: any that is not over.
+            outcome: how it ended.
+            state: SETTLED, FAILED (no run came of it) or LOST.
+            ready_at: when a further attempt may start, in Unix seconds; None settles the job.
+        """
+        self._change("mark_over", attempt, state=state, error=outcome.error)
+        self._execute(
+            "settle_job",
+            seq=attempt.job.seq,
+            status=outcome.status if ready_at is None else JobStatus.WAITING,
+            ready_at=ready_at or 0,
+            error=outcome.error,
+        )
+
+    @transaction
+    def add_requests(self, requests: int, retries: int) -> None:
+        """
+        Adds to the counts of requests sent.
+        """
+        self._execute("add_requests", requests=requests, retries=retries)
+
+    @transaction
+    def close(
+        self, state: BatchState, *, exit_code: int, reason: str | None, now: datetime
+    ) -> Batch:
+        """
+        Records how this process leaves the batch, and returns it as it then stands.
+        """
+        self._execute(
+            "close_batch",
+            state=state,
+            exit_code=exit_code,
+            stop_reason=reason,
+            ended_at=stored(now),
+        )
+        return batch_of(self._execute("select_batch").fetchone())
+
+    @transaction
+    def live_runs(self) -> list[RunId]:
+        """
+        The runs that were going when last heard of.
+        """
+        return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
+
+    def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
+        cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)
+        if cursor.rowcount != 1:
+            raise OrchestratorError(
+                f"{attempt.job.key}, attempt {attempt.number}: {query} does not fit the state "
+                "that the ledger holds"
+            )
+
+    def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
+        return self._db.execute(self._queries[query], values)

@@ -1,0 +1,75 @@
+"""
+One process per batch: a lock that the system takes back when its holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestrator.errors import BatchHeld
+
+
+class BatchLock:
+    """
+    Holds a batch for as long as the context lasts.
+
+    The lock is the system's, on a file beside the ledger: not on the ledger itself, since closing
+    a second handle on that file would drop SQLite's own locks.
+
+    Raises:
+        BatchHeld: on entering, when another process holds the batch; the message names it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / ".lock"
+        self._handle = -1
+
+    def __enter__(self) -> Self:
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 200).decode("utf-8", "replace").strip()
+            os.close(handle)
+            raise BatchHeld(
+                f"{self._folder}: another process holds this batch ({holder or 'just started'}); "
+                "wait until it ends, or stop it"
+            ) from error
+        os.ftruncate(handle, 0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.write(handle, f"process {os.getpid()} on {platform.node()} since {since}\n".encode())
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.ftruncate(self._handle, 0)
+        os.close(self._handle)
+
+
+def is_held(folder: Path) -> bool:
+    """
+    Whether some process holds the batch in this folder right now.
+    """
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

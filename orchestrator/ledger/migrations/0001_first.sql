@@ -1,0 +1,76 @@
+-- One row: the batch itself.
+CREATE TABLE batch (
+    only        INTEGER PRIMARY KEY CHECK (only = 1),
+    id          TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    mark        TEXT NOT NULL,                  -- begins the mark of every start
+    created_at  TEXT NOT NULL,
+    plan        TEXT NOT NULL,                  -- JSON of model.batches.BatchPlan
+    state       TEXT NOT NULL CHECK (state IN ('open', 'stopped', 'ended')),
+    ended_at    TEXT,
+    exit_code   INTEGER,
+    stop_reason TEXT,
+    requests    INTEGER NOT NULL DEFAULT 0,
+    retries     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- A row per job. WAITING until its last attempt is over; that an attempt is under way is told by
+-- the attempts. NOT-STARTED and RUNNING are words of reports and never stored.
+CREATE TABLE jobs (
+    seq        INTEGER PRIMARY KEY,             -- place in the spec, from 0
+    key        TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    definition TEXT NOT NULL,                   -- JSON of model.jobs.Job, defaults left out
+    demand     TEXT NOT NULL,                   -- JSON: what admission looks at, the same for many
+    priority   INTEGER NOT NULL,
+    status     TEXT NOT NULL DEFAULT 'WAITING' CHECK (status IN (
+        'WAITING', 'SUCCEEDED', 'FAILED', 'TIMED-OUT', 'ABORTED', 'REJECTED', 'SKIPPED')),
+    attempts   INTEGER NOT NULL DEFAULT 0,      -- those that are over
+    ready_at   REAL NOT NULL DEFAULT 0,         -- not before this time (Unix seconds)
+    error      TEXT
+) STRICT;
+
+CREATE INDEX jobs_waiting ON jobs (seq) WHERE status = 'WAITING';
+
+-- A row per attempt.
+--   intent      -> started      the answer named the run
+--   intent      -> unconfirmed  the answer was lost
+--   intent      -> failed       the start was refused for good
+--   intent      -> (deleted)    the start was refused for now: no attempt is used up
+--   unconfirmed -> adopted      the run was found by its mark
+--   unconfirmed -> intent       there is no run: one more send
+--   unconfirmed -> lost         it stays unclear, and the user wants no second start
+--   started, adopted -> finished    the run reached a terminal status
+--   started, adopted -> lost        the platform no longer knows the run
+--   finished    -> collected    what it made is on disk
+--   collected   -> settled      judged; the job is settled or waits for a further attempt
+CREATE TABLE attempts (
+    job_seq        INTEGER NOT NULL REFERENCES jobs (seq),
+    number         INTEGER NOT NULL,            -- from 1
+    state          TEXT NOT NULL CHECK (state IN ('intent', 'unconfirmed', 'started', 'adopted',
+                       'finished', 'collected', 'settled', 'lost', 'failed')),
+    send           INTEGER NOT NULL DEFAULT 1,  -- start requests intended, from 1
+    adopted        INTEGER NOT NULL DEFAULT 0,
+    owner          TEXT NOT NULL,               -- random per process
+    epoch          INTEGER NOT NULL DEFAULT 1,  -- how often it changed owners
+    intent_at      TEXT NOT NULL,               -- of the last send
+    run_id         TEXT,
+    dataset_id     TEXT,
+    store_id       TEXT,
+    run_status     TEXT,
+    status_message TEXT,
+    exit_code      INTEGER,
+    started_at     TEXT,
+    finished_at    TEXT,
+    build_number   TEXT,
+    cost_usd       TEXT,                        -- decimal
+    items          INTEGER,
+    size_bytes     INTEGER,
+    sha256         TEXT,
+    error          TEXT,
+    PRIMARY KEY (job_seq, number),
+    CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX attempts_open ON attempts (state)
+    WHERE state NOT IN ('settled', 'lost', 'failed');
+CREATE UNIQUE INDEX attempts_run ON attempts (run_id) WHERE run_id IS NOT NULL;

@@ -1,0 +1,108 @@
+-- name: insert_batch
+INSERT INTO batch (only, id, name, mark, created_at, plan, state)
+VALUES (1, :id, :name, :mark, :created_at, :plan, 'open');
+
+-- name: select_batch
+SELECT * FROM batch;
+
+-- name: open_batch
+UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL;
+
+-- name: close_batch
+UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
+    stop_reason = :stop_reason;
+
+-- name: add_requests
+UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
+
+-- name: insert_job
+INSERT INTO jobs (seq, key, definition, demand, priority)
+VALUES (:seq, :key, :definition, :demand, :priority);
+
+-- name: select_waiting
+SELECT seq, demand, priority, attempts, ready_at FROM jobs
+WHERE status = 'WAITING' AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = seq AND state NOT IN ('settled', 'lost', 'failed'))
+ORDER BY seq;
+
+-- name: select_open_attempts
+SELECT jobs.definition, jobs.demand, attempts.* FROM attempts JOIN jobs ON seq = job_seq
+WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
+
+-- name: select_definition
+SELECT definition FROM jobs WHERE seq = :seq;
+
+-- name: insert_attempt
+INSERT INTO attempts (job_seq, number, state, owner, intent_at)
+VALUES (:seq, :number, 'intent', :owner, :intent_at);
+
+-- name: delete_intent
+DELETE FROM attempts WHERE job_seq = :seq AND number = :number AND state = 'intent';
+
+-- name: send_again
+UPDATE attempts SET state = 'intent', send = send + 1, intent_at = :intent_at, owner = :owner
+WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed')
+RETURNING send;
+
+-- name: mark_unconfirmed
+UPDATE attempts SET state = 'unconfirmed', error = :error
+WHERE job_seq = :seq AND number = :number AND state = 'intent';
+
+-- name: mark_started
+UPDATE attempts SET state = :state, adopted = :adopted, run_id = :run_id,
+    dataset_id = :dataset_id, store_id = :store_id, run_status = :run_status,
+    started_at = :started_at, build_number = :build_number, error = NULL
+WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed');
+
+-- name: mark_finished
+UPDATE attempts SET state = 'finished', run_status = :run_status,
+    status_message = :status_message, exit_code = :exit_code, started_at = :started_at,
+    finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number
+WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
+
+-- name: mark_collected
+UPDATE attempts SET state = 'collected', items = :items, size_bytes = :size_bytes,
+    sha256 = :sha256
+WHERE job_seq = :seq AND number = :number AND state = 'finished';
+
+-- name: mark_over
+UPDATE attempts SET state = :state, error = :error
+WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
+
+-- name: settle_job
+UPDATE jobs SET status = :status, attempts = attempts + 1, ready_at = :ready_at, error = :error
+WHERE seq = :seq AND status = 'WAITING';
+
+-- name: take_over
+UPDATE attempts SET owner = :owner, epoch = epoch + 1
+WHERE state NOT IN ('settled', 'lost', 'failed') AND owner <> :owner;
+
+-- name: count_jobs
+SELECT status, COUNT(*) AS jobs FROM jobs GROUP BY status;
+
+-- name: count_open
+SELECT state, COUNT(*) AS attempts FROM attempts
+WHERE state NOT IN ('settled', 'lost', 'failed') GROUP BY state;
+
+-- name: sum_attempts
+SELECT COUNT(*) AS attempts, COUNT(run_id) AS runs, TOTAL(adopted) AS adopted,
+    TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes FROM attempts;
+
+-- name: sum_collected
+SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
+FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
+
+-- name: select_costs
+SELECT cost_usd FROM attempts WHERE cost_usd IS NOT NULL;
+
+-- name: select_reports
+SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
+    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.started_at,
+    attempts.finished_at, attempts.cost_usd, attempts.build_number
+FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
+    SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
+ORDER BY jobs.seq;
+
+-- name: select_live_runs
+SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');

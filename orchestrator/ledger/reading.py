@@ -1,0 +1,100 @@
+"""
+Reads a ledger beside the process that writes it: for status, list, reports and summaries.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger.rows import JobReport, batch_of, report_of
+from orchestrator.model.batches import Batch
+from orchestrator.model.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """
+    A batch in numbers.
+
+    Attributes:
+        jobs: by status; WAITING leaves out those under way, which count as RUNNING.
+        runs: attempts that got a run.
+        items, size_bytes: of the dataset files that the jobs hold.
+        cost_usd: of all runs, as last reported; provisional.
+    """
+
+    jobs: dict[JobStatus, int] = field(default_factory=dict)
+    attempts: int = 0
+    runs: int = 0
+    adopted: int = 0
+    items: int = 0
+    size_bytes: int = 0
+    cost_usd: Decimal = Decimal(0)
+
+
+class LedgerReader:
+    """
+    A read-only view, as a context manager; each call sees one consistent state.
+
+    Raises:
+        LedgerCorrupt, LedgerVersionMismatch: on opening.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite.connect_read_only(path)
+        self._queries = sqlite.queries()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def batch(self) -> Batch:
+        """
+        The batch as it stands.
+        """
+        return batch_of(self._execute("select_batch").fetchone())
+
+    def totals(self) -> Totals:
+        """
+        The batch in numbers.
+        """
+        jobs = {JobStatus(row["status"]): row["jobs"] for row in self._execute("count_jobs")}
+        running = sum(row["attempts"] for row in self._execute("count_open"))
+        if running:
+            jobs[JobStatus.RUNNING] = running
+            jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
+        attempts = self._execute("sum_attempts").fetchone()
+        collected = self._execute("sum_collected").fetchone()
+        costs = (Decimal(row["cost_usd"]) for row in self._execute("select_costs"))
+        return Totals(
+            jobs={status: count for status, count in jobs.items() if count},
+            attempts=attempts["attempts"],
+            runs=attempts["runs"],
+            adopted=int(attempts["adopted"]),
+            items=int(collected["items"]),
+            size_bytes=int(collected["size_bytes"]),
+            cost_usd=sum(costs, Decimal(0)),
+        )
+
+    def reports(self) -> Iterator[JobReport]:
+        """
+        How each job stands, in the order of the spec, as a stream.
+        """
+        return map(report_of, self._execute("select_reports"))
+
+    def _execute(self, query: str) -> sqlite3.Cursor:
+        return self._db.execute(self._queries[query])

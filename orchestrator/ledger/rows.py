@@ -1,0 +1,253 @@
+"""
+Rows to values and back, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from orchestrator.model.attempts import Attempt, make_mark
+from orchestrator.model.batches import Batch, BatchPlan, BatchState
+from orchestrator.model.ids import BatchId, BatchName, DatasetId, RunId, StoreId
+from orchestrator.model.jobs import Demand, Job, demand_of
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """
+    A job that waits for its next attempt, in the little that admission needs.
+
+    Attributes:
+        attempts: those that are over; the next one has this number plus one.
+        ready_at: not before this time, in Unix seconds; 0 when it may start at once.
+    """
+
+    seq: int
+    demand: Demand
+    priority: int
+    attempts: int
+    ready_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """
+    How a job stands, with the facts of its last attempt.
+
+    Attributes:
+        attempts: how many were begun.
+        items, size_bytes, sha256: of its dataset file; None when nothing was collected.
+    """
+
+    job: Job
+    status: JobStatus
+    attempts: int
+    state: AttemptState | None
+    run_id: RunId | None
+    dataset_id: DatasetId | None
+    run_status: str | None
+    items: int | None
+    size_bytes: int | None
+    sha256: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cost_usd: Decimal | None
+    build_number: str | None
+    error: str | None
+
+
+@cache
+def _job_adapter() -> TypeAdapter[Job]:
+    return TypeAdapter(Job)
+
+
+@cache
+def _plan_adapter() -> TypeAdapter[BatchPlan]:
+    return TypeAdapter(BatchPlan)
+
+
+@cache
+def _demand_adapter() -> TypeAdapter[Demand]:
+    return TypeAdapter(Demand)
+
+
+def instant(text: str | None) -> datetime | None:
+    """
+    A stored time as an aware UTC value.
+    """
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def stored(time: datetime | None) -> str | None:
+    """
+    A time as it is stored: ISO 8601 in UTC, so that text order is time order.
+    """
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def batch_values(batch: Batch) -> dict[str, Any]:
+    """
+    The parameters of `insert_batch`.
+    """
+    return {
+        "id": batch.id,
+        "name": batch.name,
+        "mark": batch.mark,
+        "created_at": stored(batch.created_at),
+        "plan": _plan_adapter().dump_json(batch.plan).decode(),
+    }
+
+
+def batch_of(row: sqlite3.Row) -> Batch:
+    """
+    The batch of a `batch` row.
+    """
+    created_at = instant(row["created_at"])
+    assert created_at is not None  # noqa: S101 - the column is NOT NULL
+    return Batch(
+        id=BatchId(row["id"]),
+        name=BatchName(row["name"]),
+        mark=row["mark"],
+        created_at=created_at,
+        plan=_plan_adapter().validate_json(row["plan"]),
+        state=BatchState(row["state"]),
+        ended_at=instant(row["ended_at"]),
+        exit_code=row["exit_code"],
+        stop_reason=row["stop_reason"],
+        requests=row["requests"],
+        retries=row["retries"],
+    )
+
+
+def job_values(job: Job) -> dict[str, Any]:
+    """
+    The parameters of `insert_job`.
+    """
+    return {
+        "seq": job.seq,
+        "key": job.key,
+        "definition": _job_adapter().dump_json(job, exclude_defaults=True).decode(),
+        "demand": _demand_text(demand_of(job)),
+        "priority": job.priority,
+    }
+
+
+def job_of(definition: str) -> Job:
+    """
+    The job of a `definition` column.
+    """
+    return _job_adapter().validate_json(definition)
+
+
+def waiting_of(row: sqlite3.Row) -> WaitingJob:
+    """
+    The waiting job of a `select_waiting` row.
+    """
+    return WaitingJob(
+        seq=row["seq"],
+        demand=demand_from(row["demand"]),
+        priority=row["priority"],
+        attempts=row["attempts"],
+        ready_at=row["ready_at"],
+    )
+
+
+def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
+    """
+    The attempt of a `select_open_attempts` row.
+    """
+    intent_at = instant(row["intent_at"])
+    assert intent_at is not None  # noqa: S101 - the column is NOT NULL
+    return Attempt(
+        job=job_of(row["definition"]),
+        number=row["number"],
+        send=row["send"],
+        mark=make_mark(batch_mark, row["job_seq"], row["number"], row["send"]),
+        state=AttemptState(row["state"]),
+        intent_at=intent_at,
+        run=_run_of(row),
+    )
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """
+    The parameters of `mark_started` and `mark_finished` that come from a run.
+    """
+    return {
+        "run_id": run.id,
+        "dataset_id": run.dataset_id,
+        "store_id": run.store_id,
+        "run_status": run.status,
+        "status_message": run.status_message,
+        "exit_code": run.exit_code,
+        "started_at": stored(run.started_at),
+        "finished_at": stored(run.finished_at),
+        "cost_usd": None if run.cost_usd is None else str(run.cost_usd),
+        "build_number": run.build_number,
+    }
+
+
+def report_of(row: sqlite3.Row) -> JobReport:
+    """
+    The report of a `select_reports` row.
+    """
+    state = None if row["state"] is None else AttemptState(row["state"])
+    is_open = state not in {None, AttemptState.SETTLED, AttemptState.LOST, AttemptState.FAILED}
+    status = JobStatus(row["status"])
+    return JobReport(
+        job=job_of(row["definition"]),
+        status=JobStatus.RUNNING if is_open and status is JobStatus.WAITING else status,
+        attempts=row["number"] or 0,
+        state=state,
+        run_id=row["run_id"],
+        dataset_id=row["dataset_id"],
+        run_status=row["run_status"],
+        items=row["items"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        started_at=instant(row["started_at"]),
+        finished_at=instant(row["finished_at"]),
+        cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
+        build_number=row["build_number"],
+        error=row["job_error"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def demand_from(text: str) -> Demand:
+    """
+    The demand of a `demand` column; equal texts give the same value.
+    """
+    return _demand_adapter().validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def _demand_text(demand: Demand) -> str:
+    return _demand_adapter().dump_json(demand, exclude_defaults=True).decode()
+
+
+def _run_of(row: sqlite3.Row) -> Run | None:
+    started_at = instant(row["started_at"])
+    if row["run_id"] is None or started_at is None:
+        return None
+    return Run(
+        id=RunId(row["run_id"]),
+        status=row["run_status"],
+        status_message=row["status_message"],
+        exit_code=row["exit_code"],
+        started_at=started_at,
+        finished_at=instant(row["finished_at"]),
+        dataset_id=DatasetId(row["dataset_id"]),
+        store_id=StoreId(row["store_id"]),
+        cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
+        build_number=row["build_number"],
+    )

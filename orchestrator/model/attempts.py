@@ -1,0 +1,86 @@
+"""
+Attempts at a job: what one try is, what it brought home and how it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.model.ids import Mark
+from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState, JobStatus
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def make_mark(batch_mark: str, seq: int, number: int, send: int) -> Mark:
+    """
+    Names one send of one attempt, in 8 to 20 characters of `a-z0-9.`.
+
+    The batch's own mark tells batches apart, `seq` (base 36) the job, then attempt and send: the
+    send is counted too, so that a run of a first send is not taken for one of a second.
+    """
+    digits = ""
+    rest = seq
+    while rest or not digits:
+        rest, digit = divmod(rest, 36)
+        digits = DIGITS[digit] + digits
+    return Mark(f"{batch_mark}.{digits}.{number}.{send}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    One try at a job.
+
+    Attributes:
+        number: counted from 1.
+        send: how many start requests this attempt has needed, counted from 1.
+        mark: of the last send.
+        intent_at: when the last send was intended, by our clock; aware UTC.
+        run: what was last known of its run; None before one is known.
+    """
+
+    job: Job
+    number: int
+    send: int
+    mark: Mark
+    state: AttemptState
+    intent_at: datetime
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """
+    What was brought home of a run.
+
+    Attributes:
+        items: rows of the dataset file, as the platform counts them; None when not asked for.
+        size_bytes: of the dataset file.
+        sha256: of the dataset file, hex; None when not asked for.
+        missing: what the run did not have though it was asked for, in words.
+    """
+
+    items: int | None = None
+    size_bytes: int = 0
+    sha256: str | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    How an attempt ended.
+
+    Attributes:
+        status: the job's, should no further attempt follow.
+        error: for people: what happened and what the platform said; None on success.
+        heals: whether a further attempt may end otherwise.
+    """
+
+    status: JobStatus
+    error: str | None = None
+    heals: bool = True

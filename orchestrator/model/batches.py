@@ -1,0 +1,111 @@
+"""
+A batch: what was asked for as a whole, and how it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from orchestrator.model.ids import BatchId, BatchName
+
+
+class OnUnconfirmed(StrEnum):
+    """
+    What to do with a start that stays unclear to the end.
+    """
+
+    ADOPT = "adopt"
+    FAIL = "fail"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """
+    The limits that the jobs of a pool share; None means no limit of that kind.
+    """
+
+    max_runs: int | None = None
+    starts_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlatformPlan:
+    """
+    The local platform that a batch runs on, so that a later command starts the same again.
+
+    Attributes:
+        data_dir: absolute path.
+        actors_dirs: absolute paths.
+    """
+
+    data_dir: str
+    actors_dirs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlan:
+    """
+    What holds for a batch as a whole, from its spec and its command line.
+
+    Attributes:
+        spec_path: absolute path of the spec as given.
+        max_runs: None means the account's limit.
+        max_memory_mbytes: None means the account's limit.
+        params: the `--param` values.
+        local: None when the batch runs on the platform of the settings.
+    """
+
+    spec_path: str
+    spec_sha256: str
+    max_runs: int | None = None
+    max_memory_mbytes: int | None = None
+    pools: dict[str, PoolLimits] = field(default_factory=dict)
+    on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
+    params: dict[str, JsonValue] = field(default_factory=dict)
+    local: LocalPlatformPlan | None = None
+
+
+class BatchState(StrEnum):
+    """
+    Whether a batch goes on.
+
+    OPEN while it runs or after a crash, STOPPED when it was left early and can be resumed, ENDED
+    when every job is settled.
+    """
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """
+    One execution of a spec.
+
+    Attributes:
+        mark: opaque and unique; begins the mark of each of its attempts.
+        created_at: aware UTC.
+        ended_at: when it was last left; aware UTC.
+        exit_code: of the process that last left it; None while open.
+        stop_reason: why it was left early, for people.
+        requests: sent to the platform so far, over all its processes.
+        retries: how many of them were repeats.
+    """
+
+    id: BatchId
+    name: BatchName
+    mark: str
+    created_at: datetime
+    plan: BatchPlan
+    state: BatchState = BatchState.OPEN
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    stop_reason: str | None = None
+    requests: int = 0
+    retries: int = 0

@@ -1,0 +1,47 @@
+"""
+What happens to attempts, told to whoever reports it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestrator.model.attempts import Attempt, Collected, Outcome
+from orchestrator.model.runs import Run
+
+
+class Observer(Protocol):
+    """
+    Told of each change after it is durable; called in the event loop and must not block.
+    """
+
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        """
+        The attempt's run is known, from the answer or because it was found.
+        """
+
+    def run_finished(self, attempt: Attempt, run: Run) -> None:
+        """
+        The run reached a terminal status.
+        """
+
+    def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
+        """
+        The answer to a start was lost; the run is looked for.
+        """
+
+    def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
+        """
+        The platform has no room for now.
+        """
+
+    def attempt_over(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        collected: Collected | None,
+        next_delay_secs: float | None,
+    ) -> None:
+        """
+        An attempt ended; `next_delay_secs` is None when its job is settled.
+        """

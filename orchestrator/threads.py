@@ -1,0 +1,167 @@
+"""
+One thread that does blocking work in groups, for SQLite and for files.
+
+Tasks hand in functions; the thread takes all that have piled up and performs them as one group, so
+that one transaction or one round of flushes serves many tasks. This is the only module that touches
+asyncio itself: a result comes back to the event loop by one wake-up per group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class Work:
+    """
+    One function handed in, and what became of it.
+
+    Attributes:
+        perform: called without arguments in the worker's thread.
+        result: what it returned; meaningful once performed.
+        error: what went wrong instead, or None.
+    """
+
+    __slots__ = ("_future", "error", "perform", "result")
+
+    def __init__(self, perform: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        self.perform = perform
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._future = future
+
+    def run(self) -> None:
+        """
+        Performs the function and keeps its result or its error.
+        """
+        try:
+            self.result = self.perform()
+        except BaseException as error:  # noqa: BLE001 - carried over to the task that waits
+            self.error = error
+
+    def hand_back(self) -> None:
+        """
+        Gives the outcome to the waiting task; called in the event loop's thread.
+        """
+        if self._future.done():
+            return
+        if self.error is None:
+            self._future.set_result(self.result)
+        else:
+            self._future.set_exception(self.error)
+
+
+class Worker(Protocol):
+    """
+    Something that performs functions elsewhere, in the order in which they are handed in.
+    """
+
+    def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
+        """
+        Hands in a function at once; awaiting the answer gives its result or raises its error.
+        """
+
+
+def run_each(group: Sequence[Work]) -> None:
+    """
+    Performs the members of a group one after the other, on their own.
+    """
+    for work in group:
+        work.run()
+
+
+class GroupWorker:
+    """
+    The thread, as an async context manager; on leaving, what was handed in is still performed.
+
+    Args:
+        name: of the thread.
+        perform_group: performs a group: calls `run` of each member, once or (after undoing
+            everything) again, and may set `error` on them. Never raises.
+
+    Cancellation: a task that stops waiting does not take back what it handed in.
+    """
+
+    def __init__(
+        self, name: str, perform_group: Callable[[Sequence[Work]], None] = run_each
+    ) -> None:
+        self._perform_group = perform_group
+        self._queue: deque[Work] = deque()
+        self._wake = threading.Semaphore(0)
+        self._asleep = True
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        self._wake.release()
+        # Joining blocks the loop for as long as the last group takes: by design, so that a
+        # cancelled scope cannot leave before what was handed in is on disk.
+        self._thread.join()
+        await asyncio.sleep(0)
+
+    def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
+        """
+        Hands in a function at once; awaiting the answer gives its result or raises its error.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.append(Work(perform, future))
+        if self._asleep:
+            self._asleep = False
+            self._wake.release()
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            # Asleep is said before the queue is looked at, never after: a function handed in
+            # between the look and the wait would otherwise not wake the thread.
+            self._asleep = True
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.acquire()
+                continue
+            self._asleep = False
+            group = [self._queue.popleft() for _ in range(len(self._queue))]
+            self._perform_group(group)
+            self._loop.call_soon_threadsafe(_hand_back, group)
+
+
+def _hand_back(group: Sequence[Work]) -> None:
+    for work in group:
+        work.hand_back()
+
+
+class InlineWorker:
+    """
+    Performs functions at once in the caller's own thread, for simulation on virtual time.
+    """
+
+    def __init__(self, perform_group: Callable[[Sequence[Work]], None] = run_each) -> None:
+        self._perform_group = perform_group
+
+    def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
+        """
+        Performs a function before returning; awaiting gives its result or raises its error.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        work = Work(perform, future)
+        self._perform_group([work])
+        work.hand_back()
+        return future
