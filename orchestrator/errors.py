@@ -11,7 +11,8 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ LedgerCorrupt                    the ledger is torn, or not a ledger
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
-    │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull
+    │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
+    │  └─ OutputLost
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
        ├─ TransientError                   wait: the same request may be sent again
@@ -169,6 +170,12 @@ class DeadlinePassed(StoppedEarly):
 class DiskFull(StoppedEarly):
     """
     The output disk takes no more.
+    """
+
+
+class OutputLost(StoppedEarly):
+    """
+    The batch's folder can no longer be written.
     """
 
 

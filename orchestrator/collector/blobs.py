@@ -1,0 +1,81 @@
+"""
+One record or log to one file, streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import anyio
+
+from orchestrator.client import Download
+from orchestrator.collector.files import Files
+from orchestrator.errors import TransientError
+
+SMALL_BYTES = 256 * 1024
+FIRST_PAUSE_SECS = 0.5
+LONGEST_PAUSE_SECS = 30.0
+
+
+async def fetch_blob(
+    files: Files,
+    folder: Path,
+    name: Callable[[Download], str],
+    open_download: Callable[[], AbstractAsyncContextManager[Download]],
+    *,
+    patience_secs: float,
+) -> None:
+    """
+    Saves the body that `open_download` gives, beginning again when it breaks.
+
+    Args:
+        name: of the file, from the answer's headers.
+        patience_secs: how long to go on after the first break.
+
+    Raises:
+        TransientError: it went on breaking.
+        NotFound, DiskFull, OutputLost.
+    """
+    pause = FIRST_PAUSE_SECS
+    give_up_at = None
+    while True:
+        async with open_download() as download:
+            try:
+                await save_blob(files, folder, name(download), download)
+            except TransientError:
+                give_up_at = give_up_at or anyio.current_time() + patience_secs
+                if anyio.current_time() >= give_up_at:
+                    raise
+            else:
+                return
+        await anyio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECS)
+
+
+async def save_blob(files: Files, folder: Path, name: str, download: Download) -> None:
+    """
+    Saves one body, which can be had only once, under its final name when it is whole.
+
+    Raises:
+        TransientError: it broke; nothing has appeared.
+        DiskFull, OutputLost.
+    """
+    chunks = download.chunks()
+    first = bytearray()
+    async for chunk in chunks:
+        first += chunk
+        if len(first) > SMALL_BYTES:
+            break
+    else:
+        await files.save(folder, {name: bytes(first)})
+        return
+    part = await files.open_part(folder, name)
+    try:
+        await part.append(bytes(first))
+        async for chunk in chunks:
+            await part.append(chunk)
+        await part.publish()
+    finally:
+        part.discard()

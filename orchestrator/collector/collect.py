@@ -1,0 +1,164 @@
+"""
+All that is wanted of one run, on disk: dataset, output, records, log, and what run it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from orchestrator.client import ApifyClient, Download
+from orchestrator.collector.blobs import fetch_blob
+from orchestrator.collector.files import Files
+from orchestrator.collector.items import ItemsDownload, ItemsFile
+from orchestrator.collector.names import extension, file_name
+from orchestrator.errors import NotFound
+from orchestrator.model.attempts import Collected
+from orchestrator.model.ids import JobKey, StoreId
+from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
+
+
+class Collector:
+    """
+    Collects runs into the folders of their jobs.
+
+    Args:
+        folder: `jobs/` of the batch.
+        patience_secs: how long a download may stand still before it is given up.
+    """
+
+    def __init__(
+        self, client: ApifyClient, files: Files, *, folder: Path, patience_secs: float
+    ) -> None:
+        self._client = client
+        self._files = files
+        self._folder = folder
+        self._patience_secs = patience_secs
+
+    def folder_of(self, key: JobKey) -> Path:
+        """
+        Where the files of a job are.
+        """
+        return self._folder / key
+
+    async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
+        """
+        Brings home what `job.collect` asks for, and writes `run.json` and `input.json`.
+
+        Args:
+            run_json: the run as the platform told it last; None to ask for it.
+
+        Raises:
+            NotFound: the dataset is gone.
+            TransientError: the platform stays away, or does not give what it counts.
+            DiskFull, OutputLost: files that are there are whole.
+
+        Cancellation: nothing half written gets a final name.
+        """
+        folder = self.folder_of(job.key)
+        missing = await self._collect_records(job, run, folder)
+        if job.collect.log:
+            await self._fetch_log(folder, run)
+        if run_json is None:
+            run_json = (await self._client.get_run(run.id)).to_json()
+        contents = {"run.json": run_json, **await self._input_files(job)}
+        if not job.collect.items:
+            await self._files.save(folder, contents)
+            return Collected(missing=missing)
+        items = await self._collect_items(job, run, folder, contents)
+        return Collected(
+            items=items.items, size_bytes=items.size_bytes, sha256=items.sha256, missing=missing
+        )
+
+    async def _collect_items(
+        self, job: Job, run: Run, folder: Path, contents: dict[str, bytes]
+    ) -> ItemsFile:
+        name = f"items.{job.collect.query.format}"
+        download = ItemsDownload(
+            self._client,
+            self._files,
+            folder=folder,
+            name=name,
+            dataset_id=run.dataset_id,
+            query=job.collect.query,
+            patience_secs=self._patience_secs,
+        )
+        try:
+            items = await download.fetch()
+            if items.data is not None:
+                contents = {name: items.data, **contents}
+            else:
+                await download.publish()
+        finally:
+            download.discard()
+        await self._files.save(folder, contents)
+        return items
+
+    async def _collect_records(self, job: Job, run: Run, folder: Path) -> tuple[str, ...]:
+        missing = []
+        if job.collect.output:
+            try:
+                await self._fetch(folder, output_name, run.store_id, job.output_record_key)
+            except NotFound:
+                missing.append(f"record {job.output_record_key}")
+        if job.collect.records:
+            async for key in self._matching_keys(run.store_id, job.collect.records):
+                await self._fetch(
+                    folder / "records", partial(_constant, file_name(key)), run.store_id, key
+                )
+        return tuple(missing)
+
+    async def _fetch(
+        self, folder: Path, name: Callable[[Download], str], store_id: StoreId, key: str
+    ) -> None:
+        await fetch_blob(
+            self._files,
+            folder,
+            name,
+            lambda: self._client.stream_record(store_id, key),
+            patience_secs=self._patience_secs,
+        )
+
+    async def _fetch_log(self, folder: Path, run: Run) -> None:
+        await fetch_blob(
+            self._files,
+            folder,
+            partial(_constant, "log.txt"),
+            lambda: self._client.stream_log(run.id),
+            patience_secs=self._patience_secs,
+        )
+
+    async def _matching_keys(
+        self, store_id: StoreId, patterns: Sequence[str]
+    ) -> AsyncIterator[str]:
+        start = None
+        while True:
+            page = await self._client.list_keys(store_id, exclusive_start_key=start)
+            for item in page.items:
+                if any(fnmatchcase(item.key, pattern) for pattern in patterns):
+                    yield item.key
+            start = page.next_exclusive_start_key
+            if not page.is_truncated or not start:
+                return
+
+    async def _input_files(self, job: Job) -> dict[str, bytes]:
+        if job.input.path is not None:
+            name = f"input.{extension(job.input.content_type)}"
+            return {name: await to_thread.run_sync(Path(job.input.path).read_bytes)}
+        return {} if job.input.body is None else {"input.json": job.input.body}
+
+
+def output_name(download: Download) -> str:
+    """
+    The name of the output record's file, by its content type.
+    """
+    return f"output.{extension(download.content_type)}"
+
+
+def _constant(name: str, _download: Download) -> str:
+    return name

@@ -1,0 +1,222 @@
+"""
+The only writer of output files: beside the final name, flushed, then renamed, the folder flushed.
+
+Small files are handed in whole; large ones grow by chunks. All of it happens in one thread, and
+what piles up there is flushed as one group. A process killed at any point leaves at most `.part`
+files, which the next try overwrites.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from orchestrator.errors import DiskFull, OutputLost
+from orchestrator.threads import Work, Worker, run_each
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class _Unflushed:
+    """
+    Files that are written but not yet flushed: open handles with their two names.
+    """
+
+    folder: Path
+    files: Sequence[tuple[int, Path, Path]]
+
+
+def flush_group(group: Sequence[Work]) -> None:
+    """
+    Performs a group of writes, then flushes all its files, then renames, then flushes folders.
+    """
+    run_each(group)
+    pending = [work for work in group if isinstance(work.result, _Unflushed)]
+    for step in (_flush, _rename, _flush_folder):
+        for work in pending:
+            if work.error is None:
+                work.error = _error_of(step, work.result)
+    for work in pending:
+        work.result = None
+
+
+class Files:
+    """
+    Saves files through a worker whose groups go through `flush_group`.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def save(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+        """
+        Saves small files into a folder, which is made if need be; returns when they are durable.
+
+        Raises:
+            DiskFull, OutputLost: nothing appears under a final name that is not whole.
+        """
+        await self._worker.submit(partial(_write, folder, contents))
+
+    async def open_part(self, folder: Path, name: str) -> PartFile:
+        """
+        Begins a file that grows; it appears under its name when `PartFile.publish` returns.
+        """
+        part = folder / f".{name}.part"
+        handle = await self._worker.submit(partial(_open, part))
+        return PartFile(self._worker, handle, part, folder / name)
+
+
+class PartFile:
+    """
+    A file that grows under a temporary name.
+    """
+
+    def __init__(self, worker: Worker, handle: int, part: Path, final: Path) -> None:
+        self._worker = worker
+        self._handle = handle
+        self._part = part
+        self._final = final
+
+    async def append(self, data: bytes) -> None:
+        """
+        Writes at the end; returns when the system has taken it.
+        """
+        await self._worker.submit(partial(_append, self._handle, data, self._part))
+
+    async def restart(self) -> None:
+        """
+        Forgets what was written so far.
+        """
+        await self._worker.submit(partial(_truncate, self._handle, self._part))
+
+    async def publish(self) -> None:
+        """
+        Flushes the file and gives it its final name; it is closed then.
+        """
+        unflushed = _Unflushed(self._final.parent, [(self._handle, self._part, self._final)])
+        self._handle = -1
+        await self._worker.submit(lambda: unflushed)
+
+    def discard(self) -> None:
+        """
+        Closes and removes the temporary file; does nothing once published.
+        """
+        if self._handle >= 0:
+            handle, self._handle = self._handle, -1
+            self._worker.submit(partial(_discard, handle, self._part))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """
+    Saves one small file durably in the caller's own thread.
+
+    Raises:
+        DiskFull, OutputLost: the file is as it was before.
+    """
+    unflushed = _write(path.parent, {path.name: data})
+    with translated(path):
+        _flush(unflushed)
+        _rename(unflushed)
+        _flush_folder(unflushed)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """
+    Turns the system's errors into ours.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(
+                f"{path}: the disk is full: make room, then resume the batch"
+            ) from error
+        raise OutputLost(
+            f"{path}: cannot be written ({error.strerror}): mend that, then resume the batch"
+        ) from error
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> _Unflushed:
+    files = []
+    with translated(folder):
+        for name, data in contents.items():
+            part = folder / f".{name}.part"
+            handle = _open(part)
+            files.append((handle, part, folder / name))
+            _write_all(handle, data)
+    return _Unflushed(folder, files)
+
+
+def _open(part: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with translated(part):
+        try:
+            return os.open(part, flags, 0o644)
+        except FileNotFoundError:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(part.parent.parent)
+            return os.open(part, flags, 0o644)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _append(handle: int, data: bytes, part: Path) -> None:
+    with translated(part):
+        _write_all(handle, data)
+
+
+def _truncate(handle: int, part: Path) -> None:
+    with translated(part):
+        os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+
+
+def _discard(handle: int, part: Path) -> None:
+    os.close(handle)
+    part.unlink(missing_ok=True)
+
+
+def _flush(unflushed: _Unflushed) -> None:
+    for handle, _, _ in unflushed.files:
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _rename(unflushed: _Unflushed) -> None:
+    for _, part, final in unflushed.files:
+        part.replace(final)
+
+
+def _flush_folder(unflushed: _Unflushed) -> None:
+    _sync_folder(unflushed.folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+
+def _error_of(step: Callable[[_Unflushed], None], unflushed: _Unflushed) -> Exception | None:
+    try:
+        with translated(unflushed.folder):
+            step(unflushed)
+    except Exception as error:  # noqa: BLE001 - carried over to the task that waits
+        return error
+    return None

@@ -1,0 +1,241 @@
+"""
+One dataset to one file: streamed, counted, and gone on with where a download broke.
+
+Bytes are written as they come; nothing is parsed. JSON Lines are cut only between lines, so that a
+broken download can go on at the item where it broke. Other formats, and filtered JSON Lines, whose
+lines are not the platform's count of items, begin again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from orchestrator.client import ApifyClient, Download
+from orchestrator.collector.files import Files, PartFile
+from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.model.ids import DatasetId
+from orchestrator.model.jobs import ItemsQuery
+
+CHUNK_BYTES = 256 * 1024
+NEWLINE = 0x0A
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsFile:
+    """
+    A dataset that was fetched whole.
+
+    Attributes:
+        items: as the platform counts them.
+        data: the bytes, when they were few; None when they went to the part file.
+    """
+
+    items: int
+    size_bytes: int
+    sha256: str
+    data: bytes | None
+
+
+class Sink:
+    """
+    Takes the bytes of a download and hands them out in large pieces.
+
+    Attributes:
+        size_bytes: taken so far and kept.
+        lines: whole lines among them; the number of items when `by_line`.
+    """
+
+    def __init__(self, *, by_line: bool) -> None:
+        self._by_line = by_line
+        self._pending = bytearray()
+        self._digest = hashlib.sha256()
+        self._handed_bytes = 0
+        self._handed_lines = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._handed_bytes + len(self._pending)
+
+    @property
+    def lines(self) -> int:
+        return self._handed_lines + self._pending.count(b"\n")
+
+    def feed(self, data: bytes) -> bytes | None:
+        """
+        Takes a chunk; returns what is ready to be written, or None while it is little.
+        """
+        self._pending += data
+        if len(self._pending) < CHUNK_BYTES:
+            return None
+        return self._hand_out(
+            self._pending.rfind(b"\n") + 1 if self._by_line else len(self._pending)
+        )
+
+    def forget_half_line(self) -> None:
+        """
+        Drops what follows the last end of a line, after a broken download.
+        """
+        del self._pending[self._pending.rfind(b"\n") + 1 :]
+
+    def end_line(self) -> None:
+        """
+        Ends the last line of a whole download, should the platform have left that out.
+        """
+        if self._pending and self._pending[-1] != NEWLINE:
+            self._pending.append(NEWLINE)
+
+    def rest(self) -> bytes:
+        """
+        What was not handed out yet, at the end of the last download.
+        """
+        return self._hand_out(len(self._pending)) or b""
+
+    def sha256(self) -> str:
+        """
+        The digest of all that was handed out, hex.
+        """
+        return self._digest.hexdigest()
+
+    def _hand_out(self, end: int) -> bytes | None:
+        if end == 0:
+            return None
+        ready = bytes(self._pending[:end])
+        del self._pending[:end]
+        self._digest.update(ready)
+        self._handed_bytes += end
+        self._handed_lines += ready.count(b"\n")
+        return ready
+
+
+class ItemsDownload:
+    """
+    The download of one dataset into a folder; `fetch` does it, `publish` makes it visible.
+
+    Args:
+        folder: of the job.
+        name: of the file.
+        patience_secs: how long to go on without any progress before giving up.
+        settle_secs: how long to wait for items that the platform has counted but not given.
+    """
+
+    def __init__(
+        self,
+        client: ApifyClient,
+        files: Files,
+        *,
+        folder: Path,
+        name: str,
+        dataset_id: DatasetId,
+        query: ItemsQuery,
+        patience_secs: float = 3600.0,
+        settle_secs: float = 15.0,
+    ) -> None:
+        self._client = client
+        self._files = files
+        self._folder = folder
+        self._name = name
+        self._dataset_id = dataset_id
+        self._query = query
+        self._patience_secs = patience_secs
+        self._settle_secs = settle_secs
+        self._by_line = query == ItemsQuery()
+        self._sink = Sink(by_line=self._by_line)
+        self._part: PartFile | None = None
+        self._total: int | None = None
+
+    async def fetch(self) -> ItemsFile:
+        """
+        Downloads all items.
+
+        Raises:
+            NotFound: the dataset is gone.
+            TruncatedBody: the platform counts more items than it gives, and goes on doing so.
+            TransientError: no progress for longer than `patience_secs`.
+        """
+        pause = 0.5
+        stuck_since = anyio.current_time()
+        while True:
+            before = self._sink.size_bytes
+            error = await self._pass()
+            if error is None and not self._is_short():
+                return await self._finish()
+            now = anyio.current_time()
+            if self._sink.size_bytes > before:
+                pause, stuck_since = 0.5, now
+            if now - stuck_since > (self._settle_secs if error is None else self._patience_secs):
+                raise error or self._shortage()
+            await anyio.sleep(pause)
+            pause = min(pause * 2, 30.0)
+
+    async def publish(self) -> None:
+        """
+        Gives a file that went to a part file its final name.
+        """
+        if self._part is not None:
+            await self._part.publish()
+
+    def discard(self) -> None:
+        """
+        Removes what is not published.
+        """
+        if self._part is not None:
+            self._part.discard()
+
+    async def _pass(self) -> TransientError | None:
+        """
+        One request; returns the error that broke its body, if any.
+        """
+        offset = self._sink.lines if self._by_line else 0
+        async with self._client.stream_items(
+            self._dataset_id, self._query, offset=offset
+        ) as download:
+            self._total = download.total
+            try:
+                async for chunk in download.chunks():
+                    await self._write(self._sink.feed(chunk))
+            except TransientError as error:
+                await self._keep_whole_lines()
+                return error
+        if self._by_line:
+            self._sink.end_line()
+        return None
+
+    async def _keep_whole_lines(self) -> None:
+        if self._by_line:
+            self._sink.forget_half_line()
+            return
+        self._sink = Sink(by_line=False)
+        if self._part is not None:
+            await self._part.restart()
+
+    async def _write(self, data: bytes | None) -> None:
+        if data is None:
+            return
+        if self._part is None:
+            self._part = await self._files.open_part(self._folder, self._name)
+        await self._part.append(data)
+
+    def _is_short(self) -> bool:
+        return self._by_line and self._total is not None and self._sink.lines < self._total
+
+    def _shortage(self) -> TruncatedBody:
+        return TruncatedBody(
+            f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
+            f"{self._sink.lines}"
+        )
+
+    async def _finish(self) -> ItemsFile:
+        rest = self._sink.rest()
+        if self._part is not None and rest:
+            await self._part.append(rest)
+        by_platform = self._total if self._total is not None else self._sink.lines
+        return ItemsFile(
+            items=self._sink.lines if self._by_line else by_platform,
+            size_bytes=self._sink.size_bytes,
+            sha256=self._sink.sha256(),
+            data=None if self._part is not None else rest,
+        )

@@ -1,0 +1,176 @@
+"""
+From an intent to a run: one start request, and when its answer is lost, the search for its run.
+
+A start is sent again only when the platform shows no run of the first send, and its intent is older
+than the start's own deadline plus the time that a run may take to turn up in the lists. Killed
+anywhere, the ledger holds the intent, and the next process begins with the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import anyio
+
+from orchestrator.client import ApifyClient
+from orchestrator.errors import (
+    NoRoom,
+    NotAuthorized,
+    PlanLimitReached,
+    StartUnconfirmed,
+    TransientError,
+)
+from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Attempt, make_mark
+from orchestrator.model.batches import OnUnconfirmed
+from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState
+from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.observing import Observer
+
+LOOK_EVERY_SECS = 2.0
+MOST_SENDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPolicy:
+    """
+    How starts are made sure of.
+
+    Attributes:
+        start_deadline_secs: how long a start may take to have its effect.
+        settle_secs: how much later a run may still turn up in the platform's lists.
+        on_unconfirmed: what to do when no run is to be found after all that time.
+    """
+
+    start_deadline_secs: float = 30.0
+    settle_secs: float = 15.0
+    on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
+
+
+class StartLost(Exception):
+    """
+    The start stays unclear and is given up; the message is for the report.
+    """
+
+
+class Starter:
+    """
+    Starts the runs of attempts.
+
+    Args:
+        read_input: gives the bytes to send for a job, secrets rendered; raises `InputRejected`.
+        utc_now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        client: ApifyClient,
+        finder: RunFinder,
+        observer: Observer,
+        policy: StartPolicy,
+        read_input: Callable[[Job], Awaitable[bytes | None]],
+        utc_now: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._finder = finder
+        self._observer = observer
+        self._policy = policy
+        self._read_input = read_input
+        self._utc_now = utc_now
+
+    async def start(self, attempt: Attempt, *, may_exist: bool = False) -> Run:
+        """
+        Gives an attempt its run, and records it.
+
+        Args:
+            attempt: with an open intent.
+            may_exist: whether its start may have been sent already, by a process that died: then
+                its run is looked for first.
+
+        Raises:
+            StartLost: it stays unclear, and no further send is allowed.
+            NoRoom, NotAuthorized, PlanLimitReached, TransientError: not started, and the intent is
+                taken back; but a TransientError of the search leaves it as it is.
+            PermanentError: not started.
+
+        Cancellation: the intent stays; the next process searches before it sends.
+        """
+        unclear = may_exist
+        while True:
+            if not unclear:
+                run = await self._send(attempt)
+                if run is not None:
+                    return run
+            run = await self._find(attempt)
+            if run is not None:
+                return run
+            attempt = await self._intend_again(attempt)
+            unclear = False
+
+    async def _send(self, attempt: Attempt) -> Run | None:
+        """
+        One start request; None when its answer was lost.
+        """
+        job = attempt.job
+        try:
+            run = (
+                await self._client.start_run(
+                    job.target,
+                    body=await self._read_input(job),
+                    content_type=job.input.content_type,
+                    options=job.options,
+                    mark=attempt.mark,
+                )
+            ).facts()
+        except StartUnconfirmed as error:
+            await self._ledger.unconfirmed(attempt, str(error))
+            self._observer.start_unconfirmed(attempt, str(error))
+            return None
+        except (NoRoom, NotAuthorized, PlanLimitReached, TransientError):
+            await self._ledger.withdraw(attempt)
+            raise
+        await self._ledger.started(attempt, run)
+        self._observer.run_started(attempt, run, adopted=False)
+        return run
+
+    async def _find(self, attempt: Attempt) -> Run | None:
+        """
+        Looks for the run of a send, at once and again, until it cannot turn up any more.
+        """
+        absent_at = attempt.intent_at + timedelta(
+            seconds=self._policy.start_deadline_secs + self._policy.settle_secs
+        )
+        while True:
+            looked_at = self._utc_now()
+            run = await self._finder.find(attempt.mark, attempt.intent_at)
+            if run is not None:
+                await self._ledger.started(attempt, run, adopted=True)
+                self._observer.run_started(attempt, run, adopted=True)
+                return run
+            # Only a look that began after the deadline can show that there is nothing.
+            if looked_at >= absent_at:
+                return None
+            await anyio.sleep(LOOK_EVERY_SECS)
+
+    async def _intend_again(self, attempt: Attempt) -> Attempt:
+        if self._policy.on_unconfirmed is OnUnconfirmed.FAIL:
+            raise StartLost(
+                "the answer to the start was lost and no run of it is to be found; "
+                'on_unconfirmed = "fail" forbids a second start'
+            )
+        if attempt.send >= MOST_SENDS:
+            raise StartLost(
+                f"the start was sent {attempt.send} times, each answer was lost, and no run of "
+                "them is to be found"
+            )
+        now = self._utc_now()
+        send = await self._ledger.send_again(attempt, now)
+        mark = make_mark(self._ledger.batch.mark, attempt.job.seq, attempt.number, send)
+        return replace(attempt, send=send, mark=mark, state=AttemptState.INTENT, intent_at=now)
