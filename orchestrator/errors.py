@@ -13,6 +13,7 @@ Every error that this project raises on purpose, and the exit code that each one
     ├─ StoppedEarly ..................  3  the batch can be resumed
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
     │  └─ OutputLost
+    ├─ Interrupted ................... 130 or 143  a signal; the batch can be resumed
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
        ├─ TransientError                   wait: the same request may be sent again
@@ -177,6 +178,16 @@ class OutputLost(StoppedEarly):
     """
     The batch's folder can no longer be written.
     """
+
+
+class Interrupted(OrchestratorError):
+    """
+    A signal asked for the end; the batch can be resumed.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.exit_code = 128 + signal_number
 
 
 class BatchHeld(OrchestratorError):

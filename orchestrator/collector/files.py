@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -112,15 +112,19 @@ class PartFile:
             self._worker.submit(partial(_discard, handle, self._part))
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     """
-    Saves one small file durably in the caller's own thread.
+    Saves one file durably in the caller's own thread.
 
     Raises:
         DiskFull, OutputLost: the file is as it was before.
     """
-    unflushed = _write(path.parent, {path.name: data})
+    part = path.parent / f".{path.name}.part"
+    handle = _open(part)
+    unflushed = _Unflushed(path.parent, [(handle, part, path)])
     with translated(path):
+        for piece in pieces:
+            _write_all(handle, piece)
         _flush(unflushed)
         _rename(unflushed)
         _flush_folder(unflushed)
@@ -135,9 +139,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise DiskFull(
-                f"{path}: the disk is full: make room, then resume the batch"
-            ) from error
+            raise DiskFull(f"{path}: the disk is full: make room, then resume the batch") from error
         raise OutputLost(
             f"{path}: cannot be written ({error.strerror}): mend that, then resume the batch"
         ) from error
@@ -210,7 +212,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
 
 
 def _error_of(step: Callable[[_Unflushed], None], unflushed: _Unflushed) -> Exception | None:

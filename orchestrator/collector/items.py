@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.client import ApifyClient, Download
+from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, PartFile
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
@@ -44,9 +44,8 @@ class Sink:
     """
     Takes the bytes of a download and hands them out in large pieces.
 
-    Attributes:
-        size_bytes: taken so far and kept.
-        lines: whole lines among them; the number of items when `by_line`.
+    Args:
+        by_line: whether a line is an item, and pieces end with a line.
     """
 
     def __init__(self, *, by_line: bool) -> None:
@@ -58,10 +57,16 @@ class Sink:
 
     @property
     def size_bytes(self) -> int:
+        """
+        Bytes taken so far and kept.
+        """
         return self._handed_bytes + len(self._pending)
 
     @property
     def lines(self) -> int:
+        """
+        Whole lines among them.
+        """
         return self._handed_lines + self._pending.count(b"\n")
 
     def feed(self, data: bytes) -> bytes | None:

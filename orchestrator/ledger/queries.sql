@@ -77,6 +77,10 @@ WHERE seq = :seq AND status = 'WAITING';
 UPDATE attempts SET owner = :owner, epoch = epoch + 1
 WHERE state NOT IN ('settled', 'lost', 'failed') AND owner <> :owner;
 
+-- name: count_demands
+SELECT demand, COUNT(*) AS jobs, MIN(key) AS example FROM jobs WHERE status = 'WAITING'
+GROUP BY demand;
+
 -- name: count_jobs
 SELECT status, COUNT(*) AS jobs FROM jobs GROUP BY status;
 

@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.ledger import connection as sqlite
-from orchestrator.ledger.rows import JobReport, batch_of, report_of
+from orchestrator.ledger.rows import JobReport, batch_of, demand_from, report_of
 from orchestrator.model.batches import Batch
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import Demand
 from orchestrator.model.states import JobStatus
 
 
@@ -89,6 +91,15 @@ class LedgerReader:
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
         )
+
+    def demands(self) -> dict[Demand, JobKey]:
+        """
+        What the waiting jobs ask of the limits, each with one job that asks it.
+        """
+        return {
+            demand_from(row["demand"]): JobKey(row["example"])
+            for row in self._execute("count_demands")
+        }
 
     def reports(self) -> Iterator[JobReport]:
         """

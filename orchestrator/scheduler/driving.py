@@ -17,12 +17,13 @@ import anyio
 
 from orchestrator.client import ApifyClient
 from orchestrator.errors import (
-    NoRoom,
-    NotAuthorized,
     NotFound,
     PermanentError,
     PlanExhausted,
     PlanLimitReached,
+    PlatformError,
+    RateLimited,
+    TransientError,
     TruncatedBody,
 )
 from orchestrator.ledger import Ledger
@@ -36,9 +37,13 @@ from orchestrator.scheduler.attempts import (
     outcome_of_run,
 )
 from orchestrator.scheduler.observing import Observer
-from orchestrator.scheduler.starting import Starter, StartLost
+from orchestrator.scheduler.starting import Starter, StartLost, StartPostponed
 
-NO_ROOM_DELAY_SECS = 5.0
+POSTPONED_SECS = 5.0
+"""
+About how long a job waits again whose start was refused for now.
+"""
+
 SHORTEST_POLL_SECS = 1.0
 """
 A platform that answers a long poll at once is not asked more often than this.
@@ -97,6 +102,7 @@ class Driver:
     Args:
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
+        away_secs: how long a platform that takes no start is waited for.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Driver:
         observer: Observer,
         utc_now: Callable[[], datetime],
         chance: Callable[[], float],
+        away_secs: float,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -117,6 +124,8 @@ class Driver:
         self._observer = observer
         self._utc_now = utc_now
         self._chance = chance
+        self._away_secs = away_secs
+        self._away_since: float | None = None
         self._waits: set[anyio.CancelScope] = set()
 
     async def intend(self, seq: int, number: int) -> Attempt:
@@ -143,10 +152,8 @@ class Driver:
         if run is None:
             try:
                 run = await self._starter.start(attempt, may_exist=may_exist)
-            except NoRoom as error:
-                delay = NO_ROOM_DELAY_SECS * (0.5 + self._chance())
-                self._observer.start_postponed(attempt, str(error), delay)
-                return Next(job=attempt.job, number=attempt.number, delay_secs=delay)
+            except StartPostponed as postponed:
+                return self._postpone(attempt, postponed.error)
             except PlanLimitReached as error:
                 raise PlanExhausted(f"{attempt.job.key}: {error}") from error
             except StartLost as error:
@@ -157,6 +164,7 @@ class Driver:
                     raise
                 outcome = outcome_of_refusal(error)
                 return await self._end(attempt, outcome, None, state=AttemptState.FAILED)
+            self._away_since = None
         return await self._follow(attempt, run)
 
     async def bring_home(self, ended: Ended) -> Next | None:
@@ -189,6 +197,21 @@ class Driver:
         """
         for scope in self._waits:
             scope.cancel()
+
+    def _postpone(self, attempt: Attempt, error: PlatformError) -> Next:
+        """
+        Lets a job wait again whose start was refused for now; gives up on a platform long away.
+        """
+        now = anyio.current_time()
+        if isinstance(error, TransientError):
+            self._away_since = self._away_since or now
+            if now - self._away_since > self._away_secs:
+                raise error
+        delay = POSTPONED_SECS * (0.5 + self._chance())
+        if isinstance(error, RateLimited):
+            delay = max(delay, error.retry_after_secs or 0.0)
+        self._observer.start_postponed(attempt, str(error), delay)
+        return Next(job=attempt.job, number=attempt.number, delay_secs=delay)
 
     async def _follow(self, attempt: Attempt, run: Run) -> Ended | Next | None:
         with anyio.CancelScope() as scope:

@@ -19,6 +19,7 @@ from orchestrator.errors import (
     NoRoom,
     NotAuthorized,
     PlanLimitReached,
+    PlatformError,
     StartUnconfirmed,
     TransientError,
 )
@@ -55,6 +56,19 @@ class StartLost(Exception):
     """
     The start stays unclear and is given up; the message is for the report.
     """
+
+
+class StartPostponed(Exception):
+    """
+    The start was refused for now, or could not be sent: no run, and the intent is taken back.
+
+    Attributes:
+        error: what the platform said.
+    """
+
+    def __init__(self, error: PlatformError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Starter:
@@ -96,9 +110,10 @@ class Starter:
 
         Raises:
             StartLost: it stays unclear, and no further send is allowed.
-            NoRoom, NotAuthorized, PlanLimitReached, TransientError: not started, and the intent is
-                taken back; but a TransientError of the search leaves it as it is.
+            StartPostponed: not started, and the intent is taken back.
+            NotAuthorized, PlanLimitReached: the same, and no other start will do better.
             PermanentError: not started.
+            TransientError: the search cannot be made; the intent stays.
 
         Cancellation: the intent stays; the next process searches before it sends.
         """
@@ -133,7 +148,10 @@ class Starter:
             await self._ledger.unconfirmed(attempt, str(error))
             self._observer.start_unconfirmed(attempt, str(error))
             return None
-        except (NoRoom, NotAuthorized, PlanLimitReached, TransientError):
+        except (NoRoom, TransientError) as error:
+            await self._ledger.withdraw(attempt)
+            raise StartPostponed(error) from error
+        except (NotAuthorized, PlanLimitReached):
             await self._ledger.withdraw(attempt)
             raise
         await self._ledger.started(attempt, run)

@@ -1,0 +1,3 @@
+"""
+Wires the parts together; no policy of its own.
+"""

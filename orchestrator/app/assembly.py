@@ -1,0 +1,117 @@
+"""
+Puts a scheduler together from a batch's ledger, a client and the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from orchestrator.app.inputs import read_input
+from orchestrator.app.preflight import Room
+from orchestrator.app.settings import Settings
+from orchestrator.client import ApifyClient
+from orchestrator.collector import Collector, Files
+from orchestrator.ledger import Ledger, WaitingJob
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.states import SETTLED_JOB_STATUSES
+from orchestrator.report.progress import Progress
+from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.driving import Driver
+from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.limits import Limits, Usage
+from orchestrator.scheduler.loop import Scheduler
+from orchestrator.scheduler.observing import Observer
+from orchestrator.scheduler.starting import Starter, StartPolicy
+
+
+def make_scheduler(
+    *,
+    ledger: Ledger,
+    client: ApifyClient,
+    files: Files,
+    folder: Path,
+    settings: Settings,
+    queue: WaitingQueue,
+    limits: Limits,
+    observer: Observer,
+) -> Scheduler:
+    """
+    A scheduler for the batch in `folder`, ready to run.
+    """
+    starter = Starter(
+        ledger=ledger,
+        client=client,
+        finder=RunFinder(client),
+        observer=observer,
+        policy=StartPolicy(
+            start_deadline_secs=settings.start_deadline_secs,
+            settle_secs=settings.settle_secs,
+            on_unconfirmed=ledger.batch.plan.on_unconfirmed,
+        ),
+        read_input=partial(read_input, env=os.environ),
+        utc_now=utc_now,
+    )
+    driver = Driver(
+        ledger=ledger,
+        client=client,
+        starter=starter,
+        collector=Collector(
+            client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
+        ),
+        observer=observer,
+        utc_now=utc_now,
+        chance=random.random,
+        away_secs=settings.platform_away_secs,
+    )
+    return Scheduler(
+        driver=driver, queue=queue, usage=Usage(limits), max_downloads=settings.max_downloads
+    )
+
+
+def fill_queue(jobs: Iterable[WaitingJob], room: Room) -> WaitingQueue:
+    """
+    The waiting jobs of a ledger as a queue; call it in the event loop, whose clock it uses.
+    """
+    queue = WaitingQueue()
+    now, wall = anyio.current_time(), utc_now().timestamp()
+    for job in jobs:
+        waiting = Waiting(
+            rank=-job.priority,
+            seq=job.seq,
+            number=job.attempts + 1,
+            claim=room.claim_of(job.demand),
+            ready_at=now + max(0.0, job.ready_at - wall),
+        )
+        queue.add(waiting, now)
+    return queue
+
+
+def progress_of(totals: Totals) -> Progress:
+    """
+    The figures to begin a display with; call it in the event loop, whose clock it uses.
+    """
+    settled = Counter({s: n for s, n in totals.jobs.items() if s in SETTLED_JOB_STATUSES})
+    return Progress(
+        total=sum(totals.jobs.values()),
+        began_at=anyio.current_time(),
+        settled=settled,
+        settled_before=settled.total(),
+        items=totals.items,
+        size_bytes=totals.size_bytes,
+        cost_usd=totals.cost_usd,
+    )
+
+
+def utc_now() -> datetime:
+    """
+    The wall clock.
+    """
+    return datetime.now(UTC)

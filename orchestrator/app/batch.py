@@ -1,0 +1,287 @@
+"""
+Runs or resumes one batch: looks before the start, drives the scheduler, writes the reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import structlog
+from pydantic import SecretStr
+
+from orchestrator.app.assembly import fill_queue, make_scheduler, progress_of, utc_now
+from orchestrator.app.events import BatchEvents
+from orchestrator.app.finishing import write_reports
+from orchestrator.app.folders import LEDGER, publish
+from orchestrator.app.logs import LogSink
+from orchestrator.app.preflight import Room, limits_of, look_before_start
+from orchestrator.app.settings import Settings
+from orchestrator.app.signals import listen
+from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.collector import Files
+from orchestrator.collector.files import flush_group
+from orchestrator.errors import Interrupted, OrchestratorError, PlatformError, StoppedEarly
+from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.ledger import commit_group
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.batches import Batch, BatchState, LocalPlatformPlan
+from orchestrator.model.ids import RunId
+from orchestrator.model.jobs import demand_of
+from orchestrator.model.states import JobStatus
+from orchestrator.report.progress import Progress
+from orchestrator.threads import GroupWorker
+
+PREFLIGHT_AWAY_SECS = 12.0
+"""
+How long a platform that is away is waited for before anything was started.
+"""
+
+ABORT_SECS = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    Where the platform is, and what lets us in.
+    """
+
+    base_url: str
+    token: SecretStr
+
+
+Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
+"""
+Gives the platform of a batch: the one of the settings, or the local one, started.
+"""
+
+
+class Display(Protocol):
+    """
+    Shows how a batch goes.
+    """
+
+    async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
+        """
+        Shows progress until cancelled.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchContext:
+    """
+    What every command that drives a batch brings along.
+
+    Attributes:
+        abort_on_signal: whether a signal aborts the runs on the platform too.
+    """
+
+    settings: Settings
+    connect: Connect
+    display: Display
+    sink: LogSink
+    abort_on_signal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    How this process left a batch.
+
+    Attributes:
+        reason: why it was left early; None when every job is settled.
+    """
+
+    folder: Path
+    batch: Batch
+    totals: Totals
+    reason: OrchestratorError | None
+
+
+async def start_prepared(prepared: Path, context: BatchContext) -> Result:
+    """
+    Looks at the platform, then gives a prepared batch its name and runs it.
+
+    Raises:
+        UsageError, PlatformError: nothing was started, and the batch is not published.
+    """
+    with LedgerReader(prepared / LEDGER) as reader:
+        batch = reader.batch()
+    async with _connected(batch, context) as endpoint:
+        room = await _look(prepared, endpoint, context)
+        return await _drive(publish(prepared, batch.id), endpoint, room, context)
+
+
+async def resume_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Goes on with a batch that this process holds the lock of.
+
+    Raises:
+        UsageError, PlatformError: nothing was started.
+    """
+    with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    async with _connected(batch, context) as endpoint:
+        room = await _look(folder, endpoint, context)
+        return await _drive(folder, endpoint, room, context)
+
+
+@asynccontextmanager
+async def _connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
+    async with context.connect(batch.plan.local) as endpoint:
+        context.sink.hide(endpoint.token)
+        yield endpoint
+
+
+async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room:
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, demands = reader.batch(), reader.demands()
+    options = _client_options(endpoint, context.settings)
+    async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
+        room = await look_before_start(client, {demand.target for demand in demands})
+    limits_of(batch.plan, room, demands, context.settings.max_runs)
+    return room
+
+
+async def _drive(folder: Path, endpoint: Endpoint, room: Room, context: BatchContext) -> Result:
+    with _logging_to(folder, context.sink):
+        with open_ledger(folder / LEDGER) as db:
+            async with (
+                GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+                GroupWorker("files", flush_group) as file_worker,
+                ApifyClient(_client_options(endpoint, context.settings)) as client,
+            ):
+                ledger = Ledger(db, ledger_worker)
+                files = Files(file_worker)
+                reason = await _schedule(ledger, client, files, folder, room, context)
+                if context.abort_on_signal and isinstance(reason, Interrupted):
+                    await _abort_live_runs(ledger, client)
+                batch = await _close(ledger, client, folder, reason)
+        with LedgerReader(folder / LEDGER) as reader:
+            totals = reader.totals()
+            # On a full disk the figures are still told, and the files can be made again later.
+            with suppress(*((StoppedEarly,) if reason else ())):
+                write_reports(folder, batch, reader, totals)
+    return Result(folder=folder, batch=batch, totals=totals, reason=reason)
+
+
+async def _schedule(
+    ledger: Ledger,
+    client: ApifyClient,
+    files: Files,
+    folder: Path,
+    room: Room,
+    context: BatchContext,
+) -> OrchestratorError | None:
+    """
+    Drives the batch until it is settled or left; returns why it was left.
+    """
+    open_attempts = await ledger.take_over()
+    queue = fill_queue(await ledger.waiting(), room)
+    with LedgerReader(folder / LEDGER) as reader:
+        progress, demands = progress_of(reader.totals()), reader.demands()
+    limits = limits_of(ledger.batch.plan, room, demands, context.settings.max_runs)
+    scheduler = make_scheduler(
+        ledger=ledger,
+        client=client,
+        files=files,
+        folder=folder,
+        settings=context.settings,
+        queue=queue,
+        limits=limits,
+        observer=BatchEvents(progress),
+    )
+    structlog.get_logger().info(
+        "batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen, scheduler.stop, name="signals")
+        tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+        try:
+            await scheduler.run((a, room.claim_of(demand_of(a.job))) for a in open_attempts)
+        except (StoppedEarly, Interrupted, PlatformError) as reason:
+            return reason
+        finally:
+            tasks.cancel_scope.cancel()
+    return None
+
+
+async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
+    """
+    Aborts what the ledger knows to be going, within the time that a signal leaves.
+    """
+    log = structlog.get_logger()
+
+    async def abort(run_id: RunId) -> None:
+        try:
+            await client.abort_run(run_id)
+        except PlatformError as error:
+            log.warning("run_not_aborted", run=run_id, error=str(error))
+        else:
+            log.info("run_aborted", run=run_id)
+
+    with anyio.move_on_after(ABORT_SECS):
+        async with anyio.create_task_group() as aborts:
+            for run_id in await ledger.live_runs():
+                aborts.start_soon(abort, run_id, name=f"abort {run_id}")
+
+
+async def _close(
+    ledger: Ledger, client: ApifyClient, folder: Path, reason: OrchestratorError | None
+) -> Batch:
+    with LedgerReader(folder / LEDGER) as reader:
+        jobs = reader.totals().jobs
+    if reason is not None:
+        state, exit_code = BatchState.STOPPED, reason.exit_code
+    else:
+        state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
+    try:
+        await ledger.add_requests(client.stats.requests, client.stats.retries)
+        batch = await ledger.close(
+            state,
+            exit_code=exit_code,
+            reason=None if reason is None else str(reason),
+            now=utc_now(),
+        )
+    except StoppedEarly:
+        if reason is None:
+            raise
+        # The disk is full: the ledger stays open, which resume takes as it is.
+        batch = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
+    structlog.get_logger().info(
+        "batch_left",
+        state=batch.state.value,
+        exit_code=exit_code,
+        reason=batch.stop_reason,
+        jobs={status.value: count for status, count in jobs.items()},
+    )
+    return batch
+
+
+def _client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
+    return ClientOptions(
+        base_url=endpoint.base_url,
+        token=endpoint.token,
+        path_prefix=settings.actors_path_prefix,
+        start_deadline_secs=settings.start_deadline_secs,
+        away_secs=settings.platform_away_secs,
+    )
+
+
+@contextmanager
+def _logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
+    sink.open_file(folder / "log.jsonl")
+    try:
+        yield
+    finally:
+        sink.close_file()

@@ -1,0 +1,89 @@
+"""
+What the scheduler tells, as figures for the display and events for the log.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from orchestrator.model.attempts import Attempt, Collected, Outcome
+from orchestrator.model.runs import Run
+from orchestrator.report.progress import Progress
+
+
+class BatchEvents:
+    """
+    The scheduler's observer.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._log = structlog.get_logger()
+
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        """
+        Counts a run that goes on.
+        """
+        self._progress.running += 1
+        self._log.info(
+            "run_adopted" if adopted else "run_started",
+            job=attempt.job.key,
+            attempt=attempt.number,
+            run=run.id,
+        )
+
+    def run_finished(self, attempt: Attempt, run: Run) -> None:
+        """
+        Counts a run that ended, and what it cost.
+        """
+        self._progress.running -= 1
+        self._progress.cost_usd += run.cost_usd or 0
+        self._log.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
+
+    def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
+        """
+        Warns that the answer to a start was lost.
+        """
+        self._log.warning("start_unconfirmed", job=attempt.job.key, error=error)
+
+    def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
+        """
+        Notes that the account is full.
+        """
+        self._log.info(
+            "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
+        )
+
+    def attempt_over(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        collected: Collected | None,
+        next_delay_secs: float | None,
+    ) -> None:
+        """
+        Counts a settled job, and tells of a failure.
+        """
+        if collected is not None and next_delay_secs is None:
+            self._progress.items += collected.items or 0
+            self._progress.size_bytes += collected.size_bytes
+        if next_delay_secs is not None:
+            self._log.warning(
+                "attempt_failed",
+                job=attempt.job.key,
+                attempt=attempt.number,
+                error=outcome.error,
+                next_in_secs=round(next_delay_secs, 1),
+            )
+            return
+        self._progress.settled[outcome.status] += 1
+        log = self._log.info if outcome.error is None else self._log.warning
+        log(
+            "job_settled",
+            job=attempt.job.key,
+            status=outcome.status.value,
+            attempts=attempt.number,
+            items=None if collected is None else collected.items,
+            missing=list(collected.missing) if collected is not None else [],
+            error=outcome.error,
+        )

@@ -1,0 +1,140 @@
+"""
+Where batches are: `output/<name>/<id>/`, the `latest` link, and how a user names a batch.
+
+A batch's folder is made under a hidden name and renamed when its ledger is whole, so that no other
+command ever sees half a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from orchestrator.errors import BatchNotFound, OutputNotWritable
+from orchestrator.model.ids import BatchId, BatchName
+
+LEDGER = "ledger.sqlite"
+LATEST = "latest"
+PLATFORM = ".platform"
+
+
+def new_id(now: datetime) -> BatchId:
+    """
+    A batch id: the time in UTC and a random end; ids sort by time.
+    """
+    return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+
+@contextmanager
+def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Path]:
+    """
+    A hidden folder to prepare a batch in; whatever is left of it afterwards is removed.
+
+    Raises:
+        OutputNotWritable: the folder cannot be made.
+    """
+    home = output / name
+    folder = home / f".{batch_id}.new"
+    made = [path for path in (home, *home.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputNotWritable(
+            f"{folder.parent}: the output folder cannot be written ({error.strerror}); "
+            "choose another with --output, or mend its permissions"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in made:
+            try:
+                path.rmdir()
+            except OSError:
+                break
+
+
+def publish(prepared: Path, batch_id: BatchId) -> Path:
+    """
+    Gives a prepared batch its final name and points `latest` to it; returns the folder.
+    """
+    folder = prepared.parent / batch_id
+    prepared.rename(folder)
+    link = folder.parent / f".{LATEST}.{batch_id}"
+    link.symlink_to(batch_id, target_is_directory=True)
+    link.replace(folder.parent / LATEST)
+    for path in (folder.parent, folder.parent.parent):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(handle)
+        os.close(handle)
+    return folder
+
+
+def find_batch(output: Path, text: str) -> Path:
+    """
+    The folder of a batch that a user named: a folder, `NAME` (its latest) or `NAME/ID`.
+
+    Raises:
+        BatchNotFound: with the nearest names.
+    """
+    for folder in (Path(text), output / text):
+        if (folder / LEDGER).is_file():
+            return folder.resolve()
+    latest = newest(output / text)
+    if latest is None and Path(text).is_dir():
+        latest = newest(Path(text))
+    if latest is not None:
+        return latest
+    names = ", ".join(sorted(path.name for path in _names(output))) or "none"
+    raise BatchNotFound(
+        f"no batch {text!r}: it is no batch folder, and {output} has these names: {names}"
+    )
+
+
+def newest(home: Path) -> Path | None:
+    """
+    The newest batch in the folder of a batch name; None when there is none.
+    """
+    return next(batches(home), None)
+
+
+def batches(home: Path) -> Iterator[Path]:
+    """
+    The batches in the folder of a batch name, newest first.
+    """
+    if home.is_dir():
+        for path in sorted(home.iterdir(), reverse=True):
+            is_hidden = path.name.startswith(".") or path.is_symlink()
+            if not is_hidden and (path / LEDGER).is_file():
+                yield path
+
+
+def all_batches(output: Path) -> Iterator[Path]:
+    """
+    All batches under an output folder, by name and newest first.
+    """
+    for home in _names(output):
+        yield from batches(home)
+
+
+def _names(output: Path) -> list[Path]:
+    if not output.is_dir():
+        return []
+    return sorted(
+        path for path in output.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def display(path: Path) -> str:
+    """
+    A path as short as it can be told: relative to the working folder when it lies below it.
+    """
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

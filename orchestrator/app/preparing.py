@@ -1,0 +1,93 @@
+"""
+From a spec to a batch on disk with every job in its ledger; nothing is started here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.app.folders import LEDGER, new_folder, new_id
+from orchestrator.collector.files import write_file
+from orchestrator.ledger import BatchLock, create_ledger
+from orchestrator.model.batches import (
+    Batch,
+    BatchPlan,
+    LocalPlatformPlan,
+    OnUnconfirmed,
+    PoolLimits,
+)
+from orchestrator.model.ids import BatchName
+from orchestrator.spec import LoadedSpec, expand, load_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """
+    What `run` was asked for.
+
+    Attributes:
+        params: the `--param` values, as typed.
+        local: set for `--local`.
+    """
+
+    spec_path: Path
+    output: Path
+    params: Mapping[str, str] = field(default_factory=dict)
+    local: LocalPlatformPlan | None = None
+
+
+@contextmanager
+def prepared_batch(request: RunRequest) -> Iterator[Path]:
+    """
+    A hidden folder with a new batch, locked by this process; removed unless it is published.
+
+    Raises:
+        SpecError: with every mistake.
+        OutputNotWritable, DiskFull.
+    """
+    loaded = load_spec(request.spec_path)
+    now = datetime.now(UTC)
+    batch = Batch(
+        id=new_id(now),
+        name=BatchName(loaded.spec.batch.name),
+        mark=_new_mark(),
+        created_at=now,
+        plan=_plan_of(loaded, request),
+    )
+    with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
+        jobs = expand(loaded, params=request.params, env=os.environ, today=now.date())
+        create_ledger(folder / LEDGER, batch, jobs)
+        write_file(folder / f"spec{loaded.path.suffix}", [loaded.source])
+        yield folder
+
+
+def _plan_of(loaded: LoadedSpec, request: RunRequest) -> BatchPlan:
+    asked = loaded.spec.batch
+    return BatchPlan(
+        spec_path=str(loaded.path.absolute()),
+        spec_sha256=hashlib.sha256(loaded.source).hexdigest(),
+        max_runs=asked.max_runs,
+        max_memory_mbytes=asked.max_memory_mbytes,
+        pools={
+            name: PoolLimits(max_runs=pool.max_runs, starts_per_minute=pool.starts_per_minute)
+            for name, pool in loaded.spec.pools.items()
+        },
+        on_unconfirmed=OnUnconfirmed(asked.on_unconfirmed),
+        params=dict(request.params),
+        local=request.local,
+    )
+
+
+def _new_mark() -> str:
+    """
+    Seven characters of `a-z0-9`: enough that two batches of one account do not meet.
+    """
+    alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return "".join(secrets.choice(alphabet) for _ in range(7))

@@ -1,0 +1,3 @@
+"""
+From the ledger's rows to something that a person or a program reads.
+"""

@@ -1,0 +1,103 @@
+"""
+Rows to figures: `summary.json` and the lines of `jobs.jsonl`. No I/O.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from orchestrator.ledger.reading import Totals
+from orchestrator.ledger.rows import JobReport
+from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.states import JobStatus
+
+VERSION = 1
+"""
+Of both files; fields are added, never changed or removed.
+"""
+
+
+def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
+    """
+    The totals of a batch, as `summary.json` holds them.
+    """
+    jobs = shown_statuses(batch, totals)
+    ended_at = batch.ended_at
+    return {
+        "version": VERSION,
+        "batch": batch.name,
+        "id": batch.id,
+        "state": batch.state.value,
+        "exit_code": batch.exit_code,
+        "stop_reason": batch.stop_reason,
+        "jobs": {status.value: jobs.get(status, 0) for status in JobStatus},
+        "jobs_total": sum(jobs.values()),
+        "attempts": totals.attempts,
+        "runs": totals.runs,
+        "adopted": totals.adopted,
+        "items": totals.items,
+        "bytes": totals.size_bytes,
+        "cost_usd": number(totals.cost_usd),
+        "cost_is_provisional": True,
+        "requests": batch.requests,
+        "retries": batch.retries,
+        "started_at": moment(batch.created_at),
+        "finished_at": moment(ended_at),
+        "duration_secs": (
+            None if ended_at is None else round((ended_at - batch.created_at).total_seconds(), 3)
+        ),
+    }
+
+
+def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
+    """
+    Jobs by status as a reader should see them: in a batch that was left, what waits is not started.
+    """
+    jobs = dict(totals.jobs)
+    if batch.state is not BatchState.OPEN and JobStatus.WAITING in jobs:
+        jobs[JobStatus.NOT_STARTED] = jobs.pop(JobStatus.WAITING)
+    return jobs
+
+
+def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
+    """
+    One line of `jobs.jsonl`.
+    """
+    status = report.status
+    if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
+        status = JobStatus.NOT_STARTED
+    return {
+        "key": report.job.key,
+        "params": report.job.params,
+        "status": status.value,
+        "attempts": report.attempts,
+        "run_id": report.run_id,
+        "dataset_id": report.dataset_id,
+        "items": report.items,
+        "bytes": report.size_bytes,
+        "sha256": report.sha256,
+        "started_at": moment(report.started_at),
+        "finished_at": moment(report.finished_at),
+        "cost_usd": None if report.cost_usd is None else number(report.cost_usd),
+        "error": report.error,
+        "run_status": report.run_status,
+        "build": report.build_number,
+        "input_sha256": report.job.input.sha256 or None,
+    }
+
+
+def moment(time: datetime | None) -> str | None:
+    """
+    A time as the files say it: ISO 8601, UTC, milliseconds.
+    """
+    return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def number(money: Decimal) -> float:
+    """
+    Money as a JSON number.
+    """
+    return float(money)

@@ -1,0 +1,119 @@
+"""
+What a person sees: live progress, plain progress lines, the closing summary.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.batches import Batch
+from orchestrator.model.states import JobStatus
+from orchestrator.report.progress import Progress
+from orchestrator.report.summary import shown_statuses
+
+COLOURS = {
+    JobStatus.SUCCEEDED: "green",
+    JobStatus.FAILED: "red",
+    JobStatus.TIMED_OUT: "red",
+    JobStatus.ABORTED: "red",
+    JobStatus.REJECTED: "red",
+    JobStatus.SKIPPED: "yellow",
+    JobStatus.NOT_STARTED: "yellow",
+    JobStatus.RUNNING: "cyan",
+    JobStatus.WAITING: "dim",
+}
+
+
+def progress_line(progress: Progress, now: float) -> str:
+    """
+    One plain line of progress.
+    """
+    left = progress.secs_left(now)
+    parts = [
+        f"{progress.done} of {progress.total} done",
+        f"{progress.running} running",
+        f"{progress.failed} failed",
+        f"{progress.items:,} items",
+        money(progress.cost_usd),
+        f"{clock(progress.elapsed_secs(now))} elapsed",
+    ]
+    if left is not None and progress.done < progress.total:
+        parts.append(f"about {clock(left)} left")
+    return ", ".join(parts)
+
+
+def progress_view(progress: Progress, now: float) -> RenderableType:
+    """
+    The live display: a bar, a line of figures, and what waiting jobs wait for.
+    """
+    grid = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=40)
+    share = f"{progress.done}/{progress.total}"
+    grid.add_row(bar, share)
+    view = Table.grid()
+    view.add_row(grid)
+    view.add_row(Text(progress_line(progress, now)))
+    if progress.waits:
+        reason, jobs = max(progress.waits.items(), key=lambda entry: entry[1])
+        view.add_row(Text(f"{jobs} wait: {reason}", style="dim"))
+    return view
+
+
+def summary_table(batch: Batch, totals: Totals) -> Table:
+    """
+    The closing table: jobs by status, then the figures.
+    """
+    table = Table(title=f"{batch.name} {batch.id}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for status, jobs in shown_statuses(batch, totals).items():
+        table.add_row(Text(status.value, style=COLOURS[status]), f"{jobs:,}")
+    table.add_section()
+    table.add_row("items", f"{totals.items:,}")
+    table.add_row("size", size(totals.size_bytes))
+    table.add_row("runs", f"{totals.runs:,}")
+    table.add_row("cost (provisional)", money(totals.cost_usd))
+    table.add_row("requests", f"{batch.requests:,}")
+    if batch.ended_at is not None:
+        table.add_row("time", clock((batch.ended_at - batch.created_at).total_seconds()))
+    return table
+
+
+def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
+    """
+    Prints a table; plain where the stream is no terminal.
+    """
+    Console(stderr=to_stderr, highlight=False).print(table)
+
+
+def money(cost_usd: Decimal) -> str:
+    """
+    Money for people.
+    """
+    return f"${cost_usd:,.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
+
+
+def clock(secs: float) -> str:
+    """
+    A duration for people, such as `1:02:03`.
+    """
+    return str(timedelta(seconds=round(secs)))
+
+
+def size(count: int) -> str:
+    """
+    A number of bytes for people.
+    """
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
