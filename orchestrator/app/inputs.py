@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from orchestrator.errors import InputRejected, SpecError
+from orchestrator.errors import InputRejected
 from orchestrator.model.jobs import Job
 
 
@@ -29,10 +29,7 @@ async def read_input(job: Job, *, env: Mapping[str, str]) -> bytes | None:
     # Jinja2 is needed for this alone.
     from orchestrator.spec import render_input
 
-    try:
-        return render_input(job, env)
-    except SpecError as error:
-        raise InputRejected(f"the input cannot be rendered: {error}") from error
+    return render_input(job, env)
 
 
 async def _read_file(path: str, sha256: str) -> bytes:

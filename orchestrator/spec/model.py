@@ -1,0 +1,396 @@
+"""
+The spec as pydantic models: every field with its meaning, unit and bounds; unknown ones refused.
+
+Whatever a job says may be a template, numbers too: such a field holds the text here and is checked
+again when it is rendered.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+
+EVENT_TYPES = Literal[
+    "ACTOR.RUN.CREATED",
+    "ACTOR.RUN.SUCCEEDED",
+    "ACTOR.RUN.FAILED",
+    "ACTOR.RUN.ABORTED",
+    "ACTOR.RUN.TIMED_OUT",
+    "ACTOR.RUN.RESURRECTED",
+    "ACTOR.BUILD.CREATED",
+    "ACTOR.BUILD.SUCCEEDED",
+    "ACTOR.BUILD.FAILED",
+    "ACTOR.BUILD.ABORTED",
+    "ACTOR.BUILD.TIMED_OUT",
+    "TEST",
+]
+MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+def _template_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """
+    Lets a template by; it is checked when it is rendered.
+    """
+    if isinstance(value, str) and "{{" in value:
+        return value
+    return handler(value)
+
+
+def _memory(value: int) -> int:
+    if value not in MEMORY_SIZES:
+        raise ValueError(f"must be a power of two from 128 to 32768 (megabytes), found {value}")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Decimal(str(value))
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError(f"must be an http or https address, found {value!r}")
+    return value
+
+
+Templated = WrapValidator(_template_or)
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0), Templated]
+Flag = Annotated[bool, Templated]
+Money = Annotated[Decimal, Field(gt=0), BeforeValidator(_decimal), Templated]
+Memory = Annotated[int, AfterValidator(_memory), Templated]
+Poll = Annotated[int, Field(ge=0, le=60), Templated]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Table(BaseModel):
+    """
+    A table of the spec.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class BatchTable(Table):
+    """
+    What holds for the batch as a whole.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,99}$")]
+    """
+    Names the output folder: 1 to 100 of `A-Za-z0-9._=-`, not starting with a dot.
+    """
+    max_runs: Positive | None = None
+    """
+    Runs at once. Default: what the account allows.
+    """
+    max_memory_mbytes: Positive | None = None
+    """
+    Memory of all runs together, in megabytes. Default: what the account allows.
+    """
+    on_unconfirmed: Literal["adopt", "fail", "restart"] = "adopt"
+    """
+    What to do with a start whose answer was lost and whose run is not to be found.
+    """
+    max_jobs: Positive = 1_000_000
+    """
+    A guard: a spec that expands to more jobs is refused.
+    """
+
+
+class PoolTable(Table):
+    """
+    A named limit that jobs share.
+    """
+
+    max_runs: Annotated[int, Field(ge=0)] | None = None
+    """
+    Runs of the pool at once.
+    """
+    starts_per_minute: Annotated[int, Field(ge=0)] | None = None
+    """
+    Starts in any 60 seconds.
+    """
+
+
+class RangeTable(Table):
+    """
+    Numbers in steps.
+    """
+
+    range: Annotated[list[int | float], Field(min_length=2, max_length=3)]
+    """
+    First and last, both included; a third number is the step (1).
+    """
+
+    @model_validator(mode="after")
+    def _step_leads_on(self) -> RangeTable:
+        if len(self.range) == 3 and self.range[2] == 0:
+            raise ValueError("the step of a range must not be 0")
+        return self
+
+
+class WebhookTable(Table):
+    """
+    An ad-hoc webhook of each run of the job.
+    """
+
+    event_types: Annotated[list[EVENT_TYPES], Field(min_length=1)]
+    request_url: Annotated[str, AfterValidator(_web_address), Templated]
+    payload_template: str | None = None
+    headers_template: str | None = None
+    idempotency_key: str | None = None
+    ignore_ssl_errors: bool | None = None
+    do_not_retry: bool | None = None
+
+
+class CollectTable(Table):
+    """
+    What to bring home of a run. All but the first four are parameters of the items endpoint.
+    """
+
+    items: bool | None = None
+    """
+    The default dataset, as `items.<format>` (true).
+    """
+    output: bool | None = None
+    """
+    The output record, as `output.<ext>` (false; true in sync mode).
+    """
+    records: list[Text] | None = None
+    """
+    Other records of the default key-value store, by shell pattern of their keys.
+    """
+    log: bool | None = None
+    """
+    The run's log, as `log.txt` (false).
+    """
+    format: Literal["json", "jsonl", "csv", "xlsx", "xml", "html", "rss"] | None = None
+    """
+    Of the items (jsonl).
+    """
+    clean: bool | None = None
+    """
+    Leaves out empty items and hidden fields.
+    """
+    fields: list[Text] | None = None
+    """
+    The only fields to keep.
+    """
+    output_fields: list[Text] | None = None
+    """
+    New names for `fields`, in their order.
+    """
+    omit: list[Text] | None = None
+    """
+    Fields to leave out.
+    """
+    unwind: list[Text] | None = None
+    """
+    Fields whose elements become items of their own.
+    """
+    flatten: list[Text] | None = None
+    """
+    Fields whose inner fields are written as `outer.inner`.
+    """
+    desc: bool | None = None
+    """
+    The newest item first.
+    """
+    skip_empty: bool | None = None
+    """
+    Leaves out empty items.
+    """
+    skip_hidden: bool | None = None
+    """
+    Leaves out fields that begin with `#`.
+    """
+    view: Text | None = None
+    """
+    A view of the dataset's schema.
+    """
+    delimiter: Text | None = None
+    """
+    Between the cells of CSV (`,`).
+    """
+    bom: bool | None = None
+    """
+    Whether the file begins with a byte order mark.
+    """
+    skip_header_row: bool | None = None
+    """
+    Leaves out the first row of CSV.
+    """
+    xml_root: Text | None = None
+    """
+    The outermost element of XML (`items`).
+    """
+    xml_row: Text | None = None
+    """
+    The element of each item in XML (`item`).
+    """
+    feed_title: Text | None = None
+    """
+    The title of an RSS feed.
+    """
+    feed_description: Text | None = None
+    """
+    The description of an RSS feed.
+    """
+    simplified: bool | None = None
+    """
+    The form of the platform's first version: as `fields` of the page function's result.
+    """
+    skip_failed_pages: bool | None = None
+    """
+    Leaves out items with an `errorInfo`; with `simplified` only.
+    """
+
+    @field_validator("output_fields")
+    @classmethod
+    def _renames_fields(cls, value: list[str] | None, info: Any) -> list[str] | None:
+        if value is not None and len(value) != len(info.data.get("fields") or []):
+            raise ValueError("must have as many names as `fields`")
+        return value
+
+
+class JobFields(Table):
+    """
+    What a job may say, in `[[jobs]]` and in `[defaults]`. The platform decides what is not given.
+    """
+
+    actor: Text | None = None
+    """
+    The Actor to run: an id or `owner/name`. Exactly one of actor and task.
+    """
+    task: Text | None = None
+    """
+    The task to run: an id or `owner/name`.
+    """
+    mode: Literal["async", "sync"] | None = None
+    """
+    `async` starts and long-polls; `sync` makes one held request for a short run.
+    """
+    input: dict[str, JsonValue] | Annotated[str, Field(pattern=r"^\{\{.*\}\}$")] | None = None
+    """
+    The input, as a table; or one template that gives a table.
+    """
+    input_file: Text | None = None
+    """
+    A file with the input, relative to the spec; sent as it is.
+    """
+    input_content_type: Text | None = None
+    """
+    The content type of `input_file` (application/json).
+    """
+    timeout_secs: Count | None = None
+    """
+    How long a run may take, in seconds; 0 is for ever.
+    """
+    memory_mbytes: Memory | None = None
+    """
+    The memory of a run, in megabytes: a power of two from 128 to 32768.
+    """
+    max_items: Annotated[int, Field(gt=0), Templated] | None = None
+    """
+    The most items that are charged for.
+    """
+    max_total_charge_usd: Money | None = None
+    """
+    The most that a run may cost, in US dollars.
+    """
+    restart_on_error: Flag | None = None
+    """
+    Whether the platform starts a failed run again by itself.
+    """
+    build: Text | None = None
+    """
+    The tag or number of the Actor's build.
+    """
+    webhooks: list[WebhookTable] | None = None
+    """
+    Ad-hoc webhooks of each run.
+    """
+    force_permission_level: Literal["LIMITED_PERMISSIONS", "FULL_PERMISSIONS"] | None = None
+    """
+    The permissions of a run. Actors in async mode only.
+    """
+    output_record_key: Text | None = None
+    """
+    The key of the output record (OUTPUT). Sync mode only.
+    """
+    wait_for_finish_secs: Poll | None = None
+    """
+    How long the platform holds one poll, in seconds, 0 to 60 (60). Async mode only.
+    """
+    retries: Count | None = None
+    """
+    Further attempts after a run that did not succeed (0).
+    """
+    priority: Annotated[int, Templated] | None = None
+    """
+    Higher starts earlier (0).
+    """
+    pools: list[Text] | None = None
+    """
+    The pools that the job's run counts in.
+    """
+    tags: list[Text] | None = None
+    """
+    Words to select jobs by.
+    """
+    collect: CollectTable | None = None
+    """
+    What to bring home of a run.
+    """
+
+
+class JobTable(JobFields):
+    """
+    A job, or with a matrix the jobs of a sweep.
+    """
+
+    name: Text
+    """
+    The key of the job: with a matrix, a template that differs from cell to cell.
+    """
+    matrix: dict[str, Annotated[list[JsonValue], Field(min_length=1)] | RangeTable] | None = None
+    """
+    Parameters and their values: a list or `{ range = [first, last, step] }`. Every combination is
+    a job.
+    """
+
+
+class Spec(Table):
+    """
+    A batch of Apify runs for `orchestrator run`.
+    """
+
+    batch: BatchTable
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    """
+    Values for templates; `--param NAME=VALUE` overrides them.
+    """
+    pools: dict[str, PoolTable] = Field(default_factory=dict)
+    """
+    Limits that jobs share, by name.
+    """
+    defaults: JobFields = Field(default_factory=JobFields)
+    """
+    Fields that all jobs have that do not say otherwise.
+    """
+    jobs: Annotated[list[JobTable], Field(min_length=1)]
