@@ -4,8 +4,10 @@ What a person sees: live progress, plain progress lines, the closing summary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
@@ -14,7 +16,7 @@ from rich.text import Text
 
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import Batch
-from orchestrator.model.states import JobStatus
+from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import shown_statuses
 
@@ -117,3 +119,27 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """
+    A row per batch, from their summaries with `folder` and `is_held` added.
+    """
+    table = Table()
+    for name in ("batch", "id", "state"):
+        table.add_column(name)
+    for name in ("jobs", "done", "failed", "items", "cost"):
+        table.add_column(name, justify="right")
+    for summary in summaries:
+        jobs = summary["jobs"]
+        table.add_row(
+            Text(summary["batch"]),
+            summary["id"],
+            "running" if summary["is_held"] else summary["state"],
+            f"{summary['jobs_total']:,}",
+            f"{sum(jobs[status] for status in SETTLED_JOB_STATUSES):,}",
+            f"{sum(jobs[status] for status in FAILED_JOB_STATUSES):,}",
+            f"{summary['items']:,}",
+            money(Decimal(str(summary["cost_usd"]))),
+        )
+    return table

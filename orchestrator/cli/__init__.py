@@ -1,0 +1,3 @@
+"""
+The command line: one module per command, which parses, calls the app and prints.
+"""

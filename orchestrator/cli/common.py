@@ -1,0 +1,61 @@
+"""
+Options that several commands share, and the settings that they give.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.app.settings import Settings
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """
+    `--output` and `--config`.
+    """
+    parser.add_argument("--output", metavar="DIR", help="where batches are (output)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
+
+
+def add_driving(parser: argparse.ArgumentParser) -> None:
+    """
+    What every command takes that drives a batch.
+    """
+    add_output(parser)
+    parser.add_argument("--max-runs", metavar="N", type=int, help="runs at once")
+    parser.add_argument(
+        "--on-signal",
+        choices=["leave", "abort"],
+        default="leave",
+        help="what becomes of runs on the platform at the first SIGINT or SIGTERM (leave)",
+    )
+    parser.add_argument("--log-format", choices=["auto", "text", "json"], help="of stderr (auto)")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """
+    The settings, with the flags of the command line over everything else.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    from orchestrator.app.settings import load_settings
+
+    names = ("output", "max_runs", "log_format", "log_level")
+    flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    return load_settings(config=options.config, flags=flags)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """
+    `NAME=VALUE` as a pair, for argparse.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text!r}")
+    return name, value

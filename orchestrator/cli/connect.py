@@ -1,0 +1,41 @@
+"""
+The platform of a batch: the one of the settings, or the local one, started for as long as needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from orchestrator.app.batch import Connect, Endpoint
+from orchestrator.app.settings import Settings
+from orchestrator.model.batches import LocalPlatformPlan
+
+
+def connector(settings: Settings) -> Connect:
+    """
+    A function that gives the platform of a batch as an async context.
+    """
+
+    def connect(local: LocalPlatformPlan | None) -> AbstractAsyncContextManager[Endpoint]:
+        return _remote(settings) if local is None else _local(local)
+
+    return connect
+
+
+@asynccontextmanager
+async def _remote(settings: Settings) -> AsyncIterator[Endpoint]:
+    yield Endpoint(base_url=settings.api_base_url, token=settings.require_token())
+
+
+@asynccontextmanager
+async def _local(plan: LocalPlatformPlan) -> AsyncIterator[Endpoint]:
+    # Imported for batches that run on it alone: the server is heavy.
+    from orchestrator.platform import PlatformOptions, serve_platform
+
+    options = PlatformOptions(
+        data_dir=Path(plan.data_dir), actors_dirs=tuple(map(Path, plan.actors_dirs))
+    )
+    async with serve_platform(options) as platform:
+        yield Endpoint(base_url=platform.url, token=platform.token)

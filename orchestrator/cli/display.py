@@ -1,0 +1,79 @@
+"""
+Progress on stderr: live on a terminal, plain lines elsewhere, nothing where logs are JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import anyio
+from rich.console import Console
+from rich.live import Live
+
+from orchestrator.app.batch import Display
+from orchestrator.report.progress import Progress
+from orchestrator.report.terminal import progress_line, progress_view
+
+LIVE_EVERY_SECS = 0.25
+LINE_EVERY_SECS = 30.0
+FIRST_LINE_SECS = 5.0
+
+WaitsFor = Callable[[], dict[str, int]]
+
+
+def display_for(log_format: str) -> Display:
+    """
+    The display that suits stderr.
+    """
+    if log_format == "json":
+        return NoDisplay()
+    return LiveDisplay() if sys.stderr.isatty() else LineDisplay()
+
+
+class LiveDisplay:
+    """
+    A bar and figures that are drawn anew in place.
+    """
+
+    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:
+        """
+        Draws until cancelled.
+        """
+        console = Console(stderr=True)
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                progress.waits = waits_for()
+                live.update(progress_view(progress, anyio.current_time()), refresh=True)
+                await anyio.sleep(LIVE_EVERY_SECS)
+
+
+class LineDisplay:
+    """
+    A line now and then, when something has changed.
+    """
+
+    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+        """
+        Writes lines until cancelled.
+        """
+        await anyio.sleep(FIRST_LINE_SECS)
+        last = None
+        while True:
+            figures = (progress.done, progress.running, progress.failed)
+            if figures != last:
+                last = figures
+                sys.stderr.write(progress_line(progress, anyio.current_time()) + "\n")
+            await anyio.sleep(LINE_EVERY_SECS)
+
+
+class NoDisplay:
+    """
+    Says nothing: the log does.
+    """
+
+    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+        """
+        Waits until cancelled.
+        """
+        await anyio.sleep_forever()

@@ -1,0 +1,93 @@
+"""
+What `run` and `resume` share: a context to drive a batch in, and what is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import orjson
+
+from orchestrator.app.batch import BatchContext, Result
+from orchestrator.app.folders import LEDGER, display
+from orchestrator.app.logs import configure_logs
+from orchestrator.app.settings import Settings
+from orchestrator.cli.connect import connector
+from orchestrator.cli.display import display_for
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.states import FAILED_JOB_STATUSES
+from orchestrator.report.summary import summary_of
+from orchestrator.report.terminal import print_table, summary_table
+
+SHOWN_FAILURES = 10
+
+
+def make_context(options: argparse.Namespace, settings: Settings) -> BatchContext:
+    """
+    The context of a command that drives a batch; logs are set up with it.
+    """
+    sink = configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
+    sink.hide(settings.token)
+    return BatchContext(
+        settings=settings,
+        connect=connector(settings),
+        display=display_for(settings.log_format),
+        sink=sink,
+        abort_on_signal=options.on_signal == "abort",
+    )
+
+
+def drive(
+    function: Callable[[Path, BatchContext], Awaitable[Result]],
+    folder: Path,
+    context: BatchContext,
+    *,
+    as_json: bool,
+) -> int:
+    """
+    Drives a batch in an event loop of its own, prints how it went and returns the exit code.
+    """
+    result = anyio.run(
+        function, folder, context, backend_options={"use_uvloop": sys.platform != "win32"}
+    )
+    report(result, as_json=as_json)
+    code = result.batch.exit_code
+    return 0 if code is None else code
+
+
+def report(result: Result, *, as_json: bool) -> None:
+    """
+    Prints the summary to stdout, and what wants eyes to stderr.
+    """
+    if as_json:
+        summary = summary_of(result.batch, result.totals)
+        print(orjson.dumps({**summary, "folder": str(result.folder)}).decode())
+    else:
+        print_table(summary_table(result.batch, result.totals))
+        print(f"results: {display(result.folder)}")
+    _tell_failures(result)
+    if result.reason is not None:
+        sys.stderr.write(
+            f"stopped early: {result.reason}\n"
+            f"go on with: orchestrator resume {display(result.folder)}\n"
+        )
+
+
+def _tell_failures(result: Result) -> None:
+    failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
+    if not failed:
+        return
+    shown = 0
+    with LedgerReader(result.folder / LEDGER) as reader:
+        for job in reader.reports():
+            if job.status in FAILED_JOB_STATUSES:
+                sys.stderr.write(f"{job.status}  {job.job.key}: {job.error}\n")
+                shown += 1
+                if shown == SHOWN_FAILURES:
+                    break
+    if failed > shown:
+        sys.stderr.write(f"… and {failed - shown} more; all are in jobs.jsonl\n")

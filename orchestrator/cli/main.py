@@ -1,0 +1,134 @@
+"""
+The `orchestrator` command: its parser, and the only place that turns errors into exit codes.
+
+Command modules are imported when their command is called, and import what is heavy when they run:
+`--help` and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator import __version__
+from orchestrator.errors import OrchestratorError, SpecError
+
+COMMANDS = {
+    "run": "run a spec as a new batch",
+    "resume": "go on where a batch stopped",
+    "validate": "tell the mistakes of specs; starts nothing",
+    "status": "show how a batch stands",
+    "list": "list the batches under the output folder",
+    "schema": "print the JSON Schema of a spec, for editors",
+    "platform": "run the local platform",
+}
+
+EXIT_CODES = """\
+exit codes:
+  0         every job succeeded and its results are on disk
+  1         the batch ended; some jobs failed
+  2         bad spec, config or usage, or an unknown Actor or task; nothing was started
+  3         stopped early: budget, plan, failures, deadline, disk full; can be resumed
+  4         another process holds this batch
+  5         the platform cannot be reached, or refuses the token
+  70        a bug of ours; the log has the traceback
+  130, 143  interrupted; the batch can be resumed
+"""
+
+INTERRUPTED = 130
+BUG = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """
+    Runs a command and exits with its code.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = make_parser(words[0] if words else None)
+    options = parser.parse_args(words)
+    try:
+        code: int = options.call(options)
+        sys.stdout.flush()
+    except OrchestratorError as error:
+        code = error.exit_code
+        _tell(error, as_json=getattr(options, "json", False))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        sys.stderr.write("interrupted\n")
+    except BrokenPipeError:
+        # Whoever read our output has had enough; leave nothing for the interpreter to flush.
+        sys.stdout = None
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours
+        code = BUG
+        _tell_bug(error)
+    sys.exit(code)
+
+
+def make_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """
+    The parser, with the options of one command, or of all where none is known.
+    """
+    parser = argparse.ArgumentParser(
+        prog="orchestrator",
+        description="Run batches of Apify Actors and tasks: each run started once, every limit "
+        "obeyed, nothing lost.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"orchestrator {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        subparser = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if command in {name, None}:
+            module = importlib.import_module(f"orchestrator.cli.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(call=module.call)
+    return parser
+
+
+def _tell(error: OrchestratorError, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        facts: dict[str, object] = {
+            "code": error.exit_code,
+            "kind": type(error).__name__,
+            "message": str(error),
+        }
+        if isinstance(error, SpecError):
+            facts["mistakes"] = [
+                {name: getattr(mistake, name) for name in mistake.__slots__}
+                for mistake in error.mistakes
+            ]
+        sys.stderr.write(json.dumps(facts) + "\n")
+        return
+    lead = "" if isinstance(error, SpecError) else "orchestrator: "
+    sys.stderr.write(f"{lead}{error}\n")
+
+
+def _tell_bug(error: Exception) -> None:
+    """
+    Writes the traceback to a file of its own, and names it.
+    """
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="orchestrator-bug-", suffix=".log", delete=False
+    ) as file:
+        file.write(text)
+    name = Path(file.name)
+    sys.stderr.write(
+        f"orchestrator: this is a bug of ours: {type(error).__name__}: {error}\n"
+        f"the traceback is in {name}; a batch that was under way can be resumed\n"
+    )

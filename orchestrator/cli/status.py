@@ -1,0 +1,66 @@
+"""
+`orchestrator status`: one look at a batch, without disturbing the process that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli.common import add_output, settings_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument(
+        "batch",
+        metavar="BATCH",
+        nargs="?",
+        help="a batch: its folder, NAME or NAME/ID (the newest of all)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    add_output(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+
+    from orchestrator.app.folders import LEDGER, all_batches, display, find_batch
+    from orchestrator.errors import BatchNotFound
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.ledger.lock import is_held
+    from orchestrator.report.summary import summary_of
+    from orchestrator.report.terminal import print_table, summary_table
+
+    output = settings_of(options).output
+    if options.batch is not None:
+        folder = find_batch(output, options.batch)
+    else:
+        folders = sorted(all_batches(output), key=lambda path: path.name, reverse=True)
+        if not folders:
+            raise BatchNotFound(f"{output}: there is no batch yet")
+        folder = folders[0]
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, totals = reader.batch(), reader.totals()
+    held = is_held(folder)
+    if options.json:
+        facts = {**summary_of(batch, totals), "folder": str(folder), "is_held": held}
+        print(json.dumps(facts))
+        return 0
+    print_table(summary_table(batch, totals))
+    print(f"{_told(batch.state.value, held=held)}; {display(folder)}")
+    if batch.stop_reason:
+        print(f"stopped early: {batch.stop_reason}")
+    return 0
+
+
+def _told(state: str, *, held: bool) -> str:
+    if held:
+        return "a process is at it"
+    if state == "open":
+        return "left without a word (killed?); `orchestrator resume` goes on with it"
+    return "ended" if state == "ended" else "can be resumed"
