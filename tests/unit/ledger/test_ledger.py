@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
+from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
+from orchestrator.ledger.connection import connect
+from orchestrator.ledger.lock import is_held
+from orchestrator.model.attempts import Collected, Outcome
+from orchestrator.model.batches import BatchState
+from orchestrator.model.jobs import Job
+from orchestrator.model.states import AttemptState, JobStatus
+from tests.support.builders import NOON, make_batch, make_job, make_ledger, make_run, reopen_ledger
+
+DONE = Outcome(status=JobStatus.SUCCEEDED)
+
+
+async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> None:
+    """An attempt goes from intent to settled, and its facts are in the report of its job."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.intend(0, 1, NOON)
+    await ledger.started(attempt, make_run(status="READY"))
+    await ledger.finished(attempt, make_run())
+    await ledger.collected(attempt, Collected(items=3, size_bytes=30, sha256="ab"))
+    await ledger.over(attempt, DONE)
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        (report,) = reader.reports()
+        totals = reader.totals()
+    assert (report.status, report.state) == (JobStatus.SUCCEEDED, AttemptState.SETTLED)
+    assert (report.items, report.run_id, report.attempts) == (3, "run1", 1)
+    assert totals.jobs == {JobStatus.SUCCEEDED: 1}
+
+
+async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
+    """A process that opens the ledger later finds the intent, with its job and its mark."""
+    first = make_ledger(tmp_path, make_job(), make_job(1))
+    await first.intend(1, 1, NOON)
+    second = reopen_ledger(tmp_path)
+    (attempt,) = await second.take_over()
+    assert attempt.state is AttemptState.INTENT
+    assert attempt.mark == "mark123.1.1.1"
+    assert attempt.job == make_job(1)
+    assert [job.seq for job in await second.waiting()] == [0]
+
+
+async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
+    """A start that was refused for now leaves the job as it was."""
+    ledger = make_ledger(tmp_path)
+    await ledger.withdraw(await ledger.intend(0, 1, NOON))
+    (waiting,) = await ledger.waiting()
+    assert waiting.attempts == 0
+
+
+async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
+    """A failed attempt that is followed by another leaves the job waiting, and is counted."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.intend(0, 1, NOON)
+    failed = Outcome(status=JobStatus.FAILED, error="refused")
+    await ledger.over(attempt, failed, state=AttemptState.FAILED, ready_at=1234.5)
+    (waiting,) = await ledger.waiting()
+    assert (waiting.attempts, waiting.ready_at) == (1, 1234.5)
+
+
+async def test_each_send_of_an_attempt_has_a_mark_of_its_own(tmp_path: Path) -> None:
+    """A second send after a lost answer is counted, and uses up no attempt."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.intend(0, 1, NOON)
+    await ledger.unconfirmed(attempt, "the answer was lost")
+    assert await ledger.send_again(attempt, NOON) == 2
+    (open_attempt,) = await reopen_ledger(tmp_path).take_over()
+    assert open_attempt.mark == "mark123.0.1.2"
+
+
+async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    """An attempt that was never started cannot finish, and the ledger stays as it was."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.intend(0, 1, NOON)
+    with pytest.raises(OrchestratorError, match="does not fit"):
+        await ledger.finished(attempt, make_run())
+    (open_attempt,) = await reopen_ledger(tmp_path).take_over()
+    assert open_attempt.state is AttemptState.INTENT
+
+
+async def test_one_run_belongs_to_one_attempt(tmp_path: Path) -> None:
+    """A run that was claimed by one attempt cannot be claimed by another."""
+    ledger = make_ledger(tmp_path, make_job(), make_job(1))
+    first = await ledger.intend(0, 1, NOON)
+    second = await ledger.intend(1, 1, NOON)
+    await ledger.started(first, make_run())
+    with pytest.raises(sqlite3.IntegrityError):
+        await ledger.started(second, make_run(), adopted=True)
+
+
+async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
+    """State, exit code and reason are kept for whoever looks later."""
+    ledger = make_ledger(tmp_path)
+    batch = await ledger.close(BatchState.STOPPED, exit_code=3, reason="disk full", now=NOON)
+    assert (batch.state, batch.exit_code, batch.stop_reason) == ("stopped", 3, "disk full")
+
+
+def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:
+    """Another program's file is refused with words, and not a byte of it changes."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"something else entirely" * 100)
+    with pytest.raises(LedgerCorrupt, match="left as it is"):
+        connect(path)
+    assert path.read_bytes() == b"something else entirely" * 100
+
+
+def test_ledger_refuses_another_programs_database(tmp_path: Path) -> None:
+    """A SQLite file without our mark is no ledger."""
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE t (a)")
+    db.close()
+    with pytest.raises(LedgerCorrupt, match="no ledger"):
+        connect(path)
+
+
+def test_ledger_refuses_a_torn_file(tmp_path: Path) -> None:
+    """A ledger that lost its end is refused rather than repaired."""
+    path = tmp_path / "ledger.sqlite"
+    create_ledger(path, make_batch(), (make_job(seq) for seq in range(200)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LedgerCorrupt):
+        connect(path)
+
+
+def test_ledger_refuses_a_newer_version(tmp_path: Path) -> None:
+    """A ledger of a later release is left to that release."""
+    path = tmp_path / "ledger.sqlite"
+    create_ledger(path, make_batch(), [make_job()])
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerVersionMismatch, match="newer version"):
+        connect(path)
+
+
+def test_failing_expansion_leaves_no_jobs(tmp_path: Path) -> None:
+    """An error while the jobs are written goes on its way."""
+
+    def jobs() -> Iterator[Job]:
+        yield make_job()
+        raise ValueError("bad row")
+
+    with pytest.raises(ValueError, match="bad row"):
+        create_ledger(tmp_path / "ledger.sqlite", make_batch(), jobs())
+
+
+def test_lock_is_told_and_freed(tmp_path: Path) -> None:
+    """A held batch is seen as held, by its holder's end at the latest no more."""
+    assert not is_held(tmp_path)
+    with BatchLock(tmp_path):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)

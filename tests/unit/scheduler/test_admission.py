@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.model.batches import PoolLimits
+from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.limits import Claim, Limits, Usage
+
+SMALL = Claim(memory_mbytes=1024)
+LARGE = Claim(memory_mbytes=4096)
+
+
+def waiting(seq: int, *, rank: int = 0, claim: Claim = SMALL, ready_at: float = 0.0) -> Waiting:
+    return Waiting(rank=rank, seq=seq, number=1, claim=claim, ready_at=ready_at)
+
+
+def queue_of(*jobs: Waiting) -> WaitingQueue:
+    queue = WaitingQueue()
+    for job in jobs:
+        queue.add(job, 0.0)
+    return queue
+
+
+def test_queue_admits_by_priority_and_then_in_the_order_of_the_spec() -> None:
+    """Higher priority starts first; equals start in the order in which they were written."""
+    queue = queue_of(waiting(0), waiting(1), waiting(2, rank=-5))
+    admitted = queue.admit(Usage(Limits(max_runs=2)), 0.0)
+    assert [job.seq for job in admitted] == [2, 0]
+    assert len(queue) == 1
+
+
+def test_queue_lets_a_smaller_job_by_when_a_larger_does_not_fit() -> None:
+    """A job that needs more memory than is free does not hold up one that fits."""
+    queue = queue_of(waiting(0, claim=LARGE), waiting(1))
+    admitted = queue.admit(Usage(Limits(max_runs=9, max_memory_mbytes=2048)), 0.0)
+    assert [job.seq for job in admitted] == [1]
+
+
+def test_queue_says_why_jobs_wait() -> None:
+    """Each reason is told with the number of jobs that it holds."""
+    queue = queue_of(waiting(0), waiting(1), waiting(2), waiting(3, ready_at=50.0))
+    queue.admit(Usage(Limits(max_runs=1)), 0.0)
+    assert queue.reasons() == {
+        "1 of 1 runs are going": 2,
+        "waits for its next attempt": 1,
+    }
+
+
+def test_queue_holds_a_job_until_it_is_ready() -> None:
+    """A job that waits for its next attempt is admitted when its time has come, not before."""
+    queue = queue_of(waiting(0, ready_at=50.0))
+    usage = Usage(Limits(max_runs=1))
+    assert queue.admit(usage, 49.9) == []
+    assert queue.next_wake() == 50.0
+    assert [job.seq for job in queue.admit(usage, 50.0)] == [0]
+
+
+def test_queue_wakes_when_a_pool_allows_the_next_start() -> None:
+    """A job held by starts per minute tells when to look again."""
+    claim = Claim(memory_mbytes=128, pools=("shop",))
+    queue = queue_of(waiting(0, claim=claim), waiting(1, claim=claim))
+    usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
+    assert [job.seq for job in queue.admit(usage, 5.0)] == [0]
+    assert queue.next_wake() == 65.0
+
+
+@given(
+    jobs=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([128, 1024, 4096])), max_size=40),
+    max_runs=st.integers(1, 5),
+    max_memory=st.sampled_from([4096, 6000, 9000]),
+)
+def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
+    jobs: list[tuple[int, int]], max_runs: int, max_memory: int
+) -> None:
+    """Whatever waits, no limit is passed at any step, and every job starts exactly once."""
+    queue = queue_of(
+        *(
+            waiting(seq, rank=-priority, claim=Claim(memory_mbytes=memory))
+            for seq, (priority, memory) in enumerate(jobs)
+        )
+    )
+    usage = Usage(Limits(max_runs=max_runs, max_memory_mbytes=max_memory))
+    going: list[Waiting] = []
+    seen: list[int] = []
+    while len(queue) or going:
+        admitted = queue.admit(usage, 0.0)
+        going += admitted
+        seen += [job.seq for job in admitted]
+        assert len(going) <= max_runs
+        assert sum(job.claim.memory_mbytes for job in going) <= max_memory
+        usage.give(going.pop(0).claim)
+    assert sorted(seen) == list(range(len(jobs)))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.batches import PoolLimits
+from orchestrator.scheduler.limits import Claim, Limits, Usage
+
+SMALL = Claim(memory_mbytes=1024)
+
+
+def test_claim_is_blocked_when_all_runs_are_taken() -> None:
+    """A claim waits while as many runs go on as are allowed, and says so."""
+    usage = Usage(Limits(max_runs=1))
+    usage.take(SMALL, 0.0)
+    blocked = usage.blocked(SMALL, 0.0)
+    assert blocked is not None
+    assert blocked.reason == "1 of 1 runs are going"
+    assert blocked.until is None
+
+
+def test_claim_fits_again_when_a_run_is_given_back() -> None:
+    """A slot that is given back can be taken again."""
+    usage = Usage(Limits(max_runs=1))
+    usage.take(SMALL, 0.0)
+    usage.give(SMALL)
+    assert usage.blocked(SMALL, 0.0) is None
+
+
+def test_claim_is_blocked_when_memory_would_be_passed() -> None:
+    """Memory in use and memory asked for together stay within the limit."""
+    usage = Usage(Limits(max_runs=9, max_memory_mbytes=2048))
+    usage.take(Claim(memory_mbytes=1536), 0.0)
+    blocked = usage.blocked(SMALL, 0.0)
+    assert blocked is not None
+    assert blocked.reason == "needs 1024 MB, and 1536 of 2048 MB are in use"
+
+
+def test_pool_blocks_only_its_own_jobs() -> None:
+    """A full pool holds the jobs that are in it and no others."""
+    usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(max_runs=1)}))
+    in_pool = Claim(memory_mbytes=128, pools=("shop",))
+    usage.take(in_pool, 0.0)
+    assert usage.blocked(in_pool, 0.0) is not None
+    assert usage.blocked(SMALL, 0.0) is None
+
+
+def test_pool_allows_a_start_again_when_a_minute_has_gone_by() -> None:
+    """Starts per minute are counted over the last 60 seconds, and the end of the wait is known."""
+    usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
+    claim = Claim(memory_mbytes=128, pools=("shop",))
+    usage.take(claim, 10.0)
+    usage.give(claim)
+    blocked = usage.blocked(claim, 60.0)
+    assert blocked is not None
+    assert blocked.until == 70.0
+    assert usage.blocked(claim, 70.0) is None
+
+
+def test_usage_refuses_a_slot_given_back_twice() -> None:
+    """Giving back what was not taken is a bug, and it is told."""
+    usage = Usage(Limits(max_runs=1))
+    usage.take(SMALL, 0.0)
+    usage.give(SMALL)
+    with pytest.raises(OrchestratorError, match="given back twice"):
+        usage.give(SMALL)
+
+
+def test_limits_refuse_a_claim_that_can_never_fit() -> None:
+    """A job that is larger than the limit itself is refused with the reason."""
+    limits = Limits(max_runs=1, max_memory_mbytes=1024)
+    assert limits.refusal(Claim(memory_mbytes=2048)) == (
+        "needs 2048 MB of memory, and at most 1024 MB may be in use at once"
+    )
+    assert limits.refusal(SMALL) is None
