@@ -1,0 +1,51 @@
+"""
+Rules about the code that no linter knows.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "orchestrator"
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_says_what_it_shows(path: Path) -> None:
+    """Each test has a sentence that would make sense to a user."""
+    tree = ast.parse(path.read_text())
+    silent = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    """A file's name says which question it answers."""
+    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    assert not names & {"utils", "helpers", "misc", "util"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("orchestrator.cli.main", ["aiohttp", "pydantic", "structlog", "rich", "jinja2", "anyio"]),
+        ("orchestrator.spec", ["aiohttp", "anyio", "structlog", "rich"]),
+        ("orchestrator.ledger", ["aiohttp", "anyio", "structlog", "rich", "jinja2"]),
+    ],
+)
+def test_module_does_not_import_what_it_does_not_need(module: str, heavy: list[str]) -> None:
+    """Commands start fast, since heavy libraries are imported where they are used."""
+    code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.collector.files import Files, flush_group, write_file
+from orchestrator.errors import OutputLost
+from orchestrator.threads import GroupWorker
+
+
+async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:
+    """Files that are saved together are all there, and nothing else is left."""
+    async with GroupWorker("files", flush_group) as worker:
+        await Files(worker).save(tmp_path / "job", {"a.json": b"1", "b.json": b"22"})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "job").iterdir()} == {
+        "a.json": b"1",
+        "b.json": b"22",
+    }
+
+
+async def test_growing_file_is_hidden_until_it_is_published(tmp_path: Path) -> None:
+    """A file that grows has its final name only when it is whole."""
+    async with GroupWorker("files", flush_group) as worker:
+        part = await Files(worker).open_part(tmp_path / "job", "items.jsonl")
+        await part.append(b"one\n")
+        assert not (tmp_path / "job" / "items.jsonl").exists()
+        await part.append(b"two\n")
+        await part.publish()
+        part.discard()
+    assert (tmp_path / "job" / "items.jsonl").read_bytes() == b"one\ntwo\n"
+
+
+async def test_discarded_file_leaves_nothing(tmp_path: Path) -> None:
+    """A download that is given up leaves no file behind."""
+    async with GroupWorker("files", flush_group) as worker:
+        part = await Files(worker).open_part(tmp_path / "job", "items.jsonl")
+        await part.append(b"half")
+        part.discard()
+    assert list((tmp_path / "job").iterdir()) == []
+
+
+async def test_one_failing_save_does_not_harm_the_others(tmp_path: Path) -> None:
+    """A folder that cannot be made is told to the one who asked for it."""
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    async with GroupWorker("files", flush_group) as worker:
+        files = Files(worker)
+        with pytest.raises(OutputLost, match="cannot be written"):
+            await files.save(tmp_path / "blocked", {"a": b"1"})
+        await files.save(tmp_path / "free", {"a": b"1"})
+    assert (tmp_path / "free" / "a").read_bytes() == b"1"
+
+
+def test_written_file_replaces_the_one_before(tmp_path: Path) -> None:
+    """A report that is written again is the new one, never a mixture."""
+    write_file(tmp_path / "summary.json", [b"old and longer"])
+    write_file(tmp_path / "summary.json", [b"new"])
+    assert (tmp_path / "summary.json").read_bytes() == b"new"
