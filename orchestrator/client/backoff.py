@@ -1,30 +1,69 @@
 """
-How long to wait before a request is repeated. No clock, no I/O.
+When to send a request again: exponential pauses with full jitter, and an end by time.
 """
 
 from __future__ import annotations
 
-from orchestrator.errors import PlatformError, RateLimited
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 FIRST_SECS = 0.5
 LONGEST_SECS = 30.0
 
 
-def pause_secs(tries: int, error: PlatformError, chance: float) -> float:
+class Backoff:
     """
-    The pause before the next try.
+    The pauses of one request.
 
     Args:
-        tries: made so far, at least 1.
-        error: of the last one; the platform's own `Retry-After` is obeyed.
-        chance: a random number from 0 to 1.
+        give_up_at: on the clock of `now`; a pause that would reach it is not taken.
+        rng: where the jitter comes from.
 
-    Returns:
-        exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"),
-        never under a tenth of its bound, so that nobody hammers by bad luck.
+    Attributes:
+        repeats: how many pauses were given so far.
     """
-    bound = min(LONGEST_SECS, FIRST_SECS * 2.0 ** min(tries, 20))
-    pause = bound * (0.1 + 0.9 * chance)
-    if isinstance(error, RateLimited) and error.retry_after_secs is not None:
-        return max(pause, min(error.retry_after_secs, 300.0))
-    return pause
+
+    __slots__ = ("_ceiling", "_give_up_at", "_rng", "repeats")
+
+    def __init__(self, give_up_at: float, rng: random.Random) -> None:
+        self._give_up_at = give_up_at
+        self._rng = rng
+        self._ceiling = FIRST_SECS
+        self.repeats = 0
+
+    def pause(self, now: float, at_least_secs: float = 0.0) -> float | None:
+        """
+        How long to pause before the next try; None when it is time to give up.
+
+        Args:
+            at_least_secs: what the platform asked for.
+        """
+        secs = max(self._rng.uniform(0.0, self._ceiling), at_least_secs)
+        if now + secs >= self._give_up_at:
+            return None
+        self._ceiling = min(self._ceiling * 2.0, LONGEST_SECS)
+        self.repeats += 1
+        return secs
+
+
+def retry_after_secs(text: str | None, now: datetime | None = None) -> float | None:
+    """
+    What a `Retry-After` header asks for, in seconds; None where it says nothing of sense.
+
+    Args:
+        text: a number of seconds or a date.
+        now: the wall clock, for dates.
+    """
+    if not text:
+        return None
+    try:
+        return max(float(int(text)), 0.0)
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max((at - (now or datetime.now(UTC))).total_seconds(), 0.0)

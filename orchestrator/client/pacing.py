@@ -1,116 +1,164 @@
 """
-Stays under the platform's published rates by itself, and slows down where it says so.
+Keeps requests under the platform's rate limits, and slows down where it says that they are too many.
 
-The core decides with `now` passed in; the shell waits. A resource that is asked rarely costs one
-look-up in a dictionary, and is forgotten when its window is over.
+Each resource (an Actor, a run, a dataset, …) and the account as a whole have a limit. A resource
+that is asked far below its limit costs a look-up and an addition; what has been idle for a moment
+is forgotten. Nothing here waits or reads a clock: `Pacer` does the sums with the `now` that it is
+given, in seconds, and whoever sends a request sleeps for as long as it says.
 """
 
 from __future__ import annotations
 
-import anyio
+from enum import Enum
 
-DEFAULT_PER_SEC = 60.0
-RECORDS_PER_SEC = 200.0
-STARTS_PER_SEC = 400.0
-ACCOUNT_PER_MINUTE = 250_000
 HEADROOM = 0.9
 """
-The share of a published rate that is used: the platform's window and ours are not the same.
+How much of a published rate is used, so that requests that bunch up on their way still fit.
 """
 
-SLOWEST_PER_SEC = 1.0
-RECOVERY_PER_SEC = 0.05
-FORGET_AFTER_SECS = 60.0
+BURST_SECS = 0.1
+"""
+How far ahead of an even flow requests may run; with HEADROOM, any second holds a limit's worth.
+"""
+
+ACCOUNT_PER_SEC = 250_000 / 60
+SLOWEST = 1 / 64
+QUIET_SECS = 1.0
+RECOVERY_PER_SEC = 1 / 60
+FORGET_FROM = 1024
+
+
+class Rate(Enum):
+    """
+    The published limits of one resource, requests a second (API reference, "Rate limiting").
+    """
+
+    DEFAULT = 60.0
+    RECORDS = 200.0
+    STARTS = 400.0
 
 
 class Lane:
     """
-    The rate of one resource: evenly spaced permits with a small burst.
+    The flow of requests to one resource (a generic cell rate algorithm).
 
-    After a refusal the rate is halved, and grows back by a twentieth of the full rate each second.
+    Attributes:
+        next_at: when the next request would come if all came evenly.
+        per_sec: how many a second may be sent while nothing was refused.
+        factor: what a refusal left of that, 1 when all is well.
     """
 
-    __slots__ = ("_burst", "_full", "_rate", "_since", "_tokens")
+    __slots__ = (
+        "_changed_at", "_told", "factor", "interval", "limit_per_sec", "next_at", "per_sec"
+    )  # fmt: skip
 
-    def __init__(self, per_sec: float, now: float) -> None:
-        self._full = per_sec * HEADROOM
-        self._rate = self._full
-        self._burst = max(1.0, self._full / 4)
-        self._tokens = self._burst
-        self._since = now
+    def __init__(self, limit_per_sec: float) -> None:
+        self.limit_per_sec = limit_per_sec
+        self.per_sec = limit_per_sec * HEADROOM
+        self.interval = 1.0 / self.per_sec
+        self.factor = 1.0
+        self.next_at = 0.0
+        self._changed_at = 0.0
+        self._told = ""
 
-    def permit(self, now: float) -> float:
+    def wait(self, now: float) -> float:
         """
-        Takes a permit; returns how long to wait before using it, in seconds.
+        How long the next request has to wait, 0 for not at all.
         """
-        self._pass_time(now)
-        self._tokens -= 1.0
-        return 0.0 if self._tokens >= 0.0 else -self._tokens / self._rate
+        if self.factor < 1.0:
+            self._recover(now)
+        return max(self.next_at - now - BURST_SECS, 0.0)
 
-    def refused(self, now: float) -> None:
+    def take(self, now: float) -> None:
         """
-        The platform said 429: slow down for all who ask this resource.
+        Takes the next place.
         """
-        self._pass_time(now)
-        self._rate = max(SLOWEST_PER_SEC, self._rate / 2)
-        self._tokens = min(self._tokens, 0.0)
+        self.next_at = max(self.next_at, now) + self.interval
+
+    def learn(self, told: str) -> None:
+        """
+        Takes over a limit that the platform told, where it is lower than the published one.
+
+        Args:
+            told: the header's text; nonsense is passed over.
+        """
+        if told == self._told:
+            return
+        self._told = told
+        if told.isdecimal() and 0 < int(told) < self.limit_per_sec:
+            self.limit_per_sec = float(told)
+            self.per_sec = self.limit_per_sec * HEADROOM
+            self.interval = 1.0 / (self.per_sec * self.factor)
+
+    def refused(self, now: float, pause_secs: float) -> None:
+        """
+        Halves the rate after a 429, once for all that were under way together, and pauses.
+        """
+        if now - self._changed_at >= QUIET_SECS or self.factor == 1.0:
+            self.factor = max(self.factor / 2, SLOWEST)
+            self.interval = 1.0 / (self.per_sec * self.factor)
+            self._changed_at = now
+        self.next_at = max(self.next_at, now + BURST_SECS + max(pause_secs, self.interval))
 
     def is_idle(self, now: float) -> bool:
         """
-        Whether it has nothing to remember any more.
+        Whether forgetting it changes nothing.
         """
-        return now - self._since > FORGET_AFTER_SECS
+        if self.next_at > now:
+            return False
+        if self.factor < 1.0:
+            self._recover(now)
+        return self.factor == 1.0
 
-    def _pass_time(self, now: float) -> None:
-        passed = now - self._since
-        if passed > 0.0:
-            self._since = now
-            self._tokens = min(self._burst, self._tokens + passed * self._rate)
-            if self._rate < self._full:
-                self._rate = min(self._full, self._rate + passed * self._full * RECOVERY_PER_SEC)
+    def _recover(self, now: float) -> None:
+        quiet = now - self._changed_at - QUIET_SECS
+        if quiet > 0.0:
+            self.factor = min(1.0, self.factor + quiet * RECOVERY_PER_SEC)
+            self.interval = 1.0 / (self.per_sec * self.factor)
+            self._changed_at = now - QUIET_SECS
 
 
 class Pacer:
     """
-    A lane per resource and one for the account.
+    The lanes of all resources that are in use, and the account's.
     """
 
     def __init__(self) -> None:
+        self._account = Lane(ACCOUNT_PER_SEC)
         self._lanes: dict[str, Lane] = {}
-        self._account_lane: Lane | None = None
-        self._swept_at = 0.0
+        self._forget_at = FORGET_FROM
 
-    async def wait(self, resource: str, per_sec: float) -> None:
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def lane(self, resource: str, rate: Rate, now: float) -> Lane:
         """
-        Returns when a request to this resource may be sent.
+        The lane of a resource; new ones are made, and idle ones forgotten, as needed.
 
-        Cancellation: the permit is lost, which errs on the side of fewer requests.
+        Args:
+            resource: any name; the same for all requests that share a limit.
         """
-        now = anyio.current_time()
-        pause = max(self._lane(resource, per_sec, now).permit(now), self._of_account(now))
-        if pause > 0.0:
-            await anyio.sleep(pause)
-
-    def refused(self, resource: str) -> None:
-        """
-        Slows a resource down after a 429.
-        """
-        lane = self._lanes.get(resource)
-        if lane is not None:
-            lane.refused(anyio.current_time())
-
-    def _of_account(self, now: float) -> float:
-        if self._account_lane is None:
-            self._account_lane = Lane(ACCOUNT_PER_MINUTE / 60, now)
-        return self._account_lane.permit(now)
-
-    def _lane(self, resource: str, per_sec: float, now: float) -> Lane:
         lane = self._lanes.get(resource)
         if lane is None:
-            if now - self._swept_at > FORGET_AFTER_SECS:
-                self._swept_at = now
-                self._lanes = {
-                    name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)
-                }
-            lane = self._lanes[resource] = Lane(per_sec, now)
+            if len(self._lanes) >= self._forget_at:
+                self._forget(now)
+            lane = self._lanes[resource] = Lane(rate.value)
         return lane
+
+    def reserve(self, lane: Lane, now: float, patience_secs: float) -> float | None:
+        """
+        Takes a place for one request; returns how long to wait before sending it.
+
+        Args:
+            patience_secs: when the wait would be longer, no place is taken and None returned.
+        """
+        wait = max(lane.wait(now), self._account.wait(now))
+        if wait > patience_secs:
+            return None
+        lane.take(now)
+        self._account.take(now)
+        return wait
+
+    def _forget(self, now: float) -> None:
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}
+        self._forget_at = max(FORGET_FROM, 2 * len(self._lanes))

@@ -1,17 +1,23 @@
 """
-Which answer of the platform is which error, by what its caller should do.
+What an answer that is no success means: one table from HTTP status and Apify's error type to ours.
 
-Decided by HTTP status and Apify's `error.type`, never by the message. A type in the table wins over
-the status, since some statuses (402 above all) stand for opposite things; an unknown type goes by
-its status.
+The status and the type decide, never the message. A known type decides before the status, since one
+status stands for different things (402 is both "no room yet" and "no money"); but an answer that
+leaves the effect open (5xx, 408) and one that refuses the caller (401, 429) is taken at its status.
+Bodies that are not the API's (a gateway's page, nothing, half an object) are told in plain words.
 """
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
 
+from orchestrator.client.backoff import retry_after_secs
 from orchestrator.errors import (
     InputRejected,
     NoRoom,
@@ -26,111 +32,265 @@ from orchestrator.errors import (
     ServerFault,
 )
 
-EXCERPT = 200
+MESSAGE_CHARS = 500
+EXCERPT_CHARS = 200
 
-BY_TYPE: dict[str, type[PlatformError]] = {
-    "actor-memory-limit-exceeded": NoRoom,
-    "concurrent-runs-limit-exceeded": NoRoom,
-    "not-enough-usage-to-run-paid-actor": PlanLimitReached,
-    "monthly-usage-limit-too-low": PlanLimitReached,
-    "limit-reached": PlanLimitReached,
-    "x402-payment-required": PlanLimitReached,
-    "token-not-valid": NotAuthorized,
-    "invalid-token": NotAuthorized,
-    "token-not-provided": NotAuthorized,
-    "user-or-token-not-found": NotAuthorized,
-    "run-failed": RunFailed,
-    "actor-run-failed": RunFailed,
-    "run-timeout-exceeded": RequestTimeout,
-    "rate-limit-exceeded": RateLimited,
-    "invalid-input": InputRejected,
-    "schema-validation-failed": InputRejected,
-    "request-too-large": InputRejected,
-    "actor-not-found": NotFound,
-    "record-not-found": NotFound,
-    "unknown-build-tag": InputRejected,
-    "build-not-found": InputRejected,
-    "invalid-build": InputRejected,
-    "full-permission-actor-not-approved": PermanentError,
-    "actor-is-not-rented": PermanentError,
-    "actor-disabled": PermanentError,
-    "user-disabled": PermanentError,
-    "insufficient-permissions": PermanentError,
-    "permission-denied": PermanentError,
-    "method-not-allowed": PermanentError,
-    "unsupported-content-encoding": PermanentError,
+NO_ROOM = ("actor-memory-limit-exceeded", "concurrent-runs-limit-exceeded")
+
+TYPES: dict[type[PlatformError], tuple[str, ...]] = {
+    NoRoom: NO_ROOM,
+    PlanLimitReached: (
+        "agentic-payment-insufficient-amount",
+        "apify-plan-required-to-use-paid-actor",
+        "limit-reached",
+        "monthly-usage-limit-too-low",
+        "not-enough-usage-to-run-paid-actor",
+        "user-problem-with-card",
+        "x402-agentic-payment-insufficient-amount",
+        "x402-payment-required",
+    ),
+    NotAuthorized: (
+        "actor-disabled",
+        "actor-is-not-rented",
+        "elevated-permissions-needed",
+        "full-permission-actor-blocked-for-admin",
+        "full-permission-actor-not-approved",
+        "insufficient-permissions",
+        "invalid-token",
+        "invalid-token-type",
+        "missing-actor-rights",
+        "missing-api-token",
+        "own-token-required",
+        "permission-denied",
+        "public-actor-disabled",
+        "token-not-provided",
+        "token-not-valid",
+        "user-disabled",
+        "user-or-token-not-found",
+    ),
+    NotFound: (
+        "actor-not-found",
+        "build-not-found",
+        "default-dataset-not-found",
+        "page-not-found",
+        "record-not-found",
+        "record-or-token-not-found",
+        "unexpected-route",
+        "user-not-found",
+    ),
+    InputRejected: (
+        "build-outdated",
+        "input-json-invalid-characters",
+        "input-json-not-object",
+        "input-json-too-long",
+        "invalid-build",
+        "invalid-content-type-header",
+        "invalid-id",
+        "invalid-input",
+        "invalid-input-schema",
+        "invalid-parameter",
+        "invalid-record-key",
+        "invalid-request",
+        "invalid-value",
+        "max-items-must-be-greater-than-zero",
+        "max-total-charge-usd-below-minimum",
+        "max-total-charge-usd-must-be-greater-than-zero",
+        "param-not-one-of",
+        "parameter-required",
+        "parameters-mismatched",
+        "request-too-large",
+        "requested-dataset-view-does-not-exist",
+        "run-input-body-not-valid-json",
+        "schema-validation",
+        "schema-validation-error",
+        "schema-validation-failed",
+        "too-many-webhooks",
+        "unknown-build-tag",
+        "unsupported-content-encoding",
+    ),
+    RunFailed: ("actor-run-failed", "run-failed"),
+    RateLimited: ("rate-limit-exceeded", "too-many-requests"),
+    RequestTimeout: ("operation-timed-out", "query-timeout", "run-timeout-exceeded"),
+    PermanentError: (
+        "actor-standby-not-supported-for-agentic-payments",
+        "cannot-remove-running-run",
+        "job-finished",
+        "max-metamorphs-exceeded",
+        "method-not-allowed",
+        "not-implemented",
+        "operation-not-allowed",
+    ),
+}
+CLASS_OF_TYPE = {name: kind for kind, names in TYPES.items() for name in names}
+
+CLASS_OF_STATUS: dict[int, type[PlatformError]] = {
+    400: InputRejected,
+    401: NotAuthorized,
+    402: PlanLimitReached,
+    403: NotAuthorized,
+    404: NotFound,
+    408: RequestTimeout,
+    410: NotFound,
+    413: InputRejected,
+    415: InputRejected,
+    422: InputRejected,
+    425: RateLimited,
+    429: RateLimited,
+}
+STATUS_DECIDES = frozenset({401, 408, 429})
+
+ADVICE: dict[type[PlatformError], str] = {
+    NotAuthorized: "check the token (APIFY_TOKEN) and what it may do",
+    PlanLimitReached: "check the plan and its limits in the account's billing settings",
 }
 
-BY_STATUS: dict[int, type[PlatformError]] = {
-    HTTPStatus.BAD_REQUEST: InputRejected,
-    HTTPStatus.UNAUTHORIZED: NotAuthorized,
-    HTTPStatus.PAYMENT_REQUIRED: PlanLimitReached,
-    HTTPStatus.FORBIDDEN: PermanentError,
-    HTTPStatus.NOT_FOUND: NotFound,
-    HTTPStatus.REQUEST_TIMEOUT: RequestTimeout,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: InputRejected,
-    HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
-}
 
-HINTS: dict[str, str] = {
-    "token-not-valid": "check the token: APIFY_TOKEN, or `apify login` again",
-    "invalid-token": "check the token: APIFY_TOKEN, or `apify login` again",
-    "full-permission-actor-not-approved": "approve the Actor's permissions in the Console",
-    "actor-is-not-rented": "rent the Actor in the Console",
-}
-
-
-def error_of(
-    status: int, body: bytes, *, method: str, path: str, retry_after: str | None = None
-) -> PlatformError:
+class ServerBusy(ServerFault):
     """
-    The error of an answer that is none of the 2xx.
+    HTTP 5xx that says when to come again.
+
+    Attributes:
+        retry_after_secs: what the platform asked for.
+    """
+
+    retry_after_secs: float | None = None
+
+
+def class_of(status: int, error_type: str | None) -> type[PlatformError]:
+    """
+    The error that an answer stands for.
 
     Args:
-        body: of the answer, possibly cut; untrusted.
-        retry_after: the header of that name.
+        status: not 2xx.
+        error_type: Apify's `error.type`, also one that nobody knows yet.
     """
-    error_type, message = _told(body)
-    kind = BY_TYPE.get(error_type or "") or BY_STATUS.get(status) or _by_class(status)
-    if message is None:
-        message = f"the answer is not one of Apify's API: {_excerpt(body)}"
-    hint = HINTS.get(error_type or "")
-    error = kind(
-        f"{message}; {hint}" if hint else message,
-        method=method,
-        path=path,
-        status=status,
-        error_type=error_type,
-    )
-    if isinstance(error, RateLimited):
-        error.retry_after_secs = _seconds(retry_after)
+    if error_type in NO_ROOM:
+        return NoRoom
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerFault
+    if error_type is not None and status not in STATUS_DECIDES:
+        known = CLASS_OF_TYPE.get(error_type)
+        if known is not None:
+            return known
+    return CLASS_OF_STATUS.get(status, PermanentError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """
+    What the body of a refusal says.
+
+    Attributes:
+        type: Apify's `error.type`; None when the body is not the API's.
+        message: for people, one line, bounded.
+        approval_url: where an owner can allow what was refused.
+    """
+
+    type: str | None = None
+    message: str
+    approval_url: str | None = None
+
+
+def refusal(
+    *,
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: str = "",
+    quote_page: bool = True,
+) -> PlatformError:
+    """
+    The error for an answer that is no success.
+
+    Args:
+        path: without query.
+        secret: must not appear in the message, whatever the platform says.
+        quote_page: whether a body that is not the API's may be quoted; not where the request
+            had a body of its own, which a page might repeat.
+    """
+    told = read_refusal(status, headers, body, quote_page=quote_page)
+    kind = class_of(status, told.type)
+    message = told.message
+    if told.approval_url:
+        message = f"{message}; approve it at {told.approval_url}"
+    elif status == HTTPStatus.UNAUTHORIZED or (told.type is None and kind in ADVICE):
+        message = f"{message}; {ADVICE[kind]}"
+    if secret:
+        message = message.replace(secret, "***")
+    asked = retry_after_secs(headers.get("Retry-After"))
+    if asked is not None and kind is ServerFault:
+        kind = ServerBusy
+    error = kind(message, method=method, path=path, status=status, error_type=told.type)
+    if isinstance(error, RateLimited | ServerBusy):
+        error.retry_after_secs = asked
     return error
 
 
-def _by_class(status: int) -> type[PlatformError]:
-    return ServerFault if status >= HTTPStatus.INTERNAL_SERVER_ERROR else PermanentError
-
-
-def _told(body: bytes) -> tuple[str | None, str | None]:
+def read_refusal(
+    status: int, headers: Mapping[str, str], body: bytes, *, quote_page: bool = True
+) -> Told:
     """
-    Apify's error type and message; None for what the body does not hold.
+    Reads Apify's error object, or says what there is instead of one.
     """
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return Told(message=_redirect(headers.get("Location", "")))
+    if not body.strip():
+        return Told(message=f"{_phrase(status)}, with an empty body")
     try:
-        error = orjson.loads(body)["error"]
-        return str(error["type"]), str(error.get("message") or error["type"])[:1000]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return None, None
-
-
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: EXCERPT * 4].decode("utf-8", "replace").split())
-    if not text:
-        return "it is empty"
-    return f"{text[:EXCERPT]}…" if len(text) > EXCERPT else text
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, float(retry_after)) if retry_after is not None else None
+        answer = orjson.loads(body)
     except ValueError:
-        return None
+        return Told(message=f"{_phrase(status)}, with {describe_page(body, quote=quote_page)}")
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return Told(message=f"{_phrase(status)}, with JSON that is not the API's error object")
+    kind, message, data = error.get("type"), error.get("message"), error.get("data")
+    url = data.get("approvalUrl") if isinstance(data, dict) else None
+    return Told(
+        type=kind if isinstance(kind, str) else None,
+        message=one_line(message, MESSAGE_CHARS) if isinstance(message, str) else _phrase(status),
+        approval_url=url if isinstance(url, str) and url.startswith("https://") else None,
+    )
+
+
+def describe_page(body: bytes, *, quote: bool = True) -> str:
+    """
+    Says in a few words what a body is that should have been JSON.
+    """
+    if not body.strip():
+        return "an empty body"
+    text = body[:8192].decode("utf-8", "replace")
+    start = text.lstrip()[:1]
+    if start == "<":
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        named = f" titled {one_line(title[1], EXCERPT_CHARS)!r}" if title and quote else ""
+        return f"an HTML page{named}, which is not from the API"
+    if start in {"{", "["}:
+        return "JSON that breaks off"
+    shown = f": {one_line(text, EXCERPT_CHARS)!r}" if quote else ""
+    return f"text that is not from the API{shown}"
+
+
+def one_line(text: str, chars: int) -> str:
+    """
+    Foreign text made fit for one line: no markup entities, no control characters, bounded.
+    """
+    plain = " ".join(html.unescape(text).split())
+    plain = "".join(char if char.isprintable() else "?" for char in plain)
+    return plain if len(plain) <= chars else f"{plain[: chars - 1]}…"
+
+
+def _redirect(location: str) -> str:
+    target = one_line(location.partition("?")[0], EXCERPT_CHARS) or "nowhere"
+    return (
+        f"the platform redirects to {target}, which is not followed for this request; "
+        "if that is its address, set APIFY_API_BASE_URL to it"
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"the platform answered {HTTPStatus(status).phrase!r}"
+    except ValueError:
+        return f"the platform answered with status {status}"

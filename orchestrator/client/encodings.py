@@ -1,0 +1,143 @@
+"""
+Bodies on the wire: what is compressed, and how an answer's encoding is undone and checked.
+
+Decoding is ours rather than the HTTP library's, so that a compressed body that ends too early is
+noticed even where the framing around it looks whole.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+import brotli
+
+from orchestrator.errors import ServerFault, TruncatedBody
+
+ACCEPTED = "gzip, br"
+WORTH_COMPRESSING_BYTES = 1024
+SAMPLE_BYTES = 16 * 1024
+WORTH_GAINING = 0.9
+LEVEL = 5
+GZIP_WINDOW = 31
+
+
+def compress(body: bytes) -> bytes | None:
+    """
+    The body as gzip; None where that would not make it at least a tenth smaller.
+    """
+    if len(body) < WORTH_COMPRESSING_BYTES:
+        return None
+    if len(body) > SAMPLE_BYTES:
+        sample = body[:SAMPLE_BYTES]
+        if len(_gzip(sample)) > len(sample) * WORTH_GAINING:
+            return None
+    packed = _gzip(body)
+    return packed if len(packed) <= len(body) * WORTH_GAINING else None
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP_WINDOW)
+    return packer.compress(body) + packer.flush()
+
+
+class Decoder(Protocol):
+    """
+    Undoes one encoding.
+    """
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Takes the next bytes; returns what they decode to, which may be nothing.
+
+        Raises:
+            TruncatedBody: they are not of this encoding.
+        """
+
+    def finish(self) -> None:
+        """
+        Told at the end of the body.
+
+        Raises:
+            TruncatedBody: the encoded stream has not ended.
+        """
+
+
+def decoder_for(encoding: str) -> Decoder | None:
+    """
+    What undoes a Content-Encoding; None for a body that is as it is.
+
+    Raises:
+        ServerFault: nobody asked for this encoding.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return GzipDecoder()
+        case "br":
+            return BrotliDecoder()
+        case other:
+            raise ServerFault(
+                f"the answer has the encoding {other[:40]!r}, which was not asked for"
+            )
+
+
+class GzipDecoder:
+    """
+    Decodes gzip, also when it consists of several members.
+    """
+
+    def __init__(self) -> None:
+        self._unpacker = zlib.decompressobj(GZIP_WINDOW)
+        self._began = False
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Takes the next bytes; returns what they decode to.
+        """
+        self._began = self._began or bool(data)
+        try:
+            text = self._unpacker.decompress(data)
+            while self._unpacker.eof and self._unpacker.unused_data:
+                rest = self._unpacker.unused_data
+                self._unpacker = zlib.decompressobj(GZIP_WINDOW)
+                text += self._unpacker.decompress(rest)
+        except zlib.error as error:
+            raise TruncatedBody(f"the answer is not the gzip that it claims: {error}") from error
+        return text
+
+    def finish(self) -> None:
+        """
+        Told at the end of the body.
+        """
+        if self._began and not self._unpacker.eof:
+            raise TruncatedBody("the answer's gzip ended in the middle")
+
+
+class BrotliDecoder:
+    """
+    Decodes brotli.
+    """
+
+    def __init__(self) -> None:
+        self._unpacker = brotli.Decompressor()
+        self._began = False
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Takes the next bytes; returns what they decode to.
+        """
+        self._began = self._began or bool(data)
+        try:
+            text: bytes = self._unpacker.process(data)
+        except brotli.error as error:
+            raise TruncatedBody(f"the answer is not the brotli that it claims: {error}") from error
+        return text
+
+    def finish(self) -> None:
+        """
+        Told at the end of the body.
+        """
+        if self._began and not self._unpacker.is_finished():
+            raise TruncatedBody("the answer's brotli ended in the middle")

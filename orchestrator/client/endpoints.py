@@ -1,0 +1,305 @@
+"""
+Paths and queries of the API, spelt as it wants them; pure.
+
+Each endpoint is given the parameters that it has. One that it has not, though it was asked for, is
+an `InputRejected` that names it: nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from orchestrator.errors import InputRejected
+from orchestrator.model.jobs import (
+    MAX_INPUT_BYTES,
+    ItemsQuery,
+    RunOptions,
+    Target,
+    TargetKind,
+    Webhook,
+)
+
+MAX_WAIT_SECS = 60
+Pairs = list[tuple[str, str]]
+
+
+def segment(text: str) -> str:
+    """
+    One segment of a path; never one that leads elsewhere.
+    """
+    if text.isalnum() and text.isascii():
+        return text
+    if not text:
+        raise InputRejected("an empty name or id cannot be looked up")
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="~!'()*")
+
+
+def reference(name: str) -> str:
+    """
+    An Actor or task in a path: an id, or `owner~name`, also when it was written `owner/name`.
+    """
+    return segment(name.replace("/", "~", 1))
+
+
+def target_path(target: Target, prefix: str) -> str:
+    """
+    The path of an Actor or task.
+
+    Args:
+        prefix: of Actors, `acts` or `actors`.
+    """
+    place = prefix if target.kind is TargetKind.ACTOR else "actor-tasks"
+    return f"/v2/{place}/{reference(target.id)}"
+
+
+def query(pairs: Pairs) -> str:
+    """
+    A query with its question mark; empty for no parameters.
+    """
+    return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
+
+
+def start_query(target: Target, options: RunOptions, wait_secs: int) -> str:
+    """
+    The query of a start that does not wait for the run's end.
+
+    Raises:
+        InputRejected: tasks have no permission level.
+    """
+    pairs = _run_pairs(options)
+    if wait_secs:
+        pairs.append(("waitForFinish", str(checked_wait(wait_secs))))
+    if options.force_permission_level is not None:
+        if target.kind is TargetKind.TASK:
+            raise _no_parameter("force_permission_level", "a start of a task")
+        pairs.append(("forcePermissionLevel", options.force_permission_level))
+    return query(pairs)
+
+
+def sync_query(
+    target: Target,
+    options: RunOptions,
+    *,
+    by_get: bool,
+    output_record_key: str | None = None,
+    items: ItemsQuery | None = None,
+    offset: int = 0,
+    limit: int | None = None,
+) -> str:
+    """
+    The query of a start that waits for the run's end.
+
+    Args:
+        by_get: whether the start has no body.
+        output_record_key: None for the platform's own, `OUTPUT`.
+        items: when the answer is the dataset's items instead of the output record.
+
+    Raises:
+        InputRejected: a parameter that this endpoint has not.
+    """
+    if options.force_permission_level is not None:
+        raise _no_parameter("force_permission_level", 'a start with mode = "sync"')
+    if options.restart_on_error is not None and by_get and target.kind is TargetKind.TASK:
+        raise _no_parameter(
+            "restart_on_error", 'a start with mode = "sync" of a task without input'
+        )
+    pairs = _run_pairs(options)
+    if output_record_key is not None:
+        pairs.append(("outputRecordKey", output_record_key))
+    if items is not None:
+        pairs += items_pairs(items, offset, limit)
+    return query(pairs)
+
+
+def resurrect_query(options: RunOptions) -> str:
+    """
+    The query of a resurrection.
+
+    Raises:
+        InputRejected: a parameter that it has not.
+    """
+    if options.webhooks:
+        raise _no_parameter("webhooks", "a resurrection")
+    if options.force_permission_level is not None:
+        raise _no_parameter("force_permission_level", "a resurrection")
+    return query(_run_pairs(options))
+
+
+def items_query(items: ItemsQuery, offset: int, limit: int | None) -> str:
+    """
+    The query of a dataset's items.
+    """
+    return query(items_pairs(items, offset, limit))
+
+
+def items_pairs(items: ItemsQuery, offset: int, limit: int | None) -> Pairs:
+    """
+    The parameters of a dataset's items.
+
+    Args:
+        offset: items to skip.
+        limit: None for all.
+    """
+    pairs: Pairs = [("format", items.format)]
+    if offset:
+        pairs.append(("offset", str(offset)))
+    if limit is not None:
+        pairs.append(("limit", str(limit)))
+    for name, wire_name in ITEM_PARAMETERS:
+        value = getattr(items, name)
+        if value is not None and value != ():
+            pairs.append((wire_name, _text(value)))
+    return pairs
+
+
+ITEM_PARAMETERS = (
+    ("clean", "clean"),
+    ("fields", "fields"),
+    ("output_fields", "outputFields"),
+    ("omit", "omit"),
+    ("unwind", "unwind"),
+    ("flatten", "flatten"),
+    ("desc", "desc"),
+    ("skip_empty", "skipEmpty"),
+    ("skip_hidden", "skipHidden"),
+    ("view", "view"),
+    ("delimiter", "delimiter"),
+    ("bom", "bom"),
+    ("skip_header_row", "skipHeaderRow"),
+    ("xml_root", "xmlRoot"),
+    ("xml_row", "xmlRow"),
+    ("feed_title", "feedTitle"),
+    ("feed_description", "feedDescription"),
+    ("simplified", "simplified"),
+    ("skip_failed_pages", "skipFailedPages"),
+)
+
+
+def list_query(
+    *,
+    target: Target | None,
+    started_after: datetime | None,
+    started_before: datetime | None,
+    status: Sequence[str],
+    desc: bool,
+    offset: int,
+    limit: int,
+) -> str:
+    """
+    The query of a list of runs.
+
+    Raises:
+        InputRejected: lists of a task's runs know no times.
+    """
+    of_task = target is not None and target.kind is TargetKind.TASK
+    if of_task and (started_after or started_before):
+        raise InputRejected("the list of a task's runs cannot be narrowed by time")
+    pairs: Pairs = [("limit", str(limit))]
+    if offset:
+        pairs.append(("offset", str(offset)))
+    if desc:
+        pairs.append(("desc", "true"))
+    if status:
+        pairs.append(("status", ",".join(status)))
+    if started_after is not None:
+        pairs.append(("startedAfter", instant(started_after)))
+    if started_before is not None:
+        pairs.append(("startedBefore", instant(started_before)))
+    return query(pairs)
+
+
+def instant(at: datetime) -> str:
+    """
+    A moment as the API writes it: UTC with milliseconds.
+    """
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def webhooks_text(webhooks: Sequence[Webhook]) -> str:
+    """
+    Ad-hoc webhooks as the parameter wants them: base64 of a JSON array.
+    """
+    array = [
+        {
+            name: value
+            for name, value in (
+                ("eventTypes", hook.event_types),
+                ("requestUrl", hook.request_url),
+                ("payloadTemplate", hook.payload_template),
+                ("headersTemplate", hook.headers_template),
+                ("idempotencyKey", hook.idempotency_key),
+                ("ignoreSslErrors", hook.ignore_ssl_errors),
+                ("doNotRetry", hook.do_not_retry),
+            )
+            if value is not None
+        }
+        for hook in webhooks
+    ]
+    return base64.b64encode(orjson.dumps(array)).decode()
+
+
+def checked_wait(wait_secs: int) -> int:
+    """
+    A wait that the platform keeps as it is.
+
+    Raises:
+        InputRejected: it is not 0 to 60 seconds.
+    """
+    if not 0 <= wait_secs <= MAX_WAIT_SECS:
+        raise InputRejected(f"a wait of {wait_secs} s is not between 0 and {MAX_WAIT_SECS} s")
+    return wait_secs
+
+
+def check_body(body: bytes | None) -> None:
+    """
+    Refuses a body that the platform would refuse for its length.
+
+    Raises:
+        InputRejected: it is longer than the API's limit.
+    """
+    if body is not None and len(body) > MAX_INPUT_BYTES:
+        raise InputRejected(
+            f"the input has {len(body)} bytes; the platform takes {MAX_INPUT_BYTES} at most. "
+            "Put large data where the Actor can fetch it, and its address in the input"
+        )
+
+
+def _run_pairs(options: RunOptions) -> Pairs:
+    pairs: Pairs = []
+    if options.timeout_secs is not None:
+        pairs.append(("timeout", str(options.timeout_secs)))
+    if options.memory_mbytes is not None:
+        pairs.append(("memory", str(options.memory_mbytes)))
+    if options.max_items is not None:
+        pairs.append(("maxItems", str(options.max_items)))
+    if options.max_total_charge_usd is not None:
+        pairs.append(("maxTotalChargeUsd", _text(options.max_total_charge_usd)))
+    if options.restart_on_error is not None:
+        pairs.append(("restartOnError", _text(options.restart_on_error)))
+    if options.build is not None:
+        pairs.append(("build", options.build))
+    if options.webhooks:
+        pairs.append(("webhooks", webhooks_text(options.webhooks)))
+    return pairs
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return f"{value:f}"
+        case tuple():
+            return ",".join(value)
+        case _:
+            return str(value)
+
+
+def _no_parameter(name: str, endpoint: str) -> InputRejected:
+    return InputRejected(f"{endpoint} has no {name}; leave it out")

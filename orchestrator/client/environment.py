@@ -1,0 +1,92 @@
+"""
+What the environment says about the network: proxies and certificates.
+
+Read once, when a client opens: the HTTP library would ask again for every request, in a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
+
+from orchestrator.errors import ConfigError
+
+CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CA_FOLDER = "SSL_CERT_DIR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """
+    A proxy to go through.
+
+    Attributes:
+        url: without credentials.
+        headers: that the proxy is sent; may hold credentials.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """
+    The proxy for an address, by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+
+    Raises:
+        ConfigError: it is of a kind that is not supported.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies_environment()
+    address = proxies.get(parts.scheme) or proxies.get("all")
+    if not address or proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+        return None
+    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    if proxy.scheme not in ("http", "https") or not proxy.hostname:
+        raise ConfigError(
+            f"the proxy at {proxy.hostname or 'no host'} is of the kind {proxy.scheme!r}; only http "
+            f"and https proxies are supported ({parts.scheme.upper()}_PROXY, ALL_PROXY)"
+        )
+    host = proxy.netloc.rpartition("@")[2]
+    return Proxy(
+        url=urlunsplit((proxy.scheme, host, proxy.path, "", "")),
+        headers=_credentials(proxy.username, proxy.password),
+    )
+
+
+def _credentials(user: str | None, password: str | None) -> dict[str, str]:
+    if user is None:
+        return {}
+    pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def certificates() -> ssl.SSLContext | None:
+    """
+    Who is trusted, where the environment says so; None leaves it to the system.
+
+    Raises:
+        ConfigError: a file that is named is not there, or holds no certificates.
+    """
+    named = {name: path for name in CA_FILES if (path := os.environ.get(name))}
+    if not named and not os.environ.get(CA_FOLDER):
+        return None
+    context = ssl.create_default_context()
+    for name, path in named.items():
+        try:
+            if Path(path).is_dir():
+                context.load_verify_locations(capath=path)
+            else:
+                context.load_verify_locations(cafile=path)
+        except OSError as error:
+            raise ConfigError(
+                f"{name} names {path}, which holds no certificates ({error.strerror or error}); "
+                "mend it or unset it"
+            ) from error
+    return context

@@ -1,0 +1,74 @@
+"""
+What a client is told once: where the platform is, who calls, and how long to wait for what.
+
+Three things are called timeout elsewhere and have three names here: the deadlines of a request (the
+`…_timeout_secs` of this module), the wait of a long poll (`wait_secs`) and the run's own timeout
+(`RunOptions.timeout_secs`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from orchestrator import __version__
+from orchestrator.errors import ConfigError
+
+DEFAULT_BASE_URL = "https://api.apify.com"
+USER_AGENT = f"orchestrator/{__version__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """
+    How to reach the platform.
+
+    Attributes:
+        base_url: with or without `/v2` and a slash at its end.
+        token: sent in a header to this address and nowhere else.
+        path_prefix: of Actor endpoints: `acts`, or `actors` as newer documents say.
+        user_agent: without spaces; a start adds its mark.
+        connect_timeout_secs: until there is a connection.
+        first_byte_timeout_secs: from the end of a request to its answer, beyond the wait asked for.
+        silence_timeout_secs: between two pieces of a body.
+        whole_timeout_secs: of an exchange with a small answer, beyond the wait asked for.
+        start_deadline_secs: of a start with all its repeats, beyond the wait asked for: a start
+            that has no effect by then has none at all.
+        away_secs: how long a request that is safe to repeat goes on being repeated.
+        max_answer_bytes: of an answer that is read into memory.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    token: SecretStr | None = None
+    path_prefix: str = "acts"
+    user_agent: str = USER_AGENT
+    connect_timeout_secs: float = 10.0
+    first_byte_timeout_secs: float = 30.0
+    silence_timeout_secs: float = 60.0
+    whole_timeout_secs: float = 120.0
+    start_deadline_secs: float = 30.0
+    away_secs: float = 3600.0
+    max_answer_bytes: int = 64 * 1024 * 1024
+
+
+def root_of(base_url: str) -> str:
+    """
+    The address that paths such as `/v2/actor-runs` are appended to.
+
+    Raises:
+        ConfigError: it is no http or https address.
+    """
+    parts = urlsplit(base_url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"{base_url!r} is no address of a platform; expected something like "
+            f"{DEFAULT_BASE_URL} (APIFY_API_BASE_URL)"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            f"the platform's address at {parts.hostname} must not hold a user, a query or a "
+            "fragment (APIFY_API_BASE_URL); the token has its own setting"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v2')}"

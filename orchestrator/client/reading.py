@@ -1,0 +1,80 @@
+"""
+From the bytes of an answer to a model, or to words that say why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.client import wire
+from orchestrator.client.refusals import describe_page
+from orchestrator.errors import ServerFault
+
+M = TypeVar("M", bound=BaseModel)
+log = structlog.get_logger()
+
+
+def reader_of(model: type[M]) -> Callable[[bytes], M]:
+    """
+    A function that reads `{"data": <model>}`.
+
+    It raises `ServerFault` when the body is not that. A field of a shape that nobody foresaw is
+    treated as missing rather than making the whole answer unreadable: for a start that would cost
+    the id of a run.
+    """
+    envelope = wire.Envelope[model]  # type: ignore[valid-type]  # built once per model
+
+    def read(body: bytes) -> M:
+        try:
+            return envelope.model_validate_json(body).data
+        except ValidationError as error:
+            return envelope.model_validate(_mended(body, error)).data
+
+    def read_or_say(body: bytes) -> M:
+        try:
+            return read(body)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ServerFault(
+                f"the answer is JSON but not what the API promises: {place}: {first['msg']}"
+            ) from None
+
+    return read_or_say
+
+
+def _mended(body: bytes, error: ValidationError) -> Any:
+    """
+    The parsed body without the values that did not fit.
+    """
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        raise ServerFault(f"the answer is {describe_page(body)}") from None
+    for mistake in error.errors(include_input=False, include_url=False):
+        _drop(answer, mistake["loc"])
+    return answer
+
+
+def _drop(answer: Any, place: tuple[int | str, ...]) -> None:
+    """
+    Removes the field at a place; of a list, the field that holds it.
+    """
+    holder: Any = None
+    field = ""
+    at = answer
+    for step in place:
+        if isinstance(at, dict) and step in at:
+            holder, field, at = at, str(step), at[step]
+        elif isinstance(at, list) and isinstance(step, int) and step < len(at):
+            at = at[step]
+        else:
+            break
+    if holder is not None and field != "data":
+        log.warning("answer_field_unreadable", field=".".join(map(str, place)))
+        holder.pop(field, None)

@@ -1,0 +1,376 @@
+"""
+The one place where requests are sent and sent again.
+
+Three kinds of request, by what a second send would do. One that is safe to repeat goes on being
+repeated for `away_secs`. A start is sent again only when the platform said that it did nothing
+(429), or when nothing can have reached it; whatever else goes wrong leaves it unconfirmed, and all
+its sends lie within `start_deadline_secs`, so that whoever looks for its run knows when to stop. A
+synchronous start is sent once. Redirects are followed for the first kind only, and the token goes
+to no other address.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import anyio
+import structlog
+
+from orchestrator.client.backoff import Backoff
+from orchestrator.client.download import Opened
+from orchestrator.client.options import ClientOptions
+from orchestrator.client.pacing import Lane, Pacer, Rate
+from orchestrator.client.refusals import ServerBusy, refusal
+from orchestrator.client.transport import Request, Response, Transport
+from orchestrator.errors import (
+    ConnectionLost,
+    PlatformError,
+    RateLimited,
+    ServerFault,
+    StartUnconfirmed,
+    TransientError,
+)
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+MAX_REDIRECTS = 5
+REFUSAL_BYTES = 64 * 1024
+FOREVER = float("inf")
+
+
+@dataclass(slots=True)
+class ClientStats:
+    """
+    What a client has sent so far.
+
+    Attributes:
+        requests: sent, repeats included.
+        retries: how many of them were repeats.
+        rate_limited: how many were answered by 429.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+
+
+class Call(NamedTuple):
+    """
+    A request, and the limit that it counts against.
+
+    Attributes:
+        resource: what shares the limit.
+    """
+
+    request: Request
+    resource: str
+    rate: Rate = Rate.DEFAULT
+
+
+class Sender:
+    """
+    Sends requests through a transport.
+
+    Args:
+        now: the event loop's clock, in seconds.
+
+    Attributes:
+        stats: counted while sending.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        options: ClientOptions,
+        *,
+        rng: random.Random,
+        now: Callable[[], float],
+    ) -> None:
+        self.stats = ClientStats()
+        self._transport = transport
+        self._options = options
+        self._token = options.token.get_secret_value() if options.token else ""
+        self._rng = rng
+        self._now = now
+        self._pacer = Pacer()
+
+    async def ask(self, call: Call, read: Callable[[bytes], T]) -> T:
+        """
+        Sends a request that is safe to repeat, and reads its answer.
+
+        Args:
+            read: makes something of the body; raises ServerFault when it cannot.
+
+        Raises:
+            TransientError: it went on failing for `away_secs`.
+            PermanentError, NoRoom: the platform refuses.
+        """
+        began = self._now()
+        lane = self._pacer.lane(call.resource, call.rate, began)
+        backoff = None
+        while True:
+            try:
+                return read(await self._fetch(call.request, lane))
+            except TransientError as error:
+                failure = error
+            backoff = backoff or Backoff(began + self._options.away_secs, self._rng)
+            await self._pause(failure, backoff, lane, call.request)
+
+    async def open(self, call: Call, check: Callable[[Response], None] | None = None) -> Opened:
+        """
+        Sends a request that is safe to repeat, and leaves its body to be streamed.
+
+        Args:
+            check: raises ServerFault when the answer cannot be what was asked for.
+
+        Raises:
+            TransientError: no answer for `away_secs`.
+            PermanentError, NoRoom: the platform refuses.
+        """
+        began = self._now()
+        lane = self._pacer.lane(call.resource, call.rate, began)
+        backoff = None
+        while True:
+            try:
+                exchange, response = await self._open(call.request, lane, follow=True)
+                if check is None:
+                    return exchange, response
+                try:
+                    check(response)
+                except BaseException as error:
+                    await exchange.__aexit__(type(error), error, error.__traceback__)
+                    raise
+            except TransientError as error:
+                failure = error
+            else:
+                return exchange, response
+            backoff = backoff or Backoff(began + self._options.away_secs, self._rng)
+            await self._pause(failure, backoff, lane, call.request)
+
+    async def start(self, call: Call, read: Callable[[bytes], T]) -> T:
+        """
+        Sends a start, and reads its answer.
+
+        Raises:
+            StartUnconfirmed: it may have had its effect.
+            RateLimited, ConnectionLost: it had none, and had none for `start_deadline_secs`.
+            PermanentError, NoRoom: the platform refuses.
+        """
+        until = self._now() + self._options.start_deadline_secs
+        lane = self._pacer.lane(call.resource, call.rate, self._now())
+        backoff = None
+        request = call.request
+        while True:
+            try:
+                return read(await self._fetch(request, lane, follow=False, until=until))
+            except TransientError as error:
+                if _may_have_started(error):
+                    raise _unconfirmed(error, request) from error
+                failure = error
+            backoff = backoff or Backoff(until, self._rng)
+            await self._pause(failure, backoff, lane, request)
+
+    async def start_and_hold(self, call: Call, wait_secs: float) -> Opened:
+        """
+        Sends a start whose answer comes when its run has ended; once.
+
+        Args:
+            wait_secs: how long the platform holds the request.
+
+        Raises:
+            StartUnconfirmed: it may have had its effect; a run that took longer than the platform
+                waits is one such case.
+            RateLimited, ConnectionLost: it had none.
+            PermanentError, NoRoom: the platform refuses, or the run did not succeed.
+        """
+        now = self._now()
+        until = now + self._options.start_deadline_secs
+        lane = self._pacer.lane(call.resource, call.rate, now)
+        try:
+            with anyio.fail_after(wait_secs + self._options.start_deadline_secs):
+                return await self._open(call.request, lane, follow=False, until=until)
+        except TransientError as error:
+            if isinstance(error, RateLimited):
+                self._refused(error, lane)
+            if _may_have_started(error):
+                raise _unconfirmed(error, call.request) from error
+            raise
+        except TimeoutError as error:
+            place = urlsplit(call.request.url).path
+            raise StartUnconfirmed(
+                "the start was not answered in time; its run may go on",
+                method=call.request.method,
+                path=place,
+            ) from error
+
+    async def _fetch(
+        self, request: Request, lane: Lane, *, follow: bool = True, until: float = FOREVER
+    ) -> bytes:
+        """
+        One exchange with an answer that is read whole.
+        """
+        exchange, response = await self._open(request, lane, follow=follow, until=until)
+        try:
+            return await response.read(self._options.max_answer_bytes)
+        finally:
+            await exchange.__aexit__(None, None, None)
+
+    async def _open(
+        self, request: Request, lane: Lane, *, follow: bool, until: float = FOREVER
+    ) -> Opened:
+        """
+        One exchange, and for those that follow redirects its redirects, up to a 2xx answer.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            request = await self._wait_for_turn(request, lane, until)
+            self.stats.requests += 1
+            exchange = self._transport.send(request)
+            response = await exchange.__aenter__()
+            told = response.headers.get("X-RateLimit-Limit")
+            if told is not None:
+                lane.learn(told)
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                return exchange, response
+            try:
+                target = _redirected(request, response) if follow else None
+                if target is None:
+                    raise await self._refusal(request, response)
+            finally:
+                await exchange.__aexit__(None, None, None)
+            request = target
+        raise ServerFault(
+            "the platform redirects in circles",
+            method=request.method,
+            path=urlsplit(request.url).path,
+        )
+
+    async def _wait_for_turn(self, request: Request, lane: Lane, until: float) -> Request:
+        """
+        Waits until the rate limits allow a request; returns it, its deadlines cut to `until`.
+        """
+        now = self._now()
+        wait = self._pacer.reserve(lane, now, until - now)
+        if wait is None:
+            raise RateLimited(
+                "not sent: more requests wait for this resource than its rate limit lets through "
+                "in time",
+                method=request.method,
+                path=urlsplit(request.url).path,
+            )
+        if wait > 0.0:
+            await anyio.sleep(wait)
+        left = until - self._now()
+        deadlines = request.deadlines
+        start_secs = self._options.start_deadline_secs
+        if left >= start_secs or deadlines.whole is None:
+            return request
+        # The wait that the platform was asked for is not part of the start's own deadline.
+        whole = max(deadlines.whole - start_secs + left, 0.001)
+        return request._replace(
+            deadlines=deadlines._replace(connect=min(deadlines.connect, whole), whole=whole)
+        )
+
+    async def _pause(
+        self, error: TransientError, backoff: Backoff, lane: Lane, request: Request
+    ) -> None:
+        asked = self._refused(error, lane)
+        secs = backoff.pause(self._now(), asked)
+        if secs is None:
+            raise error
+        self.stats.retries += 1
+        tell = log.debug if backoff.repeats == 1 else log.warning
+        tell(
+            "request_repeated",
+            method=request.method,
+            path=urlsplit(request.url).path,
+            error=str(error),
+            repeat=backoff.repeats,
+            pause_secs=round(secs, 3),
+        )
+        await anyio.sleep(secs)
+
+    def _refused(self, error: TransientError, lane: Lane) -> float:
+        """
+        Takes note of a 429; returns how long the platform asked to wait.
+        """
+        asked = error.retry_after_secs if isinstance(error, RateLimited | ServerBusy) else None
+        if isinstance(error, RateLimited) and error.status is not None:
+            self.stats.rate_limited += 1
+            lane.refused(self._now(), asked or 0.0)
+        return asked or 0.0
+
+    async def _refusal(self, request: Request, response: Response) -> PlatformError:
+        return refusal(
+            method=request.method,
+            path=urlsplit(request.url).path,
+            status=response.status,
+            headers=response.headers,
+            body=await _beginning(response),
+            secret=self._token,
+            quote_page=request.body is None,
+        )
+
+
+def _may_have_started(error: TransientError) -> bool:
+    """
+    Whether a start that failed like this may have had its effect.
+    """
+    if isinstance(error, RateLimited):
+        return False
+    return not (isinstance(error, ConnectionLost) and not error.sent)
+
+
+def _unconfirmed(error: TransientError, request: Request) -> StartUnconfirmed:
+    return StartUnconfirmed(
+        f"the start may have taken effect, but its answer was lost: {error.message}",
+        method=request.method,
+        path=urlsplit(request.url).path,
+        status=error.status,
+        error_type=error.error_type,
+    )
+
+
+async def _beginning(response: Response) -> bytes:
+    """
+    As much of a refusal's body as is worth reading; also of one that breaks off.
+    """
+    body = bytearray()
+    try:
+        async for chunk in response.chunks():
+            body += chunk
+            if len(body) > REFUSAL_BYTES:
+                break
+    except TransientError:
+        # The status is known; what is missing of the body would only have explained it.
+        pass
+    return bytes(body[:REFUSAL_BYTES])
+
+
+def _redirected(request: Request, response: Response) -> Request | None:
+    """
+    The request that an answer redirects to; None when it does not, or must not be followed.
+    """
+    location = response.headers.get("Location")
+    if (
+        request.method not in {"GET", "HEAD"}
+        or response.status >= HTTPStatus.BAD_REQUEST
+        or response.status == HTTPStatus.NOT_MODIFIED
+        or not location
+    ):
+        return None
+    url = urljoin(request.url, location)
+    here, there = urlsplit(request.url), urlsplit(url)
+    if there.scheme not in {"http", "https"} or (here.scheme, there.scheme) == ("https", "http"):
+        return None
+    headers = request.headers
+    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        headers = {
+            name: value for name, value in headers.items() if name.lower() != "authorization"
+        }
+    return request._replace(url=url, headers=headers)

@@ -1,0 +1,95 @@
+"""
+What all models of the API's answers have in common.
+
+They are lenient: a field that is missing is None, one that is unknown is kept, and one whose value
+has a shape nobody foresaw is treated as missing, so that a newer platform does not break an older
+client. Closed sets of words are plain strings for the same reason.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+
+
+def _tell_time(value: datetime) -> str:
+    in_utc = value.astimezone(UTC)
+    return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+Usd = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+"""
+Money in US dollars, exact as it was told; a JSON number on the way out.
+"""
+
+Time = Annotated[datetime, PlainSerializer(_tell_time, return_type=str, when_used="json")]
+"""
+An instant, aware; the API tells milliseconds in UTC.
+"""
+
+Number = int | float
+"""
+A measured quantity: whole where the platform tells a whole number.
+"""
+
+
+class WireModel(BaseModel):
+    """
+    A part of an answer: snake_case names, the API's camelCase as aliases, unknown fields kept.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        protected_namespaces=(),
+    )
+
+    def to_json(self) -> bytes:
+        """
+        The object as the API tells it, unknown fields included; only what was told.
+        """
+        return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+    def unknown_fields(self) -> dict[str, Any]:
+        """
+        What the platform told beyond the fields of this model, by the API's names.
+        """
+        return dict(self.model_extra or {})
+
+
+class Envelope(WireModel, Generic[T]):
+    """
+    `{"data": …}`, the wrapping of every answer that is not raw data.
+    """
+
+    data: T
+
+
+class Page(WireModel, Generic[T]):
+    """
+    One page of a list.
+
+    Attributes:
+        total: how many there are in all pages.
+        offset: how many were skipped before this page.
+        limit: the most that a page of this request holds; the platform may lower what was asked.
+        count: how many this page holds.
+        desc: whether the newest come first.
+        unnamed: whether unnamed storages are listed too; only in lists of storages.
+    """
+
+    total: int = 0
+    offset: int = 0
+    limit: int = 0
+    count: int = 0
+    desc: bool = False
+    unnamed: bool | None = None
+    items: list[T]
