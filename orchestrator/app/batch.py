@@ -149,7 +149,7 @@ async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room
     options = _client_options(endpoint, context.settings)
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
         room = await look_before_start(client, {demand.target for demand in demands})
-    limits_of(batch.plan, room, demands, context.settings.max_runs)
+    limits_of(batch.plan, room, demands, context.settings)
     return room
 
 
@@ -190,7 +190,7 @@ async def _schedule(
     queue = fill_queue(await ledger.waiting(), room)
     with LedgerReader(folder / LEDGER) as reader:
         progress, demands = progress_of(reader.totals()), reader.demands()
-    limits = limits_of(ledger.batch.plan, room, demands, context.settings.max_runs)
+    limits = limits_of(ledger.batch.plan, room, demands, context.settings)
     scheduler = make_scheduler(
         ledger=ledger,
         client=client,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import anyio
 import structlog
 
+from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
 from orchestrator.errors import (
     NotAuthorized,
@@ -81,19 +82,18 @@ async def look_before_start(client: ApifyClient, targets: Collection[Target]) ->
 
 
 def limits_of(
-    plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], max_runs: int | None
+    plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
 ) -> Limits:
     """
     The limits of a batch: the tighter of what was asked for and what the account allows.
 
     Args:
         demands: what waits, each with one job that asks it.
-        max_runs: from flags or settings; None when not given.
 
     Raises:
         UsageError: some job can never be started within them.
     """
-    asked_runs = max_runs or plan.max_runs
+    asked_runs = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
     asked_memory = plan.max_memory_mbytes
     limits = Limits(
         max_runs=min(asked_runs, room.max_runs) if asked_runs else room.max_runs,

@@ -39,7 +39,7 @@ from orchestrator.spec.inputs import (
     replaced,
     strings_in,
 )
-from orchestrator.spec.load import LoadedSpec
+from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.model import CollectTable, JobFields, JobTable, RangeTable
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.sweep import cells, count_cells, range_values
@@ -150,7 +150,7 @@ class Mistakes:
         Raises them all as one SpecError.
         """
         if self._total:
-            raise SpecError(self._kept, total=self._total)
+            raise SpecError(sorted(self._kept, key=place_of), total=self._total)
 
 
 class Sweep:
@@ -384,7 +384,7 @@ def _over(below: CollectTable, above: CollectTable) -> CollectTable:
 
 
 def _check_fields(
-    loaded: LoadedSpec, path: FieldPath, table: JobTable, fields: Mapping[str, Any]
+    loaded: LoadedSpec, path: FieldPath, table: JobTable, fields: dict[str, Any]
 ) -> Iterator[tuple[FieldPath, str]]:
     """
     What fields must have to do with one another.
@@ -399,8 +399,19 @@ def _check_fields(
     for index, pool in enumerate(fields.get("pools") or ()):
         if not is_template(pool) and pool not in loaded.spec.pools:
             yield (*path, "pools", index), unknown(pool, loaded.spec.pools, "pool")
+    yield from _check_fit(path, table, fields)
+
+
+def _check_fit(
+    path: FieldPath, table: JobTable, fields: dict[str, Any]
+) -> Iterator[tuple[FieldPath, str]]:
+    """
+    Fields that the job's endpoint does not have.
+
+    In a job such a field is a mistake; in `[defaults]` it is for the jobs that it fits, and is
+    taken out of the others.
+    """
     is_sync, is_task = fields.get("mode") == "sync", "task" in fields
-    # In [defaults] such a field is for the jobs that it fits; in a job it is a mistake.
     has_no_input = not {"input", "input_file"} & fields.keys()
     misfits = {
         "force_permission_level": (is_sync or is_task, "is for Actors in async mode only"),
@@ -415,7 +426,7 @@ def _check_fields(
         if does_not_fit and name in fields:
             if name in table.model_fields_set:
                 yield (*path, name), why
-            elif isinstance(fields, dict):
+            else:
                 del fields[name]
 
 

@@ -80,7 +80,7 @@ def load_spec(path: Path) -> LoadedSpec:
         return LoadedSpec(path, source, spec)
     positions = Positions(source.decode())
     told = {_mistake(path, positions, place, message) for place, message in mistakes}
-    raise SpecError(sorted(told, key=lambda m: (m.line or 0, m.column or 0, m.field)))
+    raise SpecError(sorted(told, key=place_of))
 
 
 def _read(path: Path) -> bytes:
@@ -174,14 +174,20 @@ def _path_in(data: Any, loc: tuple[int | str, ...]) -> FieldPath:
     """
     path: FieldPath = ()
     for part in loc:
-        if (isinstance(data, dict) and isinstance(part, str) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            data = data[part]
+        if isinstance(data, (dict, list)) and _has(data, part):
+            data = data[part]  # type: ignore[index] # of the kind that `_has` has checked
         elif part is loc[-1] and isinstance(data, dict) and isinstance(part, str):
             return (*path, part) if part.isidentifier() else path
         else:
             return path
         path = (*path, part)
     return path
+
+
+def _has(data: dict[str, Any] | list[Any], part: int | str) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(part, int) and part < len(data)
 
 
 def _described(path: FieldPath, sentence: str) -> str:
@@ -227,6 +233,13 @@ def _mistake(path: Path, positions: Positions, place: FieldPath, message: str) -
     return Mistake(
         file=str(path), line=line, column=column, field=shown_path(place), message=message
     )
+
+
+def place_of(mistake: Mistake) -> tuple[int, int, str]:
+    """
+    What mistakes are sorted by: their place in the text.
+    """
+    return mistake.line or 0, mistake.column or 0, mistake.field
 
 
 def shown_path(path: FieldPath) -> str:

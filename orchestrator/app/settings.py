@@ -1,0 +1,242 @@
+"""
+Settings: flags over environment over `config.toml` over defaults.
+
+`APIFY_TOKEN` and `APIFY_API_BASE_URL` mean what they mean to Apify's own tools; every other setting
+is `ORCHESTRATOR_<NAME>`. The token is taken from the environment, or from where `apify login` put
+it, and from no config file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from orchestrator.errors import ConfigError
+from orchestrator.spec.positions import Positions
+from orchestrator.spec.words import plain, unknown
+
+Secs = Annotated[float, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+CONFIG = "config.toml"
+OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
+
+
+class Settings(BaseSettings):
+    """
+    How this program behaves, apart from any one batch.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="ORCHESTRATOR_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("token", "APIFY_TOKEN"),
+        description="The API token. Without it, the one that `apify login` saved is used.",
+    )
+    api_base_url: str = Field(
+        "https://api.apify.com",
+        validation_alias=AliasChoices("api_base_url", "APIFY_API_BASE_URL"),
+        description="Address of the platform, with or without /v2.",
+    )
+    output: Path = Field(Path("output"), description="Folder that batches are written to.")
+    max_runs: Positive | None = Field(
+        None,
+        description="Runs at once. Flag and variable win over a spec, a config file does not. "
+        "Unset: what the account allows.",
+    )
+    max_runs_below_spec: Positive | None = Field(
+        None, exclude=True, description="`max_runs` of the config file, which a spec is above."
+    )
+    max_downloads: Positive = Field(16, description="Runs whose results are fetched at once.")
+    platform_away_secs: Secs = Field(
+        3600.0, description="How long a platform that is away is waited for, in seconds."
+    )
+    start_deadline_secs: Annotated[float, Field(ge=1)] = Field(
+        30.0,
+        description="How long a start may take to have its effect, beyond the wait that it asked "
+        "for, in seconds.",
+    )
+    settle_secs: Secs = Field(
+        15.0,
+        description="How much later a run may still turn up in the platform's lists, in seconds.",
+    )
+    actors_path_prefix: Literal["acts", "actors"] = Field(
+        "acts", description="Path of Actors in the API: acts as in its reference, or actors."
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="What stderr gets: progress and warnings, or every event as JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The lowest level that is logged."
+    )
+
+    @field_validator("output")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """
+        Flags, then the environment; the config file is put below by `load_settings`.
+        """
+        file: dict[str, Any] = {}
+        if isinstance(init_settings, InitSettingsSource):
+            file = init_settings.init_kwargs.pop("config_file", {})
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=file)
+
+    def require_token(self) -> SecretStr:
+        """
+        The token.
+
+        Raises:
+            ConfigError: there is none anywhere.
+        """
+        token = self.token or saved_token()
+        if token is None:
+            raise ConfigError(
+                "there is no API token: set APIFY_TOKEN (Apify Console, Settings, API & "
+                "Integrations), or run `apify login`; --local needs none"
+            )
+        return token
+
+
+def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settings:
+    """
+    The settings of this process.
+
+    Args:
+        config: the file given by `--config`; None to look in the working folder, then in the
+            user's config folder.
+        flags: those that were given, by setting.
+
+    Raises:
+        ConfigError: with every problem and where it is.
+    """
+    path = config or _find_config()
+    file = {} if path is None else _read_config(path)
+    try:
+        return Settings(config_file=file, **flags)  # type: ignore[arg-type] # taken out by the sources
+    except ValidationError as error:
+        lines = []
+        for detail in error.errors(include_url=False):
+            name = str(detail["loc"][0])
+            name = {value: key for key, value in OWN_NAMES.items()}.get(name, name)
+            lines.append(f"{_origin(name, flags, file, path)}: {plain(detail)}")
+        raise ConfigError("\n".join(lines)) from None
+
+
+def saved_token() -> SecretStr | None:
+    """
+    The token that `apify login` saved; None when there is none in a file.
+
+    Raises:
+        ConfigError: it is in the system's keyring, which only Apify's own tool reads.
+    """
+    path = Path.home() / ".apify" / "auth.json"
+    try:
+        saved = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(saved, dict):
+        return None
+    token = saved.get("token")
+    if isinstance(token, str) and token:
+        return SecretStr(token)
+    if saved.get("secretsBackend") == "keyring":
+        raise ConfigError(
+            "the token of `apify login` is in the system's keyring, which is not read here: set "
+            "APIFY_TOKEN, or log in again with APIFY_DISABLE_KEYRING=1"
+        )
+    return None
+
+
+def example_config() -> str:
+    """
+    The text of `config.example.toml`: every setting with its default and meaning.
+    """
+    lines = [
+        "# Settings of orchestrator. Copy this file to config.toml and change what you need.",
+        "# Flags and environment variables win over it. A token does not belong in here.",
+    ]
+    for name in file_names():
+        field = Settings.model_fields[name]
+        variable = OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
+        lines += ["", f"# {field.description}", f"# Variable: {variable}"]
+        default = field.default
+        shown = json.dumps(str(default) if isinstance(default, Path) else default)
+        lines.append(f"# {name} = 8" if default is None else f"{name} = {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def file_names() -> list[str]:
+    """
+    The settings that a config file may have, in their order.
+    """
+    return [name for name in Settings.model_fields if name not in {"token", "max_runs_below_spec"}]
+
+
+def _find_config() -> Path | None:
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (Path(CONFIG), home / "orchestrator" / CONFIG):
+        if path.is_file():
+            return path
+    return None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is no valid TOML: {error}") from error
+    positions = Positions(text)
+    known = file_names()
+    wrong = []
+    for name in data:
+        if name in known:
+            continue
+        line, _ = positions.find((name,))
+        sentence = unknown(name, known, "setting")
+        if name.lower() in {"token", "apify_token"}:
+            sentence = "a token does not belong in a file that is copied about: set APIFY_TOKEN"
+        wrong.append(f"{path}:{line}: {sentence}")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    if "max_runs" in data:
+        data["max_runs_below_spec"] = data.pop("max_runs")
+    return data
+
+
+def _origin(
+    name: str, flags: Mapping[str, object], file: Mapping[str, object], path: Path | None
+) -> str:
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    variable = OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
+    if os.environ.get(variable):
+        return f"environment variable {variable}"
+    return f"{path}: {name}" if name in file else name
