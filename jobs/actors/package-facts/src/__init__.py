@@ -1,0 +1,3 @@
+"""
+Package facts: an Actor that audits one installed Python distribution.
+"""

@@ -1,0 +1,9 @@
+"""
+Starts the Actor.
+"""
+
+import asyncio
+
+from .main import main
+
+asyncio.run(main())
