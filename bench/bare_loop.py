@@ -1,0 +1,61 @@
+"""
+The floor: a bare aiohttp loop that makes the same three calls, and has no ledger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+
+ACTOR = "orchestrator~simulated"
+
+
+async def run_job(
+    session: aiohttp.ClientSession, turns: asyncio.Semaphore, folder: Path, number: int, given: dict
+) -> None:
+    async with turns:
+        async with session.post(f"/v2/acts/{ACTOR}/runs", json=given) as answer:
+            answer.raise_for_status()
+            run = (await answer.json())["data"]
+        while run["status"] in {"READY", "RUNNING"}:
+            url = f"/v2/actor-runs/{run['id']}?waitForFinish=60"
+            async with session.get(url) as answer:
+                answer.raise_for_status()
+                run = (await answer.json())["data"]
+    url = f"/v2/datasets/{run['defaultDatasetId']}/items?format=jsonl"
+    async with session.get(url) as answer:
+        answer.raise_for_status()
+        with (folder / f"job-{number}.jsonl").open("wb") as file:
+            async for chunk in answer.content.iter_any():
+                file.write(chunk)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("token")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, required=True)
+    parser.add_argument("--at-once", type=int, default=100)
+    parser.add_argument("--input", type=json.loads, required=True)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True)
+    turns = asyncio.Semaphore(options.at_once)
+    async with (
+        aiohttp.ClientSession(
+            options.url,
+            headers={"Authorization": f"Bearer {options.token}"},
+            connector=aiohttp.TCPConnector(limit=0),
+        ) as session,
+        asyncio.TaskGroup() as jobs,
+    ):
+        for number in range(options.jobs):
+            jobs.create_task(run_job(session, turns, options.folder, number, options.input))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,82 @@
+"""
+Runs a command and tells what it took; starts the platform that all commands talk to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """
+    What a process took.
+
+    Attributes:
+        cpu_secs: user and system time, of all its threads.
+        wall_secs: from start to end.
+        peak_mbytes: the most memory that it held at once (resident).
+    """
+
+    cpu_secs: float
+    wall_secs: float
+    peak_mbytes: float
+
+
+def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
+    """
+    Runs a command to its end.
+
+    Raises:
+        RuntimeError: it failed; what it said on stderr is in the message.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(env or {})},
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(
+            f"{command[:4]} ended with {process.returncode}: {said.decode()[-2000:]}"
+        )
+    return Taken(
+        cpu_secs=used.ru_utime + used.ru_stime,
+        wall_secs=time.perf_counter() - began,
+        peak_mbytes=_peak_mbytes(used),
+    )
+
+
+@contextmanager
+def platform(data: Path) -> Iterator[tuple[str, str]]:
+    """
+    A local platform in a process of its own; gives its url and token.
+    """
+    command = [sys.executable, "-m", "orchestrator", "platform", "serve", "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        place = json.loads(process.stdout.readline())
+        yield place["url"], place["token"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _peak_mbytes(used: resource.struct_rusage) -> float:
+    # Linux tells kilobytes, macOS bytes.
+    return used.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
