@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
+    """Waits for something outside this process, and says what never came."""
+    until = time.monotonic() + secs
+    while not holds():
+        assert time.monotonic() < until, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+def ours(platform: ServedPlatform, folder: Path) -> list[dict]:
+    """The runs of a batch, as the platform counts them."""
+    import sqlite3
+
+    with sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True) as db:
+        (mark,) = db.execute("SELECT mark FROM batch").fetchone()
+    db.close()
+    return [run for run in platform.runs() if f"(attempt {mark}." in run["meta"]["userAgent"]]
+
+
+def test_interrupted_batch_goes_on_where_it_stopped(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A signal ends with 130; resume finishes the batch, and no job got a second run."""
+    command.write("sweep.toml", sweep(jobs=8, batch="max_runs = 4", duration_secs=1.0, items=2))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: len(command_runs(platform, latest)) >= 4, "four runs")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 10
+    assert "orchestrator resume" in err
+    summary = json.loads((latest / "summary.json").read_text())
+    assert (summary["state"], summary["exit_code"]) == ("stopped", 130)
+    done = command.run("resume", "sweep", "--json")
+    assert done.code == 0
+    assert done.json["jobs"]["SUCCEEDED"] == 8
+    assert len(ours(platform, latest)) == 8
+
+
+def command_runs(platform: ServedPlatform, folder: Path) -> list[dict]:
+    return ours(platform, folder) if (folder / "ledger.sqlite").exists() else []
+
+
+def test_killed_batch_goes_on_without_a_second_run(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """After SIGKILL the batch is seen as left, and resume starts nothing twice."""
+    command.write("sweep.toml", sweep(jobs=6, batch="max_runs = 3", duration_secs=1.0, items=2))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: len(command_runs(platform, latest)) >= 3, "three runs")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    status = command.run("status", "sweep", "--json")
+    assert (status.json["state"], status.json["is_held"]) == ("open", False)
+    done = command.run("run", "sweep.toml", "--resume", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6)
+    assert Path(done.json["folder"]).name == latest.resolve().name
+    assert len(ours(platform, latest)) == 6
+
+
+def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:
+    """One process per batch: another ends with 4 and is told which one is at it."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=3.0, items=1))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until((latest / "log.jsonl").exists, "the first batch")
+    done = command.run("resume", "sweep")
+    assert done.code == 4
+    assert f"process {process.pid}" in done.err
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_resume_flag_starts_anew_when_nothing_is_unfinished(command: Command) -> None:
+    """The form for cron makes a new batch each night when the last one ended."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
+    first = command.run("run", "sweep.toml", "--resume", "--json").json["id"]
+    second = command.run("run", "sweep.toml", "--resume", "--json").json["id"]
+    assert first != second
+    batches = command.run("list", "--json").json["batches"]
+    assert [batch["id"] for batch in batches] == sorted([first, second], reverse=True)
+
+
+def test_resuming_an_ended_batch_changes_nothing(command: Command) -> None:
+    """There is nothing to go on with, and it says so by its figures."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, items=1))
+    command.run("run", "sweep.toml")
+    done = command.run("resume", "sweep", "--json")
+    assert (done.code, done.json["runs"]) == (0, 2)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+GOOD = sweep(jobs=1, duration_secs=0.01, items=1)
+
+
+def nothing_is_left(command: Command) -> bool:
+    return not (command.folder / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[batch\n", "spec.toml:1:7: is no valid TOML"),
+        ('[batch]\nname = "x"\n', "spec.toml:1:1: jobs: is missing"),
+        (GOOD.replace("actor =", "aktor ="), "unknown field 'aktor'; did you mean 'actor'?"),
+        (GOOD.replace("job-{{ n }}", "../x"), "'../x' is no job key"),
+        (
+            sweep(jobs=2, duration_secs=1).replace("job-{{ n }}", "same"),
+            "two jobs have the key 'same'",
+        ),
+        (GOOD.replace("input = {", 'input_file = "nope.json" #'), "No such file"),
+        (GOOD + "x" * 3, "is no valid TOML"),
+    ],
+    ids=["syntax", "no-jobs", "unknown-field", "unsafe-key", "one-key-twice", "no-file", "tail"],
+)
+def test_run_refuses_a_bad_spec(command: Command, text: str, said: str) -> None:
+    """A spec that is wrong ends with 2, says where and what, and leaves nothing behind."""
+    command.write("spec.toml", text)
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_refuses_an_input_over_the_limit(command: Command) -> None:
+    """An input file larger than the platform takes is refused before anything is started."""
+    command.write("big.json", '"' + "x" * 9_437_184 + '"')
+    command.write("spec.toml", GOOD.replace("input = {", 'input_file = "big.json" #'))
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert "9,437,186 bytes; the platform takes at most 9,437,184" in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_refuses_to_go_without_a_token(tmp_path: Path) -> None:
+    """Without a token it says how to give one."""
+    command = Command(folder=tmp_path)
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert "set APIFY_TOKEN" in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_tells_of_a_wrong_token(tmp_path: Path, platform: ServedPlatform) -> None:
+    """A token that the platform refuses ends with 5 and is not shown."""
+    variables = {**platform.variables(), "APIFY_TOKEN": "apify_api_wrong"}
+    command = Command(folder=tmp_path, variables=variables)
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml")
+    assert done.code == 5
+    assert "APIFY_TOKEN" in done.err
+    assert "apify_api_wrong" not in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_tells_of_a_platform_that_is_not_there(tmp_path: Path) -> None:
+    """A platform that cannot be reached ends with 5 within half a minute."""
+    variables = {"APIFY_TOKEN": "apify_api_x", "APIFY_API_BASE_URL": "http://127.0.0.1:9"}
+    command = Command(folder=tmp_path, variables=variables)
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml", timeout=30)
+    assert done.code == 5
+    assert "127.0.0.1:9" in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_names_an_actor_that_is_not_there(command: Command) -> None:
+    """An unknown Actor ends with 2 and is named."""
+    command.write("spec.toml", GOOD.replace("orchestrator/simulated", "local/nobody"))
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert "actor local/nobody" in done.err
+    assert nothing_is_left(command)
+
+
+def test_run_tells_of_an_output_that_cannot_be_written(command: Command) -> None:
+    """An output folder that cannot be made ends with 2 and says so."""
+    command.write("taken", "a file")
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml", "--output", "taken")
+    assert done.code == 2
+    assert "output folder cannot be written" in done.err
+
+
+def test_run_tells_of_an_unusable_config(command: Command) -> None:
+    """A wrong setting is told with its file and line and the nearest right one."""
+    command.write("config.toml", "max_download = 3\n")
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert (
+        "config.toml:1: unknown setting 'max_download'; did you mean 'max_downloads'?" in done.err
+    )
+
+
+def test_run_refuses_a_job_that_can_never_start(command: Command) -> None:
+    """A job larger than the memory that is allowed is refused at once with the reason."""
+    command.write(
+        "spec.toml",
+        sweep(jobs=1, batch="max_memory_mbytes = 256", job="memory_mbytes = 512", duration_secs=1),
+    )
+    done = command.run("run", "spec.toml")
+    assert done.code == 2
+    assert "job-1: needs 512 MB of memory, and at most 256 MB" in done.err
+    assert nothing_is_left(command)
+
+
+def test_commands_tell_of_a_batch_that_is_not_there(command: Command) -> None:
+    """A batch that does not exist is answered with those that do."""
+    done = command.run("status", "nightly")
+    assert done.code == 2
+    assert "no batch 'nightly'" in done.err

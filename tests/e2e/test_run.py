@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_run_leaves_every_file_of_the_contract(command: Command) -> None:
+    """A sweep ends with 0, and its folder holds results, reports, log and ledger."""
+    command.write(
+        "sweep.toml",
+        sweep(
+            duration_secs=0.05,
+            items=4,
+            output={"a": 1},
+            job="collect = { output = true, log = true }",
+        ),
+    )
+    done = command.run("run", "sweep.toml")
+    assert (done.code, done.err) == (0, "")
+    latest = command.folder / "output" / "sweep" / "latest"
+    assert {path.name for path in latest.iterdir() if not path.name.startswith(".")} >= {
+        "spec.toml", "ledger.sqlite", "summary.json", "jobs.jsonl", "log.jsonl", "jobs",
+    }  # fmt: skip
+    job = latest / "jobs" / "job-2"
+    assert {path.name for path in job.iterdir()} == {
+        "items.jsonl", "run.json", "input.json", "output.json", "log.txt",
+    }  # fmt: skip
+    assert len(lines(job / "items.jsonl")) == 4
+    assert json.loads((job / "output.json").read_text()) == {"a": 1}
+    assert json.loads((job / "run.json").read_text())["status"] == "SUCCEEDED"
+
+
+def test_run_tells_its_figures(command: Command) -> None:
+    """Summary and job lines agree with what is on disk."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0.05, items=4))
+    done = command.run("run", "sweep.toml", "--json")
+    folder = Path(done.json["folder"])
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["jobs"]["SUCCEEDED"] == 3
+    assert (summary["items"], summary["exit_code"], summary["runs"]) == (12, 0, 3)
+    rows = lines(folder / "jobs.jsonl")
+    assert [row["key"] for row in rows] == ["job-1", "job-2", "job-3"]
+    assert rows[0]["params"] == {"n": 1}
+    size = (folder / "jobs" / "job-1" / "items.jsonl").stat().st_size
+    assert (rows[0]["status"], rows[0]["attempts"], rows[0]["bytes"]) == ("SUCCEEDED", 1, size)
+
+
+def test_run_needs_three_requests_for_a_job(command: Command) -> None:
+    """A job costs a start, a poll and a download; the rest is looked up once."""
+    command.write("sweep.toml", sweep(jobs=20, duration_secs=0.05, items=2))
+    summary = command.run("run", "sweep.toml", "--json").json
+    assert summary["requests"] == 60
+
+
+def test_run_never_passes_max_runs(command: Command, platform: ServedPlatform) -> None:
+    """At no instant do more runs go on than the spec allows."""
+    command.write("sweep.toml", sweep(jobs=12, batch="max_runs = 3", duration_secs=0.1, items=1))
+    folder = Path(command.run("run", "sweep.toml", "--json").json["folder"])
+    spans = [
+        (datetime.fromisoformat(row["started_at"]), datetime.fromisoformat(row["finished_at"]))
+        for row in lines(folder / "jobs.jsonl")
+    ]
+    assert len(spans) == 12
+    for start, _ in spans:
+        assert sum(begin <= start < end for begin, end in spans) <= 3
+
+
+def test_run_ends_with_one_when_a_job_failed(command: Command) -> None:
+    """A failed job is told with its run and its reason, and the others are there."""
+    spec = sweep(jobs=1, duration_secs=0.01, items=1) + (
+        '[[jobs]]\nname = "bad"\nactor = "orchestrator/simulated"\nretries = 1\n'
+        'input = { duration_secs = 0.01, outcome = "FAILED", status_message = "no such shop" }\n'
+    )
+    command.write("sweep.toml", spec)
+    done = command.run("run", "sweep.toml", "--json")
+    assert done.code == 1
+    rows = lines(Path(done.json["folder"]) / "jobs.jsonl")
+    assert [(row["key"], row["status"], row["attempts"]) for row in rows] == [
+        ("job-1", "SUCCEEDED", 1),
+        ("bad", "FAILED", 2),
+    ]
+    assert "no such shop" in rows[1]["error"]
+    assert "bad: run" in done.err
+
+
+def test_run_shows_the_token_nowhere(command: Command, platform: ServedPlatform) -> None:
+    """The token is in no file, log or output, not even of a failing batch."""
+    command.write("sweep.toml", sweep(duration_secs=0.01, items=1, outcome="FAILED"))
+    done = command.run("run", "sweep.toml", "--log-level", "debug", "--log-format", "json")
+    told = [done.out, done.err]
+    files = [path.read_bytes() for path in command.folder.rglob("*") if path.is_file()]
+    assert not any(platform.token in text for text in told)
+    assert not any(platform.token.encode() in content for content in files)
+
+
+def test_run_passes_parameters_from_the_command_line(command: Command) -> None:
+    """`--param` sets a parameter in the type that the spec gives it."""
+    command.write(
+        "spec.toml",
+        '[batch]\nname = "p"\n[params]\nitems = 1\n[[jobs]]\nname = "j"\n'
+        'actor = "orchestrator/simulated"\n'
+        'input = { duration_secs = 0.01, items = "{{ items }}" }\n',
+    )
+    done = command.run("run", "spec.toml", "--param", "items=7", "--json")
+    assert done.json["items"] == 7
+
+
+def test_run_renders_secrets_for_the_platform_alone(
+    tmp_path: Path, platform: ServedPlatform
+) -> None:
+    """An env value reaches the platform, and no file of the batch."""
+    command = Command(
+        folder=tmp_path, variables={**platform.variables(), "SHOP_KEY": "hush-hush-1234"}
+    )
+    command.write(
+        "sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1, key="{{ env.SHOP_KEY }}")
+    )
+    done = command.run("run", "sweep.toml", "--json")
+    assert done.code == 0
+    files = [path.read_bytes() for path in (tmp_path / "output").rglob("*") if path.is_file()]
+    assert not any(b"hush-hush-1234" in content for content in files)
+    run_json = json.loads((Path(done.json["folder"]) / "jobs/job-1/run.json").read_text())
+    store = run_json["defaultKeyValueStoreId"]
+    record = platform.get(f"/key-value-stores/{store}/records/INPUT")
+    assert record["key"] == "hush-hush-1234"

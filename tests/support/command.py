@@ -1,0 +1,172 @@
+"""
+The command as a user has it: a process with its own environment, and a platform to talk to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
+LONGEST_SECS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """
+    How a command ended.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """
+        What it printed, as JSON.
+        """
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """
+    Runs the command in a folder of its own, with nothing of the tester's environment.
+
+    Attributes:
+        folder: the working folder; HOME is below it and empty.
+        variables: the environment beside PATH.
+    """
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """
+        The whole environment of the process.
+        """
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        return {**kept, "HOME": str(home), **self.variables}
+
+    def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
+        """
+        Runs a command to its end.
+        """
+        done = subprocess.run(
+            [*ORCHESTRATOR, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """
+        Starts a command in a process group of its own and goes on.
+        """
+        return subprocess.Popen(
+            [*ORCHESTRATOR, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        """
+        Writes a file into the working folder.
+        """
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedPlatform:
+    """
+    A local platform in a process of its own.
+    """
+
+    url: str
+    token: str
+
+    def variables(self) -> dict[str, str]:
+        """
+        What points the command to it.
+        """
+        return {"APIFY_TOKEN": self.token, "APIFY_API_BASE_URL": self.url}
+
+    def get(self, path: str) -> Any:
+        """
+        An answer of its API, as JSON; without its envelope where it has one.
+        """
+        request = urllib.request.Request(  # noqa: S310 - on loopback
+            f"{self.url}/v2{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+            found = json.load(answer)
+        return found["data"] if isinstance(found, dict) and "data" in found else found
+
+    def runs(self) -> list[dict[str, Any]]:
+        """
+        All runs that were ever started there: the oracle of what a batch cost.
+        """
+        runs: list[dict[str, Any]] = []
+        while True:
+            page = self.get(f"/actor-runs?limit=1000&offset={len(runs)}")
+            runs += page["items"]
+            if len(runs) >= page["total"]:
+                return runs
+
+
+@contextmanager
+def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
+    """
+    Starts a platform and ends it on leaving.
+    """
+    process = subprocess.Popen(
+        [*ORCHESTRATOR, "platform", "serve", "--data", str(data), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield ServedPlatform(**json.loads(process.stdout.readline()))
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def sweep(
+    name: str = "sweep", jobs: int = 3, *, batch: str = "", job: str = "", **given: Any
+) -> str:
+    """
+    A spec of simulated jobs.
+
+    Args:
+        batch, job: further lines of those tables.
+        given: the input of the simulated Actor.
+    """
+    fields = ", ".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
+    return (
+        f'[batch]\nname = "{name}"\n{batch}\n'
+        f'[[jobs]]\nname = "job-{{{{ n }}}}"\nactor = "orchestrator/simulated"\n{job}\n'
+        f"input = {{ {fields} }}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
+    )
