@@ -46,6 +46,9 @@ def make_scheduler(
     """
     A scheduler for the batch in `folder`, ready to run.
     """
+    collector = Collector(
+        client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
+    )
     starter = Starter(
         ledger=ledger,
         client=client,
@@ -57,15 +60,14 @@ def make_scheduler(
             on_unconfirmed=ledger.batch.plan.on_unconfirmed,
         ),
         read_input=partial(read_input, env=os.environ),
+        save_answer=collector.save_answer,
         utc_now=utc_now,
     )
     driver = Driver(
         ledger=ledger,
         client=client,
         starter=starter,
-        collector=Collector(
-            client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
-        ),
+        collector=collector,
         observer=observer,
         utc_now=utc_now,
         chance=random.random,

@@ -54,9 +54,12 @@ async def fetch_blob(
         pause = min(pause * 2, LONGEST_PAUSE_SECS)
 
 
-async def save_blob(files: Files, folder: Path, name: str, download: Download) -> None:
+async def save_blob(files: Files, folder: Path, name: str, download: Download) -> bool:
     """
     Saves one body, which can be had only once, under its final name when it is whole.
+
+    Returns:
+        whether there was anything: an empty body is no file.
 
     Raises:
         TransientError: it broke; nothing has appeared.
@@ -69,8 +72,9 @@ async def save_blob(files: Files, folder: Path, name: str, download: Download) -
         if len(first) > SMALL_BYTES:
             break
     else:
-        await files.save(folder, {name: bytes(first)})
-        return
+        if first:
+            await files.save(folder, {name: bytes(first)})
+        return bool(first)
     part = await files.open_part(folder, name)
     try:
         await part.append(bytes(first))
@@ -79,3 +83,4 @@ async def save_blob(files: Files, folder: Path, name: str, download: Download) -
         await part.publish()
     finally:
         part.discard()
+    return True

@@ -12,9 +12,9 @@ from pathlib import Path
 from anyio import to_thread
 
 from orchestrator.client import ApifyClient, Download
-from orchestrator.collector.blobs import fetch_blob
+from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
-from orchestrator.collector.items import ItemsDownload, ItemsFile
+from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
 from orchestrator.collector.names import extension, file_name
 from orchestrator.errors import NotFound
 from orchestrator.model.attempts import Collected
@@ -39,12 +39,32 @@ class Collector:
         self._files = files
         self._folder = folder
         self._patience_secs = patience_secs
+        self._answers: dict[JobKey, ItemsFile | None] = {}
 
     def folder_of(self, key: JobKey) -> Path:
         """
         Where the files of a job are.
         """
         return self._folder / key
+
+    async def save_answer(self, job: Job, download: Download) -> None:
+        """
+        Saves the answer of a synchronous start.
+
+        It is the output record, or the items where the output is not wanted. What was saved is
+        not fetched once more when the job is collected by the same process.
+
+        Raises:
+            TransientError: it broke off; nothing has appeared.
+            DiskFull, OutputLost.
+        """
+        folder = self.folder_of(job.key)
+        if job.collect.items and not job.collect.output:
+            self._answers[job.key] = await save_items(
+                self._files, folder, job.collect.query, download
+            )
+        elif await save_blob(self._files, folder, output_name(download), download):
+            self._answers[job.key] = None
 
     async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
         """
@@ -61,7 +81,9 @@ class Collector:
         Cancellation: nothing half written gets a final name.
         """
         folder = self.folder_of(job.key)
-        missing = await self._collect_records(job, run, folder)
+        has_output = job.key in self._answers
+        fetched = self._answers.pop(job.key, None)
+        missing = await self._collect_records(job, run, folder, has_output=has_output)
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None:
@@ -70,7 +92,11 @@ class Collector:
         if not job.collect.items:
             await self._files.save(folder, contents)
             return Collected(missing=missing)
-        items = await self._collect_items(job, run, folder, contents)
+        if fetched is not None:
+            await self._files.save(folder, contents)
+            items = fetched
+        else:
+            items = await self._collect_items(job, run, folder, contents)
         return Collected(
             items=items.items, size_bytes=items.size_bytes, sha256=items.sha256, missing=missing
         )
@@ -78,7 +104,7 @@ class Collector:
     async def _collect_items(
         self, job: Job, run: Run, folder: Path, contents: dict[str, bytes]
     ) -> ItemsFile:
-        name = f"items.{job.collect.query.format}"
+        name = items_name(job.collect.query)
         download = ItemsDownload(
             self._client,
             self._files,
@@ -99,9 +125,11 @@ class Collector:
         await self._files.save(folder, contents)
         return items
 
-    async def _collect_records(self, job: Job, run: Run, folder: Path) -> tuple[str, ...]:
+    async def _collect_records(
+        self, job: Job, run: Run, folder: Path, *, has_output: bool
+    ) -> tuple[str, ...]:
         missing = []
-        if job.collect.output:
+        if job.collect.output and not has_output:
             try:
                 await self._fetch(folder, output_name, run.store_id, job.output_record_key)
             except NotFound:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.client import ApifyClient
+from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.files import Files, PartFile
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
@@ -114,6 +114,44 @@ class Sink:
         self._handed_bytes += end
         self._handed_lines += ready.count(b"\n")
         return ready
+
+
+def items_name(query: ItemsQuery) -> str:
+    """
+    The name of a dataset's file.
+    """
+    return f"items.{query.format}"
+
+
+async def save_items(
+    files: Files, folder: Path, query: ItemsQuery, download: Download
+) -> ItemsFile:
+    """
+    Saves items that can be had only once, as a synchronous start gives them.
+
+    Raises:
+        TransientError: the body broke off; nothing has appeared.
+    """
+    by_line = query == ItemsQuery()
+    sink = Sink(by_line=by_line)
+    part = await files.open_part(folder, items_name(query))
+    try:
+        async for chunk in download.chunks():
+            ready = sink.feed(chunk)
+            if ready is not None:
+                await part.append(ready)
+        if by_line:
+            sink.end_line()
+        await part.append(sink.rest())
+        await part.publish()
+    finally:
+        part.discard()
+    return ItemsFile(
+        items=sink.lines if by_line or download.total is None else download.total,
+        size_bytes=sink.size_bytes,
+        sha256=sink.sha256(),
+        data=None,
+    )
 
 
 class ItemsDownload:

@@ -24,6 +24,9 @@ The most that the platform's clock may differ from ours: how much further back a
 """
 
 
+SHORTEST_INTERVAL_SECS = 1.0
+
+
 class RunFinder:
     """
     Looks for runs by mark.
@@ -36,6 +39,7 @@ class RunFinder:
         self._found: dict[Mark, Run] = {}
         self._agents: dict[RunId, str] = {}
         self._passes = 0
+        self._next_pass_at = 0.0
 
     async def find(self, mark: Mark, since: datetime) -> Run | None:
         """
@@ -53,6 +57,9 @@ class RunFinder:
             async with self._lock:
                 # A pass that began after the question has the answer; an earlier one has not.
                 if self._passes == passes:
+                    # Waiting a little lets more questions share the pass.
+                    await anyio.sleep_until(self._next_pass_at)
+                    self._next_pass_at = anyio.current_time() + SHORTEST_INTERVAL_SECS
                     self._passes += 1
                     await self._look(min(self._asked.values()) - CLOCK_SKEW)
             return self._found.pop(mark, None)

@@ -11,22 +11,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import anyio
 
-from orchestrator.client import ApifyClient
+from orchestrator.client import ApifyClient, Download
+from orchestrator.client.client import SYNC_WAIT_SECS
 from orchestrator.errors import (
     NoRoom,
     NotAuthorized,
     PlanLimitReached,
     PlatformError,
+    RunFailed,
     StartUnconfirmed,
     TransientError,
 )
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.jobs import Job
+from orchestrator.model.jobs import Job, Mode
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.finding import RunFinder
@@ -50,6 +53,17 @@ class StartPolicy:
     start_deadline_secs: float = 30.0
     settle_secs: float = 15.0
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
+
+
+class Sent(Enum):
+    """
+    What is known after a start that did not name its run.
+
+    ANSWERED: there was a run, and it has ended. UNCLEAR: there may be one.
+    """
+
+    ANSWERED = auto()
+    UNCLEAR = auto()
 
 
 class StartLost(Exception):
@@ -77,6 +91,7 @@ class Starter:
 
     Args:
         read_input: gives the bytes to send for a job, secrets rendered; raises `InputRejected`.
+        save_answer: saves the answer of a synchronous start.
         utc_now: the wall clock.
     """
 
@@ -89,6 +104,7 @@ class Starter:
         observer: Observer,
         policy: StartPolicy,
         read_input: Callable[[Job], Awaitable[bytes | None]],
+        save_answer: Callable[[Job, Download], Awaitable[None]],
         utc_now: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
@@ -97,6 +113,7 @@ class Starter:
         self._observer = observer
         self._policy = policy
         self._read_input = read_input
+        self._save_answer = save_answer
         self._utc_now = utc_now
 
     async def start(self, attempt: Attempt, *, may_exist: bool = False) -> Run:
@@ -117,60 +134,100 @@ class Starter:
 
         Cancellation: the intent stays; the next process searches before it sends.
         """
-        unclear = may_exist
+        sent: Run | Sent = Sent.UNCLEAR
         while True:
-            if not unclear:
-                run = await self._send(attempt)
-                if run is not None:
-                    return run
+            if not may_exist:
+                sent = await self._send(attempt)
+                if isinstance(sent, Run):
+                    await self._record(attempt, sent, adopted=False)
+                    return sent
             run = await self._find(attempt)
             if run is not None:
+                await self._record(attempt, run, adopted=sent is Sent.UNCLEAR)
                 return run
+            if sent is Sent.ANSWERED:
+                raise StartLost(
+                    "the run was answered, but does not turn up in the platform's lists"
+                )
             attempt = await self._intend_again(attempt)
-            unclear = False
+            may_exist = False
 
-    async def _send(self, attempt: Attempt) -> Run | None:
+    async def _send(self, attempt: Attempt) -> Run | Sent:
         """
-        One start request; None when its answer was lost.
+        One start request, held to the run's end in sync mode.
         """
         job = attempt.job
         try:
-            run = (
-                await self._client.start_run(
-                    job.target,
-                    body=await self._read_input(job),
-                    content_type=job.input.content_type,
-                    options=job.options,
-                    mark=attempt.mark,
-                )
-            ).facts()
+            body = await self._read_input(job)
+            if job.mode is Mode.SYNC:
+                await self._hold(attempt, body)
+                return Sent.ANSWERED
+            run = await self._client.start_run(
+                job.target,
+                body=body,
+                content_type=job.input.content_type,
+                options=job.options,
+                mark=attempt.mark,
+            )
+            return run.facts()
+        except RunFailed:
+            return Sent.ANSWERED
         except StartUnconfirmed as error:
             await self._ledger.unconfirmed(attempt, str(error))
             self._observer.start_unconfirmed(attempt, str(error))
-            return None
+            return Sent.UNCLEAR
         except (NoRoom, TransientError) as error:
             await self._ledger.withdraw(attempt)
             raise StartPostponed(error) from error
         except (NotAuthorized, PlanLimitReached):
             await self._ledger.withdraw(attempt)
             raise
-        await self._ledger.started(attempt, run)
-        self._observer.run_started(attempt, run, adopted=False)
-        return run
+
+    async def _hold(self, attempt: Attempt, body: bytes | None) -> None:
+        """
+        A synchronous start; its answer is saved as it comes, and does not tell the run's id.
+        """
+        job = attempt.job
+        if job.collect.items and not job.collect.output:
+            answer = self._client.run_sync_items(
+                job.target,
+                body=body,
+                content_type=job.input.content_type,
+                options=job.options,
+                query=job.collect.query,
+                mark=attempt.mark,
+            )
+        else:
+            answer = self._client.run_sync(
+                job.target,
+                body=body,
+                content_type=job.input.content_type,
+                options=job.options,
+                output_record_key=job.output_record_key,
+                mark=attempt.mark,
+            )
+        async with answer as download:
+            try:
+                await self._save_answer(job, download)
+            except TransientError as error:
+                raise StartUnconfirmed(f"the answer broke off: {error}") from error
+
+    async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        await self._ledger.started(attempt, run, adopted=adopted)
+        self._observer.run_started(attempt, run, adopted=adopted)
 
     async def _find(self, attempt: Attempt) -> Run | None:
         """
         Looks for the run of a send, at once and again, until it cannot turn up any more.
         """
+        wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
         absent_at = attempt.intent_at + timedelta(
-            seconds=self._policy.start_deadline_secs + self._policy.settle_secs
+            seconds=self._policy.start_deadline_secs + wait_secs + self._policy.settle_secs
         )
         while True:
             looked_at = self._utc_now()
             run = await self._finder.find(attempt.mark, attempt.intent_at)
             if run is not None:
-                await self._ledger.started(attempt, run, adopted=True)
-                self._observer.run_started(attempt, run, adopted=True)
                 return run
             # Only a look that began after the deadline can show that there is nothing.
             if looked_at >= absent_at:
