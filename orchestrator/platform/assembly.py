@@ -1,0 +1,251 @@
+"""
+How a platform is put together from its data folder, and taken apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from orchestrator.errors import ConfigError, UsageError
+from orchestrator.platform.account import USER_ID
+from orchestrator.platform.actors import ActorBook, load_actors
+from orchestrator.platform.context import Context
+from orchestrator.platform.events import EventHub
+from orchestrator.platform.faults import FaultPicker, Faults
+from orchestrator.platform.ids import new_token, now
+from orchestrator.platform.journal import Journal
+from orchestrator.platform.lives import Lives
+from orchestrator.platform.logs import LogBook
+from orchestrator.platform.options import PlatformOptions
+from orchestrator.platform.orphans import kill_orphans
+from orchestrator.platform.processes import Processes
+from orchestrator.platform.runbook import RunBook
+from orchestrator.platform.runs import Run, from_document, full_view
+from orchestrator.platform.starting import attempt_key
+from orchestrator.platform.storages import Datasets, Named, Queues, Shelf, Stores
+from orchestrator.platform.tasks import TaskBook, load_tasks
+from orchestrator.platform.timers import Timers
+from orchestrator.platform.tokens import Tokens
+from orchestrator.platform.webhooks import Webhooks
+
+_HEARTBEAT_SECS = 1.0
+_Documents = dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """
+    A platform that is put together but not yet reached by anyone.
+    """
+
+    context: Context
+    tokens: Tokens
+    token: SecretStr
+    _processes: Processes
+    _address: list[str]
+    _downtime_secs: float
+
+    def go(self, base_url: str) -> None:
+        """
+        Go on with the runs that were going, now that processes can reach the platform.
+        """
+        self._address.append(base_url)
+        self.context.lives.bring_up(self._downtime_secs)
+
+    async def stop_processes(self) -> None:
+        """
+        Stop all processes; their runs are not ended.
+        """
+        await self._processes.close()
+
+
+@asynccontextmanager
+async def opened(options: PlatformOptions) -> AsyncIterator[Parts]:
+    """
+    Open the data folder and put a platform together on it.
+
+    Raises:
+        ConfigError: an Actor or a task cannot be read, or the folder cannot be written.
+        UsageError: another platform holds the folder.
+    """
+    folder = options.data_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        raise ConfigError(f"{folder}: cannot be made: {problem.strerror}") from problem
+    with _held(folder):
+        journal = Journal(folder / "journal.jsonl")
+        try:
+            documents = journal.load()
+            async with anyio.create_task_group() as group:
+                parts, timers = _assembled(options, folder, journal, documents, group)
+                group.start_soon(timers.run, name="timers")
+                group.start_soon(_beat, folder / "alive", name="heartbeat")
+                yield parts
+                group.cancel_scope.cancel()
+        finally:
+            journal.close()
+
+
+def _assembled(
+    options: PlatformOptions,
+    folder: Path,
+    journal: Journal,
+    documents: _Documents,
+    group: anyio.abc.TaskGroup,
+) -> tuple[Parts, Timers]:
+    created_at = _created_at(folder)
+    downtime_secs = _downtime(folder / "alive")
+    token = _account_token(folder, options.token)
+    tokens, timers, events = Tokens(token.get_secret_value()), Timers(), EventHub()
+    actors = ActorBook(load_actors(options.actors_dirs), created_at)
+    tasks = TaskBook(journal)
+    tasks.load(documents.get("task", {}), load_tasks(options.actors_dirs, actors, created_at))
+    runs = _loaded_runs(documents.get("run", {}))
+    logs = LogBook(folder / "logs", options.max_log_bytes)
+    webhooks = Webhooks(journal, group, lambda run: full_view(run, USER_ID, now(), with_usage=True))
+    webhooks.load(documents.get("webhook", {}))
+    address: list[str] = []
+    processes = Processes(
+        options=options,
+        actors=actors,
+        logs=logs,
+        events=events,
+        tokens=tokens,
+        group=group,
+        base_url=lambda: address[0],
+    )
+    lives = Lives(
+        options=options,
+        runs=runs,
+        journal=journal,
+        logs=logs,
+        timers=timers,
+        webhooks=webhooks,
+        processes=processes,
+    )
+    context = Context(
+        options=options,
+        created_at=created_at,
+        journal=journal,
+        runs=runs,
+        actors=actors,
+        tasks=tasks,
+        datasets=_shelf(Datasets(folder / "datasets", journal, runs), documents),
+        stores=_shelf(Stores(folder / "stores", journal, runs), documents),
+        queues=_shelf(Queues(folder / "queues", journal, runs), documents),
+        logs=logs,
+        events=events,
+        webhooks=webhooks,
+        lives=lives,
+        faults=FaultPicker(options.faults or Faults()),
+    )
+    return Parts(context, tokens, token, processes, address, downtime_secs), timers
+
+
+def _shelf(shelf: Any, documents: _Documents) -> Any:
+    assert isinstance(shelf, Shelf)  # noqa: S101
+    named = {key: Named(**document) for key, document in documents.get(shelf.kind, {}).items()}
+    shelf.load(named, set(documents.get("deleted", {})))
+    return shelf
+
+
+def _loaded_runs(documents: dict[str, dict[str, Any]]) -> RunBook:
+    runs = RunBook()
+    loaded = [from_document(document) for document in documents.values()]
+    for run in sorted(loaded, key=lambda run: run.started_at):
+        runs.add(run)
+        if run.input_text and '"fail_attempts"' in run.input_text:
+            key = attempt_key(run)
+            runs.attempts[key] = max(runs.attempts.get(key, 0), run.attempt)
+    going = [run for run in runs.all if not run.is_terminal and not run.is_virtual]
+    kill_orphans((run.id for run in going), _pids(going))
+    return runs
+
+
+def _pids(runs: list[Run]) -> Iterator[int]:
+    return (run.pid for run in runs if run.pid is not None)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """
+    Hold the data folder; the kernel lets go of it when the process dies.
+    """
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder} is in use by another local platform; stop it or choose another folder"
+            ) from None
+        yield
+    finally:
+        os.close(file)
+
+
+def _account_token(folder: Path, given: SecretStr | None) -> SecretStr:
+    if given is not None:
+        return given
+    path = folder / "token"
+    with contextlib.suppress(FileNotFoundError):
+        kept = path.read_text().strip()
+        if kept:
+            return SecretStr(kept)
+    token = new_token()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(file, token.encode())
+    finally:
+        os.close(file)
+    return SecretStr(token)
+
+
+def _created_at(folder: Path) -> float:
+    path = folder / "created"
+    try:
+        return float(path.read_text())
+    except (FileNotFoundError, ValueError):
+        moment = now()
+        path.write_text(str(moment))
+        return moment
+
+
+def _downtime(path: Path) -> float:
+    """
+    Return how long no platform has been on the data.
+    """
+    try:
+        return max(time.time() - path.stat().st_mtime, 0.0)
+    except FileNotFoundError:
+        return 0.0
+
+
+async def _beat(path: Path) -> None:
+    """
+    Leave a sign of life, so that the next platform knows how long there was none.
+    """
+    try:
+        while True:
+            _touch(path)
+            await anyio.sleep(_HEARTBEAT_SECS)
+    finally:
+        _touch(path)
+
+
+def _touch(path: Path) -> None:
+    # The folder may be gone already when a platform on temporary data closes.
+    with contextlib.suppress(OSError):
+        path.touch()

@@ -1,0 +1,149 @@
+"""
+Seeded misbehaviour: which requests go wrong, and how.
+
+Decides only; the server does what is decided. With one seed and one order of requests the same
+faults happen.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from orchestrator.errors import ConfigError
+
+
+class FaultKind(StrEnum):
+    """
+    What goes wrong. "Before" and "after" mean the effect of the request.
+    """
+
+    RATE_LIMITED = "rate-limited"
+    ERROR_BEFORE = "error-before"
+    ERROR_AFTER = "error-after"
+    RESET_BEFORE = "reset-before"
+    RESET_AFTER = "reset-after"
+    HTML = "html"
+    TRUNCATED = "truncated"
+    STALL = "stall"
+    SLOW_HEADERS = "slow-headers"
+    BAD_GZIP = "bad-gzip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRule:
+    """
+    One kind of fault and the requests that it befalls.
+
+    Attributes:
+        do: what happens. `html` answers a gateway's page before any effect; `stall` sends half the
+            answer and pauses; `slow-headers` pauses between the effect and the answer.
+        method: a regular expression for the whole method.
+        path: a regular expression found anywhere in the path, which begins with `/v2`.
+        nth: which of the matching requests, counted from 1; empty for all of them.
+        rate: the share of the matching requests, drawn from the seed.
+        times: how often at most; None for no end.
+        secs: how long a pause lasts.
+        status: of the errors and of the page.
+    """
+
+    do: FaultKind
+    method: str = ".*"
+    path: str = ""
+    nth: tuple[int, ...] = ()
+    rate: float = 1.0
+    times: int | None = None
+    secs: float = 1.0
+    status: int = 502
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """
+    How a platform misbehaves.
+
+    Attributes:
+        rules: the first one that strikes decides; every matching rule counts the request.
+        list_lag_secs: how long a new run is missing from lists.
+        count_lag_secs: how long `itemCount` and `cleanItemCount` stay behind.
+        usage_lag_secs: how long after its end a run shows no cost.
+    """
+
+    seed: int = 0
+    rules: tuple[FaultRule, ...] = ()
+    list_lag_secs: float = 0.0
+    count_lag_secs: float = 0.0
+    usage_lag_secs: float = 0.0
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+def load_faults(path: Path) -> Faults:
+    """
+    Read faults from a JSON file with the fields of `Faults`.
+
+    Raises:
+        ConfigError: the file cannot be read or says something else.
+    """
+    try:
+        return TypeAdapter(Faults).validate_json(path.read_bytes())
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except ValidationError as problem:
+        mistakes = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
+            for error in problem.errors()
+        )
+        raise ConfigError(f"{path}: not a list of faults: {mistakes}") from problem
+
+
+class FaultPicker:
+    """
+    Draws the fault of each request; remembers how often each rule matched and struck.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        # Not for secrets: a seed must give the same faults again.
+        self._random = random.Random(faults.seed)  # noqa: S311
+        self._rules = [
+            (rule, re.compile(rule.method), re.compile(rule.path)) for rule in faults.rules
+        ]
+        self._matched = [0] * len(self._rules)
+        self._struck = [0] * len(self._rules)
+
+    @property
+    def struck(self) -> int:
+        """
+        How many faults have happened.
+        """
+        return sum(self._struck)
+
+    def pick(self, method: str, path: str) -> FaultRule | None:
+        """
+        Return the rule that strikes this request; None for a sound answer.
+        """
+        chosen: FaultRule | None = None
+        for at, (rule, method_pattern, path_pattern) in enumerate(self._rules):
+            if not method_pattern.fullmatch(method) or not path_pattern.search(path):
+                continue
+            self._matched[at] += 1
+            if chosen is None and self._strikes(at, rule):
+                self._struck[at] += 1
+                chosen = rule
+        return chosen
+
+    def _strikes(self, at: int, rule: FaultRule) -> bool:
+        if rule.times is not None and self._struck[at] >= rule.times:
+            return False
+        if rule.nth and self._matched[at] not in rule.nth:
+            return False
+        return rule.rate >= 1.0 or self._random.random() < rule.rate

@@ -1,0 +1,86 @@
+"""
+How the platform remembers: an append-only file of documents, the last line about each one wins.
+
+Written with one system call per change and no sync: it outlives the process at any instant, not a
+power cut. A torn last line is what a kill in the middle of a write leaves; it is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+class Journal:
+    """
+    The documents of a platform, by kind and id.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+
+    def load(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """
+        Return every document by kind and id, oldest first, and compact the file.
+        """
+        kinds: dict[str, dict[str, dict[str, Any]]] = {}
+        if self._path.exists():
+            with self._path.open("rb") as lines:
+                for line in lines:
+                    _replay(line, kinds)
+        self._compact(kinds)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return kinds
+
+    def put(self, kind: str, doc_id: str, document: Any) -> None:
+        """
+        Remember a document as it is now; `document` is a dataclass or a dict.
+        """
+        self._append([kind, doc_id, document])
+
+    def drop(self, kind: str, doc_id: str) -> None:
+        """
+        Forget a document.
+        """
+        self._append([kind, doc_id, None])
+
+    def close(self) -> None:
+        """
+        Close the file; nothing can be remembered afterwards.
+        """
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, entry: list[Any]) -> None:
+        if self._file >= 0:
+            os.write(self._file, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _compact(self, kinds: dict[str, dict[str, dict[str, Any]]]) -> None:
+        fresh = self._path.with_suffix(".new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(fresh, flags, 0o600), "wb") as out:
+            for kind, documents in kinds.items():
+                for doc_id, document in documents.items():
+                    entry = [kind, doc_id, document]
+                    out.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+        fresh.replace(self._path)
+
+
+def _replay(line: bytes, kinds: dict[str, dict[str, dict[str, Any]]]) -> None:
+    if not line.endswith(b"\n"):
+        return
+    try:
+        kind, doc_id, document = orjson.loads(line)
+    except (orjson.JSONDecodeError, ValueError):
+        # A line that a later one was appended to after a torn write; the rest is sound.
+        return
+    documents = kinds.setdefault(kind, {})
+    if document is None:
+        documents.pop(doc_id, None)
+    else:
+        documents[doc_id] = document

@@ -1,0 +1,74 @@
+"""
+When something is to happen, thousands of times over, with one task and one heap.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Callable
+
+import anyio
+
+
+class Timer:
+    """
+    A call that is due at a moment of the monotonic clock; `cancel` keeps it from happening.
+    """
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """
+        Keep the call from happening; no harm when it has happened.
+        """
+        self.call = None
+
+
+class Timers:
+    """
+    All timers of a platform. `run` must be running for them to fire.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._wake = anyio.Event()
+        self._sleeps_until = math.inf
+
+    def after(self, delay_secs: float, call: Callable[[], None]) -> Timer:
+        """
+        Have `call` called once, `delay_secs` from now; it must neither wait nor raise.
+        """
+        timer = Timer(call)
+        due = time.monotonic() + max(delay_secs, 0.0)
+        heapq.heappush(self._heap, (due, next(self._order), timer))
+        if due < self._sleeps_until:
+            self._wake.set()
+        return timer
+
+    async def run(self) -> None:
+        """
+        Fire timers until cancelled.
+        """
+        while True:
+            self._fire(time.monotonic())
+            self._wake = anyio.Event()
+            self._sleeps_until = self._heap[0][0] if self._heap else math.inf
+            with anyio.move_on_after(self._sleeps_until - time.monotonic()):
+                await self._wake.wait()
+            self._sleeps_until = -math.inf
+
+    def _fire(self, moment: float) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= moment:
+            _, _, timer = heapq.heappop(heap)
+            call = timer.call
+            if call is not None:
+                timer.call = None
+                call()
