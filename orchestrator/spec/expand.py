@@ -373,7 +373,7 @@ def _merged(
                 del fields[rival]
             if name == "collect" and name in fields:
                 value = _over(fields[name], value)
-            fields[name] = jsonable(value) if name == "input" else value
+            fields[name] = value
             places[name] = (*source, name)
     return fields, places
 
@@ -483,7 +483,7 @@ def _params(
     """
     params: dict[str, JsonValue] = {}
     for name, value in loaded.spec.params.items():
-        params[name] = jsonable(value)
+        params[name] = value
         if not name.isidentifier() or name == "env":
             mistakes.add(("params", name), "is no name for a parameter")
     for name, text in given.items():
@@ -517,7 +517,7 @@ def _typed_like(example: JsonValue, text: str) -> JsonValue:
 def _values_of(entry: list[JsonValue] | RangeTable) -> Sequence[JsonValue]:
     if isinstance(entry, RangeTable):
         return range_values(*entry.range)
-    return [jsonable(value) for value in entry]
+    return entry
 
 
 def _collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:

@@ -114,7 +114,7 @@ def file_input(path: Path, content_type: str) -> JobInput:
 
 def jsonable(value: Any) -> Any:
     """
-    A TOML value as a JSON value: times as ISO text.
+    A rendered value as a JSON value: times as ISO text.
 
     Raises:
         TemplateMistake: a number that JSON has no word for.

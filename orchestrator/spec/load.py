@@ -4,10 +4,12 @@ A spec's text to its model; every mistake at once, each with its place.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,13 +71,14 @@ def load_spec(path: Path) -> LoadedSpec:
     """
     source = _read(path)
     data = _parse(path, source)
+    numbers = list(_make_jsonable(data, ()))
     not_yet = list(_take_out_not_yet(data))
     spec, found = None, []
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
         found = [(tuple(detail["loc"]), detail) for detail in error.errors(include_url=False)]
-    mistakes = [*not_yet, *_told(data, found)]
+    mistakes = [*numbers, *not_yet, *_told(data, found)]
     if spec is not None and not mistakes:
         return LoadedSpec(path, source, spec)
     positions = Positions(source.decode())
@@ -120,6 +123,22 @@ def _parse(path: Path, source: bytes) -> dict[str, Any]:
         said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         mistake = Mistake(file=str(path), message=f"is no valid TOML: {said}")
     raise SpecError([mistake])
+
+
+def _make_jsonable(table: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+    """
+    Turns TOML's times into ISO text, in place, and tells of numbers that JSON has no word for.
+    """
+    places: Iterable[tuple[str | int, Any]] = (
+        table.items() if isinstance(table, dict) else enumerate(table)
+    )
+    for name, value in list(places):
+        if isinstance(value, (dict, list)):
+            yield from _make_jsonable(value, (*path, name))
+        elif isinstance(value, (datetime, date, time)):
+            table[name] = value.isoformat()
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield (*path, name), f"{value} is no JSON number"
 
 
 def _take_out_not_yet(data: dict[str, Any]) -> Iterator[tuple[FieldPath, str]]:

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import SpecError
+from orchestrator.spec import load_spec
+from tests.support.specs import MINIMAL, mistakes_of
+
+# ruff: noqa: ISC004 - the sentences are long
+JOB = '[batch]\nname = "b"\n[[jobs]]\nname = "j"\nactor = "a/b"\n'
+SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[batch\n",
+            "spec.toml:1:7: is no valid TOML: expected ']' at the end of a table declaration",
+        ),
+        ("", "spec.toml: batch: is missing"),
+        ("[batch]\nname = 3\n" + JOB[18:], "spec.toml:2:1: batch.name: expected text, found 3"),
+        (
+            JOB.replace('"b"', '"../b"', 1),
+            "spec.toml:2:1: batch.name: must be 1 to 100 of A-Za-z0-9._=-, not starting with a "
+            'dot, since it names a folder, found "../b"',
+        ),
+        (
+            JOB + "memory = 1\n",
+            "spec.toml:6:1: jobs[0].memory: unknown field 'memory'; did you mean 'memory_mbytes'?",
+        ),
+        (
+            JOB + "maxItems = 1\n",
+            "spec.toml:6:1: jobs[0].maxItems: unknown field 'maxItems'; did you mean 'max_items'?",
+        ),
+        (
+            JOB + "memory_mbytes = 300\n",
+            "spec.toml:6:1: jobs[0].memory_mbytes: must be a power of two from 128 to 32768 "
+            "(megabytes), found 300",
+        ),
+        (
+            JOB + "wait_for_finish_secs = 61\n",
+            "spec.toml:6:1: jobs[0].wait_for_finish_secs: must be at most 60, found 61",
+        ),
+        (
+            JOB + 'retries = "two"\n',
+            'spec.toml:6:1: jobs[0].retries: expected a whole number, found "two"',
+        ),
+        (
+            JOB + 'mode = "fast"\n',
+            'spec.toml:6:1: jobs[0].mode: expected "async" or "sync", found "fast"',
+        ),
+        (
+            JOB + 'task = "a/c"\n',
+            "spec.toml:6:1: jobs[0].task: give actor or task, not both",
+        ),
+        (
+            JOB.replace('actor = "a/b"', ""),
+            "spec.toml:3:1: jobs[0]: is missing an actor or a task to run",
+        ),
+        (
+            JOB + 'pools = ["shop"]\n',
+            "spec.toml:6:10: jobs[0].pools[0]: unknown pool 'shop'; known here: none",
+        ),
+        (
+            JOB + 'output_record_key = "X"\n',
+            "spec.toml:6:1: jobs[0].output_record_key: is for sync mode only",
+        ),
+        (
+            JOB + 'mode = "sync"\nwait_for_finish_secs = 5\n',
+            "spec.toml:7:1: jobs[0].wait_for_finish_secs: is for async mode only",
+        ),
+        (
+            JOB + "needs = []\n",
+            "spec.toml:6:1: jobs[0].needs: this version does not support it yet; leave it out",
+        ),
+        (
+            JOB + "collect.fromat = 'csv'\n",
+            "spec.toml:6:1: jobs[0].collect.fromat: unknown field 'fromat'; did you mean 'format'?",
+        ),
+        (
+            SWEEP + "matrix = { n = 3 }\n",
+            "spec.toml:6:12: jobs[0].matrix.n: expected a list of values or "
+            "{ range = [first, last] }, found 3",
+        ),
+        (
+            SWEEP + "matrix = { n = { range = [3, 1] } }\n",
+            "spec.toml:6:12: jobs[0].matrix.n: has no values: the range leads away from its end",
+        ),
+        (
+            SWEEP + "matrix = { m = [1] }\n",
+            "spec.toml:4:1: jobs[0].name: unknown name 'n'; known here: date, m",
+        ),
+        (
+            JOB + "matrix = { n = [1, 2] }\n",
+            "spec.toml:4:1: jobs[0].name: two jobs have the key 'j' (case does not count); put n "
+            "into it (where n = 2)",
+        ),
+        (
+            JOB.replace('"j"', '"a b"'),
+            "spec.toml:4:1: jobs[0].name: 'a b' is no job key: 1 to 200 of A-Za-z0-9._=- are "
+            "allowed, not starting with a dot; the filter slug makes text fit",
+        ),
+        (
+            JOB + 'build = "{{ env.B }}"\n',
+            "spec.toml:6:1: jobs[0].build: env is for the values of an input table only: it is a "
+            "secret",
+        ),
+        (
+            JOB + 'input = { key = "{{ env.B }}" }\n',
+            "spec.toml:6:11: jobs[0].input.key: the environment has no B",
+        ),
+        (
+            JOB + 'input = { key = "{{ date.upper() }}" }\n',
+            "spec.toml:6:11: jobs[0].input.key: functions and methods cannot be called in a "
+            "template; use filters",
+        ),
+        (
+            JOB + 'input_file = "nope.json"\n',
+            "No such file or directory",
+        ),
+        (JOB + "input = { a = nan }\n", "spec.toml:6:11: jobs[0].input.a: nan is no JSON number"),
+    ],
+)  # fmt: skip
+def test_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    """A mistake is told by file, line, column, field, what was found and what was expected."""
+    said = mistakes_of(tmp_path, text)
+    assert any(told in line for line in said), said
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """Mistakes in several tables are told together, in the order of the file."""
+    text = '[batch]\nnme = "b"\n[defaults]\nretries = -1\n[[jobs]]\nname = 3\nactor = "a/b"\n'
+    assert [line.split(": ")[1] for line in mistakes_of(tmp_path, text)] == [
+        "batch.name",
+        "batch.nme",
+        "defaults.retries",
+        "jobs[0].name",
+    ]
+
+
+def test_many_mistakes_are_counted_and_the_first_ones_shown(tmp_path: Path) -> None:
+    """A sweep with a thousand wrong keys shows twenty of them, and how many there are."""
+    said = mistakes_of(
+        tmp_path, SWEEP.replace("j-{{", "/{{") + "matrix.n = { range = [1, 1000] }\n"
+    )
+    assert len(said) == 21
+    assert said[-1] == "… and 980 more mistakes"
+
+
+def test_too_many_jobs_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    """A matrix that explodes is refused by its size alone."""
+    text = SWEEP.replace('"b"', '"b"\nmax_jobs = 10', 1) + "matrix.n = { range = [1, 99999999] }\n"
+    assert mistakes_of(tmp_path, text) == [
+        "spec.toml:3:1: batch.max_jobs: the spec expands to 99,999,999 jobs, more than max_jobs = "
+        "10 allows"
+    ]
+
+
+def test_secret_value_is_in_no_message(tmp_path: Path) -> None:
+    """A template around a secret that fails tells its name and not its value."""
+    text = JOB + 'input = { key = "{{ env.B }} {{ nope }}" }\n'
+    assert "hush" not in " ".join(mistakes_of(tmp_path, text, env={"B": "hush"}))
+
+
+@given(st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    """No file makes the loader fail in any other way than by telling mistakes."""
+    path = tmp_path / "spec.toml"
+    path.write_bytes(content)
+    try:
+        load_spec(path)
+    except SpecError as error:
+        assert error.mistakes  # noqa: PT017 - either way is right, and this one has a reason
+
+
+@given(st.text(alphabet='[]{}"=.,#\n ab1{{}}|', max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_tail_is_read_or_refused(tmp_path: Path, tail: str) -> None:
+    """Whatever stands behind a right spec, only mistakes are told."""
+    mistakes_of(tmp_path, MINIMAL + tail)
