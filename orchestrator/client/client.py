@@ -16,8 +16,8 @@ import orjson
 from anyio import to_thread
 from anyio.lowlevel import current_token
 
-from orchestrator.client import endpoints, wire
-from orchestrator.client.aiohttp_transport import AiohttpTransport
+from orchestrator.client import endpoints, environment, wire
+from orchestrator.client.direct_transport import DirectTransport
 from orchestrator.client.download import Download, Opening
 from orchestrator.client.encodings import ACCEPTED, compress
 from orchestrator.client.options import ClientOptions, root_of
@@ -25,6 +25,7 @@ from orchestrator.client.pacing import Rate
 from orchestrator.client.reading import reader_of
 from orchestrator.client.refusals import describe_page
 from orchestrator.client.sending import Call, ClientStats, Sender
+from orchestrator.client.session_transport import SessionTransport
 from orchestrator.client.transport import Deadlines, Request, Response, Transport
 from orchestrator.errors import InputRejected, ServerFault
 from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
@@ -83,7 +84,7 @@ class ApifyClient:
     ) -> None:
         self._options = options
         self._root = root_of(options.base_url)
-        self._transport = transport or AiohttpTransport(self._root)
+        self._transport = transport or real_transport(self._root)
         # Jitter needs no cryptographic randomness.
         self._rng = rng or random.Random()  # noqa: S311
         self._headers = _headers(options, "identity")
@@ -592,6 +593,15 @@ class ApifyClient:
             return complete, body
         complete["Content-Encoding"] = "gzip"
         return complete, packed
+
+
+def real_transport(root: str) -> Transport:
+    """
+    Real HTTP to a platform, through the proxy that the environment names for it, if any.
+    """
+    if environment.proxy_for(root) is not None:
+        return SessionTransport(root)
+    return DirectTransport(root)
 
 
 def _headers(options: ClientOptions, accepted: str) -> dict[str, str]:

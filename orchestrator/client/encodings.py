@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from typing import Protocol
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # has no type hints
 
 from orchestrator.errors import ServerFault, TruncatedBody
 

@@ -11,7 +11,7 @@ import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
@@ -62,7 +62,12 @@ def query(pairs: Pairs) -> str:
     """
     A query with its question mark; empty for no parameters.
     """
-    return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
+    if not pairs:
+        return ""
+    return "?" + "&".join(
+        f"{name}={value if value.isalnum() and value.isascii() else quote(value, safe='')}"
+        for name, value in pairs
+    )
 
 
 def start_query(target: Target, options: RunOptions, wait_secs: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from orchestrator.errors import ConfigError
 
@@ -45,13 +45,13 @@ def proxy_for(url: str) -> Proxy | None:
     parts = urlsplit(url)
     proxies = getproxies_environment()
     address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+    if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     proxy = urlsplit(address if "://" in address else f"http://{address}")
     if proxy.scheme not in ("http", "https") or not proxy.hostname:
         raise ConfigError(
-            f"the proxy at {proxy.hostname or 'no host'} is of the kind {proxy.scheme!r}; only http "
-            f"and https proxies are supported ({parts.scheme.upper()}_PROXY, ALL_PROXY)"
+            f"the proxy at {proxy.hostname or 'no host'} is of the kind {proxy.scheme!r}; only "
+            f"http and https proxies are supported ({parts.scheme.upper()}_PROXY, ALL_PROXY)"
         )
     host = proxy.netloc.rpartition("@")[2]
     return Proxy(
@@ -67,16 +67,18 @@ def _credentials(user: str | None, password: str | None) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
-def certificates() -> ssl.SSLContext | None:
+def trusted(root: str) -> ssl.SSLContext | bool:
     """
-    Who is trusted, where the environment says so; None leaves it to the system.
+    Whose certificates are good for a platform; True leaves it to the system.
+
+    Reading certificates takes a tenth of a second, so plain HTTP goes without.
 
     Raises:
         ConfigError: a file that is named is not there, or holds no certificates.
     """
     named = {name: path for name in CA_FILES if (path := os.environ.get(name))}
-    if not named and not os.environ.get(CA_FOLDER):
-        return None
+    if not root.startswith("https:") or not (named or os.environ.get(CA_FOLDER)):
+        return True
     context = ssl.create_default_context()
     for name, path in named.items():
         try:

@@ -1,5 +1,5 @@
 """
-Keeps requests under the platform's rate limits, and slows down where it says that they are too many.
+Keeps requests under the platform's rate limits, and slows down where it refuses them.
 
 Each resource (an Actor, a run, a dataset, …) and the account as a whole have a limit. A resource
 that is asked far below its limit costs a look-up and an addition; what has been idle for a moment

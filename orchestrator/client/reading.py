@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.client import wire
 from orchestrator.client.refusals import describe_page
+from orchestrator.client.wire.base import drop
 from orchestrator.errors import ServerFault
 
 M = TypeVar("M", bound=BaseModel)
-log = structlog.get_logger()
 
 
 def reader_of(model: type[M]) -> Callable[[bytes], M]:
@@ -57,24 +56,5 @@ def _mended(body: bytes, error: ValidationError) -> Any:
     except ValueError:
         raise ServerFault(f"the answer is {describe_page(body)}") from None
     for mistake in error.errors(include_input=False, include_url=False):
-        _drop(answer, mistake["loc"])
+        drop(answer, mistake["loc"])
     return answer
-
-
-def _drop(answer: Any, place: tuple[int | str, ...]) -> None:
-    """
-    Removes the field at a place; of a list, the field that holds it.
-    """
-    holder: Any = None
-    field = ""
-    at = answer
-    for step in place:
-        if isinstance(at, dict) and step in at:
-            holder, field, at = at, str(step), at[step]
-        elif isinstance(at, list) and isinstance(step, int) and step < len(at):
-            at = at[step]
-        else:
-            break
-    if holder is not None and field != "data":
-        log.warning("answer_field_unreadable", field=".".join(map(str, place)))
-        holder.pop(field, None)

@@ -42,6 +42,7 @@ log = structlog.get_logger()
 MAX_REDIRECTS = 5
 REFUSAL_BYTES = 64 * 1024
 FOREVER = float("inf")
+MOMENT_SECS = 0.01
 
 
 @dataclass(slots=True)
@@ -228,7 +229,10 @@ class Sender:
         One exchange, and for those that follow redirects its redirects, up to a 2xx answer.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            request = await self._wait_for_turn(request, lane, until)
+            now = self._now()
+            wait = self._pacer.reserve(lane, now, until - now)
+            if wait != 0.0 or until != FOREVER:
+                request = await self._wait_for_turn(request, wait, until)
             self.stats.requests += 1
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
@@ -250,12 +254,13 @@ class Sender:
             path=urlsplit(request.url).path,
         )
 
-    async def _wait_for_turn(self, request: Request, lane: Lane, until: float) -> Request:
+    async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
         """
         Waits until the rate limits allow a request; returns it, its deadlines cut to `until`.
+
+        Args:
+            wait: None when that would not be in time.
         """
-        now = self._now()
-        wait = self._pacer.reserve(lane, now, until - now)
         if wait is None:
             raise RateLimited(
                 "not sent: more requests wait for this resource than its rate limit lets through "
@@ -265,13 +270,12 @@ class Sender:
             )
         if wait > 0.0:
             await anyio.sleep(wait)
-        left = until - self._now()
         deadlines = request.deadlines
-        start_secs = self._options.start_deadline_secs
-        if left >= start_secs or deadlines.whole is None:
+        elapsed = self._now() - (until - self._options.start_deadline_secs)
+        if deadlines.whole is None or elapsed < MOMENT_SECS:
             return request
         # The wait that the platform was asked for is not part of the start's own deadline.
-        whole = max(deadlines.whole - start_secs + left, 0.001)
+        whole = max(deadlines.whole - elapsed, MOMENT_SECS)
         return request._replace(
             deadlines=deadlines._replace(connect=min(deadlines.connect, whole), whole=whole)
         )

@@ -3,7 +3,8 @@ What the client needs of HTTP: send one request once, and read its answer.
 
 The client above decides what may be repeated and what an answer means; whoever implements this
 sends each request at most once, follows no redirect, and reports failures in the words below. Real
-HTTP is in `aiohttp_transport`; a simulation puts a platform in memory here.
+HTTP is in `direct_transport` and, through a proxy, in `session_transport`; a simulation puts a
+platform in memory here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
+
+KEEPALIVE_SECS = 15.0
+"""
+How long an idle connection is kept: shorter than servers and gateways keep theirs, so that a
+request seldom meets a connection that is just being closed, which leaves a start unclear.
+"""
+
+EXACT = float("inf")
+"""
+The threshold from which aiohttp would round deadlines up to whole seconds: never.
+"""
 
 
 class Deadlines(NamedTuple):

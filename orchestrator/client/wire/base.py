@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+import structlog
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
+M = TypeVar("M", bound="WireModel")
+log = structlog.get_logger()
 
 
 def _tell_time(value: datetime) -> str:
@@ -58,11 +61,55 @@ class WireModel(BaseModel):
         """
         return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
-    def unknown_fields(self) -> dict[str, Any]:
+    def part(self, name: str, model: type[M]) -> M | None:
         """
-        What the platform told beyond the fields of this model, by the API's names.
+        A nested object that is read when it is asked for; None when it was not told.
+
+        Most answers are asked for a few facts only, and reading every nested object of each would
+        be the dearest part of a request.
+
+        Args:
+            name: the API's.
         """
-        return dict(self.model_extra or {})
+        value = (self.model_extra or {}).get(name)
+        return None if value is None else read_leniently(model, value)
+
+
+def read_leniently(model: type[M], value: Any) -> M | None:
+    """
+    Reads an object, leaving out the fields that have a shape nobody foresaw.
+
+    Returns:
+        None when it cannot be read even so.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        for mistake in error.errors(include_input=False, include_url=False):
+            drop(value, mistake["loc"])
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def drop(answer: Any, place: tuple[int | str, ...]) -> None:
+    """
+    Removes the field at a place of a parsed answer; of a list, the field that holds it.
+    """
+    holder: Any = None
+    field = ""
+    at = answer
+    for step in place:
+        if isinstance(at, dict) and step in at:
+            holder, field, at = at, str(step), at[step]
+        elif isinstance(at, list) and isinstance(step, int) and step < len(at):
+            at = at[step]
+        else:
+            break
+    if holder is not None and field != "data":
+        log.warning("answer_field_unreadable", field=".".join(map(str, place)))
+        holder.pop(field, None)
 
 
 class Envelope(WireModel, Generic[T]):

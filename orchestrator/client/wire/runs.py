@@ -5,11 +5,19 @@ A run, alone and in lists (API reference, "Get run", "Get list of runs").
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 
 from pydantic import AliasChoices, Field
 
 from orchestrator.client.wire.actors import PricingInfo
-from orchestrator.client.wire.base import Number, Page, Time, Usd, WireModel
+from orchestrator.client.wire.base import (
+    Number,
+    Page,
+    Time,
+    Usd,
+    WireModel,
+    read_leniently,
+)
 from orchestrator.model import runs as model
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 
@@ -57,7 +65,7 @@ class RunStats(WireModel):
     migration_count: Number | None = None
     reboot_count: Number | None = None
     restart_count: Number | None = None
-    resurrect_count: int | None = None
+    resurrect_count: Number | None = None
     mem_avg_bytes: Number | None = None
     mem_max_bytes: Number | None = None
     mem_current_bytes: Number | None = None
@@ -223,6 +231,8 @@ class Run(WireModel):
     """
     A run as its own endpoints tell it.
 
+    Its nested objects (`stats`, `options`, `usage`, …) are read when they are asked for.
+
     Attributes:
         act_id: of the Actor that runs now.
         status: the platform's word; see `orchestrator.model.states.RunStatus`.
@@ -233,7 +243,6 @@ class Run(WireModel):
         container_url: where the run's own web server answers.
         usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
             absent where the caller does not own the run.
-        charged_event_counts: how often each event was charged, for pay-per-event Actors.
         platform_usage_billing_model: who pays for what the run uses of the platform.
     """
 
@@ -246,32 +255,91 @@ class Run(WireModel):
     status: str = ""
     status_message: str | None = None
     is_status_message_terminal: bool | None = None
-    meta: RunMeta | None = None
-    pricing_info: PricingInfo | None = None
-    stats: RunStats | None = None
-    charged_event_counts: dict[str, int] | None = None
-    options: RunOptions | None = None
     build_id: str | None = None
     exit_code: int | None = None
     general_access: str | None = None
     default_key_value_store_id: str = ""
     default_dataset_id: str = ""
     default_request_queue_id: str = ""
-    storage_ids: StorageIds | None = None
     build_number: str | None = None
     container_url: str | None = None
     is_container_server_ready: bool | None = None
     git_branch_name: str | None = None
-    usage: RunUsage | None = None
     usage_total_usd: Usd | None = None
-    usage_usd: RunUsageUsd | None = None
-    metamorphs: list[Metamorph] | None = None
     platform_usage_billing_model: str | None = None
+
+    @cached_property
+    def meta(self) -> RunMeta | None:
+        """
+        How the run came to be.
+        """
+        return self.part("meta", RunMeta)
+
+    @cached_property
+    def stats(self) -> RunStats | None:
+        """
+        What the run took.
+        """
+        return self.part("stats", RunStats)
+
+    @cached_property
+    def options(self) -> RunOptions | None:
+        """
+        What the run was started with.
+        """
+        return self.part("options", RunOptions)
+
+    @cached_property
+    def usage(self) -> RunUsage | None:
+        """
+        What the run used of each service.
+        """
+        return self.part("usage", RunUsage)
+
+    @cached_property
+    def usage_usd(self) -> RunUsageUsd | None:
+        """
+        What that cost.
+        """
+        return self.part("usageUsd", RunUsageUsd)
+
+    @cached_property
+    def storage_ids(self) -> StorageIds | None:
+        """
+        The ids of all its storages, by name.
+        """
+        return self.part("storageIds", StorageIds)
+
+    @cached_property
+    def pricing_info(self) -> PricingInfo | None:
+        """
+        What the Actor's runs cost.
+        """
+        return self.part("pricingInfo", PricingInfo)
+
+    @cached_property
+    def charged_event_counts(self) -> dict[str, int]:
+        """
+        How often each event was charged, for pay-per-event Actors.
+        """
+        counts = (self.model_extra or {}).get("chargedEventCounts")
+        return {name: int(count) for name, count in counts.items()} if counts else {}
+
+    @cached_property
+    def metamorphs(self) -> list[Metamorph]:
+        """
+        The times that the run turned into another Actor, the oldest first.
+        """
+        told = (self.model_extra or {}).get("metamorphs") or []
+        read = (read_leniently(Metamorph, metamorph) for metamorph in told)
+        return [metamorph for metamorph in read if metamorph is not None]
 
     def facts(self) -> model.Run:
         """
         The facts that decisions are made by.
         """
+        more = self.model_extra or {}
+        meta, stats = more.get("meta"), more.get("stats")
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -282,10 +350,20 @@ class Run(WireModel):
             dataset_id=DatasetId(self.default_dataset_id),
             store_id=StoreId(self.default_key_value_store_id),
             cost_usd=self.usage_total_usd,
-            user_agent=self.meta.user_agent if self.meta else None,
+            user_agent=_text(meta, "userAgent"),
             build_number=self.build_number,
-            resurrect_count=self.stats.resurrect_count if self.stats else None,
+            resurrect_count=_count(stats, "resurrectCount"),
         )
+
+
+def _text(holder: object, name: str) -> str | None:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _count(holder: object, name: str) -> int | None:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, int) else None
 
 
 RunList = Page[RunListItem]
