@@ -65,7 +65,7 @@ def report(result: Result, *, as_json: bool) -> None:
     """
     if as_json:
         summary = summary_of(result.batch, result.totals)
-        print(orjson.dumps({**summary, "folder": str(result.folder)}).decode())
+        print(orjson.dumps({**summary, "folder": str(result.folder.absolute())}).decode())
     else:
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")

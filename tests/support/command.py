@@ -164,9 +164,14 @@ def sweep(
         batch, job: further lines of those tables.
         given: the input of the simulated Actor.
     """
-    fields = ", ".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
     return (
         f'[batch]\nname = "{name}"\n{batch}\n'
         f'[[jobs]]\nname = "job-{{{{ n }}}}"\nactor = "orchestrator/simulated"\n{job}\n'
-        f"input = {{ {fields} }}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
+        f"input = {_toml(given)}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
     )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
