@@ -14,7 +14,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, cast
 
-from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
+from aiohttp import (
+    ClientRequest,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    StreamReader,
+    TCPConnector,
+)
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import StreamWriter
@@ -102,7 +108,10 @@ class Origin:
                 return connection
             connection.close()
         timeout = ClientTimeout(connect=connect_secs, ceil_threshold=EXACT)
-        return await self._connector.connect(self._request, [], timeout)
+        try:
+            return await self._connector.connect(self._request, [], timeout)
+        except TimeoutError as error:
+            raise ConnectionTimeoutError from error
 
     def put_back(self, connection: Connection) -> None:
         """

@@ -147,15 +147,25 @@ class Pacer:
 
     def reserve(self, lane: Lane, now: float, patience_secs: float) -> float | None:
         """
-        Takes a place for one request; returns how long to wait before sending it.
+        Takes a place for one request to a resource; returns how long to wait for it.
+
+        The account's place is a second step, `reserve_for_account`, after that wait: taken now, it
+        would hold up other resources.
 
         Args:
             patience_secs: when the wait would be longer, no place is taken and None returned.
         """
-        wait = max(lane.wait(now), self._account.wait(now))
+        wait = lane.wait(now)
         if wait > patience_secs:
             return None
         lane.take(now)
+        return wait
+
+    def reserve_for_account(self, now: float) -> float:
+        """
+        Takes a place for one request of the account; returns how long to wait for it.
+        """
+        wait = self._account.wait(now)
         self._account.take(now)
         return wait
 

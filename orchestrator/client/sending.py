@@ -231,6 +231,11 @@ class Sender:
         for _ in range(MAX_REDIRECTS + 1):
             now = self._now()
             wait = self._pacer.reserve(lane, now, until - now)
+            if wait == 0.0:
+                wait = self._pacer.reserve_for_account(now)
+            elif wait is not None:
+                await anyio.sleep(wait)
+                wait = self._pacer.reserve_for_account(self._now())
             if wait != 0.0 or until != FOREVER:
                 request = await self._wait_for_turn(request, wait, until)
             self.stats.requests += 1

@@ -1,0 +1,58 @@
+"""
+Makes aioresponses work with aiohttp 3.14, whose answers ask for one argument more.
+
+aioresponses 0.7.9 builds `ClientResponse` without `stream_writer`, which has no default any more,
+and on a protocol that cannot pause, which bodies of more than 128 KiB ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import Mock, patch
+
+from aiohttp import ClientResponse, StreamReader
+from aiohttp.client_proto import ResponseHandler
+from aioresponses import aioresponses, core
+
+
+class MockedResponse(ClientResponse):
+    """
+    A response that was never sent.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+class UnpausableHandler(ResponseHandler):
+    """
+    A protocol without a connection.
+    """
+
+    def pause_reading(self) -> None:
+        """
+        There is nothing to pause.
+        """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """
+        There is nothing to resume.
+        """
+
+
+def _stream_reader(loop: Any = None) -> StreamReader:
+    return StreamReader(UnpausableHandler(loop=loop), limit=2**16, loop=loop)
+
+
+@contextmanager
+def mocked_http() -> Iterator[aioresponses]:
+    """
+    Answers for aiohttp's session without any network.
+    """
+    with patch.object(core, "stream_reader_factory", _stream_reader), aioresponses() as mock:
+        with patch.object(mock, "add", partial(mock.add, response_class=MockedResponse)):
+            yield mock

@@ -1,0 +1,86 @@
+"""
+An event loop whose clock jumps: nothing sleeps, and an hour of waiting takes no time.
+
+Whenever nothing is ready to run, the clock moves to the next timer at once. All of anyio's and
+asyncio's own deadlines follow, as they ask the loop for the time. Threads and sockets do not: work
+that waits for them is given real time, and only while no timer is left to jump to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+STUCK_AFTER_REAL_SECS = 10.0
+
+
+class Stuck(RuntimeError):
+    """
+    Every task waits for something that no timer, thread or socket will bring.
+    """
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    """
+    Finds what is ready without waiting; a wait moves the clock of its loop instead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """
+        What is ready now; waits in real time only when the loop has no timer.
+        """
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is not None:
+            self.now += timeout
+            return []
+        ready = super().select(STUCK_AFTER_REAL_SECS)
+        if not ready:
+            raise Stuck("all tasks wait, and nothing is left that could wake one")
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """
+    An event loop on virtual time, which begins at 0 seconds.
+    """
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """
+        The virtual time in seconds.
+        """
+        return self._jumping.now
+
+
+def run_virtual(
+    function: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None
+) -> T:
+    """
+    Runs an async function to its end on virtual time, and returns what it returns.
+
+    Args:
+        options: more options of anyio's asyncio backend.
+
+    Raises:
+        Stuck: it would never end.
+    """
+    return anyio.run(
+        function,
+        *args,
+        backend="asyncio",
+        backend_options={**(options or {}), "loop_factory": VirtualLoop},
+    )

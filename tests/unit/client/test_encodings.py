@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+
+import brotli  # type: ignore[import-untyped]
+import pytest
+
+from orchestrator.client.encodings import compress, decoder_for
+from orchestrator.errors import ServerFault, TruncatedBody
+
+TEXT = b"the same words again and again, " * 1000
+
+
+@pytest.mark.parametrize("size", [1024, 200_000])
+def test_compressible_body_is_packed(size: int) -> None:
+    """
+    A body that gzip makes smaller comes back as gzip of the same bytes.
+    """
+    packed = compress(TEXT[:size])
+    assert packed is not None
+    assert gzip.decompress(packed) == TEXT[:size]
+
+
+@pytest.mark.parametrize("body", [b"small", os.urandom(2000), os.urandom(100_000)])
+def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
+    """
+    Short and already packed bodies are not compressed.
+    """
+    assert compress(body) is None
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
+        ("GZIP", gzip.compress(TEXT)),
+        ("br", brotli.compress(TEXT)),
+    ],
+    ids=["gzip", "gzip in two members", "gzip in capitals", "brotli"],
+)
+def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> None:
+    """
+    However a body is cut into pieces, it decodes to the same bytes.
+    """
+    decoder = decoder_for(encoding)
+    assert decoder is not None
+    pieces = [packed[at : at + step] for at in range(0, len(packed), step)]
+    assert b"".join(map(decoder.feed, pieces)) == TEXT
+    decoder.finish()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"), [("gzip", gzip.compress(TEXT)), ("br", brotli.compress(TEXT))]
+)
+def test_encoded_body_that_ends_early_is_noticed(encoding: str, packed: bytes) -> None:
+    """
+    Half a compressed body is an error, even when the connection ended in good order.
+    """
+    decoder = decoder_for(encoding)
+    assert decoder is not None
+    decoder.feed(packed[:-10])
+    with pytest.raises(TruncatedBody):
+        decoder.finish()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_body_of_another_encoding_is_noticed(encoding: str) -> None:
+    """
+    Bytes that are not what the header says are an error.
+    """
+    decoder = decoder_for(encoding)
+    assert decoder is not None
+    with pytest.raises(TruncatedBody):
+        decoder.feed(zlib.compress(TEXT) * 3)
+
+
+@pytest.mark.parametrize("encoding", ["", "identity"])
+def test_plain_body_needs_no_decoder(encoding: str) -> None:
+    """
+    A body without encoding is taken as it is.
+    """
+    assert decoder_for(encoding) is None
+
+
+def test_unknown_encoding_is_told() -> None:
+    """
+    An encoding that nobody asked for is an error of the platform.
+    """
+    with pytest.raises(ServerFault, match="zstd"):
+        decoder_for("zstd")
