@@ -86,16 +86,22 @@ async def opened(options: PlatformOptions) -> AsyncIterator[Parts]:
         raise ConfigError(f"{folder}: cannot be made: {problem.strerror}") from problem
     with _held(folder):
         journal = Journal(folder / "journal.jsonl")
+        failure: Exception | None = None
         try:
             documents = journal.load()
             async with anyio.create_task_group() as group:
-                parts, timers = _assembled(options, folder, journal, documents, group)
-                group.start_soon(timers.run, name="timers")
-                group.start_soon(_beat, folder / "alive", name="heartbeat")
-                yield parts
+                try:
+                    parts, timers = _assembled(options, folder, journal, documents, group)
+                    group.start_soon(timers.run, name="timers")
+                    group.start_soon(_beat, folder / "alive", name="heartbeat")
+                    yield parts
+                except Exception as problem:  # noqa: BLE001 - raised again below, out of the group
+                    failure = problem
                 group.cancel_scope.cancel()
         finally:
             journal.close()
+        if failure is not None:
+            raise failure
 
 
 def _assembled(

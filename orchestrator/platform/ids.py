@@ -9,6 +9,7 @@ import secrets
 import string
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from orchestrator.platform.errors import invalid_input
@@ -50,11 +51,12 @@ def iso(moment: float) -> str:
     Return a moment as the API writes it, in UTC with milliseconds.
     """
     seconds, millis = divmod(round(moment * 1000), 1000)
-    broken = time.gmtime(seconds)
-    return (
-        f"{broken[0]}-{broken[1]:02}-{broken[2]:02}"
-        f"T{broken[3]:02}:{broken[4]:02}:{broken[5]:02}.{millis:03}Z"
-    )
+    return f"{_to_the_second(seconds)}.{millis:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def iso_or_none(moment: float | None) -> str | None:

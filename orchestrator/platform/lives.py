@@ -49,6 +49,7 @@ class Lives:
         self._webhooks = webhooks
         self._processes = processes
         self._due: dict[str, Timer] = {}
+        self._scripts: dict[str, Script] = {}
         processes.attach(save=self.save, running=self._run_now, settle=self.settle)
 
     def check_room(self, memory_mbytes: int) -> None:
@@ -125,7 +126,8 @@ class Lives:
             return
         moment = now()
         if run.is_virtual:
-            run.items_made = items_at_end(run, script_of(run), status, moment)
+            script = self._scripts.pop(run.id, None) or script_of(run)
+            run.items_made = items_at_end(run, script, status, moment)
         timer = self._due.pop(run.id, None)
         if timer is not None:
             timer.cancel()
@@ -239,7 +241,7 @@ class Lives:
             self.save(run)
             self._processes.launch(run)
             return
-        script = script_of(run)
+        script = self._scripts[run.id] = script_of(run)
         if run.running_since is None and script.ready_secs > 0:
             self.save(run)
             self._schedule(run, script.ready_secs, partial(self._run_simulation, run, script))

@@ -70,16 +70,18 @@ class Script:
         return self.output is not _NO_OUTPUT
 
 
-_FIELDS = tuple(field.name for field in fields(Script))
-_NUMBERS = (
-    "duration_secs",
-    "items",
-    "item_bytes",
-    "fail_attempts",
-    "cost_usd",
-    "ready_secs",
-    "push_interval_secs",
-    "abort_secs",
+_FIELDS = frozenset(field.name for field in fields(Script))
+_NUMBERS = frozenset(
+    {
+        "duration_secs",
+        "items",
+        "item_bytes",
+        "fail_attempts",
+        "cost_usd",
+        "ready_secs",
+        "push_interval_secs",
+        "abort_secs",
+    }
 )
 _WHOLE = ("items", "item_bytes", "fail_attempts")
 
@@ -91,15 +93,14 @@ def read_script(given: dict[str, Any]) -> Script:
     Raises:
         ApiError: a field of the script has a value that makes no sense (400, `invalid-input`).
     """
-    chosen = {name: given[name] for name in _FIELDS if name in given}
-    for name in _NUMBERS:
-        if chosen.get(name) is not None:
-            _check_number(name, chosen[name])
-        elif name in chosen and name not in ("cost_usd", "push_interval_secs"):
+    chosen = {name: given[name] for name in _FIELDS & given.keys()}
+    for name, value in tuple(chosen.items()):
+        if value is None and name in _NUMBERS:
             del chosen[name]
-    for name in ("outcome", "fail_outcome"):
-        if name in chosen:
-            chosen[name] = _status(name, chosen[name])
+        elif name in _NUMBERS:
+            _check_number(name, value)
+        elif name in ("outcome", "fail_outcome"):
+            chosen[name] = _status(name, value)
     if not isinstance(chosen.get("item", {}), (dict, type(None))):
         raise invalid_input("Input is not valid: Field input.item must be object")
     return Script(**chosen)

@@ -240,12 +240,17 @@ class Datasets(Shelf[Dataset]):
     noun = "Dataset"
     kind = "dataset"
 
+    def __init__(self, folder: Path, journal: Journal, runs: RunBook) -> None:
+        super().__init__(folder, journal, runs)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Looked up for every read of a simulated run's items, where a look at the disk would show.
+        self._on_disk = {path.stem for path in folder.iterdir()}
+
     def open_for(self, run: Run, storage_id: str) -> Dataset:  # noqa: D102 - see Shelf
-        path = self.folder / f"{storage_id}.jsonl"
-        is_simulated = run.is_virtual and not path.exists()
+        is_simulated = run.is_virtual and storage_id not in self._on_disk
         return Dataset(
             storage_id,
-            path,
+            self.folder / f"{storage_id}.jsonl",
             created_at=run.started_at,
             run_id=run.id,
             actor_id=run.actor_id,
@@ -264,6 +269,7 @@ class Datasets(Shelf[Dataset]):
         Keep a dataset open that now has a file.
         """
         self._open[dataset.id] = dataset
+        self._on_disk.add(dataset.id)
 
     def id_in(self, run: Run) -> str:  # noqa: D102 - see Shelf
         return run.dataset_id
