@@ -15,6 +15,8 @@ from orchestrator.platform.runs import Run
 
 # The rest of the parent's environment is the owner's business: it may hold secrets.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+# Lines reach the log as they are printed, and the Actor's sources stay as they are.
+_PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _ALIASES = {
     "APIFY_ACTOR_RUN_ID": "ACTOR_RUN_ID",
     "APIFY_ACTOR_ID": "ACTOR_ID",
@@ -40,7 +42,7 @@ def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> di
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}
     aliases = {alias: own[name] for alias, name in _ALIASES.items() if name in own}
-    return {**inherited, "PYTHONUNBUFFERED": "1", **actor.environment, **own, **aliases}
+    return {**inherited, **_PYTHON, **actor.environment, **own, **aliases}
 
 
 def _about_run(run: Run, actor: Actor) -> dict[str, str]:

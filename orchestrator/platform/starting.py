@@ -160,6 +160,9 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
     A body that is not JSON is kept as it is, unless somebody has to read it: a task, an input
     schema, a simulation.
     """
+    if body == b"null":
+        # What official clients send when they were given no input.
+        body = b""
     is_json = "json" in content_type or not content_type
     must_read = task is not None or actor.input_schema is not None or actor.simulation is not None
     if not must_read and not is_json:

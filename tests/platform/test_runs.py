@@ -5,6 +5,7 @@ Reading, listing and steering runs.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -184,7 +185,7 @@ async def test_delete_forgets_an_ended_run_only(tmp_path: Path) -> None:
         assert (await call("GET", f"datasets/{run['defaultDatasetId']}")).status == 404
 
 
-async def _ids(call: Caller, path: str, **query: object) -> list[str]:
+async def _ids(call: Caller, path: str, **query: Any) -> list[str]:
     return [run["id"] for run in (await call("GET", path, **query)).data["items"]]
 
 
