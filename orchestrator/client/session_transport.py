@@ -110,12 +110,16 @@ class SessionExchange:
     async def __aenter__(self) -> Answer:
         request = self._request
         proxy = self._proxy
+        headers = request.headers
+        if proxy is not None and request.url.startswith("http:"):
+            # Without a tunnel the proxy reads the request's own headers.
+            headers = {**headers, **proxy.headers}
         try:
             response = await self._session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 data=request.body,
-                headers=request.headers,
+                headers=headers,
                 timeout=_timeout(request.deadlines),
                 allow_redirects=False,
                 proxy=proxy.url if proxy else None,

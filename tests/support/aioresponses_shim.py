@@ -53,6 +53,9 @@ def mocked_http() -> Iterator[aioresponses]:
     """
     Answers for aiohttp's session without any network.
     """
-    with patch.object(core, "stream_reader_factory", _stream_reader), aioresponses() as mock:
-        with patch.object(mock, "add", partial(mock.add, response_class=MockedResponse)):
-            yield mock
+    with (
+        patch.object(core, "stream_reader_factory", _stream_reader),
+        aioresponses() as mock,
+        patch.object(mock, "add", partial(mock.add, response_class=MockedResponse)),
+    ):
+        yield mock

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.errors import ConnectionLost
+from orchestrator.model.ids import RunId
+from tests.client.raw_server import Heard, answering, http, raw_server
+
+RUN = b'{"data": {"id": "run1", "status": "SUCCEEDED"}}'
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def client_of(url: str) -> ApifyClient:
+    return ApifyClient(ClientOptions(base_url=url, token=SecretStr("t0ken"), away_secs=0.0))
+
+
+async def test_proxy_of_the_environment_is_gone_through(environment: pytest.MonkeyPatch) -> None:
+    """
+    With HTTP_PROXY set, a request goes to the proxy with the whole address and its credentials.
+    """
+    async with raw_server(answering(http(RUN))) as proxy:
+        environment.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://user:pass@"))
+        async with client_of("http://platform.example") as client:
+            await client.get_run(RunId("run1"))
+    (heard,) = proxy.heard
+    assert heard.target == "http://platform.example/v2/actor-runs/run1"
+    assert heard.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
+    assert heard.headers["Authorization"] == "Bearer t0ken"
+
+
+async def test_loopback_goes_without_the_proxy_when_told(environment: pytest.MonkeyPatch) -> None:
+    """
+    NO_PROXY keeps the local platform reachable behind a proxy.
+    """
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    environment.setenv("NO_PROXY", "127.0.0.1,localhost")
+    async with raw_server(answering(http(RUN))) as server, client_of(server.url) as client:
+        assert (await client.get_run(RunId("run1"))).id == "run1"
+
+
+async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
+    """
+    A proxy that does not answer is named as the trouble, and nothing was sent.
+    """
+    async with raw_server(answering(http(RUN))) as gone:
+        pass
+    environment.setenv("HTTP_PROXY", gone.url)
+    async with client_of("http://platform.example") as client:
+        with pytest.raises(ConnectionLost, match="proxy") as caught:
+            await client.get_run(RunId("run1"))
+    assert caught.value.sent is False
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A certificate for 127.0.0.1 with its key, signed by itself.
+    """
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=local", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", path, "-out", f"{path}.crt"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+def tls_of(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+async def test_certificate_of_the_environment_is_trusted(
+    environment: pytest.MonkeyPatch, certificate: Path, variable: str
+) -> None:
+    """
+    A platform behind a private authority is reached when the environment names that authority.
+    """
+    environment.setenv(variable, f"{certificate}.crt")
+    async with (
+        raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
+        client_of(server.url) as client,
+    ):
+        assert (await client.get_run(RunId("run1"))).id == "run1"
+
+
+async def test_unknown_certificate_is_told(
+    environment: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    """
+    A certificate that nobody vouches for is refused, with the setting that would mend it.
+    """
+    async with (
+        raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
+        client_of(server.url) as client,
+    ):
+        with pytest.raises(ConnectionLost, match="SSL_CERT_FILE") as caught:
+            await client.get_run(RunId("run1"))
+    assert caught.value.sent is False
+
+
+async def test_redirect_goes_through_the_right_proxy(environment: pytest.MonkeyPatch) -> None:
+    """
+    A redirect to a host that NO_PROXY names leaves the proxy, and the token stays behind.
+    """
+    async with raw_server(answering(http(b"record"))) as other:
+
+        async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+            writer.write(http(status=302, Location=f"{other.url}/r"))
+
+        async with raw_server(behave) as proxy:
+            environment.setenv("HTTP_PROXY", proxy.url)
+            environment.setenv("NO_PROXY", "127.0.0.1")
+            async with (
+                client_of("http://platform.example") as client,
+                client.stream_log(RunId("run1")) as download,
+            ):
+                assert await download.read() == b"record"
+    assert "Authorization" not in other.heard[0].headers
