@@ -14,6 +14,16 @@ from aiohttp import WSMsgType, web
 from orchestrator.platform.ids import iso, now
 
 SEND_SECS = 2.0
+# An idle machine: the local platform measures nothing.
+_SYSTEM_INFO: dict[str, Any] = {
+    "memAvgBytes": 0,
+    "memCurrentBytes": 0,
+    "memMaxBytes": 1 << 30,
+    "cpuAvgUsage": 0.0,
+    "cpuMaxUsage": 0.0,
+    "cpuCurrentUsage": 0.0,
+    "isCpuOverloaded": False,
+}
 
 
 class EventHub:
@@ -38,7 +48,7 @@ class EventHub:
         await socket.prepare(request)
         self._open[run_id].add(socket)
         try:
-            await _send(socket, "systemInfo", {"cpuCurrentUsage": 1.0, "isCpuOverloaded": False})
+            await _send(socket, "systemInfo", _SYSTEM_INFO)
             async for message in socket:
                 if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
                     break

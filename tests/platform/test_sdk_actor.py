@@ -7,11 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from orchestrator.platform import PlatformOptions
 from orchestrator.platform.actors import load_actors
 from orchestrator.platform.environments import Environments
+from tests.platform.actors import write_actor
 from tests.platform.calling import Caller, calling
 
 ACTORS = Path(__file__).parent.parent.parent / "jobs" / "actors"
@@ -48,10 +50,72 @@ async def test_sdk_actor_runs_unchanged(tmp_path: Path) -> None:
         assert len(items.lines) > 10
 
 
+_LISTENER = """
+import asyncio
+from apify import Actor, Event
+
+async def main():
+    async with Actor:
+        heard = asyncio.Event()
+        async def aborting(data):
+            await Actor.push_data({"heard": "aborting"})
+            heard.set()
+        async def migrating(data):
+            await Actor.push_data({"heard": "migrating"})
+            heard.set()
+        Actor.on(Event.ABORTING, aborting)
+        Actor.on(Event.MIGRATING, migrating)
+        await Actor.set_status_message("listening")
+        await heard.wait()
+
+asyncio.run(main())
+"""
+
+
+def _listener(folder: Path) -> Path:
+    """
+    Write an Actor that waits for events, in the sample Actor's environment.
+    """
+    write_actor(folder, "listener", "")
+    (folder / "listener" / "main.py").write_text(_LISTENER)
+    requirements = (ACTORS / NAME / "requirements.txt").read_bytes()
+    (folder / "listener" / "requirements.txt").write_bytes(requirements)
+    return folder
+
+
+async def _listening(call: Caller) -> dict[str, Any]:
+    run: dict[str, Any] = (await call("POST", "actors/~listener/runs")).data
+    with anyio.fail_after(30):
+        while run["statusMessage"] != "listening":
+            reply = await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.1)
+            run = reply.data
+            assert run["finishedAt"] is None, (await call("GET", f"logs/{run['id']}")).body
+    return run
+
+
+async def _heard(call: Caller, run: dict[str, Any]) -> list[str]:
+    items = await call("GET", f"datasets/{run['defaultDatasetId']}/items")
+    return [item["heard"] for item in items.json()]
+
+
 @pytest.mark.usefixtures("_built_actor")
-async def test_sdk_actor_heeds_a_graceful_abort(tmp_path: Path) -> None:
-    """A graceful abort reaches the SDK, whatever it is doing, and ends the run as ABORTED."""
-    async with calling(tmp_path, actors_dirs=(ACTORS,)) as call:
-        reply = await call("POST", f"actors/~{NAME}/runs", json={"distribution": "crawlee"})
-        await call("POST", f"actor-runs/{reply.data['id']}/abort", gracefully=1)
-        assert (await call.wait(reply.data))["status"] in ("ABORTED", "SUCCEEDED")
+async def test_sdk_actor_hears_a_graceful_abort(tmp_path: Path) -> None:
+    """The SDK is told of the abort and can save what it has."""
+    actors = _listener(tmp_path / "actors")
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = await _listening(call)
+        await call("POST", f"actor-runs/{run['id']}/abort", gracefully=1)
+        assert (await call.wait(run))["status"] == "ABORTED"
+        assert await _heard(call, run) == ["aborting"]
+
+
+@pytest.mark.usefixtures("_built_actor")
+async def test_sdk_actor_hears_a_migration(tmp_path: Path) -> None:
+    """When the platform closes, the SDK is told that it migrates, and goes on later."""
+    actors = _listener(tmp_path / "actors")
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = await _listening(call)
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        assert await _heard(call, run) == ["migrating"]
+        going = (await call("GET", f"actor-runs/{run['id']}")).data
+        assert (going["status"], going["stats"]["migrationCount"]) == ("RUNNING", 1)
