@@ -17,6 +17,7 @@ from orchestrator.platform.account import USER_ID, USERNAME
 from orchestrator.platform.errors import ApiError, actor_not_found
 from orchestrator.platform.ids import derived_id, iso
 
+MEMORY_STEPS = frozenset(128 << step for step in range(9))
 DEFAULT_MEMORY_MBYTES = 1024
 DEFAULT_TIMEOUT_SECS = 3600
 _SIMULATED = "orchestrator/simulated"
@@ -216,8 +217,12 @@ def _version(value: object) -> str:
 
 def _memory(definition: dict[str, Any], options: dict[str, Any]) -> int:
     value = options.get("memoryMbytes", definition.get("defaultMemoryMbytes"))
-    # It may also be an expression over the input, which only Apify evaluates.
-    return value if isinstance(value, int) else DEFAULT_MEMORY_MBYTES
+    if not isinstance(value, int):
+        # It may also be an expression over the input, which only Apify evaluates.
+        return DEFAULT_MEMORY_MBYTES
+    if value not in MEMORY_STEPS:
+        raise ValueError(f"memory must be a power of two from 128 to 32768 megabytes, got {value}")
+    return value
 
 
 def _environment(definition: dict[str, Any]) -> dict[str, str]:

@@ -32,6 +32,8 @@ async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> by
         )
     if not request.body_exists:
         return b""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     declared = request.content_length
     if declared is not None and declared > limit:
         raise body_too_large(limit, declared)

@@ -18,7 +18,7 @@ from orchestrator.platform.options import PlatformOptions
 from orchestrator.platform.processes import Processes
 from orchestrator.platform.runbook import RunBook
 from orchestrator.platform.runs import Run, RunOptions, Status
-from orchestrator.platform.simulated import Script, items_at_end, script_of
+from orchestrator.platform.simulated import Script, items_at_end, script_of, share_done
 from orchestrator.platform.timers import Timer, Timers
 from orchestrator.platform.webhooks import Webhooks
 
@@ -127,7 +127,10 @@ class Lives:
         moment = now()
         if run.is_virtual:
             script = self._scripts.pop(run.id, None) or script_of(run)
-            run.items_made = items_at_end(run, script, status, moment)
+            share = share_done(run, script, status, moment)
+            run.items_made = items_at_end(run, script, share, moment)
+            if script.cost_usd is not None:
+                run.cost_usd = (run.cost_usd or 0.0) + script.cost_usd * share
         timer = self._due.pop(run.id, None)
         if timer is not None:
             timer.cancel()
@@ -234,7 +237,6 @@ class Lives:
         run.finished_at = run.running_since = run.timeout_at = run.exit_code = None
         run.status_message = None
         run.is_message_terminal = False
-        run.items_made = 0
 
     def _begin(self, run: Run, *, is_new: bool) -> None:
         if not run.is_virtual:
@@ -287,7 +289,6 @@ class Lives:
         code = script.exit_code
         if code is None and status in (Status.SUCCEEDED, Status.FAILED):
             code = int(status == Status.FAILED)
-        run.cost_usd = script.cost_usd
         message = script.status_message
         if message is None and status == Status.FAILED:
             message = "The simulated Actor failed, as its input asked for"

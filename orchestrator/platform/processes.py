@@ -69,6 +69,7 @@ class _Live:
     wish: _Wish | None = None
     process: Process | None = None
     building: anyio.CancelScope | None = None
+    has_slot: bool = False
 
 
 class Processes:
@@ -120,18 +121,17 @@ class Processes:
 
     def abort(self, run: Run, *, gracefully: bool) -> bool:
         """
-        Have a run's process end and the run be ABORTED; False where there is no process to end.
+        Have a run's process end and the run be ABORTED; False where it has not begun yet.
         """
         live = self._lives.get(run.id)
         if live is None:
             return False
         live.wish = _Wish.ABORT
-        if live.process is None:
-            if live.building is not None:
-                live.building.cancel()
-            return live.building is not None
-        self._group.start_soon(self._end, live, gracefully, name=f"abort {run.id}")
-        return True
+        if live.process is not None:
+            self._group.start_soon(self._end, live, gracefully, name=f"abort {run.id}")
+        elif live.building is not None:
+            live.building.cancel()
+        return live.has_slot
 
     def restart(self, run: Run) -> None:
         """
@@ -158,11 +158,12 @@ class Processes:
         run = live.run
         try:
             async with self._slots:
-                while not run.is_terminal and not self._is_closing:
-                    if not await self._incarnate(live):
+                live.has_slot = True
+                # A run that was aborted while it waited may have been resurrected since.
+                while self._lives.get(run.id) is live and not run.is_terminal:
+                    if self._is_closing or not await self._incarnate(live):
                         break
         finally:
-            # A resurrection may have put another one in its place.
             if self._lives.get(run.id) is live:
                 del self._lives[run.id]
 
@@ -175,7 +176,7 @@ class Processes:
         if live.wish is _Wish.ABORT:
             self._settle(run, Status.ABORTED)
             return False
-        if command is None:
+        if command is None or self._is_closing:
             return False
         self._running(run)
         token = self._tokens.issue(run.id)
@@ -225,6 +226,9 @@ class Processes:
         live.process = process
         run.pid = process.pid
         self._save(run)
+        if live.wish is not None or self._is_closing:
+            # It was told to stop while it was being started.
+            _signal_group(process, signal.SIGKILL)
         try:
             return await self._watch(live, process)
         finally:
@@ -252,7 +256,9 @@ class Processes:
             with anyio.move_on_after(_LAST_OUTPUT_SECS):
                 await is_read.wait()
             group.cancel_scope.cancel()
-        return process.returncode or 0
+        code = await process.wait()
+        # A signal's number is shown as a shell shows it.
+        return code if code >= 0 else 128 - code
 
     async def _after(self, live: _Live, code: int) -> bool:
         """
@@ -329,6 +335,7 @@ async def _wait_or_kill(process: Process, grace_secs: float) -> None:
         await process.wait()
     if process.returncode is None:
         _signal_group(process, signal.SIGKILL)
+        await process.wait()
 
 
 def _signal_group(process: Process, number: signal.Signals) -> None:

@@ -290,13 +290,15 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
         lines = path.open("rb")
     except FileNotFoundError:
         return
+    size = 0
     with lines:
         for line in lines:
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError:
+            if not line.endswith(b"\n"):
                 # What a kill in the middle of a write leaves.
-                continue
+                os.truncate(path, size)
+                return
+            size += len(line)
+            yield orjson.loads(line)
 
 
 def _brief(request: dict[str, Any]) -> dict[str, Any]:

@@ -131,26 +131,33 @@ def items_so_far(run: Run, script: Script, moment: float) -> int:
     """
     Return how many items the run has put out.
     """
-    if run.is_terminal:
-        return run.items_made
-    if script.push_interval_secs and run.running_since is not None:
+    if not run.is_terminal and script.push_interval_secs and run.running_since is not None:
         made = int((moment - run.running_since) / script.push_interval_secs)
-        return min(max(made, 0), script.items)
-    return 0
+        return max(min(made, script.items), run.items_made)
+    return run.items_made
 
 
-def items_at_end(run: Run, script: Script, status: Status, moment: float) -> int:
+def share_done(run: Run, script: Script, status: Status, moment: float) -> float:
     """
-    Return how many items the run leaves behind: all, or its share when it was cut short.
+    Return how much of its work a run has done by its end: all of it unless it was cut short.
     """
     if run.running_since is None:
-        return 0
-    ran = moment - run.running_since
+        return 0.0
+    ran = max(moment - run.running_since, 0.0)
     if status in (Status.SUCCEEDED, Status.FAILED) or ran >= script.duration_secs:
-        return script.items
-    if script.push_interval_secs:
+        return 1.0
+    return ran / script.duration_secs
+
+
+def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
+    """
+    Return how many items the run leaves behind.
+
+    One that is resurrected goes on where it stopped, so there are never fewer than before.
+    """
+    if share < 1.0 and script.push_interval_secs:
         return items_so_far(run, script, moment)
-    return min(int(script.items * max(ran, 0.0) / script.duration_secs), script.items)
+    return max(int(script.items * share), run.items_made)
 
 
 def item_lines(script: Script, start: int, stop: int) -> bytes:

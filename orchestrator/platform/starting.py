@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from orchestrator.platform.actors import Actor, check_build
+from orchestrator.platform.actors import MEMORY_STEPS, Actor, check_build
 from orchestrator.platform.context import Context
 from orchestrator.platform.errors import ApiError, invalid_input, invalid_parameter
 from orchestrator.platform.ids import new_id
@@ -23,7 +23,6 @@ from orchestrator.platform.simulated import read_script
 from orchestrator.platform.tasks import Task
 from orchestrator.platform.webhooks import read_ad_hoc
 
-MEMORY_STEPS = frozenset(128 << step for step in range(9))
 _JSON = "application/json; charset=utf-8"
 _ORIGINS = frozenset({"WEB", "CLI", "CI", "MCP", "TEST", "SCHEDULER", "WEBHOOK"})
 _LEVELS = frozenset({"LIMITED_PERMISSIONS", "FULL_PERMISSIONS"})

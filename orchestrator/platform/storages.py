@@ -147,6 +147,18 @@ class Shelf(Generic[S]):
             self._deleted.add(storage.id)
             self._journal.put("deleted", storage.id, {})
 
+    def discard(self, storage_id: str) -> None:
+        """
+        Remove the content of a run's own storage, the run being forgotten; it may be gone already.
+        """
+        storage = self._open.pop(storage_id, None) or self._reopen(storage_id)
+        if storage is not None:
+            storage.delete()
+        self._open.pop(storage_id, None)
+        if storage_id in self._deleted:
+            self._deleted.discard(storage_id)
+            self._journal.drop("deleted", storage_id)
+
     def listed(self, *, unnamed: bool) -> list[S]:
         """
         Return the storages in the order of their creation; the named ones unless `unnamed`.

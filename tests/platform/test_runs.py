@@ -244,3 +244,21 @@ async def test_log_is_plain_text_with_timestamps(tmp_path: Path) -> None:
         assert one.body == two.body
         assert one.headers["Content-Type"].startswith("text/plain")
         assert f"{run['startedAt']} hello\n" in one.body.decode()
+
+
+async def test_resurrected_simulation_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Items of the first go stay, and costs add up."""
+    async with calling(tmp_path) as call:
+        script = {"duration_secs": 0.01, "items": 10, "cost_usd": 0.5, "fail_attempts": 1}
+        run = await call.finish(script)
+        await call("POST", f"actor-runs/{run['id']}/resurrect")
+        ended = await call.wait(run)
+        assert (ended["status"], ended["usageTotalUsd"]) == ("SUCCEEDED", 1.0)
+        assert (await call("GET", f"datasets/{run['defaultDatasetId']}")).data["itemCount"] == 10
+
+
+async def test_cost_stays_below_its_cap(tmp_path: Path) -> None:
+    """A run never costs more than maxTotalChargeUsd."""
+    async with calling(tmp_path) as call:
+        run = await call.finish({"cost_usd": 9.0}, maxTotalChargeUsd=0.25)
+        assert run["usageTotalUsd"] == 0.25

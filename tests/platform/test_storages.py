@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 import brotli  # type: ignore[import-untyped]  # it has no type information
 import orjson
 import pytest
@@ -354,3 +355,18 @@ async def test_queue_lists_and_deletes(tmp_path: Path) -> None:
         assert (await call("GET", queue)).data["totalRequestCount"] == 3
         missing = await call("GET", f"{queue}/requests/{first['id']}")
         assert missing.error == (404, "record-not-found")
+
+
+async def test_pushes_at_the_same_time_all_count(tmp_path: Path) -> None:
+    """Items that are pushed at once by many are all there, and counted."""
+    async with calling(tmp_path) as call:
+        dataset = (await call("POST", "datasets")).data["id"]
+
+        async def push(number: int) -> None:
+            await call("POST", f"datasets/{dataset}/items", json=[{"n": number}] * 3)
+
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(push, number)
+        assert (await call("GET", f"datasets/{dataset}")).data["itemCount"] == 60
+        assert len((await call("GET", f"datasets/{dataset}/items")).json()) == 60

@@ -93,8 +93,9 @@ async def push(context: Context, call: Call) -> Answer:
     """
     Add an item or an array of items; all or none.
     """
-    dataset = _find(context, call)
     body = await call.json()
+    # Found only now: no other push may come between the look-up and the write.
+    dataset = _find(context, call)
     items = body if isinstance(body, list) else [body]
     if not all(isinstance(item, dict) for item in items):
         raise invalid_input("Items must be JSON objects")

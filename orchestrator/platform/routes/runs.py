@@ -193,9 +193,9 @@ async def delete(context: Context, call: Call) -> Answer:
         raise ApiError(
             400, "cannot-remove-running-run", "You can only delete a run that has finished"
         )
-    context.datasets.delete(context.datasets.get(run.dataset_id))
-    context.stores.delete(context.stores.get(run.store_id))
-    context.queues.delete(context.queues.get(run.queue_id))
+    context.datasets.discard(run.dataset_id)
+    context.stores.discard(run.store_id)
+    context.queues.discard(run.queue_id)
     context.logs.delete(run.id)
     context.runs.remove(run)
     context.journal.drop("run", run.id)

@@ -134,8 +134,8 @@ async def put_record(context: Context, call: Call) -> Answer:
     """
     Write a record.
     """
-    store, key = _find(context, call), check_key(call.params["recordKey"])
     body = await call.body()
+    store, key = _find(context, call), check_key(call.params["recordKey"])
     store.put(key, body, call.content_type or _DEFAULT_TYPE)
     answer = plain({}, status=201)
     answer.headers["Location"] = _record_url(call, store, key)
