@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from enum import Enum
 
-HEADROOM = 0.9
+HEADROOM = 0.95
 """
 How much of a published rate is used, so that requests that bunch up on their way still fit.
 """
 
-BURST_SECS = 0.1
+BURST_SECS = 0.04
 """
 How far ahead of an even flow requests may run; with HEADROOM, any second holds a limit's worth.
 """
@@ -48,9 +48,7 @@ class Lane:
         factor: what a refusal left of that, 1 when all is well.
     """
 
-    __slots__ = (
-        "_changed_at", "_told", "factor", "interval", "limit_per_sec", "next_at", "per_sec"
-    )  # fmt: skip
+    __slots__ = ("_changed_at", "factor", "interval", "limit_per_sec", "next_at", "per_sec")
 
     def __init__(self, limit_per_sec: float) -> None:
         self.limit_per_sec = limit_per_sec
@@ -59,7 +57,6 @@ class Lane:
         self.factor = 1.0
         self.next_at = 0.0
         self._changed_at = 0.0
-        self._told = ""
 
     def wait(self, now: float) -> float:
         """
@@ -77,14 +74,13 @@ class Lane:
 
     def learn(self, told: str) -> None:
         """
-        Takes over a limit that the platform told, where it is lower than the published one.
+        Takes over a limit that a 429 told, where it is lower than the published one.
+
+        Other answers tell a limit too, but only a refusal shows that it is the one that counts.
 
         Args:
             told: the header's text; nonsense is passed over.
         """
-        if told == self._told:
-            return
-        self._told = told
         if told.isdecimal() and 0 < int(told) < self.limit_per_sec:
             self.limit_per_sec = float(told)
             self.per_sec = self.limit_per_sec * HEADROOM

@@ -241,11 +241,10 @@ class Sender:
             self.stats.requests += 1
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
-            told = response.headers.get("X-RateLimit-Limit")
-            if told is not None:
-                lane.learn(told)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return exchange, response
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+                lane.learn(response.headers.get("X-RateLimit-Limit", ""))
             try:
                 target = _redirected(request, response) if follow else None
                 if target is None:
