@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 from pydantic import SecretStr
 
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.platform.account import USER_ID
-from orchestrator.platform.actors import ActorBook, load_actors
+from orchestrator.platform.actor_files import load_actors
+from orchestrator.platform.actors import ActorBook
 from orchestrator.platform.context import Context
 from orchestrator.platform.events import EventHub
 from orchestrator.platform.faults import FaultPicker, Faults
@@ -32,15 +33,17 @@ from orchestrator.platform.orphans import kill_orphans
 from orchestrator.platform.processes import Processes
 from orchestrator.platform.runbook import RunBook
 from orchestrator.platform.runs import Run, from_document, full_view
+from orchestrator.platform.shelves import Named, Shelf
 from orchestrator.platform.starting import attempt_key
-from orchestrator.platform.storages import Datasets, Named, Queues, Shelf, Stores
+from orchestrator.platform.storages import Datasets, Queues, Stores
 from orchestrator.platform.tasks import TaskBook, load_tasks
 from orchestrator.platform.timers import Timers
 from orchestrator.platform.tokens import Tokens
 from orchestrator.platform.webhooks import Webhooks
 
 _HEARTBEAT_SECS = 1.0
-_Documents = dict[str, dict[str, dict[str, Any]]]
+_Documents: TypeAlias = "dict[str, dict[str, dict[str, Any]]]"
+_S = TypeVar("_S", bound="Shelf[Any]")
 
 
 @dataclass(slots=True)
@@ -160,8 +163,7 @@ def _assembled(
     return Parts(context, tokens, token, processes, address, downtime_secs), timers
 
 
-def _shelf(shelf: Any, documents: _Documents) -> Any:
-    assert isinstance(shelf, Shelf)  # noqa: S101
+def _shelf(shelf: _S, documents: _Documents) -> _S:
     named = {key: Named(**document) for key, document in documents.get(shelf.kind, {}).items()}
     shelf.load(named, set(documents.get("deleted", {})))
     return shelf

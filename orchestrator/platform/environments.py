@@ -21,7 +21,8 @@ from pathlib import Path
 import anyio
 
 from orchestrator.errors import ConfigError
-from orchestrator.platform.actors import Actor, load_actors
+from orchestrator.platform.actor_files import load_actors
+from orchestrator.platform.actors import Actor
 from orchestrator.platform.options import PlatformOptions
 
 _LOCK_POLL_SECS = 0.2
@@ -159,9 +160,8 @@ class Environments:
             if target.is_dir():
                 yield None
                 return
-            for stale in self._folder.glob(f"{key}.building*"):
-                shutil.rmtree(stale, ignore_errors=True)
             fresh = self._folder / f"{key}.building"
+            shutil.rmtree(fresh, ignore_errors=True)
             try:
                 yield fresh
                 fresh.rename(target)

@@ -7,6 +7,7 @@ power cut. A torn last line is what a kill in the middle of a write leaves; it i
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
+        # Ends the half line that a write without room leaves, so that the next one can be read.
+        self._mend = b""
 
     def load(self) -> dict[str, dict[str, dict[str, Any]]]:
         """
@@ -57,8 +60,13 @@ class Journal:
             self._file = -1
 
     def _append(self, entry: list[Any]) -> None:
-        if self._file >= 0:
-            os.write(self._file, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+        if self._file < 0:
+            return
+        line = self._mend + orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+        self._mend = b"\n"
+        if os.write(self._file, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self._mend = b""
 
     def _compact(self, kinds: dict[str, dict[str, dict[str, Any]]]) -> None:
         fresh = self._path.with_suffix(".new")

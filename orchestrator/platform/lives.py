@@ -75,11 +75,13 @@ class Lives:
                 f"(currently used: {self._runs.memory_mbytes}MB, requested: {memory_mbytes}MB).",
             )
 
-    def create(self, run: Run) -> None:
+    def create(self, run: Run, script: Script | None) -> None:
         """
-        Take up a new run and let it begin.
+        Take up a new run and let it begin; one of a simulated Actor has a script.
         """
         self._runs.add(run)
+        if script is not None:
+            self._scripts[run.id] = script
         self._begin(run, is_new=True)
         self._webhooks.created(run)
 
@@ -243,7 +245,9 @@ class Lives:
             self.save(run)
             self._processes.launch(run)
             return
-        script = self._scripts[run.id] = script_of(run)
+        script = self._scripts.get(run.id)
+        if script is None:
+            script = self._scripts[run.id] = script_of(run)
         if run.running_since is None and script.ready_secs > 0:
             self.save(run)
             self._schedule(run, script.ready_secs, partial(self._run_simulation, run, script))

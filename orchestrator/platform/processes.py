@@ -163,6 +163,9 @@ class Processes:
                 while self._lives.get(run.id) is live and not run.is_terminal:
                     if self._is_closing or not await self._incarnate(live):
                         break
+        except OSError as problem:
+            # No room for the log, or no more files: this run's trouble, not the platform's.
+            self._settle(run, Status.FAILED, message=f"The run cannot go on: {problem}")
         finally:
             if self._lives.get(run.id) is live:
                 del self._lives[run.id]

@@ -19,7 +19,7 @@ from orchestrator.platform.ids import new_id
 from orchestrator.platform.inputs import check_input, with_defaults
 from orchestrator.platform.messages import Call
 from orchestrator.platform.runs import Run, RunOptions
-from orchestrator.platform.simulated import read_script
+from orchestrator.platform.simulated import Script, read_script
 from orchestrator.platform.tasks import Task
 from orchestrator.platform.webhooks import read_ad_hoc
 
@@ -36,11 +36,13 @@ class GivenInput:
     Attributes:
         body: None for no record.
         value: the body read as a JSON object; empty where it is none.
+        script: of a simulated Actor.
     """
 
     body: bytes | None
     content_type: str
     value: dict[str, Any]
+    script: Script | None = None
 
 
 async def start_run(
@@ -64,7 +66,7 @@ async def start_run(
     for hook in hooks:
         hook = {**hook, "condition": {"actorRunId": run.id}}
         context.webhooks.create(hook, is_ad_hoc=True)
-    context.lives.create(run)
+    context.lives.create(run, given.script)
     return run
 
 
@@ -175,11 +177,14 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
         merged = {**actor.simulation, **merged}
     merged = with_defaults(actor.input_schema, merged)
     check_input(actor.input_schema, merged)
-    if actor.simulation is not None:
-        read_script(merged)
-    if merged == value:
-        return GivenInput(body=body or None, content_type=content_type or _JSON, value=value)
-    return GivenInput(body=orjson.dumps(merged), content_type=_JSON, value=merged)
+    if merged != value:
+        body, content_type = orjson.dumps(merged), _JSON
+    return GivenInput(
+        body=body or None,
+        content_type=content_type or _JSON,
+        value=merged,
+        script=None if actor.simulation is None else read_script(merged),
+    )
 
 
 def _parse(body: bytes, *, must_be_object: bool) -> Any:

@@ -1,23 +1,22 @@
 """
-Webhooks: kept and listed, and delivered where they point at this machine.
+Which webhooks there are, and which of them an event concerns.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-import anyio
 import orjson
 from anyio.abc import TaskGroup
 
 from orchestrator.platform.account import USER_ID
+from orchestrator.platform.deliveries import MAX_TRIES, Dispatch, deliver
 from orchestrator.platform.errors import invalid_input, record_not_found
 from orchestrator.platform.ids import iso, new_id, now
 from orchestrator.platform.journal import Journal
@@ -36,9 +35,6 @@ EVENTS = frozenset(
         "TEST",
     }
 )
-_TRIES = 4
-_FIRST_PAUSE_SECS = 1.0
-_DELIVERY_SECS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,21 +60,6 @@ class Webhook:
     should_interpolate: bool = False
     created_at: float
     modified_at: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Dispatch:
-    """
-    One delivery.
-    """
-
-    id: str
-    webhook_id: str
-    event_type: str
-    event_data: dict[str, Any]
-    created_at: float
-    status: str = "ACTIVE"
-    calls: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Webhooks:
@@ -201,7 +182,9 @@ class Webhooks:
             "resource": self._view(run),
         }
         body = orjson.dumps(payload)
-        self._group.start_soon(_deliver, webhook, dispatch, body, name=f"webhook {webhook.id}")
+        tries = 1 if webhook.do_not_retry else MAX_TRIES
+        send = partial(deliver, webhook.request_url, dispatch, body, tries=tries)
+        self._group.start_soon(send, name=f"webhook {webhook.id}")
 
     def _keep(self, webhook: Webhook) -> None:
         self._index(webhook)
@@ -216,69 +199,6 @@ class Webhooks:
         self.by_id.pop(webhook.id, None)
         for pair in webhook.condition.items():
             self._of_condition[pair].remove(webhook.id)
-
-
-async def _deliver(webhook: Webhook, dispatch: Dispatch, body: bytes) -> None:
-    if not _is_loopback(webhook.request_url):
-        _note(dispatch, None, "the local platform calls loopback addresses only")
-        dispatch.status = "FAILED"
-        return
-    pause = _FIRST_PAUSE_SECS
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "X-Apify-Webhook": "true",
-        "X-Apify-Webhook-Dispatch-Id": dispatch.id,
-        "X-Apify-Request-Origin": "WEBHOOK",
-    }
-    timeout = aiohttp.ClientTimeout(total=_DELIVERY_SECS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        for attempt in range(1 if webhook.do_not_retry else _TRIES):
-            if attempt:
-                await anyio.sleep(pause)
-                pause *= 2
-            if await _call(session, webhook.request_url, headers, body, dispatch):
-                dispatch.status = "SUCCEEDED"
-                return
-    dispatch.status = "FAILED"
-
-
-async def _call(
-    session: aiohttp.ClientSession,
-    url: str,
-    headers: dict[str, str],
-    body: bytes,
-    dispatch: Dispatch,
-) -> bool:
-    try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            _note(dispatch, answer.status, None)
-            return 200 <= answer.status < 300
-    except (aiohttp.ClientError, TimeoutError) as problem:
-        _note(dispatch, None, str(problem))
-        return False
-
-
-def _note(dispatch: Dispatch, status: int | None, problem: str | None) -> None:
-    moment = iso(now())
-    dispatch.calls.append(
-        {
-            "startedAt": moment,
-            "finishedAt": moment,
-            "errorMessage": problem,
-            "responseStatus": status,
-            "responseBody": None,
-        }
-    )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_ad_hoc(encoded: str) -> list[dict[str, Any]]:
@@ -379,22 +299,6 @@ def webhook_view(webhook: Webhook, webhooks: Webhooks) -> dict[str, Any]:
         "description": webhook.description,
         "lastDispatch": {"status": sent[-1].status} if sent else None,
         "stats": {"totalDispatches": len(sent)},
-    }
-
-
-def dispatch_view(dispatch: Dispatch) -> dict[str, Any]:
-    """
-    Return a delivery as the API shows it.
-    """
-    return {
-        "id": dispatch.id,
-        "userId": USER_ID,
-        "webhookId": dispatch.webhook_id,
-        "createdAt": iso(dispatch.created_at),
-        "status": dispatch.status,
-        "eventType": dispatch.event_type,
-        "eventData": dispatch.event_data,
-        "calls": dispatch.calls,
     }
 
 

@@ -110,13 +110,16 @@ async def test_client_handles_queues(tmp_path: Path) -> None:
     async with _client(tmp_path) as client:
         made = await client.request_queues().get_or_create(name="queue")
         queue = client.request_queue(made.id, client_key="me")
-        requests = [{"url": f"http://x/{number}", "uniqueKey": str(number)} for number in range(30)]
+        requests: list[Any] = [
+            {"url": f"http://x/{number}", "uniqueKey": str(number)} for number in range(30)
+        ]
         added = await queue.batch_add_requests(requests)
         assert len(added.processed_requests) == 30
         head = await queue.list_and_lock_head(lock_duration=timedelta(seconds=60), limit=2)
         assert len(head.items) == 2
         request = await queue.get_request(head.items[0].id)
         assert request is not None
+        assert request.id is not None
         await queue.prolong_request_lock(request.id, lock_duration=timedelta(seconds=30))
         await queue.delete_request_lock(request.id)
         listed = await queue.list_requests(limit=100)

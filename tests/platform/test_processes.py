@@ -5,6 +5,7 @@ Runs of real Actors: processes, their limits, their ends.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,9 +242,10 @@ async def test_log_is_cut_at_its_limit(tmp_path: Path, envs_dir: Path) -> None:
 
 
 async def test_actor_that_cannot_be_built_fails_and_says_why(
-    tmp_path: Path, envs_dir: Path
+    tmp_path: Path, envs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failing build is the run's failure, with the reason and the log's place."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     actors = write_actor(tmp_path / "actors", "broken", "pass")
     (actors / "broken" / "requirements.txt").write_text("./not-there\n")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from orchestrator.platform import PlatformOptions
-from orchestrator.platform.actors import load_actors
+from orchestrator.platform.actor_files import load_actors
 from orchestrator.platform.environments import Environments
 from tests.platform.actors import write_actor
 from tests.platform.calling import Caller, calling

@@ -5,9 +5,10 @@ Webhooks and their deliveries.
 from __future__ import annotations
 
 from orchestrator.platform.context import Context
+from orchestrator.platform.deliveries import dispatch_view
 from orchestrator.platform.messages import Answer, Call, data, nothing
 from orchestrator.platform.routing import Router
-from orchestrator.platform.webhooks import dispatch_view, find_dispatch, webhook_view
+from orchestrator.platform.webhooks import find_dispatch, webhook_view
 
 
 def register(router: Router) -> None:
