@@ -4,7 +4,7 @@ READY := .venv/.ready
 CODE := orchestrator tests bench jobs/actors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart fmt lint types arch unit test check soak bench constraints example-config clean
+.PHONY: help setup quickstart fmt lint types arch unit test check soak bench constraints example-config spec-reference clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ constraints: ## pin the newest versions that fit
 example-config: setup ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.settings import example_config as e; print(e(), end="")' \
 	    > config.example.toml
+
+spec-reference: setup ## write docs/spec.md from the models
+	$(BIN)/python -c 'from orchestrator.spec.reference import spec_reference as r; print(r(), end="")' \
+	    > docs/spec.md
 
 clean: ## remove what was set up; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,7 +18,7 @@ async def run_job(
     session: aiohttp.ClientSession, turns: asyncio.Semaphore, folder: Path, number: int, given: dict
 ) -> None:
     async with turns:
-        async with session.post(f"/v2/acts/{ACTOR}/runs", json=given) as answer:
+        async with session.post(f"/v2/acts/{ACTOR}/runs?memory=128", json=given) as answer:
             answer.raise_for_status()
             run = (await answer.json())["data"]
         while run["status"] in {"READY", "RUNNING"}:

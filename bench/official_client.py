@@ -18,7 +18,7 @@ async def run_job(
     client: ApifyClientAsync, turns: asyncio.Semaphore, folder: Path, number: int, given: dict
 ) -> None:
     async with turns:
-        started = await client.actor(ACTOR).start(run_input=given)
+        started = await client.actor(ACTOR).start(run_input=given, memory_mbytes=128)
         run = await client.run(started.id).wait_for_finish()
     assert run is not None
     page = await client.dataset(run.default_dataset_id).list_items()

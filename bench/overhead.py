@@ -59,6 +59,7 @@ def orchestrator(url: str, token: str, folder: Path, jobs: int) -> Taken:
     spec.write_text(
         f'[batch]\nname = "bench"\nmax_runs = {AT_ONCE}\n'
         f'[[jobs]]\nname = "job-{{{{ n }}}}"\nactor = "orchestrator/simulated"\n'
+        "memory_mbytes = 128\n"
         f"input = {{ {fields} }}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
     )
     return measure(

@@ -1,0 +1,56 @@
+"""
+What the documents say is true.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import COMMANDS, EXIT_CODES
+from orchestrator.spec import expand, load_spec
+from orchestrator.spec.reference import spec_reference
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+JOBS = sorted((ROOT / "jobs").glob("*.toml"))
+
+
+def test_reference_of_the_spec_is_current() -> None:
+    """docs/spec.md is what the models say."""
+    assert (ROOT / "docs" / "spec.md").read_text() == spec_reference(), "run make spec-reference"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_specs_in_documents_are_valid(path: Path, tmp_path: Path) -> None:
+    """Every spec that a reader could copy is valid."""
+    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)):
+        if "[batch]" in text:
+            spec = tmp_path / f"{number}.toml"
+            spec.write_text(text)
+            assert list(expand(load_spec(spec), params={}, env={}, today=date(2026, 11, 25)))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_sample_specs_are_valid(path: Path) -> None:
+    """Every spec under jobs/ is valid."""
+    assert list(expand(load_spec(path), params={}, env={}, today=date(2026, 11, 25)))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every link to a file of the project has its file."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_readme_names_every_command_and_exit_code() -> None:
+    """The first page has all commands and all exit codes."""
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}" not in text and f"`{name}`" not in text] == []
+    codes = re.findall(r"^  (\d+)", EXIT_CODES, re.MULTILINE)
+    assert [code for code in codes if f"| {code}" not in text] == []
+    assert len(text.splitlines()) <= 150

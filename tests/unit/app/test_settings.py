@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.settings import Settings, example_config, file_names, load_settings
+from orchestrator.errors import ConfigError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_tester(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see a home and a working folder without any settings."""
+    for name in ("APIFY_TOKEN", "APIFY_API_BASE_URL", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def load(**flags: object) -> Settings:
+    return load_settings(config=None, flags=flags)
+
+
+def test_flag_wins_over_environment_and_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Flags, then the environment, then the config file, then defaults."""
+    (tmp_path / "config.toml").write_text('max_downloads = 3\nlog_level = "debug"\noutput = "f"\n')
+    monkeypatch.setenv("ORCHESTRATOR_LOG_LEVEL", "error")
+    monkeypatch.setenv("ORCHESTRATOR_OUTPUT", "e")
+    settings = load(output="flag")
+    assert str(settings.output) == "flag"
+    assert settings.log_level == "error"
+    assert settings.max_downloads == 3
+    assert settings.settle_secs == 15.0
+
+
+def test_max_runs_of_a_file_gives_way_to_the_spec(tmp_path: Path) -> None:
+    """A spec stands between the environment and the config file."""
+    (tmp_path / "config.toml").write_text("max_runs = 5\n")
+    settings = load()
+    assert (settings.max_runs, settings.max_runs_below_spec) == (None, 5)
+
+
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty environment variable is none."""
+    monkeypatch.setenv("ORCHESTRATOR_MAX_RUNS", "")
+    assert load().max_runs is None
+
+
+def test_every_problem_is_told_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong values are told together, each with where it came from."""
+    monkeypatch.setenv("ORCHESTRATOR_LOG_FORMAT", "loud")
+    with pytest.raises(ConfigError) as caught:
+        load(max_runs=0)
+    assert str(caught.value).splitlines() == [
+        "--max-runs: must be greater than 0, found 0",
+        'environment variable ORCHESTRATOR_LOG_FORMAT: expected "auto", "text" or "json", found '
+        '"loud"',
+    ]
+
+
+def test_unknown_setting_is_told_with_the_nearest_one(tmp_path: Path) -> None:
+    """A misspelt setting is told with file, line and the right name."""
+    (tmp_path / "config.toml").write_text("\nsettle_sec = 3\n")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert str(caught.value) == (
+        "config.toml:2: unknown setting 'settle_sec'; did you mean 'settle_secs'?"
+    )
+
+
+def test_token_in_a_file_is_refused(tmp_path: Path) -> None:
+    """A token does not belong in a file that is copied about, and is not repeated."""
+    (tmp_path / "config.toml").write_text('token = "apify_api_hush"\n')
+    with pytest.raises(ConfigError, match="set APIFY_TOKEN") as caught:
+        load()
+    assert "hush" not in str(caught.value)
+
+
+def test_token_of_a_login_is_used(tmp_path: Path) -> None:
+    """Without a variable, the token that Apify's own tool saved is taken."""
+    (tmp_path / ".apify").mkdir()
+    (tmp_path / ".apify" / "auth.json").write_text(json.dumps({"token": "apify_api_saved"}))
+    token = load().require_token()
+    assert token.get_secret_value() == "apify_api_saved"
+    assert "saved" not in repr(token)
+
+
+def test_token_in_a_keyring_is_told(tmp_path: Path) -> None:
+    """A login that keeps its token elsewhere is answered with what to do."""
+    (tmp_path / ".apify").mkdir()
+    (tmp_path / ".apify" / "auth.json").write_text(json.dumps({"secretsBackend": "keyring"}))
+    with pytest.raises(ConfigError, match="keyring"):
+        load().require_token()
+
+
+def test_example_config_is_current() -> None:
+    """`config.example.toml` lists every setting with its default."""
+    text = (ROOT / "config.example.toml").read_text()
+    assert text == example_config(), "run make example-config"
+    assert set(tomllib.loads(text.replace("# max_runs", "max_runs"))) == set(file_names())
+
+
+def test_example_config_is_a_config(tmp_path: Path) -> None:
+    """The example can be used as it is, and changes nothing."""
+    (tmp_path / "config.toml").write_text(example_config())
+    assert load() == Settings()
