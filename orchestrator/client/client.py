@@ -22,7 +22,7 @@ from orchestrator.client.download import Download, Opening
 from orchestrator.client.encodings import ACCEPTED, compress
 from orchestrator.client.options import ClientOptions, root_of
 from orchestrator.client.pacing import Rate
-from orchestrator.client.reading import reader_of
+from orchestrator.client.reading import read_run, reader_of
 from orchestrator.client.refusals import describe_page
 from orchestrator.client.sending import Call, ClientStats, Sender
 from orchestrator.client.session_transport import SessionTransport
@@ -45,7 +45,6 @@ How long a log that is followed may stay without a line before its connection co
 
 COMPRESS_ELSEWHERE_BYTES = 128 * 1024
 
-read_run = reader_of(wire.Run)
 read_runs = reader_of(wire.RunList)
 read_actor = reader_of(wire.Actor)
 read_task = reader_of(wire.Task)

@@ -47,6 +47,23 @@ def reader_of(model: type[M]) -> Callable[[bytes], M]:
     return read_or_say
 
 
+def read_run(body: bytes) -> wire.Run:
+    """
+    Reads `{"data": <run>}`.
+
+    Raises:
+        ServerFault: the body is not that, or the run has no id.
+    """
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        raise ServerFault(f"the answer is {describe_page(body)}") from None
+    run = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not run["id"]:
+        raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
+    return wire.Run(run)
+
+
 def _mended(body: bytes, error: ValidationError) -> Any:
     """
     The parsed body without the values that did not fit.

@@ -61,19 +61,6 @@ class WireModel(BaseModel):
         """
         return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
-    def part(self, name: str, model: type[M]) -> M | None:
-        """
-        A nested object that is read when it is asked for; None when it was not told.
-
-        Most answers are asked for a few facts only, and reading every nested object of each would
-        be the dearest part of a request.
-
-        Args:
-            name: the API's.
-        """
-        value = (self.model_extra or {}).get(name)
-        return None if value is None else read_leniently(model, value)
-
 
 def read_leniently(model: type[M], value: Any) -> M | None:
     """

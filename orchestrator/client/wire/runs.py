@@ -5,19 +5,14 @@ A run, alone and in lists (API reference, "Get run", "Get list of runs").
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cached_property
+from typing import Any
 
+import orjson
 from pydantic import AliasChoices, Field
 
 from orchestrator.client.wire.actors import PricingInfo
-from orchestrator.client.wire.base import (
-    Number,
-    Page,
-    Time,
-    Usd,
-    WireModel,
-    read_leniently,
-)
+from orchestrator.client.wire.base import Number, Page, Time, Usd, WireModel
+from orchestrator.client.wire.told import Told, counts, flag, part, parts, text, time, usd, whole
 from orchestrator.model import runs as model
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 
@@ -227,119 +222,113 @@ class RunListItem(WireModel):
         )
 
 
-class Run(WireModel):
+class Run:
     """
     A run as its own endpoints tell it.
 
-    Its nested objects (`stats`, `options`, `usage`, …) are read when they are asked for.
+    Batches read thousands of these, each for a few facts only. So the answer is kept as it was
+    told, and a field is read when it is asked for: one that is missing, or of a shape that nobody
+    foresaw, is None.
+
+    Args:
+        told: the run's JSON object; has an `id`.
 
     Attributes:
         act_id: of the Actor that runs now.
-        status: the platform's word; see `orchestrator.model.states.RunStatus`.
+        started_at, finished_at: aware; `finished_at` is None while the run goes on.
         status_message: the Actor's or the platform's own words, untrusted text.
-        finished_at: None while the run goes on.
+        is_status_message_terminal: whether the message is the last one.
+        meta: how the run came to be; holds our mark.
+        stats: what it took.
+        charged_event_counts: how often each event was charged, for pay-per-event Actors.
+        options: what it was started with.
         exit_code: of the process; None before the end.
         general_access: who may read the run.
+        storage_ids: the ids of all its storages, by name.
         container_url: where the run's own web server answers.
+        usage: what it used of each service; `usage_usd` is what that cost.
         usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
-            absent where the caller does not own the run.
-        platform_usage_billing_model: who pays for what the run uses of the platform.
+            None where the caller does not own the run.
+        metamorphs: the times that it turned into another Actor, the oldest first.
+        platform_usage_billing_model: who pays for what it uses of the platform.
     """
 
-    id: str
-    act_id: str | None = None
-    user_id: str | None = None
-    actor_task_id: str | None = None
-    started_at: Time | None = None
-    finished_at: Time | None = None
-    status: str = ""
-    status_message: str | None = None
-    is_status_message_terminal: bool | None = None
-    build_id: str | None = None
-    exit_code: int | None = None
-    general_access: str | None = None
-    default_key_value_store_id: str = ""
-    default_dataset_id: str = ""
-    default_request_queue_id: str = ""
-    build_number: str | None = None
-    container_url: str | None = None
-    is_container_server_ready: bool | None = None
-    git_branch_name: str | None = None
-    usage_total_usd: Usd | None = None
-    platform_usage_billing_model: str | None = None
+    __slots__ = ("_told",)
 
-    @cached_property
-    def meta(self) -> RunMeta | None:
-        """
-        How the run came to be.
-        """
-        return self.part("meta", RunMeta)
+    act_id = Told("actId", text)
+    user_id = Told("userId", text)
+    actor_task_id = Told("actorTaskId", text)
+    started_at = Told("startedAt", time)
+    finished_at = Told("finishedAt", time)
+    status_message = Told("statusMessage", text)
+    is_status_message_terminal = Told("isStatusMessageTerminal", flag)
+    meta = Told("meta", part(RunMeta))
+    pricing_info = Told("pricingInfo", part(PricingInfo))
+    stats = Told("stats", part(RunStats))
+    charged_event_counts = Told("chargedEventCounts", counts)
+    options = Told("options", part(RunOptions))
+    build_id = Told("buildId", text)
+    exit_code = Told("exitCode", whole)
+    general_access = Told("generalAccess", text)
+    storage_ids = Told("storageIds", part(StorageIds))
+    build_number = Told("buildNumber", text)
+    container_url = Told("containerUrl", text)
+    is_container_server_ready = Told("isContainerServerReady", flag)
+    git_branch_name = Told("gitBranchName", text)
+    usage = Told("usage", part(RunUsage))
+    usage_total_usd = Told("usageTotalUsd", usd)
+    usage_usd = Told("usageUsd", part(RunUsageUsd))
+    metamorphs = Told("metamorphs", parts(Metamorph))
+    platform_usage_billing_model = Told("platformUsageBillingModel", text)
 
-    @cached_property
-    def stats(self) -> RunStats | None:
-        """
-        What the run took.
-        """
-        return self.part("stats", RunStats)
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
 
-    @cached_property
-    def options(self) -> RunOptions | None:
-        """
-        What the run was started with.
-        """
-        return self.part("options", RunOptions)
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.status}>"
 
-    @cached_property
-    def usage(self) -> RunUsage | None:
+    @property
+    def id(self) -> str:
         """
-        What the run used of each service.
+        The run's id.
         """
-        return self.part("usage", RunUsage)
+        return str(self._told["id"])
 
-    @cached_property
-    def usage_usd(self) -> RunUsageUsd | None:
+    @property
+    def status(self) -> str:
         """
-        What that cost.
+        The platform's word; see `orchestrator.model.states.RunStatus`.
         """
-        return self.part("usageUsd", RunUsageUsd)
+        return str(self._told.get("status", ""))
 
-    @cached_property
-    def storage_ids(self) -> StorageIds | None:
+    @property
+    def default_dataset_id(self) -> str:
         """
-        The ids of all its storages, by name.
+        Of the dataset that its items go to; empty when not told.
         """
-        return self.part("storageIds", StorageIds)
+        return str(self._told.get("defaultDatasetId", ""))
 
-    @cached_property
-    def pricing_info(self) -> PricingInfo | None:
+    @property
+    def default_key_value_store_id(self) -> str:
         """
-        What the Actor's runs cost.
+        Of the store that holds its input and output; empty when not told.
         """
-        return self.part("pricingInfo", PricingInfo)
+        return str(self._told.get("defaultKeyValueStoreId", ""))
 
-    @cached_property
-    def charged_event_counts(self) -> dict[str, int]:
+    @property
+    def default_request_queue_id(self) -> str:
         """
-        How often each event was charged, for pay-per-event Actors.
+        Of its request queue; empty when not told.
         """
-        counts = (self.model_extra or {}).get("chargedEventCounts")
-        return {name: int(count) for name, count in counts.items()} if counts else {}
-
-    @cached_property
-    def metamorphs(self) -> list[Metamorph]:
-        """
-        The times that the run turned into another Actor, the oldest first.
-        """
-        told = (self.model_extra or {}).get("metamorphs") or []
-        read = (read_leniently(Metamorph, metamorph) for metamorph in told)
-        return [metamorph for metamorph in read if metamorph is not None]
+        return str(self._told.get("defaultRequestQueueId", ""))
 
     def facts(self) -> model.Run:
         """
         The facts that decisions are made by.
         """
-        more = self.model_extra or {}
-        meta, stats = more.get("meta"), more.get("stats")
+        meta, stats = self._told.get("meta"), self._told.get("stats")
+        count = stats.get("resurrectCount") if isinstance(stats, dict) else None
+        agent = meta.get("userAgent") if isinstance(meta, dict) else None
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -350,20 +339,16 @@ class Run(WireModel):
             dataset_id=DatasetId(self.default_dataset_id),
             store_id=StoreId(self.default_key_value_store_id),
             cost_usd=self.usage_total_usd,
-            user_agent=_text(meta, "userAgent"),
+            user_agent=agent if isinstance(agent, str) else None,
             build_number=self.build_number,
-            resurrect_count=_count(stats, "resurrectCount"),
+            resurrect_count=count if isinstance(count, int) else None,
         )
 
-
-def _text(holder: object, name: str) -> str | None:
-    value = holder.get(name) if isinstance(holder, dict) else None
-    return value if isinstance(value, str) else None
-
-
-def _count(holder: object, name: str) -> int | None:
-    value = holder.get(name) if isinstance(holder, dict) else None
-    return value if isinstance(value, int) else None
+    def to_json(self) -> bytes:
+        """
+        The object as the platform told it, unknown fields included.
+        """
+        return orjson.dumps(self._told)
 
 
 RunList = Page[RunListItem]
