@@ -102,6 +102,14 @@ class ApifyClient:
             )
             for secs in range(1, endpoints.MAX_WAIT_SECS + 1)
         } | {0: self._small}
+        self._starts = {
+            secs: self._small._replace(first_byte=whole, whole=whole)
+            for secs in self._polls
+            for whole in (options.start_deadline_secs + secs,)
+        }
+        self._held = self._streamed._replace(
+            first_byte=SYNC_WAIT_SECS + options.start_deadline_secs
+        )
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -170,10 +178,9 @@ class ApifyClient:
         options = options or RunOptions()
         path = endpoints.target_path(target, self._options.path_prefix)
         query = endpoints.start_query(target, options, wait_secs)
-        request = await self._start_request("POST", f"{path}/runs{query}", body, content_type, mark)
-        whole = self._options.start_deadline_secs + wait_secs
-        deadlines = self._small._replace(first_byte=whole, whole=whole)
-        request = request._replace(deadlines=deadlines)
+        request = await self._start_request(
+            "POST", f"{path}/runs{query}", body, content_type, mark, self._starts[wait_secs]
+        )
         return await self._sender.start(Call(request, f"start {path}", Rate.STARTS), read_run)
 
     async def resurrect_run(
@@ -191,9 +198,9 @@ class ApifyClient:
         """
         query = endpoints.resurrect_query(options or RunOptions())
         path = f"/v2/actor-runs/{endpoints.segment(run_id)}"
-        request = await self._start_request("POST", f"{path}/resurrect{query}", None, "", mark)
-        whole = self._options.start_deadline_secs
-        request = request._replace(deadlines=self._small._replace(first_byte=whole, whole=whole))
+        request = await self._start_request(
+            "POST", f"{path}/resurrect{query}", None, "", mark, self._starts[0]
+        )
         return await self._sender.start(Call(request, path), read_run)
 
     def run_sync(
@@ -544,13 +551,17 @@ class ApifyClient:
         mark: Mark | None,
     ) -> Opening:
         path = endpoints.target_path(target, self._options.path_prefix)
-        held_secs = SYNC_WAIT_SECS + self._options.start_deadline_secs
 
         async def open_exchange() -> tuple[AbstractAsyncContextManager[Response], Response]:
             request = await self._start_request(
-                "GET" if by_get else "POST", f"{path}/{place}", body, content_type, mark, ACCEPTED
+                "GET" if by_get else "POST",
+                f"{path}/{place}",
+                body,
+                content_type,
+                mark,
+                self._held,
+                accepted=ACCEPTED,
             )
-            request = request._replace(deadlines=self._streamed._replace(first_byte=held_secs))
             call = Call(request, f"start {path}", Rate.STARTS)
             return await self._sender.start_and_hold(call, SYNC_WAIT_SECS)
 
@@ -563,10 +574,12 @@ class ApifyClient:
         body: bytes | None,
         content_type: str,
         mark: Mark | None,
+        deadlines: Deadlines,
+        *,
         accepted: str = "identity",
     ) -> Request:
         """
-        A request that starts something; its deadlines are the caller's to set.
+        A request that starts something.
         """
         endpoints.check_body(body)
         headers = dict(self._headers)
@@ -575,7 +588,7 @@ class ApifyClient:
             headers["User-Agent"] = f"{self._options.user_agent} (attempt {mark})"
         if body is not None:
             headers, body = await self._packed(body, content_type, headers)
-        return Request(method, f"{self._root}{place}", headers, self._small, body)
+        return Request(method, f"{self._root}{place}", headers, deadlines, body)
 
     async def _packed(
         self, body: bytes, content_type: str, headers: Mapping[str, str]

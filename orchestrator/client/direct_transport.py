@@ -236,13 +236,15 @@ class DirectExchange:
             skip_payload=request.method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,
-            read_timeout=deadlines.first_byte if whole is None else None,
+            read_timeout=None,
             read_bufsize=READ_BYTES,
             timeout_ceil_threshold=EXACT,
         )
-        if whole is not None:
-            self._until = self._loop.time() + whole
-            self._timer = self._loop.call_later(min(deadlines.first_byte, whole), self._look)
+        first = deadlines.first_byte
+        self._until = self._loop.time() + (first if whole is None else whole)
+        self._timer = self._loop.call_later(
+            first if whole is None or first < whole else whole, self._look
+        )
         transport = protocol.transport
         if transport is None:
             raise ConnectionResetError("it was closed by the other side")
@@ -252,14 +254,16 @@ class DirectExchange:
         else:
             transport.write(head)
             await self._write(protocol, body)
-        if whole is None:
-            protocol.start_timeout()
         message, content = await protocol.read()
         while message.code < 200:
             message, content = await protocol.read()
-        if whole is None:
-            protocol.read_timeout = deadlines.silence
         self._content = content
+        if whole is None:
+            self._timer.cancel()
+            if not content.is_eof():
+                # The library stops this deadline while a slow reader makes it stop reading.
+                protocol.read_timeout = deadlines.silence
+                protocol.start_timeout()
         return Answer(message.code, message.headers, content, request)
 
     async def _write(self, protocol: ResponseHandler, body: bytes) -> None:

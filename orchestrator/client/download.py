@@ -4,58 +4,76 @@ A body that is streamed: items, records, logs.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from types import TracebackType
 
 from orchestrator.client.transport import Response
 from orchestrator.errors import ServerFault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """
     An answer whose headers have arrived and whose body can be read once.
 
-    Attributes:
-        status: 2xx.
-        content_type: as told, with its parameters; empty where none was told.
-        total: how many items the dataset holds, as the platform counts them.
-        count: how many stored items went into this answer, before filters dropped any.
-        offset: how many were skipped.
-        limit: the most that this answer could hold.
-        desc: whether the newest come first.
-
-    The four numbers are None where the answer does not tell them: they belong to items.
+    Args:
+        response: 2xx.
     """
 
-    status: int
-    content_type: str
-    total: int | None
-    count: int | None
-    offset: int | None
-    limit: int | None
-    desc: bool | None
-    _response: Response = field(repr=False)
+    __slots__ = ("_response",)
 
-    @classmethod
-    def of(cls, response: Response) -> Download:
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
         """
-        The download of an answer.
+        The HTTP status, 2xx.
         """
-        headers = response.headers
-        desc = headers.get("X-Apify-Pagination-Desc")
-        return cls(
-            status=response.status,
-            content_type=headers.get("Content-Type", ""),
-            total=_number(headers, "X-Apify-Pagination-Total"),
-            count=_number(headers, "X-Apify-Pagination-Count"),
-            offset=_number(headers, "X-Apify-Pagination-Offset"),
-            limit=_number(headers, "X-Apify-Pagination-Limit"),
-            desc=None if desc is None else desc.lower() in {"true", "1"},
-            _response=response,
-        )
+        return self._response.status
+
+    @property
+    def content_type(self) -> str:
+        """
+        As told, with its parameters; empty where none was told.
+        """
+        return self._response.headers.get("Content-Type", "")
+
+    @property
+    def total(self) -> int | None:
+        """
+        How many items the dataset holds, as the platform counts them; None for what is no items.
+        """
+        return self._number("X-Apify-Pagination-Total")
+
+    @property
+    def count(self) -> int | None:
+        """
+        How many stored items went into this answer, before filters dropped any.
+        """
+        return self._number("X-Apify-Pagination-Count")
+
+    @property
+    def offset(self) -> int | None:
+        """
+        How many items were skipped.
+        """
+        return self._number("X-Apify-Pagination-Offset")
+
+    @property
+    def limit(self) -> int | None:
+        """
+        The most items that this answer could hold.
+        """
+        return self._number("X-Apify-Pagination-Limit")
+
+    @property
+    def desc(self) -> bool | None:
+        """
+        Whether the newest items come first.
+        """
+        told = self._response.headers.get("X-Apify-Pagination-Desc")
+        return None if told is None else told.lower() in {"true", "1"}
 
     def chunks(self) -> AsyncIterator[bytes]:
         """
@@ -82,10 +100,9 @@ class Download:
                 raise ServerFault(f"the body is longer than {limit_bytes} bytes")
         return bytes(body)
 
-
-def _number(headers: Mapping[str, str], name: str) -> int | None:
-    text = headers.get(name)
-    return int(text) if text and text.isdecimal() else None
+    def _number(self, name: str) -> int | None:
+        text = self._response.headers.get(name)
+        return int(text) if text and text.isdecimal() else None
 
 
 Opened = tuple[AbstractAsyncContextManager[Response], Response]
@@ -106,7 +123,7 @@ class Opening:
 
     async def __aenter__(self) -> Download:
         self._exchange, response = await self._open()
-        return Download.of(response)
+        return Download(response)
 
     async def __aexit__(
         self,

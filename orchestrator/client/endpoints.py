@@ -11,6 +11,7 @@ import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import quote
 
 import orjson
@@ -40,6 +41,7 @@ def segment(text: str) -> str:
     return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="~!'()*")
 
 
+@lru_cache(maxsize=4096)
 def reference(name: str) -> str:
     """
     An Actor or task in a path: an id, or `owner~name`, also when it was written `owner/name`.
@@ -151,11 +153,17 @@ def items_pairs(items: ItemsQuery, offset: int, limit: int | None) -> Pairs:
         offset: items to skip.
         limit: None for all.
     """
-    pairs: Pairs = [("format", items.format)]
+    pairs = list(_fixed_items_pairs(items))
     if offset:
         pairs.append(("offset", str(offset)))
     if limit is not None:
         pairs.append(("limit", str(limit)))
+    return pairs
+
+
+@lru_cache(maxsize=1024)
+def _fixed_items_pairs(items: ItemsQuery) -> Pairs:
+    pairs: Pairs = [("format", items.format)]
     for name, wire_name in ITEM_PARAMETERS:
         value = getattr(items, name)
         if value is not None and value != ():
