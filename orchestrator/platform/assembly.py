@@ -117,7 +117,7 @@ def _assembled(
     created_at = _created_at(folder)
     downtime_secs = _downtime(folder / "alive")
     token = _account_token(folder, options.token)
-    tokens, timers, events = Tokens(token.get_secret_value()), Timers(), EventHub()
+    tokens, timers, events = Tokens(token.get_secret_value()), Timers(journal.batch), EventHub()
     actors = ActorBook(load_actors(options.actors_dirs), created_at)
     tasks = TaskBook(journal)
     tasks.load(documents.get("task", {}), load_tasks(options.actors_dirs, actors, created_at))

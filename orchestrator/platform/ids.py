@@ -25,6 +25,14 @@ def new_id() -> str:
     return os.urandom(17).translate(_TO_ALPHABET).decode()
 
 
+def new_ids(count: int) -> list[str]:
+    """
+    Return so many fresh ids, for the price of one system call.
+    """
+    letters = os.urandom(17 * count).translate(_TO_ALPHABET).decode()
+    return [letters[at : at + 17] for at in range(0, 17 * count, 17)]
+
+
 def derived_id(*parts: str) -> str:
     """
     Return the id that these parts always get, so that it outlives restarts.

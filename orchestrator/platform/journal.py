@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ class Journal:
         self._file = -1
         # Ends the half line that a write without room leaves, so that the next one can be read.
         self._mend = b""
+        self._batch: list[bytes] | None = None
 
     def load(self) -> dict[str, dict[str, dict[str, Any]]]:
         """
@@ -45,6 +48,19 @@ class Journal:
         """
         self._append([kind, doc_id, document])
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """
+        Write what is put inside with one system call, at the end; nothing inside may wait.
+        """
+        self._batch = []
+        try:
+            yield
+        finally:
+            lines, self._batch = self._batch, None
+            if lines:
+                self._write(b"".join(lines))
+
     def drop(self, kind: str, doc_id: str) -> None:
         """
         Forget a document.
@@ -60,11 +76,18 @@ class Journal:
             self._file = -1
 
     def _append(self, entry: list[Any]) -> None:
+        line = orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+        if self._batch is None:
+            self._write(line)
+        else:
+            self._batch.append(line)
+
+    def _write(self, lines: bytes) -> None:
         if self._file < 0:
             return
-        line = self._mend + orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+        lines = self._mend + lines
         self._mend = b"\n"
-        if os.write(self._file, line) != len(line):
+        if os.write(self._file, lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         self._mend = b""
 

@@ -15,7 +15,7 @@ import orjson
 from orchestrator.platform.actors import MEMORY_STEPS, Actor, check_build
 from orchestrator.platform.context import Context
 from orchestrator.platform.errors import ApiError, invalid_input, invalid_parameter
-from orchestrator.platform.ids import new_id
+from orchestrator.platform.ids import new_ids
 from orchestrator.platform.inputs import check_input, with_defaults
 from orchestrator.platform.messages import Call
 from orchestrator.platform.runs import Run, RunOptions
@@ -210,8 +210,9 @@ def _make_run(
     given: GivenInput,
 ) -> Run:
     is_virtual = actor.simulation is not None
+    run_id, store_id, dataset_id, queue_id = new_ids(4)
     run = Run(
-        id=new_id(),
+        id=run_id,
         actor_id=actor.id,
         task_id=task.id if task is not None else None,
         started_at=context.runs.moment(),
@@ -221,9 +222,9 @@ def _make_run(
         options=options,
         build_id=actor.build_id,
         build_number=actor.build_number,
-        store_id=new_id(),
-        dataset_id=new_id(),
-        queue_id=new_id(),
+        store_id=store_id,
+        dataset_id=dataset_id,
+        queue_id=queue_id,
         input_bytes=len(given.body or b""),
         is_virtual=is_virtual,
     )

@@ -9,6 +9,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import anyio
 
@@ -35,7 +36,14 @@ class Timers:
     All timers of a platform. `run` must be running for them to fire.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, around: Callable[[], AbstractContextManager[None]]) -> None:
+        """
+        Make timers.
+
+        Args:
+            around: opened around the calls that are due together.
+        """
+        self._around = around
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._wake = anyio.Event()
@@ -66,6 +74,12 @@ class Timers:
 
     def _fire(self, moment: float) -> None:
         heap = self._heap
+        if not heap or heap[0][0] > moment:
+            return
+        with self._around():
+            self._fire_due(heap, moment)
+
+    def _fire_due(self, heap: list[tuple[float, int, Timer]], moment: float) -> None:
         while heap and heap[0][0] <= moment:
             _, _, timer = heapq.heappop(heap)
             call = timer.call
