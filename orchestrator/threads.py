@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
+
+LINGER_SECS = 0.002
 
 
 class Work:
@@ -92,10 +95,7 @@ class GroupWorker:
         self, name: str, perform_group: Callable[[Sequence[Work]], None] = run_each
     ) -> None:
         self._perform_group = perform_group
-        self._queue: deque[Work] = deque()
-        self._wake = threading.Semaphore(0)
-        self._asleep = True
-        self._closing = False
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -109,8 +109,7 @@ class GroupWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing = True
-        self._wake.release()
+        self._queue.put(None)
         # Joining blocks the loop for as long as the last group takes: by design, so that a
         # cancelled scope cannot leave before what was handed in is on disk.
         self._thread.join()
@@ -121,24 +120,22 @@ class GroupWorker:
         Hands in a function at once; awaiting the answer gives its result or raises its error.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(Work(perform, future))
-        if self._asleep:
-            self._asleep = False
-            self._wake.release()
+        self._queue.put(Work(perform, future))
         return future
 
     def _serve(self) -> None:
-        while True:
-            # Asleep is said before the queue is looked at, never after: a function handed in
-            # between the look and the wait would otherwise not wake the thread.
-            self._asleep = True
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake.acquire()
-                continue
-            self._asleep = False
-            group = [self._queue.popleft() for _ in range(len(self._queue))]
+        group: list[Work] = []
+        while (first := self._queue.get()) is not None:
+            if len(group) > 1:
+                # Busy: a moment's patience makes groups larger and wake-ups fewer.
+                time.sleep(LINGER_SECS)
+            group = [first]
+            for _ in range(self._queue.qsize()):
+                work = self._queue.get()
+                if work is None:
+                    self._queue.put(None)
+                    break
+                group.append(work)
             self._perform_group(group)
             self._loop.call_soon_threadsafe(_hand_back, group)
 

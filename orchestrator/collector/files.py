@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ class _Unflushed:
     Files that are written but not yet flushed: open handles with their two names.
     """
 
-    folder: Path
-    files: Sequence[tuple[int, Path, Path]]
+    folder: str
+    files: Sequence[tuple[int, str, str]]
 
 
 def flush_group(group: Sequence[Work]) -> None:
@@ -61,15 +61,15 @@ class Files:
         Raises:
             DiskFull, OutputLost: nothing appears under a final name that is not whole.
         """
-        await self._worker.submit(partial(_write, folder, contents))
+        await self._worker.submit(partial(_write, str(folder), contents))
 
     async def open_part(self, folder: Path, name: str) -> PartFile:
         """
         Begins a file that grows; it appears under its name when `PartFile.publish` returns.
         """
-        part = folder / f".{name}.part"
+        part = f"{folder}/.{name}.part"
         handle = await self._worker.submit(partial(_open, part))
-        return PartFile(self._worker, handle, part, folder / name)
+        return PartFile(self._worker, handle, part, f"{folder}/{name}")
 
 
 class PartFile:
@@ -77,7 +77,7 @@ class PartFile:
     A file that grows under a temporary name.
     """
 
-    def __init__(self, worker: Worker, handle: int, part: Path, final: Path) -> None:
+    def __init__(self, worker: Worker, handle: int, part: str, final: str) -> None:
         self._worker = worker
         self._handle = handle
         self._part = part
@@ -99,7 +99,9 @@ class PartFile:
         """
         Flushes the file and gives it its final name; it is closed then.
         """
-        unflushed = _Unflushed(self._final.parent, [(self._handle, self._part, self._final)])
+        unflushed = _Unflushed(
+            os.path.dirname(self._final), [(self._handle, self._part, self._final)]
+        )
         self._handle = -1
         await self._worker.submit(lambda: unflushed)
 
@@ -119,19 +121,19 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     Raises:
         DiskFull, OutputLost: the file is as it was before.
     """
-    part = path.parent / f".{path.name}.part"
+    part = f"{path.parent}/.{path.name}.part"
     handle = _open(part)
-    unflushed = _Unflushed(path.parent, [(handle, part, path)])
-    with translated(path):
+    unflushed = _Unflushed(str(path.parent), [(handle, part, str(path))])
+    with translated(str(path)):
         for piece in pieces:
-            _write_all(handle, piece)
+            _append(handle, piece, part)
         _flush(unflushed)
         _rename(unflushed)
         _flush_folder(unflushed)
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(path: str) -> Iterator[None]:
     """
     Turns the system's errors into ours.
     """
@@ -145,48 +147,45 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write(folder: Path, contents: Mapping[str, bytes]) -> _Unflushed:
+def _write(folder: str, contents: Mapping[str, bytes]) -> _Unflushed:
     files = []
-    with translated(folder):
-        for name, data in contents.items():
-            part = folder / f".{name}.part"
-            handle = _open(part)
-            files.append((handle, part, folder / name))
-            _write_all(handle, data)
+    for name, data in contents.items():
+        part = f"{folder}/.{name}.part"
+        handle = _open(part)
+        files.append((handle, part, f"{folder}/{name}"))
+        _append(handle, data, part)
     return _Unflushed(folder, files)
 
 
-def _open(part: Path) -> int:
+def _open(part: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     with translated(part):
         try:
             return os.open(part, flags, 0o644)
         except FileNotFoundError:
-            part.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(part.parent.parent)
+            folder = os.path.dirname(part)
+            os.makedirs(folder, exist_ok=True)
+            _sync_folder(os.path.dirname(folder))
             return os.open(part, flags, 0o644)
 
 
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def _append(handle: int, data: bytes, part: Path) -> None:
+def _append(handle: int, data: bytes, part: str) -> None:
     with translated(part):
-        _write_all(handle, data)
+        written = os.write(handle, data)
+        while written < len(data):
+            written += os.write(handle, memoryview(data)[written:])
 
 
-def _truncate(handle: int, part: Path) -> None:
+def _truncate(handle: int, part: str) -> None:
     with translated(part):
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
 
 
-def _discard(handle: int, part: Path) -> None:
+def _discard(handle: int, part: str) -> None:
     os.close(handle)
-    part.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(part)
 
 
 def _flush(unflushed: _Unflushed) -> None:
@@ -199,14 +198,14 @@ def _flush(unflushed: _Unflushed) -> None:
 
 def _rename(unflushed: _Unflushed) -> None:
     for _, part, final in unflushed.files:
-        part.replace(final)
+        os.replace(part, final)
 
 
 def _flush_folder(unflushed: _Unflushed) -> None:
     _sync_folder(unflushed.folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

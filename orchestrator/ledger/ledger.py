@@ -41,6 +41,8 @@ from orchestrator.threads import Work, Worker
 P = ParamSpec("P")
 T = TypeVar("T")
 
+NOTHING = Collected()
+
 
 def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
     """
@@ -235,23 +237,11 @@ class Ledger:
         self._change("mark_finished", attempt, **values)
 
     @transaction
-    def collected(self, attempt: Attempt, collected: Collected) -> None:
-        """
-        Records that what a run made is on disk.
-        """
-        self._change(
-            "mark_collected",
-            attempt,
-            items=collected.items,
-            size_bytes=collected.size_bytes,
-            sha256=collected.sha256,
-        )
-
-    @transaction
     def over(
         self,
         attempt: Attempt,
         outcome: Outcome,
+        collected: Collected | None = None,
         *,
         state: AttemptState = AttemptState.SETTLED,
         ready_at: float | None = None,
@@ -262,10 +252,20 @@ class Ledger:
         Args:
             attempt: any that is not over.
             outcome: how it ended.
+            collected: what is on disk of it by now; None when nothing is.
             state: SETTLED, FAILED (no run came of it) or LOST.
             ready_at: when a further attempt may start, in Unix seconds; None settles the job.
         """
-        self._change("mark_over", attempt, state=state, error=outcome.error)
+        found = collected or NOTHING
+        self._change(
+            "mark_over",
+            attempt,
+            state=state,
+            error=outcome.error,
+            items=found.items,
+            size_bytes=found.size_bytes,
+            sha256=found.sha256,
+        )
         self._execute(
             "settle_job",
             seq=attempt.job.seq,

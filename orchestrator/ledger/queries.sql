@@ -60,13 +60,9 @@ UPDATE attempts SET state = 'finished', run_status = :run_status,
     finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
--- name: mark_collected
-UPDATE attempts SET state = 'collected', items = :items, size_bytes = :size_bytes,
-    sha256 = :sha256
-WHERE job_seq = :seq AND number = :number AND state = 'finished';
-
 -- name: mark_over
-UPDATE attempts SET state = :state, error = :error
+UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes = :size_bytes,
+    sha256 = :sha256
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job

@@ -183,12 +183,6 @@ class Driver:
                 error=f"run {run.id} {run.status}, but what it made is not all to be had: {error}",
             )
             return await self._end(attempt, outcome, None)
-        # Handed in together, in this order: one commit serves both.
-        if attempt.state is not AttemptState.COLLECTED:
-            recorded = self._ledger.collected(attempt, collected)
-            following = await self._end(attempt, outcome_of_run(run), collected)
-            await recorded
-            return following
         return await self._end(attempt, outcome_of_run(run), collected)
 
     def give_up_waits(self) -> None:
@@ -262,7 +256,7 @@ class Driver:
     ) -> Next | None:
         delay = delay_before_next(attempt.job, attempt.number, outcome, self._chance())
         ready_at = None if delay is None else self._utc_now().timestamp() + delay
-        await self._ledger.over(attempt, outcome, state=state, ready_at=ready_at)
+        await self._ledger.over(attempt, outcome, collected, state=state, ready_at=ready_at)
         self._observer.attempt_over(attempt, outcome, collected, delay)
         if delay is None:
             return None

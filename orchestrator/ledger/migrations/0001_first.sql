@@ -29,8 +29,6 @@ CREATE TABLE jobs (
     error      TEXT
 ) STRICT;
 
-CREATE INDEX jobs_waiting ON jobs (seq) WHERE status = 'WAITING';
-
 -- A row per attempt.
 --   intent      -> started      the answer named the run
 --   intent      -> unconfirmed  the answer was lost
@@ -43,6 +41,7 @@ CREATE INDEX jobs_waiting ON jobs (seq) WHERE status = 'WAITING';
 --   started, adopted -> lost        the platform no longer knows the run
 --   finished    -> collected    what it made is on disk
 --   collected   -> settled      judged; the job is settled or waits for a further attempt
+-- The last two are taken in one transaction as long as judging takes no time of its own.
 CREATE TABLE attempts (
     job_seq        INTEGER NOT NULL REFERENCES jobs (seq),
     number         INTEGER NOT NULL,            -- from 1
@@ -71,6 +70,6 @@ CREATE TABLE attempts (
     CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX attempts_open ON attempts (state)
-    WHERE state NOT IN ('settled', 'lost', 'failed');
+-- The only index: what is looked for by state is looked for once, at the start of a process, and an
+-- index on it would be rewritten at each step.
 CREATE UNIQUE INDEX attempts_run ON attempts (run_id) WHERE run_id IS NOT NULL;

@@ -25,8 +25,7 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
     attempt = await ledger.intend(0, 1, NOON)
     await ledger.started(attempt, make_run(status="READY"))
     await ledger.finished(attempt, make_run())
-    await ledger.collected(attempt, Collected(items=3, size_bytes=30, sha256="ab"))
-    await ledger.over(attempt, DONE)
+    await ledger.over(attempt, DONE, Collected(items=3, size_bytes=30, sha256="ab"))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (report,) = reader.reports()
         totals = reader.totals()
