@@ -59,8 +59,10 @@ def test_every_problem_is_told_with_its_origin(monkeypatch: pytest.MonkeyPatch) 
         load(max_runs=0)
     assert str(caught.value).splitlines() == [
         "--max-runs: must be greater than 0, found 0",
-        'environment variable ORCHESTRATOR_LOG_FORMAT: expected "auto", "text" or "json", found '
-        '"loud"',
+        (
+            'environment variable ORCHESTRATOR_LOG_FORMAT: expected "auto", "text" or "json", '
+            'found "loud"'
+        ),
     ]
 
 
