@@ -80,7 +80,8 @@ class Answer:
         try:
             decoder = decoder_for(self.headers.get("Content-Encoding", ""))
             content = self._content
-            while chunk := await content.readany():
+            # A small body arrives together with its headers: nothing to wait for then.
+            while chunk := content.read_nowait() if content.is_eof() else await content.readany():
                 text = chunk if decoder is None else decoder.feed(chunk)
                 if text:
                     yield text

@@ -5,6 +5,7 @@ From the bytes of an answer to a model, or to words that say why there is none.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -26,25 +27,31 @@ def reader_of(model: type[M]) -> Callable[[bytes], M]:
     treated as missing rather than making the whole answer unreadable: for a start that would cost
     the id of a run.
     """
-    envelope = wire.Envelope[model]  # type: ignore[valid-type]  # built once per model
-
-    def read(body: bytes) -> M:
-        try:
-            return envelope.model_validate_json(body).data
-        except ValidationError as error:
-            return envelope.model_validate(_mended(body, error)).data
 
     def read_or_say(body: bytes) -> M:
         try:
-            return read(body)
+            found: M = _read(_envelope(model), body)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise ServerFault(
                 f"the answer is JSON but not what the API promises: {place}: {first['msg']}"
             ) from None
+        return found
 
     return read_or_say
+
+
+@cache
+def _envelope(model: type[BaseModel]) -> type[wire.Envelope[Any]]:
+    return wire.Envelope[model]  # type: ignore[valid-type]  # a class that is made here
+
+
+def _read(envelope: type[wire.Envelope[Any]], body: bytes) -> Any:
+    try:
+        return envelope.model_validate_json(body).data
+    except ValidationError as error:
+        return envelope.model_validate(_mended(body, error)).data
 
 
 def read_run(body: bytes) -> wire.Run:

@@ -53,6 +53,8 @@ class WireModel(BaseModel):
         populate_by_name=True,
         frozen=True,
         protected_namespaces=(),
+        # Most commands need few of the models, and building all takes longer than they run.
+        defer_build=True,
     )
 
     def to_json(self) -> bytes:
