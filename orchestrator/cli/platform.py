@@ -27,6 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, default=0, metavar="N", help="port (a free one)")
     serve.add_argument("--token", metavar="T", help="the token to ask for (a random one)")
+    serve.add_argument("--max-runs", type=int, metavar="N", help="the account's runs at once")
+    serve.add_argument(
+        "--max-memory-mbytes", type=int, metavar="N", help="the account's memory in use at once"
+    )
+    serve.add_argument(
+        "--sync-wait-secs", type=float, metavar="S", help="how long run-sync is held (300)"
+    )
+    serve.add_argument(
+        "--faults", type=Path, metavar="FILE", help="misbehave as this JSON file says, for tests"
+    )
     serve.set_defaults(run=_serve)
     build = commands.add_parser(
         "build",
@@ -87,14 +97,17 @@ async def _build(options: argparse.Namespace) -> int:
 def _platform_options(options: argparse.Namespace) -> PlatformOptions:
     from pydantic import SecretStr
 
-    from orchestrator.platform import PlatformOptions
+    from orchestrator.platform import PlatformOptions, load_faults
 
+    faults = getattr(options, "faults", None)
+    names = ("host", "port", "max_runs", "max_memory_mbytes", "sync_wait_secs")
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     # A token on the command line can be read by others on the machine; the variable cannot.
     token = getattr(options, "token", None) or os.environ.get("ORCHESTRATOR_PLATFORM_TOKEN")
     return PlatformOptions(
         data_dir=options.data,
         actors_dirs=tuple(options.actors),
-        host=getattr(options, "host", "127.0.0.1"),
-        port=getattr(options, "port", 0),
         token=SecretStr(token) if token else None,
+        faults=load_faults(faults) if faults else None,
+        **given,
     )

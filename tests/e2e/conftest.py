@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import Command, ServedPlatform, served_platform
+
+QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "2", "ORCHESTRATOR_SETTLE_SECS": "2"}
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +23,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatfor
 def command(tmp_path: Path, platform: ServedPlatform) -> Command:
     """The command, pointed to the platform."""
     return Command(folder=tmp_path, variables=platform.variables())
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[Callable[..., tuple[Command, ServedPlatform]]]:
+    """Makes a platform that misbehaves, and a command that is pointed to it and waits briefly."""
+    with ExitStack() as stack:
+
+        def make(*rules: dict, words: Sequence[str] = (), **faults: float) -> tuple:
+            path = tmp_path / "faults.json"
+            path.write_text(json.dumps({"rules": rules, **faults}))
+            data = tmp_path / "platform"
+            platform = stack.enter_context(served_platform(data, "--faults", str(path), *words))
+            return Command(folder=tmp_path, variables={**platform.variables(), **QUICK}), platform
+
+        yield make

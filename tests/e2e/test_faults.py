@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+Faulty = Callable[..., tuple[Command, ServedPlatform]]
+START = {"method": "POST", "path": "/runs$"}
+
+
+@pytest.mark.parametrize("kind", ["error-after", "reset-after", "truncated", "slow-headers"])
+def test_run_whose_answer_was_lost_is_adopted(faulty: Faulty, kind: str) -> None:
+    """Starts that took effect and were not confirmed are found again; none is started twice."""
+    command, platform = faulty(
+        {**START, "do": kind, "rate": 0.4, "secs": 6}, seed=3, list_lag_secs=0.5
+    )
+    command.write("sweep.toml", sweep(jobs=12, duration_secs=0.2, items=3))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 12)
+    assert done.json["adopted"] > 0
+    assert len(platform.runs()) == 12
+
+
+@pytest.mark.parametrize("kind", ["error-before", "reset-before", "html"])
+def test_start_without_effect_is_sent_again(faulty: Faulty, kind: str) -> None:
+    """Starts that failed before they took effect are sent again when no run is to be found."""
+    command, platform = faulty({**START, "do": kind, "rate": 0.4}, seed=5)
+    command.write("sweep.toml", sweep(jobs=6, duration_secs=0.1, items=1))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6)
+    assert len(platform.runs()) == 6
+
+
+def test_refusals_by_rate_cost_no_run(faulty: Faulty) -> None:
+    """A platform that says 429 is asked again, for starts and for reads."""
+    command, platform = faulty({"do": "rate-limited", "rate": 0.2}, seed=1)
+    command.write("sweep.toml", sweep(jobs=6, duration_secs=0.1, items=1))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, len(platform.runs())) == (0, 6)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "error-after", "reset-after", "bad-gzip", "html"])
+def test_broken_downloads_are_made_whole(faulty: Faulty, kind: str) -> None:
+    """Every item is on disk once, however often its download broke."""
+    command, _ = faulty({"method": "GET", "path": "/items$", "do": kind, "rate": 0.5}, seed=2)
+    command.write("sweep.toml", sweep(jobs=6, duration_secs=0.05, items=500))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["items"]) == (0, 3000)
+    for number in range(1, 7):
+        path = Path(done.json["folder"]) / "jobs" / f"job-{number}" / "items.jsonl"
+        items = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len(items) == 500
+        assert items == sorted(items, key=lambda item: item["index"])
+
+
+def test_platform_without_room_is_waited_for(tmp_path: Path) -> None:
+    """Refusals for want of room use up no attempt; the jobs wait and all end."""
+    from tests.e2e.conftest import QUICK
+    from tests.support.command import served_platform
+
+    with served_platform(tmp_path / "platform", "--max-runs", "2") as platform:
+        command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
+        command.write("a.toml", sweep("a", jobs=3, duration_secs=0.5, items=1))
+        command.write("b.toml", sweep("b", jobs=3, duration_secs=0.5, items=1))
+        other = command.start("run", "a.toml")
+        done = command.run("run", "b.toml", "--json")
+        other.communicate(timeout=60)
+        assert (done.code, other.returncode) == (0, 0)
+        assert done.json["attempts"] == 3
+        assert len(platform.runs()) == 6
+
+
+SYNC = 'mode = "sync"\nmemory_mbytes = 128'
+
+
+def test_sync_jobs_cost_one_start_and_few_lists(command: Command, platform: ServedPlatform) -> None:
+    """A short job is one held request, and one list finds the runs of many."""
+    command.write(
+        "sweep.toml", sweep(jobs=20, job=SYNC, duration_secs=0.1, items=2, output={"ok": True})
+    )
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["items"], done.json["runs"]) == (0, 40, 20)
+    assert done.json["requests"] <= 20 * 3 + 6
+    job = Path(done.json["folder"]) / "jobs" / "job-7"
+    assert json.loads((job / "output.json").read_text()) == {"ok": True}
+
+
+def test_sync_job_that_outlasts_its_request_is_waited_for(tmp_path: Path) -> None:
+    """A 408 is not the end of the run: it is found and followed, and started once."""
+    from tests.e2e.conftest import QUICK
+    from tests.support.command import served_platform
+
+    with served_platform(tmp_path / "platform", "--sync-wait-secs", "1") as platform:
+        command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
+        command.write("sweep.toml", sweep(jobs=2, job=SYNC, duration_secs=2.5, items=2, output=1))
+        done = command.run("run", "sweep.toml", "--json")
+        assert (done.code, done.json["items"]) == (0, 4)
+        assert len(platform.runs()) == 2
+        assert (Path(done.json["folder"]) / "jobs" / "job-1" / "output.json").read_text() == "1"
+
+
+def test_sync_job_whose_connection_drops_is_found(faulty: Faulty) -> None:
+    """A dropped connection starts nothing twice, and the results come home."""
+    command, platform = faulty({"path": "/run-sync", "do": "reset-after", "rate": 0.5}, seed=4)
+    command.write("sweep.toml", sweep(jobs=6, job=SYNC, duration_secs=0.2, items=2, output=1))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["items"]) == (0, 12)
+    assert len(platform.runs()) == 6
+
+
+def test_failed_sync_run_tells_its_reason(command: Command) -> None:
+    """A run that failed gives the job its id, status and message, and what it left is there."""
+    command.write(
+        "sweep.toml",
+        sweep(jobs=1, job=SYNC, duration_secs=0.1, items=2, outcome="FAILED", status_message="no"),
+    )
+    done = command.run("run", "sweep.toml", "--json")
+    assert done.code == 1
+    folder = Path(done.json["folder"])
+    row = json.loads((folder / "jobs.jsonl").read_text())
+    assert row["status"] == "FAILED"
+    assert row["run_id"] in row["error"]
+    assert row["error"].endswith(": no")
+    assert len((folder / "jobs" / "job-1" / "items.jsonl").read_text().splitlines()) == 2
+
+
+def test_sync_job_that_wants_items_alone_gets_them_with_the_answer(command: Command) -> None:
+    """Where the output is not wanted, the items are the answer of the one request."""
+    job = f"{SYNC}\ncollect = {{ output = false }}"
+    command.write("sweep.toml", sweep(jobs=3, job=job, duration_secs=0.1, items=5))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["items"]) == (0, 15)
+    folder = Path(done.json["folder"]) / "jobs" / "job-2"
+    assert len((folder / "items.jsonl").read_text().splitlines()) == 5
+
+
+def test_task_without_input_in_sync_mode_goes_by_get_once(faulty: Faulty) -> None:
+    """The GET that starts a paid run is sent once, even when its connection breaks."""
+    command, platform = faulty(
+        {"method": "GET", "path": "/run-sync", "do": "reset-after", "times": 2}
+    )
+    import urllib.request
+
+    task = {
+        "actId": "orchestrator/simulated",
+        "name": "nightly",
+        "input": {"duration_secs": 0.2, "items": 3},
+    }
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        f"{platform.url}/v2/actor-tasks",
+        json.dumps(task).encode(),
+        {"Authorization": f"Bearer {platform.token}", "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request).close()  # noqa: S310 - as above
+    command.write(
+        "spec.toml",
+        '[batch]\nname = "t"\n[[jobs]]\nname = "j"\ntask = "local/nightly"\nmode = "sync"\n',
+    )
+    done = command.run("run", "spec.toml", "--json")
+    assert (done.code, done.json["items"]) == (0, 3)
+    assert len(platform.runs()) == 1
