@@ -10,9 +10,8 @@ module. That takes about a third of the session's processor time; `docs/adr` has
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 from aiohttp import (
     ClientRequest,
@@ -29,38 +28,12 @@ from yarl import URL
 
 from orchestrator.client import environment
 from orchestrator.client.answers import FAILURES, Answer, failure
+from orchestrator.client.deadlines import Loop, Watchman
 from orchestrator.client.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import InputRejected
 
 READ_BYTES = 256 * 1024
 WRITE_BYTES = 64 * 1024
-
-
-class Timer(Protocol):
-    """
-    A call that was put off.
-    """
-
-    def cancel(self) -> None:
-        """
-        Takes it back.
-        """
-
-
-class Loop(Protocol):
-    """
-    What is needed of the event loop.
-    """
-
-    def time(self) -> float:
-        """
-        Its clock, in seconds.
-        """
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """
-        Calls a function after a time.
-        """
 
 
 class Idle(NamedTuple):
@@ -144,6 +117,7 @@ class DirectTransport:
 
     async def __aenter__(self) -> Self:
         self._loop = cast("Loop", current_token().native_token)
+        self._watchman = Watchman(self._loop)
         self._connector = TCPConnector(limit=0, ssl=environment.trusted(self._root))
         return self
 
@@ -153,6 +127,7 @@ class DirectTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._watchman.close()
         for origin in self._origins.values():
             origin.close()
         await self._connector.close()
@@ -167,7 +142,7 @@ class DirectTransport:
         origin = self._origins.get(address)
         if origin is None:
             origin = self._origins[address] = Origin(address, self._connector, self._loop)
-        return DirectExchange(self._loop, origin, target, request)
+        return DirectExchange(self._loop, self._watchman, origin, target, request)
 
 
 class DirectExchange:
@@ -176,16 +151,18 @@ class DirectExchange:
     """
 
     __slots__ = (
-        "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin", "_progress",
-        "_request", "_target", "_timer", "_until",
+        "_began_at", "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin", "_progress",
+        "_request", "_target", "_until", "_watchman", "due_at",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, origin: Origin, target: str, request: Request) -> None:
+    def __init__(
+        self, loop: Loop, watchman: Watchman, origin: Origin, target: str, request: Request
+    ) -> None:
         self._loop = loop
+        self._watchman = watchman
         self._origin = origin
         self._target = target
         self._request = request
-        self._timer: Timer | None = None
         self._content: StreamReader | None = None
         self._is_late = False
         self._is_sent = True
@@ -193,6 +170,7 @@ class DirectExchange:
 
     async def __aenter__(self) -> Answer:
         request = self._request
+        self._began_at = self._loop.time()
         head = _head(request, self._target, self._origin.host_line)
         try:
             connection = await self._origin.take(request.deadlines.connect)
@@ -222,8 +200,7 @@ class DirectExchange:
             and protocol is not None
             and not protocol.should_close
         ):
-            if self._timer is not None:
-                self._timer.cancel()
+            self._watchman.discard(self)
             self._origin.put_back(self._connection)
         else:
             self._close()
@@ -240,11 +217,10 @@ class DirectExchange:
             read_bufsize=READ_BYTES,
             timeout_ceil_threshold=EXACT,
         )
-        first = deadlines.first_byte
-        self._until = self._loop.time() + (first if whole is None else whole)
-        self._timer = self._loop.call_later(
-            first if whole is None or first < whole else whole, self._look
-        )
+        self.due_at = self._loop.time() + deadlines.first_byte
+        self._until = self.due_at if whole is None else self._began_at + whole
+        self.due_at = min(self.due_at, self._until)
+        self._watchman.add(self)
         transport = protocol.transport
         if transport is None:
             raise ConnectionResetError("it was closed by the other side")
@@ -259,7 +235,7 @@ class DirectExchange:
             message, content = await protocol.read()
         self._content = content
         if whole is None:
-            self._timer.cancel()
+            self._watchman.discard(self)
             if not content.is_eof():
                 # The library stops this deadline while a slow reader makes it stop reading.
                 protocol.read_timeout = deadlines.silence
@@ -281,21 +257,19 @@ class DirectExchange:
             return
         self._is_sent = True
 
-    def _look(self) -> None:
+    def look(self, now: float) -> None:
         """
         Looks after a small exchange when a deadline may have passed.
 
-        One timer serves all its phases, as timers are a good part of what it costs: so silence in
-        the middle of a small answer is noticed after one to two times its deadline.
+        Silence in the middle of a small answer is noticed after one to two times its deadline.
         """
         content = self._content
-        left = self._until - self._loop.time()
-        if left > 0.0 and content is not None and content.total_bytes > self._progress:
+        if now < self._until and content is not None and content.total_bytes > self._progress:
             self._progress = content.total_bytes
-            silence = self._request.deadlines.silence
-            self._timer = self._loop.call_later(min(silence, left), self._look)
+            self.due_at = min(now + self._request.deadlines.silence, self._until)
             return
         self._is_late = True
+        self._watchman.discard(self)
         protocol = self._connection.protocol
         if protocol is not None:
             error = TimeoutError()
@@ -308,8 +282,7 @@ class DirectExchange:
         return TimeoutError() if self._is_late else error
 
     def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._watchman.discard(self)
         self._connection.close()
 
 
