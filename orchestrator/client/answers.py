@@ -82,8 +82,10 @@ class Answer:
             content = self._content
             # A small body arrives together with its headers: nothing to wait for then.
             while chunk := content.read_nowait() if content.is_eof() else await content.readany():
-                text = chunk if decoder is None else decoder.feed(chunk)
-                if text:
+                if decoder is None:
+                    yield chunk
+                    continue
+                for text in decoder.feed(chunk):
                     yield text
             if decoder is not None:
                 decoder.finish()

@@ -151,8 +151,8 @@ class DirectExchange:
     """
 
     __slots__ = (
-        "_began_at", "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin", "_progress",
-        "_request", "_target", "_until", "_watchman", "due_at",
+        "_began_at", "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin",
+        "_progress", "_request", "_target", "_until", "_watchman", "due_at",
     )  # fmt: skip
 
     def __init__(

@@ -8,6 +8,7 @@ noticed even where the framing around it looks whole.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # has no type hints
@@ -20,6 +21,7 @@ SAMPLE_BYTES = 16 * 1024
 WORTH_GAINING = 0.9
 LEVEL = 5
 GZIP_WINDOW = 31
+PIECE_BYTES = 256 * 1024
 
 
 def compress(body: bytes) -> bytes | None:
@@ -46,13 +48,16 @@ class Decoder(Protocol):
     Undoes one encoding.
     """
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """
-        Takes the next bytes; returns what they decode to, which may be nothing.
+        Takes the next bytes; gives what they decode to in pieces of at most `PIECE_BYTES`.
+
+        The pieces are to be taken up before the next call: a few bytes may decode to very many.
 
         Raises:
             TruncatedBody: they are not of this encoding.
         """
+        ...
 
     def finish(self) -> None:
         """
@@ -92,20 +97,21 @@ class GzipDecoder:
         self._unpacker = zlib.decompressobj(GZIP_WINDOW)
         self._began = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """
-        Takes the next bytes; returns what they decode to.
+        Takes the next bytes; gives what they decode to.
         """
         self._began = self._began or bool(data)
         try:
-            text = self._unpacker.decompress(data)
-            while self._unpacker.eof and self._unpacker.unused_data:
-                rest = self._unpacker.unused_data
-                self._unpacker = zlib.decompressobj(GZIP_WINDOW)
-                text += self._unpacker.decompress(rest)
+            while data:
+                if self._unpacker.eof:
+                    self._unpacker = zlib.decompressobj(GZIP_WINDOW)
+                text = self._unpacker.decompress(data, PIECE_BYTES)
+                data = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+                if text:
+                    yield text
         except zlib.error as error:
             raise TruncatedBody(f"the answer is not the gzip that it claims: {error}") from error
-        return text
 
     def finish(self) -> None:
         """
@@ -124,16 +130,21 @@ class BrotliDecoder:
         self._unpacker = brotli.Decompressor()
         self._began = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """
-        Takes the next bytes; returns what they decode to.
+        Takes the next bytes; gives what they decode to.
         """
         self._began = self._began or bool(data)
         try:
-            text: bytes = self._unpacker.process(data)
+            while True:
+                text: bytes = self._unpacker.process(data, output_buffer_limit=PIECE_BYTES)
+                data = b""
+                if text:
+                    yield text
+                if self._unpacker.can_accept_more_data():
+                    return
         except brotli.error as error:
             raise TruncatedBody(f"the answer is not the brotli that it claims: {error}") from error
-        return text
 
     def finish(self) -> None:
         """

@@ -71,12 +71,14 @@ class Response(Protocol):
         """
         The HTTP status.
         """
+        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
         """
         The headers; names are matched without regard to case.
         """
+        ...
 
     async def read(self, limit_bytes: int) -> bytes:
         """
@@ -86,6 +88,7 @@ class Response(Protocol):
             ServerFault: it is longer than the limit.
             TruncatedBody, ConnectionLost, RequestTimeout.
         """
+        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """
@@ -94,6 +97,7 @@ class Response(Protocol):
         Raises:
             TruncatedBody, ConnectionLost, RequestTimeout.
         """
+        ...
 
 
 class Transport(Protocol):
@@ -119,3 +123,4 @@ class Transport(Protocol):
             RequestTimeout: a deadline passed after something was sent.
             ServerFault: the answer is not HTTP.
         """
+        ...

@@ -80,7 +80,10 @@ class RawServer:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")[:-2]
         method, target, _ = first.split(" ")
-        headers = CIMultiDict(line.split(": ", 1) for line in lines)
+        headers: CIMultiDict[str] = CIMultiDict()
+        for line in lines:
+            name, _, value = line.partition(": ")
+            headers.add(name, value)
         length = int(headers.get("Content-Length", "0")) if self.reads_bodies else 0
         body = await reader.readexactly(length)
         return Heard(number=number, method=method, target=target, headers=headers, body=body)

@@ -429,10 +429,10 @@ async def test_record_on_another_host_is_fetched_without_the_token(transport: Ma
         async with (
             raw_server(answering(redirect)) as server,
             client_of(server, transport) as client,
+            client.stream_record(StoreId("s"), "k") as download,
         ):
-            async with client.stream_record(StoreId("s"), "k") as download:
-                assert download.content_type == "image/png"
-                assert await download.read() == b"record"
+            assert download.content_type == "image/png"
+            assert await download.read() == b"record"
     assert other.heard[0].target == "/bucket/record?signature=a%2Fb"
     assert "Authorization" not in other.heard[0].headers
 
