@@ -3,11 +3,12 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from itertools import chain
 
 import brotli  # type: ignore[import-untyped]
 import pytest
 
-from orchestrator.client.encodings import compress, decoder_for
+from orchestrator.client.encodings import PIECE_BYTES, compress, decoder_for
 from orchestrator.errors import ServerFault, TruncatedBody
 
 TEXT = b"the same words again and again, " * 1000
@@ -23,7 +24,11 @@ def test_compressible_body_is_packed(size: int) -> None:
     assert gzip.decompress(packed) == TEXT[:size]
 
 
-@pytest.mark.parametrize("body", [b"small", os.urandom(2000), os.urandom(100_000)])
+@pytest.mark.parametrize(
+    "body",
+    [b"small", os.urandom(2000), os.urandom(100_000)],
+    ids=["small", "random", "large and random"],
+)
 def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
     """
     Short and already packed bodies are not compressed.
@@ -49,7 +54,7 @@ def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> Non
     decoder = decoder_for(encoding)
     assert decoder is not None
     pieces = [packed[at : at + step] for at in range(0, len(packed), step)]
-    assert b"".join(map(decoder.feed, pieces)) == TEXT
+    assert b"".join(chain.from_iterable(map(decoder.feed, pieces))) == TEXT
     decoder.finish()
 
 
@@ -62,7 +67,7 @@ def test_encoded_body_that_ends_early_is_noticed(encoding: str, packed: bytes) -
     """
     decoder = decoder_for(encoding)
     assert decoder is not None
-    decoder.feed(packed[:-10])
+    list(decoder.feed(packed[:-10]))
     with pytest.raises(TruncatedBody):
         decoder.finish()
 
@@ -75,7 +80,23 @@ def test_body_of_another_encoding_is_noticed(encoding: str) -> None:
     decoder = decoder_for(encoding)
     assert decoder is not None
     with pytest.raises(TruncatedBody):
-        decoder.feed(zlib.compress(TEXT) * 3)
+        list(decoder.feed(zlib.compress(TEXT) * 3))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [("gzip", gzip.compress(bytes(9_000_000))), ("br", brotli.compress(bytes(9_000_000)))],
+    ids=["gzip", "brotli"],
+)
+def test_few_bytes_that_decode_to_many_come_in_pieces(encoding: str, packed: bytes) -> None:
+    """
+    A body that shrank a thousandfold does not fill the memory at once.
+    """
+    decoder = decoder_for(encoding)
+    assert decoder is not None
+    sizes = [len(piece) for piece in decoder.feed(packed)]
+    assert sum(sizes) == 9_000_000
+    assert max(sizes) <= 2 * PIECE_BYTES
 
 
 @pytest.mark.parametrize("encoding", ["", "identity"])
