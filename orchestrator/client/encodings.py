@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-import brotli  # type: ignore[import-untyped]  # has no type hints
-
 from orchestrator.errors import ServerFault, TruncatedBody
 
-ACCEPTED = "gzip, br"
+ACCEPTED = "gzip"
+"""
+Not brotli, whose decoder cannot be told how much to give at once.
+"""
+
 WORTH_COMPRESSING_BYTES = 1024
 SAMPLE_BYTES = 16 * 1024
 WORTH_GAINING = 0.9
@@ -80,8 +82,6 @@ def decoder_for(encoding: str) -> Decoder | None:
             return None
         case "gzip" | "x-gzip":
             return GzipDecoder()
-        case "br":
-            return BrotliDecoder()
         case other:
             raise ServerFault(
                 f"the answer has the encoding {other[:40]!r}, which was not asked for"
@@ -119,36 +119,3 @@ class GzipDecoder:
         """
         if self._began and not self._unpacker.eof:
             raise TruncatedBody("the answer's gzip ended in the middle")
-
-
-class BrotliDecoder:
-    """
-    Decodes brotli.
-    """
-
-    def __init__(self) -> None:
-        self._unpacker = brotli.Decompressor()
-        self._began = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """
-        Takes the next bytes; gives what they decode to.
-        """
-        self._began = self._began or bool(data)
-        try:
-            while True:
-                text: bytes = self._unpacker.process(data, output_buffer_limit=PIECE_BYTES)
-                data = b""
-                if text:
-                    yield text
-                if self._unpacker.can_accept_more_data():
-                    return
-        except brotli.error as error:
-            raise TruncatedBody(f"the answer is not the brotli that it claims: {error}") from error
-
-    def finish(self) -> None:
-        """
-        Told at the end of the body.
-        """
-        if self._began and not self._unpacker.is_finished():
-            raise TruncatedBody("the answer's brotli ended in the middle")

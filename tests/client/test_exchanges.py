@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
-import brotli  # type: ignore[import-untyped]
 import pytest
 from pydantic import SecretStr
 
@@ -285,7 +284,6 @@ WHOLE: dict[str, tuple[bytes, bytes]] = {
         b"hello world",
     ),
     "gzip": (http(gzip.compress(LINES), Content_Encoding="gzip"), LINES),
-    "brotli": (http(brotli.compress(LINES), Content_Encoding="br"), LINES),
     "empty": (http(b""), b""),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     "announced before": (b"HTTP/1.1 100 Continue\r\n\r\n" + http(b"hello"), b"hello"),

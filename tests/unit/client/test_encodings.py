@@ -5,7 +5,6 @@ import os
 import zlib
 from itertools import chain
 
-import brotli  # type: ignore[import-untyped]
 import pytest
 
 from orchestrator.client.encodings import PIECE_BYTES, compress, decoder_for
@@ -43,9 +42,8 @@ def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
         ("gzip", gzip.compress(TEXT)),
         ("gzip", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
         ("GZIP", gzip.compress(TEXT)),
-        ("br", brotli.compress(TEXT)),
     ],
-    ids=["gzip", "gzip in two members", "gzip in capitals", "brotli"],
+    ids=["gzip", "gzip in two members", "gzip in capitals"],
 )
 def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> None:
     """
@@ -58,45 +56,36 @@ def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> Non
     decoder.finish()
 
 
-@pytest.mark.parametrize(
-    ("encoding", "packed"), [("gzip", gzip.compress(TEXT)), ("br", brotli.compress(TEXT))]
-)
-def test_encoded_body_that_ends_early_is_noticed(encoding: str, packed: bytes) -> None:
+def test_encoded_body_that_ends_early_is_noticed() -> None:
     """
     Half a compressed body is an error, even when the connection ended in good order.
     """
-    decoder = decoder_for(encoding)
+    decoder = decoder_for("gzip")
     assert decoder is not None
-    list(decoder.feed(packed[:-10]))
+    list(decoder.feed(gzip.compress(TEXT)[:-10]))
     with pytest.raises(TruncatedBody):
         decoder.finish()
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
-def test_body_of_another_encoding_is_noticed(encoding: str) -> None:
+def test_body_of_another_encoding_is_noticed() -> None:
     """
     Bytes that are not what the header says are an error.
     """
-    decoder = decoder_for(encoding)
+    decoder = decoder_for("gzip")
     assert decoder is not None
     with pytest.raises(TruncatedBody):
         list(decoder.feed(zlib.compress(TEXT) * 3))
 
 
-@pytest.mark.parametrize(
-    ("encoding", "packed"),
-    [("gzip", gzip.compress(bytes(9_000_000))), ("br", brotli.compress(bytes(9_000_000)))],
-    ids=["gzip", "brotli"],
-)
-def test_few_bytes_that_decode_to_many_come_in_pieces(encoding: str, packed: bytes) -> None:
+def test_few_bytes_that_decode_to_many_come_in_pieces() -> None:
     """
     A body that shrank a thousandfold does not fill the memory at once.
     """
-    decoder = decoder_for(encoding)
+    decoder = decoder_for("gzip")
     assert decoder is not None
-    sizes = [len(piece) for piece in decoder.feed(packed)]
+    sizes = [len(piece) for piece in decoder.feed(gzip.compress(bytes(9_000_000)))]
     assert sum(sizes) == 9_000_000
-    assert max(sizes) <= 2 * PIECE_BYTES
+    assert max(sizes) <= PIECE_BYTES
 
 
 @pytest.mark.parametrize("encoding", ["", "identity"])
