@@ -16,7 +16,7 @@ from enum import Enum, auto
 import anyio
 
 from orchestrator.client import ApifyClient, Download
-from orchestrator.client.starts import SYNC_WAIT_SECS
+from orchestrator.client.requesting import SYNC_WAIT_SECS
 from orchestrator.errors import (
     NoRoom,
     NotAuthorized,
