@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import ORCHESTRATOR, Command, ServedPlatform, sweep
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
@@ -101,3 +102,33 @@ def test_resuming_an_ended_batch_changes_nothing(command: Command) -> None:
     command.run("run", "sweep.toml")
     done = command.run("resume", "sweep", "--json")
     assert (done.code, done.json["runs"]) == (0, 2)
+
+
+def test_signal_ends_within_ten_seconds_when_the_platform_is_silent(tmp_path: Path) -> None:
+    """With hundreds of open polls and a platform that answers nothing, the end comes in time."""
+    process, platform = start_platform(tmp_path / "platform")
+    try:
+        command = Command(folder=tmp_path, variables=platform.variables())
+        command.write("sweep.toml", sweep(jobs=200, job="memory_mbytes = 128", duration_secs=60))
+        run = command.start("run", "sweep.toml")
+        wait_until(lambda: len(platform.runs()) >= 150, "open polls")
+        process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=30)
+        assert run.returncode == 143
+        assert time.monotonic() - began < 10
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def start_platform(data: Path) -> tuple[subprocess.Popen[str], ServedPlatform]:
+    process = subprocess.Popen(
+        [*ORCHESTRATOR, "platform", "serve", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, ServedPlatform(**json.loads(process.stdout.readline()))
