@@ -26,6 +26,7 @@ def run(sizes: tuple[int, int], rounds: int, memory_sizes: tuple[int, int]) -> s
     peers: dict[str, Peer] = {
         "orchestrator": orchestrator,
         "bare aiohttp loop": script("bench.bare_loop"),
+        "our client alone": script("bench.own_client"),
         "official client": script("bench.official_client"),
     }
     taken: dict[tuple[str, int], list[Taken]] = {}
@@ -33,7 +34,7 @@ def run(sizes: tuple[int, int], rounds: int, memory_sizes: tuple[int, int]) -> s
         for number in range(rounds):
             for size in sizes:
                 for name, peer in peers.items():
-                    place = folder / f"{name.split()[0]}-{size}-{number}"
+                    place = folder / f"{name.replace(' ', '-')}-{size}-{number}"
                     taken.setdefault((name, size), []).append(peer(url, token, place, size))
         memory = {
             size: orchestrator(url, token, folder / f"memory-{size}", size).peak_mbytes
@@ -99,7 +100,7 @@ def _as_markdown(
     taken: dict[tuple[str, int], list[Taken]],
     memory: dict[int, float],
 ) -> str:
-    bare = slopes["bare aiohttp loop"]
+    bare, official = slopes["bare aiohttp loop"], slopes["official client"]
     lines = [
         (
             f"Simulated jobs of {INPUT['duration_secs']} s with {INPUT['items']} items, {AT_ONCE} "
@@ -107,14 +108,15 @@ def _as_markdown(
             f"of {rounds} rounds."
         ),
         "",
-        "| | CPU per job, µs | of the bare loop's | wall, s | peak memory, MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| | CPU a job, µs | of the bare loop's | of the official client's | wall, s | peak, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, slope in slopes.items():
         large = taken[name, sizes[1]]
         wall = statistics.median(each.wall_secs for each in large)
         peak = statistics.median(each.peak_mbytes for each in large)
-        lines.append(f"| {name} | {slope:.0f} | {slope / bare:.2f} | {wall:.1f} | {peak:.0f} |")
+        shares = f"{slope / bare:.2f} | {slope / official:.2f}"
+        lines.append(f"| {name} | {slope:.0f} | {shares} | {wall:.1f} | {peak:.0f} |")
     (small, least), (large_size, most) = memory.items()
     lines += [
         "",

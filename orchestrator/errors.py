@@ -240,18 +240,18 @@ class PlatformError(OrchestratorError):
 class TransientError(PlatformError):
     """
     Wait: the request had no effect that matters, or may be repeated safely.
+
+    Attributes:
+        retry_after_secs: how long the platform asked to wait; None when it did not say.
     """
+
+    retry_after_secs: float | None = None
 
 
 class RateLimited(TransientError):
     """
     HTTP 429: refused before anything happened.
-
-    Attributes:
-        retry_after_secs: what the platform asked for; None when it did not say.
     """
-
-    retry_after_secs: float | None = None
 
 
 class ServerFault(TransientError):

@@ -30,6 +30,7 @@ from orchestrator.errors import (
     RequestTimeout,
     RunFailed,
     ServerFault,
+    TransientError,
 )
 
 MESSAGE_CHARS = 500
@@ -145,17 +146,6 @@ ADVICE: dict[type[PlatformError], str] = {
 }
 
 
-class ServerBusy(ServerFault):
-    """
-    HTTP 5xx that says when to come again.
-
-    Attributes:
-        retry_after_secs: what the platform asked for.
-    """
-
-    retry_after_secs: float | None = None
-
-
 def class_of(status: int, error_type: str | None) -> type[PlatformError]:
     """
     The error that an answer stands for.
@@ -219,12 +209,9 @@ def refusal(
         message = f"{message}; {ADVICE[kind]}"
     if secret:
         message = message.replace(secret, "***")
-    asked = retry_after_secs(headers.get("Retry-After"))
-    if asked is not None and kind is ServerFault:
-        kind = ServerBusy
     error = kind(message, method=method, path=path, status=status, error_type=told.type)
-    if isinstance(error, RateLimited | ServerBusy):
-        error.retry_after_secs = asked
+    if isinstance(error, TransientError):
+        error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))
     return error
 
 

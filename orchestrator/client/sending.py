@@ -25,7 +25,7 @@ from orchestrator.client.backoff import Backoff
 from orchestrator.client.download import Opened
 from orchestrator.client.options import ClientOptions
 from orchestrator.client.pacing import Lane, Pacer, Rate
-from orchestrator.client.refusals import ServerBusy, refusal
+from orchestrator.client.refusals import refusal
 from orchestrator.client.transport import Request, Response, Transport
 from orchestrator.errors import (
     ConnectionLost,
@@ -307,7 +307,7 @@ class Sender:
         """
         Takes note of a 429; returns how long the platform asked to wait.
         """
-        asked = error.retry_after_secs if isinstance(error, RateLimited | ServerBusy) else None
+        asked = error.retry_after_secs
         if isinstance(error, RateLimited) and error.status is not None:
             self.stats.rate_limited += 1
             lane.refused(self._now(), asked or 0.0)

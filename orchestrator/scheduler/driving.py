@@ -19,10 +19,8 @@ from orchestrator.client import ApifyClient
 from orchestrator.errors import (
     NotFound,
     PermanentError,
-    PlanExhausted,
     PlanLimitReached,
     PlatformError,
-    RateLimited,
     TransientError,
     TruncatedBody,
 )
@@ -146,7 +144,7 @@ class Driver:
             or `give_up_waits` was called.
 
         Raises:
-            StoppedEarly, NotAuthorized, TransientError: of concern to the whole batch.
+            StoppedEarly, PlatformError: of concern to the whole batch.
         """
         run = attempt.run
         if run is None:
@@ -154,13 +152,12 @@ class Driver:
                 run = await self._starter.start(attempt, may_exist=may_exist)
             except StartPostponed as postponed:
                 return self._postpone(attempt, postponed.error)
-            except PlanLimitReached as error:
-                raise PlanExhausted(f"{attempt.job.key}: {error}") from error
             except StartLost as error:
                 outcome = Outcome(status=JobStatus.FAILED, error=str(error), heals=False)
                 return await self._end(attempt, outcome, None, state=AttemptState.LOST)
             except PermanentError as error:
-                if error.status == HTTPStatus.UNAUTHORIZED:
+                # These concern every start, not this one.
+                if isinstance(error, PlanLimitReached) or error.status == HTTPStatus.UNAUTHORIZED:
                     raise
                 outcome = outcome_of_refusal(error)
                 return await self._end(attempt, outcome, None, state=AttemptState.FAILED)
@@ -172,7 +169,7 @@ class Driver:
         Collects what a run made, and ends its attempt.
 
         Raises:
-            StoppedEarly, TransientError: of concern to the whole batch; nothing is judged yet.
+            StoppedEarly, PlatformError: of concern to the whole batch; nothing is judged yet.
         """
         attempt, run = ended.attempt, ended.run
         try:
@@ -197,13 +194,12 @@ class Driver:
         Lets a job wait again whose start was refused for now; gives up on a platform long away.
         """
         now = anyio.current_time()
+        delay = POSTPONED_SECS * (0.5 + self._chance())
         if isinstance(error, TransientError):
+            delay = max(delay, error.retry_after_secs or 0.0)
             self._away_since = self._away_since or now
             if now - self._away_since > self._away_secs:
                 raise error
-        delay = POSTPONED_SECS * (0.5 + self._chance())
-        if isinstance(error, RateLimited):
-            delay = max(delay, error.retry_after_secs or 0.0)
         self._observer.start_postponed(attempt, str(error), delay)
         return Next(job=attempt.job, number=attempt.number, delay_secs=delay)
 

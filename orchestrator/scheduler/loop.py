@@ -14,10 +14,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestrator.errors import (
-    NotAuthorized,
     OrchestratorError,
+    PlanExhausted,
+    PlanLimitReached,
+    PlatformError,
     StoppedEarly,
-    TransientError,
 )
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.states import AttemptState
@@ -210,7 +211,9 @@ class Scheduler:
         """
         try:
             await work
-        except (StoppedEarly, TransientError, NotAuthorized) as error:
+        except PlanLimitReached as error:
+            self.stop(PlanExhausted(str(error)))
+        except (StoppedEarly, PlatformError) as error:
             self.stop(error)
         finally:
             self._tasks_alive -= 1

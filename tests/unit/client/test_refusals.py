@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.client.refusals import ServerBusy, class_of, refusal
+from orchestrator.client.refusals import class_of, refusal
 from orchestrator.errors import (
     InputRejected,
     NoRoom,
@@ -17,6 +17,7 @@ from orchestrator.errors import (
     RequestTimeout,
     RunFailed,
     ServerFault,
+    TransientError,
 )
 from tests.support.openapi_requests import documented_errors
 
@@ -189,7 +190,7 @@ def test_retry_after_is_kept(status: int) -> None:
     What the platform asks to wait comes with the error.
     """
     error = refusal(method="GET", path="/x", status=status, headers={"Retry-After": "7"}, body=b"")
-    assert isinstance(error, RateLimited | ServerBusy)
+    assert isinstance(error, TransientError)
     assert error.retry_after_secs == 7.0
 
 
