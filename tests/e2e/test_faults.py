@@ -143,19 +143,14 @@ def test_task_without_input_in_sync_mode_goes_by_get_once(faulty: Faulty) -> Non
     command, platform = faulty(
         {"method": "GET", "path": "/run-sync", "do": "reset-after", "times": 2}
     )
-    import urllib.request
-
-    task = {
-        "actId": "orchestrator/simulated",
-        "name": "nightly",
-        "input": {"duration_secs": 0.2, "items": 3},
-    }
-    request = urllib.request.Request(  # noqa: S310 - on loopback
-        f"{platform.url}/v2/actor-tasks",
-        json.dumps(task).encode(),
-        {"Authorization": f"Bearer {platform.token}", "Content-Type": "application/json"},
+    platform.post(
+        "/actor-tasks",
+        {
+            "actId": "orchestrator/simulated",
+            "name": "nightly",
+            "input": {"duration_secs": 0.2, "items": 3},
+        },
     )
-    urllib.request.urlopen(request).close()  # noqa: S310 - as above
     command.write(
         "spec.toml",
         '[batch]\nname = "t"\n[[jobs]]\nname = "j"\ntask = "local/nightly"\nmode = "sync"\n',

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.command import ORCHESTRATOR, Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, start_platform, sweep
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
@@ -122,13 +121,3 @@ def test_signal_ends_within_ten_seconds_when_the_platform_is_silent(tmp_path: Pa
         process.send_signal(signal.SIGCONT)
         process.kill()
         process.communicate(timeout=30)
-
-
-def start_platform(data: Path) -> tuple[subprocess.Popen[str], ServedPlatform]:
-    process = subprocess.Popen(
-        [*ORCHESTRATOR, "platform", "serve", "--data", str(data)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    return process, ServedPlatform(**json.loads(process.stdout.readline()))

@@ -124,6 +124,15 @@ class ServedPlatform:
             found = json.load(answer)
         return found["data"] if isinstance(found, dict) and "data" in found else found
 
+    def post(self, path: str, value: Any) -> None:
+        """
+        Makes something by its API.
+        """
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        body = json.dumps(value).encode()
+        request = urllib.request.Request(f"{self.url}/v2{path}", body, headers)  # noqa: S310
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
+
     def runs(self) -> list[dict[str, Any]]:
         """
         All runs that were ever started there: the oracle of what a batch cost.
@@ -136,19 +145,27 @@ class ServedPlatform:
                 return runs
 
 
-@contextmanager
-def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
+def start_platform(data: Path, *words: str) -> tuple[subprocess.Popen[str], ServedPlatform]:
     """
-    Starts a platform and ends it on leaving.
+    Starts a platform that the caller ends.
     """
     process = subprocess.Popen(
         [*ORCHESTRATOR, "platform", "serve", "--data", str(data), *words],
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
+    return process, ServedPlatform(**json.loads(process.stdout.readline()))
+
+
+@contextmanager
+def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
+    """
+    Starts a platform and ends it on leaving.
+    """
+    process, platform = start_platform(data, *words)
     try:
-        assert process.stdout is not None
-        yield ServedPlatform(**json.loads(process.stdout.readline()))
+        yield platform
     finally:
         process.terminate()
         process.communicate(timeout=30)
