@@ -123,8 +123,12 @@ def _status(name: str, value: Any) -> Status:
 def script_of(run: Run) -> Script:
     """
     Return the script of a simulated run, whose input was checked when it was started.
+
+    An input that is not JSON has none: the run is the simplest one.
     """
-    return read_script(orjson.loads(run.input_text)) if run.input_text else Script()
+    if not run.input_text or (run.input_type and "json" not in run.input_type):
+        return Script()
+    return read_script(orjson.loads(run.input_text))
 
 
 def items_so_far(run: Run, script: Script, moment: float) -> int:

@@ -158,8 +158,7 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
     """
     Return the input record: merged over the task's, defaults filled in, and checked.
 
-    A body that is not JSON is kept as it is, unless a task or an input schema has to read it; a
-    simulation then goes by its own input.
+    A body that is not JSON is kept as it is, unless a task or an input schema has to read it.
     """
     if body == b"null":
         # What official clients send when they were given no input.
@@ -167,7 +166,7 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
     is_json = "json" in content_type or not content_type
     must_read = task is not None or actor.input_schema is not None
     if not must_read and not is_json:
-        script = None if actor.simulation is None else read_script(actor.simulation)
+        script = None if actor.simulation is None else Script()
         return GivenInput(body=body or None, content_type=content_type, value={}, script=script)
     must_read = must_read or actor.simulation is not None
     value = _parse(body, must_be_object=must_read)
