@@ -4,18 +4,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, start_platform, sweep
-
-
-def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
-    """Waits for something outside this process, and says what never came."""
-    until = time.monotonic() + secs
-    while not holds():
-        assert time.monotonic() < until, f"never happened: {what}"
-        time.sleep(0.02)
+from tests.support.command import Command, ServedPlatform, start_platform, sweep, wait_until
 
 
 def ours(platform: ServedPlatform, folder: Path) -> list[dict]:

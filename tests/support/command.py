@@ -8,8 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,16 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
+    """
+    Waits for something outside this process, and says what never came.
+    """
+    until = time.monotonic() + secs
+    while not holds():
+        assert time.monotonic() < until, f"never happened: {what}"
+        time.sleep(0.02)
 
 
 def sweep(
