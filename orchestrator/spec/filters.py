@@ -1,0 +1,85 @@
+"""
+The filters of templates that are our own: what makes a text fit, and what has a bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import orjson
+
+LONGEST_TEXT = 1_000_000
+LONGEST_SLUG = 100
+NOT_FIT = re.compile(r"[^a-z0-9]+")
+
+
+class TooLong(ValueError):
+    """
+    A filter would make more text than a template may.
+    """
+
+
+def slug(value: object) -> str:
+    """
+    Makes any text fit for a job key: ASCII letters and digits joined by hyphens, never empty.
+
+    Accents are dropped. Where letters of another script are lost, or the text is cut, a digest of
+    the whole text is put at the end, so that different texts stay different.
+    """
+    whole = str(value)
+    if whole.isascii():
+        fit, is_lossy = NOT_FIT.sub("-", whole.lower()).strip("-"), False
+    else:
+        spread = unicodedata.normalize("NFKD", whole)
+        fit = NOT_FIT.sub("-", spread.encode("ascii", "ignore").decode().lower()).strip("-")
+        is_lossy = any(letter.isalnum() and not letter.isascii() for letter in spread)
+    if fit and not is_lossy and len(fit) <= LONGEST_SLUG:
+        return fit
+    # Some texts hold halves of surrogate pairs, which have no bytes of their own.
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{fit[: LONGEST_SLUG - 9].strip('-')}-{digest}".lstrip("-")
+
+
+def to_json(value: object) -> str:
+    """
+    A value as JSON text.
+    """
+    return orjson.dumps(value).decode()
+
+
+def to_quoted(value: object) -> str:
+    """
+    A value percent-encoded for a URL.
+    """
+    return quote(str(value), safe="")
+
+
+def replace(value: object, old: str, new: str) -> str:
+    """
+    A text with a part of it replaced throughout.
+    """
+    text = str(value)
+    if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
+        raise TooLong("the replaced text would be too long")
+    return text.replace(old, new)
+
+
+def join(value: Iterable[object], between: object = "") -> str:
+    """
+    The elements of a list as text, with another between them.
+    """
+    parts, separator = [str(part) for part in value], str(between)
+    if sum(map(len, parts)) + len(parts) * len(separator) > LONGEST_TEXT:
+        raise TooLong("the joined text would be too long")
+    return separator.join(parts)
+
+
+def rounded(value: float, precision: int = 0) -> float:
+    """
+    A number rounded to so many digits.
+    """
+    return round(float(value), max(-400, min(precision, 400)))
