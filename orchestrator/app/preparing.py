@@ -59,7 +59,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         name=BatchName(loaded.spec.batch.name),
         mark=_new_mark(),
         created_at=now,
-        plan=_plan_of(loaded, request),
+        plan=plan_of(loaded, params=request.params, local=request.local),
     )
     with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
         jobs = expand(loaded, params=request.params, env=os.environ, today=now.date())
@@ -68,7 +68,12 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         yield folder
 
 
-def _plan_of(loaded: LoadedSpec, request: RunRequest) -> BatchPlan:
+def plan_of(
+    loaded: LoadedSpec, *, params: Mapping[str, str], local: LocalPlatformPlan | None
+) -> BatchPlan:
+    """
+    What holds for a batch of this spec as a whole.
+    """
     asked = loaded.spec.batch
     return BatchPlan(
         spec_path=str(loaded.path.absolute()),
@@ -80,8 +85,8 @@ def _plan_of(loaded: LoadedSpec, request: RunRequest) -> BatchPlan:
             for name, pool in loaded.spec.pools.items()
         },
         on_unconfirmed=OnUnconfirmed(asked.on_unconfirmed),
-        params=dict(request.params),
-        local=request.local,
+        params=dict(params),
+        local=local,
     )
 
 

@@ -37,6 +37,17 @@ def add_driving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
+def add_accept_changes(parser: argparse.ArgumentParser) -> None:
+    """
+    What commands take that go on with a batch.
+    """
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="go on although the spec has changed, in line with it as it is now",
+    )
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """
     The settings, with the flags of the command line over everything else.

@@ -19,6 +19,7 @@ from orchestrator.errors import OrchestratorError, SpecError
 COMMANDS = {
     "run": "run a spec as a new batch",
     "resume": "go on where a batch stopped",
+    "retry": "run failed jobs again, into the same batch",
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
     "list": "list the batches under the output folder",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.common import add_driving, settings_of
+from orchestrator.cli.common import add_accept_changes, add_driving, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     The command's options.
     """
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    add_accept_changes(parser)
     add_driving(parser)
 
 
@@ -22,6 +23,7 @@ def call(options: argparse.Namespace) -> int:
     Runs the command.
     """
     from orchestrator.app.batch import resume_batch
+    from orchestrator.app.changes import take_up_changes
     from orchestrator.app.folders import find_batch
     from orchestrator.cli.driving import drive, make_context
     from orchestrator.ledger import BatchLock
@@ -30,4 +32,5 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder):
+        take_up_changes(folder, None, accept=options.accept_changes)
         return drive(resume_batch, folder, context, as_json=options.json)

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.common import add_driving, pair, settings_of
+from orchestrator.cli.common import add_accept_changes, add_driving, pair, settings_of
 
 if TYPE_CHECKING:
     from orchestrator.app.batch import BatchContext
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with the newest unfinished batch of this name, if there is one",
     )
+    add_accept_changes(parser)
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )
@@ -52,7 +53,7 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     if options.resume:
         name = load_spec(options.spec).spec.batch.name
-        code = _resume_newest(settings.output / name, context, as_json=options.json)
+        code = _resume_newest(settings.output / name, context, options)
         if code is not None:
             return code
     if not options.local:
@@ -67,11 +68,12 @@ def call(options: argparse.Namespace) -> int:
         return drive(start_prepared, prepared, context, as_json=options.json)
 
 
-def _resume_newest(home: Path, context: BatchContext, *, as_json: bool) -> int | None:
+def _resume_newest(home: Path, context: BatchContext, options: argparse.Namespace) -> int | None:
     """
     Goes on with the newest batch when it is not ended; None when there is nothing to go on with.
     """
     from orchestrator.app.batch import resume_batch
+    from orchestrator.app.changes import take_up_changes
     from orchestrator.app.folders import LEDGER, newest
     from orchestrator.cli.driving import drive
     from orchestrator.ledger import BatchLock, LedgerReader
@@ -84,7 +86,8 @@ def _resume_newest(home: Path, context: BatchContext, *, as_json: bool) -> int |
         with LedgerReader(folder / LEDGER) as reader:
             if reader.batch().state is BatchState.ENDED:
                 return None
-        return drive(resume_batch, folder, context, as_json=as_json)
+        take_up_changes(folder, options.spec, accept=options.accept_changes)
+        return drive(resume_batch, folder, context, as_json=options.json)
 
 
 def _local_plan(options: argparse.Namespace, output: Path) -> LocalPlatformPlan:

@@ -106,3 +106,30 @@ ORDER BY jobs.seq;
 
 -- name: select_live_runs
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
+
+-- name: set_waiting
+UPDATE jobs SET status = 'WAITING', ready_at = 0, error = NULL WHERE seq = :seq;
+
+-- name: update_plan
+UPDATE batch SET plan = :plan;
+
+-- name: select_last_seq
+SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;
+
+-- name: select_by_key
+SELECT seq FROM jobs WHERE key = :key;
+
+-- name: select_definitions
+SELECT key, definition FROM jobs;
+
+-- name: update_job
+UPDATE jobs SET definition = :definition, demand = :demand, priority = :priority
+WHERE seq = :seq AND key = :key AND status = 'WAITING' AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = jobs.seq
+    AND state NOT IN ('settled', 'lost', 'failed'));
+
+-- name: skip_job
+UPDATE jobs SET status = 'SKIPPED', error = :error
+WHERE key = :key AND status = 'WAITING' AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = jobs.seq
+    AND state NOT IN ('settled', 'lost', 'failed'));

@@ -103,8 +103,15 @@ def batch_values(batch: Batch) -> dict[str, Any]:
         "name": batch.name,
         "mark": batch.mark,
         "created_at": stored(batch.created_at),
-        "plan": _plan_adapter().dump_json(batch.plan).decode(),
+        "plan": plan_text(batch.plan),
     }
+
+
+def plan_text(plan: BatchPlan) -> str:
+    """
+    A plan as it is stored.
+    """
+    return _plan_adapter().dump_json(plan).decode()
 
 
 def batch_of(row: sqlite3.Row) -> Batch:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import JsonValue
-
 from orchestrator.model.ids import BatchId, BatchName
 
 
@@ -56,7 +54,7 @@ class BatchPlan:
         spec_path: absolute path of the spec as given.
         max_runs: None means the account's limit.
         max_memory_mbytes: None means the account's limit.
-        params: the `--param` values.
+        params: the `--param` values, as typed.
         local: None when the batch runs on the platform of the settings.
     """
 
@@ -66,7 +64,7 @@ class BatchPlan:
     max_memory_mbytes: int | None = None
     pools: dict[str, PoolLimits] = field(default_factory=dict)
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
-    params: dict[str, JsonValue] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
     local: LocalPlatformPlan | None = None
 
 

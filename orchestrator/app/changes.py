@@ -1,0 +1,108 @@
+"""
+Whether the spec of a batch has changed since the batch was made, and how.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.preparing import plan_of
+from orchestrator.collector.files import write_file
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.amending import apply_changes, definitions
+from orchestrator.model.batches import BatchPlan
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import Job
+from orchestrator.spec import LoadedSpec, expand, load_spec
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """
+    How a spec differs from the batch that was made of it.
+    """
+
+    plan: BatchPlan
+    added: Sequence[Job]
+    changed: Sequence[Job]
+    removed: Sequence[str]
+
+    def told(self) -> str:
+        """
+        The changes for people, a line each, the first ones of each kind.
+        """
+        kinds: dict[str, list[JobKey | str]] = {
+            "added": [job.key for job in self.added],
+            "changed": [job.key for job in self.changed],
+            "removed": list(self.removed),
+        }
+        lines = []
+        for kind, keys in kinds.items():
+            lines += [f"  {kind}: {key}" for key in keys[:SHOWN]]
+            if len(keys) > SHOWN:
+                lines.append(f"  {kind}: … and {len(keys) - SHOWN} more")
+        return "\n".join(lines) or "  only what holds for the batch as a whole"
+
+
+def take_up_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+    """
+    Notices a changed spec, and brings the batch in line with it when that is accepted.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
+        accept: whether changes are wanted.
+
+    Raises:
+        UsageError: the spec has changed and `accept` is not set; nothing is touched.
+        SpecError: it has mistakes now.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        plan = reader.batch().plan
+    path = spec_path or Path(plan.spec_path)
+    if not path.is_file():
+        return
+    loaded = load_spec(path)
+    changes = _changes(folder, loaded, plan)
+    if changes is None:
+        return
+    if not accept:
+        raise UsageError(
+            f"{path} has changed since this batch was made:\n{changes.told()}\n"
+            "go on with --accept-changes, or start a new batch without --resume"
+        )
+    apply_changes(
+        folder / LEDGER,
+        changes.plan,
+        added=changes.added,
+        changed=changes.changed,
+        removed=changes.removed,
+    )
+    write_file(folder / f"spec{path.suffix}", [loaded.source])
+
+
+def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:
+    """
+    The changes; None when there are none.
+    """
+    now = plan_of(loaded, params=plan.params, local=plan.local)
+    if now.spec_sha256 == plan.spec_sha256:
+        return None
+    today = datetime.now(UTC).date()
+    before = definitions(folder / LEDGER)
+    added, changed = [], []
+    for job in expand(loaded, params=plan.params, env=os.environ, today=today):
+        old = before.pop(job.key, None)
+        if old is None:
+            added.append(job)
+        elif old != replace(job, seq=0):
+            changed.append(job)
+    return Changes(plan=now, added=added, changed=changed, removed=list(before))

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.command import Command, sweep
+
+FAILING = (
+    '[batch]\nname = "b"\n[[jobs]]\nname = "good"\nactor = "orchestrator/simulated"\n'
+    "input = { duration_secs = 0.01, items = 1 }\n"
+    '[[jobs]]\nname = "bad-{{ n }}"\nactor = "orchestrator/simulated"\ntags = ["t{{ n }}"]\n'
+    'input = { duration_secs = 0.01, items = 2, outcome = "FAILED" }\nmatrix = { n = [1, 2] }\n'
+)
+
+
+def rows(folder: str) -> dict[str, dict]:
+    lines = (Path(folder) / "jobs.jsonl").read_text().splitlines()
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def test_retry_runs_failed_jobs_again_into_the_same_batch(command: Command) -> None:
+    """Failed jobs get one more attempt each; what succeeded is left alone."""
+    command.write("spec.toml", FAILING)
+    first = command.run("run", "spec.toml", "--json").json
+    done = command.run("retry", "b", "--json")
+    assert (done.code, done.json["id"], done.json["runs"]) == (1, first["id"], 5)
+    attempts = {key: row["attempts"] for key, row in rows(done.json["folder"]).items()}
+    assert attempts == {"good": 1, "bad-1": 2, "bad-2": 2}
+
+
+def test_retry_takes_the_selected_jobs_alone(command: Command) -> None:
+    """`--select` chooses among the failed jobs, and `--dry-run` only tells which."""
+    command.write("spec.toml", FAILING)
+    command.run("run", "spec.toml")
+    told = command.run("retry", "b", "--select", "tag:t2", "--dry-run", "--json")
+    assert [job["key"] for job in told.json["jobs"]] == ["bad-2"]
+    done = command.run("retry", "b", "--select", "name:*-1,status:failed", "--json")
+    attempts = {key: row["attempts"] for key, row in rows(done.json["folder"]).items()}
+    assert attempts == {"good": 1, "bad-1": 2, "bad-2": 1}
+
+
+def test_selection_that_means_nothing_is_refused(command: Command) -> None:
+    """A word that is no condition is told with what would be one."""
+    command.write("spec.toml", FAILING)
+    command.run("run", "spec.toml")
+    done = command.run("retry", "b", "--select", "bad-1")
+    assert done.code == 2
+    assert "'bad-1' selects nothing" in done.err
+
+
+def unfinished(command: Command) -> None:
+    """Leaves a batch of two jobs behind of which one still waits."""
+    text = sweep(jobs=2, batch="max_runs = 1", duration_secs=0.01, items=1)
+    command.write("sweep.toml", text)
+    command.run("run", "sweep.toml")
+    import sqlite3
+
+    ledger = command.folder / "output" / "sweep" / "latest" / "ledger.sqlite"
+    with sqlite3.connect(ledger) as db:
+        db.execute("UPDATE jobs SET status = 'WAITING' WHERE seq = 1")
+        db.execute("DELETE FROM attempts WHERE job_seq = 1")
+        db.execute("UPDATE jobs SET attempts = 0 WHERE seq = 1")
+        db.execute("UPDATE batch SET state = 'stopped'")
+    db.close()
+
+
+def test_changed_spec_is_noticed(command: Command) -> None:
+    """Added, removed and changed jobs are listed, and nothing goes on without a word."""
+    unfinished(command)
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0.02, items=1))
+    done = command.run("run", "sweep.toml", "--resume")
+    assert done.code == 2
+    assert "added: job-3" in done.err
+    assert "changed: job-2" in done.err
+    assert "--accept-changes" in done.err
+
+
+def test_accepted_changes_are_taken_up(command: Command) -> None:
+    """The batch goes on as the spec is now; what is over stays as it is."""
+    unfinished(command)
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0.02, items=5))
+    done = command.run("resume", "sweep", "--accept-changes", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 3)
+    assert [row["items"] for row in rows(done.json["folder"]).values()] == [1, 5, 5]
+    again = command.run("resume", "sweep", "--json")
+    assert again.code == 0
+
+
+def test_removed_job_is_skipped(command: Command) -> None:
+    """A job that the spec no longer has is not started, and the report says why."""
+    unfinished(command)
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
+    done = command.run("resume", "sweep", "--accept-changes", "--json")
+    assert done.code == 1
+    row = rows(done.json["folder"])["job-2"]
+    assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
