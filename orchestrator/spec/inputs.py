@@ -5,26 +5,28 @@ The input of a job: a table with templates, or a file beside the spec.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time
-from functools import lru_cache
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from orchestrator.model.jobs import MAX_INPUT_BYTES, JobInput
+from orchestrator.errors import InputRejected
+from orchestrator.model.jobs import MAX_INPUT_BYTES, Job, JobInput
 from orchestrator.spec.positions import Path as FieldPath
-from orchestrator.spec.templates import TemplateMistake, compile_template, is_template
+from orchestrator.spec.templates import TemplateMistake, compile_template
+from orchestrator.spec.trees import Values, change_at, compiled_at, renderer, templates_in
+from orchestrator.spec.words import show
 
 JSON_TYPE = "application/json"
-Values = Mapping[str, Any]
 
 
 class InputTemplate:
     """
-    An input table, compiled: what is static is encoded once.
+    The `input` of a job, compiled: a table, or one template that gives a table.
+
+    What is the same for all cells is encoded once, and so is one value for them all.
 
     Attributes:
         secret_paths: where a string uses `env`; such strings are left as they are.
@@ -35,29 +37,30 @@ class InputTemplate:
 
     def __init__(self, table: Any) -> None:
         self.secret_paths: tuple[FieldPath, ...] = tuple(
-            path
-            for path, text in strings_in(table)
-            if is_template(text) and "env" in compiled_at(path, text).names
+            path for path, text in templates_in(table) if "env" in compiled_at(path, text).names
         )
-        self._render = _renderer(table, (), frozenset(self.secret_paths))
+        self._source = table
+        self._render = renderer(table, leave=frozenset(self.secret_paths))
         self._static = None if self._render else self._encode(table)
 
-    def make(self, values: Values, content_type: str = JSON_TYPE) -> JobInput:
+    def make(self, values: Values) -> JobInput:
         """
         The input of one job.
 
         Raises:
-            TemplateMistake: a template cannot be rendered, or the result is no JSON or too large.
+            TemplateMistake: a template cannot be rendered, or the result is no table or too large.
         """
         if self._static is not None:
             return self._static
-        assert self._render is not None  # noqa: S101 - one of the two is set
-        return self._encode(self._render(values), content_type)
+        table = self._source if self._render is None else self._render(values)
+        if not isinstance(table, dict):
+            raise TemplateMistake(f"{self._source!r} gives {show(table)}; an input is a table")
+        return self._encode(table)
 
-    def _encode(self, value: Any, content_type: str = JSON_TYPE) -> JobInput:
+    def _encode(self, value: Any) -> JobInput:
         body = encoded(value)
         return JobInput(
-            content_type=content_type,
+            content_type=JSON_TYPE,
             body=body,
             sha256=hashlib.sha256(body).hexdigest(),
             size_bytes=len(body),
@@ -65,9 +68,38 @@ class InputTemplate:
         )
 
 
+class InputFiles:
+    """
+    The input files of one expansion; each is read once.
+
+    Args:
+        folder: of the spec.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[tuple[str, str], JobInput] = {}
+
+    def get(self, name: str, content_type: str) -> JobInput:
+        """
+        The input that is a file, which is not kept in memory.
+
+        Raises:
+            TemplateMistake: it cannot be read, is too large, or is not the JSON that it says.
+        """
+        known = self._known.get((name, content_type))
+        if known is None:
+            known = _file_input(self._folder / name, content_type)
+            self._known[name, content_type] = known
+        return known
+
+
 def encoded(value: Any) -> bytes:
     """
     A value as compact JSON, within the platform's limit.
+
+    Raises:
+        TemplateMistake: it cannot be written, or is too large.
     """
     try:
         body = orjson.dumps(value)
@@ -80,24 +112,49 @@ def encoded(value: Any) -> bytes:
     return body
 
 
-@lru_cache(maxsize=1024)
-def file_input(path: Path, content_type: str) -> JobInput:
+def render_input(job: Job, env: Mapping[str, str]) -> bytes | None:
     """
-    The input that is a file.
+    The body of a job's input with its secrets rendered; None for a file and for no input.
 
     Raises:
-        TemplateMistake: it cannot be read, is too large, or is not the JSON that it says.
+        InputRejected: a secret cannot be rendered; the message has no value of the environment.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_INPUT_BYTES:
-            raise TemplateMistake(
-                f"{path} has {size:,} bytes; the platform takes at most {MAX_INPUT_BYTES:,}"
+    if job.input.body is None or not job.input.secret_paths:
+        return job.input.body
+    tree = orjson.loads(job.input.body)
+    values = {**job.params, "env": env}
+
+    def rendered(text: str) -> Any:
+        template = compile_template(text)
+        missing = sorted(template.env_names - env.keys())
+        if missing:
+            raise InputRejected(
+                f"the environment has no {', '.join(missing)}, which the input needs"
             )
-        data = path.read_bytes()
-    except OSError as error:
-        raise TemplateMistake(f"{path}: {error.strerror}") from error
-    if content_type.split(";")[0].strip() == JSON_TYPE:
+        try:
+            return template.render(values)
+        except TemplateMistake:
+            # The reason may hold the secret, and so does the error that it came from.
+            raise InputRejected(
+                f"{text!r} in the input cannot be rendered with the values of the environment"
+            ) from None
+
+    for path in job.input.secret_paths:
+        change_at(tree, path, rendered)
+    try:
+        return encoded(tree)
+    except TemplateMistake as mistake:
+        raise InputRejected(f"{mistake}, with its secrets rendered") from None
+
+
+def _file_input(path: Path, content_type: str) -> JobInput:
+    data = _read(path)
+    if len(data) > MAX_INPUT_BYTES:
+        size = max(path.stat().st_size, len(data))
+        raise TemplateMistake(
+            f"{path} has {size:,} bytes; the platform takes at most {MAX_INPUT_BYTES:,}"
+        )
+    if content_type.partition(";")[0].strip().lower() == JSON_TYPE:
         try:
             orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -106,97 +163,22 @@ def file_input(path: Path, content_type: str) -> JobInput:
             ) from error
     return JobInput(
         content_type=content_type,
-        path=str(path),
+        path=str(path.absolute()),
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
     )
 
 
-def jsonable(value: Any) -> Any:
+def _read(path: Path) -> bytes:
     """
-    A rendered value as a JSON value: times as ISO text.
-
-    Raises:
-        TemplateMistake: a number that JSON has no word for.
-    """
-    match value:
-        case dict():
-            return {name: jsonable(inner) for name, inner in value.items()}
-        case list():
-            return [jsonable(inner) for inner in value]
-        case datetime() | date() | time():
-            return value.isoformat()
-        case float() if not math.isfinite(value):
-            raise TemplateMistake(f"{value} is no JSON number")
-        case _:
-            return value
-
-
-def strings_in(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
-    """
-    Every string of a tree, with its place.
-    """
-    match value:
-        case str():
-            yield path, value
-        case dict():
-            for name, inner in value.items():
-                yield from strings_in(inner, (*path, name))
-        case list():
-            for index, inner in enumerate(value):
-                yield from strings_in(inner, (*path, index))
-
-
-def compiled_at(path: FieldPath, text: str) -> Any:
-    """
-    A compiled template; a mistake in it carries its place.
+    The bytes of a regular file, or just more than an input may have.
     """
     try:
-        return compile_template(text)
-    except TemplateMistake as mistake:
-        mistake.path = path
-        raise
-
-
-def replaced(tree: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
-    """
-    Changes the value at a place of a tree, in place.
-    """
-    for part in path[:-1]:
-        tree = tree[part]
-    tree[path[-1]] = change(tree[path[-1]])
-
-
-def _renderer(
-    value: Any, path: FieldPath, secret_paths: frozenset[FieldPath]
-) -> Callable[[Values], Any] | None:
-    """
-    A function that renders a tree; None when there is nothing to render in it.
-    """
-    match value:
-        case str() if is_template(value) and path not in secret_paths:
-            return _at(path, compiled_at(path, value).render)
-        case dict():
-            inner = {k: _renderer(v, (*path, k), secret_paths) for k, v in value.items()}
-            moving = [(name, render) for name, render in inner.items() if render is not None]
-            if moving:
-                return lambda values: value | {name: render(values) for name, render in moving}
-        case list():
-            each = [_renderer(v, (*path, i), secret_paths) for i, v in enumerate(value)]
-            if any(each):
-                return lambda values: [
-                    old if render is None else render(values)
-                    for old, render in zip(value, each, strict=True)
-                ]
-    return None
-
-
-def _at(path: FieldPath, render: Callable[[Values], Any]) -> Callable[[Values], Any]:
-    def render_here(values: Values) -> Any:
-        try:
-            return jsonable(render(values))
-        except TemplateMistake as mistake:
-            mistake.path = path
-            raise
-
-    return render_here
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise TemplateMistake(f"{path} is no file that can be sent")
+        with path.open("rb") as file:
+            return file.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise TemplateMistake(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise TemplateMistake(f"{str(path)!r} is no name of a file") from error
