@@ -4,12 +4,13 @@ The floor: a bare aiohttp loop that makes the same three calls, and has no ledge
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from pathlib import Path
 
 import aiohttp
+
+from bench.arguments import read_arguments
 
 ACTOR = "orchestrator~simulated"
 
@@ -35,15 +36,8 @@ async def run_job(
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("url")
-    parser.add_argument("token")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--jobs", type=int, required=True)
-    parser.add_argument("--at-once", type=int, default=100)
-    parser.add_argument("--input", type=json.loads, required=True)
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True)
+    options = read_arguments()
+    given = json.loads(options.input)
     turns = asyncio.Semaphore(options.at_once)
     async with (
         aiohttp.ClientSession(
@@ -54,7 +48,7 @@ async def main() -> None:
         asyncio.TaskGroup() as jobs,
     ):
         for number in range(options.jobs):
-            jobs.create_task(run_job(session, turns, options.folder, number, options.input))
+            jobs.create_task(run_job(session, turns, options.folder, number, given))
 
 
 if __name__ == "__main__":

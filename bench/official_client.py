@@ -4,12 +4,13 @@ What a user writes today: the official client, a semaphore and gather.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from pathlib import Path
 
 from apify_client import ApifyClientAsync
+
+from bench.arguments import read_arguments
 
 ACTOR = "orchestrator/simulated"
 
@@ -28,22 +29,12 @@ async def run_job(
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("url")
-    parser.add_argument("token")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--jobs", type=int, required=True)
-    parser.add_argument("--at-once", type=int, default=100)
-    parser.add_argument("--input", type=json.loads, required=True)
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True)
+    options = read_arguments()
+    given = json.loads(options.input)
     turns = asyncio.Semaphore(options.at_once)
     client = ApifyClientAsync(options.token, api_url=options.url)
     await asyncio.gather(
-        *(
-            run_job(client, turns, options.folder, number, options.input)
-            for number in range(options.jobs)
-        )
+        *(run_job(client, turns, options.folder, number, given) for number in range(options.jobs))
     )
 
 

@@ -4,12 +4,12 @@ The client of this project by itself, with a semaphore: what the API calls alone
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import anyio
 from pydantic import SecretStr
 
+from bench.arguments import read_arguments
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.model.ids import DatasetId, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
@@ -32,20 +32,12 @@ async def run_job(
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("url")
-    parser.add_argument("token")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--jobs", type=int, required=True)
-    parser.add_argument("--at-once", type=int, default=100)
-    parser.add_argument("--input", type=str.encode, required=True)
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True)
+    options = read_arguments()
     turns = anyio.Semaphore(options.at_once)
     place = ClientOptions(base_url=options.url, token=SecretStr(options.token))
     async with ApifyClient(place) as client, anyio.create_task_group() as jobs:
         for number in range(options.jobs):
-            jobs.start_soon(run_job, client, turns, options.folder, number, options.input)
+            jobs.start_soon(run_job, client, turns, options.folder, number, options.input.encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,24 @@
+"""
+What every peer is told on its command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def read_arguments() -> argparse.Namespace:
+    """
+    The platform's url and token, a folder to make, how many jobs, how many at once, their input.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("token")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, required=True)
+    parser.add_argument("--at-once", type=int, default=100)
+    parser.add_argument("--input", required=True, help="JSON")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True)
+    return options
