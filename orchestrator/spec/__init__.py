@@ -2,7 +2,8 @@
 What the user wrote: read, checked, and expanded to jobs.
 """
 
-from orchestrator.spec.expand import expand, render_input
+from orchestrator.spec.expand import expand
+from orchestrator.spec.inputs import render_input
 from orchestrator.spec.load import LoadedSpec, load_spec
 from orchestrator.spec.schema import spec_schema
 

@@ -75,7 +75,7 @@ def cell_at(matrix: Matrix, index: int) -> Cell:
     The cell at a place of `cells`, counted from 0.
     """
     cell: Cell = {}
-    for name, values in reversed(matrix.items()):
+    for name, values in reversed(list(matrix.items())):
         index, at = divmod(index, _count(values))
         cell[name] = values[at]
     return {name: cell[name] for name in matrix}

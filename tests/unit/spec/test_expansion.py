@@ -102,4 +102,4 @@ def test_range_has_both_ends_in_its_reach(first: int, last: int, step: int) -> N
 
 def test_range_of_decimals_does_not_drift() -> None:
     """Steps of a tenth come out as written."""
-    assert range_values(0.1, 0.5, 0.1) == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert list(range_values(0.1, 0.5, 0.1)) == [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -97,8 +97,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB + "matrix = { n = [1, 2] }\n",
-            "spec.toml:4:1: jobs[0].name: two jobs have the key 'j' (case does not count); put n "
-            "into it (where n = 2)",
+            "spec.toml:4:1: jobs[0].name: two jobs have the key 'j' (case does not count): jobs[0] "
+            "where n = 1, and jobs[0] where n = 2; put n into the name",
         ),
         (
             JOB.replace('"j"', '"a b"'),

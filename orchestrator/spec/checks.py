@@ -1,0 +1,106 @@
+"""
+What can be said of a job before any cell of its matrix is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.spec.merging import Merged
+from orchestrator.spec.model import CollectTable, WebhookTable
+from orchestrator.spec.params import is_parameter_name
+from orchestrator.spec.positions import Path as FieldPath
+from orchestrator.spec.sweep import Steps
+from orchestrator.spec.templates import TemplateMistake, compile_template, is_template
+from orchestrator.spec.trees import names_in, templates_in
+from orchestrator.spec.words import unknown
+
+Found = Iterator[tuple[FieldPath, str]]
+RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
+"""
+The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
+"""
+
+
+def check_fields(merged: Merged, pools: Collection[str]) -> Found:
+    """
+    What fields must have to do with one another.
+    """
+    fields = merged.fields
+    for one, other in (("actor", "task"), ("input", "input_file")):
+        if one in fields and other in fields:
+            yield merged.place(other), f"give {one} or {other}, not both"
+    if "actor" not in fields and "task" not in fields:
+        yield merged.path, "is missing an actor or a task to run"
+    if "input_content_type" in merged.own and "input_file" not in fields:
+        yield merged.place("input_content_type"), "goes with input_file only"
+    for index, pool in enumerate(fields.get("pools") or ()):
+        if not is_template(pool) and pool not in pools:
+            yield merged.place("pools", index), unknown(pool, pools, "pool")
+    collect: CollectTable | None = fields.get("collect")
+    if collect is not None and collect.output_fields is not None:
+        kept = len(collect.fields or ())
+        if len(collect.output_fields) != kept:
+            yield (
+                merged.place("collect", "output_fields"),
+                f"must have as many names as fields, which has {kept}",
+            )
+
+
+def check_matrix(path: FieldPath, matrix: Mapping[str, Sequence[Any] | Steps]) -> Found:
+    """
+    The names of the parameters, and that each has values.
+    """
+    for name, values in matrix.items():
+        place = (*path, "matrix", name)
+        if not is_parameter_name(name):
+            yield place, "is no name for a parameter: letters, digits and _ are, and not env"
+        if isinstance(values, Steps) and not values.count:
+            yield place, "has no values: the range leads away from its end"
+
+
+def check_templates(merged: Merged, known: Collection[str], env: Mapping[str, str]) -> Found:
+    """
+    Every template of a job: compiled, its names known, secrets in inputs only.
+    """
+    for path in names_in(merged.fields.get("input")):
+        if is_template(str(path[-1])):
+            yield (
+                merged.place("input", *path),
+                "the name of a field cannot be a template",
+            )
+    for name, value in merged.fields.items():
+        for path, text in templates_in(rendered_part(name, value)):
+            for message in _wrong_with(text, known, env, is_input=name == "input" and path != ()):
+                yield merged.place(name, *path), message
+
+
+def rendered_part(name: str, value: Any) -> Any:
+    """
+    The part of a field that may hold templates, as a tree.
+    """
+    if name == "webhooks":
+        return [_rendered_of_webhook(hook) for hook in value]
+    return None if name == "collect" else value
+
+
+def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:
+    texts = {name: getattr(hook, name) for name in RENDERED_OF_WEBHOOK}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _wrong_with(
+    text: str, known: Collection[str], env: Mapping[str, str], *, is_input: bool
+) -> Iterator[str]:
+    try:
+        template = compile_template(text)
+    except TemplateMistake as mistake:
+        yield str(mistake)
+        return
+    for wrong in sorted(template.names - set(known) - {"env"}):
+        yield unknown(wrong, known, "name")
+    if "env" in template.names and not is_input:
+        yield "env is for the values of an input table only: it is a secret"
+    for missing in sorted(template.env_names - env.keys()):
+        yield f"the environment has no {missing}"
