@@ -12,7 +12,7 @@ Every error that this project raises on purpose, and the exit code that each one
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
-    │  └─ OutputLost
+    │  └─ OutputLost, BatchAborted
     ├─ Interrupted ................... 130 or 143  a signal; the batch can be resumed
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
@@ -177,6 +177,12 @@ class DiskFull(StoppedEarly):
 class OutputLost(StoppedEarly):
     """
     The batch's folder can no longer be written.
+    """
+
+
+class BatchAborted(StoppedEarly):
+    """
+    The batch's live runs were aborted at the user's wish; some jobs still wait.
     """
 
 

@@ -21,6 +21,7 @@ from orchestrator.client import ApifyClient
 from orchestrator.collector import Collector, Files
 from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import Totals
+from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.states import SETTLED_JOB_STATUSES
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
@@ -42,9 +43,13 @@ def make_scheduler(
     queue: WaitingQueue,
     limits: Limits,
     observer: Observer,
+    aborting: bool,
 ) -> Scheduler:
     """
     A scheduler for the batch in `folder`, ready to run.
+
+    Args:
+        aborting: it is to abort live runs and to start none.
     """
     collector = Collector(
         client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
@@ -57,7 +62,7 @@ def make_scheduler(
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,
             settle_secs=settings.settle_secs,
-            on_unconfirmed=ledger.batch.plan.on_unconfirmed,
+            on_unconfirmed=(OnUnconfirmed.FAIL if aborting else ledger.batch.plan.on_unconfirmed),
         ),
         read_input=partial(read_input, env=os.environ),
         save_answer=collector.save_answer,
@@ -72,6 +77,7 @@ def make_scheduler(
         utc_now=utc_now,
         chance=random.random,
         away_secs=settings.platform_away_secs,
+        aborting=aborting,
     )
     return Scheduler(
         driver=driver, queue=queue, usage=Usage(limits), max_downloads=settings.max_downloads

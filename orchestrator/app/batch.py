@@ -25,13 +25,19 @@ from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER, publish
 from orchestrator.app.logs import LogSink
-from orchestrator.app.preflight import Room, limits_of, look_before_start
+from orchestrator.app.preflight import ANY_ROOM, Room, limits_of, look_before_start
 from orchestrator.app.settings import Settings
 from orchestrator.app.signals import listen
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.collector import Files
 from orchestrator.collector.files import flush_group
-from orchestrator.errors import Interrupted, OrchestratorError, PlatformError, StoppedEarly
+from orchestrator.errors import (
+    BatchAborted,
+    Interrupted,
+    OrchestratorError,
+    PlatformError,
+    StoppedEarly,
+)
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.reading import Totals
@@ -136,6 +142,21 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         return await _drive(folder, endpoint, room, context)
 
 
+async def abort_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Aborts the live runs of a batch that this process holds the lock of, and keeps what they made.
+
+    Jobs that wait are left waiting: the batch can be resumed.
+
+    Raises:
+        PlatformError: the platform cannot be reached.
+    """
+    with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    async with _connected(batch, context) as endpoint:
+        return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
+
+
 @asynccontextmanager
 async def _connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
     async with context.connect(batch.plan.local) as endpoint:
@@ -153,7 +174,9 @@ async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room
     return room
 
 
-async def _drive(folder: Path, endpoint: Endpoint, room: Room, context: BatchContext) -> Result:
+async def _drive(
+    folder: Path, endpoint: Endpoint, room: Room, context: BatchContext, *, aborting: bool = False
+) -> Result:
     with _logging_to(folder, context.sink):
         with open_ledger(folder / LEDGER) as db:
             async with (
@@ -163,7 +186,9 @@ async def _drive(folder: Path, endpoint: Endpoint, room: Room, context: BatchCon
             ):
                 ledger = Ledger(db, ledger_worker)
                 files = Files(file_worker)
-                reason = await _schedule(ledger, client, files, folder, room, context)
+                reason = await _schedule(
+                    ledger, client, files, folder, room, context, aborting=aborting
+                )
                 if context.abort_on_signal and isinstance(reason, Interrupted):
                     await _abort_live_runs(ledger, client)
                 batch = await _close(ledger, client, folder, reason)
@@ -182,14 +207,18 @@ async def _schedule(
     folder: Path,
     room: Room,
     context: BatchContext,
+    *,
+    aborting: bool,
 ) -> OrchestratorError | None:
     """
     Drives the batch until it is settled or left; returns why it was left.
     """
     open_attempts = await ledger.take_over()
-    queue = fill_queue(await ledger.waiting(), room)
+    waiting = await ledger.waiting()
+    queue = fill_queue([] if aborting else waiting, room)
     with LedgerReader(folder / LEDGER) as reader:
-        progress, demands = progress_of(reader.totals()), reader.demands()
+        progress = progress_of(reader.totals())
+        demands = {} if aborting else reader.demands()
     limits = limits_of(ledger.batch.plan, room, demands, context.settings)
     scheduler = make_scheduler(
         ledger=ledger,
@@ -200,6 +229,7 @@ async def _schedule(
         queue=queue,
         limits=limits,
         observer=BatchEvents(progress),
+        aborting=aborting,
     )
     structlog.get_logger().info(
         "batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs
@@ -213,7 +243,7 @@ async def _schedule(
             return reason
         finally:
             tasks.cancel_scope.cancel()
-    return None
+    return BatchAborted("aborted, with jobs left to start") if aborting and waiting else None
 
 
 async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
@@ -283,5 +313,10 @@ def _logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
     sink.open_file(folder / "log.jsonl")
     try:
         yield
+    except OrchestratorError:
+        raise
+    except Exception:
+        structlog.get_logger().exception("bug_met")
+        raise
     finally:
         sink.close_file()

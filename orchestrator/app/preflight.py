@@ -58,6 +58,12 @@ class Room:
         return Claim(memory_mbytes=memory, pools=demand.pools)
 
 
+ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None, default_memory_mbytes={})
+"""
+For a process that starts nothing.
+"""
+
+
 async def look_before_start(client: ApifyClient, targets: Collection[Target]) -> Room:
     """
     Checks the token and the targets, and reads the limits.

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "run a spec as a new batch",
     "resume": "go on where a batch stopped",
     "retry": "run failed jobs again, into the same batch",
+    "abort": "abort a batch's live runs, and keep what they made",
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
     "list": "list the batches under the output folder",

@@ -7,6 +7,7 @@ how far the attempt has come, and it goes on from there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,11 @@ About how long a job waits again whose start was refused for now.
 SHORTEST_POLL_SECS = 1.0
 """
 A platform that answers a long poll at once is not asked more often than this.
+"""
+
+ABORT_GRACE_SECS = 35.0
+"""
+What the platform grants to a graceful abort (30 s), and a little more.
 """
 
 LAG_SECS = 10.0
@@ -101,6 +107,7 @@ class Driver:
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
         away_secs: how long a platform that takes no start is waited for.
+        aborting: whether runs are aborted rather than waited for, and no attempt follows.
     """
 
     def __init__(
@@ -114,6 +121,7 @@ class Driver:
         utc_now: Callable[[], datetime],
         chance: Callable[[], float],
         away_secs: float,
+        aborting: bool = False,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -123,6 +131,7 @@ class Driver:
         self._utc_now = utc_now
         self._chance = chance
         self._away_secs = away_secs
+        self._aborting = aborting
         self._away_since: float | None = None
         self._waits: set[anyio.CancelScope] = set()
 
@@ -207,6 +216,8 @@ class Driver:
         with anyio.CancelScope() as scope:
             self._waits.add(scope)
             try:
+                if self._aborting:
+                    await self._abort(run)
                 ended = await self._wait(attempt, run)
             except NotFound as error:
                 outcome = Outcome(
@@ -221,6 +232,18 @@ class Driver:
         await self._ledger.finished(attempt, ended.run)
         self._observer.run_finished(attempt, ended.run)
         return ended
+
+    async def _abort(self, run: Run) -> None:
+        """
+        Aborts a run gracefully, and hard when it takes longer than the platform grants.
+        """
+        await self._client.abort_run(run.id, gracefully=True)
+        until = anyio.current_time() + ABORT_GRACE_SECS
+        while anyio.current_time() < until:
+            wait_secs = math.ceil(until - anyio.current_time())
+            if (await self._client.get_run(run.id, wait_secs=wait_secs)).facts().is_terminal:
+                return
+        await self._client.abort_run(run.id)
 
     async def _wait(self, attempt: Attempt, run: Run) -> Ended:
         """
@@ -250,7 +273,11 @@ class Driver:
         *,
         state: AttemptState = AttemptState.SETTLED,
     ) -> Next | None:
-        delay = delay_before_next(attempt.job, attempt.number, outcome, self._chance())
+        delay = (
+            None
+            if self._aborting
+            else delay_before_next(attempt.job, attempt.number, outcome, self._chance())
+        )
         ready_at = None if delay is None else self._utc_now().timestamp() + delay
         await self._ledger.over(attempt, outcome, collected, state=state, ready_at=ready_at)
         self._observer.attempt_over(attempt, outcome, collected, delay)

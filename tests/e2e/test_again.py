@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
-from tests.support.command import Command, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 FAILING = (
     '[batch]\nname = "b"\n[[jobs]]\nname = "good"\nactor = "orchestrator/simulated"\n'
@@ -94,3 +95,31 @@ def test_removed_job_is_skipped(command: Command) -> None:
     assert done.code == 1
     row = rows(done.json["folder"])["job-2"]
     assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
+
+
+def test_abort_ends_live_runs_and_keeps_what_they_made(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """Live runs end as ABORTED with their partial items; jobs that wait can still be resumed."""
+    job = "memory_mbytes = 128"
+    command.write(
+        "sweep.toml",
+        sweep(
+            jobs=4,
+            batch="max_runs = 2",
+            job=job,
+            duration_secs=60,
+            items=1000,
+            push_interval_secs=0.1,
+        ),
+    )
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: len(platform.runs_of(latest)) == 2, "two runs")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    done = command.run("abort", "sweep", "--json")
+    assert done.code == 0
+    assert (done.json["jobs"]["ABORTED"], done.json["jobs"]["NOT-STARTED"]) == (2, 2)
+    assert {run["status"] for run in platform.runs_of(latest)} == {"ABORTED"}
+    assert rows(done.json["folder"])["job-1"]["items"] > 0

@@ -9,16 +9,6 @@ from pathlib import Path
 from tests.support.command import Command, ServedPlatform, start_platform, sweep, wait_until
 
 
-def ours(platform: ServedPlatform, folder: Path) -> list[dict]:
-    """The runs of a batch, as the platform counts them."""
-    import sqlite3
-
-    with sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True) as db:
-        (mark,) = db.execute("SELECT mark FROM batch").fetchone()
-    db.close()
-    return [run for run in platform.runs() if f"(attempt {mark}." in run["meta"]["userAgent"]]
-
-
 def test_interrupted_batch_goes_on_where_it_stopped(
     command: Command, platform: ServedPlatform
 ) -> None:
@@ -26,7 +16,7 @@ def test_interrupted_batch_goes_on_where_it_stopped(
     command.write("sweep.toml", sweep(jobs=8, batch="max_runs = 4", duration_secs=1.0, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
-    wait_until(lambda: len(command_runs(platform, latest)) >= 4, "four runs")
+    wait_until(lambda: len(platform.runs_of(latest)) >= 4, "four runs")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
@@ -38,11 +28,7 @@ def test_interrupted_batch_goes_on_where_it_stopped(
     done = command.run("resume", "sweep", "--json")
     assert done.code == 0
     assert done.json["jobs"]["SUCCEEDED"] == 8
-    assert len(ours(platform, latest)) == 8
-
-
-def command_runs(platform: ServedPlatform, folder: Path) -> list[dict]:
-    return ours(platform, folder) if (folder / "ledger.sqlite").exists() else []
+    assert len(platform.runs_of(latest)) == 8
 
 
 def test_killed_batch_goes_on_without_a_second_run(
@@ -52,7 +38,7 @@ def test_killed_batch_goes_on_without_a_second_run(
     command.write("sweep.toml", sweep(jobs=6, batch="max_runs = 3", duration_secs=1.0, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
-    wait_until(lambda: len(command_runs(platform, latest)) >= 3, "three runs")
+    wait_until(lambda: len(platform.runs_of(latest)) >= 3, "three runs")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     status = command.run("status", "sweep", "--json")
@@ -60,7 +46,7 @@ def test_killed_batch_goes_on_without_a_second_run(
     done = command.run("run", "sweep.toml", "--resume", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6)
     assert Path(done.json["folder"]).name == latest.resolve().name
-    assert len(ours(platform, latest)) == 6
+    assert len(platform.runs_of(latest)) == 6
 
 
 def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,17 @@ class Command:
         return path
 
 
+def mark_of(folder: Path) -> str | None:
+    """
+    What the marks of a batch's starts begin with; None before it has a ledger.
+    """
+    if not (folder / "ledger.sqlite").exists():
+        return None
+    with closing(sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True)) as db:
+        (mark,) = db.execute("SELECT mark FROM batch").fetchone()
+    return str(mark)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedPlatform:
     """
@@ -148,6 +160,15 @@ class ServedPlatform:
             runs += page["items"]
             if len(runs) >= page["total"]:
                 return runs
+
+    def runs_of(self, folder: Path) -> list[dict[str, Any]]:
+        """
+        The runs that were started for the batch in a folder.
+        """
+        mark = mark_of(folder)
+        if mark is None:
+            return []
+        return [run for run in self.runs() if f"(attempt {mark}." in run["meta"]["userAgent"]]
 
 
 def start_platform(data: Path, *words: str) -> tuple[subprocess.Popen[str], ServedPlatform]:
