@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 CODE := orchestrator tests bench jobs/actors
+ACTORS := $(wildcard jobs/actors/*/requirements.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart fmt lint types arch unit test check soak bench constraints example-config spec-reference clean
@@ -11,9 +12,9 @@ help: ## what can be made
 
 setup: $(READY) ## a .venv with the command, and the sample Actors' environments
 
-$(READY): pyproject.toml constraints.txt jobs/actors/package-facts/requirements.txt
+$(READY): pyproject.toml constraints.txt $(ACTORS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/orchestrator platform build --actors jobs/actors
 	@touch $@
