@@ -22,6 +22,7 @@ from orchestrator.collector import Collector, Files
 from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import OnUnconfirmed
+from orchestrator.model.ids import RunId
 from orchestrator.model.states import SETTLED_JOB_STATUSES
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
@@ -43,12 +44,14 @@ def make_scheduler(
     queue: WaitingQueue,
     limits: Limits,
     observer: Observer,
+    claimed: Iterable[RunId],
     aborting: bool,
 ) -> Scheduler:
     """
     A scheduler for the batch in `folder`, ready to run.
 
     Args:
+        claimed: the runs that the batch has already.
         aborting: it is to abort live runs and to start none.
     """
     collector = Collector(
@@ -57,7 +60,7 @@ def make_scheduler(
     starter = Starter(
         ledger=ledger,
         client=client,
-        finder=RunFinder(client),
+        finder=RunFinder(client, claimed),
         observer=observer,
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,

@@ -229,6 +229,7 @@ async def _schedule(
         queue=queue,
         limits=limits,
         observer=BatchEvents(progress),
+        claimed=await ledger.runs(),
         aborting=aborting,
     )
     structlog.get_logger().info(

@@ -298,6 +298,13 @@ class Ledger:
         return batch_of(self._execute("select_batch").fetchone())
 
     @transaction
+    def runs(self) -> list[RunId]:
+        """
+        All runs of the batch so far.
+        """
+        return [RunId(row["run_id"]) for row in self._execute("select_runs")]
+
+    @transaction
     def live_runs(self) -> list[RunId]:
         """
         The runs that were going when last heard of.

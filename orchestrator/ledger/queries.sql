@@ -104,6 +104,9 @@ FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
 ORDER BY jobs.seq;
 
+-- name: select_runs
+SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
+
 -- name: select_live_runs
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
 

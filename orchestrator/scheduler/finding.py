@@ -2,19 +2,23 @@
 Finds the run of a start whose answer was lost, by the mark that the start carried.
 
 Many attempts may look at the same time: one pass over the account's list of runs serves all that
-asked before it began.
+asked before it began. Where a platform does not give user agents back, a run can still be told by
+its input and options: weaker, and so only the last resort.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import anyio
+import orjson
 
-from orchestrator.client import ApifyClient
-from orchestrator.errors import NotFound
+from orchestrator.client import ApifyClient, wire
+from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.jobs import MAX_INPUT_BYTES, Job, RunOptions
 from orchestrator.model.runs import Run
 
 MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
@@ -29,15 +33,20 @@ SHORTEST_INTERVAL_SECS = 1.0
 
 class RunFinder:
     """
-    Looks for runs by mark.
+    Looks for runs.
+
+    Args:
+        claimed: the runs of this batch that belong to an attempt; kept up to date by `claim`.
     """
 
-    def __init__(self, client: ApifyClient) -> None:
+    def __init__(self, client: ApifyClient, claimed: Iterable[RunId] = ()) -> None:
         self._client = client
+        self._claimed = set(claimed)
         self._lock = anyio.Lock()
         self._asked: dict[Mark, datetime] = {}
         self._found: dict[Mark, Run] = {}
         self._agents: dict[RunId, str] = {}
+        self._nameless: dict[RunId, wire.Run] = {}
         self._passes = 0
         self._next_pass_at = 0.0
 
@@ -66,6 +75,39 @@ class RunFinder:
         finally:
             del self._asked[mark]
 
+    def claim(self, run: Run) -> None:
+        """
+        Notes that a run belongs to an attempt: it is found for no other one.
+        """
+        self._claimed.add(run.id)
+        self._nameless.pop(run.id, None)
+
+    async def find_by_input(self, job: Job, body: bytes | None) -> Run | None:
+        """
+        A run with the input and the options of this job, of those that earlier passes have seen.
+
+        Only runs that no attempt has claimed, and of which the platform does not tell who started
+        them.
+
+        Args:
+            body: what was sent.
+        """
+        for run_id, run in list(self._nameless.items()):
+            fits = fits_options(run, job.options) and await self._has_input(run, body)
+            # Another attempt may have taken it meanwhile.
+            if fits and self._nameless.pop(run_id, None) is not None:
+                return run.facts()
+        return None
+
+    async def _has_input(self, run: wire.Run, body: bytes | None) -> bool:
+        if body is None:
+            return True
+        try:
+            async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
+                return contains(await download.read(MAX_INPUT_BYTES * 2), body)
+        except (NotFound, TransientError):
+            return False
+
     async def _look(self, since: datetime) -> None:
         offset = 0
         while True:
@@ -85,10 +127,45 @@ class RunFinder:
         """
         The user agent of a run that the list leaves it out of; one request for each new run.
         """
+        if run_id in self._claimed:
+            return ""
         if run_id not in self._agents:
             try:
                 run = await self._client.get_run(run_id)
             except NotFound:
                 return ""
-            self._agents[run_id] = run.facts().user_agent or ""
+            agent = self._agents[run_id] = run.facts().user_agent or ""
+            if not agent and run_id not in self._claimed:
+                self._nameless[run_id] = run
         return self._agents[run_id]
+
+
+def contains(record: bytes, sent: bytes) -> bool:
+    """
+    Whether an INPUT record holds what was sent.
+
+    As JSON values, property by property: the platform merges a task's input and the defaults of
+    the input schema in. Anything else must be the same bytes.
+    """
+    try:
+        held, wanted = orjson.loads(record), orjson.loads(sent)
+    except orjson.JSONDecodeError:
+        return record == sent
+    if not (isinstance(held, dict) and isinstance(wanted, dict)):
+        return bool(held == wanted)
+    return all(name in held and held[name] == value for name, value in wanted.items())
+
+
+def fits_options(run: wire.Run, options: RunOptions) -> bool:
+    """
+    Whether a run has the options that a start asked for; what was not asked for does not count.
+    """
+    has = run.options
+    if has is None:
+        return True
+    asked = (
+        (options.memory_mbytes, has.memory_mbytes),
+        (options.timeout_secs, has.timeout_secs),
+        (options.max_items, has.max_items),
+    )
+    return all(wanted is None or wanted == held for wanted, held in asked)

@@ -213,6 +213,7 @@ class Starter:
                 raise StartUnconfirmed(f"the answer broke off: {error}") from error
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        self._finder.claim(run)
         await self._ledger.started(attempt, run, adopted=adopted)
         self._observer.run_started(attempt, run, adopted=adopted)
 
@@ -231,8 +232,16 @@ class Starter:
                 return run
             # Only a look that began after the deadline can show that there is nothing.
             if looked_at >= absent_at:
-                return None
+                return await self._find_by_input(attempt)
             await anyio.sleep(LOOK_EVERY_SECS)
+
+    async def _find_by_input(self, attempt: Attempt) -> Run | None:
+        """
+        The last resort, where the platform does not tell who started its runs.
+        """
+        if self._policy.on_unconfirmed is not OnUnconfirmed.ADOPT:
+            return None
+        return await self._finder.find_by_input(attempt.job, await self._read_input(attempt.job))
 
     async def _intend_again(self, attempt: Attempt) -> Attempt:
         if self._policy.on_unconfirmed is OnUnconfirmed.FAIL:
