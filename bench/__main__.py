@@ -5,33 +5,62 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from bench import overhead
+from bench import memory, overhead, requests
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
+    "overhead": lambda options: overhead.run(options.sizes, options.rounds),
+    "memory": lambda options: memory.run(options.memory_sizes),
+    "requests": lambda options: requests.run(options.request_jobs),
+}
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs=2, default=[2000, 6000], metavar="JOBS")
-    parser.add_argument("--memory-sizes", type=int, nargs=2, default=[1000, 10000], metavar="JOBS")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all of them)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of overhead (3)")
+    parser.add_argument(
+        "--sizes", type=int, nargs=2, default=[2000, 6000], metavar="N",
+        help="jobs, of overhead (2000 6000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory-sizes", type=int, nargs="+", default=[1000, 10000], metavar="N",
+        help="jobs, of memory (1000 10000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--request-jobs", type=int, default=500, metavar="N", help="jobs, of requests (500)"
+    )
     parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
     options = parser.parse_args()
-    figures = overhead.run(tuple(options.sizes), options.rounds, tuple(options.memory_sizes))
-    print(figures)
-    if not options.no_write:
-        write("overhead", figures)
+    if unknown := [name for name in options.which if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name in options.which or BENCHMARKS:
+        figures = f"{BENCHMARKS[name](options)}\n\nOn {machine()}."
+        print(f"{name}\n\n{figures}\n", flush=True)
+        if not options.no_write:
+            write(name, figures)
+
+
+def machine() -> str:
+    cores = os.cpu_count() or 1
+    return f"{cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def write(name: str, figures: str) -> None:
     text = DOCUMENT.read_text()
-    pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
-    DOCUMENT.write_text(
-        re.sub(pattern, lambda found: f"{found[1]}{figures}{found[2]}", text, flags=re.DOTALL)
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    written, found = re.subn(
+        pattern, lambda match: f"{match[1]}{figures}\n{match[2]}", text, flags=re.DOTALL
     )
+    assert found == 1, f"{DOCUMENT.name} has no place for {name}"
+    DOCUMENT.write_text(written)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,16 @@ class Taken:
     cpu_secs: float
     wall_secs: float
     peak_mbytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a platform is.
+    """
+
+    url: str
+    token: str
 
 
 def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
@@ -62,19 +74,37 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
 
 
 @contextmanager
-def platform(data: Path) -> Iterator[tuple[str, str]]:
+def platform(data: Path, counts: Counter[str] | None = None) -> Iterator[Place]:
     """
-    A local platform in a process of its own; gives its url and token.
+    Serves a local platform in a process of its own.
+
+    Args:
+        counts: takes, at the end, how often each kind of request came; None measures without.
     """
-    command = [sys.executable, "-m", "orchestrator", "platform", "serve", "--data", str(data)]
+    serve = ["orchestrator", "platform", "serve", "--data"]
+    module = serve if counts is None else ["bench.counting_platform"]
+    command = [sys.executable, "-m", *module, str(data)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        place = json.loads(process.stdout.readline())
-        yield place["url"], place["token"]
+        yield Place(**json.loads(process.stdout.readline()))
     finally:
         process.terminate()
-        process.wait()
+        last_words, _ = process.communicate()
+    if counts is not None:
+        counts.update(json.loads(last_words))
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """
+    A folder on a memory file system where there is one; nothing in it is deleted before the end.
+
+    On a disk, the deletions of one round would slow down the files of the next.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 def _peak_mbytes(used: resource.struct_rusage) -> float:

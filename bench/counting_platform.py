@@ -1,0 +1,48 @@
+"""
+The local platform, telling at its end how often it was asked for what.
+
+Its first line on stdout is that of `orchestrator platform serve`, its last one the counts.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import anyio
+
+from orchestrator.platform import Answered, PlatformOptions, serve_platform
+
+
+async def main() -> None:
+    counts: Counter[str] = Counter()
+
+    def count(answered: Answered) -> None:
+        counts[_kind(answered)] += 1
+
+    options = PlatformOptions(data_dir=Path(sys.argv[1]))
+    with anyio.open_signal_receiver(signal.SIGTERM) as received:
+        async with serve_platform(options, on_answer=count) as platform:
+            place = {"url": platform.url, "token": platform.token.get_secret_value()}
+            print(json.dumps(place), flush=True)
+            async for _ in received:
+                break
+    print(json.dumps(counts), flush=True)
+
+
+def _kind(answered: Answered) -> str:
+    """
+    The request without what differs from run to run: `GET datasets/…/items`.
+    """
+    parts = answered.path.removeprefix("/v2/").replace("acts/", "actors/").split("/")
+    if len(parts) > 1 and parts[0] != "users":
+        parts[1] = "…"
+    refused = f" ({answered.status})" if answered.status >= 400 else ""
+    return f"{answered.method} {'/'.join(parts)}{refused}"
+
+
+if __name__ == "__main__":
+    anyio.run(main)

@@ -1,0 +1,62 @@
+"""
+Who is measured: each runs the same simulated jobs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.measuring import Place, Taken, measure
+
+INPUT = {"duration_secs": 0.05, "items": 10}
+AT_ONCE = 100
+OURS, BARE, OFFICIAL = "orchestrator", "bare aiohttp loop", "official client"
+
+Peer = Callable[[Place, Path, int], Taken]
+
+
+def orchestrator(place: Place, folder: Path, jobs: int) -> Taken:
+    """
+    `orchestrator run` on a spec of that many jobs, with its ledger and all its files.
+    """
+    folder.mkdir(parents=True)
+    spec = folder / "spec.toml"
+    fields = ", ".join(f"{name} = {value}" for name, value in INPUT.items())
+    spec.write_text(
+        f'[batch]\nname = "bench"\nmax_runs = {AT_ONCE}\n'
+        f'[[jobs]]\nname = "job-{{{{ n }}}}"\nactor = "orchestrator/simulated"\n'
+        "memory_mbytes = 128\n"
+        f"input = {{ {fields} }}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
+    )
+    return measure(
+        _module("orchestrator", "run", spec, "--output", folder / "out"),
+        {"APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
+    )
+
+
+def script(module: str) -> Peer:
+    """
+    A peer that is a script of this folder.
+    """
+
+    def peer(place: Place, folder: Path, jobs: int) -> Taken:
+        given = json.dumps(INPUT)
+        words = ("--jobs", jobs, "--at-once", AT_ONCE, "--input", given)
+        return measure(_module(module, place.url, place.token, folder, *words))
+
+    return peer
+
+
+PEERS: dict[str, Peer] = {
+    OURS: orchestrator,
+    BARE: script("bench.bare_loop"),
+    "our client alone": script("bench.own_client"),
+    OFFICIAL: script("bench.official_client"),
+}
+
+
+def _module(name: str, *words: object) -> Sequence[str]:
+    return [sys.executable, "-m", name, *map(str, words)]

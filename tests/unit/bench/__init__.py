@@ -1,0 +1,3 @@
+"""
+Tests of what the benchmarks decide; what they measure is no test.
+"""

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as benchmarks
+
+TEXT = (
+    "# Costs\n\n<!-- memory -->\nold\n<!-- /memory -->\n\n<!-- requests -->\n<!-- /requests -->\n"
+)
+
+
+@pytest.fixture
+def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "performance.md"
+    path.write_text(TEXT)
+    monkeypatch.setattr(benchmarks, "DOCUMENT", path)
+    return path
+
+
+def test_figures_replace_the_old_ones_and_nothing_else(document: Path) -> None:
+    """Written twice, a benchmark's figures stand once, and the rest of the page is as it was."""
+    benchmarks.write("memory", r"first \1")
+    benchmarks.write("memory", r"new \1")
+    assert document.read_text() == TEXT.replace("old", r"new \1")
+
+
+def test_every_benchmark_has_its_place_in_the_document() -> None:
+    """No benchmark measures for minutes and then has nowhere to write."""
+    text = benchmarks.DOCUMENT.read_text()
+    assert [name for name in benchmarks.BENCHMARKS if f"<!-- /{name} -->" not in text] == []
