@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PINS = [ROOT / "constraints.txt", *sorted(ROOT.glob("jobs/actors/*/requirements.txt"))]
+
+
+@pytest.mark.parametrize("path", PINS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_versions_are_exact_and_from_no_named_index(path: Path) -> None:
+    """Set-up takes the same versions everywhere, from whatever index the machine uses."""
+    lines = path.read_text().splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_quickstart_audits_what_the_sample_actor_pins() -> None:
+    """Every distribution of the sample sweep is in the Actor's own environment."""
+    requirements = ROOT / "jobs" / "actors" / "package-facts" / "requirements.txt"
+    pinned = {_plain(line.partition("==")[0]) for line in requirements.read_text().splitlines()}
+    sweep = (ROOT / "jobs" / "quickstart.toml").read_text().partition("distribution = [")[2]
+    swept = {_plain(name) for name in re.findall(r'"([\w.-]+)"', sweep)}
+    assert len(swept) == 20
+    assert swept - pinned == set()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
