@@ -21,12 +21,13 @@ from orchestrator.errors import Mistake, SpecError
 from orchestrator.model.jobs import Job
 from orchestrator.spec.checks import check_fields, check_matrix, check_templates, rendered_part
 from orchestrator.spec.inputs import InputFiles
-from orchestrator.spec.load import LoadedSpec, place_of, shown_path
+from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
 from orchestrator.spec.merging import Merged, merge, take_out_misfits
 from orchestrator.spec.model import RangeTable
 from orchestrator.spec.params import given_params
 from orchestrator.spec.positions import Path as FieldPath
+from orchestrator.spec.positions import shown_path
 from orchestrator.spec.sweep import Cell, Matrix, cell_at, cells, count_cells, range_values
 from orchestrator.spec.templates import compile_template, is_template
 from orchestrator.spec.trees import Values, templates_in

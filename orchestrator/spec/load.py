@@ -1,38 +1,27 @@
 """
-A spec's text to its model; every mistake at once, each with its place.
+A spec's file to its model; every mistake at once, each with its place.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Mistake, SpecError
-from orchestrator.spec.model import JobTable, Spec
+from orchestrator.spec.model import BatchTable, CollectTable, JobTable, PoolTable, Spec
 from orchestrator.spec.positions import Path as FieldPath
-from orchestrator.spec.positions import Positions
-from orchestrator.spec.words import plain, unknown
+from orchestrator.spec.positions import Positions, shown_path
+from orchestrator.spec.reading import make_jsonable, parse_spec, read_spec
+from orchestrator.spec.scope import take_out_of_scope
+from orchestrator.spec.words import nearest, plain, unknown
 
-LARGEST_BYTES = 64 * 1024 * 1024
-NOT_YET: dict[str, frozenset[str]] = {
-    "batch": frozenset({"max_cost_usd", "stop_after_failures", "deadline_secs"}),
-    "jobs": frozenset({"rules", "expect", "needs", "reuse"}),
-    "defaults": frozenset({"rules", "expect", "needs", "reuse"}),
-    "matrix": frozenset({"zip", "rows", "include", "exclude", "sample"}),
-    "collect": frozenset({"live"}),
-}
-"""
-Fields of the format that this version does not act on; refused, since ignoring them would cost.
-"""
+Found = Iterable[tuple[FieldPath, str]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class LoadedSpec:
     """
 
     path: Path
-    source: bytes
+    source: bytes = field(repr=False)
     spec: Spec = field(repr=False)
 
     @cached_property
@@ -53,7 +42,13 @@ class LoadedSpec:
         """
         Where its fields stand.
         """
-        return Positions(self.source.decode())
+        return Positions(self.source.decode("utf-8-sig"))
+
+    def locate(self, path: FieldPath) -> tuple[int, int] | tuple[None, None]:
+        """
+        Line and column, both from 1, of a field such as `("jobs", 0, "name")`.
+        """
+        return self.positions.find(path)
 
     def mistake(self, path: FieldPath, message: str) -> Mistake:
         """
@@ -69,159 +64,84 @@ def load_spec(path: Path) -> LoadedSpec:
     Raises:
         SpecError: with every mistake that can be found without expanding it.
     """
-    source = _read(path)
-    data = _parse(path, source)
-    numbers = list(_make_jsonable(data, ()))
-    not_yet = list(_take_out_not_yet(data))
-    spec, found = None, []
+    source = read_spec(path)
+    data = parse_spec(path, source)
+    found: list[tuple[FieldPath, str]] = [*make_jsonable(data), *take_out_of_scope(data)]
+    spec = None
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
-        found = [(tuple(detail["loc"]), detail) for detail in error.errors(include_url=False)]
-    mistakes = [*numbers, *not_yet, *_told(data, found)]
-    if spec is not None and not mistakes:
+        found += _told(data, error.errors(include_url=False))
+    if spec is not None and not found:
         return LoadedSpec(path, source, spec)
-    positions = Positions(source.decode())
-    told = {_mistake(path, positions, place, message) for place, message in mistakes}
+    positions = Positions(source.decode("utf-8-sig"))
+    first_ones: dict[FieldPath, str] = {}
+    for place, message in found:
+        first_ones.setdefault(place, message)
+    told = [_mistake(path, positions, place, message) for place, message in first_ones.items()]
     raise SpecError(sorted(told, key=place_of))
 
 
-def _read(path: Path) -> bytes:
-    def refuse(message: str) -> SpecError:
-        return SpecError([Mistake(file=str(path), message=message)])
-
-    if path.suffix.lower() != ".toml":
-        raise refuse(f"a spec is a .toml file, found {path.suffix or 'no ending'!r}")
-    try:
-        source = path.read_bytes()
-    except FileNotFoundError as error:
-        raise refuse("no such file") from error
-    except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror}") from error
-    if len(source) > LARGEST_BYTES:
-        raise refuse(f"is larger than {LARGEST_BYTES} bytes; keep data in files beside the spec")
-    return source
-
-
-def _parse(path: Path, source: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(source.decode())
-    except UnicodeDecodeError as error:
-        line = source[: error.start].count(b"\n") + 1
-        mistake = Mistake(file=str(path), line=line, message="is no UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
-        said = str(error)[: place.start()] if place else str(error)
-        last_line = source.count(b"\n") + 1
-        mistake = Mistake(
-            file=str(path),
-            line=int(place[1]) if place and place[1] else last_line,
-            column=int(place[2]) if place and place[2] else None,
-            message=f"is no valid TOML: {said[:1].lower()}{said[1:]}",
-        )
-    except (RecursionError, ValueError) as error:
-        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        mistake = Mistake(file=str(path), message=f"is no valid TOML: {said}")
-    raise SpecError([mistake])
-
-
-def _make_jsonable(table: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+def place_of(mistake: Mistake) -> tuple[int, int, str]:
     """
-    Turns TOML's times into ISO text, in place, and tells of numbers that JSON has no word for.
+    What mistakes are sorted by: their place in the text.
     """
-    places: Iterable[tuple[str | int, Any]] = (
-        table.items() if isinstance(table, dict) else enumerate(table)
-    )
-    for name, value in list(places):
-        if isinstance(value, (dict, list)):
-            yield from _make_jsonable(value, (*path, name))
-        elif isinstance(value, (datetime, date, time)):
-            table[name] = value.isoformat()
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield (*path, name), f"{value} is no JSON number"
+    return mistake.line or 0, mistake.column or 0, mistake.field
 
 
-def _take_out_not_yet(data: dict[str, Any]) -> Iterator[tuple[FieldPath, str]]:
+def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[FieldPath, str]]:
     """
-    Removes fields that this version does not act on, and tells of each.
+    Pydantic's findings as places in the text and sentences.
+
+    A field that is missing since its name is misspelt is told once, by the wrong name.
     """
-    tables: list[tuple[str, FieldPath, Any]] = [
-        ("batch", ("batch",), data.get("batch")),
-        ("defaults", ("defaults",), data.get("defaults")),
-    ]
-    jobs = data.get("jobs")
-    for index, job in enumerate(jobs if isinstance(jobs, list) else []):
-        tables.append(("jobs", ("jobs", index), job))
-    for kind, path, table in tables:
-        if not isinstance(table, dict):
-            continue
-        yield from _not_yet_in(kind, path, table)
-        for inner in ("matrix", "collect"):
-            if isinstance(table.get(inner), dict):
-                yield from _not_yet_in(inner, (*path, inner), table[inner])
-
-
-def _not_yet_in(
-    kind: str, path: FieldPath, table: dict[str, Any]
-) -> Iterator[tuple[FieldPath, str]]:
-    for name in sorted(NOT_YET[kind] & table.keys()):
-        del table[name]
-        yield (*path, name), "this version does not support it yet; leave it out"
-
-
-def _told(
-    data: dict[str, Any], found: list[tuple[tuple[int | str, ...], Any]]
-) -> Iterator[tuple[FieldPath, str]]:
-    """
-    Pydantic's findings as places in the text and sentences, one for each place.
-    """
-    seen: set[FieldPath] = set()
-    for loc, detail in found:
-        path = _path_in(data, loc)
-        if path in seen:
-            continue
-        seen.add(path)
+    places = [(_path_in(data, detail["loc"]), detail) for detail in details]
+    meant = {
+        (*path[:-1], nearest(str(path[-1]), _fields_at(path[:-1])))
+        for path, detail in places
+        if detail["type"] == "extra_forbidden"
+    }
+    for path, detail in places:
         if detail["type"] == "extra_forbidden":
-            yield path, unknown(str(path[-1]), _fields_at(path[:-1]))
-        else:
-            yield path, _described(path, plain(detail))
+            known = _fields_at(path[:-1])
+            yield path, unknown(str(path[-1]), known, homes=_homes(frozenset(known)))
+        elif detail["type"] != "missing" or path not in meant:
+            yield path, _sentence(path, detail)
+
+
+def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
+    if detail["type"] == "string_pattern_mismatch":
+        return (
+            "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, since it names a folder, "
+            f'found "{detail["input"]}"'
+        )
+    if path == ("jobs",) and detail["type"] in ("missing", "too_short"):
+        return "is missing: a spec has at least one [[jobs]]"
+    if path == ("jobs",) and isinstance(detail["input"], dict):
+        return "expected [[jobs]] in double brackets, found a table"
+    return plain(detail)
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...]) -> FieldPath:
     """
     The part of pydantic's location that is in the text: without the names of union members.
+
+    A last name that is not in the text is a missing field's.
     """
     path: FieldPath = ()
-    for part in loc:
-        if isinstance(data, (dict, list)) and _has(data, part):
-            data = data[part]  # type: ignore[index] # of the kind that `_has` has checked
-        elif part is loc[-1] and isinstance(data, dict) and isinstance(part, str):
-            return (*path, part) if part.isidentifier() else path
-        else:
-            return path
-        path = (*path, part)
+    for index, part in enumerate(loc):
+        if _has(data, part):
+            data = data[part]
+            path = (*path, part)
+        elif index == len(loc) - 1 and isinstance(data, dict) and str(part).isidentifier():
+            path = (*path, part)
     return path
 
 
-def _has(data: dict[str, Any] | list[Any], part: int | str) -> bool:
+def _has(data: Any, part: int | str) -> bool:
     if isinstance(data, dict):
         return part in data
-    return isinstance(part, int) and part < len(data)
-
-
-def _described(path: FieldPath, sentence: str) -> str:
-    last = path[-1] if path else ""
-    if last == "name" and "pattern" in sentence:
-        return (
-            "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, since it names a folder"
-            + sentence[sentence.rindex(", found") :]
-        )
-    if len(path) >= 2 and path[-2] == "matrix" and "expected" in sentence:
-        found = sentence[sentence.rindex(", found") :] if ", found" in sentence else ""
-        return f"expected a list of values or {{ range = [first, last] }}{found}"
-    if last == "input" and "expected" in sentence:
-        return "expected a table" + sentence[sentence.rindex(", found") :]
-    return sentence
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
 
 
 def _fields_at(path: FieldPath) -> list[str]:
@@ -232,11 +152,8 @@ def _fields_at(path: FieldPath) -> list[str]:
     for part in path:
         if isinstance(part, int):
             continue
-        if part == "jobs":
-            model = JobTable
-            continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = next((member for member in _models_in(annotation)), model)
+        model = next(_models_in(annotation), model)
     return list(model.model_fields)
 
 
@@ -247,25 +164,26 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(member)
 
 
+@cache
+def _homes(here: frozenset[str]) -> dict[str, str]:
+    """
+    Where names belong that the table with these fields does not have; those of pools are too many.
+    """
+    tables: dict[str, type[BaseModel]] = {
+        "[jobs.collect]": CollectTable,
+        "[[jobs]]": JobTable,
+        "[batch]": BatchTable,
+    }
+    return {
+        name: home
+        for home, table in tables.items()
+        for name in table.model_fields
+        if not set(table.model_fields) <= here and here != set(PoolTable.model_fields)
+    }
+
+
 def _mistake(path: Path, positions: Positions, place: FieldPath, message: str) -> Mistake:
     line, column = positions.find(place)
     return Mistake(
         file=str(path), line=line, column=column, field=shown_path(place), message=message
     )
-
-
-def place_of(mistake: Mistake) -> tuple[int, int, str]:
-    """
-    What mistakes are sorted by: their place in the text.
-    """
-    return mistake.line or 0, mistake.column or 0, mistake.field
-
-
-def shown_path(path: FieldPath) -> str:
-    """
-    A field's path as messages show it, such as `jobs[2].matrix.pages`; jobs count from 0.
-    """
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

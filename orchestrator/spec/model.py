@@ -7,6 +7,7 @@ again when it is rendered.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -15,13 +16,17 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     JsonValue,
+    Tag,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
-    field_validator,
     model_validator,
 )
+
+from orchestrator.spec.words import show
 
 EVENT_TYPES = Literal[
     "ACTOR.RUN.CREATED",
@@ -61,9 +66,28 @@ def _decimal(value: Any) -> Any:
     return value
 
 
+def _resource(value: str) -> str:
+    if not re.fullmatch(r"(?:[\w.-]*[/~])?[\w-][\w.-]*", value, re.ASCII):
+        raise ValueError(f'must be an id or "owner/name", found {show(value)}')
+    return value
+
+
+def _input(value: JsonValue) -> JsonValue:
+    is_template = isinstance(value, str) and value.startswith("{{") and value.endswith("}}")
+    if not isinstance(value, dict) and not is_template:
+        raise ValueError(f"expected a table, found {show(value)}")
+    return value
+
+
+def _kind_of_values(value: Any) -> str | None:
+    if isinstance(value, dict | RangeTable):
+        return "a range"
+    return "a list" if isinstance(value, list) else None
+
+
 def _web_address(value: str) -> str:
     if not value.startswith(("https://", "http://")):
-        raise ValueError(f"must be an http or https address, found {value!r}")
+        raise ValueError(f"must be an http or https address, found {show(value)}")
     return value
 
 
@@ -75,6 +99,12 @@ Money = Annotated[Decimal, Field(gt=0), BeforeValidator(_decimal), Templated]
 Memory = Annotated[int, AfterValidator(_memory), Templated]
 Poll = Annotated[int, Field(ge=0, le=60), Templated]
 Positive = Annotated[int, Field(gt=0)]
+Resource = Annotated[str, AfterValidator(_resource), Templated]
+InputValue = Annotated[
+    JsonValue,
+    AfterValidator(_input),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string", "pattern": r"^\{\{.*\}\}$"}]}),
+]
 
 
 class Table(BaseModel):
@@ -117,11 +147,11 @@ class PoolTable(Table):
     A named limit that jobs share.
     """
 
-    max_runs: Annotated[int, Field(ge=0)] | None = None
+    max_runs: Positive | None = None
     """
     Runs of the pool at once.
     """
-    starts_per_minute: Annotated[int, Field(ge=0)] | None = None
+    starts_per_minute: Positive | None = None
     """
     Starts in any 60 seconds.
     """
@@ -132,7 +162,7 @@ class RangeTable(Table):
     Numbers in steps.
     """
 
-    range: Annotated[list[int | float], Field(min_length=2, max_length=3)]
+    range: Annotated[list[float | int], Field(min_length=2, max_length=3)]
     """
     First and last, both included; a third number is the step (1).
     """
@@ -144,6 +174,17 @@ class RangeTable(Table):
         return self
 
 
+ParameterValues = Annotated[
+    Annotated[list[JsonValue], Field(min_length=1), Tag("a list")]
+    | Annotated[RangeTable, Tag("a range")],
+    Discriminator(
+        _kind_of_values,
+        custom_error_type="values_type",
+        custom_error_message="Expected a list of values or a range",
+    ),
+]
+
+
 class WebhookTable(Table):
     """
     An ad-hoc webhook of each run of the job.
@@ -153,7 +194,7 @@ class WebhookTable(Table):
     request_url: Annotated[str, AfterValidator(_web_address), Templated]
     payload_template: str | None = None
     headers_template: str | None = None
-    idempotency_key: str | None = None
+    idempotency_key: Annotated[str, Templated] | None = None
     ignore_ssl_errors: bool | None = None
     do_not_retry: bool | None = None
 
@@ -260,24 +301,17 @@ class CollectTable(Table):
     Leaves out items with an `errorInfo`; with `simplified` only.
     """
 
-    @field_validator("output_fields")
-    @classmethod
-    def _renames_fields(cls, value: list[str] | None, info: Any) -> list[str] | None:
-        if value is not None and len(value) != len(info.data.get("fields") or []):
-            raise ValueError("must have as many names as `fields`")
-        return value
-
 
 class JobFields(Table):
     """
     What a job may say, in `[[jobs]]` and in `[defaults]`. The platform decides what is not given.
     """
 
-    actor: Text | None = None
+    actor: Resource | None = None
     """
     The Actor to run: an id or `owner/name`. Exactly one of actor and task.
     """
-    task: Text | None = None
+    task: Resource | None = None
     """
     The task to run: an id or `owner/name`.
     """
@@ -285,7 +319,7 @@ class JobFields(Table):
     """
     `async` starts and long-polls; `sync` makes one held request for a short run.
     """
-    input: dict[str, JsonValue] | Annotated[str, Field(pattern=r"^\{\{.*\}\}$")] | None = None
+    input: InputValue | None = None
     """
     The input, as a table; or one template that gives a table.
     """
@@ -368,7 +402,7 @@ class JobTable(JobFields):
     """
     The key of the job: with a matrix, a template that differs from cell to cell.
     """
-    matrix: dict[str, Annotated[list[JsonValue], Field(min_length=1)] | RangeTable] | None = None
+    matrix: dict[str, ParameterValues] | None = None
     """
     Parameters and their values: a list or `{ range = [first, last, step] }`. Every combination is
     a job.

@@ -8,18 +8,20 @@ line number and nothing else.
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from bisect import bisect_right
 
 Path = tuple[str | int, ...]
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+BLANK = re.compile(r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*")
 SCALAR = re.compile(r"[^,\]}\n#]+")
 STRINGS = {
-    '"""': re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}', re.DOTALL),
+    '"""': re.compile(r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"{3,5}', re.DOTALL),
     "'''": re.compile(r"'''.*?'{3,5}", re.DOTALL),
-    '"': re.compile(r'"(?:[^"\\\n]|\\.)*"'),
+    '"': re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'),
     "'": re.compile(r"'[^'\n]*'"),
 }
 
@@ -37,7 +39,7 @@ class Positions:
         self._at = 0
         try:
             self._walk()
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, RecursionError):
             # Enough is known for most messages; the rest name the field alone.
             return
 
@@ -103,7 +105,7 @@ class Positions:
             match = pattern.match(self._text, self._at)
             if match is None:
                 raise ValueError(self._at)
-            parts.append(match[0].strip("\"'"))
+            parts.append(_unquoted(match[0]))
             self._at = match.end()
             self._skip()
             if not self._text.startswith(".", self._at):
@@ -162,3 +164,24 @@ class Positions:
         match = BLANK.match(self._text, self._at)
         self._at = match.end() if match else self._at
         return self._at
+
+
+def _unquoted(key: str) -> str:
+    """
+    A part of a key as the parser reads it: without its quotes, escapes resolved.
+    """
+    return str(tomllib.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key
+
+
+def shown_path(path: Path) -> str:
+    """
+    A field's path as messages show it, such as `jobs[2].matrix.pages`; jobs count from 0.
+    """
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if BARE_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            text += f".{name}" if text else name
+    return text

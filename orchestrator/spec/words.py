@@ -1,56 +1,74 @@
 """
-What mistakes are called: the nearest right name, and pydantic's findings in plain words.
+What mistakes are called: the nearest right name, and the libraries' findings in plain words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import Any
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SYNONYMS = {
     "act": "actor",
     "actid": "actor",
-    "actor_id": "actor",
     "actorid": "actor",
+    "actorname": "actor",
     "actortaskid": "task",
     "body": "input",
+    "budget": "max_cost_usd",
     "buildnumber": "build",
+    "buildtag": "build",
+    "callbackurl": "request_url",
     "concurrency": "max_runs",
     "contenttype": "input_content_type",
-    "forcepermissionlevel": "force_permission_level",
+    "dependson": "needs",
+    "events": "event_types",
     "id": "name",
-    "inputfile": "input_file",
+    "inputs": "input",
     "key": "name",
-    "max_attempts": "retries",
-    "max_concurrency": "max_runs",
-    "max_concurrent_runs": "max_runs",
-    "max_memory": "max_memory_mbytes",
+    "labels": "tags",
+    "maxattempts": "retries",
     "maxconcurrency": "max_runs",
     "maxconcurrentruns": "max_runs",
-    "maxitems": "max_items",
+    "maxcost": "max_cost_usd",
+    "maxmemory": "max_memory_mbytes",
+    "maxparallel": "max_runs",
+    "maxresults": "max_items",
     "maxretries": "retries",
-    "maxtotalchargeusd": "max_total_charge_usd",
+    "maxworkers": "max_runs",
     "memory": "memory_mbytes",
     "memorymb": "memory_mbytes",
     "memorymbytes": "memory_mbytes",
-    "on_ambiguous": "on_unconfirmed",
-    "outputrecordkey": "output_record_key",
-    "params": "matrix",
-    "restartonerror": "restart_on_error",
+    "onambiguous": "on_unconfirmed",
+    "parallelism": "max_runs",
+    "parameters": "params",
+    "payload": "input",
     "retry": "retries",
-    "run_input": "input",
+    "retrycount": "retries",
     "runinput": "input",
+    "strategy": "matrix",
     "sweep": "matrix",
-    "task_id": "task",
     "taskid": "task",
     "timeout": "timeout_secs",
+    "timeoutseconds": "timeout_secs",
     "timeoutsecs": "timeout_secs",
+    "url": "request_url",
+    "variables": "params",
+    "vars": "params",
+    "version": "build",
     "waitforfinish": "wait_for_finish_secs",
+    "waitsecs": "wait_for_finish_secs",
+    "webhook": "webhooks",
+    "with": "matrix",
     "workers": "max_runs",
 }
+"""
+What peers and the API call our names, in lower case and without `_` and `-`.
+"""
 
 EXPECTED = {
     "bool_type": "true or false",
@@ -58,35 +76,90 @@ EXPECTED = {
     "float_type": "a number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",
+    "is_instance_of": "a number",
     "list_type": "a list",
     "model_type": "a table",
     "string_type": "text",
-    "tuple_type": "a list",
+    "values_type": "a list of values or { range = [first, last] }",
 }
+
+SENTENCES = {
+    "greater_than": "must be greater than {gt}, found {found}",
+    "greater_than_equal": "must be at least {ge}, found {found}",
+    "less_than_equal": "must be at most {le}, found {found}",
+    "missing": "is missing",
+    "too_long": "must have at most {max_length} values, found {found}",
+    "value_error": "{error}",
+}
+
+TOML_WORDS: tuple[tuple[str, str], ...] = (
+    (r"Cannot declare .* twice", "the table is there already"),
+    (r"Cannot overwrite a value", "the name has a value already"),
+    (r"Cannot (mutate|redefine) .*", "the table is complete already and cannot be added to"),
+    (r"Duplicate inline table key (.*)", "%s has a value already"),
+    (r"Expected '=' after a key .*", "expected = after the name"),
+    (r"Expected newline or end of document .*", "expected the end of the line"),
+    (r"Expected ['\"]+", "the text has no closing quote"),
+    (r"Illegal character '\\n'", "the text has no closing quote on its line"),
+    (r"(Illegal|Found invalid) character (.*)", "the character %s is not allowed here"),
+    (r"Invalid initial character for a key part", "expected a name"),
+    (r"Invalid statement", "expected a name, or a [table]"),
+    (
+        r"Invalid value",
+        "expected a value: text in quotes, a number, true or false, a list or a table",
+    ),
+    (r"Unclosed array", "the list has no closing ]"),
+    (r"Unclosed inline table", "the table has no closing } on its line"),
+    (
+        r"Unescaped '\\' in a string",
+        r"a backslash is written \\ in double quotes; or use single ones",
+    ),
+    (r"Unterminated string", "the text has no closing quote"),
+    (r"Exceeds the limit .*", "a number has more digits than 64 bits hold"),
+)
+
+MOST_NAMES = 12
+"""
+How many right names are listed when none is near.
+"""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """
     The right name for a wrong one: a peer's word for it, or the closest spelling.
     """
+    from difflib import get_close_matches
+
     names = list(known)
     folded = name.replace("-", "_").lower()
-    synonym = SYNONYMS.get(folded) or SYNONYMS.get(folded.replace("_", ""))
+    synonym = SYNONYMS.get(folded.replace("_", ""))
     if synonym in names:
         return synonym
-    close = get_close_matches(folded, names, n=1, cutoff=0.7)
-    return close[0] if close else None
+    spelt = {right.lower().replace("_", ""): right for right in names}
+    close = get_close_matches(folded.replace("_", ""), spelt, n=1, cutoff=0.7)
+    return spelt[close[0]] if close else None
 
 
-def unknown(name: str, known: Iterable[str], what: str = "field") -> str:
+def unknown(
+    name: str,
+    known: Iterable[str],
+    what: str = "field",
+    homes: Mapping[str, str] | None = None,
+) -> str:
     """
     The sentence for an unknown name.
+
+    Args:
+        homes: where names belong that are right elsewhere.
     """
     names = sorted(known)
+    if homes and name in homes:
+        return f"unknown {what} {name!r}; it belongs in {homes[name]}"
     right = nearest(name, names)
     if right is not None:
         return f"unknown {what} {name!r}; did you mean {right!r}?"
-    return f"unknown {what} {name!r}; known here: {', '.join(names) or 'none'}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"unknown {what} {name!r}; known here: {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
 
 
 def plain(error: ErrorDetails) -> str:
@@ -97,36 +170,52 @@ def plain(error: ErrorDetails) -> str:
     limits: dict[str, Any] = error.get("ctx", {})
     if kind in EXPECTED:
         return f"expected {EXPECTED[kind]}, found {found}"
+    if kind in SENTENCES:
+        return SENTENCES[kind].format(found=found, **limits)
     match kind:
-        case "missing":
-            return "is missing"
         case "literal_error":
-            return f"expected {limits['expected'].replace(chr(39), chr(34))}, found {found}"
-        case "greater_than_equal":
-            return f"must be at least {limits['ge']}, found {found}"
-        case "greater_than":
-            return f"must be greater than {limits['gt']}, found {found}"
-        case "less_than_equal":
-            return f"must be at most {limits['le']}, found {found}"
+            return _one_of(limits["expected"], error["input"])
+        case "too_short" if limits["min_length"] > 1:
+            return f"must have at least {limits['min_length']} values, found {found}"
         case "too_short" | "string_too_short":
             return "must not be empty"
-        case "too_long" | "string_too_long":
-            return f"is too long (at most {limits.get('max_length')})"
-        case "value_error":
-            return str(limits["error"])
         case _:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {found}"
+
+
+def plain_toml(said: str) -> str:
+    """
+    The reason why a text is no TOML, in plain words.
+    """
+    for pattern, words in TOML_WORDS:
+        if found := re.fullmatch(pattern, said, re.DOTALL):
+            return words.replace("%s", str(found[found.lastindex or 0]))
+    return said[:1].lower() + said[1:]
 
 
 def show(value: object) -> str:
     """
     A value as a user would write it, cut to one line.
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        return "a list"
-    text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
+    match value:
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case str():
+            text = json.dumps(value, ensure_ascii=False)
+        case int() if abs(value) >= 10**60:
+            return "a number of more than 60 digits"
+        case _:
+            text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _one_of(expected: str, found: object) -> str:
+    words = re.findall(r"'([^']*)'", expected)
+    right = nearest(found, words) if isinstance(found, str) and len(words) > 3 else None
+    if right is not None:
+        return f'unknown value {show(found)}; did you mean "{right}"?'
+    return f"expected {expected.replace(chr(39), chr(34))}, found {show(found)}"

@@ -22,7 +22,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "[batch\n",
             "spec.toml:1:7: is no valid TOML: expected ']' at the end of a table declaration",
         ),
-        ("", "spec.toml: batch: is missing"),
+        ("", "spec.toml: is empty; a spec has a [batch] with a name, and [[jobs]]"),
         ("[batch]\nname = 3\n" + JOB[18:], "spec.toml:2:1: batch.name: expected text, found 3"),
         (
             JOB.replace('"b"', '"../b"', 1),
@@ -136,7 +136,6 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     """Mistakes in several tables are told together, in the order of the file."""
     text = '[batch]\nnme = "b"\n[defaults]\nretries = -1\n[[jobs]]\nname = 3\nactor = "a/b"\n'
     assert [line.split(": ")[1] for line in mistakes_of(tmp_path, text)] == [
-        "batch.name",
         "batch.nme",
         "defaults.retries",
         "jobs[0].name",

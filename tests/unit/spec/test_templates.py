@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestrator.spec.making import KEY
 from orchestrator.spec.filters import slug
+from orchestrator.spec.making import KEY
 from orchestrator.spec.sandbox import compile_expressions
 from orchestrator.spec.templates import TemplateMistake, compile_template
 
