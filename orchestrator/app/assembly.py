@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,13 @@ from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartPolicy
 
 
+def utc_now() -> datetime:
+    """
+    The wall clock.
+    """
+    return datetime.now(UTC)
+
+
 def make_scheduler(
     *,
     ledger: Ledger,
@@ -45,7 +52,9 @@ def make_scheduler(
     limits: Limits,
     observer: Observer,
     claimed: Iterable[RunId],
-    aborting: bool,
+    aborting: bool = False,
+    utc_now: Callable[[], datetime] = utc_now,
+    chance: Callable[[], float] = random.random,
 ) -> Scheduler:
     """
     A scheduler for the batch in `folder`, ready to run.
@@ -53,6 +62,8 @@ def make_scheduler(
     Args:
         claimed: the runs that the batch has already.
         aborting: it is to abort live runs and to start none.
+        utc_now: the wall clock.
+        chance: random numbers from 0 to 1.
     """
     collector = Collector(
         client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
@@ -78,7 +89,7 @@ def make_scheduler(
         collector=collector,
         observer=observer,
         utc_now=utc_now,
-        chance=random.random,
+        chance=chance,
         away_secs=settings.platform_away_secs,
         aborting=aborting,
     )
@@ -87,7 +98,9 @@ def make_scheduler(
     )
 
 
-def fill_queue(jobs: Iterable[WaitingJob], room: Room) -> WaitingQueue:
+def fill_queue(
+    jobs: Iterable[WaitingJob], room: Room, *, utc_now: Callable[[], datetime] = utc_now
+) -> WaitingQueue:
     """
     The waiting jobs of a ledger as a queue; call it in the event loop, whose clock it uses.
     """
@@ -119,10 +132,3 @@ def progress_of(totals: Totals) -> Progress:
         size_bytes=totals.size_bytes,
         cost_usd=totals.cost_usd,
     )
-
-
-def utc_now() -> datetime:
-    """
-    The wall clock.
-    """
-    return datetime.now(UTC)

@@ -8,7 +8,7 @@ are down; downloads have a bound of their own, and what waits for one is no task
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,24 +25,6 @@ from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.driving import Driver, Ended, Next
 from orchestrator.scheduler.limits import Claim, Usage
-
-
-class Slot:
-    """
-    What an attempt holds of the limits, given back once.
-    """
-
-    def __init__(self, claim: Claim, give: Callable[[Claim], None]) -> None:
-        self.claim = claim
-        self._give: Callable[[Claim], None] | None = give
-
-    def give_back(self) -> None:
-        """
-        Gives the claim back; a second call does nothing.
-        """
-        if self._give is not None:
-            give, self._give = self._give, None
-            give(self.claim)
 
 
 class Scheduler:
@@ -132,12 +114,7 @@ class Scheduler:
         if self._stop_reason is not None:
             return
         for waiting in self._queue.admit(self._usage, anyio.current_time()):
-            slot = Slot(waiting.claim, self._free)
-            self._spawn(self._begin(waiting, slot), name=f"job-{waiting.seq}")
-
-    def _free(self, claim: Claim) -> None:
-        self._usage.give(claim)
-        self._admit()
+            self._spawn(self._begin(waiting), name=f"job-{waiting.seq}")
 
     def _take_up(self, attempt: Attempt, claim: Claim) -> None:
         """
@@ -150,27 +127,28 @@ class Scheduler:
             return
         # Whatever the limits say now: the run may be going.
         self._usage.hold(claim)
-        slot = Slot(claim, self._free)
-        self._spawn(self._drive(attempt, slot, may_exist=True), name=f"job-{attempt.job.seq}")
+        self._spawn(self._drive(attempt, claim, may_exist=True), name=f"job-{attempt.job.seq}")
 
-    async def _begin(self, waiting: Waiting, slot: Slot) -> None:
+    async def _begin(self, waiting: Waiting) -> None:
         try:
             attempt = await self._driver.intend(waiting.seq, waiting.number)
         except BaseException:
-            slot.give_back()
+            self._usage.give(waiting.claim)
             raise
-        await self._drive(attempt, slot, may_exist=False)
+        await self._drive(attempt, waiting.claim, may_exist=False)
 
-    async def _drive(self, attempt: Attempt, slot: Slot, *, may_exist: bool) -> None:
+    async def _drive(self, attempt: Attempt, claim: Claim, *, may_exist: bool) -> None:
         try:
             end = await self._driver.to_end(attempt, may_exist=may_exist)
         finally:
-            slot.give_back()
+            self._usage.give(claim)
+        # Not in the finally: what is being cancelled must not begin anything.
+        self._admit()
         match end:
             case Next():
-                self._wait_again(end, slot.claim)
+                self._wait_again(end, claim)
             case Ended():
-                self._ended.append((end, slot.claim))
+                self._ended.append((end, claim))
                 if self._collecting < self._max_downloads:
                     await self._bring_home()
 
