@@ -1,10 +1,33 @@
 """
 What the user wrote: read, checked, and expanded to jobs.
+
+The names below are imported when they are asked for: whoever wants one small module of this package
+does not pay for pydantic's models.
 """
 
-from orchestrator.spec.expand import expand
-from orchestrator.spec.inputs import render_input
-from orchestrator.spec.load import LoadedSpec, load_spec
-from orchestrator.spec.schema import spec_schema
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.spec.expansion import expand
+    from orchestrator.spec.inputs import render_input
+    from orchestrator.spec.load import LoadedSpec, load_spec
+    from orchestrator.spec.schema import spec_schema
 
 __all__ = ["LoadedSpec", "expand", "load_spec", "render_input", "spec_schema"]
+
+HOMES = {
+    "LoadedSpec": "load",
+    "expand": "expansion",
+    "load_spec": "load",
+    "render_input": "inputs",
+    "spec_schema": "schema",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -18,14 +18,17 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     JsonValue,
     Tag,
-    ValidatorFunctionWrapHandler,
     WithJsonSchema,
-    WrapValidator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
+from orchestrator.spec.templates import is_template
 from orchestrator.spec.words import show
 
 EVENT_TYPES = Literal[
@@ -45,11 +48,27 @@ EVENT_TYPES = Literal[
 MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
-def _template_or(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+class OrTemplate:
     """
-    Lets a template by; it is checked when it is rendered.
+    Lets a template by, whatever a field's type; it is checked again when it is rendered.
     """
-    if isinstance(value, str) and "{{" in value:
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_template_or, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kind = handler(schema)
+        if kind.get("type") == "string":
+            return kind
+        return {"anyOf": [kind, {"type": "string", "pattern": r"\{\{.*\}\}"}]}
+
+
+def _template_or(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, str) and is_template(value):
         return value
     return handler(value)
 
@@ -91,12 +110,18 @@ def _web_address(value: str) -> str:
     return value
 
 
-Templated = WrapValidator(_template_or)
+Templated = OrTemplate()
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0), Templated]
 Flag = Annotated[bool, Templated]
-Money = Annotated[Decimal, Field(gt=0), BeforeValidator(_decimal), Templated]
-Memory = Annotated[int, AfterValidator(_memory), Templated]
+Money = Annotated[
+    Decimal,
+    Field(gt=0),
+    BeforeValidator(_decimal),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    Templated,
+]
+Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
 Poll = Annotated[int, Field(ge=0, le=60), Templated]
 Positive = Annotated[int, Field(gt=0)]
 Resource = Annotated[str, AfterValidator(_resource), Templated]
@@ -112,7 +137,7 @@ class Table(BaseModel):
     A table of the spec.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class BatchTable(Table):

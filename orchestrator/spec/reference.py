@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from orchestrator.spec.descriptions import descriptions_of
 from orchestrator.spec.model import (
     BatchTable,
     CollectTable,
@@ -17,6 +18,7 @@ from orchestrator.spec.model import (
     Table,
     WebhookTable,
 )
+from orchestrator.spec.scope import NOT_YET
 
 TABLES: dict[str, tuple[str, type[Table]]] = {
     "batch": ("`[batch]`", BatchTable),
@@ -34,6 +36,8 @@ def spec_reference() -> str:
     The text of `docs/spec.md`.
     """
     text = files("orchestrator.spec").joinpath("reference.md").read_text("utf-8")
+    not_yet = ", ".join(f"`{name}`" for names in NOT_YET.values() for name in sorted(names))
+    text = text.replace("<!-- not yet -->", not_yet)
     return re.sub(r"<!-- table (\w+) -->", lambda found: _section(found[1]), text)
 
 
@@ -42,10 +46,11 @@ def _section(name: str) -> str:
     # What `[[jobs]]` has beyond `[defaults]`; the rest stands there.
     inherited = JobFields.model_fields if table is JobTable else {}
     rows = [f"## {title}", "", "| field | meaning |", "| --- | --- |"]
+    descriptions = descriptions_of(table)
     for field_name, field in table.model_fields.items():
         if field_name in inherited:
             continue
-        meaning = " ".join((field.description or "as in the API").split()).replace("|", "\\|")
+        meaning = descriptions.get(field_name, "as in the API").replace("|", "\\|")
         required = " **Required.**" if field.is_required() else ""
         rows.append(f"| `{field_name}` | {meaning}{required} |")
     return "\n".join(rows)
