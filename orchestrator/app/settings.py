@@ -27,10 +27,12 @@ from orchestrator.errors import ConfigError
 from orchestrator.spec.positions import Positions
 from orchestrator.spec.words import plain, unknown
 
-Secs = Annotated[float, Field(ge=0)]
+Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(gt=0)]
 CONFIG = "config.toml"
 OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
+OWN_FIELDS = {variable: name for name, variable in OWN_NAMES.items()}
 
 
 class Settings(BaseSettings):
@@ -65,7 +67,18 @@ class Settings(BaseSettings):
     platform_away_secs: Secs = Field(
         3600.0, description="How long a platform that is away is waited for, in seconds."
     )
-    start_deadline_secs: Annotated[float, Field(ge=1)] = Field(
+    connect_timeout_secs: Deadline = Field(
+        10.0, description="How long a connection may take to be made, in seconds."
+    )
+    first_byte_timeout_secs: Deadline = Field(
+        30.0,
+        description="How long an answer may take to begin, beyond the wait that was asked for, in "
+        "seconds.",
+    )
+    silence_timeout_secs: Deadline = Field(
+        60.0, description="How long an answer that has begun may pause, in seconds."
+    )
+    start_deadline_secs: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         30.0,
         description="How long a start may take to have its effect, beyond the wait that it asked "
         "for, in seconds.",
@@ -135,16 +148,20 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
         ConfigError: with every problem and where it is.
     """
     path = config or _find_config()
-    file = {} if path is None else _read_config(path)
+    file = {} if path is None else _parse_config(path)
+    problems = [] if path is None else _unknown_in(path, file)
+    if "max_runs" in file:
+        file["max_runs_below_spec"] = file.pop("max_runs")
+    known = {name: value for name, value in file.items() if name in Settings.model_fields}
     try:
-        return Settings(config_file=file, **flags)  # type: ignore[arg-type] # taken out by the sources
+        settings = Settings(config_file=known, **flags)  # type: ignore[arg-type] # taken out by the sources
     except ValidationError as error:
-        lines = []
         for detail in error.errors(include_url=False):
-            name = str(detail["loc"][0])
-            name = {value: key for key, value in OWN_NAMES.items()}.get(name, name)
-            lines.append(f"{_origin(name, flags, file, path)}: {plain(detail)}")
-        raise ConfigError("\n".join(lines)) from None
+            name = OWN_FIELDS.get(str(detail["loc"][0]), str(detail["loc"][0]))
+            problems.append(f"{_origin(name, flags, known, path)}: {plain(detail)}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return settings
 
 
 def saved_token() -> SecretStr | None:
@@ -205,38 +222,48 @@ def _find_config() -> Path | None:
     return None
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _parse_config(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8")
-        data = tomllib.loads(text)
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no valid TOML: {error}") from error
-    positions = Positions(text)
+
+
+def _unknown_in(path: Path, data: dict[str, Any]) -> list[str]:
+    """
+    What is told of the names that a config file must not have.
+    """
     known = file_names()
-    wrong = []
+    told = []
     for name in data:
         if name in known:
             continue
-        line, _ = positions.find((name,))
         sentence = unknown(name, known, "setting")
         if name.lower() in {"token", "apify_token"}:
             sentence = "a token does not belong in a file that is copied about: set APIFY_TOKEN"
-        wrong.append(f"{path}:{line}: {sentence}")
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-    if "max_runs" in data:
-        data["max_runs_below_spec"] = data.pop("max_runs")
-    return data
+        told.append(f"{_place(path, name)}: {sentence}")
+    return told
+
+
+def _place(path: Path, name: str) -> str:
+    line, _ = Positions(path.read_text("utf-8-sig")).find((name,))
+    return str(path) if line is None else f"{path}:{line}"
 
 
 def _origin(
     name: str, flags: Mapping[str, object], file: Mapping[str, object], path: Path | None
 ) -> str:
+    """
+    Where a value came from, as a user would look for it.
+    """
     if name in flags:
         return f"--{name.replace('_', '-')}"
     variable = OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
     if os.environ.get(variable):
         return f"environment variable {variable}"
-    return f"{path}: {name}" if name in file else name
+    shown = name.removesuffix("_below_spec")
+    return f"{_place(path, shown)}: {shown}" if path is not None and name in file else shown

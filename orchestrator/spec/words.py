@@ -84,6 +84,7 @@ EXPECTED = {
 }
 
 SENTENCES = {
+    "finite_number": "must be a finite number, found {found}",
     "greater_than": "must be greater than {gt}, found {found}",
     "greater_than_equal": "must be at least {ge}, found {found}",
     "less_than_equal": "must be at most {le}, found {found}",

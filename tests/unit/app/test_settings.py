@@ -76,6 +76,50 @@ def test_unknown_setting_is_told_with_the_nearest_one(tmp_path: Path) -> None:
     )
 
 
+def test_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
+    """A config file with several problems tells them all, each with its line."""
+    text = "max_run = 1\nmax_runs = 0\nsettle_secs = -1\nconnect_timeout_secs = nan\n"
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert str(caught.value).splitlines() == [
+        "config.toml:1: unknown setting 'max_run'; did you mean 'max_runs'?",
+        "config.toml:2: max_runs: must be greater than 0, found 0",
+        "config.toml:4: connect_timeout_secs: must be a finite number, found nan",
+        "config.toml:3: settle_secs: must be at least 0.0, found -1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"max_runs =", "config.toml: is no valid TOML: Invalid value (at end of document)"),
+        (b"\xff", "config.toml: is no UTF-8 text"),
+    ],
+    ids=["syntax", "encoding"],
+)
+def test_config_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    """A config file that is no TOML is told with its name and the reason."""
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert str(caught.value) == said
+
+
+def test_config_that_is_named_must_be_there() -> None:
+    """A file given by --config that is missing is not passed over."""
+    with pytest.raises(ConfigError, match=r"mine\.toml: cannot be read: No such file"):
+        load_settings(config=Path("mine.toml"), flags={})
+
+
+def test_config_of_the_user_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without one in the working folder, the user's own config file holds."""
+    (tmp_path / "conf" / "orchestrator").mkdir(parents=True)
+    (tmp_path / "conf" / "orchestrator" / "config.toml").write_text("max_downloads = 2\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "conf"))
+    assert load().max_downloads == 2
+
+
 def test_token_in_a_file_is_refused(tmp_path: Path) -> None:
     """A token does not belong in a file that is copied about, and is not repeated."""
     (tmp_path / "config.toml").write_text('token = "apify_api_hush"\n')
