@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.night import play
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "60"))
+NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "40"))
 PER_TEST = 10
 
 
