@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.spec import load_spec
-from tests.support.specs import MINIMAL, mistakes_of
+from tests.support.specs import MINIMAL, jobs_of, mistakes_of
 
 # ruff: noqa: ISC004 - the sentences are long
 JOB = '[batch]\nname = "b"\n[[jobs]]\nname = "j"\nactor = "a/b"\n'
@@ -124,6 +124,98 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "No such file or directory",
         ),
         (JOB + "input = { a = nan }\n", "spec.toml:6:11: jobs[0].input.a: nan is no JSON number"),
+        (
+            JOB + "input = { a = 99999999999999999999 }\n",
+            "spec.toml:6:11: jobs[0].input.a: the number does not fit into 64 bits",
+        ),
+        (
+            JOB + "input = { a = " + "[" * 150 + "]" * 150 + " }\n",
+            "spec.toml:6:17: jobs[0].input.a[0][0]: is nested more than 100 levels deep",
+        ),
+        (
+            JOB + "input.a = " + "[" * 5000 + "]" * 5000 + "\n",
+            "spec.toml: is no valid TOML: nested too deeply",
+        ),
+        (
+            JOB.replace('"b"', "2026-11-25", 1),
+            "spec.toml:2:1: batch.name: expected text, found 2026-11-25",
+        ),
+        (
+            JOB.replace("a/b", "../users/me"),
+            'spec.toml:5:1: jobs[0].actor: must be an id or "owner/name", found "../users/me"',
+        ),
+        (
+            JOB + "max_runs = 3\n",
+            "spec.toml:6:1: jobs[0].max_runs: unknown field 'max_runs'; it belongs in [batch]",
+        ),
+        (
+            JOB.replace("[[jobs]]", "retries = 1\n[[jobs]]"),
+            "spec.toml:3:1: batch.retries: unknown field 'retries'; it belongs in [[jobs]]",
+        ),
+        (
+            JOB.replace("[[jobs]]", "[jobs]"),
+            "spec.toml:3:1: jobs: expected [[jobs]] in double brackets, found a table",
+        ),
+        ('[batch]\nname = "b"\n', "spec.toml: jobs: is missing: a spec has at least one [[jobs]]"),
+        (
+            JOB + "collect = { limit = 5 }\n",
+            "spec.toml:6:13: jobs[0].collect.limit: every item is fetched; to have fewer, let the "
+            "Actor make fewer",
+        ),
+        (
+            JOB + "collect = { fields = ['a'], output_fields = ['b', 'c'] }\n",
+            "spec.toml:6:29: jobs[0].collect.output_fields: must have as many names as fields, "
+            "which has 1",
+        ),
+        (
+            JOB + "matrix.n = { file = 'a.csv' }\n",
+            "spec.toml:6:14: jobs[0].matrix.n.file: this version does not support it yet; leave it "
+            "out",
+        ),
+        (
+            SWEEP + "matrix.n = { range = [1, 'x'] }\n",
+            'spec.toml:6:26: jobs[0].matrix.n.range[1]: expected a number, found "x"',
+        ),
+        (
+            SWEEP + "matrix.n = { range = [1, 2, 0] }\n",
+            "spec.toml:6:1: jobs[0].matrix.n: the step of a range must not be 0",
+        ),
+        (
+            SWEEP + "memory_mbytes = '{{ n }}'\nmatrix.n = [128, 300]\n",
+            "spec.toml:6:1: jobs[0].memory_mbytes: must be a power of two from 128 to 32768 "
+            "(megabytes), found 300 (where n = 300)",
+        ),
+        (
+            SWEEP + "pools = ['{{ n }}']\nmatrix.n = ['shop']\n[pools.shops]\n",
+            "spec.toml:6:10: jobs[0].pools[0]: unknown pool 'shop'; did you mean 'shops'? "
+            '(where n = "shop")',
+        ),
+        (
+            JOB + "webhooks = [{ event_types = ['ACTOR.RUN.FALED'], requestUrl = 'https://x' }]\n",
+            'spec.toml:6:30: jobs[0].webhooks[0].event_types[0]: unknown value "ACTOR.RUN.FALED"; '
+            'did you mean "ACTOR.RUN.FAILED"?',
+        ),
+        (
+            JOB + 'input = { "{{ date }}" = 1 }\n',
+            'spec.toml:6:11: jobs[0].input."{{ date }}": the name of a field cannot be a template',
+        ),
+        (
+            JOB + 'input = "{{ date }}"\n',
+            "spec.toml:6:1: jobs[0].input: '{{ date }}' gives \"2026-11-25\"; an input is a table",
+        ),
+        (JOB + "input_file = '.'\n", "is no file that can be sent"),
+        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is no file that can be sent"),
+        (JOB + "name = 'k'\n", "spec.toml:6:11: is no valid TOML: the name has a value already"),
+        (
+            JOB + 'build = "\\q"\n',
+            r"spec.toml:6:12: is no valid TOML: a backslash is written \\ in double quotes; or use "
+            "single ones",
+        ),
+        (
+            JOB + "[[jobs]]\nname = 'J'\ntask = 't'\n",
+            "spec.toml:7:1: jobs[1].name: two jobs have the key 'J' (case does not count): "
+            "jobs[0], and jobs[1]",
+        ),
     ],
 )  # fmt: skip
 def test_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
@@ -183,3 +275,58 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
 def test_any_tail_is_read_or_refused(tmp_path: Path, tail: str) -> None:
     """Whatever stands behind a right spec, only mistakes are told."""
     mistakes_of(tmp_path, MINIMAL + tail)
+
+
+def test_misspelt_field_is_not_told_as_a_missing_one_too(tmp_path: Path) -> None:
+    """A field that must be there and is misspelt is one mistake, not two."""
+    assert mistakes_of(tmp_path, JOB.replace('name = "j"', 'nam = "j"')) == [
+        "spec.toml:4:1: jobs[0].nam: unknown field 'nam'; did you mean 'name'?"
+    ]
+
+
+def test_mistake_of_the_defaults_is_told_once(tmp_path: Path) -> None:
+    """What is wrong for every job alike is one mistake."""
+    text = JOB + '[[jobs]]\nname = "k"\nactor = "a/b"\n[defaults]\nbuild = "{{ x }}"\n'
+    assert mistakes_of(tmp_path, text) == [
+        "spec.toml:10:1: defaults.build: unknown name 'x'; known here: date"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cuntry": "de"}, "--param cuntry: unknown parameter 'cuntry'; did you mean 'country'?"),
+        ({"count": "two"}, "--param count=two: expected a whole number"),
+        ({"count": "2.5"}, "--param count=2.5: expected a whole number"),
+    ],
+    ids=["unknown", "no-number", "no-whole-number"],
+)
+def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: str) -> None:
+    """A parameter of the command line has a name of the spec and the type that it has there."""
+    with pytest.raises(SpecError) as caught:
+        jobs_of(tmp_path, JOB + "[params]\ncountry = 'us'\ncount = 1\n", params=given)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nope.toml", "nope.toml: no such file"),
+        ("folder", "folder: is a folder; give the spec in it"),
+        ("spec.yml", "spec.yml: this version reads specs with the ending '.toml', found '.yml'"),
+    ],
+)
+def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    """What cannot be a spec is said to be none."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "spec.yml").touch()
+    with pytest.raises(SpecError) as caught:
+        load_spec(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path}/{said}"
+
+
+def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+    """A spec in another encoding is refused at its first wrong byte."""
+    (tmp_path / "spec.toml").write_bytes(b"[batch]\nname = '\xe9'\n")
+    with pytest.raises(SpecError, match=r"spec\.toml:2:9: is no UTF-8 text: found the byte 0xe9"):
+        load_spec(tmp_path / "spec.toml")
