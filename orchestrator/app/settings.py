@@ -153,13 +153,14 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     if "max_runs" in file:
         file["max_runs_below_spec"] = file.pop("max_runs")
     known = {name: value for name, value in file.items() if name in Settings.model_fields}
+    settings = None
     try:
         settings = Settings(config_file=known, **flags)  # type: ignore[arg-type] # taken out by the sources
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = OWN_FIELDS.get(str(detail["loc"][0]), str(detail["loc"][0]))
             problems.append(f"{_origin(name, flags, known, path)}: {plain(detail)}")
-    if problems:
+    if settings is None or problems:
         raise ConfigError("\n".join(problems))
     return settings
 

@@ -86,9 +86,7 @@ def make_jsonable(data: dict[str, Any]) -> list[tuple[FieldPath, str]]:
     return list(_settle(data, (), is_free=False))
 
 
-def _settle(
-    table: dict[str, Any] | list[Any], path: FieldPath, *, is_free: bool
-) -> Iterator[tuple[FieldPath, str]]:
+def _settle(table: Any, path: FieldPath, *, is_free: bool) -> Iterator[tuple[FieldPath, str]]:
     places: Iterable[tuple[Any, Any]] = (
         table.items() if isinstance(table, dict) else enumerate(table)
     )
