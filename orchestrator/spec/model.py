@@ -7,129 +7,26 @@ again when it is rendered.
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    JsonValue,
-    Tag,
-    WithJsonSchema,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+
+from orchestrator.spec.kinds import (
+    AnyText,
+    Count,
+    EventType,
+    Flag,
+    InputValue,
+    Memory,
+    Money,
+    Poll,
+    Positive,
+    PositiveOrTemplate,
+    Resource,
+    Text,
+    WebAddress,
+    WholeNumber,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
-
-from orchestrator.spec.templates import is_template
-from orchestrator.spec.words import show
-
-EVENT_TYPES = Literal[
-    "ACTOR.RUN.CREATED",
-    "ACTOR.RUN.SUCCEEDED",
-    "ACTOR.RUN.FAILED",
-    "ACTOR.RUN.ABORTED",
-    "ACTOR.RUN.TIMED_OUT",
-    "ACTOR.RUN.RESURRECTED",
-    "ACTOR.BUILD.CREATED",
-    "ACTOR.BUILD.SUCCEEDED",
-    "ACTOR.BUILD.FAILED",
-    "ACTOR.BUILD.ABORTED",
-    "ACTOR.BUILD.TIMED_OUT",
-    "TEST",
-]
-MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-
-
-class OrTemplate:
-    """
-    Lets a template by, whatever a field's type; it is checked again when it is rendered.
-    """
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_wrap_validator_function(_template_or, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        kind = handler(schema)
-        if kind.get("type") == "string":
-            return kind
-        return {"anyOf": [kind, {"type": "string", "pattern": r"\{\{.*\}\}"}]}
-
-
-def _template_or(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-    if isinstance(value, str) and is_template(value):
-        return value
-    return handler(value)
-
-
-def _memory(value: int) -> int:
-    if value not in MEMORY_SIZES:
-        raise ValueError(f"must be a power of two from 128 to 32768 (megabytes), found {value}")
-    return value
-
-
-def _decimal(value: Any) -> Any:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Decimal(str(value))
-    return value
-
-
-def _resource(value: str) -> str:
-    if not re.fullmatch(r"(?:[\w.-]*[/~])?[\w-][\w.-]*", value, re.ASCII):
-        raise ValueError(f'must be an id or "owner/name", found {show(value)}')
-    return value
-
-
-def _input(value: JsonValue) -> JsonValue:
-    is_template = isinstance(value, str) and value.startswith("{{") and value.endswith("}}")
-    if not isinstance(value, dict) and not is_template:
-        raise ValueError(f"expected a table, found {show(value)}")
-    return value
-
-
-def _kind_of_values(value: Any) -> str | None:
-    if isinstance(value, dict | RangeTable):
-        return "a range"
-    return "a list" if isinstance(value, list) else None
-
-
-def _web_address(value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise ValueError(f"must be an http or https address, found {show(value)}")
-    return value
-
-
-Templated = OrTemplate()
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0), Templated]
-Flag = Annotated[bool, Templated]
-Money = Annotated[
-    Decimal,
-    Field(gt=0),
-    BeforeValidator(_decimal),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
-    Templated,
-]
-Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
-Poll = Annotated[int, Field(ge=0, le=60), Templated]
-Positive = Annotated[int, Field(gt=0)]
-Resource = Annotated[str, AfterValidator(_resource), Templated]
-InputValue = Annotated[
-    JsonValue,
-    AfterValidator(_input),
-    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string", "pattern": r"^\{\{.*\}\}$"}]}),
-]
 
 
 class Table(BaseModel):
@@ -199,6 +96,12 @@ class RangeTable(Table):
         return self
 
 
+def _kind_of_values(value: Any) -> str | None:
+    if isinstance(value, dict | RangeTable):
+        return "a range"
+    return "a list" if isinstance(value, list) else None
+
+
 ParameterValues = Annotated[
     Annotated[list[JsonValue], Field(min_length=1), Tag("a list")]
     | Annotated[RangeTable, Tag("a range")],
@@ -215,11 +118,11 @@ class WebhookTable(Table):
     An ad-hoc webhook of each run of the job.
     """
 
-    event_types: Annotated[list[EVENT_TYPES], Field(min_length=1)]
-    request_url: Annotated[str, AfterValidator(_web_address), Templated]
+    event_types: Annotated[list[EventType], Field(min_length=1)]
+    request_url: WebAddress
     payload_template: str | None = None
     headers_template: str | None = None
-    idempotency_key: Annotated[str, Templated] | None = None
+    idempotency_key: AnyText | None = None
     ignore_ssl_errors: bool | None = None
     do_not_retry: bool | None = None
 
@@ -364,7 +267,7 @@ class JobFields(Table):
     """
     The memory of a run, in megabytes: a power of two from 128 to 32768.
     """
-    max_items: Annotated[int, Field(gt=0), Templated] | None = None
+    max_items: PositiveOrTemplate | None = None
     """
     The most items that are charged for.
     """
@@ -400,7 +303,7 @@ class JobFields(Table):
     """
     Further attempts after a run that did not succeed (0).
     """
-    priority: Annotated[int, Templated] | None = None
+    priority: WholeNumber | None = None
     """
     Higher starts earlier (0).
     """

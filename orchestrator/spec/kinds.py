@@ -1,0 +1,122 @@
+"""
+The kinds of values that fields of a spec have: their bounds, and where a template may stand.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from orchestrator.spec.templates import is_template
+from orchestrator.spec.words import show
+
+EventType = Literal[
+    "ACTOR.RUN.CREATED",
+    "ACTOR.RUN.SUCCEEDED",
+    "ACTOR.RUN.FAILED",
+    "ACTOR.RUN.ABORTED",
+    "ACTOR.RUN.TIMED_OUT",
+    "ACTOR.RUN.RESURRECTED",
+    "ACTOR.BUILD.CREATED",
+    "ACTOR.BUILD.SUCCEEDED",
+    "ACTOR.BUILD.FAILED",
+    "ACTOR.BUILD.ABORTED",
+    "ACTOR.BUILD.TIMED_OUT",
+    "TEST",
+]
+MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+class OrTemplate:
+    """
+    Lets a template by, whatever a field's type; it is checked again when it is rendered.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_template_or, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kind = handler(schema)
+        if kind.get("type") == "string":
+            return kind
+        return {"anyOf": [kind, {"type": "string", "pattern": r"\{\{.*\}\}"}]}
+
+
+def _template_or(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, str) and is_template(value):
+        return value
+    return handler(value)
+
+
+def _memory(value: int) -> int:
+    if value not in MEMORY_SIZES:
+        raise ValueError(f"must be a power of two from 128 to 32768 (megabytes), found {value}")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Decimal(str(value))
+    return value
+
+
+def _resource(value: str) -> str:
+    if not re.fullmatch(r"(?:[\w.-]*[/~])?[\w-][\w.-]*", value, re.ASCII):
+        raise ValueError(f'must be an id or "owner/name", found {show(value)}')
+    return value
+
+
+def _input(value: JsonValue) -> JsonValue:
+    is_template = isinstance(value, str) and value.startswith("{{") and value.endswith("}}")
+    if not isinstance(value, dict) and not is_template:
+        raise ValueError(f"expected a table, found {show(value)}")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError(f"must be an http or https address, found {show(value)}")
+    return value
+
+
+Templated = OrTemplate()
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0), Templated]
+Flag = Annotated[bool, Templated]
+Money = Annotated[
+    Decimal,
+    Field(gt=0),
+    BeforeValidator(_decimal),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    Templated,
+]
+Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
+Poll = Annotated[int, Field(ge=0, le=60), Templated]
+Positive = Annotated[int, Field(gt=0)]
+PositiveOrTemplate = Annotated[int, Field(gt=0), Templated]
+WholeNumber = Annotated[int, Templated]
+AnyText = Annotated[str, Templated]
+WebAddress = Annotated[str, AfterValidator(_web_address), Templated]
+Resource = Annotated[str, AfterValidator(_resource), Templated]
+InputValue = Annotated[
+    JsonValue,
+    AfterValidator(_input),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string", "pattern": r"^\{\{.*\}\}$"}]}),
+]
