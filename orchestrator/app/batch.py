@@ -304,6 +304,9 @@ def _client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
         base_url=endpoint.base_url,
         token=endpoint.token,
         path_prefix=settings.actors_path_prefix,
+        connect_timeout_secs=settings.connect_timeout_secs,
+        first_byte_timeout_secs=settings.first_byte_timeout_secs,
+        silence_timeout_secs=settings.silence_timeout_secs,
         start_deadline_secs=settings.start_deadline_secs,
         away_secs=settings.platform_away_secs,
     )

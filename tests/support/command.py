@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
+WATCHED = (sys.executable, "-m", "tests.support.watched_serve")
 LONGEST_SECS = 60
 TRIES = 10
 
@@ -176,8 +178,9 @@ def start_platform(data: Path, *words: str) -> tuple[subprocess.Popen[str], Serv
     Starts a platform that the caller ends.
     """
     process = subprocess.Popen(
-        [*ORCHESTRATOR, "platform", "serve", "--data", str(data), *words],
+        [*WATCHED, "platform", "serve", "--data", str(data), *words],
         stdout=subprocess.PIPE,
+        cwd=ROOT,
         text=True,
     )
     assert process.stdout is not None
@@ -188,6 +191,8 @@ def start_platform(data: Path, *words: str) -> tuple[subprocess.Popen[str], Serv
 def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
     """
     Starts a platform and ends it on leaving.
+
+    Every answer that it gave must have been what the API's description says.
     """
     process, platform = start_platform(data, *words)
     try:
@@ -195,6 +200,7 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+    assert process.returncode == 0, "the platform broke the API's contract; see its stderr"
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
