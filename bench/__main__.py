@@ -8,6 +8,8 @@ import argparse
 import os
 import platform
 import re
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.which if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    # As on Ctrl-C, what was started is ended and what was written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for name in options.which or BENCHMARKS:
         figures = f"{BENCHMARKS[name](options)}\n\nOn {machine()}."
         print(f"{name}\n\n{figures}\n", flush=True)

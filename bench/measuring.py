@@ -59,9 +59,15 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
         env={**os.environ, **(env or {})},
     )
     assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    try:
+        said = process.stderr.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    except BaseException:  # we are being ended: so is what we measure
+        process.kill()
+        raise
+    finally:
+        process.stderr.close()
     if process.returncode:
         raise RuntimeError(
             f"{command[:4]} ended with {process.returncode}: {said.decode()[-2000:]}"
