@@ -94,7 +94,8 @@ def _local_plan(options: argparse.Namespace, output: Path) -> LocalPlatformPlan:
     from orchestrator.app.folders import PLATFORM
     from orchestrator.model.batches import LocalPlatformPlan
 
-    actors = options.actors or [options.spec.parent / "actors"]
+    beside = options.spec.parent / "actors"
+    actors = options.actors or ([beside] if beside.is_dir() else [])
     return LocalPlatformPlan(
         data_dir=str((output / PLATFORM).absolute()),
         actors_dirs=tuple(str(path.absolute()) for path in actors),

@@ -130,3 +130,10 @@ def test_run_renders_secrets_for_the_platform_alone(
     store = run_json["defaultKeyValueStoreId"]
     record = platform.get(f"/key-value-stores/{store}/records/INPUT")
     assert record["key"] == "hush-hush-1234"
+
+
+def test_local_run_needs_no_actors_of_its_own(command: Command) -> None:
+    """`--local` works from any folder: simulated Actors are always there."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, items=1))
+    done = command.run("run", "sweep.toml", "--local", "--json")
+    assert (done.code, done.json["items"]) == (0, 2)
