@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
+
+DEATH_SECS = 10.0
+"""
+How long killed processes are waited for; one that the kernel cannot end yet is left to it.
+"""
 
 _PROC = Path("/proc")
 
@@ -20,6 +27,8 @@ _PROC = Path("/proc")
 def kill_orphans(run_ids: Iterable[str], pids: Iterable[int]) -> int:
     """
     Kill the processes of these runs that an earlier platform has left; return how many.
+
+    They are dead, not only told to die, when this returns: none writes beside its successor.
 
     Where the system shows no environments (not Linux), `pids` are left alone too: they cannot be
     told from strangers.
@@ -32,18 +41,33 @@ def kill_orphans(run_ids: Iterable[str], pids: Iterable[int]) -> int:
     if not marks or not _PROC.is_dir():
         return 0
     groups = set(pids)
-    killed = 0
-    for entry in _PROC.iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        pid = int(entry.name)
-        if not marks.isdisjoint(_environment(entry)):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if pid in groups and os.getpgid(pid) == pid:
-                    os.killpg(pid, signal.SIGKILL)
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-    return killed
+    with contextlib.ExitStack() as handles:
+        dying = []
+        for entry in _PROC.iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            pid = int(entry.name)
+            if not marks.isdisjoint(_environment(entry)):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    handle = os.pidfd_open(pid)
+                    handles.callback(os.close, handle)
+                    if pid in groups and os.getpgid(pid) == pid:
+                        os.killpg(pid, signal.SIGKILL)
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    dying.append(handle)
+        _await_deaths(dying)
+        return len(dying)
+
+
+def _await_deaths(handles: list[int]) -> None:
+    """
+    Wait until the processes behind these handles have ended; a handle is readable then.
+    """
+    until = time.monotonic() + DEATH_SECS
+    for handle in handles:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(max(0.0, until - time.monotonic()) * 1000)
 
 
 def _environment(entry: Path) -> list[bytes]:
