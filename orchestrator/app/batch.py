@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from orchestrator.app.assembly import fill_queue, make_scheduler, progress_of, utc_now
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
-from orchestrator.app.folders import LEDGER, publish
+from orchestrator.app.folders import LEDGER, mend_latest, publish
 from orchestrator.app.logs import LogSink
 from orchestrator.app.preflight import ANY_ROOM, Room, limits_of, look_before_start
 from orchestrator.app.settings import Settings
@@ -137,6 +137,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
+    mend_latest(folder, batch.name)
     async with _connected(batch, context) as endpoint:
         room = await _look(folder, endpoint, context)
         return await _drive(folder, endpoint, room, context)

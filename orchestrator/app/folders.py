@@ -65,14 +65,31 @@ def publish(prepared: Path, batch_id: BatchId) -> Path:
     """
     folder = prepared.parent / batch_id
     prepared.rename(folder)
-    link = folder.parent / f".{LATEST}.{batch_id}"
-    link.symlink_to(batch_id, target_is_directory=True)
-    link.replace(folder.parent / LATEST)
+    _point_latest(folder)
     for path in (folder.parent, folder.parent.parent):
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.fsync(handle)
         os.close(handle)
     return folder
+
+
+def mend_latest(folder: Path, name: BatchName) -> None:
+    """
+    Points `latest` to the newest batch beside this one, where a killed process left that undone.
+
+    Does nothing for a batch that was moved away from the others of its name.
+    """
+    home = folder.parent
+    found = newest(home) if home.name == name else None
+    if found is not None and (home / LATEST).resolve() != found.resolve():
+        _point_latest(found)
+
+
+def _point_latest(folder: Path) -> None:
+    link = folder.parent / f".{LATEST}.{folder.name}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name, target_is_directory=True)
+    link.replace(folder.parent / LATEST)
 
 
 def find_batch(output: Path, text: str) -> Path:

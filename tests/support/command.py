@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
 WATCHED = (sys.executable, "-m", "tests.support.watched_serve")
+HURRIED = (sys.executable, "-m", "tests.support.hurried")
+DYING = (sys.executable, "-m", "tests.support.dying")
 LONGEST_SECS = 60
 TRIES = 10
 
@@ -50,10 +52,12 @@ class Command:
     Attributes:
         folder: the working folder; HOME is below it and empty.
         variables: the environment beside PATH.
+        program: what is called; the tests' own programs wrap the command.
     """
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ORCHESTRATOR
 
     def environment(self) -> dict[str, str]:
         """
@@ -62,14 +66,14 @@ class Command:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        return {**kept, "HOME": str(home), **self.variables}
+        return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), **self.variables}
 
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
         """
         Runs a command to its end.
         """
         done = subprocess.run(
-            [*ORCHESTRATOR, *map(str, words)],
+            [*self.program, *map(str, words)],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -84,7 +88,7 @@ class Command:
         Starts a command in a process group of its own and goes on.
         """
         return subprocess.Popen(
-            [*ORCHESTRATOR, *map(str, words)],
+            [*self.program, *map(str, words)],
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,

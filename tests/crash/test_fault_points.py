@@ -1,0 +1,79 @@
+"""
+A process that dies at each named point between the steps of an attempt, and is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger import Ledger
+from tests.support.command import DYING, Command, ServedPlatform, sweep
+from tests.support.fault_points import POINTS, Story
+
+QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
+READING = {"waiting", "runs", "live_runs"}
+SYNC = 'mode = "sync"\nmemory_mbytes = 128'
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_batch_ends_right_when_its_process_dies_at(
+    name: str, tmp_path: Path, platform: ServedPlatform
+) -> None:
+    """Wherever the process dies, the next one starts nothing twice and leaves nothing out."""
+    story = POINTS[name].story
+    jobs = 2 if story is Story.PLAIN else 1
+    items = 40_000 if story is Story.LARGE else 3
+    runs_of_a_job = 2 if story is Story.RETRIED else 1
+    command = Command(folder=tmp_path, program=DYING, variables={**platform.variables(), **QUICK})
+    command.write(
+        "sweep.toml",
+        sweep(
+            jobs=jobs,
+            job=SYNC if story in {Story.SYNC, Story.SYNC_LOST} else "retries = 1",
+            duration_secs=0.05,
+            items=items,
+            # The platform counts failures by input: no two tests may have the same.
+            item={"from": f"{name}-{{{{ n }}}}"},
+            output=True,
+            fail_attempts=runs_of_a_job - 1,
+        ),
+    )
+    again = ["run", "sweep.toml"] if name == "batch-prepared" else ["resume", "sweep"]
+    before = {run["id"] for run in platform.runs()}
+    done = command.run(name, "run", "sweep.toml", "--", *again, "--json")
+    assert done.code == 0, done.err
+    starts = Counter(_attempt(run) for run in platform.runs() if run["id"] not in before)
+    assert sorted(starts.values()) == [1] * (jobs * runs_of_a_job)
+    assert done.json["jobs"]["SUCCEEDED"] == jobs
+    folder = tmp_path / "output" / "sweep" / "latest"
+    assert folder.resolve() == Path(done.json["folder"]).resolve()
+    rows = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    assert [row["items"] for row in rows] == [items] * jobs
+    for row in rows:
+        job = folder / "jobs" / row["key"]
+        lines = (job / "items.jsonl").read_text().splitlines()
+        assert [json.loads(line)["index"] for line in lines] == list(range(items))
+        assert json.loads((job / "run.json").read_text())["id"] == row["run_id"]
+        assert [path.name for path in job.iterdir() if path.name.startswith(".")] == []
+
+
+def test_each_transition_of_the_ledger_has_a_point_on_either_side() -> None:
+    """A new transition cannot be added without saying what happens when the process dies there."""
+    transitions = {
+        name
+        for name, method in vars(Ledger).items()
+        if callable(method) and not name.startswith("_")
+    } - READING
+    points = [point for point in POINTS.values() if point.owner is Ledger]
+    for after in (False, True):
+        covered = {point.name for point in points if point.after is after}
+        assert transitions <= covered, f"no point {'after' if after else 'before'}"
+
+
+def _attempt(run: dict) -> str:
+    """The mark of a start, without the number of the send."""
+    return str(run["meta"]["userAgent"].rpartition("(attempt ")[2].rsplit(".", 1)[0])

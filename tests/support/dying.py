@@ -1,0 +1,156 @@
+"""
+The command with two lives: `python -m tests.support.dying POINT WORDS... -- WORDS...`.
+
+The first life is a child that kills itself by SIGKILL at a named point; the second one is left
+alone, with words of its own. Forking after the imports saves their time, and nothing else passes
+from one life to the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from inspect import isawaitable
+from typing import Any, NoReturn
+
+from orchestrator.cli.main import COMMANDS, main
+from orchestrator.client import ApifyClient
+from orchestrator.client.direct_transport import DirectExchange, DirectTransport
+from orchestrator.client.transport import Request
+from orchestrator.errors import ConnectionLost, NoRoom
+from orchestrator.ledger import Ledger
+from tests.support.fault_points import POINTS, Point, Story
+from tests.support.hurried import hurry
+
+
+def die() -> NoReturn:
+    """
+    What a power cut does.
+    """
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("alive")
+
+
+def arm(point: Point) -> None:
+    """
+    Makes this process die at a point.
+    """
+    original = getattr(point.owner, point.name)
+    calls = 0 if point.since is None else -sys.maxsize
+
+    def call(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        if point.query is not None and point.query not in given:
+            return original(*given, **named)
+        calls += 1
+        if calls != point.nth:
+            return original(*given, **named)
+        if not point.after:
+            die()
+        answer = original(*given, **named)
+        return _then_die(answer) if isawaitable(answer) else die()
+
+    def begin() -> None:
+        nonlocal calls
+        calls = max(calls, 0)
+
+    setattr(point.owner, point.name, call)
+    if point.since is not None:
+        _tell_first(point.since, begin)
+
+
+async def _then_die(answer: Any) -> None:
+    await answer
+    die()
+
+
+def _tell_first(name: str, tell: Any) -> None:
+    """
+    Calls a function when a transaction of the ledger is done.
+    """
+    original = getattr(Ledger, name)
+
+    async def call(*given: Any, **named: Any) -> Any:
+        answer = await original(*given, **named)
+        tell()
+        return answer
+
+    setattr(Ledger, name, call)
+
+
+class LostExchange:
+    """
+    An exchange whose answer never comes.
+    """
+
+    def __init__(self, exchange: DirectExchange, *, has_effect: bool) -> None:
+        self._exchange = exchange
+        self._has_effect = has_effect
+
+    async def __aenter__(self) -> NoReturn:
+        if self._has_effect:
+            await self._exchange.__aenter__()
+            await self._exchange.__aexit__(None, None, None)
+        raise ConnectionLost("made to break")
+
+
+def tell(story: Story) -> None:
+    """
+    Prepares what happens on the way.
+    """
+    if story is Story.FULL:
+        _once(ApifyClient, "start_run", _no_room)
+    if story in {Story.LOST, Story.UNSENT, Story.SYNC_LOST}:
+        original = DirectTransport.send
+        has_effect = story is not Story.UNSENT
+        lost = False
+
+        def send(self: DirectTransport, request: Request) -> Any:
+            nonlocal lost
+            exchange = original(self, request)
+            if lost or "(attempt " not in request.headers["User-Agent"]:
+                return exchange
+            lost = True
+            return LostExchange(exchange, has_effect=has_effect)
+
+        DirectTransport.send = send  # type: ignore[method-assign]
+
+
+def _once(owner: Any, name: str, other: Any) -> None:
+    original = getattr(owner, name)
+
+    def call(*given: Any, **named: Any) -> Any:
+        setattr(owner, name, original)
+        return other(*given, **named)
+
+    setattr(owner, name, call)
+
+
+async def _no_room(*_given: Any, **_named: Any) -> NoReturn:
+    raise NoRoom("made to be full")
+
+
+def live_twice(name: str, first: list[str], second: list[str]) -> None:
+    """
+    Runs the command until it dies at a point, then again.
+    """
+    for command in COMMANDS:
+        importlib.import_module(f"orchestrator.cli.{command}")
+    hurry()
+    child = os.fork()
+    if child == 0:
+        tell(POINTS[name].story)
+        arm(POINTS[name])
+        main(first)
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+        sys.exit(f"{name} was not reached: the first life ended by itself")
+    main(second)
+
+
+if __name__ == "__main__":
+    name, *words = sys.argv[1:]
+    at = words.index("--")
+    live_twice(name, words[:at], words[at + 1 :])

@@ -1,0 +1,165 @@
+"""
+The named points at which a process is made to die: between any two steps of an attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from aiohttp.client_proto import ResponseHandler
+
+from orchestrator.app import batch, finishing
+from orchestrator.collector import Collector, Files, files
+from orchestrator.collector.files import PartFile
+from orchestrator.ledger import Ledger
+from orchestrator.scheduler.finding import RunFinder
+
+
+class Story(StrEnum):
+    """
+    What happens to the batch on the way to the point.
+
+    PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails. FULL: the
+    platform has no room for the first start. LOST: the answer to the first start is lost after its
+    effect. UNSENT: it is lost before. SYNC: the job is one held request. SYNC_LOST: whose answer is
+    lost.
+    """
+
+    PLAIN = "plain"
+    LARGE = "large"
+    RETRIED = "retried"
+    FULL = "full"
+    LOST = "lost"
+    UNSENT = "unsent"
+    SYNC = "sync"
+    SYNC_LOST = "sync-lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """
+    A call at which to die: before it does anything, or when it is done and nobody knows.
+
+    Attributes:
+        owner: a class or a module.
+        name: of its function.
+        nth: which of the calls, counted from 1.
+        query: counts only calls with this first argument.
+        since: counts only calls after the first one of this transaction of the ledger.
+    """
+
+    owner: Any
+    name: str
+    after: bool
+    nth: int = 1
+    query: str | None = None
+    since: str | None = None
+    story: Story = Story.PLAIN
+
+
+def _before(owner: Any, name: str, **more: Any) -> Point:
+    return Point(owner=owner, name=name, after=False, **more)
+
+
+def _after(owner: Any, name: str, **more: Any) -> Point:
+    return Point(owner=owner, name=name, after=True, **more)
+
+
+def _told(story: Story, **points: Point) -> dict[str, Point]:
+    return {name.replace("_", "-"): replace(point, story=story) for name, point in points.items()}
+
+
+POINTS = {
+    **_told(
+        Story.PLAIN,
+        batch_prepared=_before(batch, "publish"),
+        batch_renamed=_before(Path, "symlink_to"),
+        batch_link_made=_after(Path, "symlink_to"),
+        batch_published=_after(batch, "publish"),
+        taking_over=_before(Ledger, "take_over"),
+        taken_over=_after(Ledger, "take_over"),
+        intending=_before(Ledger, "intend"),
+        intent_uncommitted=_after(Ledger, "_execute", query="insert_attempt"),
+        intent_recorded=_after(Ledger, "intend"),
+        start_sent=_before(ResponseHandler, "read", since="intend"),
+        answer_read=_before(Ledger, "started"),
+        started_uncommitted=_after(Ledger, "_execute", query="mark_started"),
+        started_recorded=_after(Ledger, "started"),
+        poll_sent=_before(ResponseHandler, "read", since="started"),
+        run_ended=_before(Ledger, "finished"),
+        finished_uncommitted=_after(Ledger, "_execute", query="mark_finished"),
+        finished_recorded=_after(Ledger, "finished"),
+        items_read=_before(Files, "save"),
+        part_written=_after(files, "_write"),
+        file_flushed=_after(files, "_flush", since="intend"),
+        file_renamed=_after(files, "_rename", since="intend"),
+        folder_flushed=_after(files, "_flush_folder", since="intend"),
+        collected=_before(Ledger, "over"),
+        attempt_over_uncommitted=_after(Ledger, "_execute", query="mark_over"),
+        job_settled_uncommitted=_after(Ledger, "_execute", query="settle_job"),
+        settled=_after(Ledger, "over"),
+        all_settled=_after(Ledger, "over", nth=2),
+        requests_unsaved=_before(Ledger, "add_requests"),
+        requests_saved=_after(Ledger, "add_requests"),
+        closing=_before(Ledger, "close"),
+        closed=_after(Ledger, "close"),
+        jobs_table_written=_after(finishing, "write_file"),
+        reports_written=_after(batch, "write_reports"),
+    ),
+    **_told(
+        Story.LARGE,
+        part_opened=_after(Files, "open_part"),
+        part_grown=_after(PartFile, "append"),
+        part_whole=_before(PartFile, "publish"),
+        part_published=_after(PartFile, "publish"),
+    ),
+    **_told(
+        Story.RETRIED,
+        failure_unrecorded=_before(Ledger, "over"),
+        failure_recorded=_after(Ledger, "over"),
+        second_intent_recorded=_after(Ledger, "intend", nth=2),
+        second_answer_read=_before(Ledger, "started", nth=2),
+        second_started_recorded=_after(Ledger, "started", nth=2),
+        second_settled=_after(Ledger, "over", nth=2),
+    ),
+    **_told(
+        Story.FULL,
+        refused=_before(Ledger, "withdraw"),
+        withdrawn=_after(Ledger, "withdraw"),
+    ),
+    **_told(
+        Story.LOST,
+        answer_lost=_before(Ledger, "unconfirmed"),
+        unconfirmed_recorded=_after(Ledger, "unconfirmed"),
+        lost_run_found=_before(Ledger, "started"),
+        adopted_recorded=_after(Ledger, "started"),
+    ),
+    **_told(
+        Story.UNSENT,
+        looked_once=_after(RunFinder, "find"),
+        absence_sure=_before(Ledger, "send_again"),
+        resend_recorded=_after(Ledger, "send_again"),
+        resend_answered=_before(Ledger, "started"),
+    ),
+    **_told(
+        Story.SYNC,
+        sync_intent_recorded=_after(Ledger, "intend"),
+        sync_start_sent=_before(ResponseHandler, "read", since="intend"),
+        sync_answered=_before(Collector, "save_answer"),
+        sync_answer_saved=_after(Collector, "save_answer"),
+        sync_run_found=_before(Ledger, "started"),
+        sync_started_recorded=_after(Ledger, "started"),
+        sync_finished_recorded=_after(Ledger, "finished"),
+        sync_collected=_before(Ledger, "over"),
+        sync_settled=_after(Ledger, "over"),
+    ),
+    **_told(
+        Story.SYNC_LOST,
+        sync_answer_lost=_before(Ledger, "unconfirmed"),
+        sync_unconfirmed_recorded=_after(Ledger, "unconfirmed"),
+        sync_adopted_recorded=_after(Ledger, "started"),
+    ),
+}
