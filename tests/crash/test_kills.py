@@ -9,65 +9,176 @@ import os
 import random
 import signal
 import subprocess
-from collections import Counter
+from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, served_platform, sweep, wait_until
+from tests.support.command import (
+    HURRIED,
+    TRIES,
+    Command,
+    ServedPlatform,
+    served_platform,
+    wait_until,
+)
 
 FAULTS = {
     "list_lag_secs": 0.5,
     "rules": [
         {"method": "POST", "path": "/runs$", "do": "error-after", "rate": 0.05},
         {"method": "POST", "path": "/runs$", "do": "reset-after", "rate": 0.05},
+        {"path": "/run-sync", "do": "reset-after", "rate": 0.2},
         {"path": "/items", "do": "truncated", "rate": 0.1},
         {"do": "rate-limited", "rate": 0.02},
         {"do": "error-before", "rate": 0.02},
     ],
 }
+SPEC = """
+[batch]
+name = "sweep"
+max_runs = 8
+
+[[jobs]]
+name = "plain-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 0.3, items = 20 }
+matrix = { n = { range = [1, 24] } }
+
+[[jobs]]
+name = "failing-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 0.2, items = 20, fail_attempts = 1, item = { n = "{{ n }}" } }
+matrix = { n = { range = [1, 6] } }
+retries = 1
+
+[[jobs]]
+name = "held-{{ n }}"
+actor = "orchestrator/simulated"
+mode = "sync"
+memory_mbytes = 128
+input = { duration_secs = 0.3, items = 20, output = true }
+matrix = { n = { range = [1, 10] } }
+"""
 JOBS = 40
 ITEMS = 20
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "2", "ORCHESTRATOR_SETTLE_SECS": "2"}
-NIGHTS = 20 if os.environ.get("ORCHESTRATOR_SOAK") else 1
-KILLS = 10
+NIGHTS = 40 if os.environ.get("ORCHESTRATOR_SOAK") else 6
+KILLS = 5
 
 
 @pytest.mark.parametrize("seed", range(NIGHTS))
 def test_killed_again_and_again_nothing_is_twice_and_nothing_lost(
     tmp_path: Path, seed: int
 ) -> None:
-    """However often the process is killed, each job has one run and all its items once."""
+    """However often the process is killed, each attempt has one run and each job all its items."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     faults = tmp_path / "faults.json"
     faults.write_text(json.dumps({"seed": seed, **FAULTS}))
-    with served_platform(tmp_path / "platform", "--faults", str(faults)) as platform:
-        command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
-        command.write(
-            "sweep.toml",
-            sweep(jobs=JOBS, batch="max_runs = 8", duration_secs=0.3, items=ITEMS),
+    words = ("--faults", str(faults), "--sync-wait-secs", "1")
+    output = tmp_path / "output" / "sweep"
+    with served_platform(tmp_path / "platform", *words) as platform:
+        command = Command(
+            folder=tmp_path, variables={**platform.variables(), **QUICK}, program=HURRIED
         )
-        for _ in range(KILLS):
-            process = command.start("run", "sweep.toml", "--resume")
-            try:
-                process.communicate(timeout=chance.uniform(0.4, 2.2))
-                break
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate(timeout=30)
+        command.write("sweep.toml", SPEC)
+        kills = 0
+        while kills < KILLS:
+            kills += _is_killed(command, output, chance)
         done = command.run("run", "sweep.toml", "--resume", "--json", timeout=110)
         assert done.code == 0, f"seed {seed}: {done.err}"
-        batches = list((tmp_path / "output" / "sweep").glob("2*"))
-        # The youngest runs are missing from the lists for a while.
-        wait_until(lambda: len(platform.runs()) >= JOBS * len(batches), "all runs in the list")
-        starts = Counter(
-            run["meta"]["userAgent"].rpartition("(attempt ")[2].rsplit(".", 2)[0]
-            for run in platform.runs()
-        )
-    twice = {mark: count for mark, count in starts.items() if count > 1}
-    assert twice == {}, f"seed {seed}"
-    assert len(starts) == JOBS * len(batches), f"seed {seed}"
-    for number in range(1, JOBS + 1):
-        path = Path(done.json["folder"]) / "jobs" / f"job-{number}" / "items.jsonl"
-        items = [json.loads(line)["index"] for line in path.read_text().splitlines()]
-        assert items == list(range(ITEMS)), f"seed {seed}, job {number}"
+        batches = sorted(output.glob("2*"))
+        check_runs(_all_runs(platform), jobs=JOBS * len(batches))
+    check_items(batches)
+
+
+@pytest.mark.parametrize("seed", range(NIGHTS // 4))
+def test_killed_together_with_its_local_platform_a_batch_goes_on(tmp_path: Path, seed: int) -> None:
+    """With --local the platform dies too; it knows all its runs again, and each attempt has one."""
+    chance = random.Random(seed)  # noqa: S311 - to be repeatable
+    output = tmp_path / "output" / "sweep"
+    command = Command(folder=tmp_path, variables=QUICK, program=HURRIED)
+    command.write("sweep.toml", SPEC)
+    kills = 0
+    while kills < KILLS:
+        kills += _is_killed(command, output, chance, "--local")
+    done = command.run("run", "sweep.toml", "--resume", "--local", "--json", timeout=110)
+    assert done.code == 0, f"seed {seed}: {done.err}"
+    batches = sorted(output.glob("2*"))
+    with served_platform(tmp_path / "output" / ".platform") as platform:
+        check_runs(platform.runs(), jobs=JOBS * len(batches))
+    check_items(batches)
+
+
+def _all_runs(platform: ServedPlatform) -> list[dict]:
+    """
+    The runs of all batches; the youngest are missing from the platform's lists for a while.
+    """
+    for _ in range(TRIES):
+        with suppress(OSError):
+            platform.post("/acts/orchestrator~simulated/runs", {})
+            break
+    runs: list[dict] = []
+
+    def is_listed() -> bool:
+        runs[:] = platform.runs()
+        return not all(map(_is_ours, runs))
+
+    # What was started before this run of nobody's is listed before it.
+    wait_until(is_listed, "a run in the list")
+    return [run for run in runs if _is_ours(run)]
+
+
+def _is_ours(run: dict) -> bool:
+    return "(attempt " in run["meta"]["userAgent"]
+
+
+def check_runs(runs: list[dict], *, jobs: int) -> None:
+    """
+    Each attempt at a job has one run, and an attempt follows only on one that failed.
+
+    Args:
+        runs: as the platform tells them, who alone knows what was started and paid.
+    """
+    statuses = defaultdict(list)
+    for run in sorted(runs, key=lambda run: str(run["startedAt"])):
+        mark = run["meta"]["userAgent"].rpartition("(attempt ")[2]
+        batch, job, attempt, _send = mark.split(".")
+        statuses[batch, job].append((int(attempt), run["status"]))
+    assert len(statuses) == jobs
+    for job, found in statuses.items():
+        expected = [(n, "FAILED") for n in range(1, len(found))] + [(len(found), "SUCCEEDED")]
+        assert found == expected, job
+
+
+def check_items(batches: list[Path]) -> None:
+    """
+    Each job has each of its items once.
+    """
+    for path in (path for batch in batches for path in (batch / "jobs").iterdir()):
+        lines = (path / "items.jsonl").read_text().splitlines()
+        assert [json.loads(line)["index"] for line in lines] == list(range(ITEMS)), path
+
+
+def _is_killed(command: Command, output: Path, chance: random.Random, *words: str) -> bool:
+    """
+    Lets a process go on with the batch, or with a new one, and kills it; or it ends by itself.
+    """
+    process = command.start("run", "sweep.toml", "--resume", *words)
+    if chance.random() < 0.8:
+        # Without this, most would die while they import.
+        wait_until(lambda: process.poll() is not None or _holds(process.pid, output), "a batch")
+    try:
+        _, err = process.communicate(timeout=chance.uniform(0.0, 1.2))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        return True
+    assert process.returncode == 0, err
+    return False
+
+
+def _holds(pid: int, output: Path) -> bool:
+    locks = [*output.glob("*/.lock"), *output.glob(".*/.lock")]
+    return any(f"process {pid} " in path.read_text() for path in locks)
