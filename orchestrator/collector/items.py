@@ -16,7 +16,7 @@ import anyio
 
 from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.files import Files, PartFile
-from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.errors import ServerFault, TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 
@@ -130,8 +130,9 @@ async def save_items(
     Saves items that can be had only once, as a synchronous start gives them.
 
     Raises:
-        TransientError: the body broke off; nothing has appeared.
+        TransientError: it broke off, or is not all that the platform counts; nothing has appeared.
     """
+    total = _count_of(download)
     by_line = query == ItemsQuery()
     sink = Sink(by_line=by_line)
     part = await files.open_part(folder, items_name(query))
@@ -142,12 +143,14 @@ async def save_items(
                 await part.append(ready)
         if by_line:
             sink.end_line()
+            if sink.lines < total:
+                raise TruncatedBody(f"the platform counts {total} items and gave {sink.lines}")
         await part.append(sink.rest())
         await part.publish()
     finally:
         part.discard()
     return ItemsFile(
-        items=sink.lines if by_line or download.total is None else download.total,
+        items=sink.lines if by_line else total,
         size_bytes=sink.size_bytes,
         sha256=sink.sha256(),
         data=None,
@@ -188,7 +191,7 @@ class ItemsDownload:
         self._by_line = query == ItemsQuery()
         self._sink = Sink(by_line=self._by_line)
         self._part: PartFile | None = None
-        self._total: int | None = None
+        self._total = 0
 
     async def fetch(self) -> ItemsFile:
         """
@@ -236,8 +239,8 @@ class ItemsDownload:
         async with self._client.stream_items(
             self._dataset_id, self._query, offset=offset
         ) as download:
-            self._total = download.total
             try:
+                self._total = _count_of(download)
                 async for chunk in download.chunks():
                     await self._write(self._sink.feed(chunk))
             except TransientError as error:
@@ -263,7 +266,7 @@ class ItemsDownload:
         await self._part.append(data)
 
     def _is_short(self) -> bool:
-        return self._by_line and self._total is not None and self._sink.lines < self._total
+        return self._by_line and self._sink.lines < self._total
 
     def _shortage(self) -> TruncatedBody:
         return TruncatedBody(
@@ -275,10 +278,18 @@ class ItemsDownload:
         rest = self._sink.rest()
         if self._part is not None and rest:
             await self._part.append(rest)
-        by_platform = self._total if self._total is not None else self._sink.lines
         return ItemsFile(
-            items=self._sink.lines if self._by_line else by_platform,
+            items=self._sink.lines if self._by_line else self._total,
             size_bytes=self._sink.size_bytes,
             sha256=self._sink.sha256(),
             data=None if self._part is not None else rest,
         )
+
+
+def _count_of(download: Download) -> int:
+    """
+    How many items there are; without that header an answer is not the platform's.
+    """
+    if download.total is None:
+        raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
+    return download.total

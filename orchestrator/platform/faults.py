@@ -34,6 +34,7 @@ class FaultKind(StrEnum):
     STALL = "stall"
     SLOW_HEADERS = "slow-headers"
     BAD_GZIP = "bad-gzip"
+    GARBAGE = "garbage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,8 @@ class FaultRule:
 
     Attributes:
         do: what happens. `html` answers a gateway's page before any effect; `stall` sends half the
-            answer and pauses; `slow-headers` pauses between the effect and the answer.
+            answer and pauses; `slow-headers` pauses between the effect and the answer; `garbage`
+            has its effect and answers with `body`, in the status and content type of the truth.
         method: a regular expression for the whole method.
         path: a regular expression found anywhere in the path, which begins with `/v2`.
         nth: which of the matching requests, counted from 1; empty for all of them.
@@ -51,6 +53,7 @@ class FaultRule:
         times: how often at most; None for no end.
         secs: how long a pause lasts.
         status: of the errors and of the page.
+        body: of the garbage.
     """
 
     do: FaultKind
@@ -61,6 +64,7 @@ class FaultRule:
     times: int | None = None
     secs: float = 1.0
     status: int = 502
+    body: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

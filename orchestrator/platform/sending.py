@@ -82,6 +82,12 @@ async def send_wrongly(
         case FaultKind.BAD_GZIP:
             headers = {**headers_of(answer), "Content-Encoding": "gzip"}
             return web.Response(status=answer.status, body=b"\x1f\x8bnot gzip", headers=headers)
+        case FaultKind.GARBAGE:
+            return web.Response(
+                status=answer.status,
+                body=rule.body.encode(),
+                headers={"Content-Type": answer.content_type},
+            )
         case FaultKind.TRUNCATED | FaultKind.STALL:
             return await _send_half(request, answer, rule)
         case _:

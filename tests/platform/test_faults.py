@@ -67,6 +67,14 @@ async def test_answer_is_lost_before_or_after_the_effect(
         assert len(call.platform.runs()) == runs
 
 
+async def test_answer_is_garbage_after_its_effect(tmp_path: Path) -> None:
+    """The start took effect, and its answer has the right status and a body without any sense."""
+    async with calling(tmp_path, faults=_once(FaultKind.GARBAGE, body='{"data": 7}')) as call:
+        answer = await call("POST", f"{SIMULATED}/runs", json={})
+        assert (answer.status, answer.json()) == (201, {"data": 7})
+        assert len(call.platform.runs()) == 1
+
+
 async def test_items_are_cut_while_they_are_streamed(tmp_path: Path) -> None:
     """Half of the items arrive, then the connection ends."""
     async with calling(tmp_path) as call:
