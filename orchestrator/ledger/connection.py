@@ -6,6 +6,7 @@ A file that is not a ledger, is torn, or comes from a newer version is refused a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,11 +72,13 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """
     Opens an existing ledger for reading beside a process that writes it.
 
+    In a folder that cannot be written nobody writes either, and the file is read as it stands.
+
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
         LedgerVersionMismatch: it comes from another version.
     """
-    connection = _connect(path, "ro")
+    connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
     with _closing_on_error(connection):
         version = _check(connection, path)
         if version < len(migrations()):
@@ -137,6 +140,24 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _is_at_rest(path: Path) -> bool:
+    """
+    Whether SQLite could not make the files beside a ledger that it needs to read one in use.
+
+    Raises:
+        LedgerCorrupt: the last commits are in the file beside it alone.
+    """
+    wal, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    if os.access(index, os.F_OK) or os.access(path.parent, os.W_OK, effective_ids=True):
+        return False
+    if os.access(wal, os.F_OK) and wal.stat().st_size:
+        raise LedgerCorrupt(
+            f"{path}: its process was killed, and what it wrote last cannot be read in a folder "
+            "that cannot be written: copy the folder to where it can be"
+        )
+    return True
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:

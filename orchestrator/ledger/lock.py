@@ -9,10 +9,14 @@ import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 from typing import Self
 
 from orchestrator.errors import BatchHeld
+
+TRIES = 5
+MOMENT_SECS = 0.01
 
 
 class BatchLock:
@@ -34,7 +38,7 @@ class BatchLock:
     def __enter__(self) -> Self:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle)
         except BlockingIOError as error:
             holder = os.read(handle, 200).decode("utf-8", "replace").strip()
             os.close(handle)
@@ -56,6 +60,18 @@ class BatchLock:
     ) -> None:
         os.ftruncate(self._handle, 0)
         os.close(self._handle)
+
+
+def _take(handle: int) -> None:
+    """
+    Takes the lock; those who only look whether it is held have it for less than a moment.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sleep(MOMENT_SECS)
+    return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_held(folder: Path) -> bool:

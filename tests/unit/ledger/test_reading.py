@@ -1,0 +1,88 @@
+"""
+Readers beside the process that writes, and on folders that cannot be written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import LedgerCorrupt
+from orchestrator.ledger import BatchLock, LedgerReader, create_ledger, lock
+from orchestrator.ledger.connection import connect
+from orchestrator.model.states import JobStatus
+from tests.support.builders import make_batch, make_job
+
+NOBODY = 65534
+
+
+@pytest.mark.parametrize("looks_before", [0, 1])
+def test_ledger_in_a_read_only_folder_is_read(looks_before: int) -> None:
+    """A batch on a medium that cannot be written can be looked at, whatever files lie beside it."""
+    with _folder() as folder:
+        create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
+        for _ in range(looks_before):
+            with LedgerReader(folder / "ledger.sqlite") as reader:
+                reader.batch()
+        with _unwritable(folder), LedgerReader(folder / "ledger.sqlite") as reader:
+            assert reader.totals().jobs == {JobStatus.WAITING: 1}
+
+
+def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
+    """Where the last commits cannot be seen without writing, nothing is shown instead of less."""
+    with _folder() as folder:
+        create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
+        writer = connect(folder / "ledger.sqlite")
+        writer.execute("UPDATE jobs SET status = 'SKIPPED'")
+        wal = (folder / "ledger.sqlite-wal").read_bytes()
+        writer.close()
+        (folder / "ledger.sqlite-wal").write_bytes(wal)
+        with _unwritable(folder), pytest.raises(LedgerCorrupt, match="copy the folder"):
+            LedgerReader(folder / "ledger.sqlite")
+
+
+def test_look_at_the_lock_keeps_no_process_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that begins while another looks who is at it gets the lock a moment later."""
+    handle = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    monkeypatch.setattr(lock, "sleep", lambda _secs: os.close(handle))
+    with BatchLock(tmp_path):
+        assert lock.is_held(tmp_path)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """
+    A folder that others can reach, which those of `tmp_path` are not.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def _unwritable(folder: Path) -> Iterator[None]:
+    """
+    Takes the permission to write away; from the superuser by being somebody else.
+    """
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
