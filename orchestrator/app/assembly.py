@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -21,9 +20,10 @@ from orchestrator.client import ApifyClient
 from orchestrator.collector import Collector, Files
 from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import Totals
+from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.ids import RunId
-from orchestrator.model.states import SETTLED_JOB_STATUSES
+from orchestrator.model.states import AttemptState
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.driving import Driver
@@ -118,17 +118,16 @@ def fill_queue(
     return queue
 
 
-def progress_of(totals: Totals) -> Progress:
+def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
     """
     The figures to begin a display with; call it in the event loop, whose clock it uses.
+
+    Args:
+        open_attempts: what an earlier process left under way.
     """
-    settled = Counter({s: n for s, n in totals.jobs.items() if s in SETTLED_JOB_STATUSES})
-    return Progress(
-        total=sum(totals.jobs.values()),
-        began_at=anyio.current_time(),
-        settled=settled,
-        settled_before=settled.total(),
-        items=totals.items,
-        size_bytes=totals.size_bytes,
-        cost_usd=totals.cost_usd,
-    )
+    progress = Progress(total=0, began_at=anyio.current_time())
+    progress.follow(totals)
+    progress.settled_before = progress.done
+    going = {AttemptState.STARTED, AttemptState.ADOPTED}
+    progress.running = sum(attempt.state in going for attempt in open_attempts)
+    return progress

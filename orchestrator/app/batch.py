@@ -218,7 +218,7 @@ async def _schedule(
     waiting = await ledger.waiting()
     queue = fill_queue([] if aborting else waiting, room)
     with LedgerReader(folder / LEDGER) as reader:
-        progress = progress_of(reader.totals())
+        progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
     limits = limits_of(ledger.batch.plan, room, demands, context.settings)
     scheduler = make_scheduler(

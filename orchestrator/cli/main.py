@@ -23,6 +23,7 @@ COMMANDS = {
     "abort": "abort a batch's live runs, and keep what they made",
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
+    "watch": "follow a batch that another process runs",
     "list": "list the batches under the output folder",
     "schema": "print the JSON Schema of a spec, for editors",
     "platform": "run the local platform",

@@ -5,8 +5,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import add_output, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.reading import Totals
+    from orchestrator.model.batches import Batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +35,11 @@ def call(options: argparse.Namespace) -> int:
     """
     import json
 
-    from orchestrator.app.folders import LEDGER, all_batches, display, find_batch
+    from orchestrator.app.folders import LEDGER, all_batches, find_batch
     from orchestrator.errors import BatchNotFound
     from orchestrator.ledger import LedgerReader
     from orchestrator.ledger.lock import is_held
     from orchestrator.report.summary import summary_of
-    from orchestrator.report.terminal import print_table, summary_table
 
     output = settings_of(options).output
     if options.batch is not None:
@@ -51,11 +56,21 @@ def call(options: argparse.Namespace) -> int:
         facts = {**summary_of(batch, totals), "folder": str(folder), "is_held": held}
         print(json.dumps(facts))
         return 0
+    show(batch, totals, folder, is_held=held)
+    return 0
+
+
+def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
+    """
+    Prints how a batch stands, for people.
+    """
+    from orchestrator.app.folders import display
+    from orchestrator.report.terminal import print_table, summary_table
+
     print_table(summary_table(batch, totals))
-    print(f"{_told(batch.state.value, held=held)}; {display(folder)}")
+    print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
         print(f"stopped early: {batch.stop_reason}")
-    return 0
 
 
 def _told(state: str, *, held: bool) -> str:

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class Progress:
         Jobs that are over and did not succeed.
         """
         return sum(self.settled[status] for status in FAILED_JOB_STATUSES)
+
+    def follow(self, totals: Totals) -> None:
+        """
+        Takes the figures over from the ledger of a batch that another process runs.
+        """
+        self.settled = Counter({s: n for s, n in totals.jobs.items() if s in SETTLED_JOB_STATUSES})
+        self.total = sum(totals.jobs.values())
+        self.running = totals.jobs.get(JobStatus.RUNNING, 0)
+        self.items, self.size_bytes = totals.items, totals.size_bytes
+        self.cost_usd = totals.cost_usd
 
     def elapsed_secs(self, now: float) -> float:
         """

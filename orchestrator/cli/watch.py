@@ -1,0 +1,79 @@
+"""
+`orchestrator watch`: a live view of a batch that another process runs, until that leaves it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.common import add_output, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.app.watching import Look
+
+LEFT_WITHOUT_A_WORD = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument(
+        "--json", action="store_true", help="print a line of JSON whenever something has changed"
+    )
+    add_output(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command; returns the exit code of the process that left the batch.
+    """
+    import anyio
+
+    from orchestrator.app.folders import find_batch
+    from orchestrator.cli.status import show
+
+    folder = find_batch(settings_of(options).output, options.batch)
+    last = anyio.run(_print_changes if options.json else _display, folder)
+    if not options.json:
+        show(last.batch, last.totals, folder, is_held=False)
+    return LEFT_WITHOUT_A_WORD if last.batch.exit_code is None else last.batch.exit_code
+
+
+async def _print_changes(folder: Path) -> Look:
+    import json
+
+    from orchestrator.app.watching import looks
+    from orchestrator.report.summary import summary_of
+
+    told = None
+    async for look in looks(folder):
+        facts = {**summary_of(look.batch, look.totals), "folder": str(folder)}
+        line = json.dumps({**facts, "is_held": look.is_held})
+        if line != told:
+            print(line, flush=True)
+            told = line
+    return look
+
+
+async def _display(folder: Path) -> Look:
+    import anyio
+
+    from orchestrator.app.watching import looks
+    from orchestrator.cli.display import display_for
+    from orchestrator.report.progress import Progress
+
+    display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
+    progress = Progress(total=0, began_at=anyio.current_time())
+    async with anyio.create_task_group() as tasks:
+        async for look in looks(folder):
+            is_first = progress.total == 0
+            progress.follow(look.totals)
+            if is_first:
+                progress.settled_before = progress.done
+                tasks.start_soon(display.show, progress, dict, name="display")
+        tasks.cancel_scope.cancel()
+    return look

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from orchestrator.app.assembly import progress_of
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.ids import Mark
+from orchestrator.model.states import AttemptState, JobStatus
+from tests.support.builders import NOON, make_job
+
+
+async def test_runs_that_an_earlier_process_started_count_as_running() -> None:
+    """The display of a resumed batch begins with the runs that go on at the platform."""
+    states = [
+        AttemptState.STARTED,
+        AttemptState.ADOPTED,
+        AttemptState.INTENT,
+        AttemptState.FINISHED,
+    ]
+    attempts = [
+        Attempt(job=make_job(n), number=1, send=1, mark=Mark("m"), state=state, intent_at=NOON)
+        for n, state in enumerate(states)
+    ]
+    totals = Totals(jobs={JobStatus.RUNNING: 4, JobStatus.SUCCEEDED: 3}, items=5)
+    progress = progress_of(totals, attempts)
+    assert (progress.total, progress.running, progress.done, progress.items) == (7, 2, 3, 5)
