@@ -222,14 +222,19 @@ class Starter:
         Looks for the run of a send, at once and again, until it cannot turn up any more.
         """
         wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
-        absent_at = attempt.intent_at + timedelta(
-            seconds=self._policy.start_deadline_secs + wait_secs + self._policy.settle_secs
-        )
+        settle = timedelta(seconds=self._policy.settle_secs)
+        deadline = timedelta(seconds=self._policy.start_deadline_secs + wait_secs)
+        absent_at = attempt.intent_at + deadline + settle
+        is_heard = False
         while True:
             looked_at = self._utc_now()
             run = await self._finder.find(attempt.mark, attempt.intent_at)
             if run is not None:
                 return run
+            if not is_heard:
+                # A platform that was silent may do now what it was asked meanwhile.
+                absent_at = max(absent_at, self._utc_now() + settle)
+                is_heard = True
             # Only a look that began after the deadline can show that there is nothing.
             if looked_at >= absent_at:
                 return await self._find_by_input(attempt)

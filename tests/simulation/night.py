@@ -46,12 +46,14 @@ def _nothing(*_told: object, **_more: object) -> None:
     """Takes anything."""
 
 
-def play(seed: int, folder: Path, *, crashes: int = 3) -> SimPlatform:
+def play(
+    seed: int, folder: Path, *, crashes: int = 3, platform: SimPlatform | None = None
+) -> SimPlatform:
     """
     Plays a night and checks what must hold; every failure names the seed.
     """
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
-    platform = SimPlatform(seed)
+    platform = platform or SimPlatform(seed)
     jobs = [_job(seq, chance) for seq in range(JOBS)]
     create_ledger(folder / "ledger.sqlite", make_batch(), jobs)
 
