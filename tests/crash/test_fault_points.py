@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger import Ledger
-from tests.support.command import DYING, Command, ServedPlatform, sweep
+from tests.crash.conftest import Die
+from tests.support.command import Command, ServedPlatform, sweep
 from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
@@ -21,14 +22,14 @@ SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 @pytest.mark.parametrize("name", POINTS)
 def test_batch_ends_right_when_its_process_dies_at(
-    name: str, tmp_path: Path, platform: ServedPlatform
+    name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
 ) -> None:
     """Wherever the process dies, the next one starts nothing twice and leaves nothing out."""
     story = POINTS[name].story
     jobs = 2 if story is Story.PLAIN else 1
     items = 40_000 if story is Story.LARGE else 3
     runs_of_a_job = 2 if story is Story.RETRIED else 1
-    command = Command(folder=tmp_path, program=DYING, variables={**platform.variables(), **QUICK})
+    command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
     command.write(
         "sweep.toml",
         sweep(
@@ -44,7 +45,7 @@ def test_batch_ends_right_when_its_process_dies_at(
     )
     again = ["run", "sweep.toml"] if name == "batch-prepared" else ["resume", "sweep"]
     before = {run["id"] for run in platform.runs()}
-    done = command.run(name, "run", "sweep.toml", "--", *again, "--json")
+    done = die_at(name, command, ["run", "sweep.toml"], [*again, "--json"])
     assert done.code == 0, done.err
     starts = Counter(_attempt(run) for run in platform.runs() if run["id"] not in before)
     assert sorted(starts.values()) == [1] * (jobs * runs_of_a_job)

@@ -1,14 +1,17 @@
 """
-The command with two lives: `python -m tests.support.dying POINT WORDS... -- WORDS...`.
+The command with two lives, as often as asked: `python -m tests.support.dying`.
 
-The first life is a child that kills itself by SIGKILL at a named point; the second one is left
-alone, with words of its own. Forking after the imports saves their time, and nothing else passes
-from one life to the other.
+Each line on stdin is an order as JSON: a folder to work in, the environment, the name of a point,
+and the words of both lives. The first life is a child that kills itself by SIGKILL at the point;
+the second one is left alone. What they print goes to `out` and `err` in the folder, and the exit
+code of the second to stdout here. All of them are forked after the imports, which take longer than
+most lives; nothing else passes from one to the other.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -23,6 +26,18 @@ from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story
 from tests.support.hurried import hurry
+
+IMPORTED_LATE = (
+    "anyio._backends._asyncio",
+    "orchestrator.app.changes",
+    "orchestrator.app.preparing",
+    "orchestrator.cli.connect",
+    "orchestrator.cli.driving",
+    "uvloop",
+)
+"""
+What the command imports when it is called.
+"""
 
 
 def die() -> NoReturn:
@@ -136,9 +151,6 @@ def live_twice(name: str, first: list[str], second: list[str]) -> None:
     """
     Runs the command until it dies at a point, then again.
     """
-    for command in COMMANDS:
-        importlib.import_module(f"orchestrator.cli.{command}")
-    hurry()
     child = os.fork()
     if child == 0:
         tell(POINTS[name].story)
@@ -150,7 +162,26 @@ def live_twice(name: str, first: list[str], second: list[str]) -> None:
     main(second)
 
 
+def serve() -> None:
+    """
+    Takes orders until there are no more.
+    """
+    for name in (*(f"orchestrator.cli.{command}" for command in COMMANDS), *IMPORTED_LATE):
+        importlib.import_module(name)
+    hurry()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            order = json.loads(line)
+            os.chdir(order["folder"])
+            os.environ.clear()
+            os.environ.update(order["environment"])
+            for handle, name in ((1, "out"), (2, "err")):
+                os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), handle)
+            live_twice(order["point"], order["first"], order["second"])
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
 if __name__ == "__main__":
-    name, *words = sys.argv[1:]
-    at = words.index("--")
-    live_twice(name, words[:at], words[at + 1 :])
+    serve()
