@@ -81,13 +81,14 @@ def test_resuming_an_ended_batch_changes_nothing(command: Command) -> None:
 
 
 def test_signal_ends_within_ten_seconds_when_the_platform_is_silent(tmp_path: Path) -> None:
-    """With hundreds of open polls and a platform that answers nothing, the end comes in time."""
-    process, platform = start_platform(tmp_path / "platform")
+    """With a thousand open polls and a platform that answers nothing, the end comes in time."""
+    room = ("--max-runs", "1000", "--max-memory-mbytes", "128000")
+    process, platform = start_platform(tmp_path / "platform", *room)
     try:
         command = Command(folder=tmp_path, variables=platform.variables())
-        command.write("sweep.toml", sweep(jobs=200, job="memory_mbytes = 128", duration_secs=60))
+        command.write("sweep.toml", sweep(jobs=1000, job="memory_mbytes = 128", duration_secs=60))
         run = command.start("run", "sweep.toml")
-        wait_until(lambda: len(platform.runs()) >= 150, "open polls")
+        wait_until(lambda: len(platform.runs()) >= 1000, "open polls")
         process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         run.send_signal(signal.SIGTERM)
