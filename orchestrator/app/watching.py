@@ -4,7 +4,7 @@ Follows a batch that another process drives, by its ledger alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +33,9 @@ class Look:
     is_held: bool
 
 
-async def looks(folder: Path) -> AsyncIterator[Look]:
+async def follow(folder: Path, tell: Callable[[Look], None]) -> Look:
     """
-    Looks at a batch again and again; the last look finds no process at it.
+    Looks at a batch again and again until no process is at it; tells and returns the last look too.
 
     Nothing is written, and between two looks nothing is held that the other process waits for.
 
@@ -43,10 +43,11 @@ async def looks(folder: Path) -> AsyncIterator[Look]:
         LedgerCorrupt, LedgerVersionMismatch: the batch cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
-        held = True
-        while held:
+        while True:
             # Asked before reading: what the process did last is in the last look.
             held = is_held(folder)
-            yield Look(reader.batch(), reader.totals(), held)
-            if held:
-                await anyio.sleep(LOOK_EVERY_SECS)
+            look = Look(reader.batch(), reader.totals(), held)
+            tell(look)
+            if not held:
+                return look
+            await anyio.sleep(LOOK_EVERY_SECS)

@@ -46,34 +46,42 @@ def call(options: argparse.Namespace) -> int:
 async def _print_changes(folder: Path) -> Look:
     import json
 
-    from orchestrator.app.watching import looks
+    from orchestrator.app.watching import follow
     from orchestrator.report.summary import summary_of
 
-    told = None
-    async for look in looks(folder):
+    told = ""
+
+    def tell(look: Look) -> None:
+        nonlocal told
         facts = {**summary_of(look.batch, look.totals), "folder": str(folder)}
         line = json.dumps({**facts, "is_held": look.is_held})
         if line != told:
             print(line, flush=True)
             told = line
-    return look
+
+    return await follow(folder, tell)
 
 
 async def _display(folder: Path) -> Look:
     import anyio
 
-    from orchestrator.app.watching import looks
+    from orchestrator.app.watching import follow
     from orchestrator.cli.display import display_for
     from orchestrator.report.progress import Progress
 
     display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
     progress = Progress(total=0, began_at=anyio.current_time())
+    is_shown = False
+
+    def tell(look: Look) -> None:
+        nonlocal is_shown
+        progress.follow(look.totals)
+        if not is_shown:
+            progress.settled_before = progress.done
+            tasks.start_soon(display.show, progress, dict, name="display")
+            is_shown = True
+
     async with anyio.create_task_group() as tasks:
-        async for look in looks(folder):
-            is_first = progress.total == 0
-            progress.follow(look.totals)
-            if is_first:
-                progress.settled_before = progress.done
-                tasks.start_soon(display.show, progress, dict, name="display")
+        last = await follow(folder, tell)
         tasks.cancel_scope.cancel()
-    return look
+    return last
