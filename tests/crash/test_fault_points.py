@@ -5,6 +5,8 @@ A process that dies at each named point between the steps of an attempt, and is 
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -12,15 +14,18 @@ import pytest
 
 from orchestrator.ledger import Ledger
 from tests.crash.conftest import Die
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {"waiting", "runs", "live_runs"}
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
+ABORTING = [name for name, point in POINTS.items() if point.story is Story.ABORT]
+RUNNING = [name for name in POINTS if name not in ABORTING]
 
-@pytest.mark.parametrize("name", POINTS)
+
+@pytest.mark.parametrize("name", RUNNING)
 def test_batch_ends_right_when_its_process_dies_at(
     name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
 ) -> None:
@@ -60,6 +65,28 @@ def test_batch_ends_right_when_its_process_dies_at(
         assert [json.loads(line)["index"] for line in lines] == list(range(items))
         assert json.loads((job / "run.json").read_text())["id"] == row["run_id"]
         assert [path.name for path in job.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ABORTING)
+def test_abort_is_made_good_when_its_process_dies_at(
+    name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
+) -> None:
+    """Aborting again ends what still runs, and keeps what all the runs made."""
+    command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
+    spec = sweep(jobs=2, duration_secs=60, items=500, push_interval_secs=0.01)
+    command.write("sweep.toml", spec)
+    folder = tmp_path / "output" / "sweep" / "latest"
+    process = command.start("run", "sweep.toml")
+    wait_until(lambda: len(platform.runs_of(folder)) == 2, "two runs")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    done = die_at(name, command, ["abort", "sweep"], ["abort", "sweep", "--json"])
+    assert (done.code, done.json["jobs"]["ABORTED"]) == (0, 2), done.err
+    assert [run["status"] for run in platform.runs_of(folder)] == ["ABORTED"] * 2
+    for job in (folder / "jobs").iterdir():
+        lines = (job / "items.jsonl").read_text().splitlines()
+        assert [json.loads(line)["index"] for line in lines] == list(range(len(lines)))
+        assert lines
 
 
 def test_each_transition_of_the_ledger_has_a_point_on_either_side() -> None:

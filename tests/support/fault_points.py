@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp.client_proto import ResponseHandler
 
 from orchestrator.app import batch, finishing
+from orchestrator.client import ApifyClient
 from orchestrator.collector import Collector, Files, files
 from orchestrator.collector.files import PartFile
 from orchestrator.ledger import Ledger
@@ -25,7 +26,7 @@ class Story(StrEnum):
     PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails. FULL: the
     platform has no room for the first start. LOST: the answer to the first start is lost after its
     effect. UNSENT: it is lost before. SYNC: the job is one held request. SYNC_LOST: whose answer is
-    lost.
+    lost. ABORT: the runs of a batch that was left are aborted.
     """
 
     PLAIN = "plain"
@@ -36,6 +37,7 @@ class Story(StrEnum):
     UNSENT = "unsent"
     SYNC = "sync"
     SYNC_LOST = "sync-lost"
+    ABORT = "abort"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,5 +163,14 @@ POINTS = {
         sync_answer_lost=_before(Ledger, "unconfirmed"),
         sync_unconfirmed_recorded=_after(Ledger, "unconfirmed"),
         sync_adopted_recorded=_after(Ledger, "started"),
+    ),
+    **_told(
+        Story.ABORT,
+        aborting=_before(ApifyClient, "abort_run"),
+        abort_asked=_after(ApifyClient, "abort_run"),
+        aborted=_before(Ledger, "finished"),
+        aborted_recorded=_after(Ledger, "finished"),
+        aborted_collected=_before(Ledger, "over"),
+        aborted_settled=_after(Ledger, "over"),
     ),
 }
