@@ -22,7 +22,7 @@ from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.ids import RunId
+from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.states import AttemptState
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
@@ -32,6 +32,7 @@ from orchestrator.scheduler.limits import Limits, Usage
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartPolicy
+from orchestrator.scheduler.strays import Strays
 
 
 def utc_now() -> datetime:
@@ -52,6 +53,7 @@ def make_scheduler(
     limits: Limits,
     observer: Observer,
     claimed: Iterable[RunId],
+    given_up: Iterable[Mark],
     aborting: bool = False,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
@@ -61,6 +63,7 @@ def make_scheduler(
 
     Args:
         claimed: the runs that the batch has already.
+        given_up: the marks of sends whose runs, should they turn up, are nobody's.
         aborting: it is to abort live runs and to start none.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
@@ -68,10 +71,17 @@ def make_scheduler(
     collector = Collector(
         client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
     )
+    strays = Strays(
+        ledger=ledger,
+        client=client,
+        observer=observer,
+        given_up=dict.fromkeys(given_up, ledger.batch.created_at),
+        utc_now=utc_now,
+    )
     starter = Starter(
         ledger=ledger,
         client=client,
-        finder=RunFinder(client, claimed),
+        finder=RunFinder(client, strays, claimed, utc_now=utc_now),
         observer=observer,
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,

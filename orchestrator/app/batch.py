@@ -231,6 +231,7 @@ async def _schedule(
         limits=limits,
         observer=BatchEvents(progress),
         claimed=await ledger.runs(),
+        given_up=await ledger.given_up(),
         aborting=aborting,
     )
     structlog.get_logger().info(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import structlog
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
+from orchestrator.model.ids import Mark
 from orchestrator.model.runs import Run
 from orchestrator.report.progress import Progress
 
@@ -52,6 +53,18 @@ class BatchEvents:
         """
         self._log.info(
             "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
+        )
+
+    def stray_found(self, mark: Mark, run: Run, error: str | None) -> None:
+        """
+        Warns of a run that nobody waits for any more.
+        """
+        self._log.warning(
+            "stray_run_aborted" if error is None else "stray_run_not_aborted",
+            run=run.id,
+            mark=mark,
+            status=run.status,
+            error=error,
         )
 
     def attempt_over(

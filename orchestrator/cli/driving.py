@@ -70,6 +70,11 @@ def report(result: Result, *, as_json: bool) -> None:
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")
     _tell_failures(result)
+    for stray in result.totals.strays:
+        sys.stderr.write(
+            f"run {stray.run_id} turned up after its start had been given up; it belongs to no "
+            f"job and is {stray.status}\n"
+        )
     if result.reason is not None:
         sys.stderr.write(
             f"stopped early: {result.reason}\n"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -101,6 +102,13 @@ class Requester:
         The platform's address, without `/v2`.
         """
         return self._root
+
+    @property
+    def clock(self) -> tuple[datetime, float] | None:
+        """
+        What the platform's clock showed, and when that was by the loop's; None before any answer.
+        """
+        return self._sender.clock
 
     @property
     def stats(self) -> ClientStats:

@@ -11,10 +11,13 @@ to no other address.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -49,6 +52,7 @@ Requests that wait for their rate limit go on at multiples of this.
 """
 
 MOMENT_SECS = 0.01
+CLOCK_SECS = 30.0
 
 
 @dataclass(slots=True)
@@ -89,6 +93,8 @@ class Sender:
 
     Attributes:
         stats: counted while sending.
+        clock: what the platform's clock showed, and when that was by the loop's; None before the
+            first answer. Read anew when it is older than CLOCK_SECS.
     """
 
     def __init__(
@@ -100,6 +106,8 @@ class Sender:
         now: Callable[[], float],
     ) -> None:
         self.stats = ClientStats()
+        self.clock: tuple[datetime, float] | None = None
+        self._read_clock_at = -FOREVER
         self._transport = transport
         self._options = options
         self._token = options.token.get_secret_value() if options.token else ""
@@ -247,6 +255,8 @@ class Sender:
             self.stats.requests += 1
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
+            if now >= self._read_clock_at:
+                self._read_clock(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return exchange, response
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -263,6 +273,17 @@ class Sender:
             method=request.method,
             path=urlsplit(request.url).path,
         )
+
+    def _read_clock(self, response: Response) -> None:
+        """
+        Takes note of the platform's time (RFC 9110, `Date`: whole seconds).
+        """
+        now = self._now()
+        with contextlib.suppress(ValueError):
+            told = parsedate_to_datetime(response.headers.get("Date", ""))
+            if told.tzinfo is not None:
+                self.clock = told, now
+        self._read_clock_at = now + CLOCK_SECS
 
     async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
         """

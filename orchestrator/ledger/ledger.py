@@ -32,7 +32,7 @@ from orchestrator.ledger.rows import (
 )
 from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
 from orchestrator.model.batches import Batch, BatchState
-from orchestrator.model.ids import RunId
+from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -310,6 +310,31 @@ class Ledger:
         The runs that were going when last heard of.
         """
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
+
+    @transaction
+    def given_up(self) -> list[Mark]:
+        """
+        The marks of all sends that were given up: their runs, should they turn up, are nobody's.
+        """
+        return [
+            make_mark(self.batch.mark, row["job_seq"], row["number"], send)
+            for row in self._execute("select_given_up")
+            for send in range(1, row["send"] + row["is_lost"])
+        ]
+
+    @transaction
+    def stray(self, mark: Mark, run: Run, now: datetime) -> None:
+        """
+        Records a run that belongs to a send that was given up, or what is new of it.
+        """
+        self._execute(
+            "put_stray",
+            run_id=run.id,
+            mark=mark,
+            seen_at=stored(now),
+            run_status=run.status,
+            cost_usd=None if run.cost_usd is None else str(run.cost_usd),
+        )
 
     def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
         cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)

@@ -93,7 +93,8 @@ SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
 
 -- name: select_costs
-SELECT cost_usd FROM attempts WHERE cost_usd IS NOT NULL;
+SELECT cost_usd FROM attempts WHERE cost_usd IS NOT NULL
+UNION ALL SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
@@ -136,3 +137,16 @@ UPDATE jobs SET status = 'SKIPPED', error = :error
 WHERE key = :key AND status = 'WAITING' AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = jobs.seq
     AND state NOT IN ('settled', 'lost', 'failed'));
+
+-- name: select_given_up
+SELECT job_seq, number, send, state = 'lost' AND run_id IS NULL AS is_lost FROM attempts
+WHERE send > 1 OR (state = 'lost' AND run_id IS NULL);
+
+-- name: put_stray
+INSERT INTO stray_runs (run_id, mark, seen_at, run_status, cost_usd)
+VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd)
+ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
+    cost_usd = COALESCE(excluded.cost_usd, cost_usd);
+
+-- name: select_strays
+SELECT run_id, mark, run_status, cost_usd FROM stray_runs ORDER BY run_id;

@@ -15,9 +15,23 @@ from typing import Self
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import JobReport, batch_of, demand_from, report_of
 from orchestrator.model.batches import Batch
-from orchestrator.model.ids import JobKey
+from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.jobs import Demand
 from orchestrator.model.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """
+    A run that is nobody's.
+
+    Attributes:
+        status: of the run, when last heard of.
+    """
+
+    run_id: RunId
+    mark: Mark
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +44,7 @@ class Totals:
         runs: attempts that got a run.
         items, size_bytes: of the dataset files that the jobs hold.
         cost_usd: of all runs, as last reported; provisional.
+        strays: runs that turned up after their starts had been given up, and were aborted.
     """
 
     jobs: dict[JobStatus, int] = field(default_factory=dict)
@@ -39,6 +54,7 @@ class Totals:
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
+    strays: list[Stray] = field(default_factory=list)
 
 
 class LedgerReader:
@@ -90,6 +106,7 @@ class LedgerReader:
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
+            strays=self.strays(),
         )
 
     def demands(self) -> dict[Demand, JobKey]:
@@ -106,6 +123,15 @@ class LedgerReader:
         How each job stands, in the order of the spec, as a stream.
         """
         return map(report_of, self._execute("select_reports"))
+
+    def strays(self) -> list[Stray]:
+        """
+        The runs that turned up after their starts had been given up.
+        """
+        return [
+            Stray(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
+            for row in self._execute("select_strays")
+        ]
 
     def _execute(self, query: str) -> sqlite3.Cursor:
         return self._db.execute(self._queries[query])

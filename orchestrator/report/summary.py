@@ -38,6 +38,10 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "attempts": totals.attempts,
         "runs": totals.runs,
         "adopted": totals.adopted,
+        "stray_runs": [
+            {"run_id": stray.run_id, "mark": stray.mark, "status": stray.status}
+            for stray in totals.strays
+        ],
         "items": totals.items,
         "bytes": totals.size_bytes,
         "cost_usd": number(totals.cost_usd),

@@ -8,7 +8,7 @@ how far the attempt has come, and it goes on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -141,12 +141,15 @@ class Driver:
         """
         return await self._ledger.intend(seq, number, self._utc_now())
 
-    async def to_end(self, attempt: Attempt, *, may_exist: bool) -> Ended | Next | None:
+    async def to_end(
+        self, attempt: Attempt, *, may_exist: bool, wait_for_room: Callable[[], Awaitable[None]]
+    ) -> Ended | Next | None:
         """
         Starts the run of an attempt, unless it is known, and follows it to its end.
 
         Args:
             may_exist: whether an earlier process may have sent the start.
+            wait_for_room: called before a start is sent again, when it is known to have no run.
 
         Returns:
             the ended run; or that the job waits again; or None when it is settled without a run,
@@ -158,7 +161,9 @@ class Driver:
         run = attempt.run
         if run is None:
             try:
-                run = await self._starter.start(attempt, may_exist=may_exist)
+                run = await self._starter.start(
+                    attempt, may_exist=may_exist, wait_for_room=wait_for_room
+                )
             except StartPostponed as postponed:
                 return self._postpone(attempt, postponed.error)
             except StartLost as error:
@@ -190,6 +195,15 @@ class Driver:
             )
             return await self._end(attempt, outcome, None)
         return await self._end(attempt, outcome_of_run(run), collected)
+
+    async def look_for_strays(self) -> None:
+        """
+        Looks once more for runs that turned up after their start had been given up.
+
+        Raises:
+            PlatformError: the platform does not tell.
+        """
+        await self._starter.look_for_strays()
 
     def give_up_waits(self) -> None:
         """

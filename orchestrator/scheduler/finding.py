@@ -9,7 +9,7 @@ its input and options: weaker, and so only the last resort.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import anyio
@@ -20,15 +20,16 @@ from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, Job, RunOptions
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.strays import Strays
 
 MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
-CLOCK_SKEW = timedelta(minutes=5)
+MARGIN = timedelta(minutes=5)
 """
-The most that the platform's clock may differ from ours: how much further back a pass looks.
+How much further back than the first intent a pass looks, beyond what the clocks differ by.
 """
-
 
 SHORTEST_INTERVAL_SECS = 1.0
+CLOCK_TOLERANCE = timedelta(seconds=30)
 
 
 class RunFinder:
@@ -36,11 +37,22 @@ class RunFinder:
     Looks for runs.
 
     Args:
+        strays: takes the runs that it meets and nobody waits for any more.
         claimed: the runs of this batch that belong to an attempt; kept up to date by `claim`.
+        utc_now: our wall clock.
     """
 
-    def __init__(self, client: ApifyClient, claimed: Iterable[RunId] = ()) -> None:
+    def __init__(
+        self,
+        client: ApifyClient,
+        strays: Strays,
+        claimed: Iterable[RunId] = (),
+        *,
+        utc_now: Callable[[], datetime],
+    ) -> None:
         self._client = client
+        self._strays = strays
+        self._utc_now = utc_now
         self._claimed = set(claimed)
         self._lock = anyio.Lock()
         self._asked: dict[Mark, datetime] = {}
@@ -70,10 +82,27 @@ class RunFinder:
                     await anyio.sleep_until(self._next_pass_at)
                     self._next_pass_at = anyio.current_time() + SHORTEST_INTERVAL_SECS
                     self._passes += 1
-                    await self._look(min(self._asked.values()) - CLOCK_SKEW)
+                    await self._look(min(self._asked.values()))
             return self._found.pop(mark, None)
         finally:
             del self._asked[mark]
+
+    def give_up(self, mark: Mark, since: datetime) -> None:
+        """
+        Notes that the run of a send counts as absent: should it turn up, it is aborted.
+        """
+        self._strays.give_up(mark, since)
+
+    async def look_for_strays(self) -> None:
+        """
+        One more look for runs whose starts were given up; no request when none was.
+
+        Raises:
+            PlatformError: the lists cannot be read.
+        """
+        async with self._lock:
+            if self._strays.since is not None:
+                await self._look(self._strays.since)
 
     def claim(self, run: Run) -> None:
         """
@@ -109,19 +138,46 @@ class RunFinder:
             return False
 
     async def _look(self, since: datetime) -> None:
+        """
+        One pass over the runs that began after an instant of our clock.
+        """
         offset = 0
+        strays = []
+        started_after = self._on_its_clock(since)
         while True:
-            page = await self._client.list_runs(started_after=since, offset=offset)
+            page = await self._client.list_runs(started_after=started_after, offset=offset)
+            # The first answer of all tells the platform's clock.
+            if self._on_its_clock(since) < started_after - CLOCK_TOLERANCE:
+                started_after = self._on_its_clock(since)
+                continue
             for item in page.items:
                 agent = item.meta.user_agent if item.meta else None
                 if agent is None:
                     agent = await self._agent_of(RunId(item.id))
                 found = MARK.search(agent)
-                if found and found[1] in self._asked:
-                    self._found[Mark(found[1])] = item.facts()
+                if not found:
+                    continue
+                mark = Mark(found[1])
+                if mark in self._asked:
+                    self._found[mark] = item.facts()
+                elif self._strays.is_new(mark, RunId(item.id)):
+                    strays.append((mark, item.facts()))
             offset += len(page.items)
             if not page.items or offset >= page.total:
-                return
+                break
+        for mark, run in strays:
+            await self._strays.end(mark, run)
+
+    def _on_its_clock(self, since: datetime) -> datetime:
+        """
+        An instant of our clock on the platform's, and the margin before it.
+        """
+        clock = self._client.clock
+        if clock is None:
+            return since - MARGIN
+        told, at = clock
+        ours = self._utc_now() - timedelta(seconds=anyio.current_time() - at)
+        return since + (told - ours) - MARGIN
 
     async def _agent_of(self, run_id: RunId) -> str:
         """

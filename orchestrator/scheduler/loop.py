@@ -7,8 +7,11 @@ are down; downloads have a bound of their own, and what waits for one is no task
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,7 +27,18 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.driving import Driver, Ended, Next
-from orchestrator.scheduler.limits import Claim, Usage
+from orchestrator.scheduler.limits import Blocked, Claim, Usage
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """
+    An attempt that waits for room to send its start again.
+    """
+
+    claim: Claim
+    may_go: anyio.Event = field(default_factory=anyio.Event)
+    blocked: Blocked | None = None
 
 
 class Scheduler:
@@ -53,6 +67,7 @@ class Scheduler:
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
         self._ended: deque[tuple[Ended, Claim]] = deque()
+        self._senders: list[Sender] = []
         self._collecting = 0
         self._tasks_alive = 0
         self._changed = anyio.Event()
@@ -74,11 +89,10 @@ class Scheduler:
             self._tasks = tasks
             for attempt, claim in open_attempts:
                 self._take_up(attempt, claim)
-            while not self._is_at_rest():
-                self._changed = anyio.Event()
-                wake = self._queue.next_wake() if self._stop_reason is None else None
-                with anyio.CancelScope(deadline=float("inf") if wake is None else wake):
-                    await self._changed.wait()
+            await self._rest()
+            if self._stop_reason is None:
+                self._spawn(self._driver.look_for_strays(), name="strays")
+                await self._rest()
             tasks.cancel_scope.cancel()
         if self._stop_reason is not None:
             raise self._stop_reason
@@ -104,6 +118,25 @@ class Scheduler:
         """
         return self._queue.reasons()
 
+    async def _rest(self) -> None:
+        """
+        Returns when nothing is going on and nothing more may begin.
+        """
+        while not self._is_at_rest():
+            self._changed = anyio.Event()
+            with anyio.CancelScope(deadline=self._next_wake()):
+                await self._changed.wait()
+
+    def _next_wake(self) -> float:
+        """
+        When time alone may let something begin; for ever when it cannot.
+        """
+        if self._stop_reason is not None:
+            return math.inf
+        times = [sender.blocked.until for sender in self._senders if sender.blocked]
+        times.append(self._queue.next_wake())
+        return min((time for time in times if time is not None), default=math.inf)
+
     def _is_at_rest(self) -> bool:
         self._admit()
         if self._tasks_alive:
@@ -113,7 +146,14 @@ class Scheduler:
     def _admit(self) -> None:
         if self._stop_reason is not None:
             return
-        for waiting in self._queue.admit(self._usage, anyio.current_time()):
+        now = anyio.current_time()
+        for sender in self._senders.copy():
+            sender.blocked = self._usage.blocked(sender.claim, now)
+            if sender.blocked is None:
+                self._usage.take(sender.claim, now)
+                self._senders.remove(sender)
+                sender.may_go.set()
+        for waiting in self._queue.admit(self._usage, now):
             self._spawn(self._begin(waiting), name=f"job-{waiting.seq}")
 
     def _take_up(self, attempt: Attempt, claim: Claim) -> None:
@@ -139,7 +179,11 @@ class Scheduler:
 
     async def _drive(self, attempt: Attempt, claim: Claim, *, may_exist: bool) -> None:
         try:
-            end = await self._driver.to_end(attempt, may_exist=may_exist)
+            end = await self._driver.to_end(
+                attempt,
+                may_exist=may_exist,
+                wait_for_room=partial(self._take_again, claim),
+            )
         finally:
             self._usage.give(claim)
         # Not in the finally: what is being cancelled must not begin anything.
@@ -151,6 +195,26 @@ class Scheduler:
                 self._ended.append((end, claim))
                 if self._collecting < self._max_downloads:
                     await self._bring_home()
+
+    async def _take_again(self, claim: Claim) -> None:
+        """
+        Gives a claim back and takes it again within the limits.
+
+        More may be held than the limits allow, by attempts of an earlier process that had others;
+        what turns out to have no run must not add one to that.
+        """
+        sender = Sender(claim)
+        self._usage.give(claim)
+        self._senders.append(sender)
+        self._admit()
+        self._changed.set()
+        try:
+            await sender.may_go.wait()
+        except BaseException:
+            if sender in self._senders:
+                self._senders.remove(sender)
+                self._usage.hold(claim)
+            raise
 
     async def _bring_home(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
+from orchestrator.model.ids import Mark
 from orchestrator.model.runs import Run
 
 
@@ -33,6 +34,11 @@ class Observer(Protocol):
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
         """
         The platform has no room for now.
+        """
+
+    def stray_found(self, mark: Mark, run: Run, error: str | None) -> None:
+        """
+        A run turned up whose start had been given up; `error` says why it could not be aborted.
         """
 
     def attempt_over(

@@ -116,12 +116,19 @@ class Starter:
         self._save_answer = save_answer
         self._utc_now = utc_now
 
-    async def start(self, attempt: Attempt, *, may_exist: bool = False) -> Run:
+    async def start(
+        self,
+        attempt: Attempt,
+        *,
+        may_exist: bool = False,
+        wait_for_room: Callable[[], Awaitable[None]],
+    ) -> Run:
         """
         Gives an attempt its run, and records it.
 
         Args:
             attempt: with an open intent.
+            wait_for_room: called when there is no run, before the start is sent again.
             may_exist: whether its start may have been sent already, by a process that died: then
                 its run is looked for first.
 
@@ -145,12 +152,19 @@ class Starter:
             if run is not None:
                 await self._record(attempt, run, adopted=sent is Sent.UNCLEAR)
                 return run
+            self._finder.give_up(attempt.mark, attempt.intent_at)
             if sent is Sent.ANSWERED:
                 raise StartLost(
                     "the run was answered, but does not turn up in the platform's lists"
                 )
-            attempt = await self._intend_again(attempt)
+            attempt = await self._intend_again(attempt, wait_for_room)
             may_exist = False
+
+    async def look_for_strays(self) -> None:
+        """
+        Aborts the runs that turned up after their start had been given up.
+        """
+        await self._finder.look_for_strays()
 
     async def _send(self, attempt: Attempt) -> Run | Sent:
         """
@@ -248,7 +262,9 @@ class Starter:
             return None
         return await self._finder.find_by_input(attempt.job, await self._read_input(attempt.job))
 
-    async def _intend_again(self, attempt: Attempt) -> Attempt:
+    async def _intend_again(
+        self, attempt: Attempt, wait_for_room: Callable[[], Awaitable[None]]
+    ) -> Attempt:
         if self._policy.on_unconfirmed is OnUnconfirmed.FAIL:
             raise StartLost(
                 "the answer to the start was lost and no run of it is to be found; "
@@ -259,6 +275,7 @@ class Starter:
                 f"the start was sent {attempt.send} times, each answer was lost, and no run of "
                 "them is to be found"
             )
+        await wait_for_room()
         now = self._utc_now()
         send = await self._ledger.send_again(attempt, now)
         mark = make_mark(self._ledger.batch.mark, attempt.job.seq, attempt.number, send)

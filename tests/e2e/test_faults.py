@@ -25,6 +25,19 @@ def test_run_whose_answer_was_lost_is_adopted(faulty: Faulty, kind: str) -> None
     assert len(platform.runs()) == 12
 
 
+def test_run_that_turns_up_too_late_is_aborted_and_told(faulty: Faulty) -> None:
+    """A list that lags longer than `settle_secs` costs a second send; its first run is ended."""
+    command, platform = faulty({**START, "do": "reset-after", "nth": [1]}, list_lag_secs=9)
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=14, items=2))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1)
+    (stray,) = done.json["stray_runs"]
+    assert f"run {stray['run_id']} turned up after its start had been given up" in done.err
+    statuses = {run["id"]: run["status"] for run in platform.runs()}
+    assert statuses.pop(stray["run_id"]) in {"ABORTING", "ABORTED", "SUCCEEDED"}
+    assert list(statuses.values()) == ["SUCCEEDED"]
+
+
 @pytest.mark.parametrize("kind", ["error-before", "html"])
 def test_start_without_effect_is_sent_again(faulty: Faulty, kind: str) -> None:
     """Starts that failed before they took effect are sent again when no run is to be found."""

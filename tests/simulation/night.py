@@ -121,6 +121,7 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random) -
                 limits=Limits(max_runs=MAX_RUNS),
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is
                 claimed=await ledger.runs(),
+                given_up=await ledger.given_up(),
                 utc_now=wall_clock,
                 chance=chance.random,
             )

@@ -70,6 +70,15 @@ CREATE TABLE attempts (
     CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))
 ) STRICT, WITHOUT ROWID;
 
+-- A row per run that turned up after its start had been given up: nobody's attempt, and aborted.
+CREATE TABLE stray_runs (
+    run_id     TEXT PRIMARY KEY,
+    mark       TEXT NOT NULL,
+    seen_at    TEXT NOT NULL,
+    run_status TEXT NOT NULL,
+    cost_usd   TEXT                             -- decimal
+) STRICT, WITHOUT ROWID;
+
 -- The only index: what is looked for by state is looked for once, at the start of a process, and an
 -- index on it would be rewritten at each step.
 CREATE UNIQUE INDEX attempts_run ON attempts (run_id) WHERE run_id IS NOT NULL;

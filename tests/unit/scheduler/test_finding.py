@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import anyio
@@ -12,6 +13,7 @@ from orchestrator.client import ApifyClient, wire
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions
 from orchestrator.scheduler.finding import RunFinder, contains
+from orchestrator.scheduler.strays import Strays
 from tests.support.builders import NOON, make_job
 from tests.support.virtual_time import run_virtual
 
@@ -45,11 +47,18 @@ class FakePlatform:
     inputs: dict[str, bytes] = field(default_factory=dict)
     lists: int = 0
     reads: int = 0
+    ahead: timedelta = timedelta()
+    clock: tuple[datetime, float] | None = None
 
-    async def list_runs(self, **_given: object) -> wire.RunList:
+    async def list_runs(self, *, started_after: datetime, **_given: object) -> wire.RunList:
         self.lists += 1
         await anyio.sleep(0.1)
-        items = [dict(run) for run in self.runs]
+        self.clock = (our_clock() + self.ahead, anyio.current_time())
+        items = [
+            dict(run)
+            for run in self.runs
+            if datetime.fromisoformat(run["startedAt"]) + self.ahead >= started_after
+        ]
         if not self.list_agents:
             for item in items:
                 item["meta"] = {"origin": "API"}
@@ -64,8 +73,26 @@ class FakePlatform:
         yield Body(self.inputs[store_id])
 
 
+class NoStrays:
+    """Nothing was given up."""
+
+    since = None
+
+    def is_new(self, _mark: Mark, _run_id: RunId) -> bool:
+        return False
+
+
+def our_clock() -> datetime:
+    return NOON + timedelta(seconds=anyio.current_time())
+
+
 def finder_of(platform: FakePlatform, *claimed: str) -> RunFinder:
-    return RunFinder(cast("ApifyClient", platform), [RunId(name) for name in claimed])
+    return RunFinder(
+        cast("ApifyClient", platform),
+        cast("Strays", NoStrays()),
+        [RunId(name) for name in claimed],
+        utc_now=our_clock,
+    )
 
 
 AGENT = "orchestrator/0.1.0 (attempt m.0.1.1)"
@@ -82,6 +109,18 @@ def test_run_is_found_by_its_mark(list_agents: bool) -> None:
         assert found is not None
         assert found.id == "r2"
         assert await finder.find(Mark("m.0.1.2"), NOON) is None
+
+    run_virtual(scenario)
+
+
+@pytest.mark.parametrize("hours", [-3, 0, 3])
+def test_clock_that_differs_hides_no_run(hours: int) -> None:
+    """The platform's `Date` tells how far back its list must be asked for."""
+
+    async def scenario() -> None:
+        platform = FakePlatform([run_json("r1", AGENT)], ahead=timedelta(hours=hours))
+        found = await finder_of(platform).find(Mark("m.0.1.1"), NOON)
+        assert found is not None
 
     run_virtual(scenario)
 
