@@ -4,31 +4,30 @@ Runs or resumes one batch: looks before the start, drives the scheduler, writes 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
     suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 import structlog
-from pydantic import SecretStr
 
 from orchestrator.app.assembly import fill_queue, make_scheduler, progress_of, utc_now
+from orchestrator.app.context import (
+    BatchContext,
+    Endpoint,
+    client_options,
+    connected,
+    logging_to,
+)
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER, mend_latest, publish
-from orchestrator.app.logs import LogSink
 from orchestrator.app.preflight import ANY_ROOM, Room, limits_of, look_before_start
-from orchestrator.app.settings import Settings
 from orchestrator.app.signals import listen
-from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.client import ApifyClient
 from orchestrator.collector import Files
 from orchestrator.collector.files import flush_group
 from orchestrator.errors import (
@@ -41,11 +40,10 @@ from orchestrator.errors import (
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.reading import Totals
-from orchestrator.model.batches import Batch, BatchState, LocalPlatformPlan
+from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import JobStatus
-from orchestrator.report.progress import Progress
 from orchestrator.threads import GroupWorker
 
 PREFLIGHT_AWAY_SECS = 12.0
@@ -54,49 +52,6 @@ How long a platform that is away is waited for before anything was started.
 """
 
 ABORT_SECS = 8.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """
-    Where the platform is, and what lets us in.
-    """
-
-    base_url: str
-    token: SecretStr
-
-
-Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
-"""
-Gives the platform of a batch: the one of the settings, or the local one, started.
-"""
-
-
-class Display(Protocol):
-    """
-    Shows how a batch goes.
-    """
-
-    async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
-        """
-        Shows progress until cancelled.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchContext:
-    """
-    What every command that drives a batch brings along.
-
-    Attributes:
-        abort_on_signal: whether a signal aborts the runs on the platform too.
-    """
-
-    settings: Settings
-    connect: Connect
-    display: Display
-    sink: LogSink
-    abort_on_signal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +78,7 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
     """
     with LedgerReader(prepared / LEDGER) as reader:
         batch = reader.batch()
-    async with _connected(batch, context) as endpoint:
+    async with connected(batch, context) as endpoint:
         room = await _look(prepared, endpoint, context)
         return await _drive(publish(prepared, batch.id), endpoint, room, context)
 
@@ -138,7 +93,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
     mend_latest(folder, batch.name)
-    async with _connected(batch, context) as endpoint:
+    async with connected(batch, context) as endpoint:
         room = await _look(folder, endpoint, context)
         return await _drive(folder, endpoint, room, context)
 
@@ -154,21 +109,14 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
-    async with _connected(batch, context) as endpoint:
+    async with connected(batch, context) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
-
-
-@asynccontextmanager
-async def _connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
-    async with context.connect(batch.plan.local) as endpoint:
-        context.sink.hide(endpoint.token)
-        yield endpoint
 
 
 async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room:
     with LedgerReader(folder / LEDGER) as reader:
         batch, demands = reader.batch(), reader.demands()
-    options = _client_options(endpoint, context.settings)
+    options = client_options(endpoint, context.settings)
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
         room = await look_before_start(client, {demand.target for demand in demands})
     limits_of(batch.plan, room, demands, context.settings)
@@ -178,12 +126,12 @@ async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room
 async def _drive(
     folder: Path, endpoint: Endpoint, room: Room, context: BatchContext, *, aborting: bool = False
 ) -> Result:
-    with _logging_to(folder, context.sink):
+    with logging_to(folder, context.sink):
         with open_ledger(folder / LEDGER) as db:
             async with (
                 GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
                 GroupWorker("files", flush_group) as file_worker,
-                ApifyClient(_client_options(endpoint, context.settings)) as client,
+                ApifyClient(client_options(endpoint, context.settings)) as client,
             ):
                 ledger = Ledger(db, ledger_worker)
                 files = Files(file_worker)
@@ -299,30 +247,3 @@ async def _close(
         jobs={status.value: count for status, count in jobs.items()},
     )
     return batch
-
-
-def _client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
-    return ClientOptions(
-        base_url=endpoint.base_url,
-        token=endpoint.token,
-        path_prefix=settings.actors_path_prefix,
-        connect_timeout_secs=settings.connect_timeout_secs,
-        first_byte_timeout_secs=settings.first_byte_timeout_secs,
-        silence_timeout_secs=settings.silence_timeout_secs,
-        start_deadline_secs=settings.start_deadline_secs,
-        away_secs=settings.platform_away_secs,
-    )
-
-
-@contextmanager
-def _logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
-    sink.open_file(folder / "log.jsonl")
-    try:
-        yield
-    except OrchestratorError:
-        raise
-    except Exception:
-        structlog.get_logger().exception("bug_met")
-        raise
-    finally:
-        sink.close_file()

@@ -25,6 +25,7 @@ def add_driving(parser: argparse.ArgumentParser) -> None:
     What every command takes that drives a batch.
     """
     add_output(parser)
+    add_telling(parser)
     parser.add_argument("--max-runs", metavar="N", type=int, help="runs at once")
     parser.add_argument(
         "--on-signal",
@@ -32,6 +33,12 @@ def add_driving(parser: argparse.ArgumentParser) -> None:
         default="leave",
         help="what becomes of runs on the platform at the first SIGINT or SIGTERM (leave)",
     )
+
+
+def add_telling(parser: argparse.ArgumentParser) -> None:
+    """
+    How a command that works on a batch tells of it.
+    """
     parser.add_argument("--log-format", choices=["auto", "text", "json"], help="of stderr (auto)")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from orchestrator.app.batch import Connect, Endpoint
+from orchestrator.app.context import Connect, Endpoint
 from orchestrator.app.settings import Settings
 from orchestrator.model.batches import LocalPlatformPlan
 

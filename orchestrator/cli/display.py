@@ -11,7 +11,7 @@ import anyio
 from rich.console import Console
 from rich.live import Live
 
-from orchestrator.app.batch import Display
+from orchestrator.app.context import Display
 from orchestrator.report.progress import Progress
 from orchestrator.report.terminal import progress_line, progress_view
 

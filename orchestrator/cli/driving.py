@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import orjson
 
-from orchestrator.app.batch import BatchContext, Result
+from orchestrator.app.batch import Result
+from orchestrator.app.context import BatchContext
 from orchestrator.app.folders import LEDGER, display
 from orchestrator.app.logs import configure_logs
 from orchestrator.app.settings import Settings
@@ -22,6 +24,8 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.summary import summary_of
 from orchestrator.report.terminal import print_table, summary_table
+
+T = TypeVar("T")
 
 SHOWN_FAILURES = 10
 
@@ -51,21 +55,30 @@ def drive(
     """
     Drives a batch in an event loop of its own, prints how it went and returns the exit code.
     """
-    result = anyio.run(
-        function, folder, context, backend_options={"use_uvloop": sys.platform != "win32"}
-    )
+    result = in_event_loop(function, folder, context)
     report(result, as_json=as_json)
     code = result.batch.exit_code
     return 0 if code is None else code
 
 
-def report(result: Result, *, as_json: bool) -> None:
+def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """
+    Runs an async function in an event loop of its own.
+    """
+    return anyio.run(function, *args, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None = None) -> None:
     """
     Prints the summary to stdout, and what wants eyes to stderr.
+
+    Args:
+        more: what the JSON form tells besides.
     """
     if as_json:
         summary = summary_of(result.batch, result.totals)
-        print(orjson.dumps({**summary, "folder": str(result.folder.absolute())}).decode())
+        facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
+        print(orjson.dumps(facts).decode())
     else:
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")

@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": "go on where a batch stopped",
     "retry": "run failed jobs again, into the same batch",
     "abort": "abort a batch's live runs, and keep what they made",
+    "collect": "fetch what the runs of a batch hold and the disk does not",
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
     "watch": "follow a batch that another process runs",

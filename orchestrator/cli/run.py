@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.common import add_accept_changes, add_driving, pair, settings_of
 
 if TYPE_CHECKING:
-    from orchestrator.app.batch import BatchContext
+    from orchestrator.app.context import BatchContext
     from orchestrator.model.batches import LocalPlatformPlan
 
 

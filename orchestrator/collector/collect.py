@@ -66,12 +66,15 @@ class Collector:
         elif await save_blob(self._files, folder, output_name(download), download):
             self._answers[job.key] = None
 
-    async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
+    async def collect(
+        self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None
+    ) -> Collected:
         """
         Brings home what `job.collect` asks for, and writes `run.json` and `input.json`.
 
         Args:
             run_json: the run as the platform told it last; None to ask for it.
+            kept: the dataset's file, when it is on disk already.
 
         Raises:
             NotFound: the dataset is gone.
@@ -82,7 +85,7 @@ class Collector:
         """
         folder = self.folder_of(job.key)
         has_output = job.key in self._answers
-        fetched = self._answers.pop(job.key, None)
+        fetched = self._answers.pop(job.key, kept)
         missing = await self._collect_records(job, run, folder, has_output=has_output)
         if job.collect.log:
             await self._fetch_log(folder, run)

@@ -17,6 +17,17 @@ from pathlib import Path
 from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch
 
 APPLICATION_ID = 0x6F726368
+FULL = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""
+How SQLite says that a disk is full, depending on which file it was about to grow.
+"""
 """
 `orch` in ASCII: tells our files from other SQLite files.
 """
@@ -117,7 +128,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}:
+        if error.sqlite_errorcode in FULL:
             raise DiskFull(
                 "the disk that holds the ledger is full: make room, then resume the batch"
             ) from error

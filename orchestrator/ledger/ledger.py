@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -273,6 +274,40 @@ class Ledger:
             ready_at=ready_at or 0,
             error=outcome.error,
         )
+
+    @transaction
+    def collected_again(
+        self, seq: int, number: int, outcome: Outcome, collected: Collected
+    ) -> None:
+        """
+        Records what was fetched later of a settled attempt, and judges its job by it.
+        """
+        values = {"items": collected.items, "size_bytes": collected.size_bytes}
+        self._execute(
+            "collect_again",
+            seq=seq,
+            number=number,
+            sha256=collected.sha256,
+            error=outcome.error,
+            **values,
+        )
+        self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)
+
+    @transaction
+    def costs(self, costs: Mapping[RunId, Decimal]) -> None:
+        """
+        Records what runs have cost, as the platform tells it by now.
+        """
+        for run_id, cost in costs.items():
+            self._execute("set_cost", run_id=run_id, cost_usd=str(cost))
+
+    @transaction
+    def judge_again(self) -> Batch:
+        """
+        Brings the exit code of a batch that has ended in line with its jobs, and returns it.
+        """
+        self._execute("judge_batch")
+        return batch_of(self._execute("select_batch").fetchone())
 
     @transaction
     def add_requests(self, requests: int, retries: int) -> None:

@@ -150,3 +150,17 @@ ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
 
 -- name: select_strays
 SELECT run_id, mark, run_status, cost_usd FROM stray_runs ORDER BY run_id;
+
+-- name: collect_again
+UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256, error = :error
+WHERE job_seq = :seq AND number = :number AND state = 'settled';
+
+-- name: judge_job
+UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 'WAITING';
+
+-- name: set_cost
+UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id;
+
+-- name: judge_batch
+UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')
+WHERE state = 'ended';

@@ -9,7 +9,7 @@ its input and options: weaker, and so only the last resort.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
 
 import anyio
@@ -137,12 +137,14 @@ class RunFinder:
         except (NotFound, TransientError):
             return False
 
-    async def _look(self, since: datetime) -> None:
+    async def runs_since(self, since: datetime) -> AsyncIterator[wire.RunListItem]:
         """
-        One pass over the runs that began after an instant of our clock.
+        The account's runs that began after an instant of our clock, or shortly before it.
+
+        Raises:
+            PlatformError: the list cannot be read.
         """
         offset = 0
-        strays = []
         started_after = self._on_its_clock(since)
         while True:
             page = await self._client.list_runs(started_after=started_after, offset=offset)
@@ -151,20 +153,28 @@ class RunFinder:
                 started_after = self._on_its_clock(since)
                 continue
             for item in page.items:
-                agent = item.meta.user_agent if item.meta else None
-                if agent is None:
-                    agent = await self._agent_of(RunId(item.id))
-                found = MARK.search(agent)
-                if not found:
-                    continue
-                mark = Mark(found[1])
-                if mark in self._asked:
-                    self._found[mark] = item.facts()
-                elif self._strays.is_new(mark, RunId(item.id)):
-                    strays.append((mark, item.facts()))
+                yield item
             offset += len(page.items)
             if not page.items or offset >= page.total:
-                break
+                return
+
+    async def _look(self, since: datetime) -> None:
+        """
+        One pass over the runs that began after an instant of our clock.
+        """
+        strays = []
+        async for item in self.runs_since(since):
+            agent = item.meta.user_agent if item.meta else None
+            if agent is None:
+                agent = await self._agent_of(RunId(item.id))
+            found = MARK.search(agent)
+            if not found:
+                continue
+            mark = Mark(found[1])
+            if mark in self._asked:
+                self._found[mark] = item.facts()
+            elif self._strays.is_new(mark, RunId(item.id)):
+                strays.append((mark, item.facts()))
         for mark, run in strays:
             await self._strays.end(mark, run)
 

@@ -19,8 +19,8 @@ from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {"waiting", "runs", "live_runs", "given_up"}
-REPEATED = {"stray"}
-"""What the next process simply does again; see the tests of strays."""
+REPEATED = {"stray", "collected_again", "costs", "judge_again"}
+"""What the next process simply does again; see the tests of strays and of `collect`."""
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 ABORTING = [name for name, point in POINTS.items() if point.story is Story.ABORT]

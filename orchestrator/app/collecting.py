@@ -1,0 +1,217 @@
+"""
+Fetches what the runs of a ledger hold and the disk does not, and brings costs up to date.
+
+Nothing is started and nothing is waited for: jobs under way are left to `resume`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from orchestrator.app.assembly import utc_now
+from orchestrator.app.batch import Result
+from orchestrator.app.context import BatchContext, client_options, connected, logging_to
+from orchestrator.app.events import BatchEvents
+from orchestrator.app.finishing import write_reports
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.signals import listen
+from orchestrator.client import ApifyClient
+from orchestrator.collector import Collector, Files
+from orchestrator.collector.checking import look_at
+from orchestrator.collector.files import flush_group
+from orchestrator.collector.items import ItemsFile
+from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
+from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.ledger import commit_group
+from orchestrator.ledger.rows import JobReport
+from orchestrator.model.ids import JobKey, RunId
+from orchestrator.model.selection import Selection
+from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.report.progress import Progress
+from orchestrator.scheduler.attempts import outcome_of_run
+from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.strays import Strays
+from orchestrator.threads import GroupWorker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collecting:
+    """
+    What `collect` did.
+
+    Attributes:
+        fetched: jobs of which something was missing on disk, and is there now.
+        lacking: jobs of which something cannot be had, with the reason.
+        under_way: how many jobs have a run that nobody has followed to its end.
+    """
+
+    result: Result
+    fetched: list[JobKey]
+    lacking: dict[JobKey, str]
+    under_way: int
+
+    @property
+    def exit_code(self) -> int:
+        """
+        0 only when every job succeeded and its results are on disk.
+        """
+        if self.result.reason is not None:
+            return self.result.reason.exit_code
+        if self.lacking or set(self.result.totals.jobs) - {JobStatus.SUCCEEDED}:
+            return 1
+        return 0
+
+
+async def collect_batch(folder: Path, context: BatchContext, selection: Selection) -> Collecting:
+    """
+    Collects what is missing of a batch that this process holds the lock of.
+
+    Raises:
+        UsageError, PlatformError: nothing was fetched.
+    """
+    with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+        async with (
+            connected(batch, context) as endpoint,
+            GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+            GroupWorker("files", flush_group) as file_worker,
+            ApifyClient(client_options(endpoint, context.settings)) as client,
+        ):
+            ledger = Ledger(db, ledger_worker)
+            collector = Collector(
+                client,
+                Files(file_worker),
+                folder=folder / "jobs",
+                patience_secs=context.settings.platform_away_secs,
+            )
+            gaps = Gaps(ledger, client, collector)
+            with logging_to(folder, context.sink):
+                reason = await _bring_up_to_date(gaps, reader, selection, context)
+                await ledger.add_requests(client.stats.requests, client.stats.retries)
+                batch = await ledger.judge_again()
+                totals = reader.totals()
+                write_reports(folder, batch, reader, totals)
+    return Collecting(
+        result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
+        fetched=gaps.fetched,
+        lacking=gaps.lacking,
+        under_way=gaps.under_way,
+    )
+
+
+async def _bring_up_to_date(
+    gaps: Gaps, reader: LedgerReader, selection: Selection, context: BatchContext
+) -> OrchestratorError | None:
+    """
+    Closes all gaps, several at once; returns why it was left early.
+    """
+    reports = (
+        report
+        for report in reader.reports()
+        if report.run_id is not None
+        and selection.matches(report.job.key, report.status, report.job.tags)
+    )
+    reasons: list[OrchestratorError] = []
+
+    async def work() -> None:
+        try:
+            for report in reports:
+                await gaps.close(report)
+        except OrchestratorError as error:
+            stop(error)
+
+    def stop(reason: OrchestratorError) -> None:
+        reasons.append(reason)
+        workers.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as workers:
+            await tasks.start(listen, stop, name="signals")
+            for number in range(context.settings.max_downloads):
+                workers.start_soon(work, name=f"collect-{number}")
+        tasks.cancel_scope.cancel()
+    if not reasons:
+        await gaps.look_at_runs()
+    return reasons[0] if reasons else None
+
+
+@dataclass(slots=True)
+class Gaps:
+    """
+    The jobs of a batch that lack something on disk, dealt with one by one.
+    """
+
+    ledger: Ledger
+    client: ApifyClient
+    collector: Collector
+    fetched: list[JobKey] = field(default_factory=list)
+    lacking: dict[JobKey, str] = field(default_factory=dict)
+    under_way: int = 0
+
+    async def close(self, report: JobReport) -> None:
+        """
+        Fetches what is missing of one job, and judges it again.
+
+        Raises:
+            StoppedEarly, PlatformError: of concern to all jobs.
+        """
+        job = report.job
+        if report.state is not AttemptState.SETTLED or report.run_id is None:
+            self.under_way += report.state is not AttemptState.LOST
+            return
+        expected = None
+        if report.sha256 is not None and report.size_bytes is not None:
+            expected = ItemsFile(
+                items=report.items or 0,
+                size_bytes=report.size_bytes,
+                sha256=report.sha256,
+                data=None,
+            )
+        folder = self.collector.folder_of(job.key)
+        found = await to_thread.run_sync(look_at, folder, job.collect, expected)
+        if found.is_complete:
+            return
+        try:
+            told = await self.client.get_run(report.run_id)
+            run = told.facts()
+            collected = await self.collector.collect(job, run, told.to_json(), kept=found.items)
+        except (NotFound, TruncatedBody) as error:
+            self.lacking[job.key] = str(error)
+            return
+        await self.ledger.collected_again(job.seq, report.attempts, outcome_of_run(run), collected)
+        after = await to_thread.run_sync(look_at, folder, job.collect, expected)
+        if after != found:
+            self.fetched.append(job.key)
+            structlog.get_logger().info("job_collected_again", job=job.key, run=run.id)
+
+    async def look_at_runs(self) -> None:
+        """
+        Brings costs up to date, a thousand runs a request, and ends runs that turned up too late.
+        """
+        missing = set(await self.ledger.runs())
+        costs: dict[RunId, Decimal] = {}
+        strays = Strays(
+            ledger=self.ledger,
+            client=self.client,
+            observer=BatchEvents(Progress(total=0, began_at=0.0)),
+            given_up=dict.fromkeys(await self.ledger.given_up(), self.ledger.batch.created_at),
+            utc_now=utc_now,
+        )
+        finder = RunFinder(self.client, strays, missing, utc_now=utc_now)
+        async for item in finder.runs_since(self.ledger.batch.created_at):
+            run = item.facts()
+            if run.id in missing:
+                missing.discard(run.id)
+                if run.cost_usd is not None:
+                    costs[run.id] = run.cost_usd
+            if not missing:
+                break
+        await self.ledger.costs(costs)
+        await finder.look_for_strays()

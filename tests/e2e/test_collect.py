@@ -1,0 +1,108 @@
+"""
+`orchestrator collect`: the disk made whole again from the platform.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+def batch_of(command: Command) -> Path:
+    """Runs a batch of three jobs to its end and returns its folder."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=5, output=True))
+    done = command.run("run", "sweep.toml", "--json")
+    assert done.code == 0, done.err
+    return Path(done.json["folder"])
+
+
+def test_missing_and_damaged_files_are_fetched_again(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """What is gone or altered is as it was again; what is whole is left alone; nothing starts."""
+    folder = batch_of(command)
+    whole = {path: path.read_bytes() for path in folder.glob("jobs/*/items.jsonl")}
+    untouched = folder / "jobs" / "job-3" / "items.jsonl"
+    kept = untouched.stat()
+    shutil.rmtree(folder / "jobs" / "job-1")
+    damaged = folder / "jobs" / "job-2" / "items.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b"0", b"1"))
+    runs = len(platform.runs())
+    done = command.run("collect", "sweep", "--json")
+    assert (done.code, done.json["fetched"]) == (0, ["job-1", "job-2"])
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert (folder / "jobs" / "job-1" / "run.json").is_file()
+    assert untouched.stat().st_mtime_ns == kept.st_mtime_ns
+    assert len(platform.runs()) == runs
+
+
+def test_only_selected_jobs_are_looked_at(command: Command) -> None:
+    """`--select` leaves the gaps of all other jobs."""
+    folder = batch_of(command)
+    shutil.rmtree(folder / "jobs")
+    done = command.run("collect", "sweep", "--select", "name:job-2", "--json")
+    assert done.json["fetched"] == ["job-2"]
+    assert [path.name for path in (folder / "jobs").iterdir()] == ["job-2"]
+
+
+def test_dataset_that_is_gone_is_told(command: Command, platform: ServedPlatform) -> None:
+    """What cannot be had any more is named, exit 1; the other jobs are made whole."""
+    folder = batch_of(command)
+    rows = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        f"{platform.url}/v2/datasets/{rows[0]['dataset_id']}",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {platform.token}"},
+    )
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
+    shutil.rmtree(folder / "jobs")
+    done = command.run("collect", "sweep", "--json")
+    assert (done.code, done.json["fetched"]) == (1, ["job-2", "job-3"])
+    assert [gap["key"] for gap in done.json["lacking"]] == ["job-1"]
+    assert "cannot be fetched: job-1: " in done.err
+    assert done.json["jobs"]["SUCCEEDED"] == 3
+
+
+def test_dataset_that_could_not_be_had_at_first_makes_its_job_good(command: Command) -> None:
+    """A job that failed for want of its items is judged again when they are on disk."""
+    import sqlite3
+
+    folder = batch_of(command)
+    with sqlite3.connect(folder / "ledger.sqlite") as db:
+        db.execute("UPDATE jobs SET status = 'FAILED', error = 'not to be had' WHERE seq = 0")
+        db.execute("UPDATE attempts SET items = NULL, sha256 = NULL WHERE job_seq = 0")
+        db.execute("UPDATE batch SET exit_code = 1")
+    db.close()
+    (folder / "jobs" / "job-1" / "items.jsonl").unlink()
+    done = command.run("collect", "sweep", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"], done.json["exit_code"]) == (0, 3, 0)
+    row = json.loads((folder / "jobs.jsonl").read_text().splitlines()[0])
+    assert (row["status"], row["items"], row["error"]) == ("SUCCEEDED", 5, None)
+
+
+def test_jobs_under_way_are_left_to_resume(command: Command) -> None:
+    """`collect` waits for no run: it says how many go on, and how to go on with them."""
+    import os
+    import signal
+
+    from tests.support.command import wait_until
+
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=3, items=1))
+    process = command.start("run", "sweep.toml")
+    folder = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: '"run_started"' in _text(folder / "log.jsonl"), "a run")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    done = command.run("collect", "sweep", "--json")
+    assert done.code == 1
+    assert done.json["under_way"] >= 1
+    assert "orchestrator resume" in done.err
+    assert command.run("resume", "sweep", "--json").json["jobs"]["SUCCEEDED"] == 2
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

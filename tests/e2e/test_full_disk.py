@@ -1,0 +1,65 @@
+"""
+A disk that fills up in the middle: the batch stops, says so, and goes on when there is room.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, Done, ServedPlatform, sweep
+
+SMALL_FILES = (sys.executable, "-m", "tests.support.small_files")
+
+
+def on_small_disk(command: Command, most: int, *words: str) -> Done:
+    """Runs a command whose files cannot grow beyond `most` bytes."""
+    return replace(command, program=(*SMALL_FILES, str(most))).run(*words)
+
+
+@pytest.mark.parametrize("most", [200_000, 320_000, 500_000])
+def test_full_disk_under_the_ledger_stops_the_batch(
+    command: Command, platform: ServedPlatform, most: int
+) -> None:
+    """Wherever the ledger can grow no more, exit 3 with words; resumed, nothing is twice."""
+    command.write("sweep.toml", sweep(jobs=150, batch="max_runs = 40", duration_secs=0, items=1))
+    stopped = on_small_disk(command, most, "run", "sweep.toml")
+    assert stopped.code == 3, stopped.err
+    assert "the disk that holds the ledger is full: make room" in stopped.err
+    assert "Traceback" not in stopped.err
+    done = command.run("resume", "sweep", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"], done.json["items"]) == (0, 150, 150)
+    assert len(platform.runs_of(Path(done.json["folder"]))) == 150
+
+
+def test_full_disk_under_a_dataset_stops_the_batch(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A dataset that does not fit is no failure of its job; resumed, it is fetched whole."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=20_000))
+    stopped = on_small_disk(command, 300_000, "run", "sweep.toml", "--json")
+    assert stopped.code == 3, stopped.err
+    assert "the disk is full: make room, then resume the batch" in stopped.err
+    assert stopped.json["jobs"]["FAILED"] == 0
+    folder = Path(stopped.json["folder"])
+    assert list(folder.glob("jobs/*/items.jsonl")) == []
+    done = command.run("resume", "sweep", "--json")
+    assert (done.code, done.json["items"]) == (0, 60_000)
+    assert len(platform.runs_of(folder)) == 3
+    assert list(folder.glob("jobs/*/.*")) == []
+
+
+def test_disk_that_is_full_from_the_start_starts_nothing(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A batch that cannot even be prepared is no batch, and no run is paid for."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=1))
+    before = len(platform.runs())
+    stopped = on_small_disk(command, 2_000, "run", "sweep.toml")
+    assert stopped.code == 3, stopped.err
+    assert "Traceback" not in stopped.err
+    assert len(platform.runs()) == before
+    assert list((command.folder).glob("output/sweep/*")) == []
