@@ -10,13 +10,14 @@ from pathlib import Path
 
 def read_arguments() -> argparse.Namespace:
     """
-    The platform's url and token, a folder to make, how many jobs, how many at once, their input.
+    The platform's url and token, a folder to make, the jobs, how many at once, their input.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("token")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--jobs", type=int, required=True)
+    parser.add_argument("--tasks", nargs="+", required=True, help="ids; each job runs one in turn")
     parser.add_argument("--at-once", type=int, default=100)
     parser.add_argument("--input", required=True, help="JSON")
     options = parser.parse_args()

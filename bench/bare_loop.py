@@ -12,14 +12,17 @@ import aiohttp
 
 from bench.arguments import read_arguments
 
-ACTOR = "orchestrator~simulated"
-
 
 async def run_job(
-    session: aiohttp.ClientSession, turns: asyncio.Semaphore, folder: Path, number: int, given: dict
+    session: aiohttp.ClientSession,
+    turns: asyncio.Semaphore,
+    folder: Path,
+    number: int,
+    task: str,
+    given: dict,
 ) -> None:
     async with turns:
-        async with session.post(f"/v2/acts/{ACTOR}/runs?memory=128", json=given) as answer:
+        async with session.post(f"/v2/actor-tasks/{task}/runs", json=given) as answer:
             answer.raise_for_status()
             run = (await answer.json())["data"]
         while run["status"] in {"READY", "RUNNING"}:
@@ -48,7 +51,8 @@ async def main() -> None:
         asyncio.TaskGroup() as jobs,
     ):
         for number in range(options.jobs):
-            jobs.create_task(run_job(session, turns, options.folder, number, given))
+            task = options.tasks[number % len(options.tasks)]
+            jobs.create_task(run_job(session, turns, options.folder, number, task, given))
 
 
 if __name__ == "__main__":

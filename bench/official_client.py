@@ -12,14 +12,17 @@ from apify_client import ApifyClientAsync
 
 from bench.arguments import read_arguments
 
-ACTOR = "orchestrator/simulated"
-
 
 async def run_job(
-    client: ApifyClientAsync, turns: asyncio.Semaphore, folder: Path, number: int, given: dict
+    client: ApifyClientAsync,
+    turns: asyncio.Semaphore,
+    folder: Path,
+    number: int,
+    task: str,
+    given: dict,
 ) -> None:
     async with turns:
-        started = await client.actor(ACTOR).start(run_input=given, memory_mbytes=128)
+        started = await client.task(task).start(task_input=given)
         run = await client.run(started.id).wait_for_finish()
     assert run is not None
     page = await client.dataset(run.default_dataset_id).list_items()
@@ -34,7 +37,10 @@ async def main() -> None:
     turns = asyncio.Semaphore(options.at_once)
     client = ApifyClientAsync(options.token, api_url=options.url)
     await asyncio.gather(
-        *(run_job(client, turns, options.folder, number, given) for number in range(options.jobs))
+        *(
+            run_job(client, turns, options.folder, n, options.tasks[n % len(options.tasks)], given)
+            for n in range(options.jobs)
+        )
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from bench.measuring import Taken, platform, workplace
+from bench.measuring import TASKS, Taken, platform, workplace
 from bench.peers import AT_ONCE, BARE, INPUT, OFFICIAL, PEERS
 
 Measured = dict[tuple[str, int], list[Taken]]
@@ -33,8 +33,9 @@ def run(sizes: Sequence[int], rounds: int) -> str:
     lines = [
         (
             f"Simulated jobs of {INPUT['duration_secs']} s with {INPUT['items']} items, {AT_ONCE} "
-            f"at once; CPU per job is the slope from {small:,} to {large:,} jobs, the median of "
-            f"{rounds} rounds; time and memory are those of {large:,} jobs."
+            f"at once, spread over {TASKS} tasks; CPU per job is the slope from {small:,} to "
+            f"{large:,} jobs, the median of {rounds} rounds; time and memory are those of "
+            f"{large:,} jobs."
         ),
         "",
         "| | CPU a job, µs | of the bare loop's | of the official client's | wall, s | peak, MB |",

@@ -12,17 +12,15 @@ from pydantic import SecretStr
 from bench.arguments import read_arguments
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.model.ids import DatasetId, RunId
-from orchestrator.model.jobs import RunOptions, Target, TargetKind
-
-ACTOR = Target(kind=TargetKind.ACTOR, id="orchestrator/simulated")
-OPTIONS = RunOptions(memory_mbytes=128)
+from orchestrator.model.jobs import Target, TargetKind
 
 
 async def run_job(
-    client: ApifyClient, turns: anyio.Semaphore, folder: Path, number: int, body: bytes
+    client: ApifyClient, turns: anyio.Semaphore, folder: Path, number: int, task: str, body: bytes
 ) -> None:
+    target = Target(kind=TargetKind.TASK, id=task)
     async with turns:
-        run = (await client.start_run(ACTOR, body=body, options=OPTIONS)).facts()
+        run = (await client.start_run(target, body=body)).facts()
         while not run.is_terminal:
             run = (await client.get_run(RunId(run.id), wait_secs=60)).facts()
     with (folder / f"job-{number}.jsonl").open("wb") as file:
@@ -37,7 +35,9 @@ async def main() -> None:
     place = ClientOptions(base_url=options.url, token=SecretStr(options.token))
     async with ApifyClient(place) as client, anyio.create_task_group() as jobs:
         for number in range(options.jobs):
-            jobs.start_soon(run_job, client, turns, options.folder, number, options.input.encode())
+            task = options.tasks[number % len(options.tasks)]
+            body = options.input.encode()
+            jobs.start_soon(run_job, client, turns, options.folder, number, task, body)
 
 
 if __name__ == "__main__":

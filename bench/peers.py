@@ -27,9 +27,11 @@ def orchestrator(place: Place, folder: Path, jobs: int) -> Taken:
     fields = ", ".join(f"{name} = {value}" for name, value in INPUT.items())
     spec.write_text(
         f'[batch]\nname = "bench"\nmax_runs = {AT_ONCE}\n'
-        f'[[jobs]]\nname = "job-{{{{ n }}}}"\nactor = "orchestrator/simulated"\n'
-        "memory_mbytes = 128\n"
-        f"input = {{ {fields} }}\nmatrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
+        + "".join(
+            f'[[jobs]]\nname = "job-{{{{ n }}}}"\ntask = "{task}"\ninput = {{ {fields} }}\n'
+            f"matrix = {{ n = {{ range = [{first}, {jobs}, {len(place.tasks)}] }} }}\n"
+            for first, task in enumerate(place.tasks, start=1)
+        )
     )
     return measure(
         _module("orchestrator", "run", spec, "--output", folder / "out"),
@@ -44,7 +46,7 @@ def script(module: str) -> Peer:
 
     def peer(place: Place, folder: Path, jobs: int) -> Taken:
         given = json.dumps(INPUT)
-        words = ("--jobs", jobs, "--at-once", AT_ONCE, "--input", given)
+        words = ("--jobs", jobs, "--at-once", AT_ONCE, "--input", given, "--tasks", *place.tasks)
         return measure(_module(module, place.url, place.token, folder, *words))
 
     return peer

@@ -100,8 +100,8 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
                 write_reports(folder, batch, reader, totals)
     return Collecting(
         result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
-        fetched=gaps.fetched,
-        lacking=gaps.lacking,
+        fetched=[key for _, key in sorted(gaps.fetched)],
+        lacking={key: error for _, key, error in sorted(gaps.lacking)},
         under_way=gaps.under_way,
     )
 
@@ -146,13 +146,16 @@ async def _bring_up_to_date(
 class Gaps:
     """
     The jobs of a batch that lack something on disk, dealt with one by one.
+
+    Attributes:
+        fetched, lacking: as in `Collecting`, with the place in the spec before the key.
     """
 
     ledger: Ledger
     client: ApifyClient
     collector: Collector
-    fetched: list[JobKey] = field(default_factory=list)
-    lacking: dict[JobKey, str] = field(default_factory=dict)
+    fetched: list[tuple[int, JobKey]] = field(default_factory=list)
+    lacking: list[tuple[int, JobKey, str]] = field(default_factory=list)
     under_way: int = 0
 
     async def close(self, report: JobReport) -> None:
@@ -183,12 +186,12 @@ class Gaps:
             run = told.facts()
             collected = await self.collector.collect(job, run, told.to_json(), kept=found.items)
         except (NotFound, TruncatedBody) as error:
-            self.lacking[job.key] = str(error)
+            self.lacking.append((job.seq, job.key, str(error)))
             return
         await self.ledger.collected_again(job.seq, report.attempts, outcome_of_run(run), collected)
         after = await to_thread.run_sync(look_at, folder, job.collect, expected)
         if after != found:
-            self.fetched.append(job.key)
+            self.fetched.append((job.seq, job.key))
             structlog.get_logger().info("job_collected_again", job=job.key, run=run.id)
 
     async def look_at_runs(self) -> None:
