@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ def make_scheduler(
     limits: Limits,
     observer: Observer,
     claimed: Iterable[RunId],
-    given_up: Iterable[Mark],
+    given_up: Mapping[Mark, datetime],
     aborting: bool = False,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
@@ -63,7 +63,8 @@ def make_scheduler(
 
     Args:
         claimed: the runs that the batch has already.
-        given_up: the marks of sends whose runs, should they turn up, are nobody's.
+        given_up: the marks of sends whose runs, should they turn up, are nobody's, and when those
+            sends were intended.
         aborting: it is to abort live runs and to start none.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
@@ -75,7 +76,7 @@ def make_scheduler(
         ledger=ledger,
         client=client,
         observer=observer,
-        given_up=dict.fromkeys(given_up, ledger.batch.created_at),
+        given_up=given_up,
         utc_now=utc_now,
     )
     starter = Starter(

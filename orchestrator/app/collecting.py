@@ -204,7 +204,7 @@ class Gaps:
             ledger=self.ledger,
             client=self.client,
             observer=BatchEvents(Progress(total=0, began_at=0.0)),
-            given_up=dict.fromkeys(await self.ledger.given_up(), self.ledger.batch.created_at),
+            given_up=await self.ledger.given_up(),
             utc_now=utc_now,
         )
         finder = RunFinder(self.client, strays, missing, utc_now=utc_now)

@@ -278,12 +278,15 @@ class Sender:
         """
         Takes note of the platform's time (RFC 9110, `Date`: whole seconds).
         """
+        text = response.headers.get("Date")
+        if text is None:
+            return
         now = self._now()
         with contextlib.suppress(ValueError):
-            told = parsedate_to_datetime(response.headers.get("Date", ""))
+            told = parsedate_to_datetime(text)
             if told.tzinfo is not None:
                 self.clock = told, now
-        self._read_clock_at = now + CLOCK_SECS
+                self._read_clock_at = now + CLOCK_SECS
 
     async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
         """

@@ -25,6 +25,7 @@ from orchestrator.ledger.rows import (
     attempt_of,
     batch_of,
     batch_values,
+    instant,
     job_of,
     job_values,
     run_values,
@@ -160,14 +161,15 @@ class Ledger:
         Records that a run is about to be asked for, and returns the attempt with its job.
         """
         row = self._execute("select_definition", seq=seq).fetchone()
-        self._execute(
+        inserted = self._execute(
             "insert_attempt", seq=seq, number=number, owner=self._owner, intent_at=stored(now)
         )
+        send = inserted.fetchone()["send"]
         return Attempt(
             job=job_of(row["definition"]),
             number=number,
-            send=1,
-            mark=make_mark(self.batch.mark, seq, number, 1),
+            send=send,
+            mark=make_mark(self.batch.mark, seq, number, send),
             state=AttemptState.INTENT,
             intent_at=now,
         )
@@ -347,15 +349,30 @@ class Ledger:
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
 
     @transaction
-    def given_up(self) -> list[Mark]:
+    def given_up(self) -> dict[Mark, datetime]:
         """
-        The marks of all sends that were given up: their runs, should they turn up, are nobody's.
+        The marks of all sends that were given up, and when they were intended.
         """
-        return [
-            make_mark(self.batch.mark, row["job_seq"], row["number"], send)
-            for row in self._execute("select_given_up")
-            for send in range(1, row["send"] + row["is_lost"])
-        ]
+        marks = {}
+        for row in self._execute("select_given_up"):
+            since = instant(row["since"])
+            assert since is not None  # noqa: S101 - the column is NOT NULL
+            mark = make_mark(self.batch.mark, row["job_seq"], row["number"], row["send"])
+            marks[mark] = since
+        return marks
+
+    @transaction
+    def give_up(self, attempt: Attempt) -> int:
+        """
+        Records that a send has no run, as far as can be known; its mark is never used again.
+
+        Returns:
+            how many sends of this attempt have been given up by now.
+        """
+        place = {"seq": attempt.job.seq, "number": attempt.number}
+        self._execute("give_up", **place, send=attempt.send, since=stored(attempt.intent_at))
+        sends: int = self._execute("count_given_up", **place).fetchone()["sends"]
+        return sends
 
     @transaction
     def stray(self, mark: Mark, run: Run, now: datetime) -> None:

@@ -33,8 +33,10 @@ WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
 SELECT definition FROM jobs WHERE seq = :seq;
 
 -- name: insert_attempt
-INSERT INTO attempts (job_seq, number, state, owner, intent_at)
-VALUES (:seq, :number, 'intent', :owner, :intent_at);
+INSERT INTO attempts (job_seq, number, state, owner, intent_at, send)
+VALUES (:seq, :number, 'intent', :owner, :intent_at, 1 + COALESCE((
+    SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0))
+RETURNING send;
 
 -- name: delete_intent
 DELETE FROM attempts WHERE job_seq = :seq AND number = :number AND state = 'intent';
@@ -139,8 +141,13 @@ WHERE key = :key AND status = 'WAITING' AND NOT EXISTS (
     AND state NOT IN ('settled', 'lost', 'failed'));
 
 -- name: select_given_up
-SELECT job_seq, number, send, state = 'lost' AND run_id IS NULL AS is_lost FROM attempts
-WHERE send > 1 OR (state = 'lost' AND run_id IS NULL);
+SELECT job_seq, number, send, since FROM given_up;
+
+-- name: give_up
+INSERT OR IGNORE INTO given_up (job_seq, number, send, since) VALUES (:seq, :number, :send, :since);
+
+-- name: count_given_up
+SELECT COUNT(*) AS sends FROM given_up WHERE job_seq = :seq AND number = :number;
 
 -- name: put_stray
 INSERT INTO stray_runs (run_id, mark, seen_at, run_status, cost_usd)

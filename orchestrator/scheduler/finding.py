@@ -173,7 +173,7 @@ class RunFinder:
             mark = Mark(found[1])
             if mark in self._asked:
                 self._found[mark] = item.facts()
-            elif self._strays.is_new(mark, RunId(item.id)):
+            elif item.id not in self._claimed and self._strays.is_new(mark, RunId(item.id)):
                 strays.append((mark, item.facts()))
         for mark, run in strays:
             await self._strays.end(mark, run)

@@ -152,12 +152,13 @@ class Starter:
             if run is not None:
                 await self._record(attempt, run, adopted=sent is Sent.UNCLEAR)
                 return run
+            lost = await self._ledger.give_up(attempt)
             self._finder.give_up(attempt.mark, attempt.intent_at)
             if sent is Sent.ANSWERED:
                 raise StartLost(
                     "the run was answered, but does not turn up in the platform's lists"
                 )
-            attempt = await self._intend_again(attempt, wait_for_room)
+            attempt = await self._intend_again(attempt, lost, wait_for_room)
             may_exist = False
 
     async def look_for_strays(self) -> None:
@@ -263,16 +264,16 @@ class Starter:
         return await self._finder.find_by_input(attempt.job, await self._read_input(attempt.job))
 
     async def _intend_again(
-        self, attempt: Attempt, wait_for_room: Callable[[], Awaitable[None]]
+        self, attempt: Attempt, lost: int, wait_for_room: Callable[[], Awaitable[None]]
     ) -> Attempt:
         if self._policy.on_unconfirmed is OnUnconfirmed.FAIL:
             raise StartLost(
                 "the answer to the start was lost and no run of it is to be found; "
                 'on_unconfirmed = "fail" forbids a second start'
             )
-        if attempt.send >= MOST_SENDS:
+        if lost >= MOST_SENDS:
             raise StartLost(
-                f"the start was sent {attempt.send} times, each answer was lost, and no run of "
+                f"the start was sent {lost} times, each answer was lost, and no run of "
                 "them is to be found"
             )
         await wait_for_room()

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +23,29 @@ from orchestrator.collector.files import flush_group
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.ledger import commit_group
-from orchestrator.model.jobs import Job, JobInput, demand_of
+from orchestrator.ledger.rows import JobReport
+from orchestrator.model.batches import PoolLimits
+from orchestrator.model.jobs import (
+    CollectPlan,
+    Job,
+    JobInput,
+    Mode,
+    RunOptions,
+    Target,
+    TargetKind,
+    demand_of,
+)
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.limits import Limits
 from orchestrator.threads import InlineWorker
-from tests.simulation.platform import SimPlatform, wall_clock
+from tests.simulation.life import Killed, Life, MortalTransport
+from tests.simulation.platform import EPOCH, OF_A_TASK, SimPlatform, wall_clock
 from tests.support.builders import make_batch, make_job
 from tests.support.virtual_time import run_virtual
 
 JOBS = 25
-MAX_RUNS = 6
+MOST_STEPS = 250
+TASK = Target(kind=TargetKind.TASK, id="me/task")
 
 
 class Silent:
@@ -50,75 +63,115 @@ def play(
     seed: int, folder: Path, *, crashes: int = 3, platform: SimPlatform | None = None
 ) -> SimPlatform:
     """
-    Plays a night and checks what must hold; every failure names the seed.
+    Plays a night and checks what must hold; a failure tells the invariant.
     """
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed)
     jobs = [_job(seq, chance) for seq in range(JOBS)]
-    create_ledger(folder / "ledger.sqlite", make_batch(), jobs)
+    create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
 
     async def night() -> None:
         for _ in range(crashes):
-            with anyio.move_on_after(chance.uniform(1, 120)) as life:
-                await _process(folder, platform, chance)
-            if not life.cancelled_caught:
+            # Half of the processes die at a moment, the others between two steps.
+            life = Life(chance.randrange(1, MOST_STEPS) if chance.random() < 0.5 else None)
+            with anyio.move_on_after(chance.uniform(1, 120)) as scope:
+                try:
+                    await _process(folder, platform, chance, life)
+                except* Killed:
+                    life.is_over = True
+            if not scope.cancelled_caught and not life.is_over:
                 return
             await anyio.sleep(chance.uniform(0, 40))
-        await _process(folder, platform, chance)
+        await _process(folder, platform, chance, Life())
 
     run_virtual(night)
-    check(seed, folder, platform, jobs)
-    return platform
-
-
-def check(seed: int, folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
-    """
-    One run per attempt, limits kept, every item on disk once, every job settled.
-    """
-    attempts = Counter(
-        run.agent.rpartition("(attempt ")[2].rsplit(".", 1)[0] for run in platform.runs.values()
-    )
-    twice = {mark for mark, count in attempts.items() if count > 1}
-    assert not twice, f"seed {seed}: started twice: {sorted(twice)}"
-    assert platform.most_live <= MAX_RUNS, f"seed {seed}: {platform.most_live} runs at once"
+    platform.check_limits()
+    assert not platform.violations, platform.violations
     with LedgerReader(folder / "ledger.sqlite") as reader:
         reports = list(reader.reports())
     for job, report in zip(jobs, reports, strict=True):
-        assert report.status is JobStatus.SUCCEEDED, f"seed {seed}: {job.key} {report}"
-        assert report.run_id is not None
-        run = platform.runs[report.run_id]
-        lines = (folder / "jobs" / job.key / "items.jsonl").read_bytes().splitlines()
-        assert [json.loads(line)["i"] for line in lines] == list(range(run.items)), f"seed {seed}"
+        _check(folder, platform, job, report)
+    return platform
+
+
+def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
+    """
+    The job is settled as its runs went, with one run an attempt, and all it made on disk once.
+    """
+    given = json.loads(job.input.body) if job.input.body else OF_A_TASK
+    outcomes = [*given["outcomes"], "SUCCEEDED"][: job.retries + 1]
+    runs = [run for run in platform.runs.values() if run.job == job.seq]
+    assert len(runs) == len(outcomes), f"each attempt has a run: {job.key} has {len(runs)}"
+    assert report.status == JobStatus(outcomes[-1]), f"each job settled: {job.key} {report}"
+    assert report.attempts == len(outcomes), f"each job settled: {job.key} {report}"
+    assert report.run_id == runs[-1].id, f"each job settled: {job.key} has not its last run"
+    home = folder / "jobs" / job.key
+    lines = [json.loads(line)["i"] for line in (home / "items.jsonl").read_bytes().splitlines()]
+    assert lines == list(range(runs[-1].items)), f"each item on disk once: {job.key} has {lines}"
+    assert report.items == len(lines), f"each item counted: {job.key} {report}"
+    if job.collect.output:
+        output = json.loads((home / "output.json").read_bytes())
+        assert output == {"of": runs[-1].id}, f"each output on disk: {job.key} has {output}"
+    left = [path.name for path in home.iterdir() if path.name.startswith(".")]
+    assert not left, f"nothing half written is left: {job.key} has {left}"
 
 
 def _job(seq: int, chance: random.Random) -> Job:
-
+    is_sync = chance.random() < 0.25
+    has_output = is_sync and chance.random() < 0.6
+    is_in_shop = chance.random() < 0.2
+    memory = chance.choice([512, 1024, 2048])
+    longest = 500 if is_sync and chance.random() < 0.1 else 0
     given = {
-        "secs": round(chance.lognormvariate(2.0, 1.0), 2),
+        "job": seq,
+        "secs": round(longest or chance.lognormvariate(2.0, 1.0), 2),
         "items": chance.choice([0, 1, 7, 300]),
-        "outcomes": [],
+        "outcomes": chance.choice([[], [], [], ["FAILED"], ["TIMED-OUT", "FAILED"]]),
+        "memory": memory,
+        "shop": is_in_shop,
     }
+    fields = {
+        "input": JobInput(body=json.dumps(given).encode()),
+        "options": RunOptions(memory_mbytes=memory),
+        "pools": ("shop",) if is_in_shop else (),
+    }
+    if chance.random() < 0.2:
+        fields = {"target": TASK, "options": RunOptions(memory_mbytes=1024), "input": JobInput()}
+    return make_job(
+        seq,
+        mode=Mode.SYNC if is_sync else Mode.ASYNC,
+        collect=CollectPlan(output=has_output),
+        retries=chance.choice([1, 3]),
+        **fields,
+    )
 
-    return make_job(seq, input=JobInput(body=json.dumps(given).encode()), retries=3)
 
-
-async def _process(folder: Path, platform: SimPlatform, chance: random.Random) -> None:
+async def _process(folder: Path, platform: SimPlatform, chance: random.Random, life: Life) -> None:
     """
     One process of the orchestrator, from taking over the ledger to the end of the batch.
     """
     options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
+    allowed = platform.allowed
+    limits = Limits(
+        max_runs=allowed.runs,
+        max_memory_mbytes=allowed.memory_mbytes,
+        pools={"shop": PoolLimits(max_runs=allowed.shop_runs)},
+    )
+    transport = MortalTransport(platform, life)
     with closing(connect(folder / "ledger.sqlite")) as db:
-        ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
-        async with ApifyClient(options, transport=platform, rng=chance) as client:
+        # What is proven here is the order of things; that SQLite keeps its word is its own.
+        db.execute("PRAGMA synchronous = OFF")
+        ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
+        async with ApifyClient(options, transport=transport, rng=chance) as client:
             attempts = await ledger.take_over()
             scheduler = make_scheduler(
                 ledger=ledger,
                 client=client,
-                files=Files(InlineWorker(flush_group)),
+                files=Files(InlineWorker(life.around(flush_group))),
                 folder=folder,
                 settings=Settings(),
                 queue=fill_queue(await ledger.waiting(), ANY_ROOM, utc_now=wall_clock),
-                limits=Limits(max_runs=MAX_RUNS),
+                limits=limits,
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is
                 claimed=await ledger.runs(),
                 given_up=await ledger.given_up(),

@@ -2,8 +2,8 @@
 A platform in memory, below the real client, on virtual time and driven by one seed.
 
 It loses answers before and after their effect, lets effects happen late, refuses, stalls, cuts
-bodies off, and shows new runs late in its lists. What it started is the oracle: it counts runs
-itself and knows nothing of ledgers.
+bodies off, shows new runs late in its lists and counts items late; its clock is not ours. What it
+started is the oracle: it counts runs, memory and pools itself and knows nothing of ledgers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,11 +23,17 @@ from multidict import CIMultiDict
 
 from orchestrator.client import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
-from tests.support.scripted_transport import Reply, reply
+from tests.support.scripted_transport import Reply, refused, reply
 
 EPOCH = datetime(2026, 11, 25, tzinfo=UTC)
 LONGEST_LATE_SECS = 25.0
 LONGEST_LAG_SECS = 12.0
+LONGEST_COUNT_LAG_SECS = 8.0
+LONGEST_HOLD_SECS = 300.0
+OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 1024}
+"""
+What a task does that is started without an input.
+"""
 
 
 def wall_clock() -> datetime:
@@ -34,10 +41,25 @@ def wall_clock() -> datetime:
     return EPOCH + timedelta(seconds=anyio.current_time())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """
+    What may be in use at once; the oracle's own copy of the limits.
+    """
+
+    runs: int = 6
+    memory_mbytes: int = 6144
+    shop_runs: int = 2
+
+
 @dataclass
 class SimRun:
     """
     One run; times are in seconds on the loop's clock.
+
+    Attributes:
+        mark: of its start.
+        counted_from: from then on its items are counted and given in full.
     """
 
     id: str
@@ -46,29 +68,28 @@ class SimRun:
     ends: float
     outcome: str
     items: int
+    memory_mbytes: int
+    is_in_shop: bool
     listed_from: float
-    body: bytes
+    counted_from: float
+    counts_first: bool
+
+    @property
+    def mark(self) -> str:
+        return self.agent.rpartition("(attempt ")[2].rstrip(")")
+
+    @property
+    def job(self) -> int:
+        """The place of its job in the spec."""
+        return int(self.mark.split(".")[1], 36)
+
+    @property
+    def attempt(self) -> str:
+        """The mark without the number of the send."""
+        return self.mark.rpartition(".")[0]
 
     def is_live(self, now: float) -> bool:
         return self.begins <= now < self.ends
-
-    def to_json(self, now: float) -> dict[str, Any]:
-        is_over = now >= self.ends
-        return {
-            "id": self.id,
-            "actId": "actor",
-            "userId": "user",
-            "startedAt": _stamp(self.begins),
-            "finishedAt": _stamp(self.ends) if is_over else None,
-            "status": self.outcome if is_over else "RUNNING",
-            "exitCode": (0 if self.outcome == "SUCCEEDED" else 1) if is_over else None,
-            "meta": {"origin": "API", "userAgent": self.agent},
-            "buildId": "build",
-            "defaultDatasetId": f"d-{self.id}",
-            "defaultKeyValueStoreId": f"s-{self.id}",
-            "defaultRequestQueueId": f"q-{self.id}",
-            "usageTotalUsd": 0.001,
-        }
 
 
 @dataclass
@@ -78,16 +99,19 @@ class SimPlatform:
 
     Attributes:
         trouble: the share of requests to which something happens.
-        most_live: the most runs that were ever going at once.
+        violations: what must never be, in the words of the invariant.
     """
 
     seed: int
     trouble: float = 0.15
+    allowed: Allowed = field(default_factory=Allowed)
     runs: dict[str, SimRun] = field(default_factory=dict)
-    most_live: int = 0
+    violations: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
+        self._ahead_secs = self._chance.choice([0.0, 0.0, -900.0, 900.0])
+        self._lists_agents = self._chance.random() < 0.8
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,12 +132,12 @@ class SimPlatform:
                 lost.sent = False
                 raise lost
             case "429":
-                yield reply(429, {"error": {"type": "rate-limit-exceeded", "message": "slow"}})
+                yield refused(429, "rate-limit-exceeded")
                 return
             case "502-before":
                 yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
                 return
-        answer = await self._answer(request, late=trouble == "late")
+        answer = await self._answer(request, trouble)
         match trouble:
             case "reset-after":
                 raise ConnectionLost("reset")
@@ -127,59 +151,141 @@ class SimPlatform:
                 half = body[: self._chance.randrange(len(body) + 1)]
                 yield Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
             case _:
-                yield answer
+                clock = format_datetime(self._clock(anyio.current_time()), usegmt=True)
+                yield Reply(answer.status, CIMultiDict({**answer.headers, "Date": clock}),
+                            answer.chunks_)  # fmt: skip
 
-    async def _answer(self, request: Request, *, late: bool) -> Reply:
+    def check_limits(self) -> None:
+        """
+        Holds the whole night against the limits: at each start, all that was going then.
+        """
+        for run in self.runs.values():
+            self._check_at(run.begins)
+
+    async def _answer(self, request: Request, trouble: str | None) -> Reply:
         now = anyio.current_time()
         parts = urlsplit(request.url)
         path, query = parts.path.split("/")[2:], parse_qs(parts.query)
+        delay = self._chance.uniform(0, LONGEST_LATE_SECS) if trouble == "late" else 0.0
         match request.method, path:
-            case "POST", ["acts", _, "runs"]:
-                delay = self._chance.uniform(0, LONGEST_LATE_SECS) if late else 0.0
-                return self._start(request, now + delay)
+            case "POST", [_, _, "runs"]:
+                run = self._start(request, now + delay)
+                return reply(201, {"data": self._to_json(run, now)})
+            case _, [_, _, "run-sync" | "run-sync-get-dataset-items" as kind]:
+                run = self._start(request, now + delay)
+                return await self._held(run, kind, is_lost=trouble is not None)
             case "GET", ["actor-runs"]:
                 return self._list(query, now)
             case "GET", ["actor-runs", run_id]:
                 run = self.runs[run_id]
                 wait = float(query.get("waitForFinish", ["0"])[0])
                 await anyio.sleep(max(0.0, min(wait, run.ends - now)))
-                return reply(200, {"data": run.to_json(anyio.current_time())})
+                return reply(200, {"data": self._to_json(run, anyio.current_time())})
+            case "POST", ["actor-runs", run_id, "abort"]:
+                run = self.runs[run_id]
+                run.ends, run.outcome = min(run.ends, now), "ABORTED"
+                return reply(200, {"data": self._to_json(run, now)})
             case "GET", ["datasets", dataset_id, "items"]:
-                return self._items(self.runs[dataset_id[2:]], query)
+                return self._items(self.runs[dataset_id[2:]], query, now)
+            case "GET", ["key-value-stores", store_id, "records", "OUTPUT"]:
+                return _output(self.runs[store_id[2:]])
         raise AssertionError(f"nobody asks for {request.method} {path}")
 
-    def _start(self, request: Request, begins: float) -> Reply:
-        given = json.loads(request.body or b"{}")
+    def _start(self, request: Request, begins: float) -> SimRun:
+        given = json.loads(request.body) if request.body else OF_A_TASK
+        agent = request.headers["User-Agent"]
+        number = int(agent.rpartition("(attempt ")[2].split(".")[2])
+        outcomes = given["outcomes"][number - 1 :]
+        ends = begins + given["secs"]
         run = SimRun(
             id=f"r{len(self.runs)}",
-            agent=request.headers["User-Agent"],
+            agent=agent,
             begins=begins,
-            ends=begins + given["secs"],
-            outcome=given["outcomes"].pop(0) if given["outcomes"] else "SUCCEEDED",
+            ends=ends,
+            outcome=outcomes[0] if outcomes else "SUCCEEDED",
             items=given["items"],
+            memory_mbytes=given["memory"],
+            is_in_shop=bool(given.get("shop")),
             listed_from=begins + self._chance.uniform(0, LONGEST_LAG_SECS),
-            body=request.body or b"",
+            counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
+            counts_first=self._chance.random() < 0.5,
         )
+        twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
+        self._hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
         self.runs[run.id] = run
-        live = sum(other.is_live(begins) for other in self.runs.values())
-        self.most_live = max(self.most_live, live)
-        return reply(201, {"data": run.to_json(anyio.current_time())})
+        self._check_at(begins)
+        return run
+
+    async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
+        """
+        The answer of a synchronous start; one that is lost is lost at any time until its end.
+        """
+        wait = min(run.ends - anyio.current_time(), LONGEST_HOLD_SECS)
+        await anyio.sleep(wait * self._chance.random() if is_lost else wait)
+        if anyio.current_time() < run.ends:
+            return refused(408, "run-timeout-exceeded")
+        if run.outcome != "SUCCEEDED":
+            return refused(400, "run-failed")
+        if kind == "run-sync":
+            return Reply(201, _output(run).headers, _output(run).chunks_)
+        return self._items(run, {}, anyio.current_time())
 
     def _list(self, query: dict[str, list[str]], now: float) -> Reply:
         after = datetime.fromisoformat(query["startedAfter"][0])
         found = [
-            run.to_json(now)
+            self._to_json(run, now)
             for run in self.runs.values()
-            if run.listed_from <= now and EPOCH + timedelta(seconds=run.begins) >= after
+            if run.listed_from <= now and self._clock(run.begins) >= after
         ]
         page = found[int(query.get("offset", ["0"])[0]) :][:1000]
+        if not self._lists_agents:
+            for item in page:
+                del item["meta"]["userAgent"]
         return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
 
-    def _items(self, run: SimRun, query: dict[str, list[str]]) -> Reply:
+    def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
+        """
+        A dataset; for a while after its run, either its count or its items are not all there.
+        """
         offset = int(query.get("offset", ["0"])[0])
-        lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, run.items))
-        headers = CIMultiDict({"X-Apify-Pagination-Total": str(run.items)})
-        return Reply(200, headers, (lines,))
+        is_settled = now >= run.counted_from
+        given = run.items if is_settled or not run.counts_first else run.items // 2
+        count = run.items if is_settled or run.counts_first else run.items // 2
+        lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, given))
+        return Reply(200, CIMultiDict({"X-Apify-Pagination-Total": str(count)}), (lines,))
+
+    def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:
+        is_over = now >= run.ends
+        return {
+            "id": run.id,
+            "actId": "actor",
+            "userId": "user",
+            "startedAt": _stamp(self._clock(run.begins)),
+            "finishedAt": _stamp(self._clock(run.ends)) if is_over else None,
+            "status": run.outcome if is_over else "RUNNING",
+            "exitCode": (0 if run.outcome == "SUCCEEDED" else 1) if is_over else None,
+            "meta": {"origin": "API", "userAgent": run.agent},
+            "buildId": "build",
+            "defaultDatasetId": f"d-{run.id}",
+            "defaultKeyValueStoreId": f"s-{run.id}",
+            "defaultRequestQueueId": f"q-{run.id}",
+            "usageTotalUsd": 0.001,
+        }
+
+    def _clock(self, now: float) -> datetime:
+        return EPOCH + timedelta(seconds=now + self._ahead_secs)
+
+    def _check_at(self, moment: float) -> None:
+        live = [run for run in self.runs.values() if run.is_live(moment)]
+        memory = sum(run.memory_mbytes for run in live)
+        shop = sum(run.is_in_shop for run in live)
+        self._hold(len(live) <= self.allowed.runs, f"limits: {len(live)} runs at once")
+        self._hold(memory <= self.allowed.memory_mbytes, f"limits: {memory} MB at once")
+        self._hold(shop <= self.allowed.shop_runs, f"limits: {shop} runs of a pool at once")
+
+    def _hold(self, holds: bool, invariant: str) -> None:
+        if not holds:
+            self.violations.append(invariant)
 
 
 TROUBLES = (
@@ -195,6 +301,10 @@ TROUBLES = (
 )
 
 
-def _stamp(secs: float) -> str:
-    moment = EPOCH + timedelta(seconds=secs)
+def _output(run: SimRun) -> Reply:
+    body = json.dumps({"of": run.id}).encode()
+    return Reply(200, CIMultiDict({"Content-Type": "application/json"}), (body,))
+
+
+def _stamp(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,14 +11,26 @@ import pytest
 
 from tests.simulation.night import play
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "40"))
-PER_TEST = 10
+NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "300"))
+ONE = os.environ.get("ORCHESTRATOR_SEED")
+PER_TEST = 15
+SEEDS = (
+    [range(int(ONE), int(ONE) + 1)]
+    if ONE
+    else [range(first, min(first + PER_TEST, NIGHTS)) for first in range(0, NIGHTS, PER_TEST)]
+)
 
 
-@pytest.mark.parametrize("first", range(0, NIGHTS, PER_TEST))
-def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, first: int) -> None:
+@pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
+def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: range) -> None:
     """Whatever goes wrong, each attempt has one run, limits hold, and every item is there once."""
-    for seed in range(first, first + PER_TEST):
+    for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()
-        play(seed, folder)
+        try:
+            play(seed, folder)
+        except BaseException as error:
+            error.add_note(
+                f"again: ORCHESTRATOR_SEED={seed} python -m pytest tests/simulation/test_nights.py"
+            )
+            raise

@@ -142,6 +142,8 @@ POINTS = {
     **_told(
         Story.UNSENT,
         looked_once=_after(RunFinder, "find"),
+        giving_up=_before(Ledger, "give_up"),
+        given_up=_after(Ledger, "give_up"),
         absence_sure=_before(Ledger, "send_again"),
         resend_recorded=_after(Ledger, "send_again"),
         resend_answered=_before(Ledger, "started"),

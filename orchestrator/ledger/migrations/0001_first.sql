@@ -70,6 +70,15 @@ CREATE TABLE attempts (
     CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))
 ) STRICT, WITHOUT ROWID;
 
+-- A row per send whose run does not exist as far as can be known: should it turn up, it is nobody's.
+CREATE TABLE given_up (
+    job_seq INTEGER NOT NULL REFERENCES jobs (seq),
+    number  INTEGER NOT NULL,
+    send    INTEGER NOT NULL,
+    since   TEXT NOT NULL,                      -- when it was intended
+    PRIMARY KEY (job_seq, number, send)
+) STRICT, WITHOUT ROWID;
+
 -- A row per run that turned up after its start had been given up: nobody's attempt, and aborted.
 CREATE TABLE stray_runs (
     run_id     TEXT PRIMARY KEY,

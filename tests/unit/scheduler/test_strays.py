@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from orchestrator.client import ApifyClient, wire
 from orchestrator.errors import ServerFault
 from orchestrator.ledger import LedgerReader
-from orchestrator.model.attempts import Outcome
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.strays import Strays
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
@@ -121,22 +119,21 @@ def test_stray_run_is_ended_by_the_next_process(tmp_path: Path) -> None:
 
 
 def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
-    """Sends before the last one, and all those of an attempt that is lost without a run."""
-    ledger = make_ledger(tmp_path, make_job(0), make_job(1), make_job(2))
+    """The mark of a send that was given up is told to later processes and never used again."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
-    async def scenario() -> list[Mark]:
-        for seq in range(3):
-            attempt = await ledger.intend(seq, 1, NOON)
-            if seq < 2:
-                await ledger.unconfirmed(attempt, "lost")
-                await ledger.send_again(attempt, NOON)
-            if seq == 1:
-                await ledger.over(
-                    attempt, Outcome(status=JobStatus.FAILED, error="lost"), state=AttemptState.LOST
-                )
-        return await ledger.given_up()
+    async def scenario() -> None:
+        await ledger.intend(0, 1, NOON)
+        attempt = await ledger.intend(1, 1, NOON)
+        await ledger.unconfirmed(attempt, "lost")
+        assert await ledger.give_up(attempt) == 1
+        send = await ledger.send_again(attempt, NOON)
+        await ledger.withdraw(replace(attempt, send=send))
+        assert (await ledger.intend(1, 1, NOON)).mark == "mark123.1.1.2"
 
-    assert run_virtual(scenario) == ["mark123.0.1.1", "mark123.1.1.1", "mark123.1.1.2"]
+    run_virtual(scenario)
+    later = reopen_ledger(tmp_path)
+    assert run_virtual(later.given_up) == {"mark123.1.1.1": NOON}
 
 
 def test_runs_of_other_marks_are_left_alone(tmp_path: Path) -> None:
