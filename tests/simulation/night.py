@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -79,6 +80,7 @@ def play(
                     await _process(folder, platform, chance, life)
                 except* Killed:
                     life.is_over = True
+            _check_files(folder, platform, jobs)
             if not scope.cancelled_caught and not life.is_over:
                 return
             await anyio.sleep(chance.uniform(0, 40))
@@ -92,6 +94,18 @@ def play(
     for job, report in zip(jobs, reports, strict=True):
         _check(folder, platform, job, report)
     return platform
+
+
+def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
+    """
+    Whenever a process ends, what has a final name is whole.
+    """
+    whole = {(run.job, run.items) for run in platform.runs.values()}
+    for job in jobs:
+        path = folder / "jobs" / job.key / "items.jsonl"
+        if path.exists():
+            count = len(path.read_bytes().splitlines())
+            platform.hold((job.seq, count) in whole, f"whole under a final name: {path.parent}")
 
 
 def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
@@ -159,6 +173,7 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
     )
     transport = MortalTransport(platform, life)
     with closing(connect(folder / "ledger.sqlite")) as db:
+        platform.is_recorded = partial(_is_recorded, db)
         # What is proven here is the order of things; that SQLite keeps its word is its own.
         db.execute("PRAGMA synchronous = OFF")
         ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
@@ -181,3 +196,8 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
             await scheduler.run(
                 (attempt, ANY_ROOM.claim_of(demand_of(attempt.job))) for attempt in attempts
             )
+
+
+def _is_recorded(db: sqlite3.Connection, run_id: str) -> bool:
+    query = "SELECT COUNT(*) FROM attempts WHERE run_id = ?"
+    return not db.in_transaction and db.execute(query, (run_id,)).fetchone()[0] == 1

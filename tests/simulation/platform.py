@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -100,6 +100,7 @@ class SimPlatform:
     Attributes:
         trouble: the share of requests to which something happens.
         violations: what must never be, in the words of the invariant.
+        is_recorded: whether a run is durably known to whoever follows it.
     """
 
     seed: int
@@ -107,6 +108,7 @@ class SimPlatform:
     allowed: Allowed = field(default_factory=Allowed)
     runs: dict[str, SimRun] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    is_recorded: Callable[[str], bool] = lambda _run_id: True
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
@@ -162,6 +164,13 @@ class SimPlatform:
         for run in self.runs.values():
             self._check_at(run.begins)
 
+    def hold(self, holds: bool, invariant: str) -> None:
+        """
+        Notes a violation unless an invariant holds.
+        """
+        if not holds:
+            self.violations.append(invariant)
+
     async def _answer(self, request: Request, trouble: str | None) -> Reply:
         now = anyio.current_time()
         parts = urlsplit(request.url)
@@ -179,6 +188,8 @@ class SimPlatform:
             case "GET", ["actor-runs", run_id]:
                 run = self.runs[run_id]
                 wait = float(query.get("waitForFinish", ["0"])[0])
+                if wait:
+                    self.hold(self.is_recorded(run_id), f"durable before followed: {run_id}")
                 await anyio.sleep(max(0.0, min(wait, run.ends - now)))
                 return reply(200, {"data": self._to_json(run, anyio.current_time())})
             case "POST", ["actor-runs", run_id, "abort"]:
@@ -211,7 +222,7 @@ class SimPlatform:
             counts_first=self._chance.random() < 0.5,
         )
         twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
-        self._hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
+        self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
         self.runs[run.id] = run
         self._check_at(begins)
         return run
@@ -279,13 +290,9 @@ class SimPlatform:
         live = [run for run in self.runs.values() if run.is_live(moment)]
         memory = sum(run.memory_mbytes for run in live)
         shop = sum(run.is_in_shop for run in live)
-        self._hold(len(live) <= self.allowed.runs, f"limits: {len(live)} runs at once")
-        self._hold(memory <= self.allowed.memory_mbytes, f"limits: {memory} MB at once")
-        self._hold(shop <= self.allowed.shop_runs, f"limits: {shop} runs of a pool at once")
-
-    def _hold(self, holds: bool, invariant: str) -> None:
-        if not holds:
-            self.violations.append(invariant)
+        self.hold(len(live) <= self.allowed.runs, f"limits: {len(live)} runs at once")
+        self.hold(memory <= self.allowed.memory_mbytes, f"limits: {memory} MB at once")
+        self.hold(shop <= self.allowed.shop_runs, f"limits: {shop} runs of a pool at once")
 
 
 TROUBLES = (

@@ -1,0 +1,101 @@
+"""
+Four mistakes that are easily made: each is planted, and the nights must find it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.client import sending
+from orchestrator.collector.files import Files, PartFile
+from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.limits import Claim, Usage
+from orchestrator.scheduler.starting import Starter
+from tests.simulation.night import play
+
+SEEDS = 30
+
+
+def first_failure(folder: Path) -> str:
+    """
+    Plays nights until one fails; returns what it says.
+    """
+    for seed in range(SEEDS):
+        home = folder / str(seed)
+        home.mkdir()
+        try:
+            play(seed, home)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, a night failed
+            return _words(error)
+    return "no night failed"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_words, error.exceptions))
+    return str(error)
+
+
+def test_nights_find_a_start_that_is_repeated_blindly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every lost answer is taken for a start that did nothing, except that a held one is late."""
+    monkeypatch.setattr(sending, "_may_have_started", lambda error: error.status == 408)
+    assert "one run per attempt" in first_failure(tmp_path)
+
+
+def test_nights_find_a_run_id_that_is_stored_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is recorded as started only when it has ended."""
+    late: dict[str, bool] = {}
+
+    async def record(self: Starter, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        self._finder.claim(run)
+        late[run.id] = adopted
+
+    async def finished(self: Ledger, attempt: Attempt, run: Run) -> None:
+        if run.id in late:
+            await self.started(attempt, run, adopted=late.pop(run.id))
+        await honest(self, attempt, run)
+
+    honest = Ledger.finished
+    monkeypatch.setattr(Starter, "_record", record)
+    monkeypatch.setattr(Ledger, "finished", finished)
+    assert "durable before followed" in first_failure(tmp_path)
+
+
+def test_nights_find_a_slot_that_is_given_back_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends frees two slots, while there are two."""
+
+    def give(self: Usage, claim: Claim) -> None:
+        honest(self, claim)
+        if self.runs and not claim.pools and self.memory_mbytes >= claim.memory_mbytes:
+            honest(self, claim)
+
+    honest = Usage.give
+    monkeypatch.setattr(Usage, "give", give)
+    found = first_failure(tmp_path)
+    assert "limits: " in found or "given back twice" in found
+
+
+def test_nights_find_a_part_file_that_is_renamed_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset has its final name from its first piece on."""
+
+    async def open_part(self: Files, folder: Path, name: str) -> PartFile:
+        part = await honest(self, folder, name)
+        Path(part._part).rename(part._final)  # noqa: ASYNC240 - time stands still here
+        part._part = part._final
+        return part
+
+    honest = Files.open_part
+    monkeypatch.setattr(Files, "open_part", open_part)
+    assert "whole under a final name" in first_failure(tmp_path)
