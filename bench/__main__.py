@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import memory, overhead, requests
+from bench import durability, memory, overhead, requests, resume
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -21,13 +21,17 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "overhead": lambda options: overhead.run(options.sizes, options.rounds),
     "memory": lambda options: memory.run(options.memory_sizes),
     "requests": lambda options: requests.run(options.request_jobs),
+    "durability": lambda options: durability.run((1000, 4000), options.rounds),
+    "resume": lambda options: resume.run(100_000, 1_000, options.rounds),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all of them)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of overhead (3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="of overhead, durability, resume (3)"
+    )
     parser.add_argument(
         "--sizes", type=int, nargs=2, default=[2000, 6000], metavar="N",
         help="jobs, of overhead (2000 6000)",

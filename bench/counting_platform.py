@@ -1,7 +1,8 @@
 """
-The local platform, telling at its end how often it was asked for what.
+The local platform, telling at its end how often it was asked for what, and when first.
 
-Its first line on stdout is that of `orchestrator platform serve`, its last one the counts.
+Its first line on stdout is that of `orchestrator platform serve`, its last one `counts` and
+`first_at` (on the system's monotonic clock, in seconds) by kind of request.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,9 +21,12 @@ from orchestrator.platform import Answered, PlatformOptions, serve_platform
 
 async def main() -> None:
     counts: Counter[str] = Counter()
+    first_at: dict[str, float] = {}
 
     def count(answered: Answered) -> None:
-        counts[_kind(answered)] += 1
+        kind = _kind(answered)
+        counts[kind] += 1
+        first_at.setdefault(kind, time.monotonic())
 
     options = PlatformOptions(data_dir=Path(sys.argv[1]))
     with anyio.open_signal_receiver(signal.SIGTERM) as received:
@@ -30,7 +35,7 @@ async def main() -> None:
             print(json.dumps(place), flush=True)
             async for _ in received:
                 break
-    print(json.dumps(counts), flush=True)
+    print(json.dumps({"counts": counts, "first_at": first_at}), flush=True)
 
 
 def _kind(answered: Answered) -> str:

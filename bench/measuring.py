@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 TASKS = 8
 """
@@ -102,15 +103,30 @@ def platform(data: Path, counts: Counter[str] | None = None) -> Iterator[Place]:
     module = serve if counts is None else ["bench.counting_platform"]
     command = [sys.executable, "-m", *module, str(data)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
     try:
-        place = Place(**json.loads(process.stdout.readline()))
+        place = place_of(process)
         yield replace(place, tasks=tuple(_make_task(place, number) for number in range(TASKS)))
     finally:
-        process.terminate()
-        last_words, _ = process.communicate()
+        told = stop_platform(process)
     if counts is not None:
-        counts.update(json.loads(last_words))
+        counts.update(told["counts"])
+
+
+def place_of(process: subprocess.Popen[bytes]) -> Place:
+    """
+    Where a platform is that was just started; it says so in its first line.
+    """
+    assert process.stdout is not None
+    return Place(**json.loads(process.stdout.readline()))
+
+
+def stop_platform(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """
+    Ends a platform and returns its last words; only a counting one has any.
+    """
+    process.terminate()
+    last_words, _ = process.communicate()
+    return dict(json.loads(last_words or b"{}"))
 
 
 @contextmanager

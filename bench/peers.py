@@ -18,7 +18,7 @@ OURS, BARE, OFFICIAL = "orchestrator", "bare aiohttp loop", "official client"
 Peer = Callable[[Place, Path, int], Taken]
 
 
-def orchestrator(place: Place, folder: Path, jobs: int) -> Taken:
+def orchestrator(place: Place, folder: Path, jobs: int, module: str = "orchestrator") -> Taken:
     """
     `orchestrator run` on a spec of that many jobs, with its ledger and all its files.
     """
@@ -34,7 +34,7 @@ def orchestrator(place: Place, folder: Path, jobs: int) -> Taken:
         )
     )
     return measure(
-        _module("orchestrator", "run", spec, "--output", folder / "out"),
+        _module(module, "run", spec, "--output", folder / "out"),
         {"APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
     )
 

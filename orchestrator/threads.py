@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
-LINGER_SECS = 0.01
+LINGER_SECS = 0.02
 
 
 class Work:

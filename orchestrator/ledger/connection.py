@@ -17,6 +17,8 @@ from pathlib import Path
 from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch
 
 APPLICATION_ID = 0x6F726368
+_sound: set[tuple[int, ...]] = set()
+
 FULL = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -182,13 +184,25 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
                 f"{path}: this ledger was written by a newer version (schema {version}, this one "
                 f"knows {len(migrations())}); it is left as it is: use the newer version"
             )
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise LedgerCorrupt(
-                f"{path}: the ledger is damaged ({verdict}); it is left as it is: "
-                "restore it from a copy"
-            )
+        _check_pages(connection, path)
     return version
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """
+    Reads a whole file, but not again while this process has seen it sound and it is the same.
+    """
+    stat = path.stat()
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    if state in _sound:
+        return
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise LedgerCorrupt(
+            f"{path}: the ledger is damaged ({verdict}); it is left as it is: "
+            "restore it from a copy"
+        )
+    _sound.add(state)
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:

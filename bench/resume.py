@@ -1,0 +1,109 @@
+"""
+How soon a large batch that is nearly done goes on, and how large its ledger is.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bench.measuring import Place, place_of, stop_platform, workplace
+from orchestrator.app.folders import LEDGER, publish
+from orchestrator.app.preparing import RunRequest, prepared_batch
+from orchestrator.ledger import LedgerReader
+
+ITEMS = 10
+
+
+def run(jobs: int, left: int, rounds: int) -> str:
+    """
+    Makes a batch of which all but a few jobs are settled, resumes it, and tells the figures.
+
+    Args:
+        jobs, left: all of them, and those that still wait.
+        rounds: how often; the medians are told.
+    """
+    firsts, starts, sizes = [], [], []
+    for _ in range(rounds):
+        with workplace() as folder:
+            batch = _make_batch(folder, jobs, left)
+            sizes.append((batch / LEDGER).stat().st_size / 1e6)
+            first, start = _resume(folder, batch)
+            firsts.append(first)
+            starts.append(start)
+    return "\n".join(
+        [
+            (
+                f"A batch of {jobs:,} jobs, {jobs - left:,} of them settled; the median of "
+                f"{rounds} rounds, from the start of the process `orchestrator resume`."
+            ),
+            "",
+            "| first request, s | first start of a run, s | ledger, MB |",
+            "| ---: | ---: | ---: |",
+            (
+                f"| {statistics.median(firsts):.2f} | {statistics.median(starts):.2f} "
+                f"| {statistics.median(sizes):.0f} |"
+            ),
+        ]
+    )
+
+
+def _make_batch(folder: Path, jobs: int, left: int) -> Path:
+    """
+    A real batch, whose attempts are then written as if they had come to pass.
+    """
+    spec = folder / "spec.toml"
+    spec.write_text(
+        '[batch]\nname = "bench"\nmax_runs = 100\n[[jobs]]\nname = "job-{{ n }}"\n'
+        'actor = "orchestrator/simulated"\nmemory_mbytes = 128\n'
+        f"input = {{ items = {ITEMS}, duration_secs = 0, item = {{ page = '{{{{ n }}}}' }} }}\n"
+        f"matrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
+    )
+    with prepared_batch(RunRequest(spec_path=spec, output=folder / "out")) as prepared:
+        with LedgerReader(prepared / LEDGER) as reader:
+            batch_id = reader.batch().id
+        batch = publish(prepared, batch_id)
+    with closing(sqlite3.connect(batch / LEDGER)) as db, db:
+        db.execute("UPDATE jobs SET status = 'SUCCEEDED', attempts = 1 WHERE seq >= ?", (left,))
+        db.execute("UPDATE batch SET state = 'stopped'")
+        db.execute(
+            """
+            INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id,
+                store_id, run_status, exit_code, started_at, finished_at, build_number, cost_usd,
+                items, size_bytes, sha256)
+            SELECT seq, 1, 'settled', lower(hex(randomblob(8))), '2026-11-25T01:02:03.456789+00:00',
+                hex(randomblob(8)) || 'a', hex(randomblob(8)) || 'b', hex(randomblob(8)) || 'c',
+                'SUCCEEDED', 0, '2026-11-25T01:02:03.456000+00:00',
+                '2026-11-25T01:02:13.456000+00:00', '0.0.1', '0.00012345', 10, 4321,
+                lower(hex(randomblob(32)))
+            FROM jobs WHERE seq >= ?
+            """,
+            (left,),
+        )
+    return batch
+
+
+def _resume(folder: Path, batch: Path) -> tuple[float, float]:
+    """
+    Seconds to the first answered request, and to the first answered start.
+    """
+    command = [sys.executable, "-m", "bench.counting_platform", str(folder / "platform")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        place: Place = place_of(server)
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "orchestrator", "resume", str(batch)],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
+        )
+        told = stop_platform(server)
+    first_at: dict[str, float] = told["first_at"]
+    start = min(at for kind, at in first_at.items() if kind.startswith("POST"))
+    return min(first_at.values()) - began, start - began
