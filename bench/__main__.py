@@ -21,7 +21,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "overhead": lambda options: overhead.run(options.sizes, options.rounds),
     "memory": lambda options: memory.run(options.memory_sizes),
     "requests": lambda options: requests.run(options.request_jobs),
-    "durability": lambda options: durability.run((1000, 4000), options.rounds),
+    "durability": lambda options: durability.run((500, 2500), options.rounds),
     "resume": lambda options: resume.run(100_000, 1_000, options.rounds),
 }
 
