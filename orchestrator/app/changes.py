@@ -99,7 +99,8 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     today = datetime.now(UTC).date()
     before = definitions(folder / LEDGER)
     added, changed = [], []
-    for job in expand(loaded, params=plan.params, env=os.environ, today=today):
+    output = folder.parent.parent
+    for job in expand(loaded, params=plan.params, env=os.environ, today=today, output=output):
         old = before.pop(job.key, None)
         if old is None:
             added.append(job)

@@ -62,7 +62,13 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         plan=plan_of(loaded, params=request.params, local=request.local),
     )
     with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
-        jobs = expand(loaded, params=request.params, env=os.environ, today=now.date())
+        jobs = expand(
+            loaded,
+            params=request.params,
+            env=os.environ,
+            today=now.date(),
+            output=request.output,
+        )
         create_ledger(folder / LEDGER, batch, jobs)
         write_file(folder / f"spec{loaded.path.suffix}", [loaded.source])
         yield folder

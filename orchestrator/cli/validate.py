@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("output"),
+        help="where batches are whose results a spec takes (output)",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
@@ -38,7 +45,13 @@ def call(options: argparse.Namespace) -> int:
         try:
             loaded = load_spec(path)
             today = datetime.now(UTC).date()
-            jobs = expand(loaded, params=dict(options.param), env=os.environ, today=today)
+            jobs = expand(
+                loaded,
+                params=dict(options.param),
+                env=os.environ,
+                today=today,
+                output=options.output,
+            )
             count = sum(1 for _ in jobs)
         except SpecError as error:
             code = error.exit_code

@@ -4,14 +4,12 @@ What can be said of a job before any cell of its matrix is made.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from orchestrator.spec.merging import Merged
 from orchestrator.spec.model import CollectTable, WebhookTable
-from orchestrator.spec.params import is_parameter_name
 from orchestrator.spec.positions import Path as FieldPath
-from orchestrator.spec.sweep import Steps
 from orchestrator.spec.templates import TemplateMistake, compile_template, is_template
 from orchestrator.spec.trees import names_in, templates_in
 from orchestrator.spec.words import unknown
@@ -48,21 +46,14 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
             )
 
 
-def check_matrix(path: FieldPath, matrix: Mapping[str, Sequence[Any] | Steps]) -> Found:
-    """
-    The names of the parameters, and that each has values.
-    """
-    for name, values in matrix.items():
-        place = (*path, "matrix", name)
-        if not is_parameter_name(name):
-            yield place, "is no name for a parameter: letters, digits and _ are, and not env"
-        if isinstance(values, Steps) and not values.count:
-            yield place, "has no values: the range leads away from its end"
-
-
-def check_templates(merged: Merged, known: Collection[str], env: Mapping[str, str]) -> Found:
+def check_templates(
+    merged: Merged, known: Collection[str], env: Mapping[str, str], unkept: Collection[str] = ()
+) -> Found:
     """
     Every template of a job: compiled, its names known, secrets in inputs only.
+
+    Args:
+        unkept: names that are not known any more when a secret is rendered.
     """
     for path in names_in(merged.fields.get("input")):
         if is_template(str(path[-1])):
@@ -72,7 +63,8 @@ def check_templates(merged: Merged, known: Collection[str], env: Mapping[str, st
             )
     for name, value in merged.fields.items():
         for path, text in templates_in(rendered_part(name, value)):
-            for message in _wrong_with(text, known, env, is_input=name == "input" and path != ()):
+            is_input = name == "input" and path != ()
+            for message in _wrong_with(text, known, env, unkept, is_input=is_input):
                 yield merged.place(name, *path), message
 
 
@@ -91,7 +83,12 @@ def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:
 
 
 def _wrong_with(
-    text: str, known: Collection[str], env: Mapping[str, str], *, is_input: bool
+    text: str,
+    known: Collection[str],
+    env: Mapping[str, str],
+    unkept: Collection[str],
+    *,
+    is_input: bool,
 ) -> Iterator[str]:
     try:
         template = compile_template(text)
@@ -102,5 +99,7 @@ def _wrong_with(
         yield unknown(wrong, known, "name")
     if "env" in template.names and not is_input:
         yield "env is for the values of an input table only: it is a secret"
+    if "env" in template.names and template.names & set(unkept):
+        yield "env and a parameter with chunks cannot stand in one text"
     for missing in sorted(template.env_names - env.keys()):
         yield f"the environment has no {missing}"

@@ -8,30 +8,33 @@ end.
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
 
 import orjson
 from pydantic import JsonValue
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import Mistake, OrchestratorError, SpecError
 from orchestrator.model.jobs import Job
-from orchestrator.spec.checks import check_fields, check_matrix, check_templates, rendered_part
+from orchestrator.spec.axes import MatrixMaker
+from orchestrator.spec.checks import check_fields, check_templates, rendered_part
 from orchestrator.spec.inputs import InputFiles
 from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
 from orchestrator.spec.merging import Merged, merge, take_out_misfits
-from orchestrator.spec.model import RangeTable
 from orchestrator.spec.params import given_params
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.positions import shown_path
-from orchestrator.spec.sweep import Cell, Matrix, cell_at, cells, count_cells, range_values
+from orchestrator.spec.sources import SourceMistake
+from orchestrator.spec.sweep import Cell, Matrix, cell_at, cells, origins
 from orchestrator.spec.templates import compile_template, is_template
 from orchestrator.spec.trees import Values, templates_in
 
+OUTPUT = Path("output")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -41,14 +44,16 @@ def expand(
     params: Mapping[str, str] = NOTHING,
     env: Mapping[str, str] = os.environ,
     today: date,
+    output: Path = OUTPUT,
 ) -> Iterator[Job]:
     """
-    The jobs of a spec, lazily; only their keys are kept.
+    The jobs of a spec, lazily; only what its parameters come from is kept.
 
     Args:
         params: the `--param` values, as typed.
         env: the environment; only whether a name is in it matters here.
         today: what `{{ date }}` is, unless a parameter has that name.
+        output: where batches are whose results the spec takes.
 
     Raises:
         SpecError: at the end, with every mistake that was found on the way.
@@ -58,9 +63,10 @@ def expand(
     for path, message in found:
         mistakes.add(path, message)
     values = {"date": today.isoformat(), **settled}
-    sweeps = _sweeps(loaded, values, env, mistakes)
-    _refuse_too_many(loaded, sum(count_cells(sweep.matrix) for sweep in sweeps), mistakes)
-    yield from _jobs(sweeps, values, mistakes)
+    sweeps = _sweeps(loaded, values, env, output, mistakes)
+    least = sum(sweep.matrix.places for sweep in sweeps if not sweep.matrix.is_thinned)
+    _refuse_too_many(loaded, least, mistakes)
+    yield from _jobs(loaded, sweeps, values, mistakes)
     mistakes.raise_if_any()
 
 
@@ -74,18 +80,32 @@ class Mistakes:
         self._kept: dict[tuple[FieldPath, str], Mistake] = {}
         self._total = 0
 
-    def add(self, path: FieldPath, message: str, cell: Mapping[str, JsonValue] = NOTHING) -> None:
+    @property
+    def is_full(self) -> bool:
         """
-        Adds one at a field, of one cell or of all; what several jobs have in common is told once.
+        Whether further ones are only counted.
         """
-        if self._total >= SpecError.SHOWN:
+        return self._total >= SpecError.SHOWN
+
+    def add(self, path: FieldPath, message: str) -> None:
+        """
+        Adds one at a field of the spec; what several jobs have in common is told once.
+        """
+        self._keep(path, message, lambda: self._loaded.mistake(path, message))
+
+    def add_source(self, wrong: SourceMistake) -> None:
+        """
+        Adds one in the data of a matrix.
+        """
+        mistake = Mistake(file=wrong.file, line=wrong.line, column=wrong.column, message=str(wrong))
+        self._keep((wrong.file, wrong.line or 0), str(wrong), lambda: mistake)
+
+    def _keep(self, path: FieldPath, message: str, make: Callable[[], Mistake]) -> None:
+        if self.is_full:
             self._total += 1
-            return
-        if cell:
-            message = f"{message} (where {_shown(cell)})"
-        if (path, message) not in self._kept:
+        elif (path, message) not in self._kept:
             self._total += 1
-            self._kept[path, message] = self._loaded.mistake(path, message)
+            self._kept[path, message] = make()
 
     def raise_if_any(self) -> None:
         """
@@ -111,7 +131,7 @@ class Sweep:
 
 
 def _sweeps(
-    loaded: LoadedSpec, values: Values, env: Mapping[str, str], mistakes: Mistakes
+    loaded: LoadedSpec, values: Values, env: Mapping[str, str], output: Path, mistakes: Mistakes
 ) -> list[Sweep]:
     """
     Every table, compiled; those with mistakes are left out, and their mistakes noted.
@@ -120,16 +140,18 @@ def _sweeps(
     sweeps = []
     for index, table in enumerate(loaded.spec.jobs):
         merged = merge(loaded.spec, index)
-        matrix = {
-            name: range_values(*entry.range) if isinstance(entry, RangeTable) else entry
-            for name, entry in (table.matrix or {}).items()
-        }
+        made = MatrixMaker(
+            (*merged.path, "matrix"), loaded.path.parent, output, mistakes.add_source
+        )
+        matrix = made.make(table.matrix)
         found = [
             *take_out_misfits(merged),
             *check_fields(merged, loaded.spec.pools),
-            *check_matrix(merged.path, matrix),
-            *check_templates(merged, [*values, *matrix], env),
+            *made.found,
         ]
+        if made.is_whole:
+            known = [*values, *matrix.names]
+            found += check_templates(merged, known, env, matrix.unkept)
         if not found:
             try:
                 maker = JobMaker(
@@ -137,6 +159,7 @@ def _sweeps(
                     params=_told(merged, loaded.spec.params, values),
                     files=files,
                     pools=loaded.spec.pools,
+                    unkept=matrix.unkept,
                 )
             except CellMistake as mistake:
                 found = mistake.found
@@ -173,44 +196,105 @@ def _refuse_too_many(loaded: LoadedSpec, total: int, mistakes: Mistakes) -> None
         mistakes.raise_if_any()
 
 
-def _jobs(sweeps: list[Sweep], values: Values, mistakes: Mistakes) -> Iterator[Job]:
-    starts = []
-    taken: dict[str, int] = {}
-    seq = start = 0
-    for sweep in sweeps:
-        starts.append(start)
-        for at, cell in enumerate(cells(sweep.matrix), start):
+def _jobs(
+    loaded: LoadedSpec, sweeps: list[Sweep], values: Values, mistakes: Mistakes
+) -> Iterator[Job]:
+    """
+    The jobs of all sweeps.
+
+    Of the keys that are taken only hashes are kept: a million keys themselves are three times as
+    large. A hash that comes again is looked into at the end.
+    """
+    taken: set[int] = set()
+    twins: list[Twin] = []
+    seq = 0
+    most = loaded.spec.batch.max_jobs
+    for number, sweep in enumerate(sweeps):
+        for place, cell in cells(sweep.matrix):
             try:
                 job = sweep.maker.make(seq, cell, {**values, **cell})
             except CellMistake as mistake:
                 for path, message in mistake.found:
-                    mistakes.add(path, message, cell)
+                    where = "" if mistakes.is_full else _where(sweep.matrix, place, cell)
+                    mistakes.add(path, f"{message} ({where})" if where else message)
                 continue
-            first = taken.setdefault(job.key.lower(), at)
-            if first == at:
-                seq += 1
-                yield job
-            else:
-                index = bisect_right(starts, first) - 1
-                other = sweeps[index], cell_at(sweeps[index].matrix, first - starts[index])
-                mistakes.add(sweep.merged.place("name"), _collision(job, (sweep, cell), other))
-        start += count_cells(sweep.matrix)
+            sign = hash(job.key.lower())
+            if sign in taken:
+                twins.append(Twin(job.key, number, place))
+                continue
+            taken.add(sign)
+            seq += 1
+            if seq > most:
+                # Only a thinned matrix is not counted before.
+                _refuse_too_many(loaded, seq, mistakes)
+            yield job
+    if twins:
+        _tell_twins(sweeps, values, twins, mistakes)
 
 
-def _collision(job: Job, this: tuple[Sweep, Cell], other: tuple[Sweep, Cell]) -> str:
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """
+    A job whose key an earlier job has already.
+
+    Attributes:
+        sweep: counted from 0, and likewise its place in that sweep.
+    """
+
+    key: str
+    sweep: int
+    place: int
+
+
+def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes: Mistakes) -> None:
+    """
+    Tells which earlier job each one collides with; so many as are shown.
+    """
+    wanted = {twin.key.lower() for twin in twins[: SpecError.SHOWN]}
+    firsts: dict[str, tuple[int, int]] = {}
+    for number, sweep in enumerate(sweeps):
+        for place, cell in cells(sweep.matrix):
+            if len(firsts) == len(wanted):
+                break
+            with suppress(CellMistake):
+                key = sweep.maker.key({**values, **cell}).lower()
+                if key in wanted:
+                    firsts.setdefault(key, (number, place))
+    for twin in twins:
+        if mistakes.is_full:
+            mistakes.add((), "")
+            continue
+        first, this = firsts[twin.key.lower()], (twin.sweep, twin.place)
+        if first == this:
+            raise OrchestratorError(f"the keys {twin.key!r} and another have the same hash")
+        sweep = sweeps[twin.sweep]
+        mistakes.add(sweep.merged.place("name"), _collision(twin.key, sweeps, first, this))
+
+
+def _collision(key: str, sweeps: list[Sweep], first: tuple[int, int], this: tuple[int, int]) -> str:
     """
     The sentence for a key that two jobs have.
     """
-    sweep, cell = this
+    told = []
+    for number, place in (first, this):
+        sweep = sweeps[number]
+        where = _where(sweep.matrix, place, cell_at(sweep.matrix, place))
+        told.append(shown_path(sweep.merged.path) + (f" {where}" if where else ""))
+    sweep = sweeps[this[0]]
     name = sweep.merged.fields["name"]
     used = compile_template(name).names if is_template(name) else frozenset()
-    unused = [parameter for parameter in cell if parameter not in used]
+    unused = [parameter for parameter in sweep.matrix.names if parameter not in used]
     hint = f"; put {', '.join(unused)} into the name" if unused else ""
-    one, two = (
-        shown_path(sweep.merged.path) + (f" where {_shown(cell)}" if cell else "")
-        for sweep, cell in (other, this)
-    )
-    return f"two jobs have the key {job.key!r} (case does not count): {one}, and {two}{hint}"
+    return f"two jobs have the key {key!r} (case does not count): {told[0]}, and {told[1]}{hint}"
+
+
+def _where(matrix: Matrix, place: int, cell: Cell) -> str:
+    """
+    Which cell a message is about, and the lines that it came from.
+    """
+    if not cell:
+        return ""
+    return f"where {_shown(cell)}{''.join(f', {line}' for line in origins(matrix, place))}"
 
 
 def _shown(cell: Mapping[str, JsonValue]) -> str:

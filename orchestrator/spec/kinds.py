@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -38,6 +40,14 @@ EventType = Literal[
     "TEST",
 ]
 MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+class Table(BaseModel):
+    """
+    A table of the spec.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class OrTemplate:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Mistake, SpecError
+from orchestrator.spec.matrix import MatrixTable, values_fields
 from orchestrator.spec.model import BatchTable, CollectTable, JobTable, PoolTable, Spec
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.positions import Positions, shown_path
@@ -82,11 +83,11 @@ def load_spec(path: Path) -> LoadedSpec:
     raise SpecError(sorted(told, key=place_of))
 
 
-def place_of(mistake: Mistake) -> tuple[int, int, str]:
+def place_of(mistake: Mistake) -> tuple[str, int, int, str]:
     """
-    What mistakes are sorted by: their place in the text.
+    What mistakes are sorted by: their file and their place in it.
     """
-    return mistake.line or 0, mistake.column or 0, mistake.field
+    return mistake.file, mistake.line or 0, mistake.column or 0, mistake.field
 
 
 def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[FieldPath, str]]:
@@ -152,6 +153,8 @@ def _fields_at(path: FieldPath) -> list[str]:
     for part in path:
         if isinstance(part, int):
             continue
+        if model is MatrixTable and part not in model.model_fields:
+            return values_fields()
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         model = next(_models_in(annotation), model)
     return list(model.model_fields)

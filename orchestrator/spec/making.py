@@ -70,6 +70,7 @@ class JobMaker:
         merged: the table over the defaults, found right so far.
         params: the parameters of the spec that its jobs tell.
         pools: the names of those that are declared.
+        unkept: parameters that jobs do not tell.
 
     Raises:
         CellMistake: what is the same for all cells has a mistake.
@@ -82,8 +83,10 @@ class JobMaker:
         params: Mapping[str, JsonValue],
         files: InputFiles,
         pools: Collection[str],
+        unkept: Collection[str] = (),
     ) -> None:
         self._merged = merged
+        self._unkept = unkept
         self._params = params
         self._files = files
         self._pools = pools
@@ -109,17 +112,32 @@ class JobMaker:
         Raises:
             CellMistake: the job has mistakes.
         """
-        key = self._at("name", self._key, values)
+        key = self.key(values)
         parts = self._shifted_parts(values) if self._shifting else self._parts
         return Job(
             seq=seq,
             key=key,
             mode=self._mode,
             input=self._input_of(values),
-            params={**self._params, **cell},
+            params=self._told(cell),
             collect=self._collect,
             **parts,
         )
+
+    def key(self, values: Values) -> JobKey:
+        """
+        The key alone of the job of a cell.
+
+        Raises:
+            CellMistake: the name gives none.
+        """
+        return self._at("name", self._key, values)
+
+    def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        params = {**self._params, **cell}
+        for name in self._unkept:
+            params.pop(name, None)
+        return params
 
     def _renderers(self, fields: Mapping[str, Any]) -> dict[str, Render]:
         found = {}

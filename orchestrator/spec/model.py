@@ -7,9 +7,9 @@ again when it is rendered.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import Field, JsonValue
 
 from orchestrator.spec.kinds import (
     AnyText,
@@ -23,18 +23,12 @@ from orchestrator.spec.kinds import (
     Positive,
     PositiveOrTemplate,
     Resource,
+    Table,
     Text,
     WebAddress,
     WholeNumber,
 )
-
-
-class Table(BaseModel):
-    """
-    A table of the spec.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+from orchestrator.spec.matrix import MatrixTable
 
 
 class BatchTable(Table):
@@ -77,40 +71,6 @@ class PoolTable(Table):
     """
     Starts in any 60 seconds.
     """
-
-
-class RangeTable(Table):
-    """
-    Numbers in steps.
-    """
-
-    range: Annotated[list[float | int], Field(min_length=2, max_length=3)]
-    """
-    First and last, both included; a third number is the step (1).
-    """
-
-    @model_validator(mode="after")
-    def _step_leads_on(self) -> RangeTable:
-        if len(self.range) == 3 and self.range[2] == 0:
-            raise ValueError("the step of a range must not be 0")
-        return self
-
-
-def _kind_of_values(value: Any) -> str | None:
-    if isinstance(value, dict | RangeTable):
-        return "a range"
-    return "a list" if isinstance(value, list) else None
-
-
-ParameterValues = Annotated[
-    Annotated[list[JsonValue], Field(min_length=1), Tag("a list")]
-    | Annotated[RangeTable, Tag("a range")],
-    Discriminator(
-        _kind_of_values,
-        custom_error_type="values_type",
-        custom_error_message="Expected a list of values or a range",
-    ),
-]
 
 
 class WebhookTable(Table):
@@ -330,10 +290,9 @@ class JobTable(JobFields):
     """
     The key of the job: with a matrix, a template that differs from cell to cell.
     """
-    matrix: dict[str, ParameterValues] | None = None
+    matrix: MatrixTable | None = None
     """
-    Parameters and their values: a list or `{ range = [first, last, step] }`. Every combination is
-    a job.
+    Parameters and their values. Every combination is a job.
     """
 
 

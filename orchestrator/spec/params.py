@@ -13,6 +13,7 @@ from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.words import unknown
 
 RESERVED = "env"
+BAD_NAME = "is no name for a parameter: letters, digits and _ are, and not env"
 KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -38,9 +39,7 @@ def given_params(
     """
     params = dict(declared)
     found: Found = [
-        (("params", name), "is no name for a parameter: letters, digits and _ are, and not env")
-        for name in declared
-        if not is_parameter_name(name)
+        (("params", name), BAD_NAME) for name in declared if not is_parameter_name(name)
     ]
     for name, text in given.items():
         if name not in declared:

@@ -8,14 +8,21 @@ import re
 from importlib.resources import files
 
 from orchestrator.spec.descriptions import descriptions_of
+from orchestrator.spec.kinds import Table
+from orchestrator.spec.matrix import (
+    ColumnTable,
+    DatesTable,
+    MatrixTable,
+    RangeTable,
+    RowsTable,
+    SampleTable,
+)
 from orchestrator.spec.model import (
     BatchTable,
     CollectTable,
     JobFields,
     JobTable,
     PoolTable,
-    RangeTable,
-    Table,
     WebhookTable,
 )
 from orchestrator.spec.scope import NOT_YET
@@ -25,7 +32,12 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "pools": ("`[pools.NAME]`", PoolTable),
     "jobs": ("`[[jobs]]`", JobTable),
     "defaults": ("`[defaults]` and `[[jobs]]`", JobFields),
-    "matrix": ("`[jobs.matrix]`", RangeTable),
+    "matrix": ("`[jobs.matrix]`", MatrixTable),
+    "range": ("A range", RangeTable),
+    "dates": ("Dates", DatesTable),
+    "column": ("A parameter from a file", ColumnTable),
+    "rows": ("Rows from a file", RowsTable),
+    "sample": ("A sample", SampleTable),
     "webhooks": ("`webhooks`", WebhookTable),
     "collect": ("`[jobs.collect]`", CollectTable),
 }

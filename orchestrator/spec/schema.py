@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
-from orchestrator.spec import model
+from orchestrator.spec import matrix, model
 from orchestrator.spec.descriptions import descriptions_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,7 +21,10 @@ EXAMPLE: dict[str, JsonValue] = {
             "name": "search-{{ query | slug }}-{{ page }}",
             "actor": "apify/web-scraper",
             "input": {"query": "{{ query }}", "page": "{{ page }}"},
-            "matrix": {"query": ["shoes", "hats"], "page": {"range": [1, 5]}},
+            "matrix": {
+                "query": {"file": "queries.csv", "column": "query"},
+                "page": {"range": [1, 5]},
+            },
             "collect": {"fields": ["title", "price"], "clean": True},
         }
     ],
@@ -34,7 +37,7 @@ def spec_schema() -> dict[str, JsonValue]:
     """
     schema = model.Spec.model_json_schema()
     for name, table in [("Spec", schema), *schema["$defs"].items()]:
-        kind = getattr(model, name, None)
+        kind = getattr(model, name, None) or getattr(matrix, name, None)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             _describe(table, descriptions_of(kind))
     return {"$schema": DIALECT, **schema, "examples": [EXAMPLE]}

@@ -12,8 +12,6 @@ from orchestrator.spec.positions import Path as FieldPath
 NOT_YET: Mapping[str, frozenset[str]] = {
     "batch": frozenset({"max_cost_usd", "stop_after_failures", "deadline_secs"}),
     "job": frozenset({"rules", "expect", "needs", "reuse"}),
-    "matrix": frozenset({"zip", "rows", "include", "exclude", "sample"}),
-    "values": frozenset({"dates", "file", "column"}),
     "collect": frozenset({"live"}),
 }
 """
@@ -40,9 +38,6 @@ def take_out_of_scope(data: dict[str, Any]) -> Found:
     for kind, path, table in list(_tables(data)):
         for name in sorted(NOT_YET[kind] & table.keys()):
             del table[name]
-            if kind == "values":
-                # A parameter without values would be told as a mistake of its own.
-                table["range"] = [0, 0]
             yield (*path, name), "this version does not support it yet; leave it out"
         if kind == "collect":
             for name in sorted(NEVER.keys() & table.keys()):
@@ -67,18 +62,5 @@ def _tables(data: dict[str, Any]) -> Iterator[tuple[str, FieldPath, dict[str, An
         if not isinstance(table, dict):
             continue
         yield kind, path, table
-        if kind == "job":
-            yield from _inner_tables(path, table)
-
-
-def _inner_tables(
-    path: FieldPath, job: dict[str, Any]
-) -> Iterator[tuple[str, FieldPath, dict[str, Any]]]:
-    if isinstance(job.get("collect"), dict):
-        yield "collect", (*path, "collect"), job["collect"]
-    matrix = job.get("matrix")
-    if isinstance(matrix, dict):
-        yield "matrix", (*path, "matrix"), matrix
-        for name, values in matrix.items():
-            if isinstance(values, dict):
-                yield "values", (*path, "matrix", name), values
+        if kind == "job" and isinstance(table.get("collect"), dict):
+            yield "collect", (*path, "collect"), table["collect"]

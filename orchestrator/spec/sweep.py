@@ -4,16 +4,22 @@ A matrix of parameters to cells, in a stable order. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
-from itertools import product
+from heapq import nsmallest
+from itertools import chain, compress, product
 from math import prod
 
+import orjson
 from pydantic import JsonValue
 
 Number = int | float
 Cell = dict[str, JsonValue]
+ODD = 0x9E3779B97F4A7C15
+BITS = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,138 @@ class Steps:
         return value if isinstance(value, int) else float(value)
 
 
-Matrix = Mapping[str, Sequence[JsonValue] | Steps]
+@dataclass(frozen=True, slots=True)
+class Days:
+    """
+    Days as ISO text, made when they are asked for.
+    """
+
+    first: date
+    step: int
+    count: int
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(self.count))
+
+    def __getitem__(self, index: int) -> str:
+        return (self.first + timedelta(days=self.step * index)).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """
+    A long list in pieces, made when they are asked for.
+
+    Attributes:
+        edges: where each piece begins, and at last where the list ends.
+    """
+
+    values: Sequence[JsonValue]
+    edges: Sequence[int]
+
+    @property
+    def count(self) -> int:
+        """
+        How many pieces there are.
+        """
+        return len(self.edges) - 1
+
+    def __iter__(self) -> Iterator[list[JsonValue]]:
+        return (self[index] for index in range(self.count))
+
+    def __getitem__(self, index: int) -> list[JsonValue]:
+        return list(self.values[self.edges[index] : self.edges[index + 1]])
+
+
+Values = Sequence[JsonValue] | Steps | Days | Chunks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """
+    Parameters that go in step: one, those of a `zip`, or the columns of `rows`.
+
+    Attributes:
+        columns: the values of each name, all equally many.
+        source: the file that they come from, as messages name it; empty for none.
+        lines: where each value stands in it, counted from 1; empty where that is not known.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[Values, ...]
+    source: str = ""
+    lines: Sequence[int] = ()
+
+    @property
+    def count(self) -> int:
+        """
+        How many values each parameter has.
+        """
+        return count_values(self.columns[0]) if self.columns else 0
+
+    def __iter__(self) -> Iterator[tuple[JsonValue, ...]]:
+        return zip(*self.columns, strict=True)
+
+    def __getitem__(self, index: int) -> tuple[JsonValue, ...]:
+        return tuple(values[index] for values in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    So many cells, chosen by their values and a seed alone.
+    """
+
+    count: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """
+    The parameters of a job and what is made of them.
+
+    Attributes:
+        axes: their cross product is taken; the first one changes slowest.
+        extra: cells that are added, whatever is taken out or sampled.
+        excluded: values by name; a cell that has all of one's values is left out.
+        unkept: parameters whose values are too long to be told of a job.
+    """
+
+    axes: tuple[Axis, ...] = ()
+    extra: tuple[Cell, ...] = ()
+    excluded: tuple[Mapping[str, JsonValue], ...] = ()
+    sample: Sample | None = None
+    unkept: frozenset[str] = field(default=frozenset())
+
+    @property
+    def names(self) -> list[str]:
+        """
+        The names of all parameters.
+        """
+        names = [name for axis in self.axes for name in axis.names]
+        return names or [*dict.fromkeys(chain.from_iterable(self.extra))]
+
+    @property
+    def crossed(self) -> int:
+        """
+        How many combinations there are before any is left out or added; may be any number.
+        """
+        return prod(axis.count for axis in self.axes) if self.axes or not self.extra else 0
+
+    @property
+    def places(self) -> int:
+        """
+        How many places `cells` counts; not each has a cell.
+        """
+        return self.crossed + len(self.extra)
+
+    @property
+    def is_thinned(self) -> bool:
+        """
+        Whether all combinations must be looked at to know which of them are cells.
+        """
+        return bool(self.excluded) or self.sample is not None
 
 
 def range_values(first: Number, last: Number, step: Number = 1) -> Steps:
@@ -54,32 +191,135 @@ def range_values(first: Number, last: Number, step: Number = 1) -> Steps:
     return Steps(begin, by, count)
 
 
-def count_cells(matrix: Matrix) -> int:
+def day_values(first: date, last: date, step: int = 1) -> Days:
     """
-    How many cells a matrix has; 1 without parameters.
+    The days from `first` to `last`, both included, by `step`; none when it leads away.
     """
-    return prod(map(_count, matrix.values()))
+    return Days(first, step, max((last - first).days // step + 1, 0))
 
 
-def cells(matrix: Matrix) -> Iterator[Cell]:
+def count_values(values: Values) -> int:
     """
-    The cross product of a matrix: the first parameter changes slowest. One empty cell without any.
+    How many values a parameter has; may be larger than any list.
     """
-    names = tuple(matrix)
-    for values in product(*matrix.values()):
-        yield dict(zip(names, values, strict=True))
+    return values.count if isinstance(values, Steps | Days | Chunks) else len(values)
 
 
-def cell_at(matrix: Matrix, index: int) -> Cell:
+def cells(matrix: Matrix) -> Iterator[tuple[int, Cell]]:
+    """
+    The cells of a matrix with their places, counted from 0. One empty cell without any parameter.
+
+    Places are those of the whole cross product, and after it of what is added to it.
+    """
+    names = [name for axis in matrix.axes for name in axis.names]
+    if matrix.crossed and matrix.sample is not None:
+        found: Iterable[tuple[int, Cell]] = (
+            (place, cell_at(matrix, place)) for place in _sampled(matrix, matrix.sample)
+        )
+    elif matrix.crossed:
+        found = _kept(matrix, names)
+    else:
+        found = ()
+    yield from found
+    yield from enumerate(map(dict, matrix.extra), matrix.crossed)
+
+
+def cell_at(matrix: Matrix, place: int) -> Cell:
     """
     The cell at a place of `cells`, counted from 0.
     """
+    if place >= matrix.crossed:
+        return dict(matrix.extra[place - matrix.crossed])
     cell: Cell = {}
-    for name, values in reversed(list(matrix.items())):
-        index, at = divmod(index, _count(values))
-        cell[name] = values[at]
-    return {name: cell[name] for name in matrix}
+    for axis, index in zip(matrix.axes, _indexes(matrix, place), strict=True):
+        cell |= zip(axis.names, axis[index], strict=True)
+    return cell
 
 
-def _count(values: Sequence[JsonValue] | Steps) -> int:
-    return values.count if isinstance(values, Steps) else len(values)
+def origins(matrix: Matrix, place: int) -> list[str]:
+    """
+    The lines of files that a cell came from, such as `queries.csv:3`.
+    """
+    if place >= matrix.crossed:
+        return []
+    return [
+        f"{axis.source}:{axis.lines[index]}"
+        for axis, index in zip(matrix.axes, _indexes(matrix, place), strict=True)
+        if axis.lines
+    ]
+
+
+def is_same(one: JsonValue, other: JsonValue) -> bool:
+    """
+    Whether two values are equal as JSON: `1` is not `true`.
+    """
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _indexes(matrix: Matrix, place: int) -> list[int]:
+    """
+    For a place of the cross product, the index on each axis.
+    """
+    indexes = []
+    for axis in reversed(matrix.axes):
+        place, index = divmod(place, axis.count)
+        indexes.append(index)
+    return indexes[::-1]
+
+
+def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
+    """
+    The values of all combinations. Only the axes after the first one are held in memory.
+    """
+    if not matrix.axes:
+        return iter([()])
+    first, *others = matrix.axes
+    if not others:
+        return iter(first)
+    return (tuple(chain(values, *rest)) for values in first for rest in product(*others))
+
+
+def _kept(matrix: Matrix, names: Sequence[str]) -> Iterator[tuple[int, Cell]]:
+    """
+    All combinations but those that are excluded.
+    """
+    for place, values in enumerate(_crossed(matrix)):
+        cell = dict(zip(names, values, strict=True))
+        if not any(_has_all(cell, values) for values in matrix.excluded):
+            yield place, cell
+
+
+def _has_all(cell: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> bool:
+    return all(
+        is_same(cell[name], value)
+        or (isinstance(value, list) and any(is_same(cell[name], one) for one in value))
+        for name, value in wanted.items()
+    )
+
+
+def _sampled(matrix: Matrix, sample: Sample) -> list[int]:
+    """
+    The places of a sample, in order.
+
+    Every combination has a rank that only its values and the seed decide, and those with the least
+    ranks are taken: another order of values changes nothing, and a value more changes little.
+    """
+    ranks: Iterable[int] = (
+        (sum(parts) * ODD & BITS) ^ (sum(parts) & BITS) >> 29
+        for parts in product(*(_ranks(axis, sample.seed) for axis in matrix.axes))
+    )
+    ranked: Iterable[tuple[int, int]] = zip(ranks, range(matrix.crossed), strict=True)
+    if matrix.excluded:
+        kept = {place for place, _ in _kept(matrix, matrix.names)}
+        ranked = compress(ranked, (place in kept for place in range(matrix.crossed)))
+    return sorted(place for _, place in nsmallest(sample.count, ranked))
+
+
+def _ranks(axis: Axis, seed: int) -> list[int]:
+    key = seed.to_bytes(8, "big", signed=True)
+    return [
+        int.from_bytes(
+            hashlib.blake2b(orjson.dumps([axis.names, values]), digest_size=8, key=key).digest()
+        )
+        for values in axis
+    ]

@@ -24,6 +24,7 @@ SYNONYMS = {
     "buildtag": "build",
     "callbackurl": "request_url",
     "concurrency": "max_runs",
+    "csv": "file",
     "contenttype": "input_content_type",
     "dependson": "needs",
     "events": "event_types",
@@ -46,6 +47,7 @@ SYNONYMS = {
     "onambiguous": "on_unconfirmed",
     "parallelism": "max_runs",
     "parameters": "params",
+    "path": "file",
     "payload": "input",
     "retry": "retries",
     "retrycount": "retries",
@@ -80,7 +82,8 @@ EXPECTED = {
     "list_type": "a list",
     "model_type": "a table",
     "string_type": "text",
-    "values_type": "a list of values or { range = [first, last] }",
+    "values_type": "a list of values, { range = [first, last] }, { dates = [first, last] } or "
+    "{ file = NAME }",
 }
 
 SENTENCES = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from orchestrator.errors import InputRejected, SpecError
 from orchestrator.model.jobs import ItemsQuery, Mode, Target, TargetKind
 from orchestrator.spec import expand, load_spec, render_input
 from orchestrator.spec.filters import slug
-from orchestrator.spec.sweep import cell_at, cells, count_cells, range_values
+from orchestrator.spec.sweep import Axis, Matrix, Values, cell_at, cells, range_values
 from tests.support.specs import jobs_of, write_spec
 
 HEAD = '[batch]\nname = "b"\n[params]\nshop = "x"\ncount = 2\n'
@@ -87,11 +88,17 @@ def test_secret_stays_a_template_until_the_job_starts(tmp_path: Path) -> None:
         render_input(job, {})
 
 
+def crossing(values: Mapping[str, Values]) -> Matrix:
+    """The cross product of parameters."""
+    axes = (Axis(names=(name,), columns=(column,)) for name, column in values.items())
+    return Matrix(axes=tuple(axes))
+
+
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(), min_size=1, max_size=4)))
 def test_cells_are_as_many_as_counted(matrix: dict[str, list[int]]) -> None:
     """The number of cells is the product of the lists, and all are different combinations."""
-    made = list(cells(matrix))
-    assert len(made) == count_cells(matrix)
+    made = list(cells(crossing(matrix)))
+    assert len(made) == crossing(matrix).crossed
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-7, 7).filter(bool))
@@ -111,7 +118,7 @@ def test_range_of_decimals_does_not_drift() -> None:
 
 def test_range_too_long_for_any_list_is_only_counted() -> None:
     """A range is counted without being made."""
-    assert count_cells({"n": range_values(0, 1e300, 1e-9)}) > 10**300
+    assert crossing({"n": range_values(0, 1e300, 1e-9)}).crossed > 10**300
 
 
 @given(
@@ -123,8 +130,8 @@ def test_range_too_long_for_any_list_is_only_counted() -> None:
 )
 def test_cell_is_found_again_by_its_place(matrix: dict[str, list[int]]) -> None:
     """The cell at a place is the one that is made there."""
-    made = list(cells(matrix))
-    assert [cell_at(matrix, place) for place in range(len(made))] == made
+    made = list(cells(crossing(matrix)))
+    assert [(place, cell_at(crossing(matrix), place)) for place in range(len(made))] == made
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

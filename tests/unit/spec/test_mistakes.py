@@ -84,8 +84,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             SWEEP + "matrix = { n = 3 }\n",
-            "spec.toml:6:12: jobs[0].matrix.n: expected a list of values or "
-            "{ range = [first, last] }, found 3",
+            "spec.toml:6:12: jobs[0].matrix.n: expected a list of values, "
+            "{ range = [first, last] }, { dates = [first, last] } or { file = NAME }, found 3",
         ),
         (
             SWEEP + "matrix = { n = { range = [3, 1] } }\n",
@@ -166,11 +166,6 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             JOB + "collect = { fields = ['a'], output_fields = ['b', 'c'] }\n",
             "spec.toml:6:29: jobs[0].collect.output_fields: must have as many names as fields, "
             "which has 1",
-        ),
-        (
-            JOB + "matrix.n = { file = 'a.csv' }\n",
-            "spec.toml:6:14: jobs[0].matrix.n.file: this version does not support it yet; leave it "
-            "out",
         ),
         (
             SWEEP + "matrix.n = { range = [1, 'x'] }\n",
