@@ -86,7 +86,7 @@ def take_up_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> No
         changed=changes.changed,
         removed=changes.removed,
     )
-    write_file(folder / f"spec{path.suffix}", [loaded.source])
+    write_file(folder / f"spec{loaded.ending}", [loaded.source])
 
 
 def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:

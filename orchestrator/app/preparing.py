@@ -4,7 +4,6 @@ From a spec to a batch on disk with every job in its ledger; nothing is started 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -70,7 +69,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             output=request.output,
         )
         create_ledger(folder / LEDGER, batch, jobs)
-        write_file(folder / f"spec{loaded.path.suffix}", [loaded.source])
+        write_file(folder / f"spec{loaded.ending}", [loaded.source])
         yield folder
 
 
@@ -83,7 +82,7 @@ def plan_of(
     asked = loaded.spec.batch
     return BatchPlan(
         spec_path=str(loaded.path.absolute()),
-        spec_sha256=hashlib.sha256(loaded.source).hexdigest(),
+        spec_sha256=loaded.sha256,
         max_runs=asked.max_runs,
         max_memory_mbytes=asked.max_memory_mbytes,
         pools={

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
 
+SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
+
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """

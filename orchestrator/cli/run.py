@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.common import add_accept_changes, add_driving, pair, settings_of
+from orchestrator.cli.common import SPEC_HELP, add_accept_changes, add_driving, pair, settings_of
 
 if TYPE_CHECKING:
     from orchestrator.app.context import BatchContext
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     The command's options.
     """
-    parser.add_argument("spec", metavar="SPEC", type=Path, help="the spec, a TOML file")
+    parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
     parser.add_argument("--local", action="store_true", help="run on the embedded local platform")
     parser.add_argument(
         "--actors",

@@ -7,14 +7,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from orchestrator.cli.common import pair
+from orchestrator.cli.common import SPEC_HELP, pair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     The command's options.
     """
-    parser.add_argument("specs", metavar="SPEC", type=Path, nargs="+", help="a spec, a TOML file")
+    parser.add_argument("specs", metavar="SPEC", type=Path, nargs="+", help=SPEC_HELP)
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )

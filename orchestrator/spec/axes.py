@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,7 +22,7 @@ from orchestrator.spec.matrix import (
 )
 from orchestrator.spec.params import BAD_NAME, is_parameter_name
 from orchestrator.spec.positions import Path as FieldPath
-from orchestrator.spec.sources import SourceMistake, sources_of
+from orchestrator.spec.sources import SourceMistake, Surroundings, sources_of
 from orchestrator.spec.sweep import (
     Axis,
     Cell,
@@ -48,8 +47,6 @@ class MatrixMaker:
 
     Args:
         place: of the matrix in the spec.
-        folder: what names of files are relative to.
-        output: where batches are.
         tell: takes mistakes in data.
 
     Attributes:
@@ -57,10 +54,9 @@ class MatrixMaker:
         is_whole: whether the names of all parameters are known.
     """
 
-    def __init__(self, place: FieldPath, folder: Path, output: Path, tell: Tell) -> None:
+    def __init__(self, place: FieldPath, around: Surroundings, tell: Tell) -> None:
         self._place = place
-        self._folder = folder
-        self._output = output
+        self._around = around
         self._tell = tell
         self.found: Found = []
         self.is_whole = True
@@ -174,7 +170,7 @@ class MatrixMaker:
         whole: dict[str, list[JsonValue]] = {}
         lines: Sequence[int] = ()
         shown = [table.file or str(table.results)]
-        for source in sources_of(table, self._folder, self._output):
+        for source in sources_of(table, self._around):
             data = read_data(source, wanted, self._tell)
             shown.append(source.shown)
             if not whole:

@@ -27,9 +27,10 @@ from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
 from orchestrator.spec.merging import Merged, merge, take_out_misfits
 from orchestrator.spec.params import given_params
+from orchestrator.spec.piped import STANDARD_INPUT
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.positions import shown_path
-from orchestrator.spec.sources import SourceMistake
+from orchestrator.spec.sources import SourceMistake, Surroundings
 from orchestrator.spec.sweep import Cell, Matrix, cell_at, cells, origins
 from orchestrator.spec.templates import compile_template, is_template
 from orchestrator.spec.trees import Values, templates_in
@@ -136,13 +137,16 @@ def _sweeps(
     """
     Every table, compiled; those with mistakes are left out, and their mistakes noted.
     """
-    files = InputFiles(loaded.path.parent)
+    files = InputFiles()
     sweeps = []
     for index, table in enumerate(loaded.spec.jobs):
         merged = merge(loaded.spec, index)
-        made = MatrixMaker(
-            (*merged.path, "matrix"), loaded.path.parent, output, mistakes.add_source
+        around = Surroundings(
+            folder=loaded.folder(merged.path),
+            output=output,
+            is_piped=str(loaded.path) == STANDARD_INPUT,
         )
+        made = MatrixMaker((*merged.path, "matrix"), around, mistakes.add_source)
         matrix = made.make(table.matrix)
         found = [
             *take_out_misfits(merged),
@@ -158,6 +162,7 @@ def _sweeps(
                     merged,
                     params=_told(merged, loaded.spec.params, values),
                     files=files,
+                    folder=loaded.folder(merged.place("input_file")),
                     pools=loaded.spec.pools,
                     unkept=matrix.unkept,
                 )

@@ -71,26 +71,22 @@ class InputTemplate:
 class InputFiles:
     """
     The input files of one expansion; each is read once.
-
-    Args:
-        folder: of the spec.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[tuple[str, str], JobInput] = {}
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str], JobInput] = {}
 
-    def get(self, name: str, content_type: str) -> JobInput:
+    def get(self, path: Path, content_type: str) -> JobInput:
         """
         The input that is a file, which is not kept in memory.
 
         Raises:
             TemplateMistake: it cannot be read, is too large, or is not the JSON that it says.
         """
-        known = self._known.get((name, content_type))
+        known = self._known.get((path, content_type))
         if known is None:
-            known = _file_input(self._folder / name, content_type)
-            self._known[name, content_type] = known
+            known = _file_input(path, content_type)
+            self._known[path, content_type] = known
         return known
 
 

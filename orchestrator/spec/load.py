@@ -4,9 +4,10 @@ A spec's file to its model; every mistake at once, each with its place.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Mistake, SpecError
+from orchestrator.spec.including import Documents, read_documents
 from orchestrator.spec.matrix import MatrixTable, values_fields
 from orchestrator.spec.model import BatchTable, CollectTable, JobTable, PoolTable, Spec
 from orchestrator.spec.positions import Path as FieldPath
-from orchestrator.spec.positions import Positions, shown_path
-from orchestrator.spec.reading import make_jsonable, parse_spec, read_spec
+from orchestrator.spec.reading import make_jsonable
 from orchestrator.spec.scope import take_out_of_scope
 from orchestrator.spec.words import nearest, plain, unknown
 
@@ -29,44 +30,59 @@ Found = Iterable[tuple[FieldPath, str]]
 class LoadedSpec:
     """
     A spec that was read and found right.
-
-    Attributes:
-        source: the file's bytes.
     """
 
     path: Path
-    source: bytes = field(repr=False)
+    documents: Documents = field(repr=False)
     spec: Spec = field(repr=False)
 
-    @cached_property
-    def positions(self) -> Positions:
+    @property
+    def source(self) -> bytes:
         """
-        Where its fields stand.
+        The bytes of its file.
         """
-        return Positions(self.source.decode("utf-8-sig"))
+        return self.documents.files[-1].source
 
-    def locate(self, path: FieldPath) -> tuple[int, int] | tuple[None, None]:
+    @property
+    def ending(self) -> str:
         """
-        Line and column, both from 1, of a field such as `("jobs", 0, "name")`.
+        What a file with its text ends with, such as `.toml`.
         """
-        return self.positions.find(path)
+        return self.path.suffix or f".{self.documents.files[-1].language}"
+
+    @property
+    def sha256(self) -> str:
+        """
+        The digest of all its files, hex.
+        """
+        digest = hashlib.sha256()
+        for document in reversed(self.documents.files):
+            digest.update(document.source)
+        return digest.hexdigest()
+
+    def folder(self, path: FieldPath) -> Path:
+        """
+        What names of files are relative to that stand in a field.
+        """
+        document, _ = self.documents.home(path)
+        return document.path.parent
 
     def mistake(self, path: FieldPath, message: str) -> Mistake:
         """
         A mistake at a field.
         """
-        return _mistake(self.path, self.positions, path, message)
+        return self.documents.mistake(path, message)
 
 
 def load_spec(path: Path) -> LoadedSpec:
     """
-    Reads and checks a spec.
+    Reads and checks a spec; `-` is standard input.
 
     Raises:
         SpecError: with every mistake that can be found without expanding it.
     """
-    source = read_spec(path)
-    data = parse_spec(path, source)
+    documents = read_documents(path)
+    data = documents.data
     found: list[tuple[FieldPath, str]] = [*make_jsonable(data), *take_out_of_scope(data)]
     spec = None
     try:
@@ -74,12 +90,11 @@ def load_spec(path: Path) -> LoadedSpec:
     except ValidationError as error:
         found += _told(data, error.errors(include_url=False))
     if spec is not None and not found:
-        return LoadedSpec(path, source, spec)
-    positions = Positions(source.decode("utf-8-sig"))
+        return LoadedSpec(path, documents, spec)
     first_ones: dict[FieldPath, str] = {}
     for place, message in found:
         first_ones.setdefault(place, message)
-    told = [_mistake(path, positions, place, message) for place, message in first_ones.items()]
+    told = [documents.mistake(place, message) for place, message in first_ones.items()]
     raise SpecError(sorted(told, key=place_of))
 
 
@@ -183,10 +198,3 @@ def _homes(here: frozenset[str]) -> dict[str, str]:
         for name in table.model_fields
         if not set(table.model_fields) <= here and here != set(PoolTable.model_fields)
     }
-
-
-def _mistake(path: Path, positions: Positions, place: FieldPath, message: str) -> Mistake:
-    line, column = positions.find(place)
-    return Mistake(
-        file=str(path), line=line, column=column, field=shown_path(place), message=message
-    )

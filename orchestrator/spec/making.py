@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -69,6 +70,7 @@ class JobMaker:
     Args:
         merged: the table over the defaults, found right so far.
         params: the parameters of the spec that its jobs tell.
+        folder: what the name of an input file is relative to.
         pools: the names of those that are declared.
         unkept: parameters that jobs do not tell.
 
@@ -82,6 +84,7 @@ class JobMaker:
         *,
         params: Mapping[str, JsonValue],
         files: InputFiles,
+        folder: Path,
         pools: Collection[str],
         unkept: Collection[str] = (),
     ) -> None:
@@ -89,6 +92,7 @@ class JobMaker:
         self._unkept = unkept
         self._params = params
         self._files = files
+        self._folder = folder
         self._pools = pools
         fields = merged.fields
         self._name = fields["name"]
@@ -181,7 +185,8 @@ class JobMaker:
 
     def _file_of(self, values: Values) -> JobInput:
         content_type = self._rendered("input_content_type", values) or JSON_TYPE
-        return self._files.get(str(self._rendered("input_file", values)), str(content_type))
+        path = self._folder / str(self._rendered("input_file", values))
+        return self._files.get(path, str(content_type))
 
     def _shifted_parts(self, values: Values) -> dict[str, Any]:
         rendered = {name: self._at(name, self._moving[name], values) for name in self._shifting}

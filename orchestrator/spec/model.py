@@ -301,7 +301,14 @@ class Spec(Table):
     A batch of Apify runs for `orchestrator run`.
     """
 
+    include: list[Text] | None = None
+    """
+    Other specs, relative to this one, whose tables and jobs this one adds to; it wins over them.
+    """
     batch: BatchTable
+    """
+    What holds for the batch as a whole.
+    """
     params: dict[str, JsonValue] = Field(default_factory=dict)
     """
     Values for templates; `--param NAME=VALUE` overrides them.
@@ -315,3 +322,6 @@ class Spec(Table):
     Fields that all jobs have that do not say otherwise.
     """
     jobs: Annotated[list[JobTable], Field(min_length=1)]
+    """
+    The jobs, and sweeps of jobs.
+    """

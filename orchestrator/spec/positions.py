@@ -1,9 +1,9 @@
 """
-Where each field of a TOML text stands, for messages.
+Where each field of a TOML or JSON text stands, for messages.
 
-`tomllib` tells values and no places, so the text is walked once more, and only when there is a
-mistake to tell. The text is known to be valid TOML; whatever this walk does not understand costs a
-line number and nothing else.
+Their parsers tell values and no places, so the text is walked once more, and only when there is a
+mistake to tell. The text is known to be valid; whatever this walk does not understand costs a line
+number and nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ import tomllib
 from bisect import bisect_right
 
 Path = tuple[str | int, ...]
+Place = tuple[int, int]
+"""
+Line and column, both from 1.
+"""
+DEEPEST = 100
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 BLANK = re.compile(r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*")
@@ -28,8 +33,13 @@ STRINGS = {
 
 class Positions:
     """
-    The places of the fields of one text.
+    The places of the fields of one TOML text.
+
+    Attributes:
+        twins: where names stand that were there before, in the order of the text.
     """
+
+    GIVES = "="
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -37,6 +47,7 @@ class Positions:
         self._places: dict[Path, int] = {}
         self._tables: dict[Path, int] = {}
         self._at = 0
+        self.twins: list[Place] = []
         try:
             self._walk()
         except (IndexError, ValueError, RecursionError):
@@ -50,9 +61,12 @@ class Positions:
         for length in range(len(path), 0, -1):
             place = self._places.get(path[:length])
             if place is not None:
-                line = bisect_right(self._line_starts, place)
-                return line, place - self._line_starts[line - 1] + 1
+                return self._shown(place)
         return None, None
+
+    def _shown(self, place: int) -> Place:
+        line = bisect_right(self._line_starts, place)
+        return line, place - self._line_starts[line - 1] + 1
 
     def _walk(self) -> None:
         base: Path = ()
@@ -93,7 +107,9 @@ class Positions:
         for part in self._key():
             path = (*path, part)
             self._places.setdefault(path, place)
-        self._expect("=")
+        if self._places[path] != place:
+            self.twins.append(self._shown(place))
+        self._expect(self.GIVES)
         self._value(path)
 
     def _key(self) -> list[str]:
@@ -105,7 +121,7 @@ class Positions:
             match = pattern.match(self._text, self._at)
             if match is None:
                 raise ValueError(self._at)
-            parts.append(_unquoted(match[0]))
+            parts.append(self._unquoted(match[0]))
             self._at = match.end()
             self._skip()
             if not self._text.startswith(".", self._at):
@@ -165,12 +181,25 @@ class Positions:
         self._at = match.end() if match else self._at
         return self._at
 
+    def _unquoted(self, key: str) -> str:
+        """
+        A part of a key as the parser reads it: without its quotes, escapes resolved.
+        """
+        return str(tomllib.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key
 
-def _unquoted(key: str) -> str:
+
+class JsonPositions(Positions):
     """
-    A part of a key as the parser reads it: without its quotes, escapes resolved.
+    The places of the fields of one JSON text.
     """
-    return str(tomllib.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key
+
+    GIVES = ":"
+
+    def _walk(self) -> None:
+        self._value(())
+
+    def _unquoted(self, key: str) -> str:
+        return str(json.loads(key, strict=False))
 
 
 def shown_path(path: Path) -> str:

@@ -23,11 +23,13 @@ from orchestrator.spec.model import (
     JobFields,
     JobTable,
     PoolTable,
+    Spec,
     WebhookTable,
 )
 from orchestrator.spec.scope import NOT_YET
 
 TABLES: dict[str, tuple[str, type[Table]]] = {
+    "spec": ("The spec", Spec),
     "batch": ("`[batch]`", BatchTable),
     "pools": ("`[pools.NAME]`", PoolTable),
     "jobs": ("`[[jobs]]`", JobTable),

@@ -7,7 +7,6 @@ Bytes are read here, whole and within bounds; `tables` makes columns of them.
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,9 @@ from pathlib import Path
 import orjson
 
 from orchestrator.spec.matrix import SourceTable
+from orchestrator.spec.piped import STANDARD_INPUT, read_piped
 
 LARGEST_BYTES = 128 * 1024 * 1024
-STANDARD_INPUT = "-"
 FORMATS = {
     ".csv": "csv",
     ".json": "json",
@@ -59,30 +58,44 @@ class Source:
     content: bytes = field(repr=False)
 
 
-def sources_of(table: SourceTable, folder: Path, output: Path) -> Iterator[Source]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
     """
-    The files that a table names: one, or one for each job of another batch.
+    What is around a matrix.
 
-    Args:
+    Attributes:
         folder: what names of files are relative to.
         output: where batches are.
+        is_piped: whether standard input is the spec itself.
+    """
+
+    folder: Path
+    output: Path
+    is_piped: bool
+
+
+def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
+    """
+    The files that a table names: one, or one for each job of another batch.
 
     Raises:
         SourceMistake: one cannot be read.
     """
     if table.results is not None:
-        yield from _results(table.results, output)
+        yield from _results(table.results, around.output)
     elif table.file == STANDARD_INPUT:
         shown = "standard input"
+        if around.is_piped:
+            raise SourceMistake(shown, "is the spec itself; it cannot be data as well")
         if table.format is None:
             raise SourceMistake(shown, f"give its format: {_formats()}")
         yield Source(
             shown=shown,
             format=table.format,
-            content=_bounded(shown, sys.stdin.buffer.read(LARGEST_BYTES + 1)),
+            content=_bounded(shown, read_piped(LARGEST_BYTES)),
         )
     else:
-        path = folder / str(table.file)
+        path = around.folder / str(table.file)
         yield Source(shown=str(path), format=_format(table, path), content=_read(path))
 
 

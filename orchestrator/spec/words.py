@@ -204,6 +204,8 @@ def show(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case None:
+            return "null"
         case dict():
             return "a table"
         case list():

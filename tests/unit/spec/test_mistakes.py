@@ -308,13 +308,17 @@ def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: st
     [
         ("nope.toml", "nope.toml: no such file"),
         ("folder", "folder: is a folder; give the spec in it"),
-        ("spec.yml", "spec.yml: this version reads specs with the ending '.toml', found '.yml'"),
+        (
+            "spec.txt",
+            "spec.txt: a spec has one of the endings '.toml', '.yaml', '.yml', '.json', found "
+            "'.txt'",
+        ),
     ],
 )
 def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -> None:
     """What cannot be a spec is said to be none."""
     (tmp_path / "folder").mkdir()
-    (tmp_path / "spec.yml").touch()
+    (tmp_path / "spec.txt").touch()
     with pytest.raises(SpecError) as caught:
         load_spec(tmp_path / name)
     assert str(caught.value) == f"{tmp_path}/{said}"

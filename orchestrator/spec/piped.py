@@ -1,0 +1,23 @@
+"""
+Standard input, which can be read once only: as a spec or as data.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import BinaryIO
+
+STANDARD_INPUT = "-"
+
+
+def read_piped(most: int) -> bytes:
+    """
+    The bytes of standard input, and one more than `most` when there are more; always the same.
+    """
+    return _read(sys.stdin.buffer, most)
+
+
+@lru_cache(maxsize=1)
+def _read(stream: BinaryIO, most: int) -> bytes:
+    return stream.read(most + 1)
