@@ -294,6 +294,13 @@ class NoRoom(PlatformError):
     The start was refused because the account is full: memory or concurrent runs.
     """
 
+    @property
+    def is_memory(self) -> bool:
+        """
+        Whether it is memory that is short, and not runs.
+        """
+        return self.error_type == "actor-memory-limit-exceeded"
+
 
 class PermanentError(PlatformError):
     """

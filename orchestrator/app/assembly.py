@@ -8,31 +8,39 @@ import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import anyio
 
 from orchestrator.app.inputs import read_input
-from orchestrator.app.preflight import Room
+from orchestrator.app.room import Room
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
 from orchestrator.collector import Collector, Files
 from orchestrator.ledger import Ledger, WaitingJob
-from orchestrator.ledger.reading import Totals
+from orchestrator.ledger.reading import RunCost, Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.jobs import Demand, demand_of
+from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.finding import RunFinder
-from orchestrator.scheduler.limits import Limits, Usage
-from orchestrator.scheduler.loop import Scheduler
+from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.loop import Scheduler, Stops
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartPolicy
+from orchestrator.scheduler.stops import FailureCount
 from orchestrator.scheduler.strays import Strays
+
+NOTHING_EXPECTED: Mapping[int, float] = {}
 
 
 def utc_now() -> datetime:
@@ -50,11 +58,13 @@ def make_scheduler(
     folder: Path,
     settings: Settings,
     queue: WaitingQueue,
-    limits: Limits,
+    usage: Usage,
+    room: Room,
     observer: Observer,
     claimed: Iterable[RunId],
     given_up: Mapping[Mark, datetime],
-    aborting: bool = False,
+    jobs_left: int = 0,
+    aborting: str | None = None,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
 ) -> Scheduler:
@@ -65,7 +75,9 @@ def make_scheduler(
         claimed: the runs that the batch has already.
         given_up: the marks of sends whose runs, should they turn up, are nobody's, and when those
             sends were intended.
-        aborting: it is to abort live runs and to start none.
+        usage: of the batch's limits, nothing taken yet.
+        jobs_left: how many jobs are not settled.
+        aborting: why it is to abort live runs and to start none; None when it is not.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
     """
@@ -102,31 +114,87 @@ def make_scheduler(
         utc_now=utc_now,
         chance=chance,
         away_secs=settings.platform_away_secs,
+        most_memory_mbytes=usage.limits.max_memory_mbytes,
         aborting=aborting,
     )
+    plan = ledger.batch.plan
     return Scheduler(
-        driver=driver, queue=queue, usage=Usage(limits), max_downloads=settings.max_downloads
+        driver=driver,
+        queue=queue,
+        usage=usage,
+        claim_of=room.claim_of,
+        stops=Stops(
+            failures=FailureCount(plan.stop_after_failures, jobs_left),
+            deadline_secs=None if aborting else plan.deadline_secs,
+        ),
+        chance=chance,
+        max_downloads=settings.max_downloads,
     )
 
 
 def fill_queue(
-    jobs: Iterable[WaitingJob], room: Room, *, utc_now: Callable[[], datetime] = utc_now
+    jobs: Iterable[WaitingJob],
+    room: Room,
+    expected: Mapping[int, float] = NOTHING_EXPECTED,
+    *,
+    utc_now: Callable[[], datetime] = utc_now,
 ) -> WaitingQueue:
     """
     The waiting jobs of a ledger as a queue; call it in the event loop, whose clock it uses.
+
+    Args:
+        expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
+            median of it for those that are left out.
     """
     queue = WaitingQueue()
     now, wall = anyio.current_time(), utc_now().timestamp()
+    usual = median(expected.values()) if expected else 0.0
+    claims: dict[tuple[Demand, Remedy], Claim] = {}
     for job in jobs:
+        kind = (job.demand, job.remedy)
+        claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
         waiting = Waiting(
             rank=-job.priority,
+            shortness=-expected.get(job.seq, usual),
             seq=job.seq,
             number=job.attempts + 1,
-            claim=room.claim_of(job.demand),
+            claim=claim,
             ready_at=now + max(0.0, job.ready_at - wall),
         )
         queue.add(waiting, now)
     return queue
+
+
+def in_place(attempt: Attempt, room: Room) -> Waiting:
+    """
+    What an attempt under way would wait as.
+    """
+    return Waiting(
+        rank=-attempt.job.priority,
+        shortness=0.0,
+        seq=attempt.job.seq,
+        number=attempt.number,
+        claim=room.claim_of(demand_of(attempt.job), attempt.remedy),
+    )
+
+
+def usage_of(limits: Limits, costs: Iterable[RunCost], strays_usd: Decimal, room: Room) -> Usage:
+    """
+    The limits, and what is spent of the budget by runs that are over.
+
+    Args:
+        costs: of those runs; one that is not told counts as what was reserved for it.
+        strays_usd: what runs have cost that are nobody's.
+    """
+    if limits.max_cost_usd is None:
+        return Usage(limits)
+    spent = {
+        cost.run_id: (
+            room.claim_of(cost.demand).reserve_usd if cost.cost_usd is None else cost.cost_usd
+        )
+        for cost in costs
+    }
+    return Usage(limits, Budget(limits.max_cost_usd, spent, strays_usd))
 
 
 def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:

@@ -14,7 +14,14 @@ from pathlib import Path
 import anyio
 import structlog
 
-from orchestrator.app.assembly import fill_queue, make_scheduler, progress_of, utc_now
+from orchestrator.app.assembly import (
+    fill_queue,
+    in_place,
+    make_scheduler,
+    progress_of,
+    usage_of,
+    utc_now,
+)
 from orchestrator.app.context import (
     BatchContext,
     Endpoint,
@@ -22,10 +29,13 @@ from orchestrator.app.context import (
     connected,
     logging_to,
 )
+from orchestrator.app.costs import update_costs
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER, mend_latest, publish
-from orchestrator.app.preflight import ANY_ROOM, Room, limits_of, look_before_start
+from orchestrator.app.history import expected_durations
+from orchestrator.app.preflight import keep_limits, look_before_start
+from orchestrator.app.room import ANY_ROOM, Room, limits_of
 from orchestrator.app.signals import listen
 from orchestrator.client import ApifyClient
 from orchestrator.collector import Files
@@ -42,7 +52,6 @@ from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import RunId
-from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import JobStatus
 from orchestrator.threads import GroupWorker
 
@@ -118,7 +127,8 @@ async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room
         batch, demands = reader.batch(), reader.demands()
     options = client_options(endpoint, context.settings)
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
-        room = await look_before_start(client, {demand.target for demand in demands})
+        has_budget = batch.plan.max_cost_usd is not None
+        room = await look_before_start(client, demands, has_budget=has_budget)
     limits_of(batch.plan, room, demands, context.settings)
     return room
 
@@ -164,11 +174,18 @@ async def _schedule(
     """
     open_attempts = await ledger.take_over()
     waiting = await ledger.waiting()
-    queue = fill_queue([] if aborting else waiting, room)
+    plan = ledger.batch.plan
+    if plan.max_cost_usd is not None:
+        await update_costs(ledger, client)
     with LedgerReader(folder / LEDGER) as reader:
         progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
-    limits = limits_of(ledger.batch.plan, room, demands, context.settings)
+        costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
+        strays_usd = reader.stray_costs()
+        expected = {} if aborting else expected_durations(folder, reader)
+    limits = limits_of(plan, room, demands, context.settings)
+    usage = usage_of(limits, costs, strays_usd, room)
+    queue = fill_queue([] if aborting else waiting, room, expected)
     scheduler = make_scheduler(
         ledger=ledger,
         client=client,
@@ -176,11 +193,13 @@ async def _schedule(
         folder=folder,
         settings=context.settings,
         queue=queue,
-        limits=limits,
+        usage=usage,
+        room=room,
         observer=BatchEvents(progress),
         claimed=await ledger.runs(),
         given_up=await ledger.given_up(),
-        aborting=aborting,
+        jobs_left=len(waiting) + len(open_attempts),
+        aborting="`orchestrator abort` was called" if aborting else None,
     )
     structlog.get_logger().info(
         "batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs
@@ -188,8 +207,11 @@ async def _schedule(
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
         tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+        if not aborting:
+            keep = partial(keep_limits, client, scheduler, plan, context.settings)
+            tasks.start_soon(keep, name="limits")
         try:
-            await scheduler.run((a, room.claim_of(demand_of(a.job))) for a in open_attempts)
+            await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
         except (StoppedEarly, Interrupted, PlatformError) as reason:
             return reason
         finally:

@@ -7,7 +7,6 @@ Nothing is started and nothing is waited for: jobs under way are left to `resume
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from orchestrator.app.assembly import utc_now
 from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext, client_options, connected, logging_to
-from orchestrator.app.events import BatchEvents
+from orchestrator.app.costs import update_costs
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.signals import listen
@@ -31,13 +29,10 @@ from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.rows import JobReport
-from orchestrator.model.ids import JobKey, RunId
+from orchestrator.model.ids import JobKey
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.report.progress import Progress
 from orchestrator.scheduler.attempts import outcome_of_run
-from orchestrator.scheduler.finding import RunFinder
-from orchestrator.scheduler.strays import Strays
 from orchestrator.threads import GroupWorker
 
 
@@ -138,7 +133,7 @@ async def _bring_up_to_date(
                 workers.start_soon(work, name=f"collect-{number}")
         tasks.cancel_scope.cancel()
     if not reasons:
-        await gaps.look_at_runs()
+        await update_costs(gaps.ledger, gaps.client)
     return reasons[0] if reasons else None
 
 
@@ -193,28 +188,3 @@ class Gaps:
         if after != found:
             self.fetched.append((job.seq, job.key))
             structlog.get_logger().info("job_collected_again", job=job.key, run=run.id)
-
-    async def look_at_runs(self) -> None:
-        """
-        Brings costs up to date, a thousand runs a request, and ends runs that turned up too late.
-        """
-        missing = set(await self.ledger.runs())
-        costs: dict[RunId, Decimal] = {}
-        strays = Strays(
-            ledger=self.ledger,
-            client=self.client,
-            observer=BatchEvents(Progress(total=0, began_at=0.0)),
-            given_up=await self.ledger.given_up(),
-            utc_now=utc_now,
-        )
-        finder = RunFinder(self.client, strays, missing, utc_now=utc_now)
-        async for item in finder.runs_since(self.ledger.batch.created_at):
-            run = item.facts()
-            if run.id in missing:
-                missing.discard(run.id)
-                if run.cost_usd is not None:
-                    costs[run.id] = run.cost_usd
-            if not missing:
-                break
-        await self.ledger.costs(costs)
-        await finder.look_for_strays()

@@ -41,6 +41,31 @@ class BatchEvents:
         self._progress.cost_usd += run.cost_usd or 0
         self._log.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
 
+    def run_seen(self, attempt: Attempt, run: Run) -> None:
+        """
+        Notes the status of a run that goes on.
+        """
+        self._log.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
+
+    def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
+        """
+        Warns of a run that takes far longer than others of its kind.
+        """
+        self._progress.stragglers += 1
+        self._log.warning(
+            "run_straggles",
+            job=attempt.job.key,
+            run=run.id,
+            secs=round(secs),
+            usual_secs=round(usual_secs),
+        )
+
+    def log_not_read(self, run: Run, error: str) -> None:
+        """
+        Warns that a rule cannot look at a log.
+        """
+        self._log.warning("log_not_read", run=run.id, error=error)
+
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """
         Warns that the answer to a start was lost.

@@ -6,14 +6,16 @@ Nothing has been started when it fails, and it is over within half a minute.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
+from decimal import Decimal
 
 import anyio
 import structlog
 
+from orchestrator.app.room import DEFAULT_MAX_RUNS, Prices, Room, RunDefaults, limits_of
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
+from orchestrator.client.wire import TaskOptions
 from orchestrator.errors import (
     NotAuthorized,
     NotFound,
@@ -21,52 +23,26 @@ from orchestrator.errors import (
     PlatformError,
     TransientError,
     UnknownTarget,
-    UsageError,
 )
 from orchestrator.model.batches import BatchPlan
-from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Demand, Target, TargetKind
-from orchestrator.scheduler.limits import Claim, Limits
+from orchestrator.scheduler.loop import Scheduler
 
 LONGEST_SECS = 25.0
-DEFAULT_MAX_RUNS = 25
-"""
-When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits").
-"""
-
-DEFAULT_MEMORY_MBYTES = 1024
 LOOKUPS_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """
-    What the account allows, and what runs take that do not say it.
-    """
-
-    max_runs: int
-    max_memory_mbytes: int | None
-    default_memory_mbytes: Mapping[Target, int]
-
-    def claim_of(self, demand: Demand) -> Claim:
-        """
-        What a run of a job with this demand holds.
-        """
-        memory = demand.memory_mbytes or self.default_memory_mbytes.get(
-            demand.target, DEFAULT_MEMORY_MBYTES
-        )
-        return Claim(memory_mbytes=memory, pools=demand.pools)
-
-
-ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None, default_memory_mbytes={})
+LIMITS_EVERY_SECS = 30.0
+RUNS_LOOKED_BACK = 20
+USUAL_COMPUTE_UNIT_USD = Decimal("0.4")
 """
-For a process that starts nothing.
+What a compute unit costs where the account does not tell: the dearest plan's price.
 """
 
 
-async def look_before_start(client: ApifyClient, targets: Collection[Target]) -> Room:
+async def look_before_start(
+    client: ApifyClient, demands: Collection[Demand], *, has_budget: bool
+) -> Room:
     """
-    Checks the token and the targets, and reads the limits.
+    Checks the token and the targets, and reads the limits; under a budget the prices too.
 
     Raises:
         NotAuthorized: the token is refused.
@@ -75,88 +51,121 @@ async def look_before_start(client: ApifyClient, targets: Collection[Target]) ->
     """
     with anyio.move_on_after(LONGEST_SECS) as scope:
         await client.get_me()
-        memory = await _look_up(client, targets)
-        max_runs, max_memory_mbytes = await _read_limits(client)
+        defaults = await _look_up(client, {demand.target for demand in demands})
+        max_runs, max_memory_mbytes = await read_limits(client)
+        prices = None
+        if has_budget:
+            uncapped = {demand.target for demand in demands if demand.cap_usd is None}
+            prices = await _read_prices(client, uncapped)
     if scope.cancelled_caught:
         raise PlatformError(
             f"the platform at {client.base_url} does not answer: nothing came back in "
             f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
         )
     return Room(
-        max_runs=max_runs, max_memory_mbytes=max_memory_mbytes, default_memory_mbytes=memory
+        max_runs=max_runs, max_memory_mbytes=max_memory_mbytes, defaults=defaults, prices=prices
     )
 
 
-def limits_of(
-    plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
-) -> Limits:
+async def keep_limits(
+    client: ApifyClient, scheduler: Scheduler, plan: BatchPlan, settings: Settings
+) -> None:
     """
-    The limits of a batch: the tighter of what was asked for and what the account allows.
-
-    Args:
-        demands: what waits, each with one job that asks it.
-
-    Raises:
-        UsageError: some job can never be started within them.
+    Reads the account's limits again and again, as long as jobs wait; until cancelled.
     """
-    asked_runs = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
-    asked_memory = plan.max_memory_mbytes
-    limits = Limits(
-        max_runs=min(asked_runs, room.max_runs) if asked_runs else room.max_runs,
-        max_memory_mbytes=(min(filter(None, (asked_memory, room.max_memory_mbytes)), default=None)),
-        pools=plan.pools,
-    )
-    refusals = [
-        f"{key}: {refusal}"
-        for demand, key in demands.items()
-        if (refusal := limits.refusal(room.claim_of(demand)))
-    ]
-    if refusals:
-        raise UsageError("these jobs can never be started:\n  " + "\n  ".join(sorted(refusals)))
-    return limits
+    while True:
+        await anyio.sleep(LIMITS_EVERY_SECS)
+        if scheduler.jobs_wait:
+            try:
+                max_runs, max_memory_mbytes = await read_limits(client)
+            except PlatformError as error:
+                structlog.get_logger().warning("limits_not_read", error=str(error))
+                continue
+            room = Room(max_runs=max_runs, max_memory_mbytes=max_memory_mbytes)
+            scheduler.set_limits(limits_of(plan, room, {}, settings))
 
 
-async def _look_up(client: ApifyClient, targets: Collection[Target]) -> dict[Target, int]:
-    memory: dict[Target, int] = {}
+async def _look_up(client: ApifyClient, targets: Collection[Target]) -> dict[Target, RunDefaults]:
+    defaults: dict[Target, RunDefaults] = {}
     unknown: list[str] = []
-    turns = anyio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def look_up(target: Target) -> None:
-        async with turns:
-            try:
-                found = await _default_memory(client, target)
-            except NotFound as error:
-                unknown.append(f"{target}: {error.message}")
-            else:
-                if found:
-                    memory[target] = found
+        try:
+            defaults[target] = await _defaults(client, target)
+        except NotFound as error:
+            unknown.append(f"{target}: {error.message}")
 
-    async with anyio.create_task_group() as lookups:
-        for target in targets:
-            lookups.start_soon(look_up, target, name=f"look-up {target}")
+    await _for_each(targets, look_up)
     if unknown:
         raise UnknownTarget(
             "not found on the platform, or not shown to this token:\n  "
             + "\n  ".join(sorted(unknown))
         )
-    return memory
+    return defaults
 
 
-async def _default_memory(client: ApifyClient, target: Target) -> int | None:
+async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
     if target.kind is TargetKind.ACTOR:
-        actor = await client.get_actor(target.id)
-        return actor.default_run_options.memory_mbytes if actor.default_run_options else None
+        options = (await client.get_actor(target.id)).default_run_options
+        if options is None:
+            return RunDefaults()
+        return RunDefaults(memory_mbytes=options.memory_mbytes, timeout_secs=options.timeout_secs)
     task = await client.get_task(target.id)
-    if task.options and task.options.memory_mbytes:
-        return task.options.memory_mbytes
+    own = task.options or TaskOptions()
+    below = RunDefaults()
+    if not own.memory_mbytes or own.timeout_secs is None:
+        try:
+            below = await _defaults(client, Target(kind=TargetKind.ACTOR, id=task.act_id))
+        except PermanentError:
+            # A task may be shown to a token that is not shown its Actor.
+            below = RunDefaults()
+    return RunDefaults(
+        memory_mbytes=own.memory_mbytes or below.memory_mbytes,
+        timeout_secs=below.timeout_secs if own.timeout_secs is None else own.timeout_secs,
+        cap_usd=own.max_total_charge_usd,
+    )
+
+
+async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Prices:
+    """
+    What a unit costs, and what the last runs of some targets have cost.
+    """
+    dearest: dict[Target, Decimal] = {}
+
+    async def look_back(target: Target) -> None:
+        page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+        ended = [run.facts() for run in page.items]
+        costs = [run.cost_usd for run in ended if run.is_terminal and run.cost_usd is not None]
+        if costs:
+            dearest[target] = max(costs)
+
+    unit = USUAL_COMPUTE_UNIT_USD
     try:
-        return await _default_memory(client, Target(kind=TargetKind.ACTOR, id=task.act_id))
-    except PermanentError:
-        # A task may be shown to a token that is not shown its Actor.
-        return None
+        usage = (await client.get_monthly_usage()).monthly_service_usage or {}
+        told = usage.get("ACTOR_COMPUTE_UNITS")
+        unit = (told and told.base_unit_price_usd) or unit
+    except (PermanentError, TransientError) as error:
+        structlog.get_logger().warning("price_not_read", error=str(error), assumed_usd=str(unit))
+    await _for_each(targets, look_back)
+    return Prices(compute_unit_usd=unit, dearest_usd=dearest)
 
 
-async def _read_limits(client: ApifyClient) -> tuple[int, int | None]:
+async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaitable[None]]) -> None:
+    """
+    Works on several targets at once.
+    """
+    turns = anyio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def in_turn(target: Target) -> None:
+        async with turns:
+            await work(target)
+
+    async with anyio.create_task_group() as lookups:
+        for target in targets:
+            lookups.start_soon(in_turn, target, name=f"look-up {target}")
+
+
+async def read_limits(client: ApifyClient) -> tuple[int, int | None]:
     """
     The account's runs at once and memory in MB; defaults where they are not to be had.
     """

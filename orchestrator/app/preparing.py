@@ -18,6 +18,7 @@ from orchestrator.ledger import BatchLock, create_ledger
 from orchestrator.model.batches import (
     Batch,
     BatchPlan,
+    FailureLimit,
     LocalPlatformPlan,
     OnUnconfirmed,
     PoolLimits,
@@ -85,6 +86,9 @@ def plan_of(
         spec_sha256=loaded.sha256,
         max_runs=asked.max_runs,
         max_memory_mbytes=asked.max_memory_mbytes,
+        max_cost_usd=asked.max_cost_usd,
+        stop_after_failures=_failure_limit(asked.stop_after_failures),
+        deadline_secs=asked.deadline_secs,
         pools={
             name: PoolLimits(max_runs=pool.max_runs, starts_per_minute=pool.starts_per_minute)
             for name, pool in loaded.spec.pools.items()
@@ -93,6 +97,12 @@ def plan_of(
         params=dict(params),
         local=local,
     )
+
+
+def _failure_limit(asked: int | str | None) -> FailureLimit | None:
+    if isinstance(asked, str):
+        return FailureLimit(share=float(asked.rstrip("% ")) / 100)
+    return None if asked is None else FailureLimit(count=asked)
 
 
 def _new_mark() -> str:

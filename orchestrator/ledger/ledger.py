@@ -28,6 +28,8 @@ from orchestrator.ledger.rows import (
     instant,
     job_of,
     job_values,
+    remedy_of,
+    remedy_text,
     run_values,
     stored,
     waiting_of,
@@ -36,6 +38,7 @@ from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import Job
+from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.threads import Work, Worker
@@ -161,8 +164,15 @@ class Ledger:
         Records that a run is about to be asked for, and returns the attempt with its job.
         """
         row = self._execute("select_definition", seq=seq).fetchone()
+        remedy = remedy_of(row["remedy"])
         inserted = self._execute(
-            "insert_attempt", seq=seq, number=number, owner=self._owner, intent_at=stored(now)
+            "insert_attempt",
+            seq=seq,
+            number=number,
+            owner=self._owner,
+            intent_at=stored(now),
+            remedy=row["remedy"],
+            resurrects=remedy.resurrects,
         )
         send = inserted.fetchone()["send"]
         return Attempt(
@@ -172,6 +182,7 @@ class Ledger:
             mark=make_mark(self.batch.mark, seq, number, send),
             state=AttemptState.INTENT,
             intent_at=now,
+            remedy=remedy,
         )
 
     @transaction
@@ -226,18 +237,31 @@ class Ledger:
                     "run_status",
                     "started_at",
                     "build_number",
+                    "memory_mbytes",
+                    "timeout_secs",
                 )
             },
         )
 
     @transaction
-    def finished(self, attempt: Attempt, run: Run) -> None:
+    def seen(self, attempt: Attempt, run: Run) -> None:
+        """
+        Records the status of a run that goes on.
+        """
+        self._change("mark_seen", attempt, run_status=run.status)
+
+    @transaction
+    def finished(self, attempt: Attempt, run: Run, *, straggles: bool = False) -> None:
         """
         Records how a run ended.
+
+        Args:
+            straggles: whether it took far longer than others of its kind.
         """
         values = run_values(run)
-        del values["run_id"], values["dataset_id"], values["store_id"]
-        self._change("mark_finished", attempt, **values)
+        for name in ("run_id", "dataset_id", "store_id", "memory_mbytes", "timeout_secs"):
+            del values[name]
+        self._change("mark_finished", attempt, straggles=int(straggles), **values)
 
     @transaction
     def over(
@@ -248,6 +272,7 @@ class Ledger:
         *,
         state: AttemptState = AttemptState.SETTLED,
         ready_at: float | None = None,
+        remedy: Remedy = NO_REMEDY,
     ) -> None:
         """
         Ends an attempt, and its job too unless a further attempt follows.
@@ -258,6 +283,7 @@ class Ledger:
             collected: what is on disk of it by now; None when nothing is.
             state: SETTLED, FAILED (no run came of it) or LOST.
             ready_at: when a further attempt may start, in Unix seconds; None settles the job.
+            remedy: what that attempt is to do otherwise.
         """
         found = collected or NOTHING
         self._change(
@@ -274,6 +300,7 @@ class Ledger:
             seq=attempt.job.seq,
             status=outcome.status if ready_at is None else JobStatus.WAITING,
             ready_at=ready_at or 0,
+            remedy=remedy_text(remedy),
             error=outcome.error,
         )
 

@@ -20,7 +20,7 @@ INSERT INTO jobs (seq, key, definition, demand, priority)
 VALUES (:seq, :key, :definition, :demand, :priority);
 
 -- name: select_waiting
-SELECT seq, demand, priority, attempts, ready_at FROM jobs
+SELECT seq, demand, priority, attempts, ready_at, remedy FROM jobs
 WHERE status = 'WAITING' AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = seq AND state NOT IN ('settled', 'lost', 'failed'))
 ORDER BY seq;
@@ -30,11 +30,11 @@ SELECT jobs.definition, jobs.demand, attempts.* FROM attempts JOIN jobs ON seq =
 WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
 
 -- name: select_definition
-SELECT definition FROM jobs WHERE seq = :seq;
+SELECT definition, remedy FROM jobs WHERE seq = :seq;
 
 -- name: insert_attempt
-INSERT INTO attempts (job_seq, number, state, owner, intent_at, send)
-VALUES (:seq, :number, 'intent', :owner, :intent_at, 1 + COALESCE((
+INSERT INTO attempts (job_seq, number, state, owner, intent_at, remedy, resurrects, send)
+VALUES (:seq, :number, 'intent', :owner, :intent_at, :remedy, :resurrects, 1 + COALESCE((
     SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0))
 RETURNING send;
 
@@ -53,13 +53,19 @@ WHERE job_seq = :seq AND number = :number AND state = 'intent';
 -- name: mark_started
 UPDATE attempts SET state = :state, adopted = :adopted, run_id = :run_id,
     dataset_id = :dataset_id, store_id = :store_id, run_status = :run_status,
-    started_at = :started_at, build_number = :build_number, error = NULL
+    started_at = :started_at, build_number = :build_number, memory_mbytes = :memory_mbytes,
+    timeout_secs = :timeout_secs, error = NULL
 WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed');
+
+-- name: mark_seen
+UPDATE attempts SET run_status = :run_status
+WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_finished
 UPDATE attempts SET state = 'finished', run_status = :run_status,
     status_message = :status_message, exit_code = :exit_code, started_at = :started_at,
-    finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number
+    finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
+    straggles = :straggles
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
@@ -68,7 +74,8 @@ UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes =
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
-UPDATE jobs SET status = :status, attempts = attempts + 1, ready_at = :ready_at, error = :error
+UPDATE jobs SET status = :status, attempts = attempts + 1, ready_at = :ready_at,
+    remedy = :remedy, error = :error
 WHERE seq = :seq AND status = 'WAITING';
 
 -- name: take_over
@@ -95,8 +102,25 @@ SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
 
 -- name: select_costs
-SELECT cost_usd FROM attempts WHERE cost_usd IS NOT NULL
+SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
+    AND number > one.number AND cost_usd IS NOT NULL)
 UNION ALL SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
+
+-- name: select_run_costs
+SELECT run_id, cost_usd, demand FROM attempts JOIN jobs ON seq = job_seq
+WHERE run_id IS NOT NULL AND state IN ('settled', 'lost') ORDER BY job_seq, number;
+
+-- name: select_stray_costs
+SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
+
+-- name: select_waiting_keys
+SELECT seq, key FROM jobs WHERE status = 'WAITING';
+
+-- name: select_durations
+SELECT key, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE run_status = 'SUCCEEDED' AND finished_at IS NOT NULL;
 
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
@@ -114,7 +138,7 @@ SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
 
 -- name: set_waiting
-UPDATE jobs SET status = 'WAITING', ready_at = 0, error = NULL WHERE seq = :seq;
+UPDATE jobs SET status = 'WAITING', ready_at = 0, remedy = NULL, error = NULL WHERE seq = :seq;
 
 -- name: update_plan
 UPDATE batch SET plan = :plan;

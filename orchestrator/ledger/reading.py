@@ -35,6 +35,17 @@ class Stray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunCost:
+    """
+    What a run has cost; None where the platform has not told it.
+    """
+
+    run_id: RunId
+    cost_usd: Decimal | None
+    demand: Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """
     A batch in numbers.
@@ -117,6 +128,39 @@ class LedgerReader:
             demand_from(row["demand"]): JobKey(row["example"])
             for row in self._execute("count_demands")
         }
+
+    def run_costs(self) -> Iterator[RunCost]:
+        """
+        What the runs of attempts that are over have cost, as last heard.
+
+        A run that was resurrected comes once for each attempt, the last one last.
+        """
+        for row in self._execute("select_run_costs"):
+            yield RunCost(
+                run_id=RunId(row["run_id"]),
+                cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
+                demand=demand_from(row["demand"]),
+            )
+
+    def stray_costs(self) -> Decimal:
+        """
+        What runs have cost that are nobody's.
+        """
+        rows = self._execute("select_stray_costs")
+        return sum((Decimal(row["cost_usd"]) for row in rows), Decimal(0))
+
+    def waiting_keys(self) -> dict[str, int]:
+        """
+        The places in the spec of jobs that are not settled, by their keys in lower case.
+        """
+        return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
+
+    def durations(self) -> Iterator[tuple[JobKey, float]]:
+        """
+        How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream.
+        """
+        for row in self._execute("select_durations"):
+            yield JobKey(row["key"]), row["secs"]
 
     def reports(self) -> Iterator[JobReport]:
         """

@@ -17,6 +17,7 @@ from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
+from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 
@@ -29,6 +30,7 @@ class WaitingJob:
     Attributes:
         attempts: those that are over; the next one has this number plus one.
         ready_at: not before this time, in Unix seconds; 0 when it may start at once.
+        remedy: what its next attempt does otherwise.
     """
 
     seq: int
@@ -36,6 +38,7 @@ class WaitingJob:
     priority: int
     attempts: int
     ready_at: float
+    remedy: Remedy = NO_REMEDY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,27 @@ def _plan_adapter() -> TypeAdapter[BatchPlan]:
 @cache
 def _demand_adapter() -> TypeAdapter[Demand]:
     return TypeAdapter(Demand)
+
+
+@cache
+def _remedy_adapter() -> TypeAdapter[Remedy]:
+    return TypeAdapter(Remedy)
+
+
+def remedy_of(text: str | None) -> Remedy:
+    """
+    The remedy of a `remedy` column.
+    """
+    return NO_REMEDY if text is None else _remedy_adapter().validate_json(text)
+
+
+def remedy_text(remedy: Remedy) -> str | None:
+    """
+    A remedy as it is stored; None when it changes nothing.
+    """
+    if remedy == NO_REMEDY:
+        return None
+    return _remedy_adapter().dump_json(remedy, exclude_defaults=True).decode()
 
 
 def instant(text: str | None) -> datetime | None:
@@ -165,6 +189,7 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
         priority=row["priority"],
         attempts=row["attempts"],
         ready_at=row["ready_at"],
+        remedy=remedy_of(row["remedy"]),
     )
 
 
@@ -181,6 +206,7 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
         mark=make_mark(batch_mark, row["job_seq"], row["number"], row["send"]),
         state=AttemptState(row["state"]),
         intent_at=intent_at,
+        remedy=remedy_of(row["remedy"]),
         run=_run_of(row),
     )
 
@@ -200,6 +226,8 @@ def run_values(run: Run) -> dict[str, Any]:
         "finished_at": stored(run.finished_at),
         "cost_usd": None if run.cost_usd is None else str(run.cost_usd),
         "build_number": run.build_number,
+        "memory_mbytes": run.memory_mbytes,
+        "timeout_secs": run.timeout_secs,
     }
 
 
@@ -255,6 +283,8 @@ def _run_of(row: sqlite3.Row) -> Run | None:
         finished_at=instant(row["finished_at"]),
         dataset_id=DatasetId(row["dataset_id"]),
         store_id=StoreId(row["store_id"]),
+        memory_mbytes=row["memory_mbytes"],
+        timeout_secs=row["timeout_secs"],
         cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
         build_number=row["build_number"],
     )

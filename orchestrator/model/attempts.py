@@ -4,11 +4,12 @@ Attempts at a job: what one try is, what it brought home and how it ended.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.model.ids import Mark
-from orchestrator.model.jobs import Job
+from orchestrator.model.jobs import Job, RunOptions
+from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 
@@ -40,6 +41,7 @@ class Attempt:
         send: how many start requests this attempt has needed, counted from 1.
         mark: of the last send.
         intent_at: when the last send was intended, by our clock; aware UTC.
+        remedy: what it does otherwise than its job says.
         run: what was last known of its run; None before one is known.
     """
 
@@ -49,7 +51,25 @@ class Attempt:
     mark: Mark
     state: AttemptState
     intent_at: datetime
+    remedy: Remedy = NO_REMEDY
     run: Run | None = None
+
+    @property
+    def options(self) -> RunOptions:
+        """
+        The parameters of its start.
+        """
+        remedy, options = self.remedy, self.job.options
+        if remedy is NO_REMEDY:
+            return options
+        return replace(
+            options,
+            memory_mbytes=remedy.memory_mbytes or options.memory_mbytes,
+            timeout_secs=options.timeout_secs
+            if remedy.timeout_secs is None
+            else remedy.timeout_secs,
+            build=remedy.build or options.build,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +99,10 @@ class Outcome:
         status: the job's, should no further attempt follow.
         error: for people: what happened and what the platform said; None on success.
         heals: whether a further attempt may end otherwise.
+        is_aborted_by_us: whether this program ended the run, not a person.
     """
 
     status: JobStatus
     error: str | None = None
     heals: bool = True
+    is_aborted_by_us: bool = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from orchestrator.model.ids import BatchId, BatchName
@@ -32,6 +33,22 @@ class PoolLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureLimit:
+    """
+    How many jobs may fail before nothing more is started: a count, or a share of those over.
+
+    Attributes:
+        share: from 0, exclusive, to 1.
+    """
+
+    count: int | None = None
+    share: float | None = None
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:g}%" if self.share is not None else str(self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlatformPlan:
     """
     The local platform that a batch runs on, so that a later command starts the same again.
@@ -54,6 +71,9 @@ class BatchPlan:
         spec_path: absolute path of the spec as given.
         max_runs: None means the account's limit.
         max_memory_mbytes: None means the account's limit.
+        max_cost_usd: of all runs together; None means no budget.
+        stop_after_failures: None lets any number fail.
+        deadline_secs: how long one process may be at it; None means no deadline.
         params: the `--param` values, as typed.
         local: None when the batch runs on the platform of the settings.
     """
@@ -62,6 +82,9 @@ class BatchPlan:
     spec_sha256: str
     max_runs: int | None = None
     max_memory_mbytes: int | None = None
+    max_cost_usd: Decimal | None = None
+    stop_after_failures: FailureLimit | None = None
+    deadline_secs: float | None = None
     pools: dict[str, PoolLimits] = field(default_factory=dict)
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
     params: dict[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 
 from orchestrator.model.ids import JobKey
+from orchestrator.model.rules import Rule
 
 MAX_INPUT_BYTES = 9_437_184
 """
@@ -176,6 +177,9 @@ class Job:
         wait_for_finish_secs: of one long poll, 0 to 60.
         retries: how many further attempts a job gets whose run did not succeed.
         priority: higher starts earlier.
+        rules: what follows a run that did not succeed; the first that matches decides.
+        abort_after_factor: a run is aborted that takes this many times as long as is usual for its
+            Actor or task in this batch.
     """
 
     seq: int
@@ -188,6 +192,8 @@ class Job:
     wait_for_finish_secs: int = 60
     retries: int = 0
     priority: int = 0
+    rules: tuple[Rule, ...] = ()
+    abort_after_factor: float | None = None
     pools: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     params: dict[str, JsonValue] = field(default_factory=dict)
@@ -200,11 +206,14 @@ class Demand:
     What admission needs to know of a job; the same value for all jobs alike.
 
     Attributes:
-        memory_mbytes: None where the job leaves it to its Actor or task.
+        memory_mbytes, timeout_secs: None where the job leaves them to its Actor or task.
+        cap_usd: the most that a run may cost; None where the job does not say.
     """
 
     target: Target
     memory_mbytes: int | None = None
+    timeout_secs: int | None = None
+    cap_usd: Decimal | None = None
     pools: tuple[str, ...] = ()
 
 
@@ -213,5 +222,9 @@ def demand_of(job: Job) -> Demand:
     The part of a job that admission looks at.
     """
     return Demand(
-        target=job.target, memory_mbytes=job.options.memory_mbytes, pools=tuple(sorted(job.pools))
+        target=job.target,
+        memory_mbytes=job.options.memory_mbytes,
+        timeout_secs=job.options.timeout_secs,
+        cap_usd=job.options.max_total_charge_usd,
+        pools=tuple(sorted(job.pools)),
     )

@@ -23,6 +23,7 @@ class Run:
         exit_code: of the Actor's process; None before the end or when there was none.
         started_at: aware UTC.
         finished_at: aware UTC; None while the run goes on.
+        memory_mbytes, timeout_secs: that it was started with; a timeout of 0 is none.
         cost_usd: provisional until the platform has settled it; None when hidden.
         user_agent: what the client that started the run called itself; holds the attempt's mark.
         resurrect_count: how often the run was brought back; None where the answer leaves it out.
@@ -36,6 +37,8 @@ class Run:
     finished_at: datetime | None = None
     dataset_id: DatasetId
     store_id: StoreId
+    memory_mbytes: int | None = None
+    timeout_secs: int | None = None
     cost_usd: Decimal | None = None
     user_agent: str | None = None
     build_number: str | None = None

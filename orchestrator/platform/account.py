@@ -127,13 +127,14 @@ def limits_view(
     }
 
 
-def usage_view(spent_usd: float, compute_units: float) -> dict[str, Any]:
+def usage_view(spent_usd: float, compute_units: float, unit_usd: float) -> dict[str, Any]:
     """
     Return this month's usage.
     """
     item = {
         "quantity": compute_units,
         "baseAmountUsd": spent_usd,
+        "baseUnitPriceUsd": unit_usd,
         "amountAfterVolumeDiscountUsd": spent_usd,
         "priceTiers": [],
     }

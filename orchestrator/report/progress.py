@@ -21,6 +21,7 @@ class Progress:
         total: jobs of the batch.
         settled: jobs that are over, by status, earlier processes included.
         running: runs that go on now.
+        stragglers: runs that take, or took, far longer than others of their kind.
         items, size_bytes: collected by now.
         cost_usd: of the runs that ended, as first reported; provisional.
         began_at: when this process began, on the monotonic clock.
@@ -32,6 +33,7 @@ class Progress:
     began_at: float
     settled: Counter[JobStatus] = field(default_factory=Counter)
     running: int = 0
+    stragglers: int = 0
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)

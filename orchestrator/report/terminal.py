@@ -16,6 +16,7 @@ from rich.text import Text
 
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import Batch
+from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import shown_statuses
@@ -93,13 +94,6 @@ def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
     Prints a table; plain where the stream is no terminal.
     """
     Console(stderr=to_stderr, highlight=False).print(table)
-
-
-def money(cost_usd: Decimal) -> str:
-    """
-    Money for people.
-    """
-    return f"${cost_usd:,.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"
 
 
 def clock(secs: float) -> str:

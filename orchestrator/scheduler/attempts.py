@@ -4,25 +4,43 @@ How an attempt ended, and whether another one follows. No clock, no I/O.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
 from orchestrator.errors import PlatformError
-from orchestrator.model.attempts import Outcome
-from orchestrator.model.jobs import Job
+from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus, RunStatus
 
 FIRST_DELAY_SECS = 2.0
 LONGEST_DELAY_SECS = 120.0
+BIGGEST_MBYTES = 32768
+"""
+The most memory that the platform gives a run.
+"""
 
 
-def outcome_of_run(run: Run) -> Outcome:
+def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     """
     The outcome of an attempt whose run has ended and is collected.
+
+    Args:
+        aborted_because: why this program aborted it; None when it did not.
     """
     if run.status == RunStatus.SUCCEEDED:
         return Outcome(status=JobStatus.SUCCEEDED)
     said = f": {run.status_message}" if run.status_message else ""
     code = f" with exit code {run.exit_code}" if run.exit_code else ""
-    return Outcome(status=JobStatus(run.status), error=f"run {run.id} {run.status}{code}{said}")
+    error = f"run {run.id} {run.status}{code}{said}"
+    is_ours = run.status == RunStatus.ABORTED and aborted_because is not None
+    return Outcome(
+        status=JobStatus(run.status),
+        error=f"{error}; aborted since {aborted_because}" if is_ours else error,
+        is_aborted_by_us=is_ours,
+    )
 
 
 def outcome_of_refusal(error: PlatformError) -> Outcome:
@@ -32,20 +50,140 @@ def outcome_of_refusal(error: PlatformError) -> Outcome:
     return Outcome(status=JobStatus.FAILED, error=f"not started: {error}", heals=False)
 
 
-def delay_before_next(job: Job, number: int, outcome: Outcome, jitter: float) -> float | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
     """
-    How long to wait before the next attempt; None when none follows.
+    What follows an attempt that is over.
+
+    Attributes:
+        delay_secs: before the next attempt; None when its job is settled.
+        remedy: what the next attempt does otherwise.
+        stops_batch: whether nothing more may be started.
+    """
+
+    delay_secs: float | None = None
+    remedy: Remedy = NO_REMEDY
+    stops_batch: bool = False
+
+
+SETTLED = Verdict()
+
+
+class LogNeeded(Exception):
+    """
+    A rule asks for the end of the run's log, and the rest of its conditions hold.
+    """
+
+
+def decide(
+    attempt: Attempt,
+    outcome: Outcome,
+    run: Run | None,
+    *,
+    jitter: float,
+    log_end: str | None = None,
+    most_memory_mbytes: int | None = None,
+) -> Verdict:
+    """
+    Whether a further attempt follows, and how.
+
+    The job's rules are asked first. Where none matches, a run that did not succeed is tried again
+    up to `retries` times; but not one that somebody aborted, and nothing that a further attempt
+    cannot heal, such as an input that was refused.
 
     Args:
-        job: whose attempt it was.
-        number: of the attempt that is over, counted from 1.
-        outcome: of that attempt.
+        outcome: of the attempt.
+        run: as it ended; None when no run came of the attempt, and rules do not apply.
         jitter: a random number from 0 to 1.
+        log_end: the last lines of the run's log; None when nobody has looked.
+        most_memory_mbytes: what a run may have within the limits of the batch.
 
-    Returns:
-        seconds: doubling from one attempt to the next, half of it by chance.
+    Raises:
+        LogNeeded: call again with `log_end`.
     """
-    if outcome.error is None or not outcome.heals or number > job.retries:
-        return None
-    longest = min(LONGEST_DELAY_SECS, FIRST_DELAY_SECS * 2.0 ** min(number - 1, 30))
+    if outcome.error is None or not outcome.heals:
+        return SETTLED
+    rule = None if run is None else _first_match(attempt.job.rules, outcome, run, log_end)
+    if rule is None:
+        if outcome.status is JobStatus.ABORTED and not outcome.is_aborted_by_us:
+            return SETTLED
+        rule = Rule()
+    if rule.do is Action.STOP_BATCH:
+        return Verdict(stops_batch=True)
+    most = attempt.job.retries + 1 if rule.max is None else rule.max
+    if rule.do is Action.GIVE_UP or attempt.number >= most:
+        return SETTLED
+    return Verdict(
+        delay_secs=_delay(rule, attempt.number, jitter),
+        remedy=_remedy(rule, attempt, run, most_memory_mbytes or BIGGEST_MBYTES),
+    )
+
+
+def _first_match(
+    rules: Sequence[Rule], outcome: Outcome, run: Run, log_end: str | None
+) -> Rule | None:
+    for rule in rules:
+        if rule.status and outcome.status not in rule.status:
+            continue
+        if rule.exit_code and run.exit_code not in rule.exit_code:
+            continue
+        if rule.message and not _has(rule.message, [run.status_message or ""]):
+            continue
+        if rule.log:
+            if log_end is None:
+                raise LogNeeded
+            if not _has(rule.log, log_end.splitlines()):
+                continue
+        return rule
+    return None
+
+
+def _has(patterns: Sequence[str], lines: Sequence[str]) -> bool:
+    lowered = [line.lower() for line in lines]
+    return any(
+        fnmatchcase(line, f"*{pattern.lower()}*") for pattern in patterns for line in lowered
+    )
+
+
+def _delay(rule: Rule, number: int, jitter: float) -> float:
+    """
+    Doubling from one attempt to the next, half of it by chance.
+    """
+    first = FIRST_DELAY_SECS if rule.backoff_secs is None else rule.backoff_secs
+    longest = min(max(LONGEST_DELAY_SECS, first), first * 2.0 ** min(number - 1, 30))
     return longest * (0.5 + 0.5 * jitter)
+
+
+def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: int) -> Remedy:
+    """
+    What earlier attempts have changed, and what this rule adds.
+    """
+    resurrects = run if rule.do is Action.RESURRECT else None
+    before, options = attempt.remedy, attempt.options
+    memory = (run and run.memory_mbytes) or options.memory_mbytes
+    timeout = options.timeout_secs if run is None or run.timeout_secs is None else run.timeout_secs
+    return Remedy(
+        memory_mbytes=(
+            _more_memory(memory, rule, most_memory_mbytes)
+            if rule.memory_factor and memory
+            else before.memory_mbytes
+        ),
+        timeout_secs=(
+            math.ceil(timeout * rule.timeout_factor)
+            if rule.timeout_factor and timeout
+            else before.timeout_secs
+        ),
+        build=rule.build or before.build,
+        resurrects=None if resurrects is None else resurrects.id,
+        resurrect_count=0 if resurrects is None else resurrects.resurrect_count or 0,
+    )
+
+
+def _more_memory(memory: int, rule: Rule, most_memory_mbytes: int) -> int:
+    """
+    The next power of two up, within the caps; never less than there was.
+    """
+    wanted = memory * (rule.memory_factor or 1)
+    cap = min(rule.max_memory_mbytes or BIGGEST_MBYTES, most_memory_mbytes, BIGGEST_MBYTES)
+    grown = 1 << math.ceil(math.log2(wanted))
+    return max(memory, min(grown, 1 << (cap.bit_length() - 1)))

@@ -18,7 +18,7 @@ import orjson
 from orchestrator.client import ApifyClient, wire
 from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.model.jobs import MAX_INPUT_BYTES, Job, RunOptions
+from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.strays import Strays
 
@@ -58,6 +58,7 @@ class RunFinder:
         self._asked: dict[Mark, datetime] = {}
         self._found: dict[Mark, Run] = {}
         self._agents: dict[RunId, str] = {}
+        self._target_ids: dict[Target, str] = {}
         self._nameless: dict[RunId, wire.Run] = {}
         self._passes = 0
         self._next_pass_at = 0.0
@@ -111,22 +112,34 @@ class RunFinder:
         self._claimed.add(run.id)
         self._nameless.pop(run.id, None)
 
-    async def find_by_input(self, job: Job, body: bytes | None) -> Run | None:
+    async def find_by_input(
+        self, target: Target, options: RunOptions, body: bytes | None
+    ) -> Run | None:
         """
-        A run with the input and the options of this job, of those that earlier passes have seen.
+        A run of this target, with this input and these options.
 
-        Only runs that no attempt has claimed, and of which the platform does not tell who started
+        Only of those that earlier passes have seen, only runs that no attempt has claimed, and of which the platform does not tell who started
         them.
 
         Args:
             body: what was sent.
         """
         for run_id, run in list(self._nameless.items()):
-            fits = fits_options(run, job.options) and await self._has_input(run, body)
+            fits = (
+                fits_options(run, options)
+                and await self._is_of(run, target)
+                and await self._has_input(run, body)
+            )
             # Another attempt may have taken it meanwhile.
             if fits and self._nameless.pop(run_id, None) is not None:
                 return run.facts()
         return None
+
+    async def _is_of(self, run: wire.Run, target: Target) -> bool:
+        if target not in self._target_ids:
+            self._target_ids[target] = (await self._client.get_target(target)).id
+        of = run.act_id if target.kind is TargetKind.ACTOR else run.actor_task_id
+        return of is None or of == self._target_ids[target]
 
     async def _has_input(self, run: wire.Run, body: bytes | None) -> bool:
         if body is None:

@@ -10,21 +10,44 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import PoolLimits
+from orchestrator.model.jobs import Target
+from orchestrator.model.money import money
+from orchestrator.scheduler.budget import NOTHING, Budget
+from orchestrator.scheduler.room import Resource, RoomEstimate
 
 WINDOW_SECS = 60.0
+RUNS = frozenset({"runs"})
+MEMORY = frozenset({"memory"})
+MONEY = frozenset({"money"})
+ALL_USE = RUNS | MEMORY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """
     What one run holds of the limits while it goes on.
+
+    Attributes:
+        target: what it runs; None where that does not matter.
+        reserve_usd: the most that it may cost, under a budget.
     """
 
     memory_mbytes: int
     pools: tuple[str, ...] = ()
+    target: Target | None = None
+    reserve_usd: Decimal = NOTHING
+
+    def uses(self, limit: str) -> bool:
+        """
+        Whether the run counts against a limit, as `Blocked` names it.
+        """
+        if limit == "money":
+            return self.reserve_usd > 0
+        return limit in ALL_USE or limit.removeprefix("pool ") in self.pools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +58,13 @@ class Blocked:
     Attributes:
         reason: for people, such as `pool shop has 4 of 4 runs`.
         until: when time alone may heal it; None when a run must end first.
+        limits: the names of what there is too little of; a job that was passed often enough is
+            waited for by others that would use them.
     """
 
     reason: str
     until: float | None = None
+    limits: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +76,7 @@ class Limits:
     max_runs: int
     max_memory_mbytes: int | None = None
     pools: Mapping[str, PoolLimits] = field(default_factory=dict)
+    max_cost_usd: Decimal | None = None
 
     def refusal(self, claim: Claim) -> str | None:
         """
@@ -59,6 +86,11 @@ class Limits:
             return (
                 f"needs {claim.memory_mbytes} MB of memory, and at most {self.max_memory_mbytes} "
                 "MB may be in use at once"
+            )
+        if self.max_cost_usd is not None and claim.reserve_usd > self.max_cost_usd:
+            return (
+                f"may cost {money(claim.reserve_usd)}, and max_cost_usd is "
+                f"{money(self.max_cost_usd)} for the whole batch"
             )
         for name in claim.pools:
             if self.pools[name].max_runs == 0 or self.pools[name].starts_per_minute == 0:
@@ -70,15 +102,22 @@ class Usage:
     """
     What is in use of the limits.
 
+    Args:
+        budget: None where money does not matter.
+
     Attributes:
         limits: may be replaced while runs go on; what is in use already stays.
         runs, memory_mbytes: in use now.
+        held: targets of which nothing may be started, and why.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
         self.limits = limits
+        self.budget = budget
         self.runs = 0
         self.memory_mbytes = 0
+        self.held: dict[Target, str] = {}
+        self._room = RoomEstimate()
         self._pool_runs = dict.fromkeys(limits.pools, 0)
         self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
 
@@ -86,26 +125,39 @@ class Usage:
         """
         Why a claim cannot be taken now; None when it can.
         """
-        limits = self.limits
-        if self.runs >= limits.max_runs:
-            return Blocked(reason=f"{self.runs} of {limits.max_runs} runs are going")
-        room = limits.max_memory_mbytes
-        if room is not None and self.memory_mbytes + claim.memory_mbytes > room:
-            return Blocked(
-                reason=f"needs {claim.memory_mbytes} MB, and {self.memory_mbytes} of {room} MB "
-                "are in use"
-            )
-        for name in claim.pools:
-            blocked = self._blocked_by_pool(name, now)
-            if blocked is not None:
-                return blocked
-        return None
+        if claim.target in self.held:
+            return Blocked(reason=self.held[claim.target])
+        return (
+            self.full(now)
+            or self._blocked_by_memory(claim, now)
+            or self._blocked_by_pools(claim, now)
+            or self._blocked_by_budget(claim)
+        )
+
+    def full(self, now: float) -> Blocked | None:
+        """
+        Why no run at all can be started now, whatever it claims; None when one may.
+        """
+        most = self.limits.max_runs
+        if self.runs >= most:
+            return Blocked(reason=f"{self.runs} of {most} runs are going", limits=RUNS)
+        until = self._room.blocked(self.runs + 1, Resource.RUNS, now)
+        if until is None:
+            return None
+        return Blocked(
+            reason=f"the account has no room for more than these {self.runs} runs, since others "
+            "use it too; it is tried again",
+            until=until,
+            limits=RUNS,
+        )
 
     def take(self, claim: Claim, now: float) -> None:
         """
         Takes a claim for a start that is about to be intended.
         """
-        self._hold(claim)
+        self.hold(claim)
+        self._room.take(self.runs, Resource.RUNS, now)
+        self._room.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:
             self._pool_starts[name].append(now)
 
@@ -113,17 +165,42 @@ class Usage:
         """
         Takes a claim for a run that an earlier process started, whatever the limits say.
         """
-        self._hold(claim)
+        self.runs += 1
+        self.memory_mbytes += claim.memory_mbytes
+        for name in claim.pools:
+            self._pool_runs[name] += 1
+        if self.budget is not None:
+            self.budget.reserve(claim.reserve_usd)
 
-    def give(self, claim: Claim) -> None:
+    def give(self, claim: Claim, *, costs: bool = False) -> None:
         """
         Gives a claim back; its run has ended, or was never started.
+
+        Args:
+            costs: whether a run was started: then its money stays reserved until the cost has
+                settled, which is the budget's to know.
         """
         self.runs -= 1
         self.memory_mbytes -= claim.memory_mbytes
         for name in claim.pools:
             self._pool_runs[name] -= 1
+        if self.budget is not None and not costs:
+            self.budget.release(claim.reserve_usd)
         self.assert_consistent()
+
+    def refused(self, resource: Resource, now: float, jitter: float) -> None:
+        """
+        Notes that the platform had no room for a start; its claim has been given back.
+        """
+        in_use = self.runs if resource is Resource.RUNS else self.memory_mbytes
+        self._room.refused(in_use, resource, now, jitter)
+
+    def started(self, now: float) -> None:
+        """
+        Notes that the platform has let a run start with what is in use now.
+        """
+        self._room.started(self.runs, Resource.RUNS, now)
+        self._room.started(self.memory_mbytes, Resource.MEMORY, now)
 
     def assert_consistent(self) -> None:
         """
@@ -132,17 +209,34 @@ class Usage:
         if self.runs < 0 or self.memory_mbytes < 0 or min(self._pool_runs.values(), default=0) < 0:
             raise OrchestratorError("a slot was given back twice")
 
-    def _hold(self, claim: Claim) -> None:
-        self.runs += 1
-        self.memory_mbytes += claim.memory_mbytes
-        for name in claim.pools:
-            self._pool_runs[name] += 1
+    def _blocked_by_memory(self, claim: Claim, now: float) -> Blocked | None:
+        wanted, most = claim.memory_mbytes, self.limits.max_memory_mbytes
+        if most is not None and self.memory_mbytes + wanted > most:
+            return Blocked(
+                reason=f"needs {wanted} MB, and {self.memory_mbytes} of {most} MB are in use",
+                limits=MEMORY,
+            )
+        until = self._room.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
+        if until is None:
+            return None
+        return Blocked(
+            reason=f"needs {wanted} MB, and the account has no room for more than these "
+            f"{self.memory_mbytes} MB, since others use it too; it is tried again",
+            until=until,
+            limits=MEMORY,
+        )
 
-    def _blocked_by_pool(self, name: str, now: float) -> Blocked | None:
-        pool, runs, starts = self.limits.pools[name], self._pool_runs[name], self._pool_starts[name]
-        if pool.max_runs is not None and runs >= pool.max_runs:
-            return Blocked(reason=f"pool {name} has {runs} of {pool.max_runs} runs")
-        if pool.starts_per_minute is not None:
+    def _blocked_by_pools(self, claim: Claim, now: float) -> Blocked | None:
+        for name in claim.pools:
+            pool, runs = self.limits.pools[name], self._pool_runs[name]
+            names = frozenset({f"pool {name}"})
+            if pool.max_runs is not None and runs >= pool.max_runs:
+                return Blocked(
+                    reason=f"pool {name} has {runs} of {pool.max_runs} runs", limits=names
+                )
+            starts = self._pool_starts[name]
+            if pool.starts_per_minute is None:
+                continue
             while starts and starts[0] <= now - WINDOW_SECS:
                 starts.popleft()
             if len(starts) >= pool.starts_per_minute:
@@ -150,5 +244,10 @@ class Usage:
                     reason=f"pool {name} has had {len(starts)} of {pool.starts_per_minute} starts "
                     "in the last minute",
                     until=starts[0] + WINDOW_SECS,
+                    limits=names,
                 )
         return None
+
+    def _blocked_by_budget(self, claim: Claim) -> Blocked | None:
+        reason = None if self.budget is None else self.budget.blocked(claim.reserve_usd)
+        return None if reason is None else Blocked(reason=reason, limits=MONEY)

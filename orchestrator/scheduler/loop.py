@@ -8,26 +8,50 @@ are down; downloads have a bound of their own, and what waits for one is no task
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
-from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from orchestrator.errors import (
+    BudgetExhausted,
+    DeadlinePassed,
+    NoRoom,
     OrchestratorError,
     PlanExhausted,
     PlanLimitReached,
     PlatformError,
     StoppedEarly,
+    TooManyFailures,
 )
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.jobs import Demand, demand_of
+from orchestrator.model.rules import Remedy
+from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.driving import Driver, Ended, Next
-from orchestrator.scheduler.limits import Blocked, Claim, Usage
+from orchestrator.scheduler.driving import Driver, Ended, Next, Over
+from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
+from orchestrator.scheduler.room import Resource
+from orchestrator.scheduler.stops import Breaker, FailureCount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stops:
+    """
+    What ends a batch before its last job.
+
+    Attributes:
+        failures: counts the jobs that fail.
+        deadline_secs: how long this process may be at it; None means no deadline.
+    """
+
+    failures: FailureCount
+    deadline_secs: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +72,9 @@ class Scheduler:
     Args:
         queue: the jobs that wait, already in it.
         usage: nothing taken yet.
+        claim_of: what an attempt claims whose demand has changed.
+        stops: what ends the batch early; None where nothing does.
+        chance: random numbers from 0 to 1.
         max_downloads: runs collected at once.
         stop_grace_secs: how long starts and downloads may go on after a stop.
     """
@@ -58,37 +85,49 @@ class Scheduler:
         driver: Driver,
         queue: WaitingQueue,
         usage: Usage,
+        claim_of: Callable[[Demand, Remedy], Claim],
+        stops: Stops | None = None,
+        chance: Callable[[], float] = random.random,
         max_downloads: int = 16,
         stop_grace_secs: float = 6.0,
     ) -> None:
         self._driver = driver
         self._queue = queue
         self._usage = usage
+        self._claim_of = claim_of
+        self._stops = stops
+        self._chance = chance
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
-        self._ended: deque[tuple[Ended, Claim]] = deque()
+        self._breaker = Breaker(usage.held)
+        self._ended: deque[tuple[Ended, Waiting]] = deque()
         self._senders: list[Sender] = []
         self._collecting = 0
         self._tasks_alive = 0
+        self._is_settling = False
+        self._has_aborted = False
         self._changed = anyio.Event()
         self._stop_reason: OrchestratorError | None = None
+        self._drain_reason: StoppedEarly | None = None
         self._tasks: TaskGroup | None = None
 
-    async def run(self, open_attempts: Iterable[tuple[Attempt, Claim]] = ()) -> None:
+    async def run(self, open_attempts: Iterable[tuple[Attempt, Waiting]] = ()) -> None:
         """
         Returns when every job is settled.
 
         Args:
-            open_attempts: what an earlier process left under way.
+            open_attempts: what an earlier process left under way, each with its place in the queue.
 
         Raises:
-            OrchestratorError: the reason given to `stop`, once all that was going on has come to
-                rest; the ledger then holds all that is known.
+            OrchestratorError: the reason given to `stop` or `drain`, once all that was going on has
+                come to rest; the ledger then holds all that is known.
         """
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
-            for attempt, claim in open_attempts:
-                self._take_up(attempt, claim)
+            if self._stops is not None and self._stops.deadline_secs is not None:
+                tasks.start_soon(self._keep_deadline, self._stops.deadline_secs, name="deadline")
+            for attempt, waiting in open_attempts:
+                self._take_up(attempt, waiting)
             await self._rest()
             if self._stop_reason is None:
                 self._spawn(self._driver.look_for_strays(), name="strays")
@@ -96,6 +135,10 @@ class Scheduler:
             tasks.cancel_scope.cancel()
         if self._stop_reason is not None:
             raise self._stop_reason
+        if self._drain_reason is not None and (len(self._queue) or self._has_aborted):
+            raise self._drain_reason
+        if len(self._queue):
+            raise self._why_stuck()
 
     def stop(self, reason: OrchestratorError) -> None:
         """
@@ -112,10 +155,36 @@ class Scheduler:
             self._tasks.start_soon(self._cancel_after_grace, name="stop-grace")
         self._changed.set()
 
+    def drain(self, reason: StoppedEarly) -> None:
+        """
+        Starts nothing more, and comes to rest when what goes on has ended and is collected.
+
+        The first reason is the one that is raised, if jobs are left.
+        """
+        self._drain_reason = self._drain_reason or reason
+        self._changed.set()
+
+    def set_limits(self, limits: Limits) -> None:
+        """
+        Goes on within other limits; what is in use already stays.
+        """
+        if limits != self._usage.limits:
+            self._usage.limits = limits
+            self._changed.set()
+
+    @property
+    def jobs_wait(self) -> bool:
+        """
+        Whether jobs are left to be started.
+        """
+        return len(self._queue) > 0
+
     def waits_for(self) -> dict[str, int]:
         """
         Why jobs wait, with the number of jobs that each reason holds.
         """
+        if self._drain_reason is not None:
+            return {str(self._drain_reason): len(self._queue)} if len(self._queue) else {}
         return self._queue.reasons()
 
     async def _rest(self) -> None:
@@ -134,14 +203,35 @@ class Scheduler:
         if self._stop_reason is not None:
             return math.inf
         times = [sender.blocked.until for sender in self._senders if sender.blocked]
-        times.append(self._queue.next_wake())
+        if self._drain_reason is None:
+            times.append(self._queue.next_wake())
+            if not self._is_settling:
+                times.append(self._next_cost())
         return min((time for time in times if time is not None), default=math.inf)
+
+    def _next_cost(self) -> float | None:
+        """
+        When the cost of a run can be settled that jobs wait for.
+        """
+        budget = self._usage.budget
+        return budget.next_due() if budget is not None and self._queue.lacks_money else None
 
     def _is_at_rest(self) -> bool:
         self._admit()
         if self._tasks_alive:
             return False
-        return self._stop_reason is not None or len(self._queue) == 0
+        if self._stop_reason is not None or self._drain_reason is not None:
+            return True
+        return len(self._queue) == 0 or self._next_wake() == math.inf
+
+    def _why_stuck(self) -> StoppedEarly:
+        """
+        Why jobs are left though nothing goes on: what they wait for cannot come.
+        """
+        reasons = " and ".join(f"{n} jobs: {why}" for why, n in self._queue.reasons().items())
+        if self._queue.lacks_money:
+            return BudgetExhausted(f"the budget leaves no room for {reasons}")
+        return TooManyFailures(f"not started, {reasons}")
 
     def _admit(self) -> None:
         if self._stop_reason is not None:
@@ -153,21 +243,51 @@ class Scheduler:
                 self._usage.take(sender.claim, now)
                 self._senders.remove(sender)
                 sender.may_go.set()
+        if self._drain_reason is not None:
+            return
         for waiting in self._queue.admit(self._usage, now):
             self._spawn(self._begin(waiting), name=f"job-{waiting.seq}")
+        due = self._next_cost()
+        if due is not None and due <= now and not self._is_settling:
+            self._is_settling = True
+            self._spawn(self._settle_costs(), name="costs")
 
-    def _take_up(self, attempt: Attempt, claim: Claim) -> None:
+    async def _settle_costs(self) -> None:
+        """
+        Puts what runs have cost in the place of what was reserved for them.
+        """
+        budget = self._usage.budget
+        assert budget is not None  # noqa: S101 - only called with one
+        try:
+            costs = await self._driver.settle_costs(budget.due(anyio.current_time()))
+        finally:
+            self._is_settling = False
+        for run_id, cost in costs.items():
+            budget.settled(run_id, cost)
+        self._changed.set()
+
+    async def _keep_deadline(self, deadline_secs: float) -> None:
+        await anyio.sleep(deadline_secs)
+        reason = f"the deadline of {deadline_secs:g} s (deadline_secs) has passed"
+        self.drain(DeadlinePassed(reason))
+        self._driver.abort_runs(reason)
+
+    def _take_up(self, attempt: Attempt, waiting: Waiting) -> None:
         """
         Goes on with an attempt of an earlier process, from the state that the ledger holds.
         """
+        claim = waiting.claim
         if attempt.state in {AttemptState.FINISHED, AttemptState.COLLECTED} and attempt.run:
-            self._ended.append((Ended(attempt, attempt.run), claim))
+            if self._usage.budget is not None:
+                self._usage.budget.reserve(claim.reserve_usd)
+                self._note_cost(attempt.run, claim)
+            self._ended.append((Ended(attempt, attempt.run), waiting))
             if self._collecting < self._max_downloads:
                 self._spawn(self._bring_home(), name="collect")
             return
         # Whatever the limits say now: the run may be going.
         self._usage.hold(claim)
-        self._spawn(self._drive(attempt, claim, may_exist=True), name=f"job-{attempt.job.seq}")
+        self._spawn(self._drive(attempt, waiting, may_exist=True), name=f"job-{attempt.job.seq}")
 
     async def _begin(self, waiting: Waiting) -> None:
         try:
@@ -175,26 +295,50 @@ class Scheduler:
         except BaseException:
             self._usage.give(waiting.claim)
             raise
-        await self._drive(attempt, waiting.claim, may_exist=False)
+        await self._drive(attempt, waiting, may_exist=False)
 
-    async def _drive(self, attempt: Attempt, claim: Claim, *, may_exist: bool) -> None:
+    async def _drive(self, attempt: Attempt, waiting: Waiting, *, may_exist: bool) -> None:
+        claim = waiting.claim
+        end = None
         try:
             end = await self._driver.to_end(
                 attempt,
                 may_exist=may_exist,
+                cap_usd=claim.reserve_usd or None,
                 wait_for_room=partial(self._take_again, claim),
+                has_started=self._has_started,
             )
         finally:
-            self._usage.give(claim)
+            self._usage.give(claim, costs=isinstance(end, Ended))
+        if isinstance(end, Next) and end.refusal is not None:
+            self._note_refusal(end.refusal)
+        if isinstance(end, Ended):
+            self._note_cost(end.run, claim)
         # Not in the finally: what is being cancelled must not begin anything.
         self._admit()
         match end:
             case Next():
-                self._wait_again(end, claim)
+                self._wait_again(end, waiting)
+            case Over():
+                self._over(end, waiting)
             case Ended():
-                self._ended.append((end, claim))
+                self._ended.append((end, waiting))
                 if self._collecting < self._max_downloads:
                     await self._bring_home()
+
+    def _has_started(self) -> None:
+        self._usage.started(anyio.current_time())
+
+    def _note_refusal(self, refusal: NoRoom) -> None:
+        """
+        Lets all jobs know that there is no room for one more.
+        """
+        resource = Resource.MEMORY if refusal.is_memory else Resource.RUNS
+        self._usage.refused(resource, anyio.current_time(), self._chance())
+
+    def _note_cost(self, run: Run, claim: Claim) -> None:
+        if self._usage.budget is not None:
+            self._usage.budget.ended(run.id, claim.reserve_usd, run.cost_usd, anyio.current_time())
 
     async def _take_again(self, claim: Claim) -> None:
         """
@@ -223,23 +367,38 @@ class Scheduler:
         self._collecting += 1
         try:
             while self._ended and self._stop_reason is None:
-                ended, claim = self._ended.popleft()
-                following = await self._driver.bring_home(ended)
-                if following is not None:
-                    self._wait_again(following, claim)
+                ended, waiting = self._ended.popleft()
+                self._over(await self._driver.bring_home(ended), waiting)
         finally:
             self._collecting -= 1
 
-    def _wait_again(self, following: Next, claim: Claim) -> None:
+    def _over(self, over: Over, waiting: Waiting) -> None:
+        """
+        Lets the job wait again, or counts it as settled and looks whether that stops anything.
+        """
+        job, outcome = over.attempt.job, over.outcome
+        if over.next is not None:
+            self._wait_again(over.next, waiting)
+            return
+        if self._drain_reason is not None:
+            self._has_aborted |= outcome.is_aborted_by_us
+        self._breaker.add(job.target, outcome, over.run)
+        if over.stops_batch:
+            self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
+        if self._stops is not None:
+            why = self._stops.failures.add(outcome.status)
+            if why is not None:
+                self.drain(TooManyFailures(why))
+
+    def _wait_again(self, following: Next, waiting: Waiting) -> None:
         now = anyio.current_time()
-        waiting = Waiting(
-            rank=-following.job.priority,
-            seq=following.job.seq,
+        again = replace(
+            waiting,
             number=following.number,
-            claim=claim,
+            claim=self._claim_of(demand_of(following.job), following.remedy),
             ready_at=now + following.delay_secs,
         )
-        self._queue.add(waiting, now)
+        self._queue.add(again, now)
         self._changed.set()
 
     def _spawn(self, work: Awaitable[None], *, name: str) -> None:

@@ -26,6 +26,21 @@ class Observer(Protocol):
         The run reached a terminal status.
         """
 
+    def run_seen(self, attempt: Attempt, run: Run) -> None:
+        """
+        A run that goes on has another status.
+        """
+
+    def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
+        """
+        A run goes on that takes far longer than is usual for its Actor or task.
+        """
+
+    def log_not_read(self, run: Run, error: str) -> None:
+        """
+        A rule asks for a run's log, which cannot be had.
+        """
+
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """
         The answer to a start was lost; the run is looked for.

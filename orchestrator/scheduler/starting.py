@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum, auto
 
 import anyio
@@ -29,7 +30,7 @@ from orchestrator.errors import (
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.jobs import Job, Mode
+from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.finding import RunFinder
@@ -121,6 +122,7 @@ class Starter:
         attempt: Attempt,
         *,
         may_exist: bool = False,
+        cap_usd: Decimal | None = None,
         wait_for_room: Callable[[], Awaitable[None]],
     ) -> Run:
         """
@@ -128,9 +130,10 @@ class Starter:
 
         Args:
             attempt: with an open intent.
-            wait_for_room: called when there is no run, before the start is sent again.
             may_exist: whether its start may have been sent already, by a process that died: then
                 its run is looked for first.
+            cap_usd: the most that the run may cost, unless its job says so itself.
+            wait_for_room: called when there is no run, before the start is sent again.
 
         Raises:
             StartLost: it stays unclear, and no further send is allowed.
@@ -144,7 +147,7 @@ class Starter:
         sent: Run | Sent = Sent.UNCLEAR
         while True:
             if not may_exist:
-                sent = await self._send(attempt)
+                sent = await self._send(attempt, cap_usd)
                 if isinstance(sent, Run):
                     await self._record(attempt, sent, adopted=False)
                     return sent
@@ -167,21 +170,25 @@ class Starter:
         """
         await self._finder.look_for_strays()
 
-    async def _send(self, attempt: Attempt) -> Run | Sent:
+    async def _send(self, attempt: Attempt, cap_usd: Decimal | None) -> Run | Sent:
         """
         One start request, held to the run's end in sync mode.
         """
-        job = attempt.job
+        job, options = attempt.job, attempt.options
+        if options.max_total_charge_usd is None and cap_usd is not None:
+            options = replace(options, max_total_charge_usd=cap_usd)
         try:
+            if attempt.remedy.resurrects is not None:
+                return await self._resurrect(attempt, cap_usd)
             body = await self._read_input(job)
             if job.mode is Mode.SYNC:
-                await self._hold(attempt, body)
+                await self._hold(attempt, options, body)
                 return Sent.ANSWERED
             run = await self._client.start_run(
                 job.target,
                 body=body,
                 content_type=job.input.content_type,
-                options=job.options,
+                options=options,
                 mark=attempt.mark,
             )
             return run.facts()
@@ -198,7 +205,22 @@ class Starter:
             await self._ledger.withdraw(attempt)
             raise
 
-    async def _hold(self, attempt: Attempt, body: bytes | None) -> None:
+    async def _resurrect(self, attempt: Attempt, cap_usd: Decimal | None) -> Run:
+        """
+        Lets the run of an earlier attempt go on; what is not said stays as it was.
+        """
+        remedy = attempt.remedy
+        assert remedy.resurrects is not None  # noqa: S101 - the caller's question
+        options = RunOptions(
+            timeout_secs=remedy.timeout_secs,
+            memory_mbytes=remedy.memory_mbytes,
+            build=remedy.build,
+            max_total_charge_usd=cap_usd,
+        )
+        run = await self._client.resurrect_run(remedy.resurrects, options, mark=attempt.mark)
+        return run.facts()
+
+    async def _hold(self, attempt: Attempt, options: RunOptions, body: bytes | None) -> None:
         """
         A synchronous start; its answer is saved as it comes, and does not tell the run's id.
         """
@@ -208,7 +230,7 @@ class Starter:
                 job.target,
                 body=body,
                 content_type=job.input.content_type,
-                options=job.options,
+                options=options,
                 query=job.collect.query,
                 mark=attempt.mark,
             )
@@ -217,7 +239,7 @@ class Starter:
                 job.target,
                 body=body,
                 content_type=job.input.content_type,
-                options=job.options,
+                options=options,
                 output_record_key=job.output_record_key,
                 mark=attempt.mark,
             )
@@ -243,7 +265,7 @@ class Starter:
         is_heard = False
         while True:
             looked_at = self._utc_now()
-            run = await self._finder.find(attempt.mark, attempt.intent_at)
+            run = await self._look(attempt)
             if run is not None:
                 return run
             if not is_heard:
@@ -252,8 +274,21 @@ class Starter:
                 is_heard = True
             # Only a look that began after the deadline can show that there is nothing.
             if looked_at >= absent_at:
-                return await self._find_by_input(attempt)
+                is_new = attempt.remedy.resurrects is None
+                return await self._find_by_input(attempt) if is_new else None
             await anyio.sleep(LOOK_EVERY_SECS)
+
+    async def _look(self, attempt: Attempt) -> Run | None:
+        """
+        The run of a send, as far as the platform shows it now; a resurrection by the run's count.
+        """
+        remedy = attempt.remedy
+        if remedy.resurrects is None:
+            return await self._finder.find(attempt.mark, attempt.intent_at)
+        run = (await self._client.get_run(remedy.resurrects)).facts()
+        if run.resurrect_count is None:
+            return None if run.is_terminal else run
+        return run if run.resurrect_count > remedy.resurrect_count else None
 
     async def _find_by_input(self, attempt: Attempt) -> Run | None:
         """
@@ -261,7 +296,8 @@ class Starter:
         """
         if self._policy.on_unconfirmed is not OnUnconfirmed.ADOPT:
             return None
-        return await self._finder.find_by_input(attempt.job, await self._read_input(attempt.job))
+        body = await self._read_input(attempt.job)
+        return await self._finder.find_by_input(attempt.job.target, attempt.options, body)
 
     async def _intend_again(
         self, attempt: Attempt, lost: int, wait_for_room: Callable[[], Awaitable[None]]

@@ -74,7 +74,7 @@ def rendered_part(name: str, value: Any) -> Any:
     """
     if name == "webhooks":
         return [_rendered_of_webhook(hook) for hook in value]
-    return None if name == "collect" else value
+    return None if name in ("collect", "rules") else value
 
 
 def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:

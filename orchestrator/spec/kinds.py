@@ -39,6 +39,7 @@ EventType = Literal[
     "ACTOR.BUILD.TIMED_OUT",
     "TEST",
 ]
+FailedStatus = Literal["FAILED", "TIMED-OUT", "ABORTED", "REJECTED"]
 MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
@@ -106,6 +107,37 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _failures(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, str):
+        share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", value)
+        if share and 0 < float(share[1]) <= 100:
+            return value
+    raise ValueError(f'must be a count from 1 or a share such as "10%", found {show(value)}')
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class Listed:
+    """
+    Lets a single value stand for a list of one.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
 Templated = OrTemplate()
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0), Templated]
@@ -117,6 +149,28 @@ Money = Annotated[
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
     Templated,
 ]
+PlainMoney = Annotated[
+    Decimal,
+    Field(gt=0),
+    BeforeValidator(_decimal),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
+Failures = Annotated[
+    int | str,
+    BeforeValidator(_failures),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^[0-9.]+ ?%$"},
+            ]
+        }
+    ),
+]
+PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES})]
+Factor = Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=False)]
+Secs = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
+PositiveSecs = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
 Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
 Poll = Annotated[int, Field(ge=0, le=60), Templated]
 Positive = Annotated[int, Field(gt=0)]

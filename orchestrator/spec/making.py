@@ -26,21 +26,22 @@ from orchestrator.model.jobs import (
     TargetKind,
     Webhook,
 )
+from orchestrator.model.rules import Action, Rule
 from orchestrator.spec.checks import rendered_part
 from orchestrator.spec.inputs import JSON_TYPE, InputFiles, InputTemplate
 from orchestrator.spec.merging import Merged
-from orchestrator.spec.model import CollectTable, JobFields
+from orchestrator.spec.model import CollectTable, JobFields, RuleTable
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.templates import Render, TemplateMistake
 from orchestrator.spec.trees import Values, renderer
 from orchestrator.spec.words import plain, unknown
 
 KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
-MADE_APART = {"name", "input", "input_file", "input_content_type", "collect", "mode"}
+MADE_APART = {"name", "input", "input_file", "input_content_type", "collect", "mode", "rules"}
 TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
 OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
            "restart_on_error", "build", "force_permission_level")  # fmt: skip
-PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority")
+PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority", "abort_after_factor")
 """
 Fields of a job that become a field of `Job` of the same name.
 """
@@ -103,6 +104,7 @@ class JobMaker:
         )
         self._mode = Mode(fields.get("mode") or Mode.ASYNC)
         self._collect = collect_plan(fields.get("collect"), self._mode)
+        self._rules = tuple(map(_rule, fields.get("rules") or ()))
         self._parts = {} if self._shifting else self._parts_of({})
         self._known_parts: dict[bytes, dict[str, Any]] = {}
 
@@ -125,6 +127,7 @@ class JobMaker:
             input=self._input_of(values),
             params=self._told(cell),
             collect=self._collect,
+            rules=self._rules,
             **parts,
         )
 
@@ -265,6 +268,12 @@ def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
     own = {name: settled.pop(name) for name in ("items", "records", "log") if name in settled}
     output = settled.pop("output", mode is Mode.SYNC)
     return CollectPlan(output=output, **own, query=ItemsQuery(**settled))
+
+
+def _rule(table: RuleTable) -> Rule:
+    given = table.model_dump(exclude_none=True)
+    many = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Rule(**{**given, **many, "do": Action(table.do)})
 
 
 def _as_given(name: str, value: Any) -> Any:

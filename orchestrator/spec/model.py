@@ -15,14 +15,22 @@ from orchestrator.spec.kinds import (
     AnyText,
     Count,
     EventType,
+    Factor,
+    FailedStatus,
+    Failures,
     Flag,
     InputValue,
+    Listed,
     Memory,
     Money,
+    PlainMemory,
+    PlainMoney,
     Poll,
     Positive,
     PositiveOrTemplate,
+    PositiveSecs,
     Resource,
+    Secs,
     Table,
     Text,
     WebAddress,
@@ -47,6 +55,21 @@ class BatchTable(Table):
     max_memory_mbytes: Positive | None = None
     """
     Memory of all runs together, in megabytes. Default: what the account allows.
+    """
+    max_cost_usd: PlainMoney | None = None
+    """
+    The most that the batch may cost, in US dollars: a run is started only when what is spent and
+    what the live runs may still cost leaves room for it.
+    """
+    stop_after_failures: Failures | None = None
+    """
+    Starts nothing more once so many jobs have failed: a count, or a share of those that are over,
+    such as `"10%"` (from 20 jobs on, or half of a smaller batch).
+    """
+    deadline_secs: PositiveSecs | None = None
+    """
+    How long the command may take, in seconds: then nothing more is started, and what still runs is
+    aborted and collected.
     """
     on_unconfirmed: Literal["adopt", "fail", "restart"] = "adopt"
     """
@@ -85,6 +108,61 @@ class WebhookTable(Table):
     idempotency_key: AnyText | None = None
     ignore_ssl_errors: bool | None = None
     do_not_retry: bool | None = None
+
+
+class RuleTable(Table):
+    """
+    What follows a run that did not succeed.
+
+    The first rule whose conditions all hold decides; where none does, the job is tried again up to
+    `retries` times, unless its run was aborted.
+    """
+
+    status: Annotated[list[FailedStatus], Listed()] | None = None
+    """
+    How the job stands after the run.
+    """
+    exit_code: Annotated[list[int], Listed()] | None = None
+    """
+    The exit code of the Actor's process.
+    """
+    message: Annotated[list[Text], Listed()] | None = None
+    """
+    Shell patterns, looked for anywhere in the run's status message, without regard to case.
+    """
+    log: Annotated[list[Text], Listed()] | None = None
+    """
+    Shell patterns, looked for in the lines at the end of the run's log (64 KiB).
+    """
+    do: Literal["restart", "resurrect", "give_up", "stop_batch"] = "restart"
+    """
+    `restart` starts another run, `resurrect` lets the same run go on in its storages, `give_up`
+    settles the job, `stop_batch` starts nothing more.
+    """
+    max: Positive | None = None
+    """
+    Attempts of the job in all, the first one included (`retries` + 1).
+    """
+    backoff_secs: Secs | None = None
+    """
+    How long to wait before the second attempt, in seconds, about; doubled for each further one (2).
+    """
+    memory_factor: Factor | None = None
+    """
+    The memory of the next run over that of this one, up to a power of two.
+    """
+    max_memory_mbytes: PlainMemory | None = None
+    """
+    Where `memory_factor` ends, in megabytes (32768).
+    """
+    timeout_factor: Factor | None = None
+    """
+    The timeout of the next run over that of this one.
+    """
+    build: Text | None = None
+    """
+    The tag or number of the build of the next run.
+    """
 
 
 class CollectTable(Table):
@@ -266,6 +344,15 @@ class JobFields(Table):
     priority: WholeNumber | None = None
     """
     Higher starts earlier (0).
+    """
+    rules: list[RuleTable] | None = None
+    """
+    What follows a run that did not succeed.
+    """
+    abort_after_factor: Factor | None = None
+    """
+    Aborts a run that takes so many times as long as the median of its Actor or task in this batch,
+    once five of them have succeeded.
     """
     pools: list[Text] | None = None
     """

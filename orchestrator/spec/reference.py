@@ -23,6 +23,7 @@ from orchestrator.spec.model import (
     JobFields,
     JobTable,
     PoolTable,
+    RuleTable,
     Spec,
     WebhookTable,
 )
@@ -41,6 +42,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "rows": ("Rows from a file", RowsTable),
     "sample": ("A sample", SampleTable),
     "webhooks": ("`webhooks`", WebhookTable),
+    "rules": ("`[[jobs.rules]]`", RuleTable),
     "collect": ("`[jobs.collect]`", CollectTable),
 }
 

@@ -10,8 +10,7 @@ from typing import Any
 from orchestrator.spec.positions import Path as FieldPath
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "batch": frozenset({"max_cost_usd", "stop_after_failures", "deadline_secs"}),
-    "job": frozenset({"rules", "expect", "needs", "reuse"}),
+    "job": frozenset({"expect", "needs", "reuse"}),
     "collect": frozenset({"live"}),
 }
 """
@@ -36,7 +35,7 @@ def take_out_of_scope(data: dict[str, Any]) -> Found:
     Removes what is not done from a spec as it was read, and tells of each field.
     """
     for kind, path, table in list(_tables(data)):
-        for name in sorted(NOT_YET[kind] & table.keys()):
+        for name in sorted(NOT_YET.get(kind, frozenset()) & table.keys()):
             del table[name]
             yield (*path, name), "this version does not support it yet; leave it out"
         if kind == "collect":

@@ -15,8 +15,8 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
-from orchestrator.app.assembly import fill_queue, make_scheduler
-from orchestrator.app.preflight import ANY_ROOM
+from orchestrator.app.assembly import fill_queue, in_place, make_scheduler
+from orchestrator.app.room import ANY_ROOM
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.collector import Files
@@ -34,10 +34,9 @@ from orchestrator.model.jobs import (
     RunOptions,
     Target,
     TargetKind,
-    demand_of,
 )
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.limits import Limits
+from orchestrator.scheduler.limits import Limits, Usage
 from orchestrator.threads import InlineWorker
 from tests.simulation.life import Killed, Life, MortalTransport
 from tests.simulation.platform import EPOCH, OF_A_TASK, SimPlatform, wall_clock
@@ -186,16 +185,15 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
                 folder=folder,
                 settings=Settings(),
                 queue=fill_queue(await ledger.waiting(), ANY_ROOM, utc_now=wall_clock),
-                limits=limits,
+                usage=Usage(limits),
+                room=ANY_ROOM,
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is
                 claimed=await ledger.runs(),
                 given_up=await ledger.given_up(),
                 utc_now=wall_clock,
                 chance=chance.random,
             )
-            await scheduler.run(
-                (attempt, ANY_ROOM.claim_of(demand_of(attempt.job))) for attempt in attempts
-            )
+            await scheduler.run((attempt, in_place(attempt, ANY_ROOM)) for attempt in attempts)
 
 
 def _is_recorded(db: sqlite3.Connection, run_id: str) -> bool:

@@ -58,10 +58,10 @@ def test_nights_find_a_run_id_that_is_stored_late(
         self._finder.claim(run)
         late[run.id] = adopted
 
-    async def finished(self: Ledger, attempt: Attempt, run: Run) -> None:
+    async def finished(self: Ledger, attempt: Attempt, run: Run, **more: bool) -> None:
         if run.id in late:
             await self.started(attempt, run, adopted=late.pop(run.id))
-        await honest(self, attempt, run)
+        await honest(self, attempt, run, **more)
 
     honest = Ledger.finished
     monkeypatch.setattr(Starter, "_record", record)
@@ -74,8 +74,8 @@ def test_nights_find_a_slot_that_is_given_back_twice(
 ) -> None:
     """A run that ends frees two slots, while there are two."""
 
-    def give(self: Usage, claim: Claim) -> None:
-        honest(self, claim)
+    def give(self: Usage, claim: Claim, **more: bool) -> None:
+        honest(self, claim, **more)
         if self.runs and not claim.pools and self.memory_mbytes >= claim.memory_mbytes:
             honest(self, claim)
 

@@ -329,6 +329,12 @@ class Run:
         meta, stats = self._told.get("meta"), self._told.get("stats")
         count = stats.get("resurrectCount") if isinstance(stats, dict) else None
         agent = meta.get("userAgent") if isinstance(meta, dict) else None
+        options = self._told.get("options")
+        memory, timeout = (
+            (options.get("memoryMbytes"), options.get("timeoutSecs"))
+            if isinstance(options, dict)
+            else (None, None)
+        )
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -338,6 +344,8 @@ class Run:
             finished_at=self.finished_at,
             dataset_id=DatasetId(self.default_dataset_id),
             store_id=StoreId(self.default_key_value_store_id),
+            memory_mbytes=memory if isinstance(memory, int) else None,
+            timeout_secs=timeout if isinstance(timeout, int) else None,
             cost_usd=self.usage_total_usd,
             user_agent=agent if isinstance(agent, str) else None,
             build_number=self.build_number,

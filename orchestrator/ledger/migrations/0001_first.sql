@@ -26,6 +26,7 @@ CREATE TABLE jobs (
         'WAITING', 'SUCCEEDED', 'FAILED', 'TIMED-OUT', 'ABORTED', 'REJECTED', 'SKIPPED')),
     attempts   INTEGER NOT NULL DEFAULT 0,      -- those that are over
     ready_at   REAL NOT NULL DEFAULT 0,         -- not before this time (Unix seconds)
+    remedy     TEXT,                            -- JSON of model.rules.Remedy, for the next attempt
     error      TEXT
 ) STRICT;
 
@@ -37,6 +38,7 @@ CREATE TABLE jobs (
 --   unconfirmed -> adopted      the run was found by its mark
 --   unconfirmed -> intent       there is no run: one more send
 --   unconfirmed -> lost         it stays unclear, and the user wants no second start
+--   Of a resurrection, adopted means that the run's own count showed it.
 --   started, adopted -> finished    the run reached a terminal status
 --   started, adopted -> lost        the platform no longer knows the run
 --   finished    -> collected    what it made is on disk
@@ -52,6 +54,8 @@ CREATE TABLE attempts (
     owner          TEXT NOT NULL,               -- random per process
     epoch          INTEGER NOT NULL DEFAULT 1,  -- how often it changed owners
     intent_at      TEXT NOT NULL,               -- of the last send
+    remedy         TEXT,                        -- JSON of model.rules.Remedy
+    resurrects     TEXT,                        -- the run of an earlier attempt that goes on
     run_id         TEXT,
     dataset_id     TEXT,
     store_id       TEXT,
@@ -60,8 +64,11 @@ CREATE TABLE attempts (
     exit_code      INTEGER,
     started_at     TEXT,
     finished_at    TEXT,
+    straggles      INTEGER NOT NULL DEFAULT 0,  -- it took far longer than others of its kind
     build_number   TEXT,
-    cost_usd       TEXT,                        -- decimal
+    memory_mbytes  INTEGER,                     -- as the platform told them
+    timeout_secs   INTEGER,
+    cost_usd       TEXT,                        -- decimal; of the run, with all its attempts
     items          INTEGER,
     size_bytes     INTEGER,
     sha256         TEXT,
@@ -90,4 +97,5 @@ CREATE TABLE stray_runs (
 
 -- The only index: what is looked for by state is looked for once, at the start of a process, and an
 -- index on it would be rewritten at each step.
-CREATE UNIQUE INDEX attempts_run ON attempts (run_id) WHERE run_id IS NOT NULL;
+CREATE UNIQUE INDEX attempts_run ON attempts (run_id)
+WHERE run_id IS NOT NULL AND resurrects IS NULL;

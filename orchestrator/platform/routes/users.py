@@ -17,7 +17,7 @@ from orchestrator.platform.errors import ApiError
 from orchestrator.platform.ids import now
 from orchestrator.platform.messages import Answer, Call, data
 from orchestrator.platform.routing import Router
-from orchestrator.platform.runs import compute_units, cost_usd
+from orchestrator.platform.runs import USD_PER_COMPUTE_UNIT, compute_units, cost_usd
 
 
 def register(router: Router) -> None:
@@ -70,7 +70,7 @@ async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a
     """
     moment = now()
     units = sum(compute_units(run, moment) for run in context.runs.all)
-    return data(usage_view(_spent(context), units))
+    return data(usage_view(_spent(context), units, USD_PER_COMPUTE_UNIT))
 
 
 def _spent(context: Context) -> float:

@@ -11,8 +11,10 @@ SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)
 
 
-def waiting(seq: int, *, rank: int = 0, claim: Claim = SMALL, ready_at: float = 0.0) -> Waiting:
-    return Waiting(rank=rank, seq=seq, number=1, claim=claim, ready_at=ready_at)
+def waiting(
+    seq: int, *, rank: int = 0, claim: Claim = SMALL, ready_at: float = 0.0, secs: float = 0.0
+) -> Waiting:
+    return Waiting(rank=rank, shortness=-secs, seq=seq, number=1, claim=claim, ready_at=ready_at)
 
 
 def queue_of(*jobs: Waiting) -> WaitingQueue:

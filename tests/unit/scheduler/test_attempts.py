@@ -1,18 +1,45 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.errors import InputRejected
-from orchestrator.model.attempts import Outcome, make_mark
-from orchestrator.model.states import JobStatus
+from orchestrator.model.attempts import Attempt, Outcome, make_mark
+from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.jobs import RunOptions
+from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
+from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempts import (
-    delay_before_next,
+    SETTLED,
+    LogNeeded,
+    Verdict,
+    decide,
     outcome_of_refusal,
     outcome_of_run,
 )
-from tests.support.builders import make_job, make_run
+from tests.support.builders import NOON, make_job, make_run
 
 FAILED = Outcome(status=JobStatus.FAILED, error="it failed")
+FAILED_RUN = make_run(status="FAILED", exit_code=3, status_message="Shop says: Try again LATER")
+
+
+def attempt(number: int = 1, *rules: Rule, remedy: Remedy = NO_REMEDY, **fields: Any) -> Attempt:
+    return Attempt(
+        job=make_job(rules=rules, **fields),
+        number=number,
+        send=1,
+        mark=Mark("m.0.1.1"),
+        state=AttemptState.FINISHED,
+        intent_at=NOON,
+        remedy=remedy,
+    )
+
+
+def verdict(of: Attempt, outcome: Outcome = FAILED, **given: Any) -> Verdict:
+    return decide(
+        of, outcome, given.pop("run", FAILED_RUN), jitter=given.pop("jitter", 1.0), **given
+    )
 
 
 def test_outcome_of_a_succeeded_run_has_no_error() -> None:
@@ -31,7 +58,7 @@ def test_outcome_of_a_failed_run_tells_code_and_message() -> None:
 def test_refused_start_is_not_tried_again() -> None:
     """What the platform refuses for good is no better the second time."""
     outcome = outcome_of_refusal(InputRejected("input.url is missing"))
-    assert delay_before_next(make_job(retries=5), 1, outcome, 0.5) is None
+    assert verdict(attempt(retries=5), outcome, run=None) == SETTLED
 
 
 @pytest.mark.parametrize(
@@ -40,14 +67,127 @@ def test_refused_start_is_not_tried_again() -> None:
 )
 def test_delay_doubles_up_to_its_bound(number: int, jitter: float, expected: float) -> None:
     """The wait doubles from attempt to attempt, half of it by chance, and has an end."""
-    assert delay_before_next(make_job(retries=99), number, FAILED, jitter) == expected
+    assert verdict(attempt(number, retries=99), jitter=jitter).delay_secs == expected
 
 
 def test_no_attempt_follows_when_the_retries_are_used_up() -> None:
     """A job with one retry gets two attempts."""
-    job = make_job(retries=1)
-    assert delay_before_next(job, 1, FAILED, 0.0) is not None
-    assert delay_before_next(job, 2, FAILED, 0.0) is None
+    assert verdict(attempt(1, retries=1)).delay_secs is not None
+    assert verdict(attempt(2, retries=1)) == SETTLED
+
+
+def test_run_that_somebody_aborted_is_not_tried_again() -> None:
+    """An abort is somebody's decision, unless it was our own since the run took too long."""
+    outcome = Outcome(status=JobStatus.ABORTED, error="aborted")
+    ours = Outcome(status=JobStatus.ABORTED, error="aborted", is_aborted_by_us=True)
+    assert verdict(attempt(retries=3), outcome) == SETTLED
+    assert verdict(attempt(retries=3), ours).delay_secs is not None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(do=Action.GIVE_UP, status=("FAILED", "TIMED-OUT")),
+        Rule(do=Action.GIVE_UP, exit_code=(1, 3)),
+        Rule(do=Action.GIVE_UP, message=("nothing", "try * later")),
+        Rule(do=Action.GIVE_UP, status=("FAILED",), exit_code=(3,), message=("*shop*",)),
+        Rule(do=Action.GIVE_UP, log=("out of m?mory",)),
+    ],
+)
+def test_rule_decides_whose_conditions_all_hold(rule: Rule) -> None:
+    """Status, exit code, message and the end of the log are each enough, or all together."""
+    log = "a line\nERROR: Out of memory at 7\n"
+    assert verdict(attempt(1, rule, retries=9), log_end=log) == SETTLED
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(do=Action.GIVE_UP, status=("TIMED-OUT",)),
+        Rule(do=Action.GIVE_UP, exit_code=(4,)),
+        Rule(do=Action.GIVE_UP, status=("FAILED",), message=("no such shop",)),
+        Rule(do=Action.GIVE_UP, log=("first*second",)),
+    ],
+)
+def test_rule_of_which_a_condition_fails_does_not_decide(rule: Rule) -> None:
+    """All conditions that are given must hold; a pattern is looked for within a line of the log."""
+    end = verdict(attempt(1, rule, retries=9), log_end="first\nsecond")
+    assert end.delay_secs is not None
+
+
+def test_first_matching_rule_wins() -> None:
+    """Rules are asked in their order."""
+    rules = (Rule(status=("TIMED-OUT",)), Rule(exit_code=(3,), max=1), Rule(max=9))
+    assert verdict(attempt(1, *rules)) == SETTLED
+
+
+def test_rule_allows_its_own_number_of_attempts() -> None:
+    """`max` counts the attempts of the job, the first one included, and stands above `retries`."""
+    rule = Rule(max=3)
+    assert verdict(attempt(2, rule)).delay_secs is not None
+    assert verdict(attempt(3, rule, retries=9)) == SETTLED
+
+
+def test_log_is_asked_for_only_when_the_rest_of_a_rule_holds() -> None:
+    """No log is read for a rule that cannot match."""
+    out_of_memory = Rule(status=("TIMED-OUT",), log=("x",))
+    assert verdict(attempt(1, out_of_memory)) == SETTLED
+    with pytest.raises(LogNeeded):
+        verdict(attempt(1, Rule(status=("FAILED",), log=("x",))))
+
+
+def test_rule_sets_the_backoff() -> None:
+    """The wait of a rule stands for the usual one, also beyond the usual bound."""
+    rule = Rule(backoff_secs=600.0, max=9)
+    assert verdict(attempt(1, rule)).delay_secs == 600.0
+    assert verdict(attempt(1, Rule(backoff_secs=0.0, max=9))).delay_secs == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "had", "most", "gets"),
+    [
+        (Rule(memory_factor=2.0, max=9), 1024, None, 2048),
+        (Rule(memory_factor=1.5, max=9), 1024, None, 2048),
+        (Rule(memory_factor=8.0, max=9, max_memory_mbytes=4096), 1024, None, 4096),
+        (Rule(memory_factor=8.0, max=9), 8192, None, 32768),
+        (Rule(memory_factor=2.0, max=9), 4096, 6000, 4096),
+    ],
+)
+def test_rule_gives_more_memory_up_to_its_caps(
+    rule: Rule, had: int, most: int | None, gets: int
+) -> None:
+    """Memory grows to the next power of two; the rule, the platform and the batch have caps."""
+    run = make_run(status="FAILED", memory_mbytes=had)
+    end = verdict(attempt(1, rule), run=run, most_memory_mbytes=most)
+    assert end.remedy.memory_mbytes == gets
+
+
+def test_remedies_add_up() -> None:
+    """A second rule keeps what the first has changed."""
+    rule = Rule(timeout_factor=2.0, build="beta", max=9)
+    before = Remedy(memory_mbytes=4096)
+    run = make_run(status="TIMED-OUT", memory_mbytes=4096, timeout_secs=60)
+    remedy = verdict(attempt(2, rule, remedy=before), run=run).remedy
+    assert remedy == Remedy(memory_mbytes=4096, timeout_secs=120, build="beta")
+
+
+def test_resurrection_names_the_run_and_how_often_it_was_resurrected() -> None:
+    """The count before tells afterwards whether a resurrection had its effect."""
+    run = make_run(status="FAILED", resurrect_count=2)
+    remedy = verdict(attempt(1, Rule(do=Action.RESURRECT, max=9)), run=run).remedy
+    assert remedy == Remedy(resurrects=RunId("run1"), resurrect_count=2)
+
+
+def test_rule_stops_the_batch() -> None:
+    """The job is settled, and nothing more is to be started."""
+    assert verdict(attempt(1, Rule(do=Action.STOP_BATCH))) == Verdict(stops_batch=True)
+
+
+def test_attempt_starts_with_its_remedy_over_the_options_of_its_job() -> None:
+    """What a rule does not change stays as the job has it."""
+    options = RunOptions(memory_mbytes=512, timeout_secs=60, build="latest", max_items=7)
+    started = attempt(2, options=options, remedy=Remedy(memory_mbytes=1024)).options
+    assert started == RunOptions(memory_mbytes=1024, timeout_secs=60, build="latest", max_items=7)
 
 
 def test_mark_names_batch_job_attempt_and_send() -> None:

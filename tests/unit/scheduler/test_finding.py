@@ -11,16 +11,21 @@ import pytest
 
 from orchestrator.client import ApifyClient, wire
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.model.jobs import RunOptions
+from orchestrator.model.jobs import RunOptions, Target, TargetKind
 from orchestrator.scheduler.finding import RunFinder, contains
 from orchestrator.scheduler.strays import Strays
-from tests.support.builders import NOON, make_job
+from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
 
+TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 
-def run_json(name: str, agent: str | None, memory: int = 1024) -> dict[str, Any]:
+
+def run_json(
+    name: str, agent: str | None, memory: int = 1024, act_id: str = "act1"
+) -> dict[str, Any]:
     return {
         "id": name,
+        "actId": act_id,
         "status": "RUNNING",
         "startedAt": "2026-11-25T12:00:00.000Z",
         "meta": {"origin": "API", **({"userAgent": agent} if agent else {})},
@@ -49,6 +54,9 @@ class FakePlatform:
     reads: int = 0
     ahead: timedelta = timedelta()
     clock: tuple[datetime, float] | None = None
+
+    async def get_target(self, _target: Target) -> wire.Actor:
+        return wire.Actor.model_validate({"id": "act1"})
 
     async def list_runs(self, *, started_after: datetime, **_given: object) -> wire.RunList:
         self.lists += 1
@@ -144,16 +152,26 @@ def test_run_without_a_name_is_told_by_input_and_options() -> None:
 
     async def scenario() -> None:
         platform = FakePlatform(
-            [run_json("mine", None), run_json("big", None, 4096), run_json("other", None)],
-            inputs={"s-mine": b'{"a":1,"b":2}', "s-big": b'{"a":1}', "s-other": b'{"a":2}'},
+            [
+                run_json("foreign", None, act_id="act2"),
+                run_json("mine", None),
+                run_json("big", None, 4096),
+                run_json("other", None),
+            ],
+            inputs={
+                "s-foreign": b'{"a":1}',
+                "s-mine": b'{"a":1,"b":2}',
+                "s-big": b'{"a":1}',
+                "s-other": b'{"a":2}',
+            },
         )
         finder = finder_of(platform)
         assert await finder.find(Mark("m.0.1.1"), NOON) is None
-        job = make_job(options=RunOptions(memory_mbytes=1024))
-        found = await finder.find_by_input(job, b'{"a":1}')
+        options = RunOptions(memory_mbytes=1024)
+        found = await finder.find_by_input(TARGET, options, b'{"a":1}')
         assert found is not None
         assert found.id == "mine"
-        assert await finder.find_by_input(job, b'{"a":1}') is None
+        assert await finder.find_by_input(TARGET, options, b'{"a":1}') is None
 
     run_virtual(scenario)
 
@@ -165,7 +183,7 @@ def test_claimed_run_is_found_for_nobody_else() -> None:
         platform = FakePlatform([run_json("r1", None)], inputs={"s-r1": b"{}"})
         finder = finder_of(platform, "r1")
         assert await finder.find(Mark("m.0.1.1"), NOON) is None
-        assert await finder.find_by_input(make_job(), b"{}") is None
+        assert await finder.find_by_input(TARGET, RunOptions(), b"{}") is None
         assert platform.reads == 0
 
     run_virtual(scenario)

@@ -33,6 +33,10 @@ def attempt(seq: int) -> Attempt:
     )
 
 
+def place(seq: int, claim: Claim = CLAIM) -> Waiting:
+    return Waiting(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
+
+
 class FakeDriver:
     """Attempts of an earlier process have no run; each is sent again and runs a while."""
 
@@ -45,7 +49,12 @@ class FakeDriver:
         return attempt(seq)
 
     async def to_end(
-        self, attempt: Attempt, *, may_exist: bool, wait_for_room: Callable[[], Awaitable[None]]
+        self,
+        attempt: Attempt,
+        *,
+        may_exist: bool,
+        wait_for_room: Callable[[], Awaitable[None]],
+        **_: object,
     ) -> None:
         if may_exist:
             await anyio.sleep(1)
@@ -66,15 +75,21 @@ class FakeDriver:
 def scheduler_of(driver: FakeDriver, usage: Usage, waiting: int = 0) -> Scheduler:
     queue = WaitingQueue()
     for seq in range(100, 100 + waiting):
-        queue.add(Waiting(rank=0, seq=seq, number=1, claim=CLAIM), 0.0)
-    return Scheduler(driver=cast("Driver", driver), queue=queue, usage=usage, stop_grace_secs=1)
+        queue.add(place(seq), 0.0)
+    return Scheduler(
+        driver=cast("Driver", driver),
+        queue=queue,
+        usage=usage,
+        claim_of=lambda _demand, _remedy: CLAIM,
+        stop_grace_secs=1,
+    )
 
 
 def test_starts_sent_again_keep_to_a_smaller_limit() -> None:
     """Six open intents of a process that might run six go on two at a time where two may run."""
     driver = FakeDriver()
     scheduler = scheduler_of(driver, Usage(Limits(max_runs=2)), waiting=3)
-    run_virtual(lambda: scheduler.run((attempt(seq), CLAIM) for seq in range(6)))
+    run_virtual(lambda: scheduler.run((attempt(seq), place(seq)) for seq in range(6)))
     assert driver.most == 2
     assert sorted(driver.done) == [*range(6), 100, 101, 102]
 
@@ -87,7 +102,7 @@ def test_starts_sent_again_keep_to_a_pools_rate() -> None:
     scheduler = scheduler_of(driver, usage)
 
     async def scenario() -> float:
-        await scheduler.run((attempt(seq), claim) for seq in range(3))
+        await scheduler.run((attempt(seq), place(seq, claim)) for seq in range(3))
         return anyio.current_time()
 
     assert run_virtual(scenario) == pytest.approx(1 + 120 + RUN_SECS, abs=1)
@@ -109,7 +124,7 @@ def test_stop_ends_those_who_wait_to_send_again() -> None:
 
             tasks.start_soon(stop)
             with pytest.raises(Interrupted):
-                await scheduler.run((attempt(seq), CLAIM) for seq in range(4))
+                await scheduler.run((attempt(seq), place(seq)) for seq in range(4))
 
     run_virtual(scenario)
     assert usage.runs == 0

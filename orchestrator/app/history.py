@@ -1,0 +1,54 @@
+"""
+What earlier batches of the same name tell about the jobs of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import structlog
+
+from orchestrator.app.folders import LEDGER, batches
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+
+LOOKED_BACK = 3
+"""
+So many earlier batches are asked how long jobs take.
+"""
+
+
+def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
+    """
+    How long the runs of waiting jobs will take, in seconds, by their places in the spec.
+
+    As the last earlier batch tells it in which the job of the same key succeeded; jobs that no
+    batch knows are left out.
+    """
+    expected: dict[int, float] = {}
+    earlier = list(islice(_earlier(folder), LOOKED_BACK))
+    wanted = reader.waiting_keys() if earlier else {}
+    for path in earlier:
+        if not wanted:
+            break
+        try:
+            with LedgerReader(path) as before:
+                for key, secs in before.durations():
+                    seq = wanted.pop(key.lower(), None)
+                    if seq is not None:
+                        expected[seq] = secs
+        except UsageError as error:
+            # A torn or foreign ledger of another batch is no reason not to run this one.
+            structlog.get_logger().warning("history_not_read", ledger=str(path), error=str(error))
+    return expected
+
+
+def _earlier(folder: Path) -> Iterator[Path]:
+    """
+    The ledgers of the batches before this one, newest first.
+    """
+    for other in batches(folder.parent):
+        if other.name < folder.name:
+            yield other / LEDGER

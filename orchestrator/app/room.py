@@ -1,0 +1,174 @@
+"""
+What the account allows, and what runs take of it that do not say so themselves. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_UP, Decimal
+
+from orchestrator.app.settings import Settings
+from orchestrator.errors import UsageError
+from orchestrator.model.batches import BatchPlan
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import Demand, Target
+from orchestrator.model.rules import NO_REMEDY, Remedy
+from orchestrator.scheduler.budget import NOTHING
+from orchestrator.scheduler.limits import Claim, Limits
+
+DEFAULT_MAX_RUNS = 25
+"""
+When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits").
+"""
+
+DEFAULT_MEMORY_MBYTES = 1024
+CENTIMILL = Decimal("0.00001")
+NO_CAP = (
+    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd, since no "
+    "earlier run of {target} shows what it costs"
+)
+NO_TIMEOUT = (
+    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd or "
+    "timeout_secs, since runs of {target} have no timeout"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDefaults:
+    """
+    What a run of a target gets where its start does not say otherwise; None where not told.
+
+    Attributes:
+        timeout_secs: 0 means none.
+        cap_usd: of a task, the most that its runs may cost.
+    """
+
+    memory_mbytes: int | None = None
+    timeout_secs: int | None = None
+    cap_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """
+    What runs cost this account; looked up under a budget only.
+
+    Attributes:
+        compute_unit_usd: for a gigabyte of memory and an hour.
+        dearest_usd: the dearest of the last runs of each target that has had some.
+    """
+
+    compute_unit_usd: Decimal
+    dearest_usd: Mapping[Target, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """
+    What the account allows, and what runs take that do not say it.
+
+    Attributes:
+        prices: None without a budget.
+    """
+
+    max_runs: int
+    max_memory_mbytes: int | None
+    defaults: Mapping[Target, RunDefaults] = field(default_factory=dict)
+    prices: Prices | None = None
+
+    def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
+        """
+        What a run of a job with this demand holds.
+        """
+        return Claim(
+            memory_mbytes=self._memory(demand, remedy),
+            pools=demand.pools,
+            target=demand.target,
+            reserve_usd=self._reserve(demand, remedy),
+        )
+
+    def unpriced(self, demand: Demand) -> str | None:
+        """
+        Why nobody can say what a run may cost at most; None when it is known, or does not matter.
+        """
+        if self.prices is None or self._cap(demand) is not None:
+            return None
+        if demand.target not in self.prices.dearest_usd:
+            return NO_CAP.format(target=demand.target)
+        return None if self._timeout(demand, NO_REMEDY) else NO_TIMEOUT.format(target=demand.target)
+
+    def _reserve(self, demand: Demand, remedy: Remedy) -> Decimal:
+        """
+        The run's own cap; else memory times timeout, or what the dearest of the last runs cost.
+        """
+        if self.prices is None:
+            return NOTHING
+        cap = self._cap(demand)
+        if cap is not None:
+            return cap
+        memory, timeout = self._memory(demand, remedy), self._timeout(demand, remedy)
+        units = Decimal(memory) / 1024 * timeout / 3600
+        most = max(
+            units * self.prices.compute_unit_usd,
+            self.prices.dearest_usd.get(demand.target, NOTHING),
+        )
+        return most.quantize(CENTIMILL, rounding=ROUND_UP)
+
+    def _cap(self, demand: Demand) -> Decimal | None:
+        return demand.cap_usd or self._of(demand).cap_usd
+
+    def _memory(self, demand: Demand, remedy: Remedy) -> int:
+        return (
+            remedy.memory_mbytes
+            or demand.memory_mbytes
+            or self._of(demand).memory_mbytes
+            or DEFAULT_MEMORY_MBYTES
+        )
+
+    def _timeout(self, demand: Demand, remedy: Remedy) -> int:
+        if remedy.timeout_secs is not None:
+            return remedy.timeout_secs
+        if demand.timeout_secs is not None:
+            return demand.timeout_secs
+        return self._of(demand).timeout_secs or 0
+
+    def _of(self, demand: Demand) -> RunDefaults:
+        return self.defaults.get(demand.target, UNTOLD)
+
+
+UNTOLD = RunDefaults()
+ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None)
+"""
+For a process that starts nothing.
+"""
+
+
+def limits_of(
+    plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
+) -> Limits:
+    """
+    The limits of a batch: the tighter of what was asked for and what the account allows.
+
+    Args:
+        demands: what waits, each with one job that asks it.
+
+    Raises:
+        UsageError: some job can never be started within them.
+    """
+    asked_runs = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
+    asked_memory = plan.max_memory_mbytes
+    limits = Limits(
+        max_runs=min(asked_runs, room.max_runs) if asked_runs else room.max_runs,
+        max_memory_mbytes=(min(filter(None, (asked_memory, room.max_memory_mbytes)), default=None)),
+        pools=plan.pools,
+        max_cost_usd=plan.max_cost_usd,
+    )
+    refusals = [
+        f"{key}: {refusal}"
+        for demand, key in demands.items()
+        if (refusal := room.unpriced(demand) or limits.refusal(room.claim_of(demand)))
+    ]
+    if refusals:
+        raise UsageError("these jobs can never be started:\n  " + "\n  ".join(sorted(refusals)))
+    return limits
