@@ -50,9 +50,10 @@ from orchestrator.errors import (
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.reading import Totals
-from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.loop import Scheduler
 from orchestrator.threads import GroupWorker
 
 PREFLIGHT_AWAY_SECS = 12.0
@@ -61,6 +62,7 @@ How long a platform that is away is waited for before anything was started.
 """
 
 ABORT_SECS = 8.0
+WAITS_EVERY_SECS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +212,7 @@ async def _schedule(
         if not aborting:
             keep = partial(keep_limits, client, scheduler, plan, context.settings)
             tasks.start_soon(keep, name="limits")
+            tasks.start_soon(_tell_waits, ledger, scheduler, name="waits")
         try:
             await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
         except (StoppedEarly, Interrupted, PlatformError) as reason:
@@ -217,6 +220,21 @@ async def _schedule(
         finally:
             tasks.cancel_scope.cancel()
     return BatchAborted("aborted, with jobs left to start") if aborting and waiting else None
+
+
+async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
+    """
+    Keeps in the ledger why jobs wait, for `status --why`; until cancelled.
+    """
+    told: list[Wait] = []
+    while True:
+        waits = scheduler.waits()
+        if waits != told:
+            # A full disk stops the batch where it matters more.
+            with suppress(StoppedEarly):
+                await ledger.waits(waits)
+            told = waits
+        await anyio.sleep(WAITS_EVERY_SECS)
 
 
 async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from orchestrator.model.batches import Batch
 
 
+SHOWN = 10
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     The command's options.
@@ -25,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="a batch: its folder, NAME or NAME/ID (the newest of all)",
     )
+    parser.add_argument("--why", metavar="JOB", help="tell what a job waits for")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 
@@ -49,6 +53,8 @@ def call(options: argparse.Namespace) -> int:
         if not folders:
             raise BatchNotFound(f"{output}: there is no batch yet")
         folder = folders[0]
+    if options.why is not None:
+        return _tell_why(folder, options.why, as_json=options.json)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
     held = is_held(folder)
@@ -71,6 +77,39 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
     print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
         print(f"stopped early: {batch.stop_reason}")
+    if totals.ready:
+        print(f"{totals.ready} runs are READY for more than a minute: the platform has no room")
+    if totals.stragglers:
+        keys = ", ".join(totals.stragglers[:SHOWN])
+        more = len(totals.stragglers) - SHOWN
+        print(f"far slower than others of their kind: {keys}" + (f", {more} more" * (more > 0)))
+
+
+def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
+    """
+    Prints what one job waits for.
+    """
+    import json
+
+    from orchestrator.app.folders import LEDGER
+    from orchestrator.errors import UsageError
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.ledger.lock import is_held
+    from orchestrator.report.why import why
+    from orchestrator.spec.words import unknown
+
+    held = is_held(folder)
+    with LedgerReader(folder / LEDGER) as reader:
+        report = reader.report(key)
+        if report is None:
+            raise UsageError(f"{folder.name}: {unknown(key, reader.keys(), 'job')}")
+        reason = why(report, reader.place(report.job.key), reader.waits(), is_held=held)
+    if as_json:
+        facts = {"job": report.job.key, "status": report.status.value, "waits_for": reason}
+        print(json.dumps(facts))
+    else:
+        print(f"{report.job.key} ({report.status.value}) waits for {reason}")
+    return 0
 
 
 def _told(state: str, *, held: bool) -> str:

@@ -33,9 +33,10 @@ from orchestrator.ledger.rows import (
     run_values,
     stored,
     waiting_of,
+    waits_text,
 )
 from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
-from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import Job
 from orchestrator.model.rules import NO_REMEDY, Remedy
@@ -244,11 +245,11 @@ class Ledger:
         )
 
     @transaction
-    def seen(self, attempt: Attempt, run: Run) -> None:
+    def seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
         """
-        Records the status of a run that goes on.
+        Records the status of a run that goes on, and whether it takes far too long.
         """
-        self._change("mark_seen", attempt, run_status=run.status)
+        self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
 
     @transaction
     def finished(self, attempt: Attempt, run: Run, *, straggles: bool = False) -> None:
@@ -337,6 +338,13 @@ class Ledger:
         """
         self._execute("judge_batch")
         return batch_of(self._execute("select_batch").fetchone())
+
+    @transaction
+    def waits(self, waits: Sequence[Wait]) -> None:
+        """
+        Records why jobs wait, for those who look at the batch meanwhile.
+        """
+        self._execute("set_waits", waits=waits_text(waits))
 
     @transaction
     def add_requests(self, requests: int, retries: int) -> None:

@@ -12,6 +12,9 @@ UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason 
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
     stop_reason = :stop_reason;
 
+-- name: set_waits
+UPDATE batch SET waits = :waits;
+
 -- name: add_requests
 UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
 
@@ -58,7 +61,7 @@ UPDATE attempts SET state = :state, adopted = :adopted, run_id = :run_id,
 WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed');
 
 -- name: mark_seen
-UPDATE attempts SET run_status = :run_status
+UPDATE attempts SET run_status = :run_status, straggles = :straggles
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_finished
@@ -121,6 +124,38 @@ SELECT seq, key FROM jobs WHERE status = 'WAITING';
 SELECT key, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs
 FROM attempts JOIN jobs ON seq = job_seq
 WHERE run_status = 'SUCCEEDED' AND finished_at IS NOT NULL;
+
+-- name: select_stragglers
+SELECT DISTINCT key FROM attempts JOIN jobs ON seq = job_seq WHERE straggles ORDER BY seq;
+
+-- name: count_ready
+SELECT COUNT(*) AS runs FROM attempts
+WHERE state IN ('started', 'adopted') AND run_status = 'READY'
+    AND julianday(started_at) < julianday('now', '-1 minute');
+
+-- name: select_waits
+SELECT waits FROM batch;
+
+-- name: select_place
+SELECT ready_at, remedy, (
+    SELECT COUNT(*) FROM jobs AS other WHERE other.status = 'WAITING'
+    AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = other.seq
+        AND state NOT IN ('settled', 'lost', 'failed'))
+    AND (other.priority > jobs.priority
+        OR (other.priority = jobs.priority AND other.seq < jobs.seq))) AS ahead
+FROM jobs WHERE key = :key;
+
+-- name: select_report
+SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
+    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.started_at,
+    attempts.finished_at, attempts.cost_usd, attempts.build_number
+FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
+    SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
+WHERE jobs.key = :key;
+
+-- name: select_keys
+SELECT key FROM jobs ORDER BY seq;
 
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,

@@ -10,13 +10,21 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from orchestrator.ledger import connection as sqlite
-from orchestrator.ledger.rows import JobReport, batch_of, demand_from, report_of
-from orchestrator.model.batches import Batch
+from orchestrator.ledger.rows import (
+    JobReport,
+    batch_of,
+    demand_from,
+    remedy_of,
+    report_of,
+    waits_of,
+)
+from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.jobs import Demand
+from orchestrator.model.rules import Remedy
 from orchestrator.model.states import JobStatus
 
 
@@ -32,6 +40,21 @@ class Stray:
     run_id: RunId
     mark: Mark
     status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a waiting job stands in the queue.
+
+    Attributes:
+        ahead: waiting jobs that come first by priority and the order of the spec.
+        ready_at: not before this time, in Unix seconds; 0 when it may start at once.
+    """
+
+    ahead: int
+    ready_at: float
+    remedy: Remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +78,8 @@ class Totals:
         runs: attempts that got a run.
         items, size_bytes: of the dataset files that the jobs hold.
         cost_usd: of all runs, as last reported; provisional.
+        ready: runs that were started more than a minute ago and that the platform has not begun.
+        stragglers: jobs with a run that takes, or took, far longer than others of its kind.
         strays: runs that turned up after their starts had been given up, and were aborted.
     """
 
@@ -65,6 +90,8 @@ class Totals:
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
+    ready: int = 0
+    stragglers: list[JobKey] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
 
 
@@ -117,6 +144,8 @@ class LedgerReader:
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
+            ready=self._execute("count_ready").fetchone()["runs"],
+            stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
             strays=self.strays(),
         )
 
@@ -162,6 +191,32 @@ class LedgerReader:
         for row in self._execute("select_durations"):
             yield JobKey(row["key"]), row["secs"]
 
+    def report(self, key: str) -> JobReport | None:
+        """
+        How one job stands; None when there is none of this key.
+        """
+        row = self._execute("select_report", key=key).fetchone()
+        return None if row is None else report_of(row)
+
+    def place(self, key: JobKey) -> Place:
+        """
+        Where a job stands in the queue.
+        """
+        row = self._execute("select_place", key=key).fetchone()
+        return Place(ahead=row["ahead"], ready_at=row["ready_at"], remedy=remedy_of(row["remedy"]))
+
+    def keys(self) -> list[JobKey]:
+        """
+        The keys of all jobs, in the order of the spec.
+        """
+        return [JobKey(row["key"]) for row in self._execute("select_keys")]
+
+    def waits(self) -> list[Wait]:
+        """
+        Why jobs wait, as the process that runs the batch told it last.
+        """
+        return waits_of(self._execute("select_waits").fetchone()["waits"])
+
     def reports(self) -> Iterator[JobReport]:
         """
         How each job stands, in the order of the spec, as a stream.
@@ -177,5 +232,5 @@ class LedgerReader:
             for row in self._execute("select_strays")
         ]
 
-    def _execute(self, query: str) -> sqlite3.Cursor:
-        return self._db.execute(self._queries[query])
+    def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
+        return self._db.execute(self._queries[query], values)

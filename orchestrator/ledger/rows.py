@@ -5,6 +5,7 @@ Rows to values and back, here and nowhere else.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.model.attempts import Attempt, make_mark
-from orchestrator.model.batches import Batch, BatchPlan, BatchState
+from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.rules import NO_REMEDY, Remedy
@@ -255,6 +256,25 @@ def report_of(row: sqlite3.Row) -> JobReport:
         build_number=row["build_number"],
         error=row["job_error"],
     )
+
+
+@cache
+def _waits_adapter() -> TypeAdapter[list[Wait]]:
+    return TypeAdapter(list[Wait])
+
+
+def waits_text(waits: Sequence[Wait]) -> str:
+    """
+    Why jobs wait, as it is stored.
+    """
+    return _waits_adapter().dump_json(list(waits)).decode()
+
+
+def waits_of(text: str) -> list[Wait]:
+    """
+    Why jobs wait, of a `waits` column.
+    """
+    return _waits_adapter().validate_json(text)
 
 
 @lru_cache(maxsize=4096)

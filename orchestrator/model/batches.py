@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.model.jobs import Target
 
 
 class OnUnconfirmed(StrEnum):
@@ -89,6 +90,23 @@ class BatchPlan:
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
     params: dict[str, str] = field(default_factory=dict)
     local: LocalPlatformPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """
+    Why jobs of one kind wait; kinds are told apart by what admission looks at.
+
+    Attributes:
+        reason: for people.
+        jobs: how many there are.
+    """
+
+    target: Target | None
+    memory_mbytes: int
+    pools: tuple[str, ...]
+    reason: str
+    jobs: int
 
 
 class BatchState(StrEnum):

@@ -38,6 +38,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "attempts": totals.attempts,
         "runs": totals.runs,
         "adopted": totals.adopted,
+        "stragglers": [*totals.stragglers],
         "stray_runs": [
             {"run_id": stray.run_id, "mark": stray.mark, "status": stray.status}
             for stray in totals.strays

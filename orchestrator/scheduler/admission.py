@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from orchestrator.model.batches import Wait
 from orchestrator.scheduler.limits import MONEY, RUNS, Blocked, Claim, Usage
 
 FEWEST_PASSES = 20
@@ -137,20 +137,29 @@ class WaitingQueue:
         Why jobs wait, as the last decision found, with the number of jobs that each reason holds.
         """
         reasons: Counter[str] = Counter()
-        for claim, reason in self.waits():
-            reasons[reason] += len(self._lanes[claim].jobs)
+        for wait in self.waits():
+            reasons[wait.reason] += wait.jobs
         if self._later:
             reasons["waits for its next attempt"] = len(self._later)
         return dict(reasons)
 
-    def waits(self) -> Iterator[tuple[Claim, str]]:
+    def waits(self) -> list[Wait]:
         """
-        Why the first job of each lane waits, as the last decision found.
+        Why the jobs of each lane wait, as the last decision found.
         """
-        for claim in self._lanes:
+        waits = []
+        for claim, lane in self._lanes.items():
             blocked = self._blocked.get(claim) or self._full
             if blocked is not None:
-                yield claim, blocked.reason
+                wait = Wait(
+                    target=claim.target,
+                    memory_mbytes=claim.memory_mbytes,
+                    pools=claim.pools,
+                    reason=blocked.reason,
+                    jobs=len(lane.jobs),
+                )
+                waits.append(wait)
+        return waits
 
     @property
     def lacks_money(self) -> bool:

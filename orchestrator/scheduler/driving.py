@@ -377,7 +377,8 @@ class Driver:
             since: when the run began to be followed.
         """
         attempt, run = followed.attempt, followed.run
-        self._judge_duration(followed)
+        if self._judge_duration(followed):
+            await self._ledger.seen(attempt, followed.status, straggles=True)
         because = followed.abort_because or self._aborting
         if because is not None and not followed.is_aborted:
             followed.abort_because, followed.is_aborted = because, True
@@ -399,7 +400,7 @@ class Driver:
             return Ended(attempt, facts, told.to_json(), followed.abort_because)
         if facts.status != followed.status:
             followed.status = facts.status
-            await self._ledger.seen(attempt, facts)
+            await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
             self._observer.run_seen(attempt, facts)
         return None
 
@@ -419,23 +420,29 @@ class Driver:
         await self._ledger.finished(attempt, run, straggles=followed.straggles)
         self._observer.run_finished(attempt, run)
 
-    def _judge_duration(self, followed: Followed) -> None:
+    def _judge_duration(self, followed: Followed) -> bool:
         """
         Marks a run that takes far longer than is usual, and one that is to be aborted for that.
+
+        Returns:
+            whether it was marked as a straggler just now.
         """
         job = followed.attempt.job
         usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
         if usual is None or from_secs is None or followed.status == RunStatus.READY:
-            return
+            return False
         secs = anyio.current_time() - followed.began_at
-        if secs > from_secs and not followed.straggles:
+        factor = job.abort_after_factor
+        is_too_long = factor is not None and secs >= factor * usual
+        is_new = (secs > from_secs or is_too_long) and not followed.straggles
+        if is_new:
             followed.straggles = True
             self._observer.run_straggles(followed.attempt, followed.run, secs, usual)
-        factor = job.abort_after_factor
-        if factor is not None and secs >= factor * usual and followed.abort_because is None:
+        if is_too_long and followed.abort_because is None:
             followed.abort_because = (
-                f"it took more than {factor:g} times the usual {usual:.0f} s (abort_after_factor)"
+                f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
             )
+        return is_new
 
     def _next_look(self, followed: Followed) -> float:
         """

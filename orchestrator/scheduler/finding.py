@@ -118,8 +118,8 @@ class RunFinder:
         """
         A run of this target, with this input and these options.
 
-        Only of those that earlier passes have seen, only runs that no attempt has claimed, and of which the platform does not tell who started
-        them.
+        Only of those that earlier passes have seen, that no attempt has claimed, and of which the
+        platform does not tell who started them.
 
         Args:
             body: what was sent.

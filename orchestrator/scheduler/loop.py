@@ -29,10 +29,11 @@ from orchestrator.errors import (
     TooManyFailures,
 )
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState
+from orchestrator.model.states import AttemptState, RunStatus
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.driving import Driver, Ended, Next, Over
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
@@ -179,6 +180,15 @@ class Scheduler:
         """
         return len(self._queue) > 0
 
+    def waits(self) -> list[Wait]:
+        """
+        Why jobs of each kind wait.
+        """
+        waits = self._queue.waits()
+        if self._drain_reason is None:
+            return waits
+        return [replace(wait, reason=str(self._drain_reason)) for wait in waits]
+
     def waits_for(self) -> dict[str, int]:
         """
         Why jobs wait, with the number of jobs that each reason holds.
@@ -282,8 +292,7 @@ class Scheduler:
                 self._usage.budget.reserve(claim.reserve_usd)
                 self._note_cost(attempt.run, claim)
             self._ended.append((Ended(attempt, attempt.run), waiting))
-            if self._collecting < self._max_downloads:
-                self._spawn(self._bring_home(), name="collect")
+            self._spawn(self._bring_home(), name="collect")
             return
         # Whatever the limits say now: the run may be going.
         self._usage.hold(claim)
@@ -314,8 +323,6 @@ class Scheduler:
             self._note_refusal(end.refusal)
         if isinstance(end, Ended):
             self._note_cost(end.run, claim)
-        # Not in the finally: what is being cancelled must not begin anything.
-        self._admit()
         match end:
             case Next():
                 self._wait_again(end, waiting)
@@ -323,8 +330,12 @@ class Scheduler:
                 self._over(end, waiting)
             case Ended():
                 self._ended.append((end, waiting))
-                if self._collecting < self._max_downloads:
-                    await self._bring_home()
+                if end.run.status != RunStatus.SUCCEEDED:
+                    # It may stop the batch, which should be known before the slot is taken again.
+                    await self._bring_home(most=1)
+        # Not in the finally: what is being cancelled must not begin anything.
+        self._admit()
+        await self._bring_home()
 
     def _has_started(self) -> None:
         self._usage.started(anyio.current_time())
@@ -360,15 +371,18 @@ class Scheduler:
                 self._usage.hold(claim)
             raise
 
-    async def _bring_home(self) -> None:
+    async def _bring_home(self, most: float = math.inf) -> None:
         """
-        Collects ended runs until none is left.
+        Collects ended runs until none is left, or so many; unless enough others are at it.
         """
+        if self._collecting >= self._max_downloads:
+            return
         self._collecting += 1
         try:
-            while self._ended and self._stop_reason is None:
+            while self._ended and most > 0 and self._stop_reason is None:
                 ended, waiting = self._ended.popleft()
                 self._over(await self._driver.bring_home(ended), waiting)
+                most -= 1
         finally:
             self._collecting -= 1
 

@@ -43,7 +43,7 @@ class FailureCount:
         self._over += 1
         self._failed += status is not JobStatus.SUCCEEDED
         limit = self._limit
-        if limit is None or status is JobStatus.SUCCEEDED:
+        if limit is None or not self._failed:
             return None
         if limit.count is not None and self._failed >= limit.count:
             return f"{self._failed} jobs failed, and stop_after_failures is {limit}"

@@ -19,8 +19,9 @@ from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {"waiting", "runs", "live_runs", "given_up"}
-REPEATED = {"stray", "collected_again", "costs", "judge_again"}
+REPEATED = {"stray", "collected_again", "costs", "judge_again", "seen", "waits"}
 """What the next process simply does again; see the tests of strays and of `collect`."""
+RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 ABORTING = [name for name, point in POINTS.items() if point.story is Story.ABORT]
@@ -41,22 +42,26 @@ def test_batch_ends_right_when_its_process_dies_at(
         "sweep.toml",
         sweep(
             jobs=jobs,
-            job=SYNC if story in {Story.SYNC, Story.SYNC_LOST} else "retries = 1",
+            job=_job(story),
             duration_secs=0.05,
             items=items,
             # The platform counts failures by input: no two tests may have the same.
             item={"from": f"{name}-{{{{ n }}}}"},
             output=True,
-            fail_attempts=runs_of_a_job - 1,
+            fail_attempts=int(story in {Story.RETRIED, Story.RESURRECTED}),
         ),
     )
     again = ["run", "sweep.toml"] if name == "batch-prepared" else ["resume", "sweep"]
     before = {run["id"] for run in platform.runs()}
     done = die_at(name, command, ["run", "sweep.toml"], [*again, "--json"])
     assert done.code == 0, done.err
-    starts = Counter(_attempt(run) for run in platform.runs() if run["id"] not in before)
+    new = [run for run in platform.runs() if run["id"] not in before]
+    starts = Counter(map(_attempt, new))
     assert sorted(starts.values()) == [1] * (jobs * runs_of_a_job)
     assert done.json["jobs"]["SUCCEEDED"] == jobs
+    for run in new:
+        stats = platform.get(f"/actor-runs/{run['id']}")["stats"]
+        assert stats["resurrectCount"] == int(story is Story.RESURRECTED)
     folder = tmp_path / "output" / "sweep" / "latest"
     assert folder.resolve() == Path(done.json["folder"]).resolve()
     rows = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
@@ -103,6 +108,12 @@ def test_each_transition_of_the_ledger_has_a_point_on_either_side() -> None:
     for after in (False, True):
         covered = {point.name for point in points if point.after is after}
         assert transitions <= covered, f"no point {'after' if after else 'before'}"
+
+
+def _job(story: Story) -> str:
+    if story in {Story.SYNC, Story.SYNC_LOST}:
+        return SYNC
+    return RESURRECT if story is Story.RESURRECTED else "retries = 1"
 
 
 def _attempt(run: dict) -> str:

@@ -23,8 +23,8 @@ class Story(StrEnum):
     """
     What happens to the batch on the way to the point.
 
-    PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails. FULL: the
-    platform has no room for the first start. LOST: the answer to the first start is lost after its
+    PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails.
+    RESURRECTED: that, and it is brought back. FULL: the platform has no room for the first start. LOST: the answer to the first start is lost after its
     effect. UNSENT: it is lost before. SYNC: the job is one held request. SYNC_LOST: whose answer is
     lost. ABORT: the runs of a batch that was left are aborted.
     """
@@ -32,6 +32,7 @@ class Story(StrEnum):
     PLAIN = "plain"
     LARGE = "large"
     RETRIED = "retried"
+    RESURRECTED = "resurrected"
     FULL = "full"
     LOST = "lost"
     UNSENT = "unsent"
@@ -126,6 +127,16 @@ POINTS = {
         second_answer_read=_before(Ledger, "started", nth=2),
         second_started_recorded=_after(Ledger, "started", nth=2),
         second_settled=_after(Ledger, "over", nth=2),
+    ),
+    **_told(
+        Story.RESURRECTED,
+        resurrection_intended=_after(Ledger, "intend", nth=2),
+        resurrecting=_before(ApifyClient, "resurrect_run"),
+        resurrected=_after(ApifyClient, "resurrect_run"),
+        resurrection_answered=_before(Ledger, "started", nth=2),
+        resurrection_recorded=_after(Ledger, "started", nth=2),
+        resurrected_ended=_before(Ledger, "finished", nth=2),
+        resurrected_collected=_before(Ledger, "over", nth=2),
     ),
     **_told(
         Story.FULL,

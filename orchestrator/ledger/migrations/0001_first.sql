@@ -10,6 +10,7 @@ CREATE TABLE batch (
     ended_at    TEXT,
     exit_code   INTEGER,
     stop_reason TEXT,
+    waits       TEXT NOT NULL DEFAULT '[]',     -- JSON: why jobs wait, as last told
     requests    INTEGER NOT NULL DEFAULT 0,
     retries     INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -93,3 +93,46 @@ def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
         assert sum(job.claim.memory_mbytes for job in going) <= max_memory
         usage.give(going.pop(0).claim)
     assert sorted(seen) == list(range(len(jobs)))
+
+
+def test_queue_starts_the_longest_first_among_equals() -> None:
+    """What will take longest must not outlast the others; priority stands above that."""
+    queue = queue_of(
+        waiting(0, secs=5),
+        waiting(1, secs=60),
+        waiting(2),
+        waiting(3, rank=-1),
+        waiting(4, secs=60),
+    )
+    admitted = queue.admit(Usage(Limits(max_runs=9)), 0.0)
+    assert [job.seq for job in admitted] == [3, 1, 4, 0, 2]
+
+
+def test_job_that_was_passed_often_is_waited_for() -> None:
+    """A large job is not starved by an endless row of small ones."""
+    usage = Usage(Limits(max_runs=9, max_memory_mbytes=4096))
+    usage.take(SMALL, 0.0)
+    queue = queue_of(waiting(0, claim=LARGE), *(waiting(n) for n in range(1, 200)))
+    started: list[int] = []
+    while 0 not in started:
+        admitted = queue.admit(usage, 0.0)
+        started += [job.seq for job in admitted]
+        assert len(started) < 60
+        usage.give(SMALL)
+        if not admitted:
+            assert any("has waited long for memory" in reason for reason in queue.reasons())
+
+
+def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:
+    """Others do not use what it waits for, and go on."""
+    pools = {"shop": PoolLimits(max_runs=1)}
+    usage = Usage(Limits(max_runs=99, pools=pools))
+    in_pool = Claim(memory_mbytes=128, pools=("shop",))
+    usage.take(in_pool, 0.0)
+    queue = queue_of(waiting(0, claim=in_pool), *(waiting(n) for n in range(1, 300)))
+    done = 0
+    while admitted := queue.admit(usage, 0.0):
+        done += len(admitted)
+        for job in admitted:
+            usage.give(job.claim)
+    assert (done, len(queue)) == (299, 1)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+@pytest.mark.parametrize("words", [("--max-runs", "4"), ("--max-memory-mbytes", "4096")])
+def test_two_programs_share_an_account_and_both_end(
+    faulty: Callable[..., tuple[Command, ServedPlatform]], words: tuple[str, str]
+) -> None:
+    """Each believes that the account is its own; refusals use up no attempt and no job is lost."""
+    command, _ = faulty(words=words)
+    job = "memory_mbytes = 1024"
+    for name in ("one", "two"):
+        command.write(f"{name}.toml", sweep(name, 20, job=job, duration_secs=0.3, items=1))
+    processes = [command.start("run", f"{name}.toml", "--json") for name in ("one", "two")]
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert '"SUCCEEDED":20' in out
+        assert '"attempts":20' in out

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+FAILING = (
+    '[[jobs]]\nname = "bad-{{ n }}"\nactor = "orchestrator/simulated"\npriority = 1\n'
+    'input = { duration_secs = 0.01, outcome = "FAILED", status_message = "no key {{ n }}" }\n'
+    "matrix = { n = { range = [1, JOBS] } }\n"
+)
+
+
+def failing(jobs: int) -> str:
+    return FAILING.replace("JOBS", str(jobs))
+
+
+def lines(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in (Path(folder) / "jobs.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("limit", "runs", "why"),
+    [
+        ("3", 3, "3 jobs failed, and stop_after_failures is 3"),
+        ('"10%"', 20, "4 of 20 jobs failed, and stop_after_failures is 10%"),
+    ],
+)
+def test_batch_stops_after_failures(command: Command, limit: str, runs: int, why: str) -> None:
+    """A count stops at once; a share stops when a sample is over. What is left can be resumed."""
+    batch = f"max_runs = 1\nstop_after_failures = {limit}"
+    text = sweep("failing", 50, batch=batch, duration_secs=0.01) + failing(4)
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    # The next run may have begun before the one that decides was collected.
+    assert (done.code, done.json["runs"] - runs in (0, 1)) == (3, True)
+    assert done.json["jobs"]["NOT-STARTED"] == 54 - done.json["runs"]
+    assert why in done.err
+    again = command.run("resume", "failing", "--json")
+    assert (again.code, again.json["jobs"]["SUCCEEDED"]) == (1, 50)
+
+
+def test_jobs_of_an_actor_that_only_fails_are_held(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """After five failures alike the other jobs of that Actor are not started; others go on."""
+    platform.post(
+        "/actor-tasks",
+        {"actId": "orchestrator~simulated", "name": "works", "input": {"duration_secs": 0.01}},
+    )
+    command.write(
+        "s.toml",
+        '[batch]\nname = "held"\nmax_runs = 1\n'
+        + failing(9)
+        + '[[jobs]]\nname = "task"\ntask = "local/works"\n',
+    )
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 3, done.err
+    jobs = done.json["jobs"]
+    assert (jobs["FAILED"], jobs["SUCCEEDED"], jobs["NOT-STARTED"]) == (5, 1, 4)
+    assert "actor orchestrator/simulated is held: its first 5 jobs failed alike" in done.err
+    assert "no key 5" in done.err
+
+
+def test_deadline_aborts_what_still_runs(command: Command, platform: ServedPlatform) -> None:
+    """At the deadline nothing more is started; live runs are aborted and what they made is kept."""
+    text = sweep(
+        "late",
+        3,
+        batch="max_runs = 2\ndeadline_secs = 1",
+        duration_secs=60,
+        items=600,
+        push_interval_secs=0.1,
+    )
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json", timeout=30)
+    assert done.code == 3
+    assert (done.json["jobs"]["ABORTED"], done.json["jobs"]["NOT-STARTED"]) == (2, 1)
+    assert "the deadline of 1 s (deadline_secs) has passed" in done.err
+    runs = platform.runs_of(Path(done.json["folder"]))
+    assert {run["status"] for run in runs} == {"ABORTED"}
+    first, second, third = lines(done.json["folder"])
+    assert 0 < first["items"] < 600
+    assert "the deadline of 1 s" in second["error"]
+    assert third["status"] == "NOT-STARTED"
+
+
+def test_straggler_is_aborted_and_tried_again(command: Command) -> None:
+    """A run that takes far longer than its kin is ended; the job gets its next attempt."""
+    text = sweep("slow", 6, batch="max_runs = 1", duration_secs=0.1, items=1) + (
+        '[[jobs]]\nname = "stuck"\nactor = "orchestrator/simulated"\nretries = 1\n'
+        "abort_after_factor = 10\n"
+        "input = { duration_secs = 60, items = 1 }\n"
+    )
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json", timeout=50)
+    assert done.code == 1
+    stuck = lines(done.json["folder"])[-1]
+    assert (stuck["status"], stuck["attempts"]) == ("ABORTED", 2)
+    assert "10 times the usual" in stuck["error"]
+    assert done.json["stragglers"] == ["stuck"]
