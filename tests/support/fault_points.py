@@ -24,9 +24,10 @@ class Story(StrEnum):
     What happens to the batch on the way to the point.
 
     PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails.
-    RESURRECTED: that, and it is brought back. FULL: the platform has no room for the first start. LOST: the answer to the first start is lost after its
-    effect. UNSENT: it is lost before. SYNC: the job is one held request. SYNC_LOST: whose answer is
-    lost. ABORT: the runs of a batch that was left are aborted.
+    RESURRECTED: that, and it is brought back. FULL: the platform has no room for the first start.
+    LOST: the answer to the first start is lost after its effect. UNSENT: it is lost before. SYNC:
+    the job is one held request. SYNC_LOST: whose answer is lost. ABORT: the runs of a batch that
+    was left are aborted.
     """
 
     PLAIN = "plain"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.budget import SETTLE_SECS, Budget
+from orchestrator.scheduler.budget import NOTHING, SETTLE_SECS, Budget
 
 ONE, TWO, THREE = Decimal(1), Decimal(2), Decimal(3)
 RUN = RunId("run1")
@@ -21,7 +21,7 @@ def test_reservation_stays_until_the_cost_has_settled() -> None:
     assert budget.due(SETTLE_SECS - 0.1) == []
     assert budget.due(SETTLE_SECS) == [RUN]
     budget.settled(RUN, Decimal("0.4"))
-    assert (budget.spent_usd, budget.reserved_usd) == (Decimal("0.4"), 0)
+    assert (budget.spent_usd, budget.reserved_usd) == (Decimal("0.4"), NOTHING)
     assert budget.blocked(ONE) is None
 
 
@@ -49,7 +49,7 @@ def test_run_that_was_resurrected_is_paid_once() -> None:
     budget.ended(RUN, TWO, Decimal("2.5"), now=0.0)
     assert (budget.spent_usd, budget.reserved_usd) == (ONE, TWO)
     budget.settled(RUN, Decimal("2.5"))
-    assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), 0)
+    assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), NOTHING)
 
 
 def test_run_that_is_resurrected_before_its_cost_has_settled_keeps_both_reservations() -> None:
@@ -60,7 +60,7 @@ def test_run_that_is_resurrected_before_its_cost_has_settled_keeps_both_reservat
         budget.ended(RUN, TWO, ONE, now=0.0)
     assert budget.reserved_usd == 2 * TWO
     budget.settled(RUN, THREE)
-    assert (budget.spent_usd, budget.reserved_usd) == (THREE, 0)
+    assert (budget.spent_usd, budget.reserved_usd) == (THREE, NOTHING)
 
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=3, places=2)
