@@ -19,7 +19,8 @@ from orchestrator.app.inputs import read_input
 from orchestrator.app.room import Room
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
-from orchestrator.collector import Collector, Files
+from orchestrator.collector.collect import Collector
+from orchestrator.collector.files import Files
 from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import RunCost, Totals
 from orchestrator.model.attempts import Attempt

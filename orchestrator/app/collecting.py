@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import structlog
 from anyio import to_thread
 
+from orchestrator import events
 from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext, client_options, connected, logging_to
 from orchestrator.app.costs import update_costs
@@ -21,9 +21,9 @@ from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.signals import listen
 from orchestrator.client import ApifyClient
-from orchestrator.collector import Collector, Files
 from orchestrator.collector.checking import look_at
-from orchestrator.collector.files import flush_group
+from orchestrator.collector.collect import Collector
+from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.items import ItemsFile
 from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
@@ -187,4 +187,4 @@ class Gaps:
         after = await to_thread.run_sync(look_at, folder, job.collect, expected)
         if after != found:
             self.fetched.append((job.seq, job.key))
-            structlog.get_logger().info("job_collected_again", job=job.key, run=run.id)
+            events.info("job_collected_again", job=job.key, run=run.id)

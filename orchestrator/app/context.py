@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import structlog
 from pydantic import SecretStr
 
+from orchestrator import events
 from orchestrator.app.logs import LogSink
 from orchestrator.app.settings import Settings
 from orchestrator.client import ClientOptions
@@ -101,7 +101,7 @@ def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
     except OrchestratorError:
         raise
     except Exception:
-        structlog.get_logger().exception("bug_met")
+        events.exception("bug_met")
         raise
     finally:
         sink.close_file()

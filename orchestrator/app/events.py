@@ -4,8 +4,7 @@ What the scheduler tells, as figures for the display and events for the log.
 
 from __future__ import annotations
 
-import structlog
-
+from orchestrator import events
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
 from orchestrator.model.runs import Run
@@ -19,14 +18,13 @@ class BatchEvents:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._log = structlog.get_logger()
 
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """
         Counts a run that goes on.
         """
         self._progress.running += 1
-        self._log.info(
+        events.info(
             "run_adopted" if adopted else "run_started",
             job=attempt.job.key,
             attempt=attempt.number,
@@ -39,20 +37,20 @@ class BatchEvents:
         """
         self._progress.running -= 1
         self._progress.cost_usd += run.cost_usd or 0
-        self._log.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
+        events.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_seen(self, attempt: Attempt, run: Run) -> None:
         """
         Notes the status of a run that goes on.
         """
-        self._log.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
+        events.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
         """
         Warns of a run that takes far longer than others of its kind.
         """
         self._progress.stragglers += 1
-        self._log.warning(
+        events.warning(
             "run_straggles",
             job=attempt.job.key,
             run=run.id,
@@ -64,19 +62,19 @@ class BatchEvents:
         """
         Warns that a rule cannot look at a log.
         """
-        self._log.warning("log_not_read", run=run.id, error=error)
+        events.warning("log_not_read", run=run.id, error=error)
 
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """
         Warns that the answer to a start was lost.
         """
-        self._log.warning("start_unconfirmed", job=attempt.job.key, error=error)
+        events.warning("start_unconfirmed", job=attempt.job.key, error=error)
 
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
         """
         Notes that the account is full.
         """
-        self._log.info(
+        events.info(
             "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
         )
 
@@ -84,7 +82,7 @@ class BatchEvents:
         """
         Warns of a run that nobody waits for any more.
         """
-        self._log.warning(
+        events.warning(
             "stray_run_aborted" if error is None else "stray_run_not_aborted",
             run=run.id,
             mark=mark,
@@ -106,7 +104,7 @@ class BatchEvents:
             self._progress.items += collected.items or 0
             self._progress.size_bytes += collected.size_bytes
         if next_delay_secs is not None:
-            self._log.warning(
+            events.warning(
                 "attempt_failed",
                 job=attempt.job.key,
                 attempt=attempt.number,
@@ -115,7 +113,7 @@ class BatchEvents:
             )
             return
         self._progress.settled[outcome.status] += 1
-        log = self._log.info if outcome.error is None else self._log.warning
+        log = events.info if outcome.error is None else events.warning
         log(
             "job_settled",
             job=attempt.job.key,

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import structlog
-
+from orchestrator import events
 from orchestrator.app.folders import LEDGER, batches
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
@@ -41,7 +40,7 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
                         expected[seq] = secs
         except UsageError as error:
             # A torn or foreign ledger of another batch is no reason not to run this one.
-            structlog.get_logger().warning("history_not_read", ledger=str(path), error=str(error))
+            events.warning("history_not_read", ledger=str(path), error=str(error))
     return expected
 
 

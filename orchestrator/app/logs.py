@@ -10,14 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
-import structlog
 from pydantic import SecretStr
 
+from orchestrator.events import LOGGER
+
+LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 BLOT = b"[secret]"
 SHORTEST_SECRET = 6
 """
@@ -25,18 +29,17 @@ Shorter strings are no secrets worth the damage that blotting them out everywher
 """
 
 
-class LogSink:
+class LogSink(logging.Handler):
     """
-    The last step of every event: writes it out.
+    Where every event of this process goes.
 
     Args:
-        level: the lowest that goes to the file.
         as_json: whether stderr gets every event as JSON, or warnings as text.
     """
 
-    def __init__(self, *, level: int, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
         self._as_json = as_json
-        self._level = level
         self._secrets: list[bytes] = []
         self._file = -1
 
@@ -61,14 +64,18 @@ class LogSink:
             os.close(self._file)
             self._file = -1
 
-    def __call__(self, _logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
+    def emit(self, record: logging.LogRecord) -> None:
         """
-        Writes an event out, as structlog's last processor.
+        Writes an event out.
         """
-        level = logging.getLevelNamesMapping()[method.upper()]
-        line = orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        event = {**getattr(record, "facts", {}), "event": record.getMessage()}
+        event["level"] = record.levelname.lower()
+        event["at"] = datetime.fromtimestamp(record.created, UTC)
+        if record.exc_info:
+            event["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        line = orjson.dumps(event, default=str, option=LINE)
         line = self._blotted(line)
-        if self._file >= 0 and level >= self._level:
+        if self._file >= 0:
             try:
                 os.write(self._file, line)
             except OSError:
@@ -76,9 +83,8 @@ class LogSink:
                 self.close_file()
         if self._as_json:
             sys.stderr.write(line.decode())
-        elif level >= logging.WARNING:
+        elif record.levelno >= logging.WARNING:
             sys.stderr.write(self._blotted(_as_text(event).encode()).decode() + "\n")
-        raise structlog.DropEvent
 
     def _blotted(self, line: bytes) -> bytes:
         for secret in self._secrets:
@@ -88,30 +94,20 @@ class LogSink:
 
 def configure_logs(*, level: str, as_json: bool) -> LogSink:
     """
-    Sets structlog up for this process and returns its sink.
+    Sets the log up for this process and returns its sink.
 
     Args:
         level: the lowest that is logged: debug, info, warning or error.
         as_json: whether stderr gets every event as JSON.
     """
-    number = logging.getLevelNamesMapping()[level.upper()]
-    sink = LogSink(level=number, as_json=as_json)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            sink,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.ReturnLoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+    sink = LogSink(as_json=as_json)
+    LOGGER.handlers = [sink]
+    LOGGER.setLevel(level.upper())
+    LOGGER.propagate = False
     return sink
 
 
-def _as_text(event: MutableMapping[str, Any]) -> str:
+def _as_text(event: Mapping[str, Any]) -> str:
     hidden = {"event", "level", "at", "exception"}
     facts = " ".join(f"{name}={value}" for name, value in event.items() if name not in hidden)
     return f"{event['level']}: {event['event'].replace('_', ' ')} {facts}".rstrip()

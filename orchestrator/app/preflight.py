@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import anyio
-import structlog
 
+from orchestrator import events
 from orchestrator.app.room import DEFAULT_MAX_RUNS, Prices, Room, RunDefaults, limits_of
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
@@ -26,7 +27,9 @@ from orchestrator.errors import (
 )
 from orchestrator.model.batches import BatchPlan
 from orchestrator.model.jobs import Demand, Target, TargetKind
-from orchestrator.scheduler.loop import Scheduler
+
+if TYPE_CHECKING:
+    from orchestrator.scheduler.loop import Scheduler
 
 LONGEST_SECS = 25.0
 LOOKUPS_AT_ONCE = 16
@@ -79,7 +82,7 @@ async def keep_limits(
             try:
                 max_runs, max_memory_mbytes = await read_limits(client)
             except PlatformError as error:
-                structlog.get_logger().warning("limits_not_read", error=str(error))
+                events.warning("limits_not_read", error=str(error))
                 continue
             room = Room(max_runs=max_runs, max_memory_mbytes=max_memory_mbytes)
             scheduler.set_limits(limits_of(plan, room, {}, settings))
@@ -145,7 +148,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
         told = usage.get("ACTOR_COMPUTE_UNITS")
         unit = (told and told.base_unit_price_usd) or unit
     except (PermanentError, TransientError) as error:
-        structlog.get_logger().warning("price_not_read", error=str(error), assumed_usd=str(unit))
+        events.warning("price_not_read", error=str(error), assumed_usd=str(unit))
     await _for_each(targets, look_back)
     return Prices(compute_unit_usd=unit, dearest_usd=dearest)
 
@@ -176,7 +179,7 @@ async def read_limits(client: ApifyClient) -> tuple[int, int | None]:
             raise
         limits = None
     except (PermanentError, TransientError) as error:
-        structlog.get_logger().warning("limits_not_read", error=str(error))
+        events.warning("limits_not_read", error=str(error))
         limits = None
     if limits is None:
         return DEFAULT_MAX_RUNS, None

@@ -5,7 +5,9 @@ Options that several commands share, and the settings that they give.
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,6 +71,15 @@ def settings_of(options: argparse.Namespace) -> Settings:
     names = ("output", "max_runs", "log_format", "log_level")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     return load_settings(config=options.config, flags=flags)
+
+
+def read_ahead() -> None:
+    """
+    Begins to read the HTTP library in a thread, for a command that will want it soon.
+
+    It loads the certificates of the machine meanwhile, for which the interpreter is not needed.
+    """
+    Thread(target=import_module, args=("aiohttp",), daemon=True).start()
 
 
 def pair(text: str) -> tuple[str, str]:

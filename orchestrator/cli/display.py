@@ -8,14 +8,11 @@ import sys
 from collections.abc import Callable
 
 import anyio
-from rich.console import Console
-from rich.live import Live
 
 from orchestrator.app.context import Display
+from orchestrator.report.lines import progress_line
 from orchestrator.report.progress import Progress
-from orchestrator.report.terminal import progress_line, progress_view
 
-LIVE_EVERY_SECS = 0.25
 LINE_EVERY_SECS = 30.0
 FIRST_LINE_SECS = 5.0
 
@@ -37,25 +34,11 @@ def display_for(
     if log_format == "json":
         return NoDisplay()
     if sys.stderr.isatty():
+        # Imported for terminals alone: what draws takes a while to be read.
+        from orchestrator.cli.live import LiveDisplay
+
         return LiveDisplay()
     return LineDisplay(first_line_secs, line_every_secs)
-
-
-class LiveDisplay:
-    """
-    A bar and figures that are drawn anew in place.
-    """
-
-    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:
-        """
-        Draws until cancelled.
-        """
-        console = Console(stderr=True)
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            while True:
-                progress.waits = waits_for()
-                live.update(progress_view(progress, anyio.current_time()), refresh=True)
-                await anyio.sleep(LIVE_EVERY_SECS)
 
 
 class LineDisplay:

@@ -23,7 +23,6 @@ from orchestrator.cli.display import display_for
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.summary import summary_of
-from orchestrator.report.terminal import print_table, summary_table
 
 T = TypeVar("T")
 
@@ -80,6 +79,8 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
         print(orjson.dumps(facts).decode())
     else:
+        from orchestrator.report.terminal import print_table, summary_table
+
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")
     _tell_failures(result)

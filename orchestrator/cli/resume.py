@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.common import add_accept_changes, add_driving, settings_of
+from orchestrator.cli.common import add_accept_changes, add_driving, read_ahead, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def call(options: argparse.Namespace) -> int:
     """
     Runs the command.
     """
+    read_ahead()
     from orchestrator.app.batch import resume_batch
     from orchestrator.app.changes import take_up_changes
     from orchestrator.app.folders import find_batch

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.common import add_driving, settings_of
+from orchestrator.cli.common import add_driving, read_ahead, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def call(options: argparse.Namespace) -> int:
     """
     Runs the command.
     """
+    read_ahead()
     import json
 
     from orchestrator.app.batch import resume_batch

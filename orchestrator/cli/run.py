@@ -8,7 +8,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.common import SPEC_HELP, add_accept_changes, add_driving, pair, settings_of
+from orchestrator.cli.common import (
+    SPEC_HELP,
+    add_accept_changes,
+    add_driving,
+    pair,
+    read_ahead,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from orchestrator.app.context import BatchContext
@@ -44,6 +51,7 @@ def call(options: argparse.Namespace) -> int:
     """
     Runs the command.
     """
+    read_ahead()
     from orchestrator.app.batch import start_prepared
     from orchestrator.app.preparing import RunRequest, prepared_batch
     from orchestrator.cli.driving import drive, make_context

@@ -23,8 +23,8 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import anyio
-import structlog
 
+from orchestrator import events
 from orchestrator.client.backoff import Backoff
 from orchestrator.client.download import Opened
 from orchestrator.client.options import ClientOptions
@@ -41,7 +41,6 @@ from orchestrator.errors import (
 )
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 MAX_REDIRECTS = 5
 REFUSAL_BYTES = 64 * 1024
@@ -325,7 +324,7 @@ class Sender:
         if secs is None:
             raise error
         self.stats.retries += 1
-        tell = log.debug if backoff.repeats == 1 else log.warning
+        tell = events.debug if backoff.repeats == 1 else events.warning
         tell(
             "request_repeated",
             method=request.method,

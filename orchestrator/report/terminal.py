@@ -1,11 +1,10 @@
 """
-What a person sees: live progress, plain progress lines, the closing summary.
+What a person sees: live progress and the closing summary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +17,7 @@ from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
+from orchestrator.report.lines import clock, progress_line, size
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import shown_statuses
 
@@ -32,24 +32,6 @@ COLOURS = {
     JobStatus.RUNNING: "cyan",
     JobStatus.WAITING: "dim",
 }
-
-
-def progress_line(progress: Progress, now: float) -> str:
-    """
-    One plain line of progress.
-    """
-    left = progress.secs_left(now)
-    parts = [
-        f"{progress.done} of {progress.total} done",
-        f"{progress.running} running",
-        f"{progress.failed} failed",
-        f"{progress.items:,} items",
-        money(progress.cost_usd),
-        f"{clock(progress.elapsed_secs(now))} elapsed",
-    ]
-    if left is not None and progress.done < progress.total:
-        parts.append(f"about {clock(left)} left")
-    return ", ".join(parts)
 
 
 def progress_view(progress: Progress, now: float) -> RenderableType:
@@ -94,25 +76,6 @@ def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
     Prints a table; plain where the stream is no terminal.
     """
     Console(stderr=to_stderr, highlight=False).print(table)
-
-
-def clock(secs: float) -> str:
-    """
-    A duration for people, such as `1:02:03`.
-    """
-    return str(timedelta(seconds=round(secs)))
-
-
-def size(count: int) -> str:
-    """
-    A number of bytes for people.
-    """
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:

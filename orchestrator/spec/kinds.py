@@ -48,7 +48,8 @@ class Table(BaseModel):
     A table of the spec.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Each is built as a part of the spec, and few of them alone.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class OrTemplate:

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from orchestrator.collector import items
+from orchestrator.events import LOGGER
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,6 @@ def _no_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _silence() -> Iterator[None]:
     """Nights are told by their outcome; printing every repeated request takes longer than them."""
-    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
+    LOGGER.setLevel(logging.CRITICAL)
     yield
-    structlog.reset_defaults()
+    LOGGER.setLevel(logging.NOTSET)

@@ -19,8 +19,7 @@ from orchestrator.app.assembly import fill_queue, in_place, make_scheduler
 from orchestrator.app.room import ANY_ROOM
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient, ClientOptions
-from orchestrator.collector import Files
-from orchestrator.collector.files import flush_group
+from orchestrator.collector.files import Files, flush_group
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.ledger import commit_group

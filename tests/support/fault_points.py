@@ -11,10 +11,11 @@ from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
 
-from orchestrator.app import batch, finishing
+from orchestrator.app import batch, driving, finishing
 from orchestrator.client import ApifyClient
-from orchestrator.collector import Collector, Files, files
-from orchestrator.collector.files import PartFile
+from orchestrator.collector import files
+from orchestrator.collector.collect import Collector
+from orchestrator.collector.files import Files, PartFile
 from orchestrator.ledger import Ledger
 from orchestrator.scheduler.finding import RunFinder
 
@@ -111,7 +112,7 @@ POINTS = {
         closing=_before(Ledger, "close"),
         closed=_after(Ledger, "close"),
         jobs_table_written=_after(finishing, "write_file"),
-        reports_written=_after(batch, "write_reports"),
+        reports_written=_after(driving, "write_reports"),
     ),
     **_told(
         Story.LARGE,

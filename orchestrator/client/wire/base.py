@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-import structlog
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
+from orchestrator import events
+
 T = TypeVar("T")
 M = TypeVar("M", bound="WireModel")
-log = structlog.get_logger()
 
 
 def _tell_time(value: datetime) -> str:
@@ -97,7 +97,7 @@ def drop(answer: Any, place: tuple[int | str, ...]) -> None:
         else:
             break
     if holder is not None and field != "data":
-        log.warning("answer_field_unreadable", field=".".join(map(str, place)))
+        events.warning("answer_field_unreadable", field=".".join(map(str, place)))
         holder.pop(field, None)
 
 

@@ -1,0 +1,216 @@
+"""
+Drives the scheduler of one batch, tells what waits meanwhile, and closes its ledger.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from orchestrator import events
+from orchestrator.app.assembly import (
+    fill_queue,
+    in_place,
+    make_scheduler,
+    progress_of,
+    usage_of,
+    utc_now,
+)
+from orchestrator.app.context import (
+    BatchContext,
+    Endpoint,
+    client_options,
+    logging_to,
+)
+from orchestrator.app.costs import update_costs
+from orchestrator.app.events import BatchEvents
+from orchestrator.app.finishing import write_reports
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.history import expected_durations
+from orchestrator.app.preflight import keep_limits
+from orchestrator.app.room import Room, limits_of
+from orchestrator.app.signals import listen
+from orchestrator.client import ApifyClient
+from orchestrator.collector.files import Files, flush_group
+from orchestrator.errors import (
+    BatchAborted,
+    Interrupted,
+    OrchestratorError,
+    PlatformError,
+    StoppedEarly,
+)
+from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.ledger import commit_group
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.batches import Batch, BatchState, Wait
+from orchestrator.model.ids import RunId
+from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.loop import Scheduler
+from orchestrator.threads import GroupWorker
+
+ABORT_SECS = 8.0
+WAITS_EVERY_SECS = 2.0
+
+
+async def drive(
+    folder: Path, endpoint: Endpoint, room: Room, context: BatchContext, *, aborting: bool
+) -> tuple[Batch, Totals, OrchestratorError | None]:
+    """
+    Drives a batch until it is settled or left, and writes its reports.
+
+    Args:
+        aborting: whether its live runs are aborted, and no job is started.
+
+    Returns:
+        the batch and its figures as this process leaves them, and why it was left early.
+    """
+    with logging_to(folder, context.sink):
+        with open_ledger(folder / LEDGER) as db:
+            async with (
+                GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+                GroupWorker("files", flush_group) as file_worker,
+                ApifyClient(client_options(endpoint, context.settings)) as client,
+            ):
+                ledger = Ledger(db, ledger_worker)
+                files = Files(file_worker)
+                reason = await _schedule(
+                    ledger, client, files, folder, room, context, aborting=aborting
+                )
+                if context.abort_on_signal and isinstance(reason, Interrupted):
+                    await _abort_live_runs(ledger, client)
+                batch = await _close(ledger, client, folder, reason)
+        with LedgerReader(folder / LEDGER) as reader:
+            totals = reader.totals()
+            # On a full disk the figures are still told, and the files can be made again later.
+            with suppress(*((StoppedEarly,) if reason else ())):
+                write_reports(folder, batch, reader, totals)
+    return batch, totals, reason
+
+
+async def _schedule(
+    ledger: Ledger,
+    client: ApifyClient,
+    files: Files,
+    folder: Path,
+    room: Room,
+    context: BatchContext,
+    *,
+    aborting: bool,
+) -> OrchestratorError | None:
+    """
+    Drives the batch until it is settled or left; returns why it was left.
+    """
+    open_attempts = await ledger.take_over()
+    waiting = await ledger.waiting()
+    plan = ledger.batch.plan
+    if plan.max_cost_usd is not None:
+        await update_costs(ledger, client)
+    with LedgerReader(folder / LEDGER) as reader:
+        progress = progress_of(reader.totals(), open_attempts)
+        demands = {} if aborting else reader.demands()
+        costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
+        strays_usd = reader.stray_costs()
+        expected = {} if aborting else expected_durations(folder, reader)
+    limits = limits_of(plan, room, demands, context.settings)
+    usage = usage_of(limits, costs, strays_usd, room)
+    queue = fill_queue([] if aborting else waiting, room, expected)
+    scheduler = make_scheduler(
+        ledger=ledger,
+        client=client,
+        files=files,
+        folder=folder,
+        settings=context.settings,
+        queue=queue,
+        usage=usage,
+        room=room,
+        observer=BatchEvents(progress),
+        claimed=await ledger.runs(),
+        given_up=await ledger.given_up(),
+        jobs_left=len(waiting) + len(open_attempts),
+        aborting="`orchestrator abort` was called" if aborting else None,
+    )
+    events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen, scheduler.stop, name="signals")
+        tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+        if not aborting:
+            keep = partial(keep_limits, client, scheduler, plan, context.settings)
+            tasks.start_soon(keep, name="limits")
+            tasks.start_soon(_tell_waits, ledger, scheduler, name="waits")
+        try:
+            await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
+        except (StoppedEarly, Interrupted, PlatformError) as reason:
+            return reason
+        finally:
+            tasks.cancel_scope.cancel()
+    return BatchAborted("aborted, with jobs left to start") if aborting and waiting else None
+
+
+async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
+    """
+    Keeps in the ledger why jobs wait, for `status --why`; until cancelled.
+    """
+    told: list[Wait] = []
+    while True:
+        waits = scheduler.waits()
+        if waits != told:
+            # A full disk stops the batch where it matters more.
+            with suppress(StoppedEarly):
+                await ledger.waits(waits)
+            told = waits
+        await anyio.sleep(WAITS_EVERY_SECS)
+
+
+async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
+    """
+    Aborts what the ledger knows to be going, within the time that a signal leaves.
+    """
+
+    async def abort(run_id: RunId) -> None:
+        try:
+            await client.abort_run(run_id)
+        except PlatformError as error:
+            events.warning("run_not_aborted", run=run_id, error=str(error))
+        else:
+            events.info("run_aborted", run=run_id)
+
+    with anyio.move_on_after(ABORT_SECS):
+        async with anyio.create_task_group() as aborts:
+            for run_id in await ledger.live_runs():
+                aborts.start_soon(abort, run_id, name=f"abort {run_id}")
+
+
+async def _close(
+    ledger: Ledger, client: ApifyClient, folder: Path, reason: OrchestratorError | None
+) -> Batch:
+    with LedgerReader(folder / LEDGER) as reader:
+        jobs = reader.totals().jobs
+    if reason is not None:
+        state, exit_code = BatchState.STOPPED, reason.exit_code
+    else:
+        state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
+    try:
+        await ledger.add_requests(client.stats.requests, client.stats.retries)
+        batch = await ledger.close(
+            state,
+            exit_code=exit_code,
+            reason=None if reason is None else str(reason),
+            now=utc_now(),
+        )
+    except StoppedEarly:
+        if reason is None:
+            raise
+        # The disk is full: the ledger stays open, which resume takes as it is.
+        batch = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
+    events.info(
+        "batch_left",
+        state=batch.state.value,
+        exit_code=exit_code,
+        reason=batch.stop_reason,
+        jobs={status.value: count for status, count in jobs.items()},
+    )
+    return batch
