@@ -25,13 +25,13 @@ def orchestrator(place: Place, folder: Path, jobs: int, module: str = "orchestra
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
     fields = ", ".join(f"{name} = {value}" for name, value in INPUT.items())
+    each = jobs // len(place.tasks)
+    # In turn, as the other peers do it: the tasks are the inner parameter.
     spec.write_text(
         f'[batch]\nname = "bench"\nmax_runs = {AT_ONCE}\n'
-        + "".join(
-            f'[[jobs]]\nname = "job-{{{{ n }}}}"\ntask = "{task}"\ninput = {{ {fields} }}\n'
-            f"matrix = {{ n = {{ range = [{first}, {jobs}, {len(place.tasks)}] }} }}\n"
-            for first, task in enumerate(place.tasks, start=1)
-        )
+        f'[[jobs]]\nname = "job-{{{{ n }}}}-{{{{ task }}}}"\ntask = "{{{{ task }}}}"\n'
+        f"input = {{ {fields} }}\n"
+        f"matrix = {{ n = {{ range = [1, {each}] }}, task = {json.dumps(place.tasks)} }}\n"
     )
     return measure(
         _module(module, "run", spec, "--output", folder / "out"),

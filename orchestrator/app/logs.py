@@ -104,6 +104,9 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
     LOGGER.handlers = [sink]
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
+    # What nobody prints need not be found out (Python's logging how-to, "Optimization").
+    logging._srcfile = None  # noqa: SLF001 - its documented switch
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return sink
 
 

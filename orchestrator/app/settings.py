@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     max_runs_below_spec: Positive | None = Field(
         None, exclude=True, description="`max_runs` of the config file, which a spec is above."
     )
-    max_downloads: Positive = Field(16, description="Runs whose results are fetched at once.")
+    max_downloads: Positive = Field(32, description="Runs whose results are fetched at once.")
     platform_away_secs: Secs = Field(
         3600.0, description="How long a platform that is away is waited for, in seconds."
     )

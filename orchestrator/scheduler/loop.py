@@ -89,7 +89,7 @@ class Scheduler:
         claim_of: Callable[[Demand, Remedy], Claim],
         stops: Stops | None = None,
         chance: Callable[[], float] = random.random,
-        max_downloads: int = 16,
+        max_downloads: int = 32,
         stop_grace_secs: float = 6.0,
     ) -> None:
         self._driver = driver
