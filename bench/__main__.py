@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import durability, makespan, memory, overhead, requests, resume, startup
+from bench import durability, makespan, memory, overhead, polling, requests, resume, startup
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "overhead": lambda options: overhead.run(options.sizes, options.rounds),
     "memory": lambda options: memory.run(options.memory_sizes),
     "requests": lambda options: requests.run(options.request_jobs),
+    "polling": lambda _options: polling.run(),
     "startup": lambda _options: startup.run(15),
     "makespan": lambda _options: makespan.run(50),
     "durability": lambda options: durability.run((500, 2500), options.rounds),

@@ -92,16 +92,21 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
 
 
 @contextmanager
-def platform(data: Path, counts: Counter[str] | None = None) -> Iterator[Place]:
+def platform(
+    data: Path, counts: Counter[str] | None = None, max_runs: str = "256"
+) -> Iterator[Place]:
     """
     Serves a local platform in a process of its own.
 
     Args:
+        max_runs: of the account.
         counts: takes, at the end, how often each kind of request came; None measures without.
     """
     serve = ["orchestrator", "platform", "serve", "--data"]
     module = serve if counts is None else ["bench.counting_platform"]
     command = [sys.executable, "-m", *module, str(data)]
+    if counts is None:
+        command += ["--max-runs", max_runs, "--max-memory-mbytes", str(int(max_runs) * 1024)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         place = place_of(process)
