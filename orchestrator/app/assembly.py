@@ -19,6 +19,7 @@ from orchestrator.app.inputs import read_input
 from orchestrator.app.room import Room
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
+from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files
 from orchestrator.ledger import Ledger, WaitingJob
@@ -65,6 +66,7 @@ def make_scheduler(
     claimed: Iterable[RunId],
     given_up: Mapping[Mark, datetime],
     jobs_left: int = 0,
+    usual_items: Mapping[int, float] = NOTHING_EXPECTED,
     aborting: str | None = None,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
@@ -77,6 +79,7 @@ def make_scheduler(
         given_up: the marks of sends whose runs, should they turn up, are nobody's, and when those
             sends were intended.
         usage: of the batch's limits, nothing taken yet.
+        usual_items: how many items jobs make, by their places in the spec.
         jobs_left: how many jobs are not settled.
         aborting: why it is to abort live runs and to start none; None when it is not.
         utc_now: the wall clock.
@@ -111,6 +114,7 @@ def make_scheduler(
         client=client,
         starter=starter,
         collector=collector,
+        acceptance=Acceptance(folder / "jobs", usual_items),
         observer=observer,
         utc_now=utc_now,
         chance=chance,

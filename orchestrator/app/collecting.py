@@ -19,8 +19,10 @@ from orchestrator.app.context import BatchContext, client_options, connected, lo
 from orchestrator.app.costs import update_costs
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
+from orchestrator.app.history import usual_items
 from orchestrator.app.signals import listen
 from orchestrator.client import ApifyClient
+from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
@@ -32,7 +34,7 @@ from orchestrator.ledger.rows import JobReport
 from orchestrator.model.ids import JobKey
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.scheduler.attempts import outcome_of_run
+from orchestrator.scheduler.attempts import outcome_of_complaint, outcome_of_run
 from orchestrator.threads import GroupWorker
 
 
@@ -86,7 +88,8 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
                 folder=folder / "jobs",
                 patience_secs=context.settings.platform_away_secs,
             )
-            gaps = Gaps(ledger, client, collector)
+            acceptance = Acceptance(folder / "jobs", usual_items(folder, reader))
+            gaps = Gaps(ledger, client, collector, acceptance)
             with logging_to(folder, context.sink):
                 reason = await _bring_up_to_date(gaps, reader, selection, context)
                 await ledger.add_requests(client.stats.requests, client.stats.retries)
@@ -149,6 +152,7 @@ class Gaps:
     ledger: Ledger
     client: ApifyClient
     collector: Collector
+    acceptance: Acceptance
     fetched: list[tuple[int, JobKey]] = field(default_factory=list)
     lacking: list[tuple[int, JobKey, str]] = field(default_factory=list)
     under_way: int = 0
@@ -183,7 +187,11 @@ class Gaps:
         except (NotFound, TruncatedBody) as error:
             self.lacking.append((job.seq, job.key, str(error)))
             return
-        await self.ledger.collected_again(job.seq, report.attempts, outcome_of_run(run), collected)
+        outcome = outcome_of_run(run)
+        if outcome.error is None:
+            complaint = await self.acceptance.complaint(job, run, collected)
+            outcome = outcome_of_complaint(run, complaint)
+        await self.ledger.collected_again(job.seq, report.attempts, outcome, collected)
         after = await to_thread.run_sync(look_at, folder, job.collect, expected)
         if after != found:
             self.fetched.append((job.seq, job.key))

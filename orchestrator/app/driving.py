@@ -30,7 +30,7 @@ from orchestrator.app.costs import update_costs
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
-from orchestrator.app.history import expected_durations
+from orchestrator.app.history import expected_durations, usual_items
 from orchestrator.app.preflight import keep_limits
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
@@ -115,6 +115,7 @@ async def _schedule(
         costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
         strays_usd = reader.stray_costs()
         expected = {} if aborting else expected_durations(folder, reader)
+        usual = usual_items(folder, reader)
     limits = limits_of(plan, room, demands, context.settings)
     usage = usage_of(limits, costs, strays_usd, room)
     queue = fill_queue([] if aborting else waiting, room, expected)
@@ -130,6 +131,7 @@ async def _schedule(
         observer=BatchEvents(progress),
         claimed=await ledger.runs(),
         given_up=await ledger.given_up(),
+        usual_items=usual,
         jobs_left=len(waiting) + len(open_attempts),
         aborting="`orchestrator abort` was called" if aborting else None,
     )

@@ -7,11 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 from orchestrator import events
 from orchestrator.app.folders import LEDGER, batches
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
+
+NIGHTS = 10
+"""
+So many earlier batches say how many items are usual.
+"""
 
 LOOKED_BACK = 3
 """
@@ -42,6 +48,25 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
             # A torn or foreign ledger of another batch is no reason not to run this one.
             events.warning("history_not_read", ledger=str(path), error=str(error))
     return expected
+
+
+def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
+    """
+    How many items jobs make that must not make many fewer, by their places in the spec.
+
+    The median of the last earlier batches in which they succeeded.
+    """
+    wanted = reader.dropping_keys()
+    found: dict[int, list[int]] = {}
+    for path in islice(_earlier(folder), NIGHTS) if wanted else ():
+        try:
+            with LedgerReader(path) as before:
+                for key, items in before.items_made():
+                    if key.lower() in wanted:
+                        found.setdefault(wanted[key.lower()], []).append(items)
+        except UsageError as error:
+            events.warning("history_not_read", ledger=str(path), error=str(error))
+    return {seq: median(items) for seq, items in found.items()}
 
 
 def _earlier(folder: Path) -> Iterator[Path]:

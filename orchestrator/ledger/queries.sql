@@ -120,6 +120,13 @@ SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
 -- name: select_waiting_keys
 SELECT seq, key FROM jobs WHERE status = 'WAITING';
 
+-- name: select_dropping_keys
+SELECT seq, key FROM jobs WHERE json_extract(definition, '$.expect.max_drop') IS NOT NULL;
+
+-- name: select_items_made
+SELECT key, items FROM attempts JOIN jobs ON seq = job_seq AND number = jobs.attempts
+WHERE status = 'SUCCEEDED' AND items IS NOT NULL;
+
 -- name: select_durations
 SELECT key, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs
 FROM attempts JOIN jobs ON seq = job_seq

@@ -184,6 +184,19 @@ class LedgerReader:
         """
         return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
 
+    def dropping_keys(self) -> dict[str, int]:
+        """
+        The places in the spec of jobs with a `max_drop`, by their keys in lower case.
+        """
+        return {row["key"].lower(): row["seq"] for row in self._execute("select_dropping_keys")}
+
+    def items_made(self) -> Iterator[tuple[JobKey, int]]:
+        """
+        How many items jobs have made that succeeded, by their keys, as a stream.
+        """
+        for row in self._execute("select_items_made"):
+            yield JobKey(row["key"]), row["items"]
+
     def durations(self) -> Iterator[tuple[JobKey, float]]:
         """
         How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream.

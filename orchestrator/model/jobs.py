@@ -165,6 +165,33 @@ class CollectPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """
+    What a run must have made that succeeded; None and empty expect nothing.
+
+    Attributes:
+        max_drop: how many fewer items than usual, as a share from 0 to 1.
+        fields: that every item has, and not as null.
+        schema: a JSON Schema that every item fits.
+        unique: fields whose values together are another in every item.
+    """
+
+    min_items: int | None = None
+    max_drop: float | None = None
+    fields: tuple[str, ...] = ()
+    schema: dict[str, JsonValue] | None = None
+    unique: tuple[str, ...] = ()
+    max_duration_secs: float | None = None
+
+    @property
+    def looks_at_items(self) -> bool:
+        """
+        Whether the items themselves must be read.
+        """
+        return bool(self.fields or self.unique or self.schema is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """
     One line of work: an Actor or a task with one input.
@@ -177,6 +204,7 @@ class Job:
         wait_for_finish_secs: of one long poll, 0 to 60.
         retries: how many further attempts a job gets whose run did not succeed.
         priority: higher starts earlier.
+        expect: what a run must have made; None accepts everything.
         rules: what follows a run that did not succeed; the first that matches decides.
         abort_after_factor: a run is aborted that takes this many times as long as is usual for its
             Actor or task in this batch.
@@ -198,6 +226,7 @@ class Job:
     tags: tuple[str, ...] = ()
     params: dict[str, JsonValue] = field(default_factory=dict)
     collect: CollectPlan = field(default_factory=CollectPlan)
+    expect: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,19 @@ def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     )
 
 
+def outcome_of_complaint(run: Run, complaint: str | None) -> Outcome:
+    """
+    The outcome of an attempt whose run succeeded.
+
+    Args:
+        complaint: what is not as expected; None when all is.
+    """
+    if complaint is None:
+        return Outcome(status=JobStatus.SUCCEEDED)
+    error = f"run {run.id} SUCCEEDED, but {complaint}"
+    return Outcome(status=JobStatus.REJECTED, error=error)
+
+
 def outcome_of_refusal(error: PlatformError) -> Outcome:
     """
     The outcome of an attempt whose start the platform refuses for good.

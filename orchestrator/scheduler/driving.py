@@ -39,6 +39,7 @@ from orchestrator.scheduler.attempts import (
     LogNeeded,
     Verdict,
     decide,
+    outcome_of_complaint,
     outcome_of_refusal,
     outcome_of_run,
 )
@@ -70,6 +71,17 @@ LOG_END_BYTES = 65_536
 """
 How much of the end of a log is searched by rules.
 """
+
+
+class Accepts(Protocol):
+    """
+    Judges what a run made; see `collector.acceptance.Acceptance`.
+    """
+
+    async def complaint(self, job: Job, run: Run, collected: Collected) -> str | None:
+        """
+        What is not as the job expects; None when all is.
+        """
 
 
 class Collects(Protocol):
@@ -178,6 +190,7 @@ class Driver:
         client: ApifyClient,
         starter: Starter,
         collector: Collects,
+        acceptance: Accepts,
         observer: Observer,
         utc_now: Callable[[], datetime],
         chance: Callable[[], float],
@@ -189,6 +202,7 @@ class Driver:
         self._client = client
         self._starter = starter
         self._collector = collector
+        self._acceptance = acceptance
         self._observer = observer
         self._utc_now = utc_now
         self._chance = chance
@@ -269,6 +283,9 @@ class Driver:
             )
             return await self._end(attempt, outcome, None, run=run)
         outcome = outcome_of_run(run, ended.aborted_because)
+        if outcome.error is None:
+            complaint = await self._acceptance.complaint(attempt.job, run, collected)
+            outcome = outcome_of_complaint(run, complaint)
         return await self._end(attempt, outcome, collected, run=run)
 
     async def settle_costs(self, run_ids: Iterable[RunId]) -> dict[RunId, Decimal | None]:

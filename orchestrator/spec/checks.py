@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from orchestrator.spec.merging import Merged
-from orchestrator.spec.model import CollectTable, WebhookTable
+from orchestrator.spec.model import CollectTable, ExpectTable, WebhookTable
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.templates import TemplateMistake, compile_template, is_template
 from orchestrator.spec.trees import names_in, templates_in
@@ -46,6 +46,40 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
             )
 
 
+def check_expectations(merged: Merged) -> Found:
+    """
+    Whether what a job expects can be looked at.
+    """
+    expect: ExpectTable | None = merged.fields.get("expect")
+    if expect is None:
+        return
+    collect: CollectTable = merged.fields.get("collect") or CollectTable()
+    counts, reads = ("min_items", "max_drop"), ("fields", "schema", "unique")
+    for name in expect.model_fields_set:
+        told = "schema" if name == "json_schema" else name
+        if told in counts + reads and collect.items is False:
+            yield merged.place("expect", told), "needs the items, which collect.items leaves out"
+        elif told in reads and collect.format not in (None, "jsonl"):
+            yield merged.place("expect", told), 'needs items in the format "jsonl"'
+    if expect.json_schema is not None:
+        yield from _wrong_with_schema(merged, expect.json_schema)
+
+
+def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
+    # Imported for the specs that have one: the library is large.
+    try:
+        from orchestrator.spec.json_schema import schema_mistake
+    except ImportError:
+        yield (
+            merged.place("expect", "schema"),
+            "needs a library that is not installed: pip install 'orchestrator[schema]'",
+        )
+        return
+    mistake = schema_mistake(schema)
+    if mistake is not None:
+        yield merged.place("expect", "schema"), f"is no JSON Schema: {mistake}"
+
+
 def check_templates(
     merged: Merged, known: Collection[str], env: Mapping[str, str], unkept: Collection[str] = ()
 ) -> Found:
@@ -74,7 +108,7 @@ def rendered_part(name: str, value: Any) -> Any:
     """
     if name == "webhooks":
         return [_rendered_of_webhook(hook) for hook in value]
-    return None if name in ("collect", "rules") else value
+    return None if name in ("collect", "rules", "expect") else value
 
 
 def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:

@@ -22,7 +22,11 @@ def descriptions_of(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         found |= _in_module(kind.__module__).get(kind.__name__, {})
-    return {name: found[name] for name in model.model_fields if name in found}
+    return {
+        field.alias or name: found[name]
+        for name, field in model.model_fields.items()
+        if name in found
+    }
 
 
 @cache

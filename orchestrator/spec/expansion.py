@@ -21,7 +21,12 @@ from pydantic import JsonValue
 from orchestrator.errors import Mistake, OrchestratorError, SpecError
 from orchestrator.model.jobs import Job
 from orchestrator.spec.axes import MatrixMaker
-from orchestrator.spec.checks import check_fields, check_templates, rendered_part
+from orchestrator.spec.checks import (
+    check_expectations,
+    check_fields,
+    check_templates,
+    rendered_part,
+)
 from orchestrator.spec.inputs import InputFiles
 from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
@@ -151,6 +156,7 @@ def _sweeps(
         found = [
             *take_out_misfits(merged),
             *check_fields(merged, loaded.spec.pools),
+            *check_expectations(merged),
             *made.found,
         ]
         if made.is_whole:

@@ -118,6 +118,16 @@ def _failures(value: Any) -> Any:
     raise ValueError(f'must be a count from 1 or a share such as "10%", found {show(value)}')
 
 
+def _share(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
+        return float(value)
+    if isinstance(value, str):
+        share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", value)
+        if share and 0 < float(share[1]) <= 100:
+            return float(share[1]) / 100
+    raise ValueError(f'must be a share such as "30%" or 0.3, found {show(value)}')
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
@@ -168,6 +178,19 @@ Failures = Annotated[
         }
     ),
 ]
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                {"type": "string", "pattern": "^[0-9.]+ ?%$"},
+            ]
+        }
+    ),
+]
+PlainCount = Annotated[int, Field(ge=0)]
 PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES})]
 Factor = Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=False)]
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]

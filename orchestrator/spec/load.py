@@ -172,7 +172,7 @@ def _fields_at(path: FieldPath) -> list[str]:
             return values_fields()
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         model = next(_models_in(annotation), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

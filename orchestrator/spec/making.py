@@ -17,6 +17,7 @@ from pydantic import JsonValue, ValidationError
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import (
     CollectPlan,
+    Expectation,
     ItemsQuery,
     Job,
     JobInput,
@@ -30,14 +31,23 @@ from orchestrator.model.rules import Action, Rule
 from orchestrator.spec.checks import rendered_part
 from orchestrator.spec.inputs import JSON_TYPE, InputFiles, InputTemplate
 from orchestrator.spec.merging import Merged
-from orchestrator.spec.model import CollectTable, JobFields, RuleTable
+from orchestrator.spec.model import CollectTable, ExpectTable, JobFields, RuleTable
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.templates import Render, TemplateMistake
 from orchestrator.spec.trees import Values, renderer
 from orchestrator.spec.words import plain, unknown
 
 KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
-MADE_APART = {"name", "input", "input_file", "input_content_type", "collect", "mode", "rules"}
+MADE_APART = {
+    "name",
+    "input",
+    "input_file",
+    "input_content_type",
+    "collect",
+    "mode",
+    "rules",
+    "expect",
+}
 TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
 OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
            "restart_on_error", "build", "force_permission_level")  # fmt: skip
@@ -104,6 +114,7 @@ class JobMaker:
         )
         self._mode = Mode(fields.get("mode") or Mode.ASYNC)
         self._collect = collect_plan(fields.get("collect"), self._mode)
+        self._expect = _expectation(fields.get("expect"))
         self._rules = tuple(map(_rule, fields.get("rules") or ()))
         self._parts = {} if self._shifting else self._parts_of({})
         self._known_parts: dict[bytes, dict[str, Any]] = {}
@@ -127,6 +138,7 @@ class JobMaker:
             input=self._input_of(values),
             params=self._told(cell),
             collect=self._collect,
+            expect=self._expect,
             rules=self._rules,
             **parts,
         )
@@ -268,6 +280,19 @@ def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
     own = {name: settled.pop(name) for name in ("items", "records", "log") if name in settled}
     output = settled.pop("output", mode is Mode.SYNC)
     return CollectPlan(output=output, **own, query=ItemsQuery(**settled))
+
+
+def _expectation(table: ExpectTable | None) -> Expectation | None:
+    if table is None:
+        return None
+    return Expectation(
+        min_items=table.min_items,
+        max_drop=table.max_drop,
+        fields=tuple(table.fields or ()),
+        schema=table.json_schema,
+        unique=tuple(table.unique or ()),
+        max_duration_secs=table.max_duration_secs,
+    )
 
 
 def _rule(table: RuleTable) -> Rule:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.spec.model import CollectTable, JobFields, Spec
+from orchestrator.spec.model import CollectTable, ExpectTable, JobFields, Spec
 from orchestrator.spec.positions import Path as FieldPath
 
 RIVALS = {"actor": "task", "task": "actor", "input": "input_file", "input_file": "input"}
@@ -44,7 +44,7 @@ class Merged:
 
 def merge(spec: Spec, index: int) -> Merged:
     """
-    Merges a job of a spec with its defaults: field by field, and in `collect` once more so.
+    Merges a job of a spec with its defaults: by field, and in `collect` and `expect` once more so.
     """
     fields: dict[str, Any] = {}
     places: dict[str, FieldPath] = {}
@@ -69,7 +69,7 @@ def merge(spec: Spec, index: int) -> Merged:
 
 
 def _over(below: Any, above: Any) -> Any:
-    if not isinstance(below, CollectTable):
+    if not isinstance(below, (CollectTable, ExpectTable)):
         return above
     given = {name: getattr(above, name) for name in above.model_fields_set}
     return below.model_copy(update=given)

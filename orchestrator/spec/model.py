@@ -23,6 +23,7 @@ from orchestrator.spec.kinds import (
     Listed,
     Memory,
     Money,
+    PlainCount,
     PlainMemory,
     PlainMoney,
     Poll,
@@ -31,6 +32,7 @@ from orchestrator.spec.kinds import (
     PositiveSecs,
     Resource,
     Secs,
+    Share,
     Table,
     Text,
     WebAddress,
@@ -162,6 +164,38 @@ class RuleTable(Table):
     build: Text | None = None
     """
     The tag or number of the build of the next run.
+    """
+
+
+class ExpectTable(Table):
+    """
+    What a run must have made that succeeded; otherwise its job is REJECTED, and its data is kept.
+    """
+
+    min_items: PlainCount | None = None
+    """
+    The fewest items.
+    """
+    max_drop: Share | None = None
+    """
+    How many fewer items than the median of the last ten batches of this name, as a share: `"30%"`
+    or 0.3.
+    """
+    fields: list[Text] | None = None
+    """
+    Fields that every item has, and not as null.
+    """
+    json_schema: Annotated[dict[str, JsonValue] | None, Field(alias="schema")] = None
+    """
+    A JSON Schema that every item fits. It fetches nothing from elsewhere.
+    """
+    unique: Annotated[list[Text], Listed()] | None = None
+    """
+    Fields whose values together are another in every item.
+    """
+    max_duration_secs: PositiveSecs | None = None
+    """
+    The longest that a run may take, in seconds.
     """
 
 
@@ -348,6 +382,10 @@ class JobFields(Table):
     rules: list[RuleTable] | None = None
     """
     What follows a run that did not succeed.
+    """
+    expect: ExpectTable | None = None
+    """
+    What a run must have made that succeeded.
     """
     abort_after_factor: Factor | None = None
     """

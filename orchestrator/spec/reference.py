@@ -20,6 +20,7 @@ from orchestrator.spec.matrix import (
 from orchestrator.spec.model import (
     BatchTable,
     CollectTable,
+    ExpectTable,
     JobFields,
     JobTable,
     PoolTable,
@@ -43,6 +44,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "sample": ("A sample", SampleTable),
     "webhooks": ("`webhooks`", WebhookTable),
     "rules": ("`[[jobs.rules]]`", RuleTable),
+    "expect": ("`[jobs.expect]`", ExpectTable),
     "collect": ("`[jobs.collect]`", CollectTable),
 }
 
@@ -66,7 +68,8 @@ def _section(name: str) -> str:
     for field_name, field in table.model_fields.items():
         if field_name in inherited:
             continue
-        meaning = descriptions.get(field_name, "as in the API").replace("|", "\\|")
+        shown = field.alias or field_name
+        meaning = descriptions.get(shown, "as in the API").replace("|", "\\|")
         required = " **Required.**" if field.is_required() else ""
-        rows.append(f"| `{field_name}` | {meaning}{required} |")
+        rows.append(f"| `{shown}` | {meaning}{required} |")
     return "\n".join(rows)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, sweep
+
+
+def lines(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in (Path(folder) / "jobs.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("expect", "complaint"),
+    [
+        ("min_items = 4", "it made 3 items, and at least 4 were expected"),
+        ('fields = ["index", "price"]', "item 1 has no price"),
+        ('unique = "shop"', "item 2 has the same shop as an earlier one: [1]"),
+        (
+            "schema = { properties = { index = { maximum = 1 } } }",
+            "item 3 does not fit the schema: index: 2 is greater than the maximum of 1",
+        ),
+        ("max_duration_secs = 0.01", "and at most 0.01 s were expected"),
+    ],
+)
+def test_run_that_is_not_as_expected_is_rejected(
+    command: Command, expect: str, complaint: str
+) -> None:
+    """A run that succeeded counts as failed, the reason is told, and its data is kept."""
+    job = f"expect = {{ {expect} }}"
+    text = sweep("rejected", 1, job=job, duration_secs=0.1, items=3, item={"shop": 1})
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["REJECTED"]) == (1, 1)
+    (row,) = lines(done.json["folder"])
+    assert (row["status"], row["run_status"], row["items"]) == ("REJECTED", "SUCCEEDED", 3)
+    assert complaint in row["error"]
+    assert complaint in done.err
+    data = Path(done.json["folder"]) / "jobs" / "job-1" / "items.jsonl"
+    assert len(data.read_text().splitlines()) == 3
+
+
+def test_run_that_is_as_expected_is_accepted(command: Command) -> None:
+    """All expectations at once, and every one of them holds."""
+    expect = (
+        'min_items = 3, fields = "index", unique = ["shop", "index"], max_duration_secs = 60, '
+        'schema = { required = ["shop"] }'
+    ).replace('fields = "index"', 'fields = ["index"]')
+    job = f"expect = {{ {expect} }}"
+    command.write("s.toml", sweep(jobs=1, job=job, duration_secs=0.01, items=3, item={"shop": 1}))
+    assert command.run("run", "s.toml").code == 0
+
+
+def test_rejected_job_is_tried_again(command: Command) -> None:
+    """Retries and rules count a rejection as a failure."""
+    job = 'retries = 2\nexpect = { min_items = 9 }\nrules = [{ status = "REJECTED", max = 2 }]'
+    command.write("s.toml", sweep(jobs=1, job=job, duration_secs=0.01, items=1))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["attempts"]) == (1, 2)
+
+
+def test_drop_against_earlier_batches_is_rejected(command: Command) -> None:
+    """The median of the last nights is what is usual; a drop within the bound is accepted."""
+    job = 'expect = { max_drop = "50%" }'
+    for items in (100, 90, 2):
+        command.write("s.toml", sweep("drop", 1, job=job, duration_secs=0.01, items=items))
+        done = command.run("run", "s.toml", "--json")
+        assert done.code == (1 if items == 2 else 0)
+    (row,) = lines(done.json["folder"])
+    assert "it made 2 items, 98% fewer than the usual 95 of earlier batches" in row["error"]
+
+
+def test_collect_does_not_accept_what_was_rejected(command: Command) -> None:
+    """Fetching a file again judges it again."""
+    command.write("s.toml", sweep("again", 1, job="expect = { min_items = 9 }", items=1))
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    (folder / "jobs" / "job-1" / "items.jsonl").unlink()
+    done = command.run("collect", "again", "--json")
+    assert (done.code, done.json["jobs"]["REJECTED"]) == (1, 1)
+
+
+def test_mistakes_in_expectations_are_told(command: Command) -> None:
+    """What cannot be looked at, and a schema that is none, are told before anything starts."""
+    job = (
+        'expect = { fields = ["a"], max_drop = 3, schema = { type = "objct" }, shema = 1 }\n'
+        'collect = { format = "csv" }'
+    )
+    command.write("s.toml", sweep(job=job))
+    done = command.run("validate", "s.toml")
+    assert done.code == 2
+    assert 'expect.max_drop: must be a share such as "30%" or 0.3, found 3' in done.err
+    assert "expect.shema: unknown field 'shema'; did you mean 'schema'?" in done.err
+    command.write("s.toml", sweep(job=job.replace(", max_drop = 3", "").replace(", shema = 1", "")))
+    done = command.run("validate", "s.toml")
+    assert 'expect.fields: needs items in the format "jsonl"' in done.err
+    assert "expect.schema: is no JSON Schema: " in done.err
