@@ -106,6 +106,7 @@ async def _schedule(
     """
     open_attempts = await ledger.take_over()
     waiting = await ledger.waiting()
+    waits = len(waiting)
     plan = ledger.batch.plan
     if plan.max_cost_usd is not None:
         await update_costs(ledger, client)
@@ -119,6 +120,7 @@ async def _schedule(
     limits = limits_of(plan, room, demands, context.settings)
     usage = usage_of(limits, costs, strays_usd, room)
     queue = fill_queue([] if aborting else waiting, room, expected)
+    del waiting
     scheduler = make_scheduler(
         ledger=ledger,
         client=client,
@@ -132,7 +134,7 @@ async def _schedule(
         claimed=await ledger.runs(),
         given_up=await ledger.given_up(),
         usual_items=usual,
-        jobs_left=len(waiting) + len(open_attempts),
+        jobs_left=waits + len(open_attempts),
         aborting="`orchestrator abort` was called" if aborting else None,
     )
     events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
@@ -149,7 +151,7 @@ async def _schedule(
             return reason
         finally:
             tasks.cancel_scope.cancel()
-    return BatchAborted("aborted, with jobs left to start") if aborting and waiting else None
+    return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
 
 
 async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:

@@ -41,6 +41,13 @@ from orchestrator.scheduler.room import Resource
 from orchestrator.scheduler.stops import Breaker, FailureCount
 
 
+MOST_ENDED = 256
+"""
+So many runs may have ended and wait to be collected before starts wait for the downloads: memory
+would grow with the batch otherwise.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stops:
     """
@@ -253,7 +260,7 @@ class Scheduler:
                 self._usage.take(sender.claim, now)
                 self._senders.remove(sender)
                 sender.may_go.set()
-        if self._drain_reason is not None:
+        if self._drain_reason is not None or len(self._ended) >= MOST_ENDED:
             return
         for waiting in self._queue.admit(self._usage, now):
             self._spawn(self._begin(waiting), name=f"job-{waiting.seq}")
@@ -381,6 +388,8 @@ class Scheduler:
         try:
             while self._ended and most > 0 and self._stop_reason is None:
                 ended, waiting = self._ended.popleft()
+                if len(self._ended) == MOST_ENDED - 1:
+                    self._admit()
                 self._over(await self._driver.bring_home(ended), waiting)
                 most -= 1
         finally:
