@@ -21,12 +21,12 @@ from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import usual_items
 from orchestrator.app.signals import listen
+from orchestrator.app.verifying import items_of
 from orchestrator.client import ApifyClient
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.items import ItemsFile
 from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
@@ -168,17 +168,10 @@ class Gaps:
         if report.state is not AttemptState.SETTLED or report.run_id is None:
             self.under_way += report.state is not AttemptState.LOST
             return
-        expected = None
-        if report.sha256 is not None and report.size_bytes is not None:
-            expected = ItemsFile(
-                items=report.items or 0,
-                size_bytes=report.size_bytes,
-                sha256=report.sha256,
-                data=None,
-            )
+        expected = items_of(report)
         folder = self.collector.folder_of(job.key)
-        found = await to_thread.run_sync(look_at, folder, job.collect, expected)
-        if found.is_complete:
+        found = await to_thread.run_sync(look_at, folder, job, expected, report.missing)
+        if not found.problems:
             return
         try:
             told = await self.client.get_run(report.run_id)
@@ -192,7 +185,7 @@ class Gaps:
             complaint = await self.acceptance.complaint(job, run, collected)
             outcome = outcome_of_complaint(run, complaint)
         await self.ledger.collected_again(job.seq, report.attempts, outcome, collected)
-        after = await to_thread.run_sync(look_at, folder, job.collect, expected)
+        after = await to_thread.run_sync(look_at, folder, job, expected, collected.missing)
         if after != found:
             self.fetched.append((job.seq, job.key))
             events.info("job_collected_again", job=job.key, run=run.id)

@@ -5,11 +5,12 @@ Whether what a job should have on disk is there, and is what was collected.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.collector.items import ItemsFile, items_name
-from orchestrator.model.jobs import CollectPlan
+from orchestrator.model.jobs import CollectPlan, Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,48 +20,63 @@ class Found:
 
     Attributes:
         items: the dataset's file, when it is whole.
-        is_complete: whether nothing is to be fetched. That a run never had an output record is not
-            known here, so a missing one counts.
+        problems: what is missing or is not what was collected, in words.
     """
 
     items: ItemsFile | None
-    is_complete: bool
+    problems: tuple[str, ...]
 
 
-def look_at(folder: Path, options: CollectPlan, expected: ItemsFile | None) -> Found:
+def look_at(
+    folder: Path, job: Job, expected: ItemsFile | None, missing: Collection[str] = ()
+) -> Found:
     """
     Looks at the files of a job, in the caller's thread; reads its dataset's file whole.
 
     Args:
         folder: of the job.
-        options: what it was to collect.
         expected: the dataset's file as it was collected; None when it never was.
+        missing: what the run did not have, as `Collected` tells it.
     """
+    options, problems = job.collect, []
     items = None
-    if options.items and expected is not None:
-        path = folder / items_name(options.query)
-        if _has(path, expected.size_bytes) and _sha256(path) == expected.sha256:
+    if options.items:
+        problem = _problem_of_items(folder / items_name(options.query), expected)
+        if problem is None:
             items = expected
-    is_complete = (
-        (items is not None or not options.items)
-        and (folder / "run.json").is_file()
-        and (not options.output or any(folder.glob("output.*")))
-        and (not options.records or (folder / "records").is_dir())
-        and (not options.log or (folder / "log.txt").is_file())
-    )
-    return Found(items=items, is_complete=is_complete)
+        else:
+            problems.append(problem)
+    problems += _absent(folder, job, options, missing)
+    return Found(items=items, problems=tuple(problems))
 
 
-def _has(path: Path, size_bytes: int) -> bool:
+def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
+    if expected is None:
+        return f"{path.name} was never collected"
     try:
-        return path.stat().st_size == size_bytes
-    except OSError:
-        return False
-
-
-def _sha256(path: Path) -> str | None:
-    try:
+        size = path.stat().st_size
+        if size != expected.size_bytes:
+            return f"{path.name} has {size} bytes, and {expected.size_bytes} were collected"
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    if digest != expected.sha256:
+        return f"{path.name} is not what was collected: its sha256 is {digest}"
+    return None
+
+
+def _absent(
+    folder: Path, job: Job, options: CollectPlan, missing: Collection[str]
+) -> Iterator[str]:
+    if not (folder / "run.json").is_file():
+        yield "run.json is missing"
+    had_output = f"record {job.output_record_key}" not in missing
+    if options.output and had_output and not any(folder.glob("output.*")):
+        yield "the output record is missing"
+    if options.records and not (folder / "records").is_dir():
+        yield "records/ is missing"
+    if options.log and not (folder / "log.txt").is_file():
+        yield "log.txt is missing"

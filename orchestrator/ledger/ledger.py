@@ -295,6 +295,7 @@ class Ledger:
             items=found.items,
             size_bytes=found.size_bytes,
             sha256=found.sha256,
+            missing="\n".join(found.missing),
         )
         self._execute(
             "settle_job",
@@ -312,7 +313,11 @@ class Ledger:
         """
         Records what was fetched later of a settled attempt, and judges its job by it.
         """
-        values = {"items": collected.items, "size_bytes": collected.size_bytes}
+        values = {
+            "items": collected.items,
+            "size_bytes": collected.size_bytes,
+            "missing": "\n".join(collected.missing),
+        }
         self._execute(
             "collect_again",
             seq=seq,

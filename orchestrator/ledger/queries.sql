@@ -73,7 +73,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
 UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes = :size_bytes,
-    sha256 = :sha256
+    sha256 = :sha256, missing = :missing
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
@@ -155,7 +155,7 @@ FROM jobs WHERE key = :key;
 -- name: select_report
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.started_at,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
@@ -167,7 +167,7 @@ SELECT key FROM jobs ORDER BY seq;
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.started_at,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
@@ -225,7 +225,8 @@ ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
 SELECT run_id, mark, run_status, cost_usd FROM stray_runs ORDER BY run_id;
 
 -- name: collect_again
-UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256, error = :error
+UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
+    missing = :missing, error = :error
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: judge_job

@@ -50,6 +50,7 @@ class JobReport:
     Attributes:
         attempts: how many were begun.
         items, size_bytes, sha256: of its dataset file; None when nothing was collected.
+        missing: what its run did not have though it was asked for, in words.
     """
 
     job: Job
@@ -62,6 +63,7 @@ class JobReport:
     items: int | None
     size_bytes: int | None
     sha256: str | None
+    missing: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
     cost_usd: Decimal | None
@@ -250,6 +252,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         items=row["items"],
         size_bytes=row["size_bytes"],
         sha256=row["sha256"],
+        missing=tuple((row["missing"] or "").splitlines()),
         started_at=instant(row["started_at"]),
         finished_at=instant(row["finished_at"]),
         cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),

@@ -40,7 +40,6 @@ from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
 from orchestrator.scheduler.room import Resource
 from orchestrator.scheduler.stops import Breaker, FailureCount
 
-
 MOST_ENDED = 256
 """
 So many runs may have ended and wait to be collected before starts wait for the downloads: memory

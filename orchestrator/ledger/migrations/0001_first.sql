@@ -73,6 +73,7 @@ CREATE TABLE attempts (
     items          INTEGER,
     size_bytes     INTEGER,
     sha256         TEXT,
+    missing        TEXT NOT NULL DEFAULT '',    -- what the run did not have, a line each
     error          TEXT,
     PRIMARY KEY (job_seq, number),
     CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))

@@ -1,0 +1,90 @@
+"""
+Removes old batches; never one that a process holds or that is not at its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from orchestrator.app.folders import LEDGER, batches, mend_latest, newest
+from orchestrator.errors import BatchHeld, UsageError
+from orchestrator.ledger import BatchLock, LedgerReader
+from orchestrator.model.batches import BatchState
+from orchestrator.model.ids import BatchName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """
+    A batch that may be removed, or why it may not.
+
+    Attributes:
+        kept_since: why it is kept although it is old; None when it may be removed.
+    """
+
+    folder: Path
+    kept_since: str | None = None
+
+
+def old_batches(
+    home: Path, *, keep_last: int, keep_days: float | None, now: datetime
+) -> Iterator[Old]:
+    """
+    The batches of a name beyond the last ones, and beyond so many days, newest first.
+
+    Args:
+        home: the folder of the name.
+        keep_last: so many of the newest are kept, whatever their age.
+        keep_days: younger ones are kept; None for no such bound.
+    """
+    for number, folder in enumerate(batches(home), start=1):
+        if number <= keep_last:
+            continue
+        try:
+            with LedgerReader(folder / LEDGER) as reader:
+                batch = reader.batch()
+        except UsageError as error:
+            yield Old(folder=folder, kept_since=f"its ledger cannot be read: {error}")
+            continue
+        ended_at = batch.ended_at or batch.created_at
+        if keep_days is not None and now - ended_at < timedelta(days=keep_days):
+            continue
+        is_over = batch.state is BatchState.ENDED
+        yield Old(folder=folder, kept_since=None if is_over else "it is not at its end")
+
+
+def remove(folder: Path) -> None:
+    """
+    Removes a batch; another command sees the whole of it, or nothing.
+
+    Raises:
+        BatchHeld: a process is at it; it is left alone.
+    """
+    with BatchLock(folder):
+        gone = folder.parent / f".{folder.name}.gone"
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+    following = newest(folder.parent)
+    if following is not None:
+        mend_latest(following, BatchName(folder.parent.name))
+    else:
+        (folder.parent / "latest").unlink(missing_ok=True)
+
+
+def remove_remains(home: Path) -> None:
+    """
+    Removes what killed preparations and removals of this name left behind.
+    """
+    for path in home.glob(".*"):
+        if path.suffix not in (".new", ".gone") or not path.is_dir():
+            continue
+        try:
+            with BatchLock(path):
+                pass
+        except BatchHeld:
+            continue
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""
+Checks the files of a batch against its ledger, without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.app.folders import LEDGER
+from orchestrator.collector.checking import look_at
+from orchestrator.collector.items import ItemsFile
+from orchestrator.ledger import JobReport, LedgerReader
+from orchestrator.model.ids import JobKey
+from orchestrator.model.selection import Selection
+from orchestrator.model.states import AttemptState
+
+
+def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobKey, tuple[str, ...]]]:
+    """
+    What is wrong with the files of each job whose last attempt has a run and is over, as a stream.
+
+    Raises:
+        UsageError: the ledger cannot be read.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        for report in reader.reports():
+            job = report.job
+            if report.state is not AttemptState.SETTLED or report.run_id is None:
+                continue
+            if selection.matches(job.key, report.status, job.tags):
+                found = look_at(folder / "jobs" / job.key, job, items_of(report), report.missing)
+                yield job.key, found.problems
+
+
+def items_of(report: JobReport) -> ItemsFile | None:
+    """
+    A job's dataset file, as it was collected; None when it never was.
+    """
+    if report.sha256 is None or report.size_bytes is None:
+        return None
+    return ItemsFile(
+        items=report.items or 0, size_bytes=report.size_bytes, sha256=report.sha256, data=None
+    )

@@ -1,0 +1,48 @@
+"""
+`orchestrator logs`: the log of a job's run, followed while it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.common import add_output, settings_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.app.context import BatchContext
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("job", metavar="JOB", help="the key of a job")
+    add_output(parser)
+    parser.set_defaults(on_signal="leave")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    from orchestrator.app.folders import find_batch
+    from orchestrator.cli.driving import in_event_loop, make_context
+
+    settings = settings_of(options)
+    folder = find_batch(settings.output, options.batch)
+    in_event_loop(_print, folder, options.job, make_context(options, settings))
+    return 0
+
+
+async def _print(folder: Path, key: str, context: BatchContext) -> None:
+    import sys
+
+    from orchestrator.app.logs_of_runs import log_of
+
+    async for piece in log_of(folder, key, context):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()

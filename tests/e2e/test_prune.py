@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, sweep
+
+
+@pytest.fixture
+def folders(command: Command) -> list[Path]:
+    """Four batches of one name, the oldest first; the second one is not at its end."""
+    command.write("s.toml", sweep("old", 1, duration_secs=0.01, items=1))
+    made = [Path(command.run("run", "s.toml", "--json").json["folder"]) for _ in range(4)]
+    # Ids have the second of their making and a random end: the order within one is by chance.
+    made = sorted(made, key=lambda folder: folder.name)
+    with sqlite3.connect(made[1] / "ledger.sqlite") as db:
+        db.execute("UPDATE batch SET state = 'stopped'")
+    db.close()
+    return made
+
+
+def test_prune_keeps_the_last_ones_and_what_is_not_at_its_end(
+    command: Command, folders: list[Path]
+) -> None:
+    """Old batches go whole; an unfinished one is kept, and said to be."""
+    dry = command.run("prune", "old", "--keep-last", "1", "--dry-run", "--json").json
+    assert all(folder.exists() for folder in folders)
+    done = command.run("prune", "old", "--keep-last", "1", "--json").json
+    assert done == dry
+    assert [folder.exists() for folder in folders] == [False, True, False, True]
+    assert done["kept"][0]["reason"] == "it is not at its end"
+    assert [path.name for path in folders[0].parent.glob(".*")] == [".lock"] or not list(
+        folders[0].parent.glob(".*")
+    )
+
+
+def test_prune_keeps_young_batches(command: Command, folders: list[Path]) -> None:
+    """Days count from a batch's end."""
+    done = command.run("prune", "old", "--keep-days", "1", "--json").json
+    assert done == {"removed": [], "kept": []}
+    done = command.run("prune", "old", "--keep-days", "0", "--json").json
+    assert len(done["removed"]) == 3
+    assert not (folders[0].parent / "latest").exists() or (
+        (folders[0].parent / "latest").resolve() == folders[1]
+    )
+
+
+def test_prune_removes_what_a_killed_preparation_left(
+    command: Command, folders: list[Path]
+) -> None:
+    """Hidden folders that no process holds are nobody's."""
+    remains = folders[0].parent / ".20261125T000000Z-abcdef.new"
+    remains.mkdir()
+    (remains / "ledger.sqlite").write_text("half")
+    command.run("prune", "old", "--keep-last", "9")
+    assert not remains.exists()
+
+
+def test_prune_wants_to_know_what_to_keep(command: Command, folders: list[Path]) -> None:
+    """Nothing is removed without a word about what stays."""
+    done = command.run("prune", "old")
+    assert (done.code, "say what to keep" in done.err) == (2, True)
+    assert command.run("prune", "nobody", "--keep-last", "1").code == 2
+    assert all(folder.exists() for folder in folders)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+@pytest.fixture
+def folder(command: Command) -> Path:
+    """A batch of two jobs with all kinds of files."""
+    job = "collect = { output = true, log = true }"
+    command.write("s.toml", sweep("v", 2, job=job, items=3, log_lines=2, duration_secs=0.01))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 0, done.err
+    return Path(done.json["folder"])
+
+
+def test_whole_batch_is_verified_without_a_network(command: Command, folder: Path) -> None:
+    """A run without an output record is whole without one."""
+    assert not list((folder / "jobs" / "job-1").glob("output.*"))
+    offline = Command(folder=command.folder)
+    done = offline.run("verify", "v")
+    assert (done.code, done.out) == (0, "2 jobs are on disk as they were collected\n")
+    assert offline.run("verify", "v", "--json").json["checked"] == 2
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (lambda job: (job / "items.jsonl").unlink(), "items.jsonl is missing"),
+        (lambda job: (job / "items.jsonl").write_text("{}\n"), "and 36 were collected"),
+        (
+            lambda job: (job / "items.jsonl").write_text('{"index":0}\n' * 3),
+            "items.jsonl is not what was collected: its sha256 is ",
+        ),
+        (lambda job: (job / "run.json").unlink(), "run.json is missing"),
+        (lambda job: (job / "log.txt").unlink(), "log.txt is missing"),
+    ],
+    ids=["gone", "short", "changed", "no run.json", "no log"],
+)
+def test_damage_is_told_and_collect_mends_it(
+    command: Command, folder: Path, harm: Callable[[Path], object], problem: str
+) -> None:
+    """The job and what is wrong with it; afterwards all is well."""
+    harm(folder / "jobs" / "job-2")
+    done = command.run("verify", "v")
+    assert done.code == 1
+    assert done.out.startswith("job-2: ")
+    assert problem in done.out
+    assert "orchestrator collect" in done.out
+    assert command.run("collect", "v").code == 0
+    assert command.run("verify", "v").code == 0
+
+
+def test_log_of_a_run_is_printed(command: Command, folder: Path) -> None:
+    """From disk, or from the platform when it was not collected."""
+    on_disk = command.run("logs", "v", "job-1")
+    assert "Line 2" in on_disk.out
+    (folder / "jobs" / "job-1" / "log.txt").unlink()
+    assert command.run("logs", "v", "job-1").out == on_disk.out
+    wrong = command.run("logs", "v", "job1")
+    assert (wrong.code, "did you mean 'job-1'?" in wrong.err) == (2, True)
+
+
+def test_log_is_followed_while_the_run_goes_on(command: Command, platform: ServedPlatform) -> None:
+    """The command ends when the run does, with all its lines."""
+    text = sweep("f", 1, duration_secs=1.5, log_lines=["first", "last"])
+    command.write("f.toml", text)
+    runner = command.start("run", "f.toml")
+    while platform.runs_of(command.folder / "output" / "f" / "latest") == []:
+        assert runner.poll() is None
+    done = command.run("logs", "f", "job-1")
+    assert runner.wait(timeout=30) == 0
+    runner.communicate()
+    assert "last" in done.out
