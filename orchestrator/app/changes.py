@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER
@@ -93,14 +93,15 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     """
     The changes; None when there are none.
     """
-    now = plan_of(loaded, params=plan.params, local=plan.local)
+    day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
+    now = plan_of(loaded, params=plan.params, choice=plan.choice, day=day, local=plan.local)
     if now.spec_sha256 == plan.spec_sha256:
         return None
-    today = datetime.now(UTC).date()
     before = definitions(folder / LEDGER)
     added, changed = [], []
     output = folder.parent.parent
-    for job in expand(loaded, params=plan.params, env=os.environ, today=today, output=output):
+    jobs = expand(loaded, params=plan.params, env=os.environ, today=day, output=output)
+    for job in plan.choice.of(jobs):
         old = before.pop(job.key, None)
         if old is None:
             added.append(job)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER, new_folder, new_id
@@ -24,6 +24,7 @@ from orchestrator.model.batches import (
     PoolLimits,
 )
 from orchestrator.model.ids import BatchName
+from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.spec import LoadedSpec, expand, load_spec
 
 
@@ -34,12 +35,16 @@ class RunRequest:
 
     Attributes:
         params: the `--param` values, as typed.
+        choice: which jobs of the spec are wanted.
+        day: what `{{ date }}` is; None for today in UTC.
         local: set for `--local`.
     """
 
     spec_path: Path
     output: Path
     params: Mapping[str, str] = field(default_factory=dict)
+    choice: Choice = EVERYTHING
+    day: date | None = None
     local: LocalPlatformPlan | None = None
 
 
@@ -54,28 +59,40 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
     """
     loaded = load_spec(request.spec_path)
     now = datetime.now(UTC)
+    day = request.day or now.date()
     batch = Batch(
         id=new_id(now),
         name=BatchName(loaded.spec.batch.name),
         mark=_new_mark(),
         created_at=now,
-        plan=plan_of(loaded, params=request.params, local=request.local),
+        plan=plan_of(
+            loaded,
+            params=request.params,
+            choice=request.choice,
+            day=day,
+            local=request.local,
+        ),
     )
     with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
         jobs = expand(
             loaded,
             params=request.params,
             env=os.environ,
-            today=now.date(),
+            today=day,
             output=request.output,
         )
-        create_ledger(folder / LEDGER, batch, jobs)
+        create_ledger(folder / LEDGER, batch, request.choice.of(jobs))
         write_file(folder / f"spec{loaded.ending}", [loaded.source])
         yield folder
 
 
 def plan_of(
-    loaded: LoadedSpec, *, params: Mapping[str, str], local: LocalPlatformPlan | None
+    loaded: LoadedSpec,
+    *,
+    params: Mapping[str, str],
+    choice: Choice,
+    day: date,
+    local: LocalPlatformPlan | None,
 ) -> BatchPlan:
     """
     What holds for a batch of this spec as a whole.
@@ -95,6 +112,8 @@ def plan_of(
         },
         on_unconfirmed=OnUnconfirmed(asked.on_unconfirmed),
         params=dict(params),
+        choice=choice,
+        day=day.isoformat(),
         local=local,
     )
 

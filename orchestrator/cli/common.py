@@ -11,7 +11,10 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from orchestrator.app.settings import Settings
+    from orchestrator.model.selection import Choice
 
 SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 
@@ -37,6 +40,26 @@ def add_driving(parser: argparse.ArgumentParser) -> None:
         default="leave",
         help="what becomes of runs on the platform at the first SIGINT or SIGTERM (leave)",
     )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """
+    What commands take that work on some of the jobs of a spec.
+    """
+    parser.add_argument(
+        "--select", metavar="S", help='only these jobs, such as "tag:eu name:shop-*"'
+    )
+    parser.add_argument("--exclude", metavar="S", help="all but these jobs; the same grammar")
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N of them")
+
+
+def choice_of(options: argparse.Namespace) -> Choice:
+    """
+    Which jobs of a spec are wanted.
+    """
+    from orchestrator.model.selection import Choice
+
+    return Choice(select=options.select, exclude=options.exclude, limit=options.limit)
 
 
 def add_telling(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +103,42 @@ def read_ahead() -> None:
     It loads the certificates of the machine meanwhile, for which the interpreter is not needed.
     """
     Thread(target=import_module, args=("aiohttp",), daemon=True).start()
+
+
+def positive(text: str) -> int:
+    """
+    A number from 1, for argparse.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
+
+
+def one_day(text: str) -> date:
+    """
+    A day such as `2026-11-25`, for argparse.
+    """
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a day as 2026-11-25, found {text!r}") from None
+
+
+def span_of_days(text: str) -> list[date]:
+    """
+    All days of `A..B`, for argparse.
+    """
+    from datetime import timedelta
+
+    first, dots, last = text.partition("..")
+    if not dots:
+        raise argparse.ArgumentTypeError(f"expected two days as A..B, found {text!r}")
+    begin, end = one_day(first), one_day(last)
+    if end < begin:
+        raise argparse.ArgumentTypeError(f"{last} is before {first}")
+    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.jobs import Target
+from orchestrator.model.selection import EVERYTHING, Choice
 
 
 class OnUnconfirmed(StrEnum):
@@ -76,6 +77,8 @@ class BatchPlan:
         stop_after_failures: None lets any number fail.
         deadline_secs: how long one process may be at it; None means no deadline.
         params: the `--param` values, as typed.
+        day: the ISO date that `{{ date }}` is; empty in ledgers that do not tell it.
+        choice: which jobs of the spec are the batch's.
         local: None when the batch runs on the platform of the settings.
     """
 
@@ -89,6 +92,8 @@ class BatchPlan:
     pools: dict[str, PoolLimits] = field(default_factory=dict)
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
     params: dict[str, str] = field(default_factory=dict)
+    day: str = ""
+    choice: Choice = EVERYTHING
     local: LocalPlatformPlan | None = None
 
 

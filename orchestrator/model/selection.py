@@ -7,11 +7,14 @@ shell patterns.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain, islice
 
 from orchestrator.errors import UsageError
+from orchestrator.model.jobs import Job
 from orchestrator.model.states import JobStatus
 
 KINDS = ("name", "status", "tag")
@@ -54,6 +57,55 @@ class Selection:
         return not self.alternatives or any(
             all(term.matches(key, status, tags) for term in terms) for terms in self.alternatives
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """
+    Which jobs of a spec are wanted, as typed on the command line; all of them by default.
+
+    Attributes:
+        limit: so many of those selected, the first ones; None for all.
+    """
+
+    select: str | None = None
+    exclude: str | None = None
+    limit: int | None = None
+
+    def of(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """
+        The jobs that are wanted, as a stream; none of them has a status yet.
+
+        Raises:
+            UsageError: a part of the selection is no condition, or no job is wanted.
+        """
+        selected, excluded = parse_selection(self.select), parse_selection(self.exclude)
+        wanted = (
+            job
+            for job in jobs
+            if selected.matches(job.key, JobStatus.NOT_STARTED, job.tags)
+            and not (
+                excluded.alternatives and excluded.matches(job.key, JobStatus.NOT_STARTED, job.tags)
+            )
+        )
+        first = next(wanted, None)
+        if first is None:
+            given = " ".join(
+                filter(
+                    None,
+                    (
+                        self.select and f"--select {self.select!r}",
+                        self.exclude and f"--exclude {self.exclude!r}",
+                    ),
+                )
+            )
+            raise UsageError(f"no job of the spec is left by {given or 'an empty spec'}")
+        yield from islice(chain([first], wanted), self.limit)
+        # To the end, where the mistakes of all jobs are told.
+        deque(wanted, maxlen=0)
+
+
+EVERYTHING = Choice()
 
 
 def parse_selection(text: str | None) -> Selection:

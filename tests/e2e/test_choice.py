@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, sweep
+
+TAGGED = sweep("chosen", 6, job='tags = ["t{{ n }}", "all"]', duration_secs=0.01, items=1)
+
+
+def keys(done: Any) -> list[str]:
+    lines = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
+    return [json.loads(line)["key"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (["--select", "tag:t2 name:job-5"], ["job-2", "job-5"]),
+        (["--select", "tag:all,name:job-1"], ["job-1"]),
+        (["--exclude", "name:job-[1-4]"], ["job-5", "job-6"]),
+        (["--exclude", "tag:t1", "--limit", "2"], ["job-2", "job-3"]),
+    ],
+)
+def test_run_takes_the_jobs_that_are_selected(
+    command: Command, words: list[str], chosen: list[str]
+) -> None:
+    """The batch has these jobs and no others."""
+    command.write("s.toml", TAGGED)
+    done = command.run("run", "s.toml", "--json", *words)
+    assert (done.code, keys(done)) == (0, chosen)
+
+
+def test_selection_that_leaves_nothing_is_refused(command: Command) -> None:
+    """A typing mistake is no empty batch that succeeds."""
+    command.write("s.toml", TAGGED)
+    done = command.run("run", "s.toml", "--select", "tag:none")
+    assert (done.code, "no job of the spec is left by --select 'tag:none'" in done.err) == (2, True)
+    assert not (command.folder / "output").exists()
+
+
+def test_mistakes_beyond_the_limit_are_told(command: Command) -> None:
+    """A spec is refused as a whole, whatever is chosen of it."""
+    command.write("s.toml", TAGGED + '[[jobs]]\nname = "job 7"\nactor = "a/b"\n')
+    done = command.run("run", "s.toml", "--limit", "1")
+    assert (done.code, "'job 7' is no job key" in done.err) == (2, True)
+
+
+DAILY = (
+    '[batch]\nname = "daily"\n[[jobs]]\nname = "day-{{ date }}"\nactor = "orchestrator/simulated"\n'
+    'input = { day = "{{ date }}", duration_secs = 0.01, fail_attempts = "{{ fails }}" }\n'
+    "[params]\nfails = 0\n"
+)
+
+
+def test_batch_of_a_day(command: Command) -> None:
+    """`--date` says what `{{ date }}` is."""
+    command.write("s.toml", DAILY)
+    done = command.run("run", "s.toml", "--date", "2026-11-03", "--json")
+    assert (done.code, keys(done)) == (0, ["day-2026-11-03"])
+
+
+def test_backfill_runs_the_missing_days(command: Command) -> None:
+    """A day that has succeeded is left out; one that failed is run again."""
+    command.write("s.toml", DAILY)
+    assert command.run("run", "s.toml", "--date", "2026-11-02").code == 0
+    assert command.run("run", "s.toml", "--date", "2026-11-03", "--param", "fails=1").code == 1
+    done = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03", "--json")
+    assert done.code == 0, done.err
+    assert "2026-11-02: is there already" in done.err
+    assert len(done.out.splitlines()) == 2
+    again = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03")
+    assert (again.code, again.err.count("is there already")) == (0, 3)
+
+
+@pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])
+def test_day_that_is_none_is_refused(command: Command, words: list[str]) -> None:
+    """The form is told."""
+    command.write("s.toml", DAILY)
+    assert command.run("run", "s.toml", *words).code == 2
