@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -16,6 +16,7 @@ from statistics import median
 import anyio
 
 from orchestrator.app.inputs import read_input
+from orchestrator.app.needing import Facts
 from orchestrator.app.room import Room
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
@@ -37,6 +38,7 @@ from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.limits import Claim, Limits, Usage
 from orchestrator.scheduler.loop import Scheduler, Stops
+from orchestrator.scheduler.needs import Needs
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartPolicy
 from orchestrator.scheduler.stops import FailureCount
@@ -67,6 +69,8 @@ def make_scheduler(
     given_up: Mapping[Mark, datetime],
     jobs_left: int = 0,
     usual_items: Mapping[int, float] = NOTHING_EXPECTED,
+    needs: Needs | None = None,
+    needed: Facts | None = None,
     aborting: str | None = None,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
@@ -79,6 +83,8 @@ def make_scheduler(
         given_up: the marks of sends whose runs, should they turn up, are nobody's, and when those
             sends were intended.
         usage: of the batch's limits, nothing taken yet.
+        needs: the jobs that wait for others.
+        needed: gives what a job may take of those that it needs.
         usual_items: how many items jobs make, by their places in the spec.
         jobs_left: how many jobs are not settled.
         aborting: why it is to abort live runs and to start none; None when it is not.
@@ -105,7 +111,7 @@ def make_scheduler(
             settle_secs=settings.settle_secs,
             on_unconfirmed=(OnUnconfirmed.FAIL if aborting else ledger.batch.plan.on_unconfirmed),
         ),
-        read_input=partial(read_input, env=os.environ),
+        read_input=partial(read_input, env=os.environ, needed=needed),
         save_answer=collector.save_answer,
         utc_now=utc_now,
     )
@@ -132,33 +138,45 @@ def make_scheduler(
             failures=FailureCount(plan.stop_after_failures, jobs_left),
             deadline_secs=None if aborting else plan.deadline_secs,
         ),
+        needs=needs,
         chance=chance,
         max_downloads=settings.max_downloads,
     )
 
 
-def fill_queue(
+def queue_of(jobs: Iterable[Waiting]) -> WaitingQueue:
+    """
+    A queue with these jobs; call it in the event loop, whose clock it uses.
+    """
+    queue, now = WaitingQueue(), anyio.current_time()
+    for waiting in jobs:
+        queue.add(waiting, now)
+    return queue
+
+
+def places_of(
     jobs: Iterable[WaitingJob],
     room: Room,
     expected: Mapping[int, float] = NOTHING_EXPECTED,
     *,
     utc_now: Callable[[], datetime] = utc_now,
-) -> WaitingQueue:
+) -> Iterator[Waiting]:
     """
-    The waiting jobs of a ledger as a queue; call it in the event loop, whose clock it uses.
+    The waiting jobs of a ledger as a queue has them, as a stream.
+
+    Call it in the event loop, whose clock it uses.
 
     Args:
         expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
             median of it for those that are left out.
     """
-    queue = WaitingQueue()
     now, wall = anyio.current_time(), utc_now().timestamp()
     usual = median(expected.values()) if expected else 0.0
     claims: dict[tuple[Demand, Remedy], Claim] = {}
     for job in jobs:
         kind = (job.demand, job.remedy)
         claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
-        waiting = Waiting(
+        yield Waiting(
             rank=-job.priority,
             shortness=-expected.get(job.seq, usual),
             seq=job.seq,
@@ -166,8 +184,6 @@ def fill_queue(
             claim=claim,
             ready_at=now + max(0.0, job.ready_at - wall),
         )
-        queue.add(waiting, now)
-    return queue
 
 
 def in_place(attempt: Attempt, room: Room) -> Waiting:

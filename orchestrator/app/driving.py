@@ -4,6 +4,7 @@ Drives the scheduler of one batch, tells what waits meanwhile, and closes its le
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,10 +14,11 @@ import anyio
 
 from orchestrator import events
 from orchestrator.app.assembly import (
-    fill_queue,
     in_place,
     make_scheduler,
+    places_of,
     progress_of,
+    queue_of,
     usage_of,
     utc_now,
 )
@@ -31,6 +33,7 @@ from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import expected_durations, usual_items
+from orchestrator.app.needing import needed_facts, needs_of
 from orchestrator.app.preflight import keep_limits
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
@@ -119,8 +122,11 @@ async def _schedule(
         usual = usual_items(folder, reader)
     limits = limits_of(plan, room, demands, context.settings)
     usage = usage_of(limits, costs, strays_usd, room)
-    queue = fill_queue([] if aborting else waiting, room, expected)
-    del waiting
+    with LedgerReader(folder / LEDGER) as reader:
+        places = places_of([] if aborting else waiting, room, expected)
+        needs, free = needs_of(reader, places)
+    queue = queue_of(free)
+    del waiting, free
     scheduler = make_scheduler(
         ledger=ledger,
         client=client,
@@ -134,6 +140,8 @@ async def _schedule(
         claimed=await ledger.runs(),
         given_up=await ledger.given_up(),
         usual_items=usual,
+        needs=needs,
+        needed=partial(_needed, folder),
         jobs_left=waits + len(open_attempts),
         aborting="`orchestrator abort` was called" if aborting else None,
     )
@@ -152,6 +160,11 @@ async def _schedule(
         finally:
             tasks.cancel_scope.cancel()
     return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
+
+
+def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
+    with LedgerReader(folder / LEDGER) as reader:
+        return needed_facts(reader, folder / "jobs", needs)
 
 
 async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:

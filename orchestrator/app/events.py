@@ -8,6 +8,7 @@ from orchestrator import events
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
 from orchestrator.model.runs import Run
+from orchestrator.model.states import JobStatus
 from orchestrator.report.progress import Progress
 
 
@@ -57,6 +58,13 @@ class BatchEvents:
             secs=round(secs),
             usual_secs=round(usual_secs),
         )
+
+    def job_skipped(self, seq: int, reason: str) -> None:
+        """
+        Counts a job that is not started.
+        """
+        self._progress.settled[JobStatus.SKIPPED] += 1
+        events.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, run: Run, error: str) -> None:
         """

@@ -10,13 +10,19 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from orchestrator.app.needing import Facts
 from orchestrator.errors import InputRejected
 from orchestrator.model.jobs import Job
 
 
-async def read_input(job: Job, *, env: Mapping[str, str]) -> bytes | None:
+async def read_input(
+    job: Job, *, env: Mapping[str, str], needed: Facts | None = None
+) -> bytes | None:
     """
     The input of a job as it goes to the platform; None when it has none.
+
+    Args:
+        needed: gives what the job may take of those that it needs.
 
     Raises:
         InputRejected: a file is gone or is not what it was when the batch was made, or a secret
@@ -24,12 +30,13 @@ async def read_input(job: Job, *, env: Mapping[str, str]) -> bytes | None:
     """
     if job.input.path is not None:
         return await _read_file(job.input.path, job.input.sha256)
-    if not job.input.secret_paths:
+    if not job.input.late_paths:
         return job.input.body
     # Jinja2 is needed for this alone.
     from orchestrator.spec import render_input
 
-    return render_input(job, env)
+    needs = needed(job.needs) if needed is not None and job.needs else None
+    return render_input(job, env, needs)
 
 
 async def _read_file(path: str, sha256: str) -> bytes:

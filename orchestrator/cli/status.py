@@ -92,6 +92,7 @@ def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
     import json
 
     from orchestrator.app.folders import LEDGER
+    from orchestrator.app.needing import unmet
     from orchestrator.errors import UsageError
     from orchestrator.ledger import LedgerReader
     from orchestrator.ledger.lock import is_held
@@ -103,7 +104,13 @@ def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
         report = reader.report(key)
         if report is None:
             raise UsageError(f"{folder.name}: {unknown(key, reader.keys(), 'job')}")
-        reason = why(report, reader.place(report.job.key), reader.waits(), is_held=held)
+        reason = why(
+            report,
+            reader.place(report.job.key),
+            reader.waits(),
+            unmet=unmet(reader, report.job.needs),
+            is_held=held,
+        )
     if as_json:
         facts = {"job": report.job.key, "status": report.status.value, "waits_for": reason}
         print(json.dumps(facts))

@@ -307,6 +307,13 @@ class Ledger:
         )
 
     @transaction
+    def skip(self, seq: int, reason: str) -> None:
+        """
+        Settles a job that waits, without an attempt.
+        """
+        self._execute("skip_waiting", seq=seq, error=reason)
+
+    @transaction
     def collected_again(
         self, seq: int, number: int, outcome: Outcome, collected: Collected
     ) -> None:

@@ -154,7 +154,8 @@ FROM jobs WHERE key = :key;
 
 -- name: select_report
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
-    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
+    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
+    attempts.run_status,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -166,7 +167,8 @@ SELECT key FROM jobs ORDER BY seq;
 
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
-    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.run_status,
+    attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
+    attempts.run_status,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -205,6 +207,16 @@ UPDATE jobs SET status = 'SKIPPED', error = :error
 WHERE key = :key AND status = 'WAITING' AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = jobs.seq
     AND state NOT IN ('settled', 'lost', 'failed'));
+
+-- name: skip_waiting
+UPDATE jobs SET status = 'SKIPPED', error = :error WHERE seq = :seq AND status = 'WAITING';
+
+-- name: select_needing
+SELECT seq, json_extract(definition, '$.needs') AS needs FROM jobs
+WHERE status = 'WAITING' AND json_extract(definition, '$.needs') IS NOT NULL;
+
+-- name: select_statuses
+SELECT seq, key, status FROM jobs ORDER BY seq;
 
 -- name: select_given_up
 SELECT job_seq, number, send, since FROM given_up;

@@ -4,6 +4,7 @@ Reads a ledger beside the process that writes it: for status, list, reports and 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -183,6 +184,20 @@ class LedgerReader:
         The places in the spec of jobs that are not settled, by their keys in lower case.
         """
         return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
+
+    def needing(self) -> dict[int, tuple[str, ...]]:
+        """
+        What waiting jobs need, by their places in the spec; those that need nothing are left out.
+        """
+        rows = self._execute("select_needing")
+        return {row["seq"]: tuple(json.loads(row["needs"])) for row in rows}
+
+    def statuses(self) -> Iterator[tuple[int, JobKey, JobStatus]]:
+        """
+        Place in the spec, key and status of all jobs, in the order of the spec.
+        """
+        for row in self._execute("select_statuses"):
+            yield row["seq"], JobKey(row["key"]), JobStatus(row["status"])
 
     def dropping_keys(self) -> dict[str, int]:
         """

@@ -59,6 +59,7 @@ class JobReport:
     state: AttemptState | None
     run_id: RunId | None
     dataset_id: DatasetId | None
+    store_id: StoreId | None
     run_status: str | None
     items: int | None
     size_bytes: int | None
@@ -248,6 +249,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         state=state,
         run_id=row["run_id"],
         dataset_id=row["dataset_id"],
+        store_id=row["store_id"],
         run_status=row["run_status"],
         items=row["items"],
         size_bytes=row["size_bytes"],

@@ -99,12 +99,12 @@ class JobInput:
     Exactly one of `body` and `path` is set, or neither: then the task's own input is used.
 
     Attributes:
-        body: the bytes to send, except that strings at `secret_paths` are still templates.
+        body: the bytes to send, except that strings at `late_paths` are still templates.
         path: absolute path of an `input_file`, read when the job starts.
         sha256: of the bytes to send (of the file, for `path`), hex; empty without input.
         size_bytes: of the same bytes.
-        secret_paths: where in the JSON of `body` a string with an `env` template stands; such a
-            string is rendered with `Job.params` when the job starts.
+        late_paths: where in the JSON of `body` a string with an `env` or `needs` template stands;
+            such a string is rendered with `Job.params` when the job starts.
     """
 
     content_type: str = "application/json"
@@ -112,7 +112,7 @@ class JobInput:
     path: str | None = None
     sha256: str = ""
     size_bytes: int = 0
-    secret_paths: tuple[tuple[str | int, ...], ...] = ()
+    late_paths: tuple[tuple[str | int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +204,7 @@ class Job:
         wait_for_finish_secs: of one long poll, 0 to 60.
         retries: how many further attempts a job gets whose run did not succeed.
         priority: higher starts earlier.
+        needs: keys, or shell patterns of keys, of jobs that must have succeeded before.
         expect: what a run must have made; None accepts everything.
         rules: what follows a run that did not succeed; the first that matches decides.
         abort_after_factor: a run is aborted that takes this many times as long as is usual for its
@@ -224,6 +225,7 @@ class Job:
     abort_after_factor: float | None = None
     pools: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     params: dict[str, JsonValue] = field(default_factory=dict)
     collect: CollectPlan = field(default_factory=CollectPlan)
     expect: Expectation | None = None

@@ -14,13 +14,23 @@ from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.report.summary import moment
 
+SHOWN = 5
 
-def why(report: JobReport, place: Place, waits: Sequence[Wait], *, is_held: bool) -> str:
+
+def why(
+    report: JobReport,
+    place: Place,
+    waits: Sequence[Wait],
+    *,
+    unmet: Sequence[str] = (),
+    is_held: bool,
+) -> str:
     """
     What a job waits for; or how far it is, when it does not wait.
 
     Args:
         waits: why jobs wait, as the process that runs the batch told it last.
+        unmet: keys of jobs that it needs and that have not succeeded.
         is_held: whether there is such a process.
     """
     if report.status is JobStatus.RUNNING:
@@ -33,6 +43,9 @@ def why(report: JobReport, place: Place, waits: Sequence[Wait], *, is_held: bool
     ready_at = datetime.fromtimestamp(place.ready_at, UTC)
     if ready_at > datetime.now(UTC):
         return f"attempt {report.attempts + 1}, at {moment(ready_at)}, after: {report.error}"
+    if unmet:
+        more = f" and {len(unmet) - SHOWN} more" if len(unmet) > SHOWN else ""
+        return f"the jobs that it needs: {', '.join(unmet[:SHOWN])}{more}"
     reason = _reason(report, place, waits)
     if reason is None:
         return "nothing: it is about to be started"

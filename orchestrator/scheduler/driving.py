@@ -288,6 +288,13 @@ class Driver:
             outcome = outcome_of_complaint(run, complaint)
         return await self._end(attempt, outcome, collected, run=run)
 
+    async def skip(self, seq: int, reason: str) -> None:
+        """
+        Settles a job without an attempt, since one that it needs did not succeed.
+        """
+        await self._ledger.skip(seq, reason)
+        self._observer.job_skipped(seq, reason)
+
     async def settle_costs(self, run_ids: Iterable[RunId]) -> dict[RunId, Decimal | None]:
         """
         Asks what runs that ended a while ago have cost, and records it; None where it is not told.

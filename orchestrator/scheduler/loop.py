@@ -37,9 +37,11 @@ from orchestrator.model.states import AttemptState, RunStatus
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.driving import Driver, Ended, Next, Over
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
+from orchestrator.scheduler.needs import Consequences, Needs, Skipped
 from orchestrator.scheduler.room import Resource
 from orchestrator.scheduler.stops import Breaker, FailureCount
 
+NEEDS_REASON = "waits for the jobs that it needs"
 MOST_ENDED = 256
 """
 So many runs may have ended and wait to be collected before starts wait for the downloads: memory
@@ -81,6 +83,7 @@ class Scheduler:
         usage: nothing taken yet.
         claim_of: what an attempt claims whose demand has changed.
         stops: what ends the batch early; None where nothing does.
+        needs: the jobs that wait for others; None where none does.
         chance: random numbers from 0 to 1.
         max_downloads: runs collected at once.
         stop_grace_secs: how long starts and downloads may go on after a stop.
@@ -94,6 +97,7 @@ class Scheduler:
         usage: Usage,
         claim_of: Callable[[Demand, Remedy], Claim],
         stops: Stops | None = None,
+        needs: Needs | None = None,
         chance: Callable[[], float] = random.random,
         max_downloads: int = 32,
         stop_grace_secs: float = 6.0,
@@ -103,6 +107,7 @@ class Scheduler:
         self._usage = usage
         self._claim_of = claim_of
         self._stops = stops
+        self._needs = needs or Needs()
         self._chance = chance
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
@@ -133,6 +138,7 @@ class Scheduler:
             self._tasks = tasks
             if self._stops is not None and self._stops.deadline_secs is not None:
                 tasks.start_soon(self._keep_deadline, self._stops.deadline_secs, name="deadline")
+            self._follow(self._needs.begin())
             for attempt, waiting in open_attempts:
                 self._take_up(attempt, waiting)
             await self._rest()
@@ -142,9 +148,9 @@ class Scheduler:
             tasks.cancel_scope.cancel()
         if self._stop_reason is not None:
             raise self._stop_reason
-        if self._drain_reason is not None and (len(self._queue) or self._has_aborted):
+        if self._drain_reason is not None and (self.jobs_wait or self._has_aborted):
             raise self._drain_reason
-        if len(self._queue):
+        if self.jobs_wait:
             raise self._why_stuck()
 
     def stop(self, reason: OrchestratorError) -> None:
@@ -184,7 +190,7 @@ class Scheduler:
         """
         Whether jobs are left to be started.
         """
-        return len(self._queue) > 0
+        return len(self._queue) + len(self._needs) > 0
 
     def waits(self) -> list[Wait]:
         """
@@ -201,7 +207,8 @@ class Scheduler:
         """
         if self._drain_reason is not None:
             return {str(self._drain_reason): len(self._queue)} if len(self._queue) else {}
-        return self._queue.reasons()
+        reasons = self._queue.reasons()
+        return reasons | {NEEDS_REASON: len(self._needs)} if len(self._needs) else reasons
 
     async def _rest(self) -> None:
         """
@@ -404,6 +411,7 @@ class Scheduler:
             return
         if self._drain_reason is not None:
             self._has_aborted |= outcome.is_aborted_by_us
+        self._follow(self._needs.settled(job.seq, job.key, outcome.status))
         self._breaker.add(job.target, outcome, over.run)
         if over.stops_batch:
             self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
@@ -411,6 +419,22 @@ class Scheduler:
             why = self._stops.failures.add(outcome.status)
             if why is not None:
                 self.drain(TooManyFailures(why))
+
+    def _follow(self, consequences: Consequences) -> None:
+        """
+        Queues the jobs that waited for a settled one, or skips them.
+        """
+        now = anyio.current_time()
+        for waiting in consequences.released:
+            self._queue.add(waiting, now)
+        if consequences.released:
+            self._changed.set()
+        if consequences.skipped:
+            self._spawn(self._skip(consequences.skipped), name="skip")
+
+    async def _skip(self, skipped: Iterable[Skipped]) -> None:
+        for job in skipped:
+            await self._driver.skip(job.seq, job.reason)
 
     def _wait_again(self, following: Next, waiting: Waiting) -> None:
         now = anyio.current_time()

@@ -36,6 +36,11 @@ class Observer(Protocol):
         A run goes on that takes far longer than is usual for its Actor or task.
         """
 
+    def job_skipped(self, seq: int, reason: str) -> None:
+        """
+        A job is settled without an attempt.
+        """
+
     def log_not_read(self, run: Run, error: str) -> None:
         """
         A rule asks for a run's log, which cannot be had.

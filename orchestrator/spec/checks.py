@@ -98,7 +98,8 @@ def check_templates(
     for name, value in merged.fields.items():
         for path, text in templates_in(rendered_part(name, value)):
             is_input = name == "input" and path != ()
-            for message in _wrong_with(text, known, env, unkept, is_input=is_input):
+            late = {"env", "needs"} if "needs" in merged.fields else {"env"}
+            for message in _wrong_with(text, known, late, env, unkept, is_input=is_input):
                 yield merged.place(name, *path), message
 
 
@@ -119,6 +120,7 @@ def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:
 def _wrong_with(
     text: str,
     known: Collection[str],
+    late: Collection[str],
     env: Mapping[str, str],
     unkept: Collection[str],
     *,
@@ -129,8 +131,13 @@ def _wrong_with(
     except TemplateMistake as mistake:
         yield str(mistake)
         return
-    for wrong in sorted(template.names - set(known) - {"env"}):
-        yield unknown(wrong, known, "name")
+    for wrong in sorted(template.names - set(known) - set(late)):
+        if wrong == "needs":
+            yield 'is used, but the job needs no other: give it needs = ["KEY"]'
+        else:
+            yield unknown(wrong, known, "name")
+    if "needs" in template.names & set(late) and not is_input:
+        yield "needs is for the values of an input table only: it is known when the job starts"
     if "env" in template.names and not is_input:
         yield "env is for the values of an input table only: it is a secret"
     if "env" in template.names and template.names & set(unkept):

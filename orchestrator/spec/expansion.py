@@ -31,6 +31,7 @@ from orchestrator.spec.inputs import InputFiles
 from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
 from orchestrator.spec.merging import Merged, merge, take_out_misfits
+from orchestrator.spec.needs import NeedsCheck
 from orchestrator.spec.params import given_params
 from orchestrator.spec.piped import STANDARD_INPUT
 from orchestrator.spec.positions import Path as FieldPath
@@ -219,6 +220,7 @@ def _jobs(
     taken: set[int] = set()
     twins: list[Twin] = []
     seq = 0
+    needs = NeedsCheck() if _has_needs(sweeps) else None
     most = loaded.spec.batch.max_jobs
     for number, sweep in enumerate(sweeps):
         for place, cell in cells(sweep.matrix):
@@ -238,9 +240,17 @@ def _jobs(
             if seq > most:
                 # Only a thinned matrix is not counted before.
                 _refuse_too_many(loaded, seq, mistakes)
+            if needs is not None:
+                needs.add(job)
             yield job
     if twins:
         _tell_twins(sweeps, values, twins, mistakes)
+    for message in () if needs is None else needs.mistakes():
+        mistakes.add(("jobs",), message)
+
+
+def _has_needs(sweeps: list[Sweep]) -> bool:
+    return any("needs" in sweep.merged.fields for sweep in sweeps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ from orchestrator.spec.trees import Values, change_at, compiled_at, renderer, te
 from orchestrator.spec.words import show
 
 JSON_TYPE = "application/json"
+LATE = frozenset({"env", "needs"})
+"""
+Names whose values are known when a job starts, and not before.
+"""
 
 
 class InputTemplate:
@@ -29,18 +33,18 @@ class InputTemplate:
     What is the same for all cells is encoded once, and so is one value for them all.
 
     Attributes:
-        secret_paths: where a string uses `env`; such strings are left as they are.
+        late_paths: where a string uses `env` or `needs`; such strings are left as they are.
 
     Raises:
         TemplateMistake: with `path` set to the place in the table.
     """
 
     def __init__(self, table: Any) -> None:
-        self.secret_paths: tuple[FieldPath, ...] = tuple(
-            path for path, text in templates_in(table) if "env" in compiled_at(path, text).names
+        self.late_paths: tuple[FieldPath, ...] = tuple(
+            path for path, text in templates_in(table) if LATE & compiled_at(path, text).names
         )
         self._source = table
-        self._render = renderer(table, leave=frozenset(self.secret_paths))
+        self._render = renderer(table, leave=frozenset(self.late_paths))
         self._static = None if self._render else self._encode(table)
 
     def make(self, values: Values) -> JobInput:
@@ -64,7 +68,7 @@ class InputTemplate:
             body=body,
             sha256=hashlib.sha256(body).hexdigest(),
             size_bytes=len(body),
-            secret_paths=self.secret_paths,
+            late_paths=self.late_paths,
         )
 
 
@@ -108,17 +112,20 @@ def encoded(value: Any) -> bytes:
     return body
 
 
-def render_input(job: Job, env: Mapping[str, str]) -> bytes | None:
+def render_input(job: Job, env: Mapping[str, str], needs: object = None) -> bytes | None:
     """
-    The body of a job's input with its secrets rendered; None for a file and for no input.
+    The body of a job's input with all values rendered; None for a file and for no input.
+
+    Args:
+        needs: what the template name `needs` stands for.
 
     Raises:
         InputRejected: a secret cannot be rendered; the message has no value of the environment.
     """
-    if job.input.body is None or not job.input.secret_paths:
+    if job.input.body is None or not job.input.late_paths:
         return job.input.body
     tree = orjson.loads(job.input.body)
-    values = {**job.params, "env": env}
+    values = {**job.params, "env": env, "needs": needs}
 
     def rendered(text: str) -> Any:
         template = compile_template(text)
@@ -129,18 +136,20 @@ def render_input(job: Job, env: Mapping[str, str]) -> bytes | None:
             )
         try:
             return template.render(values)
-        except TemplateMistake:
+        except TemplateMistake as mistake:
+            if "env" not in template.names:
+                raise InputRejected(f"the input: {mistake}") from mistake
             # The reason may hold the secret, and so does the error that it came from.
             raise InputRejected(
                 f"{text!r} in the input cannot be rendered with the values of the environment"
             ) from None
 
-    for path in job.input.secret_paths:
+    for path in job.input.late_paths:
         change_at(tree, path, rendered)
     try:
         return encoded(tree)
     except TemplateMistake as mistake:
-        raise InputRejected(f"{mistake}, with its secrets rendered") from None
+        raise InputRejected(f"{mistake}, with all its values rendered") from None
 
 
 def _file_input(path: Path, content_type: str) -> JobInput:

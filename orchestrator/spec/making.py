@@ -265,6 +265,7 @@ def job_parts(table: JobFields) -> dict[str, Any]:
         "options": RunOptions(**options, webhooks=webhooks),
         "tags": tuple(dict.fromkeys(table.tags or ())),
         "pools": tuple(dict.fromkeys(table.pools or ())),
+        "needs": tuple(dict.fromkeys(table.needs or ())),
         **plain_ones,
     }
 
@@ -305,7 +306,7 @@ def _as_given(name: str, value: Any) -> Any:
     """
     A field as its table has it: text where it is text, whatever a template gave.
     """
-    if name in ("tags", "pools"):
+    if name in ("tags", "pools", "needs"):
         return [str(element) for element in value]
     return str(value) if name in TEXTS else value
 

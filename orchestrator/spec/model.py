@@ -400,6 +400,11 @@ class JobFields(Table):
     """
     Words to select jobs by.
     """
+    needs: list[Text] | None = None
+    """
+    Keys of jobs, or shell patterns of keys, that must have succeeded before. Their results are
+    values of `input`: `{{ needs.KEY.dataset_id }}`, or `run_id`, `store_id`, `output`, `items`.
+    """
     collect: CollectTable | None = None
     """
     What to bring home of a run.

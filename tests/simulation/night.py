@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
-from orchestrator.app.assembly import fill_queue, in_place, make_scheduler
+from orchestrator.app.assembly import in_place, make_scheduler, places_of, queue_of
 from orchestrator.app.room import ANY_ROOM
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient, ClientOptions
@@ -183,7 +183,7 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
                 files=Files(InlineWorker(life.around(flush_group))),
                 folder=folder,
                 settings=Settings(),
-                queue=fill_queue(await ledger.waiting(), ANY_ROOM, utc_now=wall_clock),
+                queue=queue_of(places_of(await ledger.waiting(), ANY_ROOM, utc_now=wall_clock)),
                 usage=Usage(limits),
                 room=ANY_ROOM,
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is

@@ -75,8 +75,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "spec.toml:7:1: jobs[0].wait_for_finish_secs: is for async mode only",
         ),
         (
-            JOB + "needs = []\n",
-            "spec.toml:6:1: jobs[0].needs: this version does not support it yet; leave it out",
+            JOB + "reuse = '24h'\n",
+            "spec.toml:6:1: jobs[0].reuse: this version does not support it yet; leave it out",
         ),
         (
             JOB + "collect.fromat = 'csv'\n",

@@ -1,0 +1,87 @@
+"""
+Whether the jobs that others need are there, and whether they can be had before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from orchestrator.model.jobs import Job
+
+
+def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, list[int]]]:
+    """
+    The places in `keys` that each pattern matches, without regard to case.
+    """
+    lowered = [key.lower() for key in keys]
+    places = {key: place for place, key in enumerate(lowered)}
+    for pattern in patterns:
+        wanted = pattern.lower()
+        if wanted in places:
+            yield pattern, [places[wanted]]
+        else:
+            yield pattern, [n for n, key in enumerate(lowered) if fnmatchcase(key, wanted)]
+
+
+class NeedsCheck:
+    """
+    Collects what jobs need, and tells at the end what cannot be.
+
+    Jobs with the same needs are dealt with as one: where one of them is in a circle, all are.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._groups: dict[tuple[str, ...], list[int]] = {}
+
+    def add(self, job: Job) -> None:
+        """
+        Takes a job in; all must come, in their order.
+        """
+        if job.needs:
+            self._groups.setdefault(job.needs, []).append(len(self._keys))
+        self._keys.append(job.key)
+
+    def mistakes(self) -> Iterator[str]:
+        """
+        A sentence for each need that nothing fulfils, and for the first circle.
+        """
+        group_of = {place: needs for needs, places in self._groups.items() for place in places}
+        edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        for needs, places in self._groups.items():
+            first = self._keys[places[0]]
+            for pattern, found in matching(needs, self._keys):
+                if not found:
+                    yield f"{first} needs {pattern!r}, and no job has such a key"
+                edges.setdefault(needs, set()).update(
+                    group_of[place] for place in found if place in group_of
+                )
+        circle = _circle(edges)
+        if circle:
+            names = [self._keys[self._groups[needs][0]] for needs in circle]
+            yield f"jobs need each other in a circle: {' needs '.join([*names, names[0]])}"
+
+
+def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:
+    """
+    A circle in a graph; empty when there is none.
+    """
+    done: set[tuple[str, ...]] = set()
+    for start in edges:
+        path: list[tuple[str, ...]] = []
+        stack = [(start, iter(edges[start]))] if start not in done else []
+        path = [start] if stack else []
+        while stack:
+            node, following = stack[-1]
+            target = next(following, None)
+            if target is None:
+                done.add(node)
+                stack.pop()
+                path.pop()
+            elif target in path:
+                return path[path.index(target) :]
+            elif target not in done:
+                path.append(target)
+                stack.append((target, iter(edges.get(target, ()))))
+    return []

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform
+
+SIMULATED = 'actor = "orchestrator/simulated"\n'
+
+
+def spec(*jobs: str) -> str:
+    return '[batch]\nname = "needs"\n' + "".join(f"[[jobs]]\n{SIMULATED}{job}\n" for job in jobs)
+
+
+def lines(done: Any) -> dict[str, dict[str, Any]]:
+    rows = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
+    return {row["key"]: row for row in map(json.loads, rows)}
+
+
+SOURCE = (
+    'name = "collect-{{ n }}"\nmatrix = { n = [1, 2] }\n'
+    'input = { duration_secs = 0.2, items = 2, item = { n = "{{ n }}" }, output = { n = 2 } }\n'
+    "collect = { output = true }"
+)
+
+
+def test_job_takes_what_it_needs_of_others(command: Command, platform: ServedPlatform) -> None:
+    """A dataset's id, items and an output record of jobs that have succeeded before it starts."""
+    merge = (
+        'name = "merge"\nneeds = ["collect-*"]\n'
+        "input = { duration_secs = 0.01, one = '{{ needs[\"collect-1\"].dataset_id }}', "
+        "all = '{{ needs[\"collect-*\"].run_id }}', rows = '{{ needs[\"collect-2\"].items }}', "
+        "output = '{{ needs[\"collect-2\"].output.n }}' }\n"
+    )
+    command.write("s.toml", spec(merge, SOURCE))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 0, done.err
+    rows = lines(done)
+    store = platform.get(f"/actor-runs/{rows['merge']['run_id']}")["defaultKeyValueStoreId"]
+    given = platform.get(f"/key-value-stores/{store}/records/INPUT")
+    assert given["one"] == rows["collect-1"]["dataset_id"]
+    assert given["all"] == [rows["collect-1"]["run_id"], rows["collect-2"]["run_id"]]
+    assert given["rows"] == [{"n": 2, "index": 0}, {"n": 2, "index": 1}]
+    assert given["output"] == 2
+    assert rows["merge"]["started_at"] > rows["collect-2"]["finished_at"]
+    kept = json.loads((Path(done.json["folder"]) / "jobs" / "merge" / "input.json").read_text())
+    assert kept["one"] == '{{ needs["collect-1"].dataset_id }}'
+
+
+def test_failed_need_skips_all_that_depend_on_it(command: Command) -> None:
+    """The reason names the job that failed; what does not depend on it goes on."""
+    command.write(
+        "s.toml",
+        spec(
+            'name = "bad"\ninput = { duration_secs = 0.01, outcome = "FAILED" }',
+            'name = "second"\nneeds = ["bad"]\ninput = {}',
+            'name = "third"\nneeds = ["second"]\ninput = {}',
+            'name = "free"\ninput = { duration_secs = 0.01 }',
+        ),
+    )
+    done = command.run("run", "s.toml", "--json")
+    jobs = done.json["jobs"]
+    assert (done.code, jobs["SKIPPED"], jobs["SUCCEEDED"], done.json["runs"]) == (1, 2, 1, 2)
+    assert lines(done)["second"]["error"] == "it needs bad, which is FAILED"
+    assert "job 2 of the spec, which is SKIPPED" in lines(done)["third"]["error"]
+
+
+def test_retry_takes_up_what_was_skipped(command: Command) -> None:
+    """When the need succeeds at last, what depends on it runs."""
+    command.write(
+        "s.toml",
+        spec(
+            'name = "flaky"\ninput = { duration_secs = 0.01, fail_attempts = 1, of = "retry" }',
+            'name = "second"\nneeds = ["flaky"]\ninput = { duration_secs = 0.01 }',
+        ),
+    )
+    assert command.run("run", "s.toml").code == 1
+    done = command.run("retry", "needs", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message"),
+    [
+        (['name = "a"\nneeds = ["b"]', 'name = "b"\nneeds = ["a"]'], "a needs b needs a"),
+        (['name = "a"\nneeds = ["*"]'], "a needs a"),
+        (['name = "a"\nneeds = ["collect-*"]'], "a needs 'collect-*', and no job has such a key"),
+        (
+            ['name = "a"\ninput = { x = "{{ needs.b.run_id }}" }'],
+            'is used, but the job needs no other: give it needs = ["KEY"]',
+        ),
+        (['name = "a"', 'name = "{{ needs.a.run_id }}"\nneeds = ["a"]'], "an input table only"),
+    ],
+)
+def test_needs_that_cannot_be_met_are_told(command: Command, jobs: list[str], message: str) -> None:
+    """Circles, jobs that are not there and templates in the wrong place, before anything starts."""
+    command.write("s.toml", spec(*jobs))
+    done = command.run("validate", "s.toml")
+    assert (done.code, message in done.err) == (2, True), done.err
