@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "check a batch's files against its ledger, offline",
     "logs": "print the log of a job's run, and follow it while it runs",
     "prune": "remove old batches of a name",
+    "plan": "tell what a spec will do, take and cost; starts nothing",
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
     "watch": "follow a batch that another process runs",

@@ -127,6 +127,11 @@ SELECT seq, key FROM jobs WHERE json_extract(definition, '$.expect.max_drop') IS
 SELECT key, items FROM attempts JOIN jobs ON seq = job_seq AND number = jobs.attempts
 WHERE status = 'SUCCEEDED' AND items IS NOT NULL;
 
+-- name: select_takings
+SELECT key, demand, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs, cost_usd
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE run_status = 'SUCCEEDED' AND finished_at IS NOT NULL;
+
 -- name: select_durations
 SELECT key, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs
 FROM attempts JOIN jobs ON seq = job_seq

@@ -212,6 +212,14 @@ class LedgerReader:
         for row in self._execute("select_items_made"):
             yield JobKey(row["key"]), row["items"]
 
+    def takings(self) -> Iterator[tuple[JobKey, Demand, float, Decimal | None]]:
+        """
+        What runs took that succeeded: key and demand of their jobs, seconds and cost, as a stream.
+        """
+        for row in self._execute("select_takings"):
+            cost = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
+            yield JobKey(row["key"]), demand_from(row["demand"]), row["secs"], cost
+
     def durations(self) -> Iterator[tuple[JobKey, float]]:
         """
         How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream.

@@ -1,0 +1,79 @@
+"""
+What the account tells of a plan: its limits, its usage, and earlier runs of the same Actors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import anyio
+
+from orchestrator.app.context import BatchContext, client_options, connected
+from orchestrator.app.planning import History, Taken
+from orchestrator.app.preflight import look_before_start
+from orchestrator.app.room import Room
+from orchestrator.client import ApifyClient
+from orchestrator.errors import PermanentError, TransientError
+from orchestrator.model.batches import Batch
+from orchestrator.model.jobs import Demand, Target
+from orchestrator.model.states import RunStatus
+
+RUNS_LOOKED_BACK = 100
+AWAY_SECS = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """
+    What the account says; None where it does not tell.
+
+    Attributes:
+        used_usd: in this billing cycle, of `most_usd`.
+    """
+
+    room: Room
+    used_usd: Decimal | None
+    most_usd: Decimal | None
+
+
+async def ask_account(
+    batch: Batch, context: BatchContext, demands: Collection[Demand], history: History
+) -> Account:
+    """
+    Looks the targets and the limits up, and adds earlier runs to a history that lacks them.
+
+    Raises:
+        UnknownTarget, PlatformError.
+    """
+    async with connected(batch, context) as endpoint:
+        options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
+        async with ApifyClient(options) as client:
+            room = await look_before_start(client, demands, has_budget=False)
+            missing = {demand.target for demand in demands} - history.by_target.keys()
+            async with anyio.create_task_group() as looks:
+                for target in missing:
+                    looks.start_soon(_look_back, client, target, history, name=f"{target}")
+            try:
+                told = await client.get_limits()
+            except (PermanentError, TransientError):
+                return Account(room=room, used_usd=None, most_usd=None)
+    return Account(
+        room=room,
+        used_usd=told.current.monthly_usage_usd if told.current else None,
+        most_usd=told.limits.max_monthly_usage_usd if told.limits else None,
+    )
+
+
+async def _look_back(client: ApifyClient, target: Target, history: History) -> None:
+    page = await client.list_runs(
+        target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
+    )
+    taken = [
+        Taken(secs=(run.finished_at - run.started_at).total_seconds(), cost_usd=run.cost_usd)
+        for run in (item.facts() for item in page.items)
+        if run.finished_at is not None
+    ]
+    if taken:
+        history.by_target[target] = taken

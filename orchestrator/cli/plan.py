@@ -1,0 +1,226 @@
+"""
+`orchestrator plan`: what a spec will do, take and cost; starts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.common import (
+    SPEC_HELP,
+    add_choice,
+    add_output,
+    choice_of,
+    one_day,
+    pair,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.app.planning import Estimate, Forecast, History
+    from orchestrator.app.planning_online import Account
+    from orchestrator.model.batches import BatchPlan
+    from orchestrator.model.jobs import Job
+
+SHOWN_KEYS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.add_argument(
+        "--online", action="store_true", help="ask the account for limits, usage and earlier runs"
+    )
+    parser.add_argument("--diff", metavar="BATCH", help="how the jobs differ from a batch's")
+    parser.add_argument(
+        "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
+    )
+    parser.add_argument("--date", metavar="D", type=one_day, help="the day of `{{ date }}` (today)")
+    add_choice(parser)
+    add_output(parser)
+    parser.set_defaults(on_signal="leave")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+    import os
+    from datetime import UTC, datetime
+
+    from orchestrator.app.planning import estimate, forecast, own_history
+    from orchestrator.app.preparing import plan_of
+    from orchestrator.spec import expand, load_spec
+
+    settings = settings_of(options)
+    loaded = load_spec(options.spec)
+    day = options.date or datetime.now(UTC).date()
+    params, choice = dict(options.param), choice_of(options)
+    plan = plan_of(loaded, params=params, choice=choice, day=day, local=None)
+
+    def jobs() -> Iterator[Job]:
+        return choice.of(
+            expand(loaded, params=params, env=os.environ, today=day, output=settings.output)
+        )
+
+    history = own_history(settings.output / loaded.spec.batch.name)
+    made = forecast(jobs(), history)
+    account = None
+    if options.online:
+        account = _ask(options, plan, made, history)
+        made = forecast(jobs(), history)
+    figures = estimate(made, plan, None if account is None else account.room)
+    answer = _answer(loaded.spec.batch.name, made, figures, account)
+    if options.diff is not None:
+        answer["diff"] = _diff(settings.output, options.diff, jobs())
+    if options.json:
+        print(json.dumps(answer))
+    else:
+        _show(answer)
+    return 0
+
+
+def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
+    from datetime import UTC, datetime
+
+    from orchestrator.app.planning_online import ask_account
+    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.model.batches import Batch
+    from orchestrator.model.ids import BatchId, BatchName
+
+    context = make_context(options, settings_of(options))
+    batch = Batch(
+        id=BatchId("plan"),
+        name=BatchName("plan"),
+        mark="",
+        created_at=datetime.now(UTC),
+        plan=plan,
+    )
+    return in_event_loop(ask_account, batch, context, list(made.groups), history)
+
+
+def _answer(
+    name: str, made: Forecast, figures: Estimate, account: Account | None
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from orchestrator.app.planning import REQUESTS_A_RUN
+
+    unknown = [
+        f"how long {count:,} jobs of {target} take: no earlier run tells it"
+        for target, count in (+made.untold).items()
+    ] + [
+        f"what {count:,} jobs of {target} cost: no earlier run tells it"
+        for target, count in (+made.unpriced).items()
+    ]
+    if account is None and figures.duration_secs is None and not +made.untold:
+        unknown.append("how many runs the account allows: ask with --online, or set max_runs")
+    ranges = {
+        field: None if value is None else {k: round(v, 4) for k, v in asdict(value).items()}
+        for field, value in (
+            ("memory_gbyte_hours", figures.memory_gbyte_hours),
+            ("duration_secs", figures.duration_secs),
+            ("cost_usd", figures.cost_usd),
+        )
+    }
+    return {
+        "version": 1,
+        "batch": name,
+        "jobs": made.jobs,
+        "runs": made.jobs,
+        "runs_most": made.runs_most,
+        "requests": made.jobs * REQUESTS_A_RUN,
+        **ranges,
+        "binds": figures.binds,
+        "account": None if account is None else _told(account),
+        "unknown": unknown,
+        "first": [_in_full(job) for job in made.first],
+        "last": [_in_full(job) for job in made.last],
+    }
+
+
+def _told(account: Account) -> dict[str, Any]:
+    return {
+        "max_runs": account.room.max_runs,
+        "max_memory_mbytes": account.room.max_memory_mbytes,
+        "monthly_usage_usd": None if account.used_usd is None else float(account.used_usd),
+        "max_monthly_usage_usd": None if account.most_usd is None else float(account.most_usd),
+    }
+
+
+def _in_full(job: Job) -> dict[str, Any]:
+    """
+    A job as it will be started; values of `env` and `needs` are still expressions.
+    """
+    import json
+    from dataclasses import asdict
+
+    options = {k: v for k, v in asdict(job.options).items() if v not in (None, ())}
+    return {
+        "key": job.key,
+        job.target.kind.value: job.target.id,
+        "input": json.loads(job.input.body) if job.input.body is not None else job.input.path,
+        **{name: float(v) if name.endswith("_usd") else v for name, v in options.items()},
+        "pools": list(job.pools),
+        "tags": list(job.tags),
+        "needs": list(job.needs),
+        "retries": job.retries,
+        "priority": job.priority,
+    }
+
+
+def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from orchestrator.app.folders import LEDGER, find_batch
+    from orchestrator.ledger.amending import definitions
+
+    folder = find_batch(output, name)
+    before: dict[str, Job] = definitions(folder / LEDGER)
+    added, changed = [], []
+    for job in jobs:
+        old = before.pop(job.key, None)
+        if old is None:
+            added.append(job.key)
+        elif old != replace(job, seq=0):
+            changed.append(job.key)
+    return {"batch": str(folder), "added": added, "changed": changed, "removed": list(before)}
+
+
+def _show(answer: dict[str, Any]) -> None:
+    """
+    Prints a plan for people.
+    """
+    import json
+
+    print(f"{answer['batch']}: {answer['jobs']:,} jobs, at most {answer['runs_most']:,} runs")
+    print(f"requests: about {answer['requests']:,}")
+    for field, title, unit in (
+        ("duration_secs", "time", "s"),
+        ("memory_gbyte_hours", "memory", "GB hours"),
+        ("cost_usd", "cost", "US dollars"),
+    ):
+        told = answer[field]
+        if told is not None:
+            print(f"{title}: {told['likely']:,g} {unit} ({told['low']:,g} to {told['high']:,g})")
+    if answer["binds"]:
+        print(f"what decides the time: {answer['binds']}")
+    if answer["account"]:
+        print("account: " + ", ".join(f"{k} {v}" for k, v in answer["account"].items()))
+    for sentence in answer["unknown"]:
+        print(f"not known: {sentence}")
+    for name, keys in answer.get("diff", {}).items():
+        if isinstance(keys, list):
+            shown = ", ".join(keys[:SHOWN_KEYS]) + (" …" if len(keys) > SHOWN_KEYS else "")
+            print(f"{name}: {len(keys):,}{f' ({shown})' if keys else ''}")
+    for title in ("first", "last"):
+        for job in answer[title]:
+            print(f"{title}: {json.dumps(job, ensure_ascii=False)}")

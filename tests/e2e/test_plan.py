@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+def test_plan_tells_what_will_run_and_starts_nothing(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """Without a network: the jobs, how many runs there may be, and what is not known."""
+    before = len(platform.runs())
+    command.write("s.toml", sweep("p", 40, job="retries = 2", duration_secs=0.01))
+    offline = Command(folder=command.folder)
+    plan = offline.run("plan", "s.toml", "--json").json
+    assert (plan["jobs"], plan["runs_most"], plan["requests"]) == (40, 120, 120)
+    assert [job["key"] for job in plan["first"] + plan["last"]] == [
+        "job-1", "job-2", "job-3", "job-38", "job-39", "job-40",
+    ]  # fmt: skip
+    assert plan["duration_secs"] is None
+    assert "how long 40 jobs of actor orchestrator/simulated take" in plan["unknown"][0]
+    assert len(platform.runs()) == before
+    assert not (command.folder / "output").exists()
+
+
+def test_plan_estimates_from_earlier_batches(command: Command) -> None:
+    """Time, memory and cost, and which limit decides the time."""
+    text = sweep(
+        "p", 10, batch="max_runs = 2", job="memory_mbytes = 1024", duration_secs=0.2, cost_usd=0.5
+    )
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml").code == 0
+    plan = command.run("plan", "s.toml", "--json").json
+    assert plan["cost_usd"] == {"low": 5.0, "likely": 5.0, "high": 5.0}
+    assert 0.9 < plan["duration_secs"]["likely"] < 2.0
+    assert plan["binds"] == "max_runs = 2"
+    assert plan["unknown"] == []
+
+
+def test_plan_asks_the_account(command: Command) -> None:
+    """Online, other runs of the Actor and the limits tell what the batch itself cannot."""
+    command.write("a.toml", sweep("a", 3, duration_secs=0.05, cost_usd=0.1))
+    assert command.run("run", "a.toml").code == 0
+    command.write("b.toml", sweep("b", 4, duration_secs=0.05, cost_usd=0.1))
+    plan = command.run("plan", "b.toml", "--online", "--json").json
+    assert plan["cost_usd"] is not None
+    assert plan["duration_secs"] is not None
+    assert plan["account"]["max_runs"] > 0
+    command.write("c.toml", sweep("c", 1).replace("orchestrator/simulated", "no/such"))
+    done = command.run("plan", "c.toml", "--online")
+    assert (done.code, "actor no/such" in done.err) == (2, True)
+
+
+def test_plan_tells_the_difference_to_a_batch(command: Command) -> None:
+    """Added, changed and removed jobs."""
+    command.write("s.toml", sweep("d", 3, duration_secs=0.01))
+    command.run("run", "s.toml")
+    text = sweep("d", 2, duration_secs=0.02) + (
+        '[[jobs]]\nname = "new"\nactor = "orchestrator/simulated"\n'
+    )
+    command.write("s.toml", text)
+    diff = command.run("plan", "s.toml", "--diff", "d", "--json").json["diff"]
+    assert (diff["added"], diff["changed"], diff["removed"]) == (
+        ["new"], ["job-1", "job-2"], ["job-3"],
+    )  # fmt: skip
+    shown = command.run("plan", "s.toml", "--diff", "d", "--select", "name:new").out
+    assert "removed: 3 (job-1, job-2, job-3)" in shown
