@@ -31,9 +31,16 @@ COMMANDS = {
     "status": "show how a batch stands",
     "watch": "follow a batch that another process runs",
     "list": "list the batches under the output folder",
+    "init": "write a commented spec and config to start from",
+    "import": "print the spec of a run that was made in the Console",
     "schema": "print the JSON Schema of a spec, for editors",
     "platform": "run the local platform",
 }
+
+MODULES = {"import": "importing"}
+"""
+The modules of commands whose names are no names of modules.
+"""
 
 EXIT_CODES = """\
 exit codes:
@@ -103,7 +110,7 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command in {name, None}:
-            module = importlib.import_module(f"orchestrator.cli.{name}")
+            module = importlib.import_module(f"orchestrator.cli.{MODULES.get(name, name)}")
             module.add_arguments(subparser)
             subparser.set_defaults(call=module.call)
     return parser

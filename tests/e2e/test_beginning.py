@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+
+def test_init_writes_a_spec_that_runs_offline(tmp_path: Path) -> None:
+    """A commented spec with its schema, and a config, in a folder of their own; nothing twice."""
+    command = Command(folder=tmp_path)
+    done = command.run("init", "mine")
+    assert done.code == 0
+    assert {Path(line).name for line in done.out.splitlines()} == {
+        "batch.toml", "config.toml", "orchestrator.schema.json",
+    }  # fmt: skip
+    home = Command(folder=tmp_path / "mine")
+    assert home.run("validate", "batch.toml").out == "batch.toml: valid, 6 jobs\n"
+    ran = home.run("run", "batch.toml", "--local", "--json")
+    assert (ran.code, ran.json["items"]) == (0, 18), ran.err
+    again = command.run("init", "mine")
+    assert (again.code, "nothing is changed" in again.err) == (2, True)
+
+
+GIVEN = {
+    "duration_secs": 0.01,
+    "items": 2,
+    "item": {"text": 'a "quoted" {{ name }} \\ line\nbreak', "deep": [{"x": True}, 1.5, []]},
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"nothing": None}], ids=["toml", "json, since it has a null"])
+def test_import_gives_a_spec_that_does_the_same(
+    command: Command, platform: ServedPlatform, more: dict[str, None]
+) -> None:
+    """What a run was given is given again, whatever is in it."""
+    given = {**GIVEN, "item": {**GIVEN["item"], **more}}  # type: ignore[dict-item]
+    platform.post("/acts/orchestrator~simulated/runs?memory=512&timeout=77", given)
+    run_id = max(platform.runs(), key=lambda run: run["startedAt"])["id"]
+    done = command.run("import", run_id)
+    assert done.code == 0, done.err
+    name = "s.json" if more else "s.toml"
+    command.write(name, done.out)
+    ran = command.run("run", name, "--json")
+    assert ran.code == 0, ran.err
+    (new,) = platform.runs_of(Path(ran.json["folder"]))
+    told = platform.get(f"/actor-runs/{new['id']}")
+    assert (told["options"]["memoryMbytes"], told["options"]["timeoutSecs"]) == (512, 77)
+    store = told["defaultKeyValueStoreId"]
+    assert platform.get(f"/key-value-stores/{store}/records/INPUT") == given
+    assert command.run("import", "nosuchrun").code == 2
+
+
+def test_validate_online_asks_the_platform(command: Command, platform: ServedPlatform) -> None:
+    """Actors and builds that are not there, and inputs that do not fit, before money is spent."""
+    before = len(platform.runs())
+    command.write("good.toml", sweep(jobs=3, duration_secs=0.01))
+    done = command.run("validate", "good.toml", "--online", "--json")
+    assert (done.code, done.json["specs"][0]["inputs_checked"]) == (0, 1), done.err
+    text = sweep(jobs=1, job='build = "nightly"', duration_secs="long") + (
+        '[[jobs]]\nname = "other"\nactor = "no/such"\n'
+    )
+    command.write("bad.toml", text)
+    done = command.run("validate", "bad.toml", "--online")
+    assert done.code == 2
+    assert "other: actor no/such: " in done.err
+    assert "job-1: actor orchestrator/simulated has no build 'nightly'; its tags are" in done.err
+    command.write("input.toml", sweep(jobs=1, duration_secs="long"))
+    done = command.run("validate", "input.toml", "--online", "--json")
+    (spec,) = json.loads(done.out)["specs"]
+    assert (done.code, spec["valid"]) == (2, False)
+    assert "duration_secs" in spec["online_mistakes"][0]
+    assert len(platform.runs()) == before
