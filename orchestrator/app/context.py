@@ -54,6 +54,7 @@ class BatchContext:
     What every command that drives a batch brings along.
 
     Attributes:
+        force: whether jobs run although earlier results could be taken.
         abort_on_signal: whether a signal aborts the runs on the platform too.
     """
 
@@ -62,6 +63,7 @@ class BatchContext:
     display: Display
     sink: LogSink
     abort_on_signal: bool = False
+    force: bool = False
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import expected_durations, usual_items
 from orchestrator.app.needing import needed_facts, needs_of
 from orchestrator.app.preflight import keep_limits
+from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
 from orchestrator.client import ApifyClient
@@ -108,6 +109,8 @@ async def _schedule(
     Drives the batch until it is settled or left; returns why it was left.
     """
     open_attempts = await ledger.take_over()
+    if not (aborting or context.force):
+        await reuse_results(ledger, folder, utc_now())
     waiting = await ledger.waiting()
     waits = len(waiting)
     plan = ledger.batch.plan

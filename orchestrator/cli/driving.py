@@ -41,6 +41,7 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
         display=display_for(settings.log_format),
         sink=sink,
         abort_on_signal=options.on_signal == "abort",
+        force=getattr(options, "force", False),
     )
 
 

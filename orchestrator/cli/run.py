@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )
     add_choice(parser)
+    parser.add_argument(
+        "--force", action="store_true", help="run jobs although `reuse` would take earlier results"
+    )
     days = parser.add_mutually_exclusive_group()
     days.add_argument(
         "--date",

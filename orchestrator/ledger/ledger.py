@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import (
+    JobReport,
     WaitingJob,
     attempt_of,
     batch_of,
@@ -37,7 +38,7 @@ from orchestrator.ledger.rows import (
 )
 from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
 from orchestrator.model.batches import Batch, BatchState, Wait
-from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.ids import BatchId, Mark, RunId
 from orchestrator.model.jobs import Job
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -305,6 +306,40 @@ class Ledger:
             remedy=remedy_text(remedy),
             error=outcome.error,
         )
+
+    @transaction
+    def reuse(self, seq: int, report: JobReport, batch: BatchId, now: datetime) -> bool:
+        """
+        Settles a job with what an earlier batch has collected, whose files are in place.
+
+        Returns:
+            False when this ledger has that run already: then nothing is written.
+        """
+        try:
+            self._execute(
+                "insert_reused",
+                seq=seq,
+                owner=self._owner,
+                intent_at=stored(now),
+                run_id=report.run_id,
+                dataset_id=report.dataset_id,
+                store_id=report.store_id,
+                run_status=report.run_status,
+                started_at=stored(report.started_at),
+                finished_at=stored(report.finished_at),
+                build_number=report.build_number,
+                items=report.items,
+                size_bytes=report.size_bytes,
+                sha256=report.sha256,
+                missing="\n".join(report.missing),
+                reused_from=batch,
+            )
+        except sqlite3.IntegrityError:
+            return False
+        self._execute(
+            "settle_job", seq=seq, status=report.status, ready_at=0, remedy=None, error=None
+        )
+        return True
 
     @transaction
     def skip(self, seq: int, reason: str) -> None:

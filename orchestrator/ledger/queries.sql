@@ -12,6 +12,19 @@ UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason 
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
     stop_reason = :stop_reason;
 
+-- name: insert_reused
+INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
+    run_status, started_at, finished_at, build_number, items, size_bytes, sha256, missing,
+    reused_from)
+VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
+    :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :missing,
+    :reused_from);
+
+-- name: select_reusing
+SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
+AND json_extract(definition, '$.reuse_secs') IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
+
 -- name: set_waits
 UPDATE batch SET waits = :waits;
 
@@ -97,7 +110,9 @@ SELECT state, COUNT(*) AS attempts FROM attempts
 WHERE state NOT IN ('settled', 'lost', 'failed') GROUP BY state;
 
 -- name: sum_attempts
-SELECT COUNT(*) AS attempts, COUNT(run_id) AS runs, TOTAL(adopted) AS adopted,
+SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
+    COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
+    COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted,
     TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes FROM attempts;
 
 -- name: sum_collected
@@ -162,7 +177,7 @@ SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.err
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
-    attempts.finished_at, attempts.cost_usd, attempts.build_number
+    attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
 WHERE jobs.key = :key;
@@ -175,7 +190,7 @@ SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.err
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
-    attempts.finished_at, attempts.cost_usd, attempts.build_number
+    attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
 ORDER BY jobs.seq;

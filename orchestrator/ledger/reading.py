@@ -77,6 +77,7 @@ class Totals:
     Attributes:
         jobs: by status; WAITING leaves out those under way, which count as RUNNING.
         runs: attempts that got a run.
+        reused: jobs that were taken from earlier batches.
         items, size_bytes: of the dataset files that the jobs hold.
         cost_usd: of all runs, as last reported; provisional.
         ready: runs that were started more than a minute ago and that the platform has not begun.
@@ -88,6 +89,7 @@ class Totals:
     attempts: int = 0
     runs: int = 0
     adopted: int = 0
+    reused: int = 0
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
@@ -142,6 +144,7 @@ class LedgerReader:
             attempts=attempts["attempts"],
             runs=attempts["runs"],
             adopted=int(attempts["adopted"]),
+            reused=attempts["reused"],
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
@@ -240,6 +243,12 @@ class LedgerReader:
         """
         row = self._execute("select_place", key=key).fetchone()
         return Place(ahead=row["ahead"], ready_at=row["ready_at"], remedy=remedy_of(row["remedy"]))
+
+    def reusing(self) -> list[int]:
+        """
+        The places in the spec of jobs that have not begun and may take earlier results.
+        """
+        return [row["seq"] for row in self._execute("select_reusing")]
 
     def keys(self) -> list[JobKey]:
         """

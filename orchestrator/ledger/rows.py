@@ -50,6 +50,7 @@ class JobReport:
     Attributes:
         attempts: how many were begun.
         items, size_bytes, sha256: of its dataset file; None when nothing was collected.
+        reused_from: the earlier batch that ran it; None when this one did.
         missing: what its run did not have though it was asked for, in words.
     """
 
@@ -70,6 +71,7 @@ class JobReport:
     cost_usd: Decimal | None
     build_number: str | None
     error: str | None
+    reused_from: BatchId | None = None
 
 
 @cache
@@ -260,6 +262,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
         build_number=row["build_number"],
         error=row["job_error"],
+        reused_from=row["reused_from"],
     )
 
 

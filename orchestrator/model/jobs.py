@@ -205,6 +205,7 @@ class Job:
         retries: how many further attempts a job gets whose run did not succeed.
         priority: higher starts earlier.
         needs: keys, or shell patterns of keys, of jobs that must have succeeded before.
+        reuse_secs: how old what an earlier batch collected may be to be taken; None takes nothing.
         expect: what a run must have made; None accepts everything.
         rules: what follows a run that did not succeed; the first that matches decides.
         abort_after_factor: a run is aborted that takes this many times as long as is usual for its
@@ -226,9 +227,30 @@ class Job:
     pools: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    reuse_secs: float | None = None
     params: dict[str, JsonValue] = field(default_factory=dict)
     collect: CollectPlan = field(default_factory=CollectPlan)
     expect: Expectation | None = None
+
+
+def likeness(job: Job) -> tuple[object, ...] | None:
+    """
+    What two jobs must have in common so that one's results are the other's.
+
+    None for a job whose input is only known when it starts.
+    """
+    if job.input.late_paths or job.needs:
+        return None
+    return (
+        job.target,
+        job.mode,
+        job.input.sha256,
+        job.input.content_type,
+        job.options,
+        job.output_record_key,
+        job.collect,
+        job.expect,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

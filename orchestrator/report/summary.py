@@ -38,6 +38,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "attempts": totals.attempts,
         "runs": totals.runs,
         "adopted": totals.adopted,
+        "reused": totals.reused,
         "stragglers": [*totals.stragglers],
         "stray_runs": [
             {"run_id": stray.run_id, "mark": stray.mark, "status": stray.status}
@@ -90,6 +91,7 @@ def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
         "error": report.error,
         "run_status": report.run_status,
         "build": report.build_number,
+        "reused_from": report.reused_from,
         "input_sha256": report.job.input.sha256 or None,
     }
 

@@ -109,7 +109,7 @@ def rendered_part(name: str, value: Any) -> Any:
     """
     if name == "webhooks":
         return [_rendered_of_webhook(hook) for hook in value]
-    return None if name in ("collect", "rules", "expect") else value
+    return None if name in ("collect", "rules", "expect", "reuse") else value
 
 
 def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:

@@ -108,6 +108,17 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _age(value: Any) -> Any:
+    found = (
+        re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smhdw])", value) if isinstance(value, str) else None
+    )
+    if found is None or float(found[1]) <= 0:
+        raise ValueError(
+            f'must be an age such as "24h" or "7d" (s, m, h, d, w), found {show(value)}'
+        )
+    return float(found[1]) * SECS[found[2]]
+
+
 def _failures(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -149,6 +160,7 @@ class Listed:
         return {"anyOf": [many["items"], many]}
 
 
+SECS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 Templated = OrTemplate()
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0), Templated]
@@ -189,6 +201,11 @@ Share = Annotated[
             ]
         }
     ),
+]
+Age = Annotated[
+    float,
+    BeforeValidator(_age),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9.]+[smhdw]$"}),
 ]
 PlainCount = Annotated[int, Field(ge=0)]
 PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES})]

@@ -47,6 +47,7 @@ MADE_APART = {
     "mode",
     "rules",
     "expect",
+    "reuse",
 }
 TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
 OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
@@ -139,6 +140,7 @@ class JobMaker:
             params=self._told(cell),
             collect=self._collect,
             expect=self._expect,
+            reuse_secs=self._merged.fields.get("reuse"),
             rules=self._rules,
             **parts,
         )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from orchestrator.spec.kinds import (
+    Age,
     AnyText,
     Count,
     EventType,
@@ -404,6 +405,11 @@ class JobFields(Table):
     """
     Keys of jobs, or shell patterns of keys, that must have succeeded before. Their results are
     values of `input`: `{{ needs.KEY.dataset_id }}`, or `run_id`, `store_id`, `output`, `items`.
+    """
+    reuse: Age | None = None
+    """
+    Takes what an earlier batch of this name has collected for a job with the same Actor or task,
+    build, input and options, and is not older: `"24h"`, `"7d"`. `--force` runs it all the same.
     """
     collect: CollectTable | None = None
     """

@@ -10,7 +10,6 @@ from typing import Any
 from orchestrator.spec.positions import Path as FieldPath
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "job": frozenset({"reuse"}),
     "collect": frozenset({"live"}),
 }
 """

@@ -56,6 +56,7 @@ CREATE TABLE attempts (
     epoch          INTEGER NOT NULL DEFAULT 1,  -- how often it changed owners
     intent_at      TEXT NOT NULL,               -- of the last send
     remedy         TEXT,                        -- JSON of model.rules.Remedy
+    reused_from    TEXT,                        -- the batch that ran it, and paid for it
     resurrects     TEXT,                        -- the run of an earlier attempt that goes on
     run_id         TEXT,
     dataset_id     TEXT,

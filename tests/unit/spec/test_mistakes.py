@@ -75,8 +75,9 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "spec.toml:7:1: jobs[0].wait_for_finish_secs: is for async mode only",
         ),
         (
-            JOB + "reuse = '24h'\n",
-            "spec.toml:6:1: jobs[0].reuse: this version does not support it yet; leave it out",
+            JOB + "reuse = 24\n",
+            'spec.toml:6:1: jobs[0].reuse: must be an age such as "24h" or "7d" (s, m, h, d, w), '
+            "found 24",
         ),
         (
             JOB + "collect.fromat = 'csv'\n",

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support.command import Command, sweep
+
+
+def rows(done: Any) -> dict[str, dict[str, Any]]:
+    lines = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def spec(jobs: int, reuse: str = "24h") -> str:
+    text = sweep("r", jobs, job=f'reuse = "{reuse}"', duration_secs=0.01, items=2, n="N")
+    return text.replace('"N"', '"{{ n }}"')
+
+
+def test_only_new_cells_of_a_sweep_run(command: Command) -> None:
+    """What an earlier batch has collected is taken, marked, whole and at no cost."""
+    command.write("s.toml", spec(2))
+    first = command.run("run", "s.toml", "--json")
+    command.write("s.toml", spec(3))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["runs"], done.json["reused"], done.json["items"]) == (0, 1, 2, 6)
+    taken, before = rows(done)["job-1"], rows(first)["job-1"]
+    assert (taken["run_id"], taken["reused_from"]) == (before["run_id"], first.json["id"])
+    assert (taken["status"], taken["cost_usd"]) == ("SUCCEEDED", None)
+    assert command.run("verify", "r").code == 0
+    again = command.run("run", "s.toml", "--json")
+    assert (again.json["runs"], rows(again)["job-1"]["reused_from"]) == (0, first.json["id"])
+
+
+def test_force_runs_everything(command: Command) -> None:
+    """`--force` is for those who do not trust yesterday."""
+    command.write("s.toml", spec(2))
+    command.run("run", "s.toml")
+    done = command.run("run", "s.toml", "--force", "--json")
+    assert (done.json["runs"], done.json["reused"]) == (2, 0)
+
+
+def test_what_is_too_old_other_or_damaged_is_not_taken(command: Command) -> None:
+    """Age, input, options, and files that are as they were collected."""
+    command.write("s.toml", spec(3))
+    first = command.run("run", "s.toml", "--json")
+    folder = Path(first.json["folder"]) / "jobs"
+    (folder / "job-1" / "items.jsonl").write_text("{}\n")
+    text = spec(3).replace("items = 2", 'items = "{{ 5 if n == 2 else 2 }}"')
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    assert {key: bool(row["reused_from"]) for key, row in rows(done).items()} == {
+        "job-1": False, "job-2": False, "job-3": True,
+    }  # fmt: skip
+    command.write("s.toml", spec(3, "0.001s"))
+    assert command.run("run", "s.toml", "--json").json["reused"] == 0
