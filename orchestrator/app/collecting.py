@@ -20,6 +20,7 @@ from orchestrator.app.costs import update_costs
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import usual_items
+from orchestrator.app.merging import merged
 from orchestrator.app.signals import listen
 from orchestrator.app.verifying import items_of
 from orchestrator.client import ApifyClient
@@ -96,6 +97,7 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
                 batch = await ledger.judge_again()
                 totals = reader.totals()
                 write_reports(folder, batch, reader, totals)
+                batch = await merged(folder, batch)
     return Collecting(
         result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
         fetched=[key for _, key in sorted(gaps.fetched)],

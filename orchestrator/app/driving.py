@@ -33,6 +33,7 @@ from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import expected_durations, usual_items
+from orchestrator.app.merging import merged
 from orchestrator.app.needing import needed_facts, needs_of
 from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
@@ -92,6 +93,7 @@ async def drive(
             # On a full disk the figures are still told, and the files can be made again later.
             with suppress(*((StoppedEarly,) if reason else ())):
                 write_reports(folder, batch, reader, totals)
+        batch = await merged(folder, batch)
     return batch, totals, reason
 
 

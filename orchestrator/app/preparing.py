@@ -22,10 +22,13 @@ from orchestrator.model.batches import (
     LocalPlatformPlan,
     OnUnconfirmed,
     PoolLimits,
+    ResultsFormat,
+    ResultsPlan,
 )
 from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.spec import LoadedSpec, expand, load_spec
+from orchestrator.spec.model import ResultsTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ def plan_of(
         max_cost_usd=asked.max_cost_usd,
         stop_after_failures=_failure_limit(asked.stop_after_failures),
         deadline_secs=asked.deadline_secs,
+        results=_results(loaded.spec.results),
         pools={
             name: PoolLimits(max_runs=pool.max_runs, starts_per_minute=pool.starts_per_minute)
             for name, pool in loaded.spec.pools.items()
@@ -115,6 +119,18 @@ def plan_of(
         choice=choice,
         day=day.isoformat(),
         local=local,
+    )
+
+
+def _results(asked: ResultsTable | None) -> ResultsPlan | None:
+    if asked is None:
+        return None
+    return ResultsPlan(
+        format=ResultsFormat(asked.format),
+        partition_by=tuple(asked.partition_by or ()),
+        unique=tuple(asked.unique or ()),
+        new_only=asked.new_only,
+        csv_safe=asked.csv_safe,
     )
 
 

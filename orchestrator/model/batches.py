@@ -64,6 +64,35 @@ class LocalPlatformPlan:
     actors_dirs: tuple[str, ...]
 
 
+class ResultsFormat(StrEnum):
+    """
+    What merged results are written as.
+    """
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsPlan:
+    """
+    How the items of all jobs are put together.
+
+    Attributes:
+        partition_by: columns whose values become folders.
+        unique: fields that tell items apart; of those with the same values one is kept.
+        new_only: only items that the last batch did not have, as `unique` tells them.
+        csv_safe: whether cells that a spreadsheet would take for formulas are neutralised.
+    """
+
+    format: ResultsFormat = ResultsFormat.JSONL
+    partition_by: tuple[str, ...] = ()
+    unique: tuple[str, ...] = ()
+    new_only: bool = False
+    csv_safe: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
     """
@@ -76,6 +105,7 @@ class BatchPlan:
         max_cost_usd: of all runs together; None means no budget.
         stop_after_failures: None lets any number fail.
         deadline_secs: how long one process may be at it; None means no deadline.
+        results: None leaves items with their jobs.
         params: the `--param` values, as typed.
         day: the ISO date that `{{ date }}` is; empty in ledgers that do not tell it.
         choice: which jobs of the spec are the batch's.
@@ -91,6 +121,7 @@ class BatchPlan:
     deadline_secs: float | None = None
     pools: dict[str, PoolLimits] = field(default_factory=dict)
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
+    results: ResultsPlan | None = None
     params: dict[str, str] = field(default_factory=dict)
     day: str = ""
     choice: Choice = EVERYTHING

@@ -5,10 +5,11 @@ What can be said of a job before any cell of its matrix is made.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from orchestrator.spec.merging import Merged
-from orchestrator.spec.model import CollectTable, ExpectTable, WebhookTable
+from orchestrator.spec.model import CollectTable, ExpectTable, Spec, WebhookTable
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.templates import TemplateMistake, compile_template, is_template
 from orchestrator.spec.trees import names_in, templates_in
@@ -78,6 +79,27 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
     mistake = schema_mistake(schema)
     if mistake is not None:
         yield merged.place("expect", "schema"), f"is no JSON Schema: {mistake}"
+
+
+def check_results(spec: Spec) -> Found:
+    """
+    Whether the items of all jobs can be put together.
+    """
+    results = spec.results
+    if results is None:
+        return
+    if find_spec("duckdb") is None:
+        yield ("results",), "needs a library: pip install 'orchestrator[results]'"
+    if results.new_only and not results.unique:
+        yield ("results", "new_only"), "needs unique: the fields that tell items apart"
+    if results.csv_safe and results.format != "csv":
+        yield ("results", "csv_safe"), 'goes with format = "csv" only'
+    for place, table in (("defaults", spec.defaults), *(("jobs", job) for job in spec.jobs)):
+        collect = table.collect
+        if collect is not None and (
+            collect.items is False or collect.format not in (None, "jsonl")
+        ):
+            yield ("results",), f'needs the items of all jobs as "jsonl"; {place} say otherwise'
 
 
 def check_templates(

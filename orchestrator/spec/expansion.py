@@ -24,6 +24,7 @@ from orchestrator.spec.axes import MatrixMaker
 from orchestrator.spec.checks import (
     check_expectations,
     check_fields,
+    check_results,
     check_templates,
     rendered_part,
 )
@@ -70,6 +71,8 @@ def expand(
     for path, message in found:
         mistakes.add(path, message)
     values = {"date": today.isoformat(), **settled}
+    for path, message in check_results(loaded.spec):
+        mistakes.add(path, message)
     sweeps = _sweeps(loaded, values, env, output, mistakes)
     least = sum(sweep.matrix.places for sweep in sweeps if not sweep.matrix.is_thinned)
     _refuse_too_many(loaded, least, mistakes)

@@ -432,6 +432,36 @@ class JobTable(JobFields):
     """
 
 
+class ResultsTable(Table):
+    """
+    The items of all jobs that succeeded as one table, with `_job`, `_run` and the parameters.
+
+    Needs `pip install 'orchestrator[results]'`.
+    """
+
+    format: Literal["jsonl", "csv", "parquet"] = "jsonl"
+    """
+    What it is written as (jsonl).
+    """
+    partition_by: Annotated[list[Text], Listed()] | None = None
+    """
+    Columns, such as parameters, whose values become folders.
+    """
+    unique: Annotated[list[Text], Listed()] | None = None
+    """
+    Fields that tell items apart: of those with the same values one is kept.
+    """
+    new_only: bool = False
+    """
+    Only items that the last batch of this name did not have, told apart by `unique`.
+    """
+    csv_safe: bool = False
+    """
+    Puts a quote before cells that begin with `=`, `+`, `-` or `@`, which spreadsheets take for
+    formulas.
+    """
+
+
 class Spec(Table):
     """
     A batch of Apify runs for `orchestrator run`.
@@ -452,6 +482,10 @@ class Spec(Table):
     pools: dict[str, PoolTable] = Field(default_factory=dict)
     """
     Limits that jobs share, by name.
+    """
+    results: ResultsTable | None = None
+    """
+    The items of all jobs as one table.
     """
     defaults: JobFields = Field(default_factory=JobFields)
     """
