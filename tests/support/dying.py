@@ -18,7 +18,7 @@ import sys
 from inspect import isawaitable
 from typing import Any, NoReturn
 
-from orchestrator.cli.main import COMMANDS, main
+from orchestrator.cli.main import COMMANDS, MODULES, main
 from orchestrator.client import ApifyClient
 from orchestrator.client.direct_transport import DirectExchange, DirectTransport
 from orchestrator.client.transport import Request
@@ -166,7 +166,8 @@ def serve() -> None:
     """
     Takes orders until there are no more.
     """
-    for name in (*(f"orchestrator.cli.{command}" for command in COMMANDS), *IMPORTED_LATE):
+    commands = (f"orchestrator.cli.{MODULES.get(name, name)}" for name in COMMANDS)
+    for name in (*commands, "orchestrator.app.driving", *IMPORTED_LATE):
         importlib.import_module(name)
     hurry()
     for line in sys.stdin:
