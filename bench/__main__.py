@@ -13,7 +13,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import durability, makespan, memory, overhead, polling, requests, resume, startup
+from bench import (
+    downloads,
+    durability,
+    makespan,
+    memory,
+    overhead,
+    planning,
+    polling,
+    requests,
+    resume,
+    startup,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -23,6 +34,8 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "requests": lambda options: requests.run(options.request_jobs),
     "polling": lambda _options: polling.run(),
     "startup": lambda _options: startup.run(15),
+    "downloads": lambda options: downloads.run(options.rounds),
+    "planning": lambda options: planning.run(100_000, options.rounds),
     "makespan": lambda _options: makespan.run(50),
     "durability": lambda options: durability.run((500, 2500), options.rounds),
     "resume": lambda options: resume.run(100_000, 1_000, options.rounds),

@@ -9,8 +9,9 @@ files, which the next try overwrites.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -82,23 +83,53 @@ class PartFile:
         self._handle = handle
         self._part = part
         self._final = final
+        self._digest = hashlib.sha256()
+        self._last: Awaitable[object] | None = None
 
     async def append(self, data: bytes) -> None:
         """
         Writes at the end; returns when the system has taken it.
         """
-        await self._worker.submit(partial(_append, self._handle, data, self._part))
+        await self.append_soon(data)
+        await self._settle()
+
+    async def append_soon(self, data: bytes) -> None:
+        """
+        Writes at the end; returns when the system has taken what was given before.
+
+        So that the next bytes can arrive while these are hashed and written.
+        """
+        await self._settle()
+        self._last = self._worker.submit(partial(self._append, data))
+
+    def sha256(self) -> str:
+        """
+        The digest of all that was appended, hex; call it after `append`.
+        """
+        return self._digest.hexdigest()
 
     async def restart(self) -> None:
         """
         Forgets what was written so far.
         """
+        await self._settle()
+        self._digest = hashlib.sha256()
         await self._worker.submit(partial(_truncate, self._handle, self._part))
+
+    def _append(self, data: bytes) -> None:
+        _append(self._handle, data, self._part)
+        self._digest.update(data)
+
+    async def _settle(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            await last
 
     async def publish(self) -> None:
         """
         Flushes the file and gives it its final name; it is closed then.
         """
+        await self._settle()
         unflushed = _Unflushed(
             os.path.dirname(self._final), [(self._handle, self._part, self._final)]
         )

@@ -50,8 +50,8 @@ class Sink:
 
     def __init__(self, *, by_line: bool) -> None:
         self._by_line = by_line
-        self._pending = bytearray()
-        self._digest = hashlib.sha256()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._handed_bytes = 0
         self._handed_lines = 0
 
@@ -60,58 +60,67 @@ class Sink:
         """
         Bytes taken so far and kept.
         """
-        return self._handed_bytes + len(self._pending)
+        return self._handed_bytes + self._pending_bytes
 
     @property
     def lines(self) -> int:
         """
         Whole lines among them.
         """
-        return self._handed_lines + self._pending.count(b"\n")
+        return self._handed_lines + sum(piece.count(b"\n") for piece in self._pending)
 
     def feed(self, data: bytes) -> bytes | None:
         """
         Takes a chunk; returns what is ready to be written, or None while it is little.
         """
-        self._pending += data
-        if len(self._pending) < CHUNK_BYTES:
+        self._keep(data)
+        if self._pending_bytes < CHUNK_BYTES:
             return None
-        return self._hand_out(
-            self._pending.rfind(b"\n") + 1 if self._by_line else len(self._pending)
-        )
+        rest = b""
+        if self._by_line:
+            end = data.rfind(b"\n") + 1
+            if end == 0:
+                return None
+            self._pending[-1], rest = data[:end], data[end:]
+        ready = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        self._keep(rest)
+        return self._handed(ready)
 
     def forget_half_line(self) -> None:
         """
         Drops what follows the last end of a line, after a broken download.
         """
-        del self._pending[self._pending.rfind(b"\n") + 1 :]
+        kept = b"".join(self._pending)
+        kept = kept[: kept.rfind(b"\n") + 1]
+        self._pending.clear()
+        self._pending_bytes = 0
+        self._keep(kept)
 
     def end_line(self) -> None:
         """
         Ends the last line of a whole download, should the platform have left that out.
         """
-        if self._pending and self._pending[-1] != NEWLINE:
-            self._pending.append(NEWLINE)
+        if self._pending and self._pending[-1][-1] != NEWLINE:
+            self._keep(b"\n")
 
     def rest(self) -> bytes:
         """
         What was not handed out yet, at the end of the last download.
         """
-        return self._hand_out(len(self._pending)) or b""
+        ready = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        return self._handed(ready)
 
-    def sha256(self) -> str:
-        """
-        The digest of all that was handed out, hex.
-        """
-        return self._digest.hexdigest()
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._pending.append(data)
+            self._pending_bytes += len(data)
 
-    def _hand_out(self, end: int) -> bytes | None:
-        if end == 0:
-            return None
-        ready = bytes(self._pending[:end])
-        del self._pending[:end]
-        self._digest.update(ready)
-        self._handed_bytes += end
+    def _handed(self, ready: bytes) -> bytes:
+        self._handed_bytes += len(ready)
         self._handed_lines += ready.count(b"\n")
         return ready
 
@@ -152,7 +161,7 @@ async def save_items(
     return ItemsFile(
         items=sink.lines if by_line else total,
         size_bytes=sink.size_bytes,
-        sha256=sink.sha256(),
+        sha256=part.sha256(),
         data=None,
     )
 
@@ -263,7 +272,7 @@ class ItemsDownload:
             return
         if self._part is None:
             self._part = await self._files.open_part(self._folder, self._name)
-        await self._part.append(data)
+        await self._part.append_soon(data)
 
     def _is_short(self) -> bool:
         return self._by_line and self._sink.lines < self._total
@@ -276,12 +285,15 @@ class ItemsDownload:
 
     async def _finish(self) -> ItemsFile:
         rest = self._sink.rest()
-        if self._part is not None and rest:
+        if self._part is None:
+            sha256 = hashlib.sha256(rest).hexdigest()
+        else:
             await self._part.append(rest)
+            sha256 = self._part.sha256()
         return ItemsFile(
             items=self._sink.lines if self._by_line else self._total,
             size_bytes=self._sink.size_bytes,
-            sha256=self._sink.sha256(),
+            sha256=sha256,
             data=None if self._part is not None else rest,
         )
 

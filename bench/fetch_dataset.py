@@ -1,0 +1,40 @@
+"""
+Fetches one dataset as a job's collection does: `python -m bench.fetch_dataset URL FOLDER`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import anyio
+from pydantic import SecretStr
+
+from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.collector.files import Files, flush_group
+from orchestrator.collector.items import ItemsDownload
+from orchestrator.model.ids import DatasetId
+from orchestrator.model.jobs import ItemsQuery
+from orchestrator.threads import GroupWorker
+
+
+async def main(url: str, folder: Path) -> None:
+    options = ClientOptions(base_url=url, token=SecretStr("none-is-asked-for"))
+    async with GroupWorker("files", flush_group) as worker, ApifyClient(options) as client:
+        download = ItemsDownload(
+            client,
+            Files(worker),
+            folder=folder,
+            name="items.jsonl",
+            dataset_id=DatasetId("big"),
+            query=ItemsQuery(),
+        )
+        try:
+            await download.fetch()
+            await download.publish()
+        finally:
+            download.discard()
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], Path(sys.argv[2]), backend_options={"use_uvloop": True})
