@@ -27,7 +27,10 @@ def test_reference_of_the_spec_is_current() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_specs_in_documents_are_valid(path: Path, tmp_path: Path) -> None:
     """Every spec that a reader could copy is valid."""
-    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)):
+    document = path.read_text()
+    for name, text in re.findall(r"```\w+ ([\w.-]+)\n(.*?)```", document, re.DOTALL):
+        (tmp_path / name).write_text(text)
+    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", document, re.DOTALL)):
         if "[batch]" in text:
             spec = tmp_path / f"{number}.toml"
             spec.write_text(text)

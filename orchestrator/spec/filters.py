@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import date, timedelta
 from urllib.parse import quote
 
 import orjson
@@ -83,3 +84,13 @@ def rounded(value: float, precision: int = 0) -> float:
     A number rounded to so many digits.
     """
     return round(float(value), max(-400, min(precision, 400)))
+
+
+def days(value: object, count: int) -> str:
+    """
+    A day such as `2026-11-25`, so many days later, or earlier for a negative count.
+    """
+    try:
+        return (date.fromisoformat(str(value)) + timedelta(days=int(count))).isoformat()
+    except OverflowError as error:
+        raise ValueError(f"{count} days from {value} are beyond the calendar") from error

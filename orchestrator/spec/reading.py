@@ -27,6 +27,8 @@ FREE = frozenset({"params", "input", "matrix"})
 Tables whose values are the user's: there a time of TOML becomes text.
 """
 PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+LONGEST_PART = 200
+PART_OF_NAME = re.compile(r"[ \t]*[A-Za-z0-9_-]+[ \t]*")
 LANGUAGES = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 TOML_LINE = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:\[|[\w.\"'-]+\s*=)")
 
@@ -137,6 +139,9 @@ def _language_of(text: str) -> str:
 
 
 def _parse_toml(path: Path, text: str) -> Any:
+    if _has_long_name(text):
+        # The parser takes a time for it that grows with the square of its length.
+        raise _refusal(path, "is no valid TOML: nested too deeply")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -145,6 +150,18 @@ def _parse_toml(path: Path, text: str) -> Any:
         raise _refusal(path, "is no valid TOML: nested too deeply") from error
     except ValueError as error:
         raise _refusal(path, f"is no valid TOML: {plain_toml(str(error))}") from error
+
+
+def _has_long_name(text: str) -> bool:
+    """
+    Whether some dotted name has more parts than tables may be deep.
+    """
+    parts = 0
+    for piece in text.split(".") if text.count(".") > DEEPEST else ():
+        parts = parts + 1 if PART_OF_NAME.fullmatch(piece[:LONGEST_PART]) else 0
+        if parts > DEEPEST:
+            return True
+    return False
 
 
 def _parse_yaml(path: Path, text: str) -> Any:

@@ -17,7 +17,16 @@ from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.tests import TESTS
 
-from orchestrator.spec.filters import LONGEST_TEXT, join, replace, rounded, slug, to_json, to_quoted
+from orchestrator.spec.filters import (
+    LONGEST_TEXT,
+    days,
+    join,
+    replace,
+    rounded,
+    slug,
+    to_json,
+    to_quoted,
+)
 from orchestrator.spec.templates import Template, TemplateMistake
 from orchestrator.spec.words import unknown
 
@@ -205,6 +214,7 @@ def _environment() -> Sandbox:
         "replace": replace,
         "join": join,
         "round": rounded,
+        "days": days,
     }
     environment.tests = {name: TESTS[name] for name in BORROWED_TESTS}
     return environment
