@@ -162,6 +162,9 @@ def class_of(status: int, error_type: str | None) -> type[PlatformError]:
         known = CLASS_OF_TYPE.get(error_type)
         if known is not None:
             return known
+    if status == HTTPStatus.PAYMENT_REQUIRED and error_type is None:
+        # No room yet or no money: what was to say which has not come through. It did nothing.
+        return RateLimited
     return CLASS_OF_STATUS.get(status, PermanentError)
 
 

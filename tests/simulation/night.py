@@ -34,6 +34,7 @@ from orchestrator.model.jobs import (
     Target,
     TargetKind,
 )
+from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.limits import Limits, Usage
 from orchestrator.threads import InlineWorker
@@ -113,7 +114,9 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     outcomes = [*given["outcomes"], "SUCCEEDED"][: job.retries + 1]
     runs = [run for run in platform.runs.values() if run.job == job.seq]
-    assert len(runs) == len(outcomes), f"each attempt has a run: {job.key} has {len(runs)}"
+    lives = [life for run in runs for life in run.lives]
+    assert len(lives) == len(outcomes), f"each attempt has a run: {job.key} has {len(lives)}"
+    assert len(runs) == 1 or not job.rules, f"a resurrection is no run: {job.key} has {len(runs)}"
     assert report.status == JobStatus(outcomes[-1]), f"each job settled: {job.key} {report}"
     assert report.attempts == len(outcomes), f"each job settled: {job.key} {report}"
     assert report.run_id == runs[-1].id, f"each job settled: {job.key} has not its last run"
@@ -154,6 +157,7 @@ def _job(seq: int, chance: random.Random) -> Job:
         mode=Mode.SYNC if is_sync else Mode.ASYNC,
         collect=CollectPlan(output=has_output),
         retries=chance.choice([1, 3]),
+        rules=(Rule(do=Action.RESURRECT),) if chance.random() < 0.3 else (),
         **fields,
     )
 
@@ -197,4 +201,4 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
 
 def _is_recorded(db: sqlite3.Connection, run_id: str) -> bool:
     query = "SELECT COUNT(*) FROM attempts WHERE run_id = ?"
-    return not db.in_transaction and db.execute(query, (run_id,)).fetchone()[0] == 1
+    return not db.in_transaction and db.execute(query, (run_id,)).fetchone()[0] >= 1

@@ -53,20 +53,34 @@ class Allowed:
 
 
 @dataclass
+class Life:
+    """
+    A run from its start or resurrection to its end.
+    """
+
+    begins: float
+    ends: float
+    outcome: str
+
+
+@dataclass
 class SimRun:
     """
     One run; times are in seconds on the loop's clock.
 
     Attributes:
         mark: of its start.
+        lives: from its start, and from each resurrection.
+        outcomes: of its job's attempts, from the first one on; SUCCEEDED when they are used up.
+        secs: that each life takes.
         counted_from: from then on its items are counted and given in full.
     """
 
     id: str
     agent: str
-    begins: float
-    ends: float
-    outcome: str
+    lives: list[Life]
+    outcomes: list[str]
+    secs: float
     items: int
     memory_mbytes: int
     is_in_shop: bool
@@ -88,8 +102,20 @@ class SimRun:
         """The mark without the number of the send."""
         return self.mark.rpartition(".")[0]
 
+    @property
+    def begins(self) -> float:
+        return self.lives[0].begins
+
+    @property
+    def ends(self) -> float:
+        return self.lives[-1].ends
+
+    def life(self, now: float) -> Life:
+        """The last one that has begun; the first one before that."""
+        return [life for life in self.lives if life.begins <= now or life is self.lives[0]][-1]
+
     def is_live(self, now: float) -> bool:
-        return self.begins <= now < self.ends
+        return any(life.begins <= now < life.ends for life in self.lives)
 
 
 @dataclass
@@ -114,6 +140,7 @@ class SimPlatform:
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
         self._ahead_secs = self._chance.choice([0.0, 0.0, -900.0, 900.0])
         self._lists_agents = self._chance.random() < 0.8
+        self._others = self._windows()
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,6 +184,16 @@ class SimPlatform:
                 yield Reply(answer.status, CIMultiDict({**answer.headers, "Date": clock}),
                             answer.chunks_)  # fmt: skip
 
+    def do_later(self, request: Request, begins: float) -> None:
+        """
+        Starts or resurrects a run, without an answer.
+        """
+        path = urlsplit(request.url).path.split("/")
+        if path[-1] == "resurrect":
+            self._resurrect(self.runs[path[-2]], request, begins)
+        else:
+            self._start(request, begins)
+
     def check_limits(self) -> None:
         """
         Holds the whole night against the limits: at each start, all that was going then.
@@ -171,12 +208,16 @@ class SimPlatform:
         if not holds:
             self.violations.append(invariant)
 
-    async def _answer(self, request: Request, trouble: str | None) -> Reply:
+    async def _answer(  # noqa: C901 - a case for each endpoint
+        self, request: Request, trouble: str | None
+    ) -> Reply:
         now = anyio.current_time()
         parts = urlsplit(request.url)
         path, query = parts.path.split("/")[2:], parse_qs(parts.query)
         delay = self._chance.uniform(0, LONGEST_LATE_SECS) if trouble == "late" else 0.0
         match request.method, path:
+            case "POST", [_, _, "runs"] if self._is_full(now) and not delay:
+                return refused(402, "concurrent-runs-limit-exceeded")
             case "POST", [_, _, "runs"]:
                 run = self._start(request, now + delay)
                 return reply(201, {"data": self._to_json(run, now)})
@@ -190,12 +231,16 @@ class SimPlatform:
                 wait = float(query.get("waitForFinish", ["0"])[0])
                 if wait:
                     self.hold(self.is_recorded(run_id), f"durable before followed: {run_id}")
-                await anyio.sleep(max(0.0, min(wait, run.ends - now)))
+                await anyio.sleep(max(0.0, min(wait, run.life(now).ends - now)))
                 return reply(200, {"data": self._to_json(run, anyio.current_time())})
             case "POST", ["actor-runs", run_id, "abort"]:
                 run = self.runs[run_id]
-                run.ends, run.outcome = min(run.ends, now), "ABORTED"
+                run.lives[-1].ends, run.lives[-1].outcome = min(run.ends, now), "ABORTED"
                 return reply(200, {"data": self._to_json(run, now)})
+            case "POST", ["actor-runs", run_id, "resurrect"]:
+                run = self.runs[run_id]
+                self._resurrect(run, request, now + delay)
+                return reply(200, {"data": self._to_json(run, now + delay)})
             case "GET", ["datasets", dataset_id, "items"]:
                 return self._items(self.runs[dataset_id[2:]], query, now)
             case "GET", ["key-value-stores", store_id, "records", "OUTPUT"]:
@@ -206,14 +251,14 @@ class SimPlatform:
         given = json.loads(request.body) if request.body else OF_A_TASK
         agent = request.headers["User-Agent"]
         number = int(agent.rpartition("(attempt ")[2].split(".")[2])
-        outcomes = given["outcomes"][number - 1 :]
+        outcomes = [*given["outcomes"], *["SUCCEEDED"] * 9]
         ends = begins + given["secs"]
         run = SimRun(
             id=f"r{len(self.runs)}",
             agent=agent,
-            begins=begins,
-            ends=ends,
-            outcome=outcomes[0] if outcomes else "SUCCEEDED",
+            lives=[Life(begins, ends, outcomes[number - 1])],
+            outcomes=outcomes,
+            secs=given["secs"],
             items=given["items"],
             memory_mbytes=given["memory"],
             is_in_shop=bool(given.get("shop")),
@@ -227,6 +272,22 @@ class SimPlatform:
         self._check_at(begins)
         return run
 
+    def _resurrect(self, run: SimRun, request: Request, begins: float) -> None:
+        number = int(request.headers["User-Agent"].rpartition("(attempt ")[2].split(".")[2])
+        self.hold(len(run.lives) == number - 1, f"resurrected once an attempt: {run.id}")
+        self.hold(not run.is_live(begins), f"only an ended run is resurrected: {run.id}")
+        run.lives.append(Life(begins, begins + run.secs, run.outcomes[number - 1]))
+        run.counted_from = run.ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS)
+        self._check_at(begins)
+
+    def _windows(self) -> list[tuple[float, float]]:
+        """When other programs use the rest of the account."""
+        starts = [self._chance.uniform(0, 300) for _ in range(self._chance.choice([0, 0, 3]))]
+        return [(start, start + self._chance.uniform(5, 60)) for start in starts]
+
+    def _is_full(self, now: float) -> bool:
+        return any(start <= now < end for start, end in self._others)
+
     async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
         """
         The answer of a synchronous start; one that is lost is lost at any time until its end.
@@ -235,7 +296,7 @@ class SimPlatform:
         await anyio.sleep(wait * self._chance.random() if is_lost else wait)
         if anyio.current_time() < run.ends:
             return refused(408, "run-timeout-exceeded")
-        if run.outcome != "SUCCEEDED":
+        if run.lives[-1].outcome != "SUCCEEDED":
             return refused(400, "run-failed")
         if kind == "run-sync":
             return Reply(201, _output(run).headers, _output(run).chunks_)
@@ -266,15 +327,17 @@ class SimPlatform:
         return Reply(200, CIMultiDict({"X-Apify-Pagination-Total": str(count)}), (lines,))
 
     def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:
-        is_over = now >= run.ends
+        life = run.life(now)
+        is_over = now >= life.ends
         return {
             "id": run.id,
             "actId": "actor",
             "userId": "user",
             "startedAt": _stamp(self._clock(run.begins)),
-            "finishedAt": _stamp(self._clock(run.ends)) if is_over else None,
-            "status": run.outcome if is_over else "RUNNING",
-            "exitCode": (0 if run.outcome == "SUCCEEDED" else 1) if is_over else None,
+            "finishedAt": _stamp(self._clock(life.ends)) if is_over else None,
+            "status": life.outcome if is_over else "RUNNING",
+            "exitCode": (0 if life.outcome == "SUCCEEDED" else 1) if is_over else None,
+            "stats": {"resurrectCount": run.lives.index(life)},
             "meta": {"origin": "API", "userAgent": run.agent},
             "buildId": "build",
             "defaultDatasetId": f"d-{run.id}",

@@ -43,7 +43,7 @@ class SilentPlatform(SimPlatform):
         back_at = SILENT_FROM_SECS + SILENT_SECS
         if SILENT_FROM_SECS <= now < back_at:
             if self.does_it_later and request.method == "POST":
-                self._start(request, back_at)
+                self.do_later(request, back_at)
             await anyio.sleep(request.deadlines.whole or request.deadlines.silence)
             raise RequestTimeout("silent")
         async with super().send(request) as answer:
