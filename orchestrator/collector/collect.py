@@ -9,18 +9,22 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
+from orchestrator import events
 from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
 from orchestrator.collector.names import extension, file_name
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, PlatformError
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import JobKey, StoreId
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
+
+LIVE_EVERY_SECS = 3.0
 
 
 class Collector:
@@ -39,6 +43,7 @@ class Collector:
         self._files = files
         self._folder = folder
         self._patience_secs = patience_secs
+        self._growing: dict[JobKey, ItemsDownload] = {}
         self._answers: dict[JobKey, ItemsFile | None] = {}
 
     def folder_of(self, key: JobKey) -> Path:
@@ -65,6 +70,20 @@ class Collector:
             )
         elif await save_blob(self._files, folder, output_name(download), download):
             self._answers[job.key] = None
+
+    async def live(self, job: Job, run: Run) -> None:
+        """
+        Fetches items while a run goes on, until cancelled; `collect` goes on from there.
+        """
+        download = self._download(job, run, self.folder_of(job.key))
+        self._growing[job.key] = download
+        while True:
+            await anyio.sleep(LIVE_EVERY_SECS)
+            try:
+                await download.advance()
+            except PlatformError as error:
+                # What cannot be had now is fetched at the end, or the reason is told then.
+                events.debug("live_items_not_read", job=job.key, error=str(error))
 
     async def collect(
         self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None
@@ -108,15 +127,7 @@ class Collector:
         self, job: Job, run: Run, folder: Path, contents: dict[str, bytes]
     ) -> ItemsFile:
         name = items_name(job.collect.query)
-        download = ItemsDownload(
-            self._client,
-            self._files,
-            folder=folder,
-            name=name,
-            dataset_id=run.dataset_id,
-            query=job.collect.query,
-            patience_secs=self._patience_secs,
-        )
+        download = self._growing.pop(job.key, None) or self._download(job, run, folder)
         try:
             items = await download.fetch()
             if items.data is not None:
@@ -127,6 +138,17 @@ class Collector:
             download.discard()
         await self._files.save(folder, contents)
         return items
+
+    def _download(self, job: Job, run: Run, folder: Path) -> ItemsDownload:
+        return ItemsDownload(
+            self._client,
+            self._files,
+            folder=folder,
+            name=items_name(job.collect.query),
+            dataset_id=run.dataset_id,
+            query=job.collect.query,
+            patience_secs=self._patience_secs,
+        )
 
     async def _collect_records(
         self, job: Job, run: Run, folder: Path, *, has_output: bool

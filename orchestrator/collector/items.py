@@ -226,6 +226,20 @@ class ItemsDownload:
             await anyio.sleep(pause)
             pause = min(pause * 2, 30.0)
 
+    async def advance(self) -> None:
+        """
+        Fetches what is new of a dataset that grows, and writes it to the part file.
+
+        Raises:
+            NotFound, TransientError: nothing is there yet, or cannot be had now.
+        """
+        error = await self._pass()
+        ready = self._sink.rest()
+        if ready:
+            await self._write(ready)
+        if error is not None:
+            raise error
+
     async def publish(self) -> None:
         """
         Gives a file that went to a part file its final name.

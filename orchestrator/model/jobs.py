@@ -155,12 +155,14 @@ class CollectPlan:
         output: the record `output_record_key` (`OUTPUT`), as `output.<ext>`.
         records: shell patterns of other keys of the default key-value store.
         log: the run's log, as `log.txt`.
+        live: whether items are fetched while the run goes on.
     """
 
     items: bool = True
     output: bool = False
     records: tuple[str, ...] = ()
     log: bool = False
+    live: bool = False
     query: ItemsQuery = field(default_factory=ItemsQuery)
 
 

@@ -21,9 +21,11 @@ from orchestrator.client import ApifyClient
 from orchestrator.errors import (
     NoRoom,
     NotFound,
+    OrchestratorError,
     PermanentError,
     PlanLimitReached,
     PlatformError,
+    StoppedEarly,
     TransientError,
     TruncatedBody,
 )
@@ -88,6 +90,11 @@ class Collects(Protocol):
     """
     Brings home what a run made; see `collector.Collector`.
     """
+
+    async def live(self, job: Job, run: Run) -> None:
+        """
+        Brings home what a run makes while it goes on, until cancelled.
+        """
 
     async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
         """
@@ -359,7 +366,10 @@ class Driver:
         with anyio.CancelScope() as scope:
             self._waits.add(scope)
             try:
-                ended = await self._wait(attempt, run)
+                if attempt.job.collect.live:
+                    ended = await self._wait_and_tail(attempt, run)
+                else:
+                    ended = await self._wait(attempt, run)
             except NotFound as error:
                 outcome = Outcome(
                     status=JobStatus.FAILED,
@@ -370,6 +380,31 @@ class Driver:
                 self._waits.discard(scope)
         if scope.cancelled_caught:
             return None
+        return ended
+
+    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended:
+        """
+        Waits for a run's end, and brings home what it makes meanwhile.
+        """
+        stop, failures = anyio.CancelScope(), list[OrchestratorError]()
+        ended: Ended | None = None
+
+        async def tail() -> None:
+            with stop:
+                try:
+                    await self._collector.live(attempt.job, run)
+                except StoppedEarly as error:
+                    failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tail, name=f"live {run.id}")
+            try:
+                ended = await self._wait(attempt, run)
+            except OrchestratorError as error:
+                failures.append(error)
+            stop.cancel()
+        if ended is None or failures:
+            raise failures[0]
         return ended
 
     async def _wait(self, attempt: Attempt, run: Run) -> Ended:

@@ -47,6 +47,20 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
             )
 
 
+def check_live(merged: Merged) -> Found:
+    """
+    Whether items can be fetched while a run goes on.
+    """
+    collect: CollectTable | None = merged.fields.get("collect")
+    if collect is None or not collect.live:
+        return
+    asked = collect.model_fields_set - {"items", "output", "records", "log", "live", "format"}
+    if collect.items is False or collect.format not in (None, "jsonl") or asked:
+        yield merged.place("collect", "live"), 'goes with items as "jsonl", unfiltered'
+    elif merged.fields.get("mode") == "sync":
+        yield merged.place("collect", "live"), "is for async mode only"
+
+
 def check_expectations(merged: Merged) -> Found:
     """
     Whether what a job expects can be looked at.

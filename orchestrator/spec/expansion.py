@@ -24,6 +24,7 @@ from orchestrator.spec.axes import MatrixMaker
 from orchestrator.spec.checks import (
     check_expectations,
     check_fields,
+    check_live,
     check_results,
     check_templates,
     rendered_part,
@@ -161,6 +162,7 @@ def _sweeps(
             *take_out_misfits(merged),
             *check_fields(merged, loaded.spec.pools),
             *check_expectations(merged),
+            *check_live(merged),
             *made.found,
         ]
         if made.is_whole:

@@ -280,7 +280,9 @@ def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
     settled: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
     }
-    own = {name: settled.pop(name) for name in ("items", "records", "log") if name in settled}
+    own = {
+        name: settled.pop(name) for name in ("items", "records", "log", "live") if name in settled
+    }
     output = settled.pop("output", mode is Mode.SYNC)
     return CollectPlan(output=output, **own, query=ItemsQuery(**settled))
 

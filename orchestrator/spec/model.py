@@ -221,6 +221,11 @@ class CollectTable(Table):
     """
     The run's log, as `log.txt` (false).
     """
+    live: bool | None = None
+    """
+    Fetches items while the run goes on, into `.items.jsonl.part`, which has its name when it is
+    whole (false).
+    """
     format: Literal["json", "jsonl", "csv", "xlsx", "xml", "html", "rss"] | None = None
     """
     Of the items (jsonl).

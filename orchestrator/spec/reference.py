@@ -29,7 +29,6 @@ from orchestrator.spec.model import (
     Spec,
     WebhookTable,
 )
-from orchestrator.spec.scope import NOT_YET
 
 TABLES: dict[str, tuple[str, type[Table]]] = {
     "spec": ("The spec", Spec),
@@ -56,8 +55,6 @@ def spec_reference() -> str:
     The text of `docs/spec.md`.
     """
     text = files("orchestrator.spec").joinpath("reference.md").read_text("utf-8")
-    not_yet = ", ".join(f"`{name}`" for names in NOT_YET.values() for name in sorted(names))
-    text = text.replace("<!-- not yet -->", not_yet)
     return re.sub(r"<!-- table (\w+) -->", lambda found: _section(found[1]), text)
 
 

@@ -1,5 +1,5 @@
 """
-What belongs to the format and is not done: refused in words, since ignoring it would cost.
+Parameters of the API that a spec cannot have: refused in words, since ignoring them would cost.
 """
 
 from __future__ import annotations
@@ -8,13 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.spec.positions import Path as FieldPath
-
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "collect": frozenset({"live"}),
-}
-"""
-Fields that this version does not act on, by the kind of table; the only list of them.
-"""
 
 NEVER: Mapping[str, str] = {
     "limit": "every item is fetched; to have fewer, let the Actor make fewer",
@@ -31,34 +24,17 @@ Found = Iterator[tuple[FieldPath, str]]
 
 def take_out_of_scope(data: dict[str, Any]) -> Found:
     """
-    Removes what is not done from a spec as it was read, and tells of each field.
-    """
-    for kind, path, table in list(_tables(data)):
-        for name in sorted(NOT_YET.get(kind, frozenset()) & table.keys()):
-            del table[name]
-            yield (*path, name), "this version does not support it yet; leave it out"
-        if kind == "collect":
-            for name in sorted(NEVER.keys() & table.keys()):
-                del table[name]
-                yield (*path, name), NEVER[name]
-
-
-def _tables(data: dict[str, Any]) -> Iterator[tuple[str, FieldPath, dict[str, Any]]]:
-    """
-    The tables that may have such fields, with their kind and place.
+    Removes what does not fit from a spec as it was read, and tells of each field.
     """
     jobs = data.get("jobs")
-    found: list[tuple[str, FieldPath, Any]] = [
-        ("batch", ("batch",), data.get("batch")),
-        ("job", ("defaults",), data.get("defaults")),
-        *(
-            ("job", ("jobs", n), job)
-            for n, job in enumerate(jobs if isinstance(jobs, list) else [])
-        ),
+    tables: list[tuple[FieldPath, Any]] = [
+        (("defaults",), data.get("defaults")),
+        *((("jobs", n), job) for n, job in enumerate(jobs if isinstance(jobs, list) else [])),
     ]
-    for kind, path, table in found:
-        if not isinstance(table, dict):
+    for path, table in tables:
+        collect = table.get("collect") if isinstance(table, dict) else None
+        if not isinstance(collect, dict):
             continue
-        yield kind, path, table
-        if kind == "job" and isinstance(table.get("collect"), dict):
-            yield "collect", (*path, "collect"), table["collect"]
+        for name in sorted(NEVER.keys() & collect.keys()):
+            del collect[name]
+            yield (*path, "collect", name), NEVER[name]
