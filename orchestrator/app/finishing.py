@@ -14,26 +14,52 @@ from orchestrator.collector.files import write_file
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.batches import Batch
+from orchestrator.model.selection import Selection
+from orchestrator.report.page import Rows, page
 from orchestrator.report.summary import job_line, summary_of
 
+PAGE = "report.html"
 LINES_AT_ONCE = 256
 
 
 def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Totals) -> None:
     """
-    Writes `summary.json` and `jobs.jsonl`, each whole or not at all.
+    Writes `summary.json`, `jobs.jsonl` and `report.html`, each whole or not at all.
 
     Raises:
         DiskFull, OutputLost.
     """
-    lines = (
-        orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)
-        for report in reader.reports()
-    )
+    rows = Rows(batch, totals.stragglers)
     # A write for each line would take longer than all the rest.
-    write_file(folder / "jobs.jsonl", _joined(lines))
+    write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader, rows)))
     summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
     write_file(folder / "summary.json", [summary, b"\n"])
+    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+
+
+def write_page(
+    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, selection: Selection
+) -> None:
+    """
+    Writes `report.html` alone, with some of the jobs.
+
+    Raises:
+        DiskFull, OutputLost.
+    """
+    rows = Rows(batch, totals.stragglers)
+    for report in reader.reports():
+        if selection.matches(report.job.key, report.status, report.job.tags):
+            rows.add(report)
+    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+
+
+def _lines(batch: Batch, reader: LedgerReader, rows: Rows) -> Iterator[bytes]:
+    """
+    The lines of `jobs.jsonl`; the page gets its rows on the way.
+    """
+    for report in reader.reports():
+        rows.add(report)
+        yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ COMMANDS = {
     "validate": "tell the mistakes of specs; starts nothing",
     "status": "show how a batch stands",
     "watch": "follow a batch that another process runs",
+    "report": "write a batch's reports again, and name the HTML page",
     "list": "list the batches under the output folder",
     "init": "write a commented spec and config to start from",
     "import": "print the spec of a run that was made in the Console",

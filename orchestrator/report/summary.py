@@ -68,13 +68,20 @@ def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
     return jobs
 
 
+def status_of(batch: Batch, status: JobStatus) -> JobStatus:
+    """
+    A job's status as a reader should see it.
+    """
+    if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
+        return JobStatus.NOT_STARTED
+    return status
+
+
 def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
     """
     One line of `jobs.jsonl`.
     """
-    status = report.status
-    if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
-        status = JobStatus.NOT_STARTED
+    status = status_of(batch, report.status)
     return {
         "key": report.job.key,
         "params": report.job.params,

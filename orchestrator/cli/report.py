@@ -1,0 +1,45 @@
+"""
+`orchestrator report`: write the reports of a batch again, and name the HTML page.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli.common import add_output, settings_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument(
+        "--select", metavar="S", help='only these jobs on the page, such as "status:failed tag:eu"'
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    add_output(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+
+    from orchestrator.app.finishing import PAGE, write_page, write_reports
+    from orchestrator.app.folders import LEDGER, find_batch
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.model.selection import parse_selection
+
+    folder = find_batch(settings_of(options).output, options.batch)
+    selection = parse_selection(options.select)
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, totals = reader.batch(), reader.totals()
+        if options.select is None:
+            write_reports(folder, batch, reader, totals)
+        else:
+            write_page(folder, batch, reader, totals, selection)
+    path = folder / PAGE
+    print(json.dumps({"report": str(path)}) if options.json else path)
+    return 0
