@@ -136,7 +136,12 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
     dearest: dict[Target, Decimal] = {}
 
     async def look_back(target: Target) -> None:
-        page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+        try:
+            page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+        except PermanentError as error:
+            # Runs of somebody else's Actor may be nobody's to list: then none shows what it costs.
+            events.warning("runs_not_listed", target=str(target), error=str(error))
+            return
         ended = [run.facts() for run in page.items]
         costs = [run.cost_usd for run in ended if run.is_terminal and run.cost_usd is not None]
         if costs:

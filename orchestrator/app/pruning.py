@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import anyio
+
+from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.folders import LEDGER, batches, mend_latest, newest
+from orchestrator.app.verifying import verify
+from orchestrator.client import ApifyClient
 from orchestrator.errors import BatchHeld, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.model.batches import BatchState
-from orchestrator.model.ids import BatchName
+from orchestrator.model.ids import BatchName, DatasetId, StoreId
+from orchestrator.model.selection import Selection
+
+AT_ONCE = 16
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,47 @@ def old_batches(
             continue
         is_over = batch.state is BatchState.ENDED
         yield Old(folder=folder, kept_since=None if is_over else "it is not at its end")
+
+
+async def delete_storages(folder: Path, context: BatchContext) -> int:
+    """
+    Deletes what the runs of a batch hold on the platform, once all of it is known to be on disk.
+
+    Returns:
+        how many runs had their storages deleted.
+
+    Raises:
+        UsageError: some job is not on disk as it was collected; nothing is deleted.
+        PlatformError: not all could be deleted; it may be tried again.
+    """
+    wrong = [key for key, problems in verify(folder, Selection()) if problems]
+    if wrong:
+        raise UsageError(f"{', '.join(wrong[:SHOWN])}: not on disk as it was collected")
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+        runs = [
+            (report.dataset_id, report.store_id)
+            for report in reader.reports()
+            # What was taken from another batch is that one's.
+            if report.sha256 is not None and report.reused_from is None
+        ]
+    turns = anyio.Semaphore(AT_ONCE)
+
+    async def delete(client: ApifyClient, dataset_id: str | None, store_id: str | None) -> None:
+        async with turns:
+            if dataset_id:
+                await client.delete_dataset(DatasetId(dataset_id))
+            if store_id:
+                await client.delete_store(StoreId(store_id))
+
+    async with (
+        connected(batch, context) as endpoint,
+        ApifyClient(client_options(endpoint, context.settings)) as client,
+        anyio.create_task_group() as deletions,
+    ):
+        for dataset_id, store_id in runs:
+            deletions.start_soon(delete, client, dataset_id, store_id, name=f"{dataset_id}")
+    return len(runs)
 
 
 def remove(folder: Path) -> None:

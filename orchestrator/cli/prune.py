@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.cli.common import add_output, settings_of
 
@@ -21,9 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-days", metavar="D", type=float, help="keep those that ended in the last D days"
     )
+    parser.add_argument(
+        "--delete-storages",
+        action="store_true",
+        help="delete what the runs of removed batches hold on the platform, once it is known to be "
+        "on disk",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only tell which it would be")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
+    parser.set_defaults(on_signal="leave")
 
 
 def call(options: argparse.Namespace) -> int:
@@ -34,8 +42,8 @@ def call(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
     from orchestrator.app.folders import display
-    from orchestrator.app.pruning import old_batches, remove, remove_remains
-    from orchestrator.errors import BatchHeld, BatchNotFound, UsageError
+    from orchestrator.app.pruning import old_batches, remove_remains
+    from orchestrator.errors import BatchNotFound, UsageError
 
     if options.keep_last is None and options.keep_days is None:
         raise UsageError("say what to keep: --keep-last N, --keep-days D, or both")
@@ -51,10 +59,7 @@ def call(options: argparse.Namespace) -> int:
     ):
         reason = old.kept_since
         if reason is None and not options.dry_run:
-            try:
-                remove(old.folder)
-            except BatchHeld:
-                reason = "a process is at it"
+            reason = _remove(old.folder, options)
         if reason is None:
             removed.append(display(old.folder))
         else:
@@ -66,6 +71,25 @@ def call(options: argparse.Namespace) -> int:
     else:
         _tell(removed, kept, "would remove" if options.dry_run else "removed")
     return 0
+
+
+def _remove(folder: Path, options: argparse.Namespace) -> str | None:
+    """
+    Removes a batch; or says why it is kept.
+    """
+    from orchestrator.app.pruning import delete_storages, remove
+    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.errors import BatchHeld, PlatformError, UsageError
+
+    try:
+        if options.delete_storages:
+            in_event_loop(delete_storages, folder, make_context(options, settings_of(options)))
+        remove(folder)
+    except BatchHeld:
+        return "a process is at it"
+    except (UsageError, PlatformError) as error:
+        return f"its storages were not deleted: {error}"
+    return None
 
 
 def _tell(removed: Sequence[str], kept: Sequence[Mapping[str, str]], word: str) -> None:

@@ -1,11 +1,11 @@
 """
-What is safe to repeat: looking at runs, storages, Actors, tasks and the account, and aborting.
+What is safe to repeat: looking at what there is, aborting and deleting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import date, datetime
 
 from orchestrator.client import endpoints, wire
@@ -15,7 +15,7 @@ from orchestrator.client.reading import read_run, reader_of
 from orchestrator.client.requesting import Requester
 from orchestrator.client.sending import Call
 from orchestrator.client.transport import Request, Response
-from orchestrator.errors import ServerFault
+from orchestrator.errors import NotFound, ServerFault
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
 
@@ -102,6 +102,24 @@ class Reads(Requester):
         query = "?gracefully=true" if gracefully else ""
         request = Request("POST", f"{self._root}{path}/abort{query}", self._headers, self._small)
         return await self._sender.ask(Call(request, path), read_run)
+
+    async def delete_dataset(self, dataset_id: DatasetId) -> None:
+        """
+        Deletes a dataset; one that is gone already is no error.
+        """
+        await self._delete(f"/v2/datasets/{endpoints.segment(dataset_id)}")
+
+    async def delete_store(self, store_id: StoreId) -> None:
+        """
+        Deletes a key-value store; one that is gone already is no error.
+        """
+        await self._delete(f"/v2/key-value-stores/{endpoints.segment(store_id)}")
+
+    async def _delete(self, path: str) -> None:
+        request = Request("DELETE", f"{self._root}{path}", self._headers, self._small)
+        with suppress(NotFound):
+            # Of two that are sent, the second finds nothing.
+            await self._sender.ask(Call(request, path), bytes)
 
     def stream_log(
         self, run_id: RunId, *, follow: bool = False, raw: bool = False

@@ -14,10 +14,9 @@ from decimal import Decimal
 from orchestrator.model.ids import RunId
 from orchestrator.model.money import money
 
-SETTLE_SECS = 15.0
+SETTLE_SECS = 10.0
 """
-How long after the end of a run its cost is still preliminary (about ten seconds: API reference,
-"Get run"), and a little more.
+How long after the end of a run its cost is still preliminary (API reference, "Get run").
 """
 
 NOTHING = Decimal(0)

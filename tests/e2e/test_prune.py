@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, sweep
+from tests.support.command import Command, ServedPlatform, sweep
 
 
 @pytest.fixture
@@ -56,6 +57,20 @@ def test_prune_removes_what_a_killed_preparation_left(
     (remains / "ledger.sqlite").write_text("half")
     command.run("prune", "old", "--keep-last", "9")
     assert not remains.exists()
+
+
+def test_prune_deletes_storages_of_what_is_on_disk(
+    command: Command, platform: ServedPlatform, folders: list[Path]
+) -> None:
+    """Only when asked, and only when every file of the batch is as it was collected."""
+    run, other = (json.loads((f / "jobs.jsonl").read_text()) for f in (folders[0], folders[2]))
+    (folders[0] / "jobs" / "job-1" / "items.jsonl").unlink()
+    done = command.run("prune", "old", "--keep-last", "1", "--delete-storages", "--json").json
+    assert [folder.exists() for folder in folders] == [True, True, False, True]
+    assert any("not on disk as it was collected" in kept["reason"] for kept in done["kept"])
+    assert platform.get(f"/datasets/{run['dataset_id']}")["itemCount"] == 1
+    with pytest.raises(AssertionError):
+        platform.get(f"/datasets/{other['dataset_id']}")
 
 
 def test_prune_wants_to_know_what_to_keep(command: Command, folders: list[Path]) -> None:
