@@ -17,6 +17,7 @@ from orchestrator.app.context import (
 )
 from orchestrator.app.folders import LEDGER, mend_latest, publish
 from orchestrator.app.preflight import look_before_start
+from orchestrator.app.remote import check_remote, uploaded
 from orchestrator.app.room import ANY_ROOM, Room, limits_of
 from orchestrator.client import ApifyClient
 from orchestrator.errors import OrchestratorError
@@ -56,6 +57,7 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
         batch = reader.batch()
     async with connected(batch, context) as endpoint:
         room = await _look(prepared, endpoint, context)
+        await check_remote(prepared, batch)
         return await _drive(publish(prepared, batch.id), endpoint, room, context)
 
 
@@ -106,4 +108,5 @@ async def _drive(
     from orchestrator.app.driving import drive
 
     batch, totals, reason = await drive(folder, endpoint, room, context, aborting=aborting)
+    batch = await uploaded(folder, batch)
     return Result(folder=folder, batch=batch, totals=totals, reason=reason)

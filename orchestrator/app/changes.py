@@ -94,7 +94,14 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     The changes; None when there are none.
     """
     day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
-    now = plan_of(loaded, params=plan.params, choice=plan.choice, day=day, local=plan.local)
+    now = plan_of(
+        loaded,
+        params=plan.params,
+        choice=plan.choice,
+        day=day,
+        local=plan.local,
+        remote=plan.remote,
+    )
     if now.spec_sha256 == plan.spec_sha256:
         return None
     before = definitions(folder / LEDGER)

@@ -21,6 +21,7 @@ from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import usual_items
 from orchestrator.app.merging import merged
+from orchestrator.app.remote import uploaded
 from orchestrator.app.signals import listen
 from orchestrator.app.verifying import items_of
 from orchestrator.client import ApifyClient
@@ -64,7 +65,8 @@ class Collecting:
             return self.result.reason.exit_code
         if self.lacking or set(self.result.totals.jobs) - {JobStatus.SUCCEEDED}:
             return 1
-        return 0
+        # What became of the merged results and of the upload.
+        return min(1, self.result.batch.exit_code or 0)
 
 
 async def collect_batch(folder: Path, context: BatchContext, selection: Selection) -> Collecting:
@@ -98,6 +100,7 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
                 totals = reader.totals()
                 write_reports(folder, batch, reader, totals)
                 batch = await merged(folder, batch)
+    batch = await uploaded(folder, batch)
     return Collecting(
         result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
         fetched=[key for _, key in sorted(gaps.fetched)],

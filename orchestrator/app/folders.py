@@ -8,6 +8,7 @@ command ever sees half a batch.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -15,12 +16,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator.collector.names import file_name, record_key
 from orchestrator.errors import BatchNotFound, OutputNotWritable
 from orchestrator.model.ids import BatchId, BatchName
 
 LEDGER = "ledger.sqlite"
 LATEST = "latest"
 PLATFORM = ".platform"
+REMOTES = Path("output/.remote")
+REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)*/?")
 
 
 def new_id(now: datetime) -> BatchId:
@@ -28,6 +32,13 @@ def new_id(now: datetime) -> BatchId:
     A batch id: the time in UTC and a random end; ids sort by time.
     """
     return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+
+def folder_of_remote(url: str) -> Path:
+    """
+    Where the batches of an object store are on this machine.
+    """
+    return REMOTES / file_name(url.rstrip("/"))
 
 
 @contextmanager
@@ -96,9 +107,13 @@ def find_batch(output: Path, text: str) -> Path:
     """
     The folder of a batch that a user named: a folder, `NAME` (its latest) or `NAME/ID`.
 
+    Both may be below the URL of an object store.
+
     Raises:
         BatchNotFound: with the nearest names.
     """
+    if REMOTE.fullmatch(text):
+        output, text = _below_remote(text)
     for folder in (Path(text), output / text):
         if (folder / LEDGER).is_file():
             return folder.resolve()
@@ -110,6 +125,21 @@ def find_batch(output: Path, text: str) -> Path:
     names = ", ".join(sorted(path.name for path in _names(output))) or "none"
     raise BatchNotFound(
         f"no batch {text!r}: it is no batch folder, and {output} has these names: {names}"
+    )
+
+
+def _below_remote(url: str) -> tuple[Path, str]:
+    """
+    The folder of the object store that a URL is below, and the rest of it.
+    """
+    known = sorted(REMOTES.iterdir(), reverse=True) if REMOTES.is_dir() else []
+    for folder in known:
+        root = f"{record_key(folder.name)}/"
+        if url.startswith(root):
+            return folder, url.removeprefix(root).rstrip("/")
+    raise BatchNotFound(
+        f"no batch {url!r}: this machine has none of that store under {REMOTES}, and the ledger of "
+        "a batch stays where it was run"
     )
 
 

@@ -41,6 +41,7 @@ class RunRequest:
         choice: which jobs of the spec are wanted.
         day: what `{{ date }}` is; None for today in UTC.
         local: set for `--local`.
+        remote: URL of the object store that `--output` names, if it does.
     """
 
     spec_path: Path
@@ -49,6 +50,7 @@ class RunRequest:
     choice: Choice = EVERYTHING
     day: date | None = None
     local: LocalPlatformPlan | None = None
+    remote: str | None = None
 
 
 @contextmanager
@@ -74,6 +76,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             choice=request.choice,
             day=day,
             local=request.local,
+            remote=request.remote,
         ),
     )
     with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
@@ -96,6 +99,7 @@ def plan_of(
     choice: Choice,
     day: date,
     local: LocalPlatformPlan | None,
+    remote: str | None = None,
 ) -> BatchPlan:
     """
     What holds for a batch of this spec as a whole.
@@ -119,6 +123,7 @@ def plan_of(
         choice=choice,
         day=day.isoformat(),
         local=local,
+        remote=remote,
     )
 
 

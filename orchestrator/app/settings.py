@@ -12,10 +12,18 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,6 +31,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from orchestrator.app.folders import REMOTE, folder_of_remote
 from orchestrator.errors import ConfigError
 from orchestrator.spec.positions import Positions
 from orchestrator.spec.words import plain, unknown
@@ -32,6 +41,7 @@ Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(gt=0)]
 CONFIG = "config.toml"
 OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
+HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
 OWN_FIELDS = {variable: name for name, variable in OWN_NAMES.items()}
 
 
@@ -54,7 +64,14 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("api_base_url", "APIFY_API_BASE_URL"),
         description="Address of the platform, with or without /v2.",
     )
-    output: Path = Field(Path("output"), description="Folder that batches are written to.")
+    output: Path = Field(
+        Path("output"),
+        description="Folder that batches are written to, or s3://, gs:// or az:// with a bucket "
+        "and a prefix.",
+    )
+    remote: str | None = Field(
+        None, exclude=True, description="The URL that `output` was; it is a folder then."
+    )
     max_runs: Positive | None = Field(
         None,
         description="Runs at once. Flag and variable win over a spec, a config file does not. "
@@ -96,6 +113,29 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The lowest level that is logged."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_remote(cls, data: dict[str, Any]) -> dict[str, Any]:
+        output = str(data.get("output", ""))
+        if not REMOTE.fullmatch(output) or find_spec("obstore") is None:
+            return data
+        return {**data, "output": folder_of_remote(output), "remote": output.rstrip("/")}
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _refuse_url(cls, value: object) -> object:
+        if REMOTE.fullmatch(str(value)):
+            raise ValueError(
+                "an object store needs a library that is not installed: "
+                "pip install 'orchestrator[remote]'"
+            )
+        if "://" in str(value):
+            raise ValueError(
+                "expected a folder, or s3://, gs:// or az:// with a bucket and a prefix of "
+                "letters, digits and ._=-"
+            )
+        return value
 
     @field_validator("output")
     @classmethod
@@ -212,7 +252,7 @@ def file_names() -> list[str]:
     """
     The settings that a config file may have, in their order.
     """
-    return [name for name in Settings.model_fields if name not in {"token", "max_runs_below_spec"}]
+    return [name for name in Settings.model_fields if name not in HIDDEN]
 
 
 def _find_config() -> Path | None:

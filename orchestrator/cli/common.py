@@ -23,7 +23,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """
     `--output` and `--config`.
     """
-    parser.add_argument("--output", metavar="DIR", help="where batches are (output)")
+    parser.add_argument(
+        "--output", metavar="DIR", help="where batches are: a folder or s3://bucket/prefix (output)"
+    )
     parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
 
 

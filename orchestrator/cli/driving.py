@@ -17,6 +17,7 @@ from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext
 from orchestrator.app.folders import LEDGER, display
 from orchestrator.app.logs import configure_logs
+from orchestrator.app.remote import remote_folder
 from orchestrator.app.settings import Settings
 from orchestrator.cli.connect import connector
 from orchestrator.cli.display import display_for
@@ -75,15 +76,20 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
     Args:
         more: what the JSON form tells besides.
     """
+    remote = remote_folder(result.batch)
     if as_json:
         summary = summary_of(result.batch, result.totals)
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
+        if remote is not None:
+            facts["remote"] = remote
         print(orjson.dumps(facts).decode())
     else:
         from orchestrator.report.terminal import print_table, summary_table
 
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")
+        if remote is not None:
+            print(f"uploaded to: {remote}")
     _tell_failures(result)
     for stray in result.totals.strays:
         sys.stderr.write(

@@ -106,6 +106,7 @@ def _start(options: argparse.Namespace, context: BatchContext, day: date | None)
         choice=choice_of(options),
         day=day,
         local=_local_plan(options, output) if options.local else None,
+        remote=context.settings.remote,
     )
     with prepared_batch(request) as prepared:
         return drive(start_prepared, prepared, context, as_json=options.json)

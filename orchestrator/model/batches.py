@@ -110,6 +110,7 @@ class BatchPlan:
         day: the ISO date that `{{ date }}` is; empty in ledgers that do not tell it.
         choice: which jobs of the spec are the batch's.
         local: None when the batch runs on the platform of the settings.
+        remote: URL of the object store that files are uploaded to; None when they stay.
     """
 
     spec_path: str
@@ -126,6 +127,7 @@ class BatchPlan:
     day: str = ""
     choice: Choice = EVERYTHING
     local: LocalPlatformPlan | None = None
+    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

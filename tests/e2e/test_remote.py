@@ -1,0 +1,187 @@
+"""
+Output to an object store, against a real S3 server in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+pytest.importorskip("moto", reason="there is no S3 server to test against: moto is not installed")
+pytest.importorskip("flask_cors", reason="moto's server needs flask-cors")
+
+SERVE = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An S3 server; paths begin with the bucket."""
+
+    url: str
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Asks as somebody with credentials, whose signature the server does not look at."""
+        headers = {
+            "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request",
+            "Content-Type": "application/octet-stream",
+        }
+        request = urllib.request.Request(f"{self.url}/{path}", body, headers, method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+            return bytes(answer.read())
+
+    def names(self, bucket: str) -> set[str]:
+        """The keys in a bucket."""
+        listing = self.ask("GET", f"{bucket}?list-type=2").decode()
+        return set(re.findall("<Key>(.*?)</Key>", listing))
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    """A server in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    yield Store(f"http://127.0.0.1:{process.stdout.readline().strip()}")
+    process.communicate(timeout=30)
+
+
+@pytest.fixture
+def remote(tmp_path: Path, platform: ServedPlatform, store: Store) -> Command:
+    """The command, with credentials for the store, which has an empty bucket `bkt`."""
+    if store.ask("GET", "").find(b"<Name>bkt</Name>") >= 0:
+        for name in store.names("bkt"):
+            store.ask("DELETE", f"bkt/{name}")
+    store.ask("PUT", "bkt")
+    own = {
+        "AWS_ENDPOINT_URL": store.url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "key-of-a-test",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-a-test",
+        "AWS_REGION": "us-east-1",
+    }
+    return Command(folder=tmp_path, variables={**platform.variables(), **own})
+
+
+def test_batch_is_uploaded_whole(remote: Command, store: Store) -> None:
+    """All finished files are in the store as they are on disk; the ledger and the keys are not."""
+    remote.write("s.toml", sweep("night", 2, duration_secs=0, items=3))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt/data", "--json")
+    assert done.code == 0, done.err
+    folder = Path(done.json["folder"])
+    home = f"data/night/{done.json['id']}"
+    assert done.json["remote"] == f"s3://bkt/{home}"
+    names = store.names("bkt")
+    assert {f"{home}/jobs/job-{n}/items.jsonl" for n in (1, 2)} < names
+    assert f"{home}/summary.json" in names
+    assert not any("ledger" in name or "/." in name for name in names)
+    for name in names - {"data/night/latest"}:
+        assert (
+            store.ask("GET", f"bkt/{name}") == (folder / name.removeprefix(home + "/")).read_bytes()
+        )
+    assert store.ask("GET", "bkt/data/night/latest") == done.json["id"].encode()
+    told = (
+        done.err
+        + done.out
+        + "".join(path.read_text() for path in folder.rglob("*.json*") if path.is_file())
+    )
+    assert "secret-of-a-test" not in told
+
+
+def test_large_file_goes_in_pieces_and_is_verified(remote: Command, store: Store) -> None:
+    """A dataset of many megabytes arrives as it is."""
+    remote.write("s.toml", sweep("big", 1, duration_secs=0, items=4000, item_bytes=5000))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
+    assert done.code == 0, done.err
+    path = Path(done.json["folder"]) / "jobs" / "job-1" / "items.jsonl"
+    assert path.stat().st_size > 16 * 1024 * 1024
+    name = f"bkt/big/{done.json['id']}/jobs/job-1/items.jsonl"
+    assert store.ask("GET", name) == path.read_bytes()
+
+
+def test_batch_is_named_by_its_url(remote: Command) -> None:
+    """Status, resume and the others take the URL, the folder, or the name with the output."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt/x", "--json")
+    for words in (
+        ("status", "s3://bkt/x/night"),
+        ("status", f"s3://bkt/x/night/{done.json['id']}"),
+        ("status", "night", "--output", "s3://bkt/x"),
+        ("resume", "s3://bkt/x/night"),
+        ("verify", done.json["folder"]),
+    ):
+        found = remote.run(*words)
+        assert found.code == 0, (words, found.err)
+    missing = remote.run("status", "s3://bkt/y/night")
+    assert (missing.code, "this machine has none of that store" in missing.err) == (2, True)
+
+
+def test_only_what_is_new_is_uploaded_again(remote: Command, store: Store) -> None:
+    """What is in the store already stays; what is no more on disk goes."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
+    home = f"night/{done.json['id']}"
+    store.ask("PUT", f"bkt/{home}/jobs/job-1/items.jsonl", b"touched by somebody else")
+    (Path(done.json["folder"]) / "jobs" / "job-1" / "input.json").unlink()
+    assert remote.run("collect", "s3://bkt/night").code == 0
+    assert store.ask("GET", f"bkt/{home}/jobs/job-1/items.jsonl") == b"touched by somebody else"
+    assert f"{home}/jobs/job-1/input.json" not in store.names("bkt")
+
+
+def test_store_that_takes_nothing_is_told_before_anything_starts(
+    remote: Command, platform: ServedPlatform
+) -> None:
+    """A bucket that is not there costs no run."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    before = len(platform.runs())
+    done = remote.run("run", "s.toml", "--output", "s3://not-there/x")
+    assert (done.code, "s3://not-there/x" in done.err) == (2, True), done.err
+    assert len(platform.runs()) == before
+
+
+def test_store_that_fails_at_the_end_is_told_and_collect_mends_it(
+    remote: Command, store: Store
+) -> None:
+    """Everything is on disk, the exit code is 1, and what is missing goes there later."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
+    home = f"night/{done.json['id']}"
+    index = Path(done.json["folder"]) / ".remote.json"
+    seen = json.loads(index.read_text())
+    index.write_text(json.dumps({name: seen[name] for name in seen if "items" not in name}))
+    for name in store.names("bkt"):
+        store.ask("DELETE", f"bkt/{name}")
+    store.ask("DELETE", "bkt")
+    failed = remote.run("collect", "s3://bkt/night")
+    assert (failed.code, "results not uploaded" in failed.err) == (1, True), failed.err
+    store.ask("PUT", "bkt")
+    assert remote.run("collect", "s3://bkt/night").code == 0
+    assert f"{home}/jobs/job-1/items.jsonl" in store.names("bkt")
+
+
+@pytest.mark.parametrize("url", ["s3://key:secret@bkt/x", "ftp://b/x", "s3://bkt/x?y=z"])
+def test_url_that_is_none_of_a_store_is_refused(remote: Command, url: str) -> None:
+    """Also one with credentials, which belong into the environment."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    done = remote.run("run", "s.toml", "--output", url)
+    assert (done.code, "expected a folder, or s3://" in done.err) == (2, True), done.err
+    assert "secret" not in done.err
