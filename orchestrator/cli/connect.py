@@ -13,13 +13,16 @@ from orchestrator.app.settings import Settings
 from orchestrator.model.batches import LocalPlatformPlan
 
 
-def connector(settings: Settings) -> Connect:
+def connector(settings: Settings, *, share: bool = False) -> Connect:
     """
     A function that gives the platform of a batch as an async context.
+
+    Args:
+        share: whether a local platform that another process serves is used, which may end.
     """
 
     def connect(local: LocalPlatformPlan | None) -> AbstractAsyncContextManager[Endpoint]:
-        return _remote(settings) if local is None else _local(local)
+        return _remote(settings) if local is None else _local(local, share=share)
 
     return connect
 
@@ -30,10 +33,14 @@ async def _remote(settings: Settings) -> AsyncIterator[Endpoint]:
 
 
 @asynccontextmanager
-async def _local(plan: LocalPlatformPlan) -> AsyncIterator[Endpoint]:
+async def _local(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterator[Endpoint]:
     # Imported for batches that run on it alone: the server is heavy.
-    from orchestrator.platform import PlatformOptions, serve_platform
+    from orchestrator.platform import PlatformOptions, read_address, serve_platform
 
+    found = read_address(Path(plan.data_dir)) if share else None
+    if found is not None:
+        yield Endpoint(base_url=found[0], token=found[1])
+        return
     options = PlatformOptions(
         data_dir=Path(plan.data_dir), actors_dirs=tuple(map(Path, plan.actors_dirs))
     )

@@ -29,12 +29,16 @@ def call(options: argparse.Namespace) -> int:
     """
     Runs the command.
     """
+    from dataclasses import replace
+
     from orchestrator.app.folders import find_batch
+    from orchestrator.cli.connect import connector
     from orchestrator.cli.driving import in_event_loop, make_context
 
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
-    in_event_loop(_print, folder, options.job, make_context(options, settings))
+    context = replace(make_context(options, settings), connect=connector(settings, share=True))
+    in_event_loop(_print, folder, options.job, context)
     return 0
 
 

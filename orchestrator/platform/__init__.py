@@ -7,6 +7,7 @@ misunderstanding cannot hide on both sides. It runs Actors as subprocesses, or s
 
 from __future__ import annotations
 
+from orchestrator.platform.addresses import read_address
 from orchestrator.platform.environments import build_actor_envs
 from orchestrator.platform.faults import FaultKind, FaultRule, Faults, load_faults
 from orchestrator.platform.messages import Answered
@@ -22,5 +23,6 @@ __all__ = [
     "PlatformOptions",
     "build_actor_envs",
     "load_faults",
+    "read_address",
     "serve_platform",
 ]

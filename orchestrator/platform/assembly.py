@@ -199,6 +199,8 @@ def _held(folder: Path) -> Iterator[None]:
             raise UsageError(
                 f"{folder} is in use by another local platform; stop it or choose another folder"
             ) from None
+        # What stands in it is told by whoever held the folder before.
+        os.ftruncate(file, 0)
         yield
     finally:
         os.close(file)

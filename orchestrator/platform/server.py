@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from orchestrator.errors import UsageError
 from orchestrator.platform.account import USER_ID
+from orchestrator.platform.addresses import write_address
 from orchestrator.platform.assembly import opened
 from orchestrator.platform.context import Context
 from orchestrator.platform.errors import ApiError, no_token, page_not_found
@@ -114,6 +115,7 @@ async def serve_platform(
                     "choose another port"
                 ) from problem
             door.base_url = _url(runner, options.host)
+            write_address(options.data_dir, door.base_url, parts.token)
             parts.go(door.base_url)
             yield LocalPlatform(door.base_url, parts.token, parts.context)
         finally:

@@ -76,3 +76,16 @@ def test_log_is_followed_while_the_run_goes_on(command: Command, platform: Serve
     assert runner.wait(timeout=30) == 0
     runner.communicate()
     assert "last" in done.out
+
+
+def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
+    """The local platform that the running command serves is asked, not a second one."""
+    command = Command(folder=tmp_path)
+    command.write("f.toml", sweep("f", 1, duration_secs=3, log_lines=["first", "last"]))
+    runner = command.start("run", "f.toml", "--local")
+    folder = tmp_path / "output" / "f" / "latest"
+    while "RUNNING" not in command.run("status", str(folder), "--why", "job-1").out:
+        assert runner.poll() is None
+    done = command.run("logs", "f", "job-1")
+    runner.communicate(timeout=30)
+    assert (done.code, "last" in done.out) == (0, True), done.err
