@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, sweep
+import pytest
+
+from tests.support.command import HURRIED, Command, ServedPlatform, sweep
+
+
+@pytest.fixture
+def command(command: Command) -> Command:
+    """The command, for which costs settle in a second."""
+    return replace(command, program=HURRIED)
 
 
 def spec(
