@@ -18,7 +18,7 @@ from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
 from orchestrator.collector.names import extension, file_name
-from orchestrator.errors import NotFound, PlatformError
+from orchestrator.errors import NotFound, PlatformError, TransientError, TruncatedBody
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import JobKey, StoreId
 from orchestrator.model.jobs import Job
@@ -134,6 +134,11 @@ class Collector:
                 contents = {name: items.data, **contents}
             else:
                 await download.publish()
+        except TruncatedBody:
+            raise
+        except (TransientError, anyio.get_cancelled_exc_class()):
+            download.leave()
+            raise
         finally:
             download.discard()
         await self._files.save(folder, contents)

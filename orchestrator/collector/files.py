@@ -11,16 +11,26 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import DiskFull, OutputLost
 from orchestrator.threads import Work, Worker, run_each
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+READ_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,50 @@ class Files:
         """
         await self._worker.submit(partial(_write, str(folder), contents))
 
-    async def open_part(self, folder: Path, name: str) -> PartFile:
+    async def open_part(self, folder: Path, name: str, *, part: str | None = None) -> PartFile:
         """
         Begins a file that grows; it appears under its name when `PartFile.publish` returns.
+
+        Args:
+            part: what tells this file from others that would have its name; the name itself.
         """
-        part = f"{folder}/.{name}.part"
-        handle = await self._worker.submit(partial(_open, part))
-        return PartFile(self._worker, handle, part, f"{folder}/{name}")
+        path = f"{folder}/.{part or name}.part"
+        handle = await self._worker.submit(partial(_open, path))
+        return PartFile(self._worker, handle, path, f"{folder}/{name}")
+
+    async def reopen_part(self, folder: Path, name: str, *, part: str) -> KeptPart | None:
+        """
+        Goes on with a file of lines that was left, by this process or by one that died.
+
+        Its last line is cut off unless it is whole. Other parts of that name are removed.
+
+        Returns:
+            None when there is none, or one that a failing machine has left with holes.
+        """
+        own = f".{part}.part"
+        try:
+            # A look at a folder that is mostly not there is not worth another thread.
+            names = os.listdir(folder)
+        except OSError:
+            return None
+        for other in names:
+            if other.startswith(f".{name}.") and other.endswith(".part") and other != own:
+                os.unlink(f"{folder}/{other}")
+        if own not in names:
+            return None
+        path = f"{folder}/{own}"
+        kept = await self._worker.submit(partial(_take_up, path))
+        if kept is None:
+            return None
+        handle, mark, lines = kept
+        grown = PartFile(self._worker, handle, path, f"{folder}/{name}", mark)
+        return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
+
+
+Mark = tuple[int, Any]
+"""
+A place in a file that grows: its bytes until there, and their digest so far.
+"""
 
 
 class PartFile:
@@ -78,12 +125,15 @@ class PartFile:
     A file that grows under a temporary name.
     """
 
-    def __init__(self, worker: Worker, handle: int, part: str, final: str) -> None:
+    def __init__(
+        self, worker: Worker, handle: int, part: str, final: str, mark: Mark | None = None
+    ) -> None:
         self._worker = worker
         self._handle = handle
         self._part = part
         self._final = final
-        self._digest = hashlib.sha256()
+        self._digest: Any
+        self._size_bytes, self._digest = mark or (0, hashlib.sha256())
         self._last: Awaitable[object] | None = None
 
     async def append(self, data: bytes) -> None:
@@ -106,19 +156,37 @@ class PartFile:
         """
         The digest of all that was appended, hex; call it after `append`.
         """
-        return self._digest.hexdigest()
+        return str(self._digest.hexdigest())
 
-    async def restart(self) -> None:
+    async def mark(self) -> Mark:
         """
-        Forgets what was written so far.
+        Where it ends now.
         """
         await self._settle()
-        self._digest = hashlib.sha256()
-        await self._worker.submit(partial(_truncate, self._handle, self._part))
+        return self._size_bytes, self._digest.copy()
+
+    async def go_back(self, mark: Mark | None) -> None:
+        """
+        Forgets what was written after a mark; everything without one.
+        """
+        await self._settle()
+        self._size_bytes, digest = mark or (0, hashlib.sha256())
+        self._digest = digest.copy()
+        cut = partial(_truncate, self._handle, self._size_bytes, self._part)
+        await self._worker.submit(cut)
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """
+        What was written, in pieces.
+        """
+        await self._settle()
+        for start in range(0, self._size_bytes, READ_BYTES):
+            yield await self._worker.submit(partial(os.pread, self._handle, READ_BYTES, start))
 
     def _append(self, data: bytes) -> None:
         _append(self._handle, data, self._part)
         self._digest.update(data)
+        self._size_bytes += len(data)
 
     async def _settle(self) -> None:
         last, self._last = self._last, None
@@ -136,13 +204,32 @@ class PartFile:
         self._handle = -1
         await self._worker.submit(lambda: unflushed)
 
+    def leave(self) -> None:
+        """
+        Closes the temporary file for `Files.reopen_part`.
+        """
+        if self._handle >= 0:
+            handle, self._handle = self._handle, -1
+            self._worker.submit(partial(os.close, handle))
+
     def discard(self) -> None:
         """
-        Closes and removes the temporary file; does nothing once published.
+        Closes and removes the temporary file; does nothing once published or left.
         """
         if self._handle >= 0:
             handle, self._handle = self._handle, -1
             self._worker.submit(partial(_discard, handle, self._part))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPart:
+    """
+    A file that goes on growing.
+    """
+
+    part: PartFile
+    size_bytes: int
+    lines: int
 
 
 def write_file(path: Path, pieces: Iterable[bytes]) -> None:
@@ -189,7 +276,7 @@ def _write(folder: str, contents: Mapping[str, bytes]) -> _Unflushed:
 
 
 def _open(part: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     with translated(part):
         try:
             return os.open(part, flags, 0o644)
@@ -207,10 +294,31 @@ def _append(handle: int, data: bytes, part: str) -> None:
             written += os.write(handle, memoryview(data)[written:])
 
 
-def _truncate(handle: int, part: str) -> None:
+def _truncate(handle: int, size_bytes: int, part: str) -> None:
     with translated(part):
-        os.ftruncate(handle, 0)
-        os.lseek(handle, 0, os.SEEK_SET)
+        os.ftruncate(handle, size_bytes)
+        os.lseek(handle, size_bytes, os.SEEK_SET)
+
+
+def _take_up(part: str) -> tuple[int, Mark, int] | None:
+    """
+    The handle of a file that was left, its size and digest, and its lines.
+    """
+    with translated(part):
+        handle = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        digest, size, lines, half = hashlib.sha256(), 0, 0, b""
+        while block := os.read(handle, READ_BYTES):
+            whole, newline, half = (half + block).rpartition(b"\n")
+            whole += newline
+            # Bytes that never reached the disk are zeros after a power cut; JSON has none.
+            if b"\0" in whole:
+                _discard(handle, part)
+                return None
+            digest.update(whole)
+            size += len(whole)
+            lines += whole.count(b"\n")
+    _truncate(handle, size, part)
+    return handle, (size, digest), lines
 
 
 def _discard(handle: int, part: str) -> None:

@@ -1,27 +1,33 @@
 """
 One dataset to one file: streamed, counted, and gone on with where a download broke.
 
-Bytes are written as they come; nothing is parsed. JSON Lines are cut only between lines, so that a
-broken download can go on at the item where it broke. Other formats, and filtered JSON Lines, whose
-lines are not the platform's count of items, begin again.
+Bytes are written as they come; nothing is parsed. A dataset comes by ranges of items, so that a
+large one can come by several requests at once and a break costs a range at most. JSON Lines without
+filters are cut between lines: there a download goes on at the item where it broke, also after the
+process that began it has died. With filters, a range is counted by what was looked at, not by what
+came. Formats that cannot be put together from ranges, and the newest item first, come by one
+request, and begin again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 from orchestrator.client import ApifyClient, Download
-from orchestrator.collector.files import Files, PartFile
+from orchestrator.collector.files import Files, Mark, PartFile
+from orchestrator.collector.names import file_name
+from orchestrator.collector.sink import Sink
 from orchestrator.errors import ServerFault, TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 
-CHUNK_BYTES = 256 * 1024
-NEWLINE = 0x0A
+FIRST_PAUSE_SECS = 0.5
+LONGEST_PAUSE_SECS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class ItemsFile:
     A dataset that was fetched whole.
 
     Attributes:
-        items: as the platform counts them.
+        items: lines of JSON Lines; of other formats, as the platform counts them.
         data: the bytes, when they were few; None when they went to the part file.
     """
 
@@ -38,91 +44,6 @@ class ItemsFile:
     size_bytes: int
     sha256: str
     data: bytes | None
-
-
-class Sink:
-    """
-    Takes the bytes of a download and hands them out in large pieces.
-
-    Args:
-        by_line: whether a line is an item, and pieces end with a line.
-    """
-
-    def __init__(self, *, by_line: bool) -> None:
-        self._by_line = by_line
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._handed_bytes = 0
-        self._handed_lines = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """
-        Bytes taken so far and kept.
-        """
-        return self._handed_bytes + self._pending_bytes
-
-    @property
-    def lines(self) -> int:
-        """
-        Whole lines among them.
-        """
-        return self._handed_lines + sum(piece.count(b"\n") for piece in self._pending)
-
-    def feed(self, data: bytes) -> bytes | None:
-        """
-        Takes a chunk; returns what is ready to be written, or None while it is little.
-        """
-        self._keep(data)
-        if self._pending_bytes < CHUNK_BYTES:
-            return None
-        rest = b""
-        if self._by_line:
-            end = data.rfind(b"\n") + 1
-            if end == 0:
-                return None
-            self._pending[-1], rest = data[:end], data[end:]
-        ready = b"".join(self._pending)
-        self._pending.clear()
-        self._pending_bytes = 0
-        self._keep(rest)
-        return self._handed(ready)
-
-    def forget_half_line(self) -> None:
-        """
-        Drops what follows the last end of a line, after a broken download.
-        """
-        kept = b"".join(self._pending)
-        kept = kept[: kept.rfind(b"\n") + 1]
-        self._pending.clear()
-        self._pending_bytes = 0
-        self._keep(kept)
-
-    def end_line(self) -> None:
-        """
-        Ends the last line of a whole download, should the platform have left that out.
-        """
-        if self._pending and self._pending[-1][-1] != NEWLINE:
-            self._keep(b"\n")
-
-    def rest(self) -> bytes:
-        """
-        What was not handed out yet, at the end of the last download.
-        """
-        ready = b"".join(self._pending)
-        self._pending.clear()
-        self._pending_bytes = 0
-        return self._handed(ready)
-
-    def _keep(self, data: bytes) -> None:
-        if data:
-            self._pending.append(data)
-            self._pending_bytes += len(data)
-
-    def _handed(self, ready: bytes) -> bytes:
-        self._handed_bytes += len(ready)
-        self._handed_lines += ready.count(b"\n")
-        return ready
 
 
 def items_name(query: ItemsQuery) -> str:
@@ -175,7 +96,13 @@ class ItemsDownload:
         name: of the file.
         patience_secs: how long to go on without any progress before giving up.
         settle_secs: how long to wait for items that the platform has counted but not given.
+        first: the place of the first item that is wanted.
+
+    Attributes:
+        RANGE_ITEMS: of one request.
     """
+
+    RANGE_ITEMS = 25_000
 
     def __init__(
         self,
@@ -188,6 +115,7 @@ class ItemsDownload:
         query: ItemsQuery,
         patience_secs: float = 3600.0,
         settle_secs: float = 15.0,
+        first: int = 0,
     ) -> None:
         self._client = client
         self._files = files
@@ -197,10 +125,46 @@ class ItemsDownload:
         self._query = query
         self._patience_secs = patience_secs
         self._settle_secs = settle_secs
+        self._first = first
+        self._looked_at = 0
         self._by_line = query == ItemsQuery()
+        self._by_range = query.format == "jsonl" and not query.desc
         self._sink = Sink(by_line=self._by_line)
         self._part: PartFile | None = None
+        self._start: tuple[int, int, Mark | None] = (0, 0, None)
         self._total = 0
+        self._is_capped = False
+        self._is_whole = False
+
+    @property
+    def first(self) -> int:
+        """
+        The place of its first item.
+        """
+        return self._first
+
+    @property
+    def place(self) -> int:
+        """
+        The place of the first item that is not there yet.
+        """
+        return self._first + (self._sink.lines if self._by_line else self._looked_at)
+
+    @property
+    def is_whole(self) -> bool:
+        """
+        Whether the last item is there.
+
+        The platform has given fewer then than it was asked for; its count alone may lag.
+        """
+        return self._is_whole
+
+    @property
+    def total(self) -> int:
+        """
+        How many items the dataset holds, as last told.
+        """
+        return self._total
 
     async def fetch(self) -> ItemsFile:
         """
@@ -211,20 +175,38 @@ class ItemsDownload:
             TruncatedBody: the platform counts more items than it gives, and goes on doing so.
             TransientError: no progress for longer than `patience_secs`.
         """
-        pause = 0.5
+        if self._by_line and self._part is None:
+            await self._take_up()
+        await self.read(self.place + self.RANGE_ITEMS)
+        if not self._is_whole:
+            from orchestrator.collector.ranges import read_by_ranges
+
+            await read_by_ranges(self)
+        return await self._finish()
+
+    async def read(self, until: int) -> None:
+        """
+        Fetches the items before that place, or all that there are.
+
+        Raises:
+            As `fetch`.
+        """
+        pause = FIRST_PAUSE_SECS
         stuck_since = anyio.current_time()
         while True:
-            before = self._sink.size_bytes
-            error = await self._pass()
-            if error is None and not self._is_short():
-                return await self._finish()
+            before = self.place, self._sink.size_bytes
+            error = await self._pass(until)
+            if error is None and (self._is_whole or self.place >= until):
+                return
             now = anyio.current_time()
-            if self._sink.size_bytes > before:
-                pause, stuck_since = 0.5, now
+            if (self.place, self._sink.size_bytes) > before:
+                pause, stuck_since = FIRST_PAUSE_SECS, now
+                if error is None and self._is_capped:
+                    continue
             if now - stuck_since > (self._settle_secs if error is None else self._patience_secs):
                 raise error or self._shortage()
             await anyio.sleep(pause)
-            pause = min(pause * 2, 30.0)
+            pause = min(pause * 2, LONGEST_PAUSE_SECS)
 
     async def advance(self) -> None:
         """
@@ -233,12 +215,44 @@ class ItemsDownload:
         Raises:
             NotFound, TransientError: nothing is there yet, or cannot be had now.
         """
-        error = await self._pass()
-        ready = self._sink.rest()
-        if ready:
-            await self._write(ready)
+        if self._part is None:
+            await self._take_up()
+        error = await self._pass(self.place + self.RANGE_ITEMS)
+        await self._flush()
         if error is not None:
             raise error
+
+    def range_from(self, first: int) -> ItemsDownload:
+        """
+        A download of the same items from that place on, to be taken over by `append`.
+        """
+        return ItemsDownload(
+            self._client,
+            self._files,
+            folder=self._folder,
+            name=f"{self._name}.{first}",
+            dataset_id=self._dataset_id,
+            query=self._query,
+            patience_secs=self._patience_secs,
+            settle_secs=self._settle_secs,
+            first=first,
+        )
+
+    async def append(self, other: ItemsDownload) -> None:
+        """
+        Takes over what another download has read, which begins where this one ends.
+
+        Raises:
+            TruncatedBody: it has not what was asked for.
+            DiskFull, OutputLost.
+        """
+        async for piece in other._pieces():
+            await self._write(self._sink.feed(piece))
+        self._total, self._is_whole = max(self._total, other.total), other.is_whole
+        if not self._by_line:
+            self._looked_at = other.place - self._first
+        elif self.place != other.place:
+            raise TruncatedBody(f"dataset {self._dataset_id}: a range has more or fewer items")
 
     async def publish(self) -> None:
         """
@@ -247,54 +261,110 @@ class ItemsDownload:
         if self._part is not None:
             await self._part.publish()
 
+    def leave(self) -> None:
+        """
+        Closes the part file; a later download goes on from there, if it can.
+        """
+        if self._part is not None and self._by_line:
+            self._part.leave()
+
     def discard(self) -> None:
         """
-        Removes what is not published.
+        Removes what is not published and was not left.
         """
         if self._part is not None:
             self._part.discard()
 
-    async def _pass(self) -> TransientError | None:
+    async def _take_up(self) -> None:
+        """
+        Goes on from what an earlier process has left.
+        """
+        kept = await self._files.reopen_part(self._folder, self._name, part=self._part_name)
+        if kept is not None:
+            self._part = kept.part
+            self._sink.go_on_from(kept.size_bytes, kept.lines)
+
+    @property
+    def _part_name(self) -> str:
+        # With the dataset in it, since the job's next attempt makes another one.
+        return f"{self._name}.{file_name(self._dataset_id)}"
+
+    async def _pass(self, until: int) -> TransientError | None:
         """
         One request; returns the error that broke its body, if any.
         """
-        offset = self._sink.lines if self._by_line else 0
+        place = self.place
+        limit = until - place if self._by_range else None
+        await self._set_mark()
         async with self._client.stream_items(
-            self._dataset_id, self._query, offset=offset
+            self._dataset_id, self._query, offset=place, limit=limit
         ) as download:
             try:
                 self._total = _count_of(download)
                 async for chunk in download.chunks():
                     await self._write(self._sink.feed(chunk))
             except TransientError as error:
-                await self._keep_whole_lines()
+                await self._keep_whole()
                 return error
-        if self._by_line:
+        if self._by_range:
             self._sink.end_line()
+        if limit is None:
+            self._looked_at, self._is_whole = self._total, True
+        else:
+            self._end_range(limit, download, place)
         return None
 
-    async def _keep_whole_lines(self) -> None:
+    def _end_range(self, limit: int, download: Download, place: int) -> None:
+        # The platform may look at fewer items at once than it was asked to.
+        most = limit if download.limit is None else download.limit
+        self._looked_at += most
+        self._is_capped = most < limit
+        came = self.place - place if self._by_line else download.count or 0
+        self._is_whole = came < most and self.place >= self._total
+
+    async def _set_mark(self) -> None:
+        """
+        Remembers where a range begins that must be whole or not be there.
+        """
+        if self._by_line:
+            return
+        if self._looked_at:
+            await self._flush()
+        mark = None if self._part is None else await self._part.mark()
+        self._start = (self._sink.size_bytes, self._sink.lines, mark)
+
+    async def _keep_whole(self) -> None:
         if self._by_line:
             self._sink.forget_half_line()
-            return
-        self._sink = Sink(by_line=False)
+        else:
+            await self._go_back()
+
+    async def _go_back(self) -> None:
+        size_bytes, lines, mark = self._start
+        self._sink.go_on_from(size_bytes, lines)
         if self._part is not None:
-            await self._part.restart()
+            await self._part.go_back(mark)
+
+    async def _flush(self) -> None:
+        await self._write(self._sink.rest())
 
     async def _write(self, data: bytes | None) -> None:
-        if data is None:
+        if not data:
             return
         if self._part is None:
-            self._part = await self._files.open_part(self._folder, self._name)
+            self._part = await self._files.open_part(self._folder, self._name, part=self._part_name)
         await self._part.append_soon(data)
 
-    def _is_short(self) -> bool:
-        return self._by_line and self._sink.lines < self._total
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        if self._part is not None:
+            async for piece in self._part.read():
+                yield piece
+        yield self._sink.rest()
 
     def _shortage(self) -> TruncatedBody:
         return TruncatedBody(
             f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
-            f"{self._sink.lines}"
+            f"{self.place}"
         )
 
     async def _finish(self) -> ItemsFile:
@@ -305,7 +375,7 @@ class ItemsDownload:
             await self._part.append(rest)
             sha256 = self._part.sha256()
         return ItemsFile(
-            items=self._sink.lines if self._by_line else self._total,
+            items=self._sink.lines if self._by_range else self._total,
             size_bytes=self._sink.size_bytes,
             sha256=sha256,
             data=None if self._part is not None else rest,

@@ -223,7 +223,7 @@ class CollectTable(Table):
     """
     live: bool | None = None
     """
-    Fetches items while the run goes on, into `.items.jsonl.part`, which has its name when it is
+    Fetches items while the run goes on, into `.items.jsonl.*.part`, which has its name when it is
     whole (false).
     """
     format: Literal["json", "jsonl", "csv", "xlsx", "xml", "html", "rss"] | None = None

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.collector import items
+from orchestrator.collector import sink
+from orchestrator.collector.items import ItemsDownload
 from orchestrator.events import LOGGER
 
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few hundred items are a large dataset here, which goes to disk in pieces."""
-    monkeypatch.setattr(items, "CHUNK_BYTES", 1024)
+    """A few hundred items are a large dataset here, which comes and goes to disk in pieces."""
+    monkeypatch.setattr(sink, "SMALL_BYTES", 1024)
+    monkeypatch.setattr(sink, "PIECE_BYTES", 1024)
+    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 100)
 
 
 @pytest.fixture(autouse=True)

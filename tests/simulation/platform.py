@@ -323,7 +323,8 @@ class SimPlatform:
         is_settled = now >= run.counted_from
         given = run.items if is_settled or not run.counts_first else run.items // 2
         count = run.items if is_settled or run.counts_first else run.items // 2
-        lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, given))
+        end = min(given, offset + int(query["limit"][0])) if "limit" in query else given
+        lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, end))
         return Reply(200, CIMultiDict({"X-Apify-Pagination-Total": str(count)}), (lines,))
 
     def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:

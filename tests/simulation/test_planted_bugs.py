@@ -91,11 +91,13 @@ def test_nights_find_a_part_file_that_is_renamed_early(
 ) -> None:
     """A dataset has its final name from its first piece on."""
 
-    async def open_part(self: Files, folder: Path, name: str) -> PartFile:
-        part = await honest(self, folder, name)
-        Path(part._part).rename(part._final)  # noqa: ASYNC240 - time stands still here
-        part._part = part._final
-        return part
+    async def open_part(
+        self: Files, folder: Path, name: str, *, part: str | None = None
+    ) -> PartFile:
+        opened = await honest(self, folder, name, part=part)
+        Path(opened._part).rename(opened._final)  # noqa: ASYNC240 - time stands still here
+        opened._part = opened._final
+        return opened
 
     honest = Files.open_part
     monkeypatch.setattr(Files, "open_part", open_part)

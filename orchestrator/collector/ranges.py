@@ -1,0 +1,98 @@
+"""
+A large dataset by several requests at once, put together in order.
+
+The download itself reads range after range into its file. Where that takes long, helpers read
+ranges ahead of it into files of their own, which it takes over when it gets there: a fast line is
+not made slower by copying, and a slow server is asked in parallel. Memory stays flat, and no more
+than the dataset is on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from orchestrator.collector.items import ItemsDownload
+from orchestrator.errors import OrchestratorError
+
+HELPERS = 4
+HELP_AFTER_SECS = 2.0
+"""
+After so long a helper begins, and after as long again the next one.
+"""
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """
+    A range that a helper reads.
+    """
+
+    download: ItemsDownload
+    done: anyio.Event = field(default_factory=anyio.Event)
+    error: OrchestratorError | None = None
+
+
+async def read_by_ranges(download: ItemsDownload) -> None:
+    """
+    Reads a dataset from where its download is to its end.
+
+    Raises:
+        As `ItemsDownload.fetch`.
+
+    Cancellation: what helpers have read is removed; what the download has read stays with it.
+    """
+    ranges = _Ranges(download)
+    error = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            for number in range(HELPERS):
+                tasks.start_soon(ranges.help, number, name=f"range-{number}")
+            try:
+                await ranges.read()
+            except OrchestratorError as met:
+                error = met
+            tasks.cancel_scope.cancel()
+    finally:
+        for ahead in ranges.ahead.values():
+            ahead.download.discard()
+    if error is not None:
+        raise error
+
+
+class _Ranges:
+    """
+    The ranges of one download: which is next, and which helpers have.
+    """
+
+    def __init__(self, download: ItemsDownload) -> None:
+        self.ahead: dict[int, _Ahead] = {}
+        self._download = download
+        self._next = download.place
+
+    async def read(self) -> None:
+        download = self._download
+        while not download.is_whole:
+            ahead = self.ahead.get(download.place)
+            if ahead is None:
+                self._next = max(self._next, download.place + download.RANGE_ITEMS)
+                await download.read(download.place + download.RANGE_ITEMS)
+                continue
+            await ahead.done.wait()
+            if ahead.error is not None:
+                raise ahead.error
+            await download.append(ahead.download)
+            ahead.download.discard()
+            del self.ahead[ahead.download.first]
+
+    async def help(self, number: int) -> None:
+        await anyio.sleep((number + 1) * HELP_AFTER_SECS)
+        while self._next < self._download.total:
+            first, self._next = self._next, self._next + self._download.RANGE_ITEMS
+            ahead = self.ahead[first] = _Ahead(self._download.range_from(first))
+            try:
+                await ahead.download.read(first + self._download.RANGE_ITEMS)
+            except OrchestratorError as error:
+                ahead.error = error
+            ahead.done.set()

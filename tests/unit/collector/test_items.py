@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestrator.collector.files import Files, flush_group
+from orchestrator.collector.items import ItemsDownload, ItemsFile
+from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.model.ids import DatasetId
+from orchestrator.model.jobs import ItemsQuery
+from orchestrator.threads import InlineWorker
+from tests.support.virtual_time import run_virtual
+
+CLEAN = ItemsQuery(clean=True)
+
+
+@dataclass
+class Dataset:
+    """
+    A dataset of a platform, as the client gives it.
+
+    Attributes:
+        given, counted: how many of its items the platform gives and tells; None for all.
+        secs: that each item takes.
+        most: items looked at by one request; None for no bound.
+        breaks: before which items a body breaks off, once each.
+        asked: the offset of each request.
+        at_once: the most bodies that were under way at once.
+    """
+
+    items: int
+    given: int | None = None
+    counted: int | None = None
+    secs: float = 0.0
+    most: int | None = None
+    breaks: set[int] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+    at_once: int = 0
+    under_way: int = 0
+
+    @asynccontextmanager
+    async def stream_items(
+        self, _dataset_id: str, query: ItemsQuery, *, offset: int, limit: int | None
+    ) -> AsyncIterator[Any]:
+        """Every third item is empty; `clean` leaves it out."""
+        self.asked.append(offset)
+        told = limit if self.most is None or limit is None else min(limit, self.most)
+        end = min(self.items if self.given is None else self.given, offset + (told or self.items))
+        self.under_way += 1
+        self.at_once = max(self.at_once, self.under_way)
+        try:
+            yield SimpleNamespace(
+                total=self.items if self.counted is None else self.counted,
+                limit=told,
+                count=max(0, end - offset),
+                chunks=lambda: self._chunks(query, offset, end),
+            )
+        finally:
+            self.under_way -= 1
+
+    async def _chunks(self, query: ItemsQuery, start: int, end: int) -> AsyncIterator[bytes]:
+        for number in range(start, end):
+            if number in self.breaks:
+                self.breaks.discard(number)
+                yield b'{"i":'
+                raise TruncatedBody("it broke")
+            if self.secs:
+                await anyio.sleep(self.secs)
+            if not (query.clean and number % 3 == 0):
+                yield line(number)
+
+
+def line(number: int) -> bytes:
+    return b'{"i":%d,"filler":"%s"}\n' % (number, b"x" * 500)
+
+
+def expected(query: ItemsQuery, items: int) -> bytes:
+    return b"".join(line(n) for n in range(items) if not (query.clean and n % 3 == 0))
+
+
+@pytest.fixture(autouse=True)
+def _small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand items come in one range."""
+    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 1000)
+
+
+def download(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -> ItemsDownload:  # noqa: B008 - frozen
+    return ItemsDownload(
+        dataset,  # type: ignore[arg-type] # the one method of it that is called
+        Files(InlineWorker(flush_group)),
+        folder=folder,
+        name=f"items.{query.format}",
+        dataset_id=DatasetId("d1"),
+        query=query,
+        patience_secs=60.0,
+    )
+
+
+def fetched(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -> ItemsFile:  # noqa: B008 - frozen
+    """What a whole download gives; time is virtual."""
+
+    async def fetch() -> ItemsFile:
+        whole = download(dataset, folder, query)
+        file = await whole.fetch()
+        await whole.publish()
+        return file
+
+    return run_virtual(fetch)
+
+
+@pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
+@pytest.mark.parametrize("items", [0, 999, 1000, 1001, 2500])
+def test_large_dataset_comes_in_ranges(tmp_path: Path, query: ItemsQuery, items: int) -> None:
+    """Every item once and in order, as many requests as there are ranges, and the right count."""
+    dataset = Dataset(items)
+    file = fetched(dataset, tmp_path, query)
+    found = (tmp_path / "items.jsonl").read_bytes() if file.data is None else file.data
+    assert found == expected(query, items)
+    assert dataset.asked == list(range(0, items + 1, 1000))
+    assert file.items == expected(query, items).count(b"\n")
+
+
+@pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
+def test_slow_dataset_comes_by_several_requests_at_once(tmp_path: Path, query: ItemsQuery) -> None:
+    """Put together in order, and sooner than one range after the other would take."""
+    dataset = Dataset(20_000, secs=0.01)
+
+    def timed() -> tuple[ItemsFile, float]:
+        async def fetch() -> tuple[ItemsFile, float]:
+            whole = download(dataset, tmp_path, query)
+            file = await whole.fetch()
+            await whole.publish()
+            return file, anyio.current_time()
+
+        return run_virtual(fetch)
+
+    file, secs = timed()
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 20_000)
+    assert file.size_bytes == len(expected(query, 20_000))
+    assert dataset.at_once == 5
+    assert secs < 20_000 * 0.01 / 3
+    assert sorted(dataset.asked) == list(range(0, 20_001, 1000))
+    assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
+
+
+@pytest.mark.parametrize("secs", [0.0, 0.01], ids=["one by one", "at once"])
+@pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
+def test_broken_ranges_are_gone_on_with(tmp_path: Path, query: ItemsQuery, secs: float) -> None:
+    """Wherever bodies break off: plain lines go on at the item, filtered ones at their range."""
+    dataset = Dataset(5000, secs=secs, breaks={0, 1, 999, 1700, 3001, 4999})
+    fetched(dataset, tmp_path, query)
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 5000)
+    begins = 1700 if query == ItemsQuery() else 1000
+    assert begins in dataset.asked
+    assert (1700 in dataset.asked) == (query == ItemsQuery())
+
+
+def test_platform_that_looks_at_fewer_items_at_once_is_paged_by_what_it_looked_at(
+    tmp_path: Path,
+) -> None:
+    """A page that is short, or empty, is not the end."""
+    dataset = Dataset(1500, most=100)
+    fetched(dataset, tmp_path, CLEAN)
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(CLEAN, 1500)
+    assert dataset.asked == list(range(0, 1501, 100))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [ItemsQuery(format="csv"), ItemsQuery(format="json"), ItemsQuery(desc=True)],
+    ids=["csv", "json", "desc"],
+)
+def test_what_cannot_be_put_together_comes_whole(tmp_path: Path, query: ItemsQuery) -> None:
+    """By one request, and from the beginning when it breaks."""
+    dataset = Dataset(3000, breaks={2900})
+    file = fetched(dataset, tmp_path, query)
+    assert dataset.asked == [0, 0]
+    assert (tmp_path / f"items.{query.format}").read_bytes() == expected(query, 3000)
+    assert file.items == 3000
+
+
+@pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
+def test_items_that_are_given_and_not_counted_yet_are_fetched(
+    tmp_path: Path, query: ItemsQuery
+) -> None:
+    """The platform's count may lag: what it gives decides where the end is."""
+    dataset = Dataset(2500, counted=400)
+    fetched(dataset, tmp_path, query)
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 2500)
+    assert dataset.asked == [0, 1000, 2000]
+
+
+def test_items_that_are_counted_and_not_given_are_told(tmp_path: Path) -> None:
+    """They are waited for, and then the job fails with both numbers; nothing is published."""
+    with pytest.raises(TruncatedBody, match="counts 2500 items and gives 1700"):
+        fetched(Dataset(2500, given=1700), tmp_path)
+    assert not (tmp_path / "items.jsonl").exists()
+
+
+def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> Dataset:
+    """A dataset whose first 1700 items are in a part file that was left; `change` may alter it."""
+
+    async def leave() -> None:
+        half = download(Dataset(2500, given=1700), tmp_path)
+        with pytest.raises(TransientError):
+            await half.fetch()
+        await half._flush()
+        half.leave()
+
+    run_virtual(leave)
+    (part,) = tmp_path.iterdir()
+    change(part)
+    return Dataset(2500)
+
+
+def test_download_goes_on_where_an_earlier_process_left_it(tmp_path: Path) -> None:
+    """Only what is not on disk is asked for, and the digest is that of the whole."""
+    dataset = left(tmp_path)
+    file = fetched(dataset, tmp_path)
+    assert dataset.asked[0] == 1700
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
+    assert file.sha256 == fetched(Dataset(2500), tmp_path / "other").sha256
+
+
+def test_half_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
+    """The item that was under way is asked for again."""
+    dataset = left(tmp_path, lambda part: part.write_bytes(part.read_bytes()[:-3]))
+    fetched(dataset, tmp_path)
+    assert dataset.asked[0] == 1699
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: part.write_bytes(part.read_bytes()[:1000] + bytes(4096) + b"}\n"),
+        lambda part: part.rename(part.with_name(".items.jsonl.another.part")),
+    ],
+    ids=["with holes", "of another dataset"],
+)
+def test_part_that_cannot_be_trusted_is_no_part(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    """What a power cut has left with holes, and what is of another attempt, is not gone on with."""
+    dataset = left(tmp_path, change)
+    fetched(dataset, tmp_path)
+    assert dataset.asked[0] == 0
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
+    assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
