@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ from orchestrator.model.states import JobStatus
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "640MB"
+SAMPLE = 1000
 LARGEST_ITEM_BYTES = 64 * 1024 * 1024
 NESTED = ("STRUCT", "MAP", "LIST", "JSON", "UNION")
 COPY_OPTIONS = {
@@ -75,10 +76,12 @@ def merge_results(folder: Path, plan: ResultsPlan) -> int:
             "[results] needs a library that is not installed: pip install 'orchestrator[results]'"
         ) from error
     part = folder / ".results.new"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
     try:
-        rows = _write(folder, part, plan, duckdb.connect(config=_config(part)))
+        try:
+            rows = _write(folder, part, plan, sample_size=SAMPLE)
+        except duckdb.DataError:
+            # Some item is of another kind than the first ones of its file: look at all of them.
+            rows = _write(folder, part, plan, sample_size=-1)
     except duckdb.Error as error:
         raise NotMerged(f"results could not be merged: {str(error).splitlines()[0]}") from error
     else:
@@ -88,47 +91,84 @@ def merge_results(folder: Path, plan: ResultsPlan) -> int:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _config(part: Path) -> dict[str, str | bool | int | float | list[str]]:
+def _write(folder: Path, part: Path, plan: ResultsPlan, *, sample_size: int) -> int:
+    """
+    Writes the table into a folder of its own.
+
+    Args:
+        sample_size: items of each file that tell the schema; -1 for all.
+    """
+    import duckdb
+
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    work = part / ".work"
+    work.mkdir()
+    target = part / f"items.{plan.format.value}"
+    files, params = _write_manifest(folder, work / "jobs.jsonl")
+    if not files:
+        target.touch()
+        shutil.rmtree(work)
+        return 0
+    with duckdb.connect(str(work / "items.duckdb"), config=_config(work)) as db:
+        fields = _fields(db, files, sample_size)
+        db.execute(f"CREATE VIEW items AS {_reading(files, fields)}")
+        db.execute(
+            f"CREATE TABLE jobs AS SELECT * FROM read_json({_text(work / 'jobs.jsonl')}, "
+            "format = 'newline_delimited', sample_size = -1)"
+        )
+        if plan.unique:
+            _keep_one_of_each(db, plan)
+        query = _query(plan, fields, params)
+        if plan.new_only and (earlier := _earlier_files(folder)):
+            keys = {name: kind for name, kind in fields.items() if name in plan.unique}
+            query += f" ANTI JOIN ({_reading(earlier, keys)}) AS earlier ON {_same(plan)}"
+        partition, where = "", target
+        if plan.partition_by:
+            columns = ", ".join(map(_name, plan.partition_by))
+            partition, where = f", PARTITION_BY ({columns}), OVERWRITE_OR_IGNORE", part
+        found = db.execute(
+            f"COPY ({query}) TO {_text(where)} ({COPY_OPTIONS[plan.format]}{partition})"
+        ).fetchone()
+    shutil.rmtree(work)
+    return int(found[0]) if found else 0
+
+
+def _config(work: Path) -> dict[str, str | bool | int | float | list[str]]:
     return {
         "memory_limit": MEMORY_LIMIT,
         "threads": 2,
-        "temp_directory": str(part / ".tmp"),
+        "temp_directory": str(work / "spilled"),
+        "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
 
 
-def _write(folder: Path, part: Path, plan: ResultsPlan, db: DuckDBPyConnection) -> int:
-    with db:
-        manifest = part / ".jobs.jsonl"
-        files, params = _write_manifest(folder, manifest)
-        target = part / f"items.{plan.format.value}"
-        if not files:
-            target.touch()
-            manifest.unlink()
-            return 0
-        db.execute(f"CREATE VIEW items AS {_reading(files)}")
-        db.execute(
-            f"CREATE VIEW jobs AS SELECT * FROM read_json({_text(manifest)}, "
-            "format = 'newline_delimited', sample_size = -1)"
-        )
-        fields = {
-            name: kind
-            for name, kind, *_ in db.execute("DESCRIBE items").fetchall()
-            if name != "_file"
-        }
-        query = _query(plan, fields, params, _earlier_files(folder) if plan.new_only else ())
-        if plan.partition_by:
-            columns = ", ".join(map(_name, plan.partition_by))
-            partition, where = f", PARTITION_BY ({columns}), OVERWRITE_OR_IGNORE", part
-        else:
-            partition, where = "", target
-        found = db.execute(
-            f"COPY ({query}) TO {_text(where)} ({COPY_OPTIONS[plan.format]}{partition})"
-        ).fetchone()
-        manifest.unlink()
-    shutil.rmtree(part / ".tmp", ignore_errors=True)
-    return int(found[0]) if found else 0
+def _fields(db: DuckDBPyConnection, files: Sequence[Path], sample_size: int) -> dict[str, str]:
+    """
+    The fields of all items and their kinds, over all files.
+    """
+    query = (
+        f"DESCRIBE SELECT * FROM read_json([{', '.join(map(_text, files))}], "
+        f"format = 'newline_delimited', union_by_name = true, sample_size = {sample_size}, "
+        f"maximum_object_size = {LARGEST_ITEM_BYTES})"
+    )
+    return {name: kind for name, kind, *_ in db.execute(query).fetchall()}
+
+
+def _keep_one_of_each(db: DuckDBPyConnection, plan: ResultsPlan) -> None:
+    """
+    Puts the items into a table on disk, and drops all but one of those with the same values.
+
+    Only keys and numbers of rows are grouped: whole items would have to fit into memory.
+    """
+    names = ", ".join(map(_name, plan.unique))
+    db.execute("ALTER VIEW items RENAME TO all_items")
+    db.execute("CREATE TABLE items AS SELECT * FROM all_items")
+    db.execute(
+        f"DELETE FROM items WHERE rowid NOT IN (SELECT min(rowid) FROM items GROUP BY {names})"
+    )
 
 
 def _write_manifest(folder: Path, manifest: Path) -> tuple[list[Path], list[str]]:
@@ -165,9 +205,7 @@ def _earlier_files(folder: Path) -> list[Path]:
     return []
 
 
-def _query(
-    plan: ResultsPlan, fields: dict[str, str], params: Sequence[str], earlier: Sequence[Path]
-) -> str:
+def _query(plan: ResultsPlan, fields: dict[str, str], params: Sequence[str]) -> str:
     columns = ["jobs._job", "jobs._run"]
     columns += [f"jobs.{_name(p)} AS {_name(p if p not in fields else f'_{p}')}" for p in params]
     columns += [
@@ -175,16 +213,13 @@ def _query(
         for name, kind in fields.items()
         if name not in ("_job", "_run")
     ]
-    distinct = ""
-    if plan.unique:
-        distinct = f"DISTINCT ON ({', '.join(f'items.{_name(name)}' for name in plan.unique)}) "
-    query = f"SELECT {distinct}{', '.join(columns)} FROM items JOIN jobs USING (_file)"
-    if earlier:
-        same = " AND ".join(
-            f"to_json(earlier.{_name(name)}) = to_json(items.{_name(name)})" for name in plan.unique
-        )
-        query += f" ANTI JOIN ({_reading(earlier)}) AS earlier ON {same}"
-    return query
+    return f"SELECT {', '.join(columns)} FROM items JOIN jobs USING (_file)"
+
+
+def _same(plan: ResultsPlan) -> str:
+    return " AND ".join(
+        f"earlier.{_name(name)} IS NOT DISTINCT FROM items.{_name(name)}" for name in plan.unique
+    )
 
 
 def _shown(plan: ResultsPlan, name: str, kind: str) -> str:
@@ -201,11 +236,11 @@ def _shown(plan: ResultsPlan, name: str, kind: str) -> str:
     return column
 
 
-def _reading(files: Sequence[Path]) -> str:
-    listed = ", ".join(map(_text, files))
+def _reading(files: Sequence[Path], fields: Mapping[str, str]) -> str:
+    columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in fields.items())
     return (
-        f"SELECT * FROM read_json([{listed}], format = 'newline_delimited', sample_size = -1, "
-        f"union_by_name = true, filename = '_file', maximum_object_size = {LARGEST_ITEM_BYTES})"
+        f"SELECT * FROM read_json([{', '.join(map(_text, files))}], format = 'newline_delimited', "
+        f"columns = {{{columns}}}, filename = '_file', maximum_object_size = {LARGEST_ITEM_BYTES})"
     )
 
 
