@@ -52,8 +52,8 @@ def test_next_process_goes_on_at_the_item_where_the_last_one_was(
         file.write(b'{"index":7,')
     done = command.run("resume", "large", "--json")
     assert (done.code, done.json["items"]) == (0, 60_000), done.err
-    with (folder / "items.jsonl").open() as file:
-        first, *rest = file
+    with (folder / "items.jsonl").open() as whole:
+        first, *rest = whole
     assert first.startswith('{"index":7,')
     assert [json.loads(line)["index"] for line in rest] == list(range(1, 60_000))
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
