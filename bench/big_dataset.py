@@ -6,37 +6,47 @@ Its first line on stdout is the address. It knows two paths: the items, and noth
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from threading import Thread
 
 ITEM = b'{"index":0,"filler":"' + b"x" * 976 + b'"}\n'
-PIECE = ITEM * 1024
+PIECE_ITEMS = 1024
+PIECE = ITEM * PIECE_ITEMS
 
 
 def main() -> None:
-    pieces = int(sys.argv[1])
+    total = int(sys.argv[1]) * 1_000_000 // len(ITEM)
     server = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{server.getsockname()[1]}", flush=True)
     while True:
         connection, _ = server.accept()
-        Thread(target=answer, args=(connection, pieces), daemon=True).start()
+        Thread(target=answer, args=(connection, total), daemon=True).start()
 
 
-def answer(connection: socket.socket, pieces: int) -> None:
+def answer(connection: socket.socket, total: int) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection:
         while request := connection.recv(65_536):
             assert b"/items" in request, request
-            items = pieces * 1024
+            offset, limit = number(request, b"offset", 0), number(request, b"limit", total)
+            items = max(0, min(limit, total - offset))
             head = (
                 "HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\n"
-                f"Content-Length: {pieces * len(PIECE)}\r\nX-Apify-Pagination-Total: {items}\r\n"
-                f"X-Apify-Pagination-Count: {items}\r\nX-Apify-Pagination-Offset: 0\r\n"
-                f"X-Apify-Pagination-Limit: {items}\r\n\r\n"
+                f"Content-Length: {items * len(ITEM)}\r\nX-Apify-Pagination-Total: {total}\r\n"
+                f"X-Apify-Pagination-Count: {items}\r\nX-Apify-Pagination-Offset: {offset}\r\n"
+                f"X-Apify-Pagination-Limit: {limit}\r\n\r\n"
             )
             connection.sendall(head.encode())
-            for _ in range(pieces):
+            for _ in range(items // PIECE_ITEMS):
                 connection.sendall(PIECE)
+            connection.sendall(PIECE[: items % PIECE_ITEMS * len(ITEM)])
+
+
+def number(request: bytes, name: bytes, without: int) -> int:
+    found = re.search(rb"[?&]" + name + rb"=(\d+)", request)
+    return int(found[1]) if found else without
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
@@ -175,13 +174,17 @@ class PartFile:
         cut = partial(_truncate, self._handle, self._size_bytes, self._part)
         await self._worker.submit(cut)
 
-    async def read(self) -> AsyncIterator[bytes]:
+    async def take_over(self, other: PartFile) -> None:
         """
-        What was written, in pieces.
+        Appends all of another file that grows.
         """
         await self._settle()
-        for start in range(0, self._size_bytes, READ_BYTES):
-            yield await self._worker.submit(partial(os.pread, self._handle, READ_BYTES, start))
+        await other._settle()
+        await self._worker.submit(partial(self._copy, other))
+
+    def _copy(self, other: PartFile) -> None:
+        for start in range(0, other._size_bytes, READ_BYTES):
+            self._append(os.pread(other._handle, READ_BYTES, start))
 
     def _append(self, data: bytes) -> None:
         _append(self._handle, data, self._part)

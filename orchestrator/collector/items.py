@@ -12,7 +12,6 @@ request, and begin again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,8 +245,11 @@ class ItemsDownload:
             TruncatedBody: it has not what was asked for.
             DiskFull, OutputLost.
         """
-        async for piece in other._pieces():
-            await self._write(self._sink.feed(piece))
+        await self._flush()
+        if other._part is not None:
+            await (await self._opened()).take_over(other._part)
+            self._sink.count(other._sink)
+        await self._write(self._sink.feed(other._sink.rest()))
         self._total, self._is_whole = max(self._total, other.total), other.is_whole
         if not self._by_line:
             self._looked_at = other.place - self._first
@@ -351,15 +353,12 @@ class ItemsDownload:
     async def _write(self, data: bytes | None) -> None:
         if not data:
             return
+        await (await self._opened()).append_soon(data)
+
+    async def _opened(self) -> PartFile:
         if self._part is None:
             self._part = await self._files.open_part(self._folder, self._name, part=self._part_name)
-        await self._part.append_soon(data)
-
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        if self._part is not None:
-            async for piece in self._part.read():
-                yield piece
-        yield self._sink.rest()
+        return self._part
 
     def _shortage(self) -> TruncatedBody:
         return TruncatedBody(

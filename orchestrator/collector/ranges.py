@@ -19,7 +19,7 @@ from orchestrator.errors import OrchestratorError
 HELPERS = 4
 HELP_AFTER_SECS = 2.0
 """
-After so long a helper begins, and after as long again the next one.
+How long a range may take before helpers begin.
 """
 
 
@@ -48,7 +48,7 @@ async def read_by_ranges(download: ItemsDownload) -> None:
     try:
         async with anyio.create_task_group() as tasks:
             for number in range(HELPERS):
-                tasks.start_soon(ranges.help, number, name=f"range-{number}")
+                tasks.start_soon(ranges.help, name=f"range-{number}")
             try:
                 await ranges.read()
             except OrchestratorError as met:
@@ -70,10 +70,12 @@ class _Ranges:
         self.ahead: dict[int, _Ahead] = {}
         self._download = download
         self._next = download.place
+        self._began_at = anyio.current_time()
 
     async def read(self) -> None:
         download = self._download
         while not download.is_whole:
+            self._began_at = anyio.current_time()
             ahead = self.ahead.get(download.place)
             if ahead is None:
                 self._next = max(self._next, download.place + download.RANGE_ITEMS)
@@ -86,8 +88,17 @@ class _Ranges:
             ahead.download.discard()
             del self.ahead[ahead.download.first]
 
-    async def help(self, number: int) -> None:
-        await anyio.sleep((number + 1) * HELP_AFTER_SECS)
+    async def _needed(self) -> None:
+        """
+        Returns when a range takes long.
+        """
+        due = self._began_at + HELP_AFTER_SECS
+        while due > anyio.current_time():
+            await anyio.sleep_until(due)
+            due = self._began_at + HELP_AFTER_SECS
+
+    async def help(self) -> None:
+        await self._needed()
         while self._next < self._download.total:
             first, self._next = self._next, self._next + self._download.RANGE_ITEMS
             ahead = self.ahead[first] = _Ahead(self._download.range_from(first))

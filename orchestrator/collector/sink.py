@@ -88,6 +88,13 @@ class Sink:
         self._handed_lines += ready.count(b"\n")
         return ready
 
+    def count(self, other: Sink) -> None:
+        """
+        Counts what another one has handed out as its own.
+        """
+        self._handed_bytes += other._handed_bytes
+        self._handed_lines += other._handed_lines
+
     def go_on_from(self, size_bytes: int, lines: int) -> None:
         """
         Forgets everything but the first bytes that were handed out.
