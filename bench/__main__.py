@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import (
+    collecting,
     downloads,
     durability,
     makespan,
@@ -35,6 +36,9 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "polling": lambda _options: polling.run(),
     "startup": lambda _options: startup.run(15),
     "downloads": lambda options: downloads.run(options.rounds),
+    "collect": lambda options: collecting.run(
+        options.collect_sizes[0], options.collect_sizes[1], options.rounds
+    ),
     "planning": lambda options: planning.run(100_000, options.rounds),
     "makespan": lambda _options: makespan.run(50),
     "durability": lambda options: durability.run((500, 2500), options.rounds),
@@ -59,6 +63,10 @@ def main() -> None:
     parser.add_argument(
         "--request-jobs", type=int, default=500, metavar="N", help="jobs, of requests (500)"
     )
+    parser.add_argument(
+        "--collect-sizes", type=int, nargs=2, default=[10_000, 1_000_000], metavar="N",
+        help="datasets and items, of collect (10000 1000000)",
+    )  # fmt: skip
     parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
     options = parser.parse_args()
     if unknown := [name for name in options.which if name not in BENCHMARKS]:

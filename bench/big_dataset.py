@@ -1,6 +1,7 @@
 """
-Serves one dataset of any size as fast as a socket takes it: `python -m bench.big_dataset MBYTES`.
+Serves one dataset of any size: `python -m bench.big_dataset MBYTES PACE`.
 
+Each connection gets PACE megabytes a second at most, or with 0 as much as it takes.
 Its first line on stdout is the address. It knows two paths: the items, and nothing else.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import sys
+import time
 from threading import Thread
 
 ITEM = b'{"index":0,"filler":"' + b"x" * 976 + b'"}\n'
@@ -17,15 +19,15 @@ PIECE = ITEM * PIECE_ITEMS
 
 
 def main() -> None:
-    total = int(sys.argv[1]) * 1_000_000 // len(ITEM)
+    total, pace = int(sys.argv[1]) * 1_000_000 // len(ITEM), int(sys.argv[2]) * 1_000_000
     server = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{server.getsockname()[1]}", flush=True)
     while True:
         connection, _ = server.accept()
-        Thread(target=answer, args=(connection, total), daemon=True).start()
+        Thread(target=answer, args=(connection, total, pace), daemon=True).start()
 
 
-def answer(connection: socket.socket, total: int) -> None:
+def answer(connection: socket.socket, total: int, pace: int) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection:
         while request := connection.recv(65_536):
@@ -39,8 +41,11 @@ def answer(connection: socket.socket, total: int) -> None:
                 f"X-Apify-Pagination-Limit: {limit}\r\n\r\n"
             )
             connection.sendall(head.encode())
+            due = time.monotonic()
             for _ in range(items // PIECE_ITEMS):
                 connection.sendall(PIECE)
+                due += len(PIECE) / pace if pace else 0
+                time.sleep(max(0.0, due - time.monotonic()))
             connection.sendall(PIECE[: items % PIECE_ITEMS * len(ITEM)])
 
 

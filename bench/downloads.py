@@ -13,15 +13,39 @@ from pathlib import Path
 from bench.measuring import Taken, measure, workplace
 
 MBYTES = 1000
+LINES = {"as fast as loopback goes": 0, "a line of 100 MB/s": 100}
+"""
+How fast the server sends, in megabytes a second; 0 for no bound.
+"""
 
 
 def run(rounds: int) -> str:
     """
     Fetches the same dataset in turn and returns the figures as Markdown.
     """
+    lines = [
+        f"{MBYTES:,} MB of JSON Lines from loopback to a memory file system; median of {rounds}.",
+        "",
+        "| | | MB/s | of curl's | peak, MB |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for line, pace in LINES.items():
+        taken = _in_turn(pace, rounds)
+        walls = {
+            name: statistics.median(one.wall_secs for one in all_) for name, all_ in taken.items()
+        }
+        for name, all_ in taken.items():
+            peak = max(one.peak_mbytes for one in all_)
+            share = walls["curl"] / walls[name]
+            speed = MBYTES / walls[name]
+            lines.append(f"| {line} | {name} | {speed:.0f} | {share:.2f} | {peak:.0f} |")
+    return "\n".join(lines)
+
+
+def _in_turn(pace: int, rounds: int) -> dict[str, list[Taken]]:
     taken: dict[str, list[Taken]] = {"orchestrator": [], "curl": []}
     with workplace() as folder:
-        command = [sys.executable, "-m", "bench.big_dataset", str(MBYTES)]
+        command = [sys.executable, "-m", "bench.big_dataset", str(MBYTES), str(pace)]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
@@ -32,18 +56,7 @@ def run(rounds: int) -> str:
         finally:
             server.kill()
             server.wait()
-    walls = {name: statistics.median(one.wall_secs for one in all_) for name, all_ in taken.items()}
-    lines = [
-        f"{MBYTES:,} MB of JSON Lines from loopback to a memory file system; median of {rounds}.",
-        "",
-        "| | MB/s | of curl's | peak, MB |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for name, all_ in taken.items():
-        peak = max(one.peak_mbytes for one in all_)
-        share = walls["curl"] / walls[name]
-        lines.append(f"| {name} | {MBYTES / walls[name]:.0f} | {share:.2f} | {peak:.0f} |")
-    return "\n".join(lines)
+    return taken
 
 
 def _ours(url: str, folder: Path) -> Taken:
