@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY_LIMIT = "640MB"
-SAMPLE = 1000
+SAMPLE = 200
+EVERY = -1
 LARGEST_ITEM_BYTES = 64 * 1024 * 1024
 NESTED = ("STRUCT", "MAP", "LIST", "JSON", "UNION")
 COPY_OPTIONS = {
@@ -81,7 +82,7 @@ def merge_results(folder: Path, plan: ResultsPlan) -> int:
             rows = _write(folder, part, plan, sample_size=SAMPLE)
         except duckdb.DataError:
             # Some item is of another kind than the first ones of its file: look at all of them.
-            rows = _write(folder, part, plan, sample_size=-1)
+            rows = _write(folder, part, plan, sample_size=EVERY)
     except duckdb.Error as error:
         raise NotMerged(f"results could not be merged: {str(error).splitlines()[0]}") from error
     else:
@@ -148,13 +149,23 @@ def _config(work: Path) -> dict[str, str | bool | int | float | list[str]]:
 def _fields(db: DuckDBPyConnection, files: Sequence[Path], sample_size: int) -> dict[str, str]:
     """
     The fields of all items and their kinds, over all files.
+
+    Fields that no sample has are looked for: they would be left out without a word.
     """
+    listed = ", ".join(map(_text, files))
+    options = f"format = 'newline_delimited', maximum_object_size = {LARGEST_ITEM_BYTES}"
     query = (
-        f"DESCRIBE SELECT * FROM read_json([{', '.join(map(_text, files))}], "
-        f"format = 'newline_delimited', union_by_name = true, sample_size = {sample_size}, "
-        f"maximum_object_size = {LARGEST_ITEM_BYTES})"
+        f"DESCRIBE SELECT * FROM read_json([{listed}], {options}, union_by_name = true, "
+        f"sample_size = {sample_size})"
     )
-    return {name: kind for name, kind, *_ in db.execute(query).fetchall()}
+    fields = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
+    if sample_size == EVERY:
+        return fields
+    keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM read_json_objects([{listed}], {options})"
+    may_lack = any("STRUCT" in kind for kind in fields.values())
+    if may_lack or {name for (name,) in db.execute(keys).fetchall()} - fields.keys():
+        return _fields(db, files, EVERY)
+    return fields
 
 
 def _keep_one_of_each(db: DuckDBPyConnection, plan: ResultsPlan) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.app.merging import merge_results
+from orchestrator.model.batches import ResultsPlan
 from tests.support.command import Command, sweep
 
 duckdb = pytest.importorskip("duckdb")
@@ -40,6 +42,17 @@ def test_items_of_all_jobs_are_one_table(command: Command) -> None:
     ]  # fmt: skip
     assert all(row["_run"] for row in found)
     assert found[0]["deep"] == {"a": [1]}
+
+
+@pytest.mark.parametrize("late", ['"late": 1', '"deep": {"late": 1}'], ids=["field", "inner field"])
+def test_field_that_only_a_late_item_has_is_a_column(command: Command, late: str) -> None:
+    """Nothing is left out for being rare."""
+    folder = merge(command, spec("", jobs=1)).parent
+    path = folder / "jobs" / "job-1" / "items.jsonl"
+    plain = '{"deep": {"a": 1}}\n' if "deep" in late else '{"a": 1}\n'
+    path.write_text(plain * 30_000 + f"{{{late}}}\n")
+    assert merge_results(folder, ResultsPlan()) == 30_001
+    assert (folder / "results" / "items.jsonl").read_text().count('"late":1') == 1
 
 
 def test_parquet_is_partitioned_by_a_parameter(command: Command) -> None:
