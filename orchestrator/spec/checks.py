@@ -16,6 +16,17 @@ from orchestrator.spec.trees import names_in, templates_in
 from orchestrator.spec.words import unknown
 
 Found = Iterator[tuple[FieldPath, str]]
+OF_FORMAT = {
+    "delimiter": "csv",
+    "skip_header_row": "csv",
+    "xml_root": "xml",
+    "xml_row": "xml",
+    "feed_title": "rss",
+    "feed_description": "rss",
+}
+"""
+The parameters of the items endpoint that one format has alone.
+"""
 RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
 """
 The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
@@ -37,14 +48,28 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
     for index, pool in enumerate(fields.get("pools") or ()):
         if not is_template(pool) and pool not in pools:
             yield merged.place("pools", index), unknown(pool, pools, "pool")
-    collect: CollectTable | None = fields.get("collect")
-    if collect is not None and collect.output_fields is not None:
-        kept = len(collect.fields or ())
-        if len(collect.output_fields) != kept:
-            yield (
-                merged.place("collect", "output_fields"),
-                f"must have as many names as fields, which has {kept}",
-            )
+
+
+def check_parameters(merged: Merged) -> Found:
+    """
+    Whether the platform would act on the parameters of the items; others it drops in silence.
+    """
+    collect: CollectTable | None = merged.fields.get("collect")
+    if collect is None:
+        return
+    for name in sorted(collect.model_fields_set & OF_FORMAT.keys()):
+        if collect.format != OF_FORMAT[name]:
+            yield merged.place("collect", name), f'goes with format = "{OF_FORMAT[name]}" only'
+    if collect.delimiter is not None and len(collect.delimiter) != 1:
+        yield merged.place("collect", "delimiter"), "must be one character"
+    if collect.skip_failed_pages and not collect.simplified:
+        yield merged.place("collect", "skip_failed_pages"), "goes with simplified = true only"
+    kept = len(collect.fields or ())
+    if collect.output_fields is not None and len(collect.output_fields) != kept:
+        yield (
+            merged.place("collect", "output_fields"),
+            f"must have as many names as fields, which has {kept}",
+        )
 
 
 def check_live(merged: Merged) -> Found:

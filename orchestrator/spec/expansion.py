@@ -25,6 +25,7 @@ from orchestrator.spec.checks import (
     check_expectations,
     check_fields,
     check_live,
+    check_parameters,
     check_results,
     check_templates,
     rendered_part,
@@ -162,6 +163,7 @@ def _sweeps(
             *take_out_misfits(merged),
             *check_fields(merged, loaded.spec.pools),
             *check_expectations(merged),
+            *check_parameters(merged),
             *check_live(merged),
             *made.found,
         ]

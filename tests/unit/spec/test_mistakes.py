@@ -164,6 +164,18 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "Actor make fewer",
         ),
         (
+            JOB + "collect = { delimiter = ';', xml_row = 'r' }\n",
+            'spec.toml:6:13: jobs[0].collect.delimiter: goes with format = "csv" only',
+        ),
+        (
+            JOB + "collect = { format = 'csv', delimiter = '::' }\n",
+            "spec.toml:6:29: jobs[0].collect.delimiter: must be one character",
+        ),
+        (
+            JOB + "collect = { skip_failed_pages = true }\n",
+            "spec.toml:6:13: jobs[0].collect.skip_failed_pages: goes with simplified = true only",
+        ),
+        (
             JOB + "collect = { fields = ['a'], output_fields = ['b', 'c'] }\n",
             "spec.toml:6:29: jobs[0].collect.output_fields: must have as many names as fields, "
             "which has 1",
