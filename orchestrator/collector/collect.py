@@ -43,7 +43,6 @@ class Collector:
         self._files = files
         self._folder = folder
         self._patience_secs = patience_secs
-        self._growing: dict[JobKey, ItemsDownload] = {}
         self._answers: dict[JobKey, ItemsFile | None] = {}
 
     def folder_of(self, key: JobKey) -> Path:
@@ -73,17 +72,21 @@ class Collector:
 
     async def live(self, job: Job, run: Run) -> None:
         """
-        Fetches items while a run goes on, until cancelled; `collect` goes on from there.
+        Fetches items while a run goes on, until cancelled.
+
+        What is there then, of whole lines, is on disk, and `collect` goes on from there.
         """
         download = self._download(job, run, self.folder_of(job.key))
-        self._growing[job.key] = download
-        while True:
-            await anyio.sleep(LIVE_EVERY_SECS)
-            try:
-                await download.advance()
-            except PlatformError as error:
-                # What cannot be had now is fetched at the end, or the reason is told then.
-                events.debug("live_items_not_read", job=job.key, error=str(error))
+        try:
+            while True:
+                await anyio.sleep(LIVE_EVERY_SECS)
+                try:
+                    await download.advance()
+                except PlatformError as error:
+                    # What cannot be had now is fetched at the end, or the reason is told then.
+                    events.debug("live_items_not_read", job=job.key, error=str(error))
+        finally:
+            download.leave()
 
     async def collect(
         self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None
@@ -127,7 +130,7 @@ class Collector:
         self, job: Job, run: Run, folder: Path, contents: dict[str, bytes]
     ) -> ItemsFile:
         name = items_name(job.collect.query)
-        download = self._growing.pop(job.key, None) or self._download(job, run, folder)
+        download = self._download(job, run, folder)
         try:
             items = await download.fetch()
             if items.data is not None:

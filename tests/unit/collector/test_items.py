@@ -72,9 +72,13 @@ class Dataset:
                 yield b'{"i":'
                 raise TruncatedBody("it broke")
             if self.secs:
-                await anyio.sleep(self.secs)
+                await anyio.sleep(self.secs / 2)
             if not (query.clean and number % 3 == 0):
-                yield line(number)
+                text = line(number)
+                yield text[:9]
+                if self.secs:
+                    await anyio.sleep(self.secs / 2)
+                yield text[9:]
 
 
 def line(number: int) -> bytes:
@@ -227,6 +231,26 @@ def test_download_goes_on_where_an_earlier_process_left_it(tmp_path: Path) -> No
     assert dataset.asked[0] == 1700
     assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
     assert file.sha256 == fetched(Dataset(2500), tmp_path / "other").sha256
+
+
+@pytest.mark.parametrize("after", [0.5, 12.3456, 31.0])
+def test_live_download_that_is_cancelled_anywhere_is_gone_on_with(
+    tmp_path: Path, after: float
+) -> None:
+    """Whole lines are on disk then, and nothing is twice or missing at the end."""
+    dataset = Dataset(2500, secs=0.01)
+
+    async def follow() -> None:
+        live = download(dataset, tmp_path)
+        with anyio.move_on_after(after):
+            while True:
+                await live.advance()
+                await anyio.sleep(1)
+        live.leave()
+
+    run_virtual(follow)
+    fetched(dataset, tmp_path)
+    assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
 
 
 def test_half_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
