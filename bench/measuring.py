@@ -35,11 +35,13 @@ class Taken:
         cpu_secs: user and system time, of all its threads.
         wall_secs: from start to end.
         peak_mbytes: the most memory that it held at once (resident).
+        said: on stderr.
     """
 
     cpu_secs: float
     wall_secs: float
     peak_mbytes: float
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
         cpu_secs=used.ru_utime + used.ru_stime,
         wall_secs=time.perf_counter() - began,
         peak_mbytes=_peak_mbytes(used),
+        said=said.decode(),
     )
 
 
