@@ -6,8 +6,11 @@ What drives is imported after the look: reading it takes as long as the platform
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import anyio
 
 from orchestrator.app.context import (
     BatchContext,
@@ -38,12 +41,14 @@ class Result:
 
     Attributes:
         reason: why it was left early; None when every job is settled.
+        warnings: what people should know of earlier batches.
     """
 
     folder: Path
     batch: Batch
     totals: Totals
     reason: OrchestratorError | None
+    warnings: Sequence[str] = ()
 
 
 async def start_prepared(prepared: Path, context: BatchContext) -> Result:
@@ -58,7 +63,14 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
     async with connected(batch, context) as endpoint:
         room = await _look(prepared, endpoint, context)
         await check_remote(prepared, batch)
-        return await _drive(publish(prepared, batch.id), endpoint, room, context)
+        folder = publish(prepared, batch.id)
+        warnings: list[str] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")
+            result = await _drive(folder, endpoint, room, context)
+            if result.reason is not None:
+                tasks.cancel_scope.cancel()
+        return replace(result, warnings=warnings)
 
 
 async def resume_batch(folder: Path, context: BatchContext) -> Result:
@@ -89,6 +101,14 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
         batch = reader.batch()
     async with connected(batch, context) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
+
+
+async def _tend_earlier(
+    folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
+) -> None:
+    from orchestrator.app.earlier import tend_earlier
+
+    await tend_earlier(folder, endpoint, context, warnings)
 
 
 async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room:

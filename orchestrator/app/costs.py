@@ -4,29 +4,47 @@ What runs have cost by now, as the platform tells it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
 
 from orchestrator.app.assembly import utc_now
+from orchestrator.app.context import Endpoint, client_options
 from orchestrator.app.events import BatchEvents
+from orchestrator.app.finishing import write_reports
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
-from orchestrator.ledger import Ledger
+from orchestrator.errors import BatchHeld, PlatformError
+from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.ledger import commit_group
 from orchestrator.model.ids import RunId
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.run_list import runs_since
 from orchestrator.scheduler.strays import Strays
+from orchestrator.threads import InlineWorker
+
+LONGEST_SECS = 5.0
 
 
 async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     """
-    Brings the costs of a batch's runs up to date, a thousand runs a request.
+    Brings the costs of the runs of a batch up to date that this process holds the lock of.
 
     Runs that turn up too late on the way are ended.
 
     Raises:
         PlatformError: the lists cannot be read.
     """
-    missing = set(await ledger.runs())
-    costs: dict[RunId, Decimal] = {}
+    now = utc_now()
+    runs = await ledger.runs()
     strays = Strays(
         ledger=ledger,
         client=client,
@@ -34,9 +52,70 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
         given_up=await ledger.given_up(),
         utc_now=utc_now,
     )
-    finder = RunFinder(client, strays, missing, utc_now=utc_now)
+    costs = await _costs_of(client, runs, ledger.batch.created_at)
+    await ledger.costs(costs, all_asked_at=now)
+    await RunFinder(client, strays, runs, utc_now=utc_now).look_for_strays()
+
+
+async def refresh_from(folder: Path, settings: Settings) -> None:
+    """
+    As `refresh_costs`, from the platform of the settings, and within a few seconds.
+
+    Raises:
+        OrchestratorError: as `refresh_costs`; there is no token; nothing came in time.
+    """
+    endpoint = Endpoint(base_url=settings.api_base_url, token=settings.require_token())
+    options = replace(client_options(endpoint, settings), away_secs=0.0)
+    with anyio.move_on_after(LONGEST_SECS) as scope:
+        async with ApifyClient(options) as client:
+            await refresh_costs(folder, client)
+    if scope.cancelled_caught:
+        raise PlatformError(f"{endpoint.base_url} does not answer")
+
+
+async def refresh_costs(folder: Path, client: ApifyClient) -> None:
+    """
+    Brings the costs of a batch up to date that no process is at, and the files that tell them.
+
+    The batch is held for no longer than it takes to write them; one that another process holds
+    by then is left to it.
+
+    Raises:
+        PlatformError: the lists cannot be read.
+        DiskFull, OutputLost, UsageError: what is there stays.
+    """
+    now = utc_now()
+    with LedgerReader(folder / LEDGER) as reader:
+        created_at, runs = reader.batch().created_at, reader.runs()
+    costs = await _costs_of(client, runs, created_at)
+
+    async def record() -> None:
+        with open_ledger(folder / LEDGER) as db:
+            worker = InlineWorker(partial(commit_group, db))
+            await Ledger(db, worker).costs(costs, all_asked_at=now if costs else None)
+
+    def write() -> None:
+        with LedgerReader(folder / LEDGER) as reader:
+            write_reports(folder, reader.batch(), reader, reader.totals())
+
+    try:
+        with BatchLock(folder), anyio.CancelScope(shield=True):
+            await record()
+            await to_thread.run_sync(write)
+    except BatchHeld:
+        return
+
+
+async def _costs_of(
+    client: ApifyClient, runs: Collection[RunId], since: datetime
+) -> dict[RunId, Decimal]:
+    """
+    A thousand runs a request; those that are not listed any more, or hide it, are left out.
+    """
+    missing = set(runs)
+    costs: dict[RunId, Decimal] = {}
     if missing:
-        async for item in finder.runs_since(ledger.batch.created_at):
+        async for item in runs_since(client, since, utc_now=utc_now):
             run = item.facts()
             if run.id in missing:
                 missing.discard(run.id)
@@ -44,5 +123,4 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
                     costs[run.id] = run.cost_usd
             if not missing:
                 break
-    await ledger.costs(costs)
-    await finder.look_for_strays()
+    return costs

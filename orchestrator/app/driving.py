@@ -111,6 +111,8 @@ async def _schedule(
     Drives the batch until it is settled or left; returns why it was left.
     """
     open_attempts = await ledger.take_over()
+    if room.keeps_days is not None:
+        await ledger.keeps_days(room.keeps_days)
     if not (aborting or context.force):
         await reuse_results(ledger, folder, utc_now())
     waiting = await ledger.waiting()

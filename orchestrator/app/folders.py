@@ -29,9 +29,10 @@ REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)
 
 def new_id(now: datetime) -> BatchId:
     """
-    A batch id: the time in UTC and a random end; ids sort by time.
+    A batch id: the time in UTC, its milliseconds and a random end in hex; ids sort by time.
     """
-    return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+    milliseconds = now.microsecond // 1000
+    return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{milliseconds:03x}{secrets.token_hex(2)}")
 
 
 def folder_of_remote(url: str) -> Path:

@@ -33,20 +33,20 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
     batch knows are left out.
     """
     expected: dict[int, float] = {}
-    earlier = list(islice(_earlier(folder), LOOKED_BACK))
-    wanted = reader.waiting_keys() if earlier else {}
-    for path in earlier:
+    nights = list(islice(earlier(folder), LOOKED_BACK))
+    wanted = reader.waiting_keys() if nights else {}
+    for night in nights:
         if not wanted:
             break
         try:
-            with LedgerReader(path) as before:
+            with LedgerReader(night / LEDGER) as before:
                 for key, secs in before.durations():
                     seq = wanted.pop(key.lower(), None)
                     if seq is not None:
                         expected[seq] = secs
         except UsageError as error:
             # A torn or foreign ledger of another batch is no reason not to run this one.
-            events.warning("history_not_read", ledger=str(path), error=str(error))
+            events.warning("history_not_read", batch=str(night), error=str(error))
     return expected
 
 
@@ -58,21 +58,19 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
     """
     wanted = reader.dropping_keys()
     found: dict[int, list[int]] = {}
-    for path in islice(_earlier(folder), NIGHTS) if wanted else ():
+    for night in islice(earlier(folder), NIGHTS) if wanted else ():
         try:
-            with LedgerReader(path) as before:
+            with LedgerReader(night / LEDGER) as before:
                 for key, items in before.items_made():
                     if key.lower() in wanted:
                         found.setdefault(wanted[key.lower()], []).append(items)
         except UsageError as error:
-            events.warning("history_not_read", ledger=str(path), error=str(error))
+            events.warning("history_not_read", batch=str(night), error=str(error))
     return {seq: median(items) for seq, items in found.items()}
 
 
-def _earlier(folder: Path) -> Iterator[Path]:
+def earlier(folder: Path) -> Iterator[Path]:
     """
-    The ledgers of the batches before this one, newest first.
+    The folders of the batches before this one, newest first.
     """
-    for other in batches(folder.parent):
-        if other.name < folder.name:
-            yield other / LEDGER
+    return (other for other in batches(folder.parent) if other.name < folder.name)

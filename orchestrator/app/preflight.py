@@ -7,13 +7,14 @@ Nothing has been started when it fails, and it is over within half a minute.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator import events
-from orchestrator.app.room import DEFAULT_MAX_RUNS, Prices, Room, RunDefaults, limits_of
+from orchestrator.app.room import ANY_ROOM, DEFAULT_MAX_RUNS, Prices, Room, RunDefaults, limits_of
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
 from orchestrator.client.wire import TaskOptions
@@ -55,7 +56,7 @@ async def look_before_start(
     with anyio.move_on_after(LONGEST_SECS) as scope:
         await client.get_me()
         defaults = await _look_up(client, {demand.target for demand in demands})
-        max_runs, max_memory_mbytes = await read_limits(client)
+        allowed = await read_limits(client)
         prices = None
         if has_budget:
             uncapped = {demand.target for demand in demands if demand.cap_usd is None}
@@ -65,9 +66,7 @@ async def look_before_start(
             f"the platform at {client.base_url} does not answer: nothing came back in "
             f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
         )
-    return Room(
-        max_runs=max_runs, max_memory_mbytes=max_memory_mbytes, defaults=defaults, prices=prices
-    )
+    return replace(allowed, defaults=defaults, prices=prices)
 
 
 async def keep_limits(
@@ -80,11 +79,10 @@ async def keep_limits(
         await anyio.sleep(LIMITS_EVERY_SECS)
         if scheduler.jobs_wait:
             try:
-                max_runs, max_memory_mbytes = await read_limits(client)
+                room = await read_limits(client)
             except PlatformError as error:
                 events.warning("limits_not_read", error=str(error))
                 continue
-            room = Room(max_runs=max_runs, max_memory_mbytes=max_memory_mbytes)
             scheduler.set_limits(limits_of(plan, room, {}, settings))
 
 
@@ -173,9 +171,9 @@ async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaita
             lookups.start_soon(in_turn, target, name=f"look-up {target}")
 
 
-async def read_limits(client: ApifyClient) -> tuple[int, int | None]:
+async def read_limits(client: ApifyClient) -> Room:
     """
-    The account's runs at once and memory in MB; defaults where they are not to be had.
+    What the account allows; defaults where that is not to be had.
     """
     try:
         limits = (await client.get_limits()).limits
@@ -187,9 +185,10 @@ async def read_limits(client: ApifyClient) -> tuple[int, int | None]:
         events.warning("limits_not_read", error=str(error))
         limits = None
     if limits is None:
-        return DEFAULT_MAX_RUNS, None
+        return ANY_ROOM
     memory_gbytes = limits.max_actor_memory_gbytes
-    return (
-        limits.max_concurrent_actor_jobs or DEFAULT_MAX_RUNS,
-        round(memory_gbytes * 1024) if memory_gbytes else None,
+    return Room(
+        max_runs=limits.max_concurrent_actor_jobs or DEFAULT_MAX_RUNS,
+        max_memory_mbytes=round(memory_gbytes * 1024) if memory_gbytes else None,
+        keeps_days=limits.data_retention_days,
     )

@@ -70,12 +70,14 @@ class Room:
 
     Attributes:
         prices: None without a budget.
+        keeps_days: how long what runs have made is kept; None where not told.
     """
 
     max_runs: int
     max_memory_mbytes: int | None
     defaults: Mapping[Target, RunDefaults] = field(default_factory=dict)
     prices: Prices | None = None
+    keeps_days: int | None = None
 
     def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
         """
@@ -140,7 +142,7 @@ class Room:
 UNTOLD = RunDefaults()
 ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None)
 """
-For a process that starts nothing.
+For a process that starts nothing, or is told nothing.
 """
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import anyio
 import orjson
 
+from orchestrator.app.assembly import utc_now
 from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext
 from orchestrator.app.folders import LEDGER, display
@@ -23,6 +24,7 @@ from orchestrator.cli.connect import connector
 from orchestrator.cli.display import display_for
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import FAILED_JOB_STATUSES
+from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.summary import summary_of
 
 T = TypeVar("T")
@@ -91,6 +93,9 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
         if remote is not None:
             print(f"uploaded to: {remote}")
     _tell_failures(result)
+    warning = expiry_warning(result.batch, result.totals, display(result.folder), utc_now())
+    for line in (*result.warnings, *([warning] if warning else ())):
+        sys.stderr.write(f"{line}\n")
     for stray in result.totals.strays:
         sys.stderr.write(
             f"run {stray.run_id} turned up after its start had been given up; it belongs to no "

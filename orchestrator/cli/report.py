@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.cli.common import add_output, settings_of
+from orchestrator.cli.refreshing import refresh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,9 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.ledger import LedgerReader
     from orchestrator.model.selection import parse_selection
 
-    folder = find_batch(settings_of(options).output, options.batch)
+    settings = settings_of(options)
+    folder = find_batch(settings.output, options.batch)
+    refresh(folder, settings)
     selection = parse_selection(options.select)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()

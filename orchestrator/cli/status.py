@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import add_output, settings_of
+from orchestrator.cli.refreshing import refresh
 
 if TYPE_CHECKING:
     from orchestrator.ledger.reading import Totals
@@ -45,7 +46,8 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.ledger.lock import is_held
     from orchestrator.report.summary import summary_of
 
-    output = settings_of(options).output
+    settings = settings_of(options)
+    output = settings.output
     if options.batch is not None:
         folder = find_batch(output, options.batch)
     else:
@@ -55,6 +57,7 @@ def call(options: argparse.Namespace) -> int:
         folder = folders[0]
     if options.why is not None:
         return _tell_why(folder, options.why, as_json=options.json)
+    refresh(folder, settings)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
     held = is_held(folder)
@@ -70,13 +73,19 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
     """
     Prints how a batch stands, for people.
     """
+    from datetime import UTC, datetime
+
     from orchestrator.app.folders import display
+    from orchestrator.report.expiry import expiry_warning
     from orchestrator.report.terminal import print_table, summary_table
 
     print_table(summary_table(batch, totals))
     print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
         print(f"stopped early: {batch.stop_reason}")
+    warning = expiry_warning(batch, totals, display(folder), datetime.now(UTC))
+    if warning:
+        print(warning)
     if totals.ready:
         print(f"{totals.ready} runs are READY for more than a minute: the platform has no room")
     if totals.stragglers:

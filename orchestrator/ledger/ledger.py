@@ -371,12 +371,27 @@ class Ledger:
         self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)
 
     @transaction
-    def costs(self, costs: Mapping[RunId, Decimal]) -> None:
+    def costs(
+        self, costs: Mapping[RunId, Decimal], *, all_asked_at: datetime | None = None
+    ) -> None:
         """
-        Records what runs have cost, as the platform tells it by now.
+        Records what runs have cost, as the platform tells it now.
+
+        Args:
+            all_asked_at: when all runs of the batch were asked; None when it was some of them.
         """
         for run_id, cost in costs.items():
-            self._execute("set_cost", run_id=run_id, cost_usd=str(cost))
+            for query in ("set_cost", "set_stray_cost"):
+                self._execute(query, run_id=run_id, cost_usd=str(cost))
+        if all_asked_at is not None:
+            self._execute("set_costs_at", costs_at=stored(all_asked_at))
+
+    @transaction
+    def keeps_days(self, days: int) -> None:
+        """
+        Records how long the platform keeps what runs have made.
+        """
+        self._execute("set_keeps_days", keeps_days=days)
 
     @transaction
     def judge_again(self) -> Batch:

@@ -25,6 +25,12 @@ SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
 AND json_extract(definition, '$.reuse_secs') IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
 
+-- name: set_costs_at
+UPDATE batch SET costs_at = :costs_at;
+
+-- name: set_keeps_days
+UPDATE batch SET keeps_days = :keeps_days;
+
 -- name: set_waits
 UPDATE batch SET waits = :waits;
 
@@ -113,11 +119,19 @@ WHERE state NOT IN ('settled', 'lost', 'failed') GROUP BY state;
 SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
     COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
     COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted,
-    TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes FROM attempts;
+    MAX(finished_at) FILTER (WHERE reused_from IS NULL) AS last_finished_at FROM attempts;
 
 -- name: sum_collected
 SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
+
+-- name: select_uncollected
+SELECT COUNT(*) AS runs, MIN(COALESCE(finished_at, started_at)) AS since
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE run_id IS NOT NULL AND reused_from IS NULL AND (
+    state IN ('started', 'adopted', 'finished', 'collected')
+    OR (state = 'settled' AND number = jobs.attempts AND sha256 IS NULL
+        AND json_extract(definition, '$.collect.items') IS NOT 0));
 
 -- name: select_costs
 SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
@@ -198,6 +212,10 @@ ORDER BY jobs.seq;
 -- name: select_runs
 SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
 
+-- name: select_all_runs
+SELECT run_id FROM attempts WHERE run_id IS NOT NULL AND reused_from IS NULL
+UNION SELECT run_id FROM stray_runs;
+
 -- name: select_live_runs
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
 
@@ -266,6 +284,9 @@ UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 
 
 -- name: set_cost
 UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id;
+
+-- name: set_stray_cost
+UPDATE stray_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;
 
 -- name: judge_batch
 UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from orchestrator.ledger.rows import (
     JobReport,
     batch_of,
     demand_from,
+    instant,
     remedy_of,
     report_of,
     waits_of,
@@ -69,6 +71,26 @@ class RunCost:
     demand: Demand
 
 
+COSTS_SETTLE = timedelta(minutes=10)
+"""
+What a run has cost is told for good this long after its end; the first figure is preliminary
+(https://docs.apify.com/api/v2/actor-run-get).
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncollected:
+    """
+    Runs whose items were asked for and are not on disk whole.
+
+    Attributes:
+        since: when the first of them ended, or began if it may still go on.
+    """
+
+    runs: int
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """
@@ -79,7 +101,9 @@ class Totals:
         runs: attempts that got a run.
         reused: jobs that were taken from earlier batches.
         items, size_bytes: of the dataset files that the jobs hold.
-        cost_usd: of all runs, as last reported; provisional.
+        cost_usd: of all runs, as last told.
+        cost_is_provisional: whether the platform may tell another figure later.
+        uncollected: None when there are none.
         ready: runs that were started more than a minute ago and that the platform has not begun.
         stragglers: jobs with a run that takes, or took, far longer than others of its kind.
         strays: runs that turned up after their starts had been given up, and were aborted.
@@ -93,6 +117,8 @@ class Totals:
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
+    cost_is_provisional: bool = False
+    uncollected: Uncollected | None = None
     ready: int = 0
     stragglers: list[JobKey] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
@@ -148,6 +174,9 @@ class LedgerReader:
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
+            cost_is_provisional=bool(attempts["runs"])
+            and (bool(running) or not self._has_settled_costs(attempts["last_finished_at"])),
+            uncollected=self._uncollected(),
             ready=self._execute("count_ready").fetchone()["runs"],
             stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
             strays=self.strays(),
@@ -161,6 +190,12 @@ class LedgerReader:
             demand_from(row["demand"]): JobKey(row["example"])
             for row in self._execute("count_demands")
         }
+
+    def runs(self) -> list[RunId]:
+        """
+        All runs that the batch has paid for, those that are nobody's among them.
+        """
+        return [RunId(row["run_id"]) for row in self._execute("select_all_runs")]
 
     def run_costs(self) -> Iterator[RunCost]:
         """
@@ -276,6 +311,19 @@ class LedgerReader:
             Stray(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
             for row in self._execute("select_strays")
         ]
+
+    def _has_settled_costs(self, last_finished_at: str | None) -> bool:
+        """
+        Whether the runs were asked what they cost long enough after the last one's end.
+        """
+        asked_at = instant(self._execute("select_batch").fetchone()["costs_at"])
+        ended_at = instant(last_finished_at)
+        return bool(asked_at and ended_at and asked_at >= ended_at + COSTS_SETTLE)
+
+    def _uncollected(self) -> Uncollected | None:
+        row = self._execute("select_uncollected").fetchone()
+        since = instant(row["since"])
+        return None if since is None else Uncollected(runs=row["runs"], since=since)
 
     def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
         return self._db.execute(self._queries[query], values)

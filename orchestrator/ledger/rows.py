@@ -162,6 +162,7 @@ def batch_of(row: sqlite3.Row) -> Batch:
         stop_reason=row["stop_reason"],
         requests=row["requests"],
         retries=row["retries"],
+        keeps_days=row["keeps_days"],
     )
 
 

@@ -173,6 +173,7 @@ class Batch:
         stop_reason: why it was left early, for people.
         requests: sent to the platform so far, over all its processes.
         retries: how many of them were repeats.
+        keeps_days: how long the platform keeps what runs have made; None when it did not say.
     """
 
     id: BatchId
@@ -186,3 +187,4 @@ class Batch:
     stop_reason: str | None = None
     requests: int = 0
     retries: int = 0
+    keeps_days: int | None = None

@@ -15,7 +15,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, size
-from orchestrator.report.summary import moment, shown_statuses, status_of
+from orchestrator.report.summary import cost_words, moment, shown_statuses, status_of
 
 MOST_JOBS = 2000
 MOST_FAILED = 500
@@ -112,7 +112,7 @@ def _figures(batch: Batch, totals: Totals) -> list[tuple[str, str]]:
         ("runs", f"{totals.runs:,}"),
         ("items", f"{totals.items:,}"),
         ("size", size(totals.size_bytes)),
-        ("cost (provisional)", money(totals.cost_usd)),
+        (cost_words(totals), money(totals.cost_usd)),
         ("requests", f"{batch.requests:,}"),
         ("started", moment(batch.created_at) or ""),
     ]

@@ -13,6 +13,7 @@ from orchestrator.ledger.reading import Totals
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.states import JobStatus
+from orchestrator.report.expiry import expires_at
 
 VERSION = 1
 """
@@ -47,7 +48,9 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "items": totals.items,
         "bytes": totals.size_bytes,
         "cost_usd": number(totals.cost_usd),
-        "cost_is_provisional": True,
+        "cost_is_provisional": totals.cost_is_provisional,
+        "uncollected": totals.uncollected.runs if totals.uncollected else 0,
+        "results_expire_at": moment(expires_at(batch, totals)),
         "requests": batch.requests,
         "retries": batch.retries,
         "started_at": moment(batch.created_at),
@@ -101,6 +104,13 @@ def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
         "reused_from": report.reused_from,
         "input_sha256": report.job.input.sha256 or None,
     }
+
+
+def cost_words(totals: Totals) -> str:
+    """
+    What the cost of a batch is called.
+    """
+    return "cost (provisional)" if totals.cost_is_provisional else "cost"
 
 
 def moment(time: datetime | None) -> str | None:

@@ -19,7 +19,7 @@ from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, progress_line, size
 from orchestrator.report.progress import Progress
-from orchestrator.report.summary import shown_statuses
+from orchestrator.report.summary import cost_words, shown_statuses
 
 COLOURS = {
     JobStatus.SUCCEEDED: "green",
@@ -64,7 +64,7 @@ def summary_table(batch: Batch, totals: Totals) -> Table:
     table.add_row("items", f"{totals.items:,}")
     table.add_row("size", size(totals.size_bytes))
     table.add_row("runs", f"{totals.runs:,}")
-    table.add_row("cost (provisional)", money(totals.cost_usd))
+    table.add_row(cost_words(totals), money(totals.cost_usd))
     table.add_row("requests", f"{batch.requests:,}")
     if batch.ended_at is not None:
         table.add_row("time", clock((batch.ended_at - batch.created_at).total_seconds()))

@@ -9,8 +9,8 @@ its input and options: weaker, and so only the last resort.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
 import anyio
 import orjson
@@ -20,16 +20,11 @@ from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.run_list import runs_since
 from orchestrator.scheduler.strays import Strays
 
 MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
-MARGIN = timedelta(minutes=5)
-"""
-How much further back than the first intent a pass looks, beyond what the clocks differ by.
-"""
-
 SHORTEST_INTERVAL_SECS = 1.0
-CLOCK_TOLERANCE = timedelta(seconds=30)
 
 
 class RunFinder:
@@ -150,33 +145,12 @@ class RunFinder:
         except (NotFound, TransientError):
             return False
 
-    async def runs_since(self, since: datetime) -> AsyncIterator[wire.RunListItem]:
-        """
-        The account's runs that began after an instant of our clock, or shortly before it.
-
-        Raises:
-            PlatformError: the list cannot be read.
-        """
-        offset = 0
-        started_after = self._on_its_clock(since)
-        while True:
-            page = await self._client.list_runs(started_after=started_after, offset=offset)
-            # The first answer of all tells the platform's clock.
-            if self._on_its_clock(since) < started_after - CLOCK_TOLERANCE:
-                started_after = self._on_its_clock(since)
-                continue
-            for item in page.items:
-                yield item
-            offset += len(page.items)
-            if not page.items or offset >= page.total:
-                return
-
     async def _look(self, since: datetime) -> None:
         """
         One pass over the runs that began after an instant of our clock.
         """
         strays = []
-        async for item in self.runs_since(since):
+        async for item in runs_since(self._client, since, utc_now=self._utc_now):
             agent = item.meta.user_agent if item.meta else None
             if agent is None:
                 agent = await self._agent_of(RunId(item.id))
@@ -190,17 +164,6 @@ class RunFinder:
                 strays.append((mark, item.facts()))
         for mark, run in strays:
             await self._strays.end(mark, run)
-
-    def _on_its_clock(self, since: datetime) -> datetime:
-        """
-        An instant of our clock on the platform's, and the margin before it.
-        """
-        clock = self._client.clock
-        if clock is None:
-            return since - MARGIN
-        told, at = clock
-        ours = self._utc_now() - timedelta(seconds=anyio.current_time() - at)
-        return since + (told - ours) - MARGIN
 
     async def _agent_of(self, run_id: RunId) -> str:
         """

@@ -19,7 +19,17 @@ from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {"waiting", "runs", "live_runs", "given_up"}
-REPEATED = {"stray", "collected_again", "costs", "judge_again", "seen", "waits", "skip", "reuse"}
+REPEATED = {
+    "stray",
+    "collected_again",
+    "costs",
+    "keeps_days",
+    "judge_again",
+    "seen",
+    "waits",
+    "skip",
+    "reuse",
+}
 """What the next process simply does again; see the tests of strays and of `collect`."""
 RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'

@@ -11,6 +11,8 @@ CREATE TABLE batch (
     exit_code   INTEGER,
     stop_reason TEXT,
     waits       TEXT NOT NULL DEFAULT '[]',     -- JSON: why jobs wait, as last told
+    costs_at    TEXT,                           -- when all runs were last asked what they cost
+    keeps_days  INTEGER,                        -- how long the platform keeps what runs made
     requests    INTEGER NOT NULL DEFAULT 0,
     retries     INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -1,0 +1,34 @@
+"""
+Costs that the platform had not settled when a batch ended, for commands that only look.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestrator.app.settings import Settings
+
+
+def refresh(folder: Path, settings: Settings) -> None:
+    """
+    Brings the costs of a batch up to date where they are provisional and no process is at it.
+
+    Says on stderr when they cannot be. A local platform is not started for that.
+    """
+    from orchestrator.app.folders import LEDGER
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.ledger.lock import is_held
+
+    with LedgerReader(folder / LEDGER) as reader:
+        is_due = reader.batch().plan.local is None and reader.totals().cost_is_provisional
+    if not is_due or is_held(folder):
+        return
+    try:
+        from orchestrator.app.costs import refresh_from
+        from orchestrator.cli.driving import in_event_loop
+
+        in_event_loop(refresh_from, folder, settings)
+    except OrchestratorError as error:
+        sys.stderr.write(f"the cost is as it was told last: {error}\n")

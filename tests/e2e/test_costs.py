@@ -1,0 +1,131 @@
+"""
+What runs have cost, after the platform has settled it; and results that it will not keep for long.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, sweep
+
+
+@pytest.fixture
+def folder(command: Command) -> Path:
+    """A batch whose two runs cost 1 USD, of which 0.02 were told when they ended."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=3, cost_usd=0.5))
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["cost_usd"]) == (0, 1.0), done.err
+    folder = Path(done.json["folder"])
+    alter(folder, "UPDATE attempts SET cost_usd = '0.01'")
+    return folder
+
+
+def alter(folder: Path, *changes: str, ended: str = "") -> None:
+    """Changes a ledger behind the command's back."""
+    with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
+        for change in changes:
+            db.execute(change, {"ended": ended})
+
+
+def summary(folder: Path) -> dict[str, object]:
+    """What `summary.json` says."""
+    found = json.loads((folder / "summary.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("name", ["status", "report", "collect"])
+def test_later_look_brings_costs_up_to_date(command: Command, folder: Path, name: str) -> None:
+    """What the platform tells by now is shown, and is in the files."""
+    assert command.run(name, "sweep").code == 0
+    assert summary(folder)["cost_usd"] == 1.0
+    assert command.run("status", "sweep", "--json").json["cost_usd"] == 1.0
+
+
+def test_later_run_of_the_spec_brings_costs_up_to_date(command: Command, folder: Path) -> None:
+    """The next night settles the costs of the one before."""
+    assert command.run("run", "sweep.toml").code == 0
+    assert summary(folder)["cost_usd"] == 1.0
+
+
+def test_settled_costs_are_asked_for_no_more(command: Command, folder: Path) -> None:
+    """Long after the end a cost is final: it is called so, and left alone."""
+    alter(
+        folder,
+        "UPDATE attempts SET finished_at = '2026-01-01T00:00:00.000+00:00'",
+        "UPDATE batch SET costs_at = '2026-01-01T00:10:00.000+00:00'",
+    )
+    told = command.run("status", "sweep", "--json").json
+    assert (told["cost_usd"], told["cost_is_provisional"]) == (0.02, False)
+    shown = command.run("status", "sweep").out
+    assert "cost" in shown
+    assert "provisional" not in shown
+
+
+def test_status_needs_no_platform(command: Command, folder: Path) -> None:
+    """Without one the last figures are told, and that they are the last."""
+    away = Command(folder=command.folder, variables={"APIFY_API_BASE_URL": "http://127.0.0.1:9"})
+    done = away.run("status", "sweep", "--json")
+    assert (done.code, done.json["cost_usd"], done.json["cost_is_provisional"]) == (0, 0.02, True)
+    assert "the cost is as it was told last: there is no API token" in done.err
+    tokened = Command(folder=command.folder, variables={**away.variables, "APIFY_TOKEN": "x"})
+    done = tokened.run("status", "sweep")
+    assert done.code == 0
+    assert done.err.startswith("the cost is as it was told last: no connection to 127.0.0.1:9")
+
+
+def left_behind(folder: Path, *, days_ago: int) -> None:
+    """Makes one result uncollected, of a run that ended so many days ago, and is kept for 7."""
+    ended = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="milliseconds")
+    alter(
+        folder,
+        "UPDATE batch SET keeps_days = 7",
+        "UPDATE attempts SET items = NULL, sha256 = NULL, finished_at = :ended WHERE job_seq = 1",
+        "UPDATE jobs SET status = 'FAILED', error = 'the dataset was not to be had' WHERE seq = 1",
+        ended=ended,
+    )
+    (folder / "jobs" / "job-2" / "items.jsonl").unlink()
+
+
+def test_results_that_expire_soon_are_warned_of(command: Command, folder: Path) -> None:
+    """`status` says until when they can be fetched, and how; once fetched, it says nothing."""
+    left_behind(folder, days_ago=5)
+    told = command.run("status", "sweep", "--json").json
+    assert told["uncollected"] == 1
+    until = datetime.fromisoformat(told["results_expire_at"]) - datetime.now(UTC)
+    assert timedelta(days=1.9) < until < timedelta(days=2)
+    shown = command.run("status", "sweep").out
+    assert "what 1 of its runs made is not on disk, and the platform keeps it until 20" in shown
+    assert "orchestrator collect output/sweep/" in shown
+    assert command.run("collect", "sweep").code == 0
+    assert "not on disk" not in command.run("status", "sweep").out
+    assert command.run("status", "sweep", "--json").json["results_expire_at"] is None
+
+
+def test_results_that_expire_later_are_no_matter(command: Command, folder: Path) -> None:
+    """There is no warning days ahead."""
+    left_behind(folder, days_ago=3)
+    assert "not on disk" not in command.run("status", "sweep").out
+
+
+def test_run_warns_of_what_earlier_nights_left(command: Command, folder: Path) -> None:
+    """Who only reads the nightly run's words learns it from there."""
+    left_behind(folder, days_ago=8)
+    done = command.run("run", "sweep.toml")
+    assert done.code == 0
+    assert f"output/sweep/{folder.name}: what 1 of its runs made is not on disk" in done.err
+    assert "the platform may have deleted it since 20" in done.err
+
+
+def test_account_says_how_long_results_are_kept(command: Command, folder: Path) -> None:
+    """The days are the account's, asked before the first start."""
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
+        (days,) = db.execute("SELECT keeps_days FROM batch").fetchone()
+    assert days is not None
+    assert days > 0
