@@ -24,7 +24,7 @@ def run(rounds: int) -> str:
     Fetches the same dataset in turn and returns the figures as Markdown.
     """
     lines = [
-        f"{MBYTES:,} MB of JSON Lines from loopback to a memory file system; median of {rounds}. "
+        f"{MBYTES:,} MB of JSON Lines from loopback to a memory file system; median of {rounds}.",
         "From the request until the file is there, and for the whole process with its start.",
         "",
         "| | | MB/s | of curl's | whole process, of curl's | peak, MB |",

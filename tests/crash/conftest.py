@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from tests.support.command import DYING, ROOT, Command, Done, ServedPlatform, served_platform
+from tests.support.command import DYING, Command, Done, ServedPlatform, served_platform
 
 Die = Callable[[str, Command, Sequence[str], Sequence[str]], Done]
 
@@ -19,29 +19,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatfor
         yield platform
 
 
-@pytest.fixture(scope="module")
-def die_at() -> Iterator[Die]:
+@pytest.fixture
+def die_at() -> Die:
     """Runs a command until it dies at a named point, then runs another; see `dying`."""
-    process = subprocess.Popen(
-        DYING, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    orders, codes = process.stdin, process.stdout
 
     def die(point: str, command: Command, first: Sequence[str], second: Sequence[str]) -> Done:
-        order = {
-            "folder": str(command.folder),
-            "environment": command.environment(),
-            "point": point,
-            "first": first,
-            "second": second,
-        }
-        orders.write(json.dumps(order) + "\n")
-        orders.flush()
-        code = int(codes.readline())
-        out, err = ((command.folder / name).read_text() for name in ("out", "err"))
-        return Done(code=code, out=out, err=err)
+        twice = replace(command, program=DYING)
+        return twice.run(point, json.dumps(first), json.dumps(second))
 
-    yield die
-    process.communicate(timeout=30)
+    return die

@@ -168,14 +168,14 @@ def _is_killed(command: Command, output: Path, chance: random.Random, *words: st
     process = command.start("run", "sweep.toml", "--resume", *words)
     if chance.random() < 0.8:
         # Without this, most would die while they import.
-        wait_until(lambda: process.poll() is not None or _holds(process.pid, output), "a batch")
+        wait_until(lambda: process.has_ended or _holds(process.pid, output), "a batch")
     try:
         _, err = process.communicate(timeout=chance.uniform(0.0, 1.2))
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
         return True
-    assert process.returncode == 0, err
+    assert process.code == 0, err
     return False
 
 

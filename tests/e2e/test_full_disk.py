@@ -4,7 +4,6 @@ A disk that fills up in the middle: the batch stops, says so, and goes on when t
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import pytest
 
 from tests.support.command import Command, Done, ServedPlatform, sweep
 
-SMALL_FILES = (sys.executable, "-m", "tests.support.small_files")
+SMALL_FILES = "tests.support.small_files:main_with_small_files"
 
 
 def on_small_disk(command: Command, most: int, *words: str) -> Done:
     """Runs a command whose files cannot grow beyond `most` bytes."""
-    return replace(command, program=(*SMALL_FILES, str(most))).run(*words)
+    return replace(command, program=SMALL_FILES).run(str(most), *words)
 
 
 @pytest.mark.parametrize("most", [200_000, 320_000, 400_000])

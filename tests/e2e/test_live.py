@@ -24,7 +24,7 @@ def test_items_are_there_while_the_run_goes_on(command: Command) -> None:
     (count,) = grown(folder)
     assert 0 < count <= 40
     out, err = process.communicate(timeout=40)
-    assert process.returncode == 0, err
+    assert process.code == 0, err
     lines = (folder / "items.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(40))
     assert json.loads(out)["items"] == 40

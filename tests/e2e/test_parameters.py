@@ -113,6 +113,6 @@ def test_platform_that_goes_away_costs_no_run(tmp_path: Path) -> None:
     port = platform.url.rpartition(":")[2]
     with served_platform(tmp_path / "platform", "--port", port) as again:
         out, _ = run.communicate(timeout=90)
-        assert run.returncode == 0
+        assert run.code == 0
         assert json.loads(out)["jobs"]["SUCCEEDED"] == 12
         assert len(again.runs()) == 12

@@ -16,6 +16,7 @@ from tests.e2e.conftest import QUICK
 from tests.support.command import (
     HURRIED,
     Command,
+    Process,
     ServedPlatform,
     served_platform,
     start_platform,
@@ -69,7 +70,7 @@ def test_platform_that_is_silent_for_a_while(tmp_path: Path, job: str) -> None:
         wait_until(lambda: len(platform.runs()) >= 10, "ten runs")
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(subprocess.TimeoutExpired):
-            run.wait(timeout=4)
+            run.communicate(timeout=4)
         process.send_signal(signal.SIGCONT)
         check_end(run, platform, jobs=24, items=5)
     finally:
@@ -105,19 +106,17 @@ def test_platform_that_talks_nonsense_for_a_while(tmp_path: Path, job: str, body
         )
         command.write("sweep.toml", sweep(jobs=12, job=job, duration_secs=0.1, items=5))
         run = command.start("run", "sweep.toml", "--json")
-        run.wait(timeout=60)
+        run.communicate(timeout=60)
     with served_platform(tmp_path / "platform") as platform:
         check_end(run, platform, jobs=12, items=5)
 
 
-def check_end(
-    run: subprocess.Popen[str], platform: ServedPlatform, *, jobs: int, items: int
-) -> None:
+def check_end(run: Process, platform: ServedPlatform, *, jobs: int, items: int) -> None:
     """
     All jobs succeeded, each was started once, and each has all its items.
     """
     out, err = run.communicate(timeout=60)
-    assert run.returncode == 0, err
+    assert run.code == 0, err
     starts = Counter(run["meta"]["userAgent"].rsplit(".", 1)[0] for run in platform.runs())
     assert sorted(starts.values()) == [1] * jobs
     folder = Path(json.loads(out)["folder"])

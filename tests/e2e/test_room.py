@@ -19,6 +19,6 @@ def test_two_programs_share_an_account_and_both_end(
     processes = [command.start("run", f"{name}.toml", "--json") for name in ("one", "two")]
     for process in processes:
         out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
+        assert process.code == 0, err
         assert '"SUCCEEDED":20' in out
         assert '"attempts":20' in out

@@ -71,10 +71,10 @@ def test_log_is_followed_while_the_run_goes_on(command: Command, platform: Serve
     command.write("f.toml", text)
     runner = command.start("run", "f.toml")
     while platform.runs_of(command.folder / "output" / "f" / "latest") == []:
-        assert runner.poll() is None
+        assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
-    assert runner.wait(timeout=30) == 0
-    runner.communicate()
+    runner.communicate(timeout=30)
+    assert runner.code == 0
     assert "last" in done.out
 
 
@@ -85,7 +85,7 @@ def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
     runner = command.start("run", "f.toml", "--local")
     folder = tmp_path / "output" / "f" / "latest"
     while "RUNNING" not in command.run("status", str(folder), "--why", "job-1").out:
-        assert runner.poll() is None
+        assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
     runner.communicate(timeout=30)
     assert (done.code, "last" in done.out) == (0, True), done.err

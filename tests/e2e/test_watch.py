@@ -26,7 +26,7 @@ def test_watch_follows_a_batch_to_its_end(command: Command, platform: ServedPlat
     assert [look["is_held"] for look in looks] == [True] * (len(looks) - 1) + [False]
     assert looks[0]["state"] == "open"
     assert (looks[-1]["state"], looks[-1]["jobs"]["SUCCEEDED"]) == ("ended", 6)
-    assert (watch.returncode, run.returncode) == (0, 0)
+    assert (watch.code, run.code) == (0, 0)
     assert len(platform.runs_of(_latest(command))) == 6
 
 
@@ -52,7 +52,7 @@ def test_watch_tells_that_a_batch_was_left_without_a_word(command: Command) -> N
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate(timeout=30)
     out, _ = watch.communicate(timeout=30)
-    assert watch.returncode == 3
+    assert watch.code == 3
     assert "orchestrator resume" in out
 
 
@@ -68,10 +68,10 @@ def test_looking_disturbs_nobody(
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate(timeout=30)
     resume = command.start("resume", "sweep", "--json")
-    while resume.poll() is None:
+    while not resume.has_ended:
         assert command.run(*words).code in {0, 3}
     out, err = resume.communicate(timeout=30)
-    assert resume.returncode == 0, err
+    assert resume.code == 0, err
     assert json.loads(out)["runs"] == len(platform.runs_of(_latest(command))) == 2
 
 

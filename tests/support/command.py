@@ -6,22 +6,26 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
-WATCHED = (sys.executable, "-m", "tests.support.watched_serve")
-HURRIED = (sys.executable, "-m", "tests.support.hurried")
-DYING = (sys.executable, "-m", "tests.support.dying")
+ORCHESTRATOR = "orchestrator.cli.main:main"
+WATCHED = "tests.support.watched_serve:main_watched"
+HURRIED = "tests.support.hurried:main_hurried"
+DYING = "tests.support.dying:live_twice"
 LONGEST_SECS = 60
 TRIES = 10
 
@@ -44,6 +48,144 @@ class Done:
         return json.loads(self.out)
 
 
+class Process:
+    """
+    A child of the process that forks.
+    """
+
+    def __init__(self, out: Path, err: Path) -> None:
+        self._out, self._err = out, err
+        self._started, self._ended = Event(), Event()
+        self._pid = 0
+        self._code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """
+        Its id, and that of its process group.
+        """
+        assert self._started.wait(LONGEST_SECS), "nothing is forked"
+        return self._pid
+
+    @property
+    def code(self) -> int:
+        """
+        Its exit code, once it has ended; negative is the signal that ended it.
+        """
+        assert self._code is not None, "it goes on"
+        return self._code
+
+    @property
+    def has_ended(self) -> bool:
+        """
+        Whether it is over.
+        """
+        return self._ended.is_set()
+
+    def communicate(self, timeout: float = LONGEST_SECS) -> tuple[str, str]:
+        """
+        Waits for its end, and returns what it wrote to stdout and stderr.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        if not self._ended.wait(timeout):
+            raise subprocess.TimeoutExpired("orchestrator", timeout)
+        return self._out.read_text(), self._err.read_text()
+
+    def first_line(self) -> str:
+        """
+        What it writes to stdout first.
+        """
+        wait_until(lambda: "\n" in _text(self._out) or self.has_ended, "a line")
+        return _text(self._out).partition("\n")[0]
+
+    def send_signal(self, number: int) -> None:
+        """
+        Sends it a signal, unless it has ended.
+        """
+        if not self.has_ended:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """
+        Asks it to end.
+        """
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """
+        Ends it.
+        """
+        self.send_signal(signal.SIGKILL)
+
+    def told(self, event: Mapping[str, int]) -> None:
+        """
+        Takes what the process that forks has told.
+        """
+        if "pid" in event:
+            self._pid = event["pid"]
+            self._started.set()
+        else:
+            self._code = event["code"]
+            self._ended.set()
+
+
+class Forks:
+    """
+    The process that forks commands after their imports; see `forking`.
+    """
+
+    def __init__(self) -> None:
+        self._files = TemporaryDirectory()
+        self._children: dict[int, Process] = {}
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forking"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        Thread(target=self._listen, daemon=True).start()
+
+    def start(
+        self, program: str, words: Iterable[str | Path], folder: Path, environment: dict[str, str]
+    ) -> Process:
+        """
+        Starts a child.
+        """
+        number = len(self._children)
+        out, err = (Path(self._files.name, f"{number}.{name}") for name in ("out", "err"))
+        child = self._children[number] = Process(out, err)
+        order = {
+            "id": number,
+            "program": program,
+            "words": [str(word) for word in words],
+            "folder": str(folder),
+            "environment": environment,
+            "out": str(out),
+            "err": str(err),
+        }
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return child
+
+    def _listen(self) -> None:
+        assert self._server.stdout is not None
+        for line in self._server.stdout:
+            event = json.loads(line)
+            self._children[event["id"]].told(event)
+
+
+@cache
+def forks() -> Forks:
+    """
+    The one of this process.
+    """
+    return Forks()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """
@@ -52,12 +194,12 @@ class Command:
     Attributes:
         folder: the working folder; HOME is below it and empty.
         variables: the environment beside PATH.
-        program: what is called; the tests' own programs wrap the command.
+        program: the function that is called; the tests' own ones wrap the command's.
     """
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
-    program: Sequence[str] = ORCHESTRATOR
+    program: str = ORCHESTRATOR
 
     def environment(self) -> dict[str, str]:
         """
@@ -72,30 +214,34 @@ class Command:
         """
         Runs a command to its end.
         """
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+        return Done(code=process.code, out=out, err=err)
+
+    def start(self, *words: str | Path) -> Process:
+        """
+        Starts a command in a process group of its own and goes on.
+        """
+        return forks().start(self.program, words, self.folder, self.environment())
+
+    def run_alone(self, *words: str | Path) -> Done:
+        """
+        Runs a command to its end in an interpreter of its own, as a user does.
+        """
         done = subprocess.run(
-            [*self.program, *map(str, words)],
+            [sys.executable, "-m", "orchestrator", *map(str, words)],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=LONGEST_SECS,
             check=False,
         )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
-
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        """
-        Starts a command in a process group of its own and goes on.
-        """
-        return subprocess.Popen(
-            [*self.program, *map(str, words)],
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
 
     def write(self, name: str, text: str) -> Path:
         """
@@ -177,18 +323,13 @@ class ServedPlatform:
         return [run for run in self.runs() if f"(attempt {mark}." in run["meta"]["userAgent"]]
 
 
-def start_platform(data: Path, *words: str) -> tuple[subprocess.Popen[str], ServedPlatform]:
+def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
     """
     Starts a platform that the caller ends.
     """
-    process = subprocess.Popen(
-        [*WATCHED, "platform", "serve", "--data", str(data), *words],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    )
-    assert process.stdout is not None
-    return process, ServedPlatform(**json.loads(process.stdout.readline()))
+    serve = ("platform", "serve", "--data", str(data), *words)
+    process = forks().start(WATCHED, serve, ROOT, dict(os.environ))
+    return process, ServedPlatform(**json.loads(process.first_line()))
 
 
 @contextmanager
@@ -204,7 +345,7 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
-    assert process.returncode == 0, "the platform broke the API's contract; see its stderr"
+    assert process.code == 0, "the platform broke the API's contract; see its stderr"
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
@@ -238,3 +379,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
     return json.dumps(value)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

@@ -1,24 +1,20 @@
 """
-The command with two lives, as often as asked: `python -m tests.support.dying`.
+The command with two lives.
 
-Each line on stdin is an order as JSON: a folder to work in, the environment, the name of a point,
-and the words of both lives. The first life is a child that kills itself by SIGKILL at the point;
-the second one is left alone. What they print goes to `out` and `err` in the folder, and the exit
-code of the second to stdout here. All of them are forked after the imports, which take longer than
-most lives; nothing else passes from one to the other.
+The first is a child that kills itself by SIGKILL at a named point; the second one is left alone.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any, NoReturn
 
-from orchestrator.cli.main import COMMANDS, MODULES, main
+from orchestrator.cli.main import main
 from orchestrator.client import ApifyClient
 from orchestrator.client.direct_transport import DirectExchange, DirectTransport
 from orchestrator.client.transport import Request
@@ -26,18 +22,6 @@ from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story
 from tests.support.hurried import hurry
-
-IMPORTED_LATE = (
-    "anyio._backends._asyncio",
-    "orchestrator.app.changes",
-    "orchestrator.app.preparing",
-    "orchestrator.cli.connect",
-    "orchestrator.cli.driving",
-    "uvloop",
-)
-"""
-What the command imports when it is called.
-"""
 
 
 def die() -> NoReturn:
@@ -147,10 +131,15 @@ async def _no_room(*_given: Any, **_named: Any) -> NoReturn:
     raise NoRoom("made to be full")
 
 
-def live_twice(name: str, first: list[str], second: list[str]) -> None:
+def live_twice(words: Sequence[str]) -> None:
     """
     Runs the command until it dies at a point, then again.
+
+    Args:
+        words: the name of the point, and those of both lives as JSON.
     """
+    name, first, second = words[0], *map(json.loads, words[1:])
+    hurry()
     child = os.fork()
     if child == 0:
         tell(POINTS[name].story)
@@ -160,29 +149,3 @@ def live_twice(name: str, first: list[str], second: list[str]) -> None:
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         sys.exit(f"{name} was not reached: the first life ended by itself")
     main(second)
-
-
-def serve() -> None:
-    """
-    Takes orders until there are no more.
-    """
-    commands = (f"orchestrator.cli.{MODULES.get(name, name)}" for name in COMMANDS)
-    for name in (*commands, "orchestrator.app.driving", *IMPORTED_LATE):
-        importlib.import_module(name)
-    hurry()
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            order = json.loads(line)
-            os.chdir(order["folder"])
-            os.environ.clear()
-            os.environ.update(order["environment"])
-            for handle, name in ((1, "out"), (2, "err")):
-                os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), handle)
-            live_twice(order["point"], order["first"], order["second"])
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
-
-
-if __name__ == "__main__":
-    serve()

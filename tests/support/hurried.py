@@ -6,6 +6,8 @@ What holds for hours of waiting is proven on virtual time; real processes are he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orchestrator.cli.main import main
 from orchestrator.client import starts
 from orchestrator.scheduler import attempts, budget, driving, finding, starting
@@ -26,6 +28,9 @@ def hurry() -> None:
         vars(module).update(SYNC_WAIT_SECS=SYNC_WAIT_SECS)
 
 
-if __name__ == "__main__":
+def main_hurried(words: Sequence[str]) -> None:
+    """
+    The command, with short pauses.
+    """
     hurry()
-    main()
+    main(words)

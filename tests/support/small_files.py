@@ -5,11 +5,17 @@ The command, on a system where no file may grow beyond so many bytes: its disk i
 from __future__ import annotations
 
 import resource
-import sys
+from collections.abc import Sequence
 
 from orchestrator.cli.main import main
 
-if __name__ == "__main__":
-    most = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-    main(sys.argv[2:])
+
+def main_with_small_files(words: Sequence[str]) -> None:
+    """
+    The command.
+
+    Args:
+        words: how many bytes a file may have, then its own.
+    """
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(words[0]), resource.RLIM_INFINITY))
+    main(words[1:])

@@ -6,10 +6,16 @@ It ends as a bug of ours, and says which answer it was, when one of them broke t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orchestrator.platform
 from orchestrator.cli.main import main
 from tests.support.openapi import watched_platform
 
-if __name__ == "__main__":
+
+def main_watched(words: Sequence[str]) -> None:
+    """
+    The command, whose platform is watched.
+    """
     orchestrator.platform.serve_platform = watched_platform  # type: ignore[assignment] # the same call
-    main()
+    main(words)

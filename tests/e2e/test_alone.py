@@ -1,0 +1,51 @@
+"""
+Each command in an interpreter of its own.
+
+The other tests call them in children of a process that has imported everything.
+"""
+
+from __future__ import annotations
+
+from tests.support.command import Command, sweep
+
+WORDS = {
+    "run": ("run", "s.toml"),
+    "plan": ("plan", "s.toml", "--online"),
+    "validate": ("validate", "s.toml", "--online"),
+    "init": ("init", "here"),
+    "schema": ("schema",),
+    "list": ("list",),
+    "import": ("import", "nothing"),
+}
+"""
+In a folder without batches; `import` finds nothing.
+"""
+
+WORDS_AFTER = {
+    "resume": ("resume", "s"),
+    "retry": ("retry", "s", "--dry-run"),
+    "abort": ("abort", "s"),
+    "collect": ("collect", "s"),
+    "verify": ("verify", "s"),
+    "logs": ("logs", "s", "job-1"),
+    "prune": ("prune", "s", "--keep-last", "1"),
+    "status": ("status", "s"),
+    "watch": ("watch", "s"),
+    "report": ("report", "s"),
+}
+
+
+def test_commands_start_by_themselves(command: Command) -> None:
+    """No command relies on what another one has imported."""
+    command.write("s.toml", sweep("s", jobs=1, duration_secs=0, items=1))
+    codes = {name: command.run_alone(*words).code for name, words in WORDS.items()}
+    assert codes == {**dict.fromkeys(WORDS, 0), "import": 2}
+    codes = {name: command.run_alone(*words).code for name, words in WORDS_AFTER.items()}
+    assert codes == dict.fromkeys(WORDS_AFTER, 0)
+
+
+def test_every_command_is_among_them() -> None:
+    """A new command is tried alone too."""
+    from orchestrator.cli.main import COMMANDS
+
+    assert set(COMMANDS) - {"platform"} == {*WORDS, *WORDS_AFTER}

@@ -1,0 +1,103 @@
+"""
+Forks a child for each order, after the imports: `python -m tests.support.forking`.
+
+Most of a short command's time goes into its imports, and the tests call it hundreds of times. An
+order is a line of JSON on stdin: its id, what to call (`module:function`) with which words, a
+folder to work in, the environment and the files that take stdout and stderr. A child leads a
+session of its own. On stdout comes a line for each child's pid, and one for its exit code. Nothing
+else passes from one child to the other.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import orchestrator
+
+READ_BYTES = 65_536
+OUTSIDE = ("anyio._backends._asyncio", "jinja2", "rich.table", "uvloop", "tests.support.dying")
+
+
+def serve() -> Callable[[], None]:
+    """
+    Takes orders until there are no more; returns in a child, with what it is to do.
+    """
+    inside = pkgutil.walk_packages(orchestrator.__path__, "orchestrator.")
+    for name in (*(module.name for module in inside if module.name[-8:] != "__main__"), *OUTSIDE):
+        importlib.import_module(name)
+    gc.freeze()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    children: dict[int, int] = {}
+    rest = b""
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, READ_BYTES)
+            _reap(children)
+        if 0 not in ready:
+            continue
+        read = os.read(0, READ_BYTES)
+        if not read:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+            sys.exit()
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            child = os.fork()
+            if child == 0:
+                os.close(woken)
+                os.close(wake)
+                return partial(follow, order)
+            children[child] = order["id"]
+            tell(id=order["id"], pid=child)
+
+
+def _reap(children: dict[int, int]) -> None:
+    while children:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            return
+        tell(id=children.pop(child), code=os.waitstatus_to_exitcode(status))
+
+
+def tell(**event: int) -> None:
+    """
+    Writes a line to stdout.
+    """
+    print(json.dumps(event), flush=True)  # noqa: T201 - the answer
+
+
+def follow(order: dict[str, Any]) -> None:
+    """
+    Does in a child what was ordered.
+    """
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for handle, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), handle)
+    module, function = order["program"].split(":")
+    getattr(importlib.import_module(module), function)(order["words"])
+
+
+if __name__ == "__main__":
+    # At the top, so that a child ends as any program does.
+    serve()()
