@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
-
-LINGER_SECS = 0.02
 
 
 class Work:
@@ -124,11 +121,7 @@ class GroupWorker:
         return future
 
     def _serve(self) -> None:
-        group: list[Work] = []
         while (first := self._queue.get()) is not None:
-            if len(group) > 1:
-                # Busy: a moment's patience makes groups larger and wake-ups fewer.
-                time.sleep(LINGER_SECS)
             group = [first]
             for _ in range(self._queue.qsize()):
                 work = self._queue.get()
