@@ -7,13 +7,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 import orjson
 
-from orchestrator.app.assembly import utc_now
 from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext
 from orchestrator.app.folders import LEDGER, display
@@ -93,7 +93,7 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
         if remote is not None:
             print(f"uploaded to: {remote}")
     _tell_failures(result)
-    warning = expiry_warning(result.batch, result.totals, display(result.folder), utc_now())
+    warning = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for line in (*result.warnings, *([warning] if warning else ())):
         sys.stderr.write(f"{line}\n")
     for stray in result.totals.strays:
