@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.items import ItemsDownload
+from orchestrator.collector.ranges import fetch
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.threads import GroupWorker
@@ -34,7 +35,7 @@ async def main(url: str, folder: Path) -> None:
         )
         began = time.perf_counter()
         try:
-            await download.fetch()
+            await fetch(download)
             await download.publish()
         finally:
             download.discard()

@@ -18,6 +18,7 @@ from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
 from orchestrator.collector.names import extension, file_name
+from orchestrator.collector.ranges import fetch
 from orchestrator.errors import NotFound, PlatformError, TransientError, TruncatedBody
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import JobKey, StoreId
@@ -132,7 +133,7 @@ class Collector:
         name = items_name(job.collect.query)
         download = self._download(job, run, folder)
         try:
-            items = await download.fetch()
+            items = await fetch(download)
             if items.data is not None:
                 contents = {name: items.data, **contents}
             else:

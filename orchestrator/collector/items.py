@@ -88,7 +88,7 @@ async def save_items(
 
 class ItemsDownload:
     """
-    The download of one dataset into a folder; `fetch` does it, `publish` makes it visible.
+    The download of one dataset into a folder; see `ranges.fetch`. `publish` makes it visible.
 
     Args:
         folder: of the job.
@@ -165,30 +165,25 @@ class ItemsDownload:
         """
         return self._total
 
-    async def fetch(self) -> ItemsFile:
+    async def take_up(self) -> None:
         """
-        Downloads all items.
-
-        Raises:
-            NotFound: the dataset is gone.
-            TruncatedBody: the platform counts more items than it gives, and goes on doing so.
-            TransientError: no progress for longer than `patience_secs`.
+        Goes on from what an earlier process has left, if it left anything that can be gone on with.
         """
-        if self._by_line and self._part is None:
-            await self._take_up()
-        await self.read(self.place + self.RANGE_ITEMS)
-        if not self._is_whole:
-            from orchestrator.collector.ranges import read_by_ranges
-
-            await read_by_ranges(self)
-        return await self._finish()
+        if not self._by_line or self._part is not None:
+            return
+        kept = await self._files.reopen_part(self._folder, self._name, part=self._part_name)
+        if kept is not None:
+            self._part = kept.part
+            self._sink.go_on_from(kept.size_bytes, kept.lines)
 
     async def read(self, until: int) -> None:
         """
         Fetches the items before that place, or all that there are.
 
         Raises:
-            As `fetch`.
+            NotFound: the dataset is gone.
+            TruncatedBody: the platform counts more items than it gives, and goes on doing so.
+            TransientError: no progress for longer than `patience_secs`.
         """
         pause = FIRST_PAUSE_SECS
         stuck_since = anyio.current_time()
@@ -214,8 +209,7 @@ class ItemsDownload:
         Raises:
             NotFound, TransientError: nothing is there yet, or cannot be had now.
         """
-        if self._part is None:
-            await self._take_up()
+        await self.take_up()
         error = await self._pass(self.place + self.RANGE_ITEMS)
         await self._flush()
         if error is not None:
@@ -276,15 +270,6 @@ class ItemsDownload:
         """
         if self._part is not None:
             self._part.discard()
-
-    async def _take_up(self) -> None:
-        """
-        Goes on from what an earlier process has left.
-        """
-        kept = await self._files.reopen_part(self._folder, self._name, part=self._part_name)
-        if kept is not None:
-            self._part = kept.part
-            self._sink.go_on_from(kept.size_bytes, kept.lines)
 
     @property
     def _part_name(self) -> str:
@@ -366,7 +351,10 @@ class ItemsDownload:
             f"{self.place}"
         )
 
-    async def _finish(self) -> ItemsFile:
+    async def finish(self) -> ItemsFile:
+        """
+        What was read, to be given its name by `publish`.
+        """
         rest = self._sink.rest()
         if self._part is None:
             sha256 = hashlib.sha256(rest).hexdigest()

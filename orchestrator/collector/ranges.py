@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from orchestrator.collector.items import ItemsDownload
+from orchestrator.collector.items import ItemsDownload, ItemsFile
 from orchestrator.errors import OrchestratorError
 
 HELPERS = 4
@@ -34,12 +34,28 @@ class _Ahead:
     error: OrchestratorError | None = None
 
 
-async def read_by_ranges(download: ItemsDownload) -> None:
+async def fetch(download: ItemsDownload) -> ItemsFile:
+    """
+    Downloads all items of a dataset.
+
+    Raises:
+        As `ItemsDownload.read`.
+
+    Cancellation: as of `_read_by_ranges`.
+    """
+    await download.take_up()
+    await download.read(download.place + download.RANGE_ITEMS)
+    if not download.is_whole:
+        await _read_by_ranges(download)
+    return await download.finish()
+
+
+async def _read_by_ranges(download: ItemsDownload) -> None:
     """
     Reads a dataset from where its download is to its end.
 
     Raises:
-        As `ItemsDownload.fetch`.
+        As `ItemsDownload.read`.
 
     Cancellation: what helpers have read is removed; what the download has read stays with it.
     """

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from orchestrator.collector import ranges
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.items import ItemsDownload, ItemsFile
 from orchestrator.errors import TransientError, TruncatedBody
@@ -112,7 +113,7 @@ def fetched(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) ->
 
     async def fetch() -> ItemsFile:
         whole = download(dataset, folder, query)
-        file = await whole.fetch()
+        file = await ranges.fetch(whole)
         await whole.publish()
         return file
 
@@ -139,7 +140,7 @@ def test_slow_dataset_comes_by_several_requests_at_once(tmp_path: Path, query: I
     def timed() -> tuple[ItemsFile, float]:
         async def fetch() -> tuple[ItemsFile, float]:
             whole = download(dataset, tmp_path, query)
-            file = await whole.fetch()
+            file = await ranges.fetch(whole)
             await whole.publish()
             return file, anyio.current_time()
 
@@ -214,7 +215,7 @@ def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> D
     async def leave() -> None:
         half = download(Dataset(2500, given=1700), tmp_path)
         with pytest.raises(TransientError):
-            await half.fetch()
+            await ranges.fetch(half)
         await half._flush()
         half.leave()
 
