@@ -279,3 +279,19 @@ def test_part_that_cannot_be_trusted_is_no_part(
     assert dataset.asked[0] == 0
     assert (tmp_path / "items.jsonl").read_bytes() == expected(ItemsQuery(), 2500)
     assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
+
+
+def test_live_download_with_filters_begins_anew_after_a_kill(tmp_path: Path) -> None:
+    """What a killed process has left of one cannot be counted, and is not gone on with."""
+    query = ItemsQuery(clean=True)
+    dataset = left(tmp_path, lambda _part: None)
+
+    async def follow() -> None:
+        live = download(dataset, tmp_path, query)
+        while not live.is_whole:
+            await live.advance()
+        (grown,) = tmp_path.glob(".items.jsonl.*.part")
+        assert grown.read_bytes() == expected(query, 2500)
+        live.discard()
+
+    run_virtual(follow)
