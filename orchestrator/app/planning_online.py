@@ -1,5 +1,5 @@
 """
-What the account tells of a plan: its limits, its usage, and earlier runs of the same Actors.
+What the account tells of a plan: its limits, its usage, and prices and earlier runs of the Actors.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from decimal import Decimal
 
 import anyio
 
+from orchestrator.app.assembly import utc_now
 from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.planning import History, Taken
 from orchestrator.app.preflight import look_before_start
+from orchestrator.app.pricing import Price, price_of
 from orchestrator.app.room import Room
 from orchestrator.client import ApifyClient
 from orchestrator.errors import PermanentError, TransientError
 from orchestrator.model.batches import Batch
-from orchestrator.model.jobs import Demand, Target
+from orchestrator.model.jobs import Demand, Target, TargetKind
 from orchestrator.model.states import RunStatus
 
 RUNS_LOOKED_BACK = 100
@@ -30,10 +32,12 @@ class Account:
     What the account says; None where it does not tell.
 
     Attributes:
+        prices: of targets whose Actors tell them.
         used_usd: in this billing cycle, of `most_usd`.
     """
 
     room: Room
+    prices: dict[Target, Price]
     used_usd: Decimal | None
     most_usd: Decimal | None
 
@@ -51,19 +55,37 @@ async def ask_account(
         options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
         async with ApifyClient(options) as client:
             room = await look_before_start(client, demands, has_budget=False)
+            prices: dict[Target, Price] = {}
             missing = {demand.target for demand in demands} - history.by_target.keys()
             async with anyio.create_task_group() as looks:
+                for target in {demand.target for demand in demands}:
+                    looks.start_soon(_look_up_price, client, target, prices, name=f"{target}")
                 for target in missing:
                     looks.start_soon(_look_back, client, target, history, name=f"{target}")
             try:
                 told = await client.get_limits()
             except (PermanentError, TransientError):
-                return Account(room=room, used_usd=None, most_usd=None)
+                return Account(room=room, prices=prices, used_usd=None, most_usd=None)
     return Account(
         room=room,
+        prices=prices,
         used_usd=told.current.monthly_usage_usd if told.current else None,
         most_usd=told.limits.max_monthly_usage_usd if told.limits else None,
     )
+
+
+async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Target, Price]) -> None:
+    try:
+        actor_id = target.id
+        if target.kind is TargetKind.TASK:
+            actor_id = (await client.get_task(target.id)).act_id
+        infos = (await client.get_actor(actor_id)).pricing_infos
+    except PermanentError:
+        # A task may be shown to a token that is not shown its Actor.
+        return
+    price = price_of(infos or [], utc_now())
+    if price is not None:
+        prices[target] = price
 
 
 async def _look_back(client: ApifyClient, target: Target, history: History) -> None:

@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.add_argument(
-        "--online", action="store_true", help="ask the account for limits, usage and earlier runs"
+        "--online",
+        action="store_true",
+        help="ask the account for limits, usage, prices and earlier runs",
     )
     parser.add_argument("--diff", metavar="BATCH", help="how the jobs differ from a batch's")
     parser.add_argument(
@@ -141,6 +143,7 @@ def _answer(
         **ranges,
         "binds": figures.binds,
         "account": None if account is None else _told(account),
+        "prices": None if account is None else _prices(account),
         "unknown": unknown,
         "first": [_in_full(job) for job in made.first],
         "last": [_in_full(job) for job in made.last],
@@ -153,6 +156,16 @@ def _told(account: Account) -> dict[str, Any]:
         "max_memory_mbytes": account.room.max_memory_mbytes,
         "monthly_usage_usd": None if account.used_usd is None else float(account.used_usd),
         "max_monthly_usage_usd": None if account.most_usd is None else float(account.most_usd),
+    }
+
+
+def _prices(account: Account) -> dict[str, Any]:
+    return {
+        str(target): {
+            "model": price.model,
+            "usd": {name: float(usd) for name, usd in price.usd.items()},
+        }
+        for target, price in account.prices.items()
     }
 
 
@@ -214,7 +227,7 @@ def _show(answer: dict[str, Any]) -> None:
     if answer["binds"]:
         print(f"what decides the time: {answer['binds']}")
     if answer["account"]:
-        print("account: " + ", ".join(f"{k} {v}" for k, v in answer["account"].items()))
+        _show_account(answer)
     for sentence in answer["unknown"]:
         print(f"not known: {sentence}")
     for name, keys in answer.get("diff", {}).items():
@@ -224,3 +237,10 @@ def _show(answer: dict[str, Any]) -> None:
     for title in ("first", "last"):
         for job in answer[title]:
             print(f"{title}: {json.dumps(job, ensure_ascii=False)}")
+
+
+def _show_account(answer: dict[str, Any]) -> None:
+    print("account: " + ", ".join(f"{k} {v}" for k, v in answer["account"].items()))
+    for target, price in answer["prices"].items():
+        each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
+        print(f"price of {target}: {price['model']}" + (f": {each}" if each else ""))
