@@ -240,7 +240,8 @@ def _show(answer: dict[str, Any]) -> None:
 
 
 def _show_account(answer: dict[str, Any]) -> None:
-    print("account: " + ", ".join(f"{k} {v}" for k, v in answer["account"].items()))
+    told = {name: value for name, value in answer["account"].items() if value is not None}
+    print("account: " + ", ".join(f"{name} {value:,}" for name, value in told.items()))
     for target, price in answer["prices"].items():
         each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
         print(f"price of {target}: {price['model']}" + (f": {each}" if each else ""))
