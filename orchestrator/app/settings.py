@@ -17,18 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AliasChoices,
+    BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     field_validator,
     model_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from orchestrator.app.folders import REMOTE, folder_of_remote
@@ -42,27 +37,21 @@ Positive = Annotated[int, Field(gt=0)]
 CONFIG = "config.toml"
 OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
 HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
-OWN_FIELDS = {variable: name for name, variable in OWN_NAMES.items()}
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """
     How this program behaves, apart from any one batch.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="ORCHESTRATOR_", env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     token: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("token", "APIFY_TOKEN"),
         description="The API token. Without it, the one that `apify login` saved is used.",
     )
     api_base_url: str = Field(
-        "https://api.apify.com",
-        validation_alias=AliasChoices("api_base_url", "APIFY_API_BASE_URL"),
-        description="Address of the platform, with or without /v2.",
+        "https://api.apify.com", description="Address of the platform, with or without /v2."
     )
     output: Path = Field(
         Path("output"),
@@ -142,23 +131,6 @@ class Settings(BaseSettings):
     def _expand_home(cls, value: Path) -> Path:
         return value.expanduser()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """
-        Flags, then the environment; the config file is put below by `load_settings`.
-        """
-        file: dict[str, Any] = {}
-        if isinstance(init_settings, InitSettingsSource):
-            file = init_settings.init_kwargs.pop("config_file", {})
-        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=file)
-
     def require_token(self) -> SecretStr:
         """
         The token.
@@ -195,14 +167,26 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     known = {name: value for name, value in file.items() if name in Settings.model_fields}
     settings = None
     try:
-        settings = Settings(config_file=known, **flags)  # type: ignore[arg-type] # taken out by the sources
+        settings = Settings.model_validate({**known, **_from_environment(), **flags})
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            name = OWN_FIELDS.get(str(detail["loc"][0]), str(detail["loc"][0]))
+            name = str(detail["loc"][0])
             problems.append(f"{_origin(name, flags, known, path)}: {plain(detail)}")
     if settings is None or problems:
         raise ConfigError("\n".join(problems))
     return settings
+
+
+def _from_environment() -> dict[str, str]:
+    """
+    The settings that variables give; an empty one gives none.
+    """
+    names = ("token", *file_names())
+    return {name: value for name in names if (value := os.environ.get(_variable(name)))}
+
+
+def _variable(name: str) -> str:
+    return OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
 
 
 def saved_token() -> SecretStr | None:
@@ -240,8 +224,7 @@ def example_config() -> str:
     ]
     for name in file_names():
         field = Settings.model_fields[name]
-        variable = OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
-        lines += ["", f"# {field.description}", f"# Variable: {variable}"]
+        lines += ["", f"# {field.description}", f"# Variable: {_variable(name)}"]
         default = field.default
         shown = json.dumps(str(default) if isinstance(default, Path) else default)
         lines.append(f"# {name} = 8" if default is None else f"{name} = {shown}")
@@ -303,7 +286,7 @@ def _origin(
     """
     if name in flags:
         return f"--{name.replace('_', '-')}"
-    variable = OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
+    variable = _variable(name)
     if os.environ.get(variable):
         return f"environment variable {variable}"
     shown = name.removesuffix("_below_spec")
