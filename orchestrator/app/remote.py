@@ -77,15 +77,24 @@ async def uploaded(folder: Path, batch: Batch) -> Batch:
     """
     Uploads what is new of a batch, if it is to be; its exit code tells when that fails.
     """
-    if batch.plan.remote is None:
-        return batch
     try:
-        count = await _Upload(batch.plan.remote, folder, batch).run()
+        await upload(folder, batch)
     except NotUploaded as error:
         events.warning("results_not_uploaded", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
-    events.info("results_uploaded", files=count, remote=remote_folder(batch))
     return batch
+
+
+async def upload(folder: Path, batch: Batch) -> None:
+    """
+    Uploads what is new of a batch, if it is to be.
+
+    Raises:
+        NotUploaded: it could not all be done.
+    """
+    if batch.plan.remote is not None:
+        count = await _Upload(batch.plan.remote, folder, batch).run()
+        events.info("results_uploaded", files=count, remote=remote_folder(batch))
 
 
 def remote_folder(batch: Batch) -> str | None:

@@ -5,9 +5,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import add_output, settings_of
 from orchestrator.cli.refreshing import refresh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.model.batches import Batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +47,17 @@ def call(options: argparse.Namespace) -> int:
         batch, totals = reader.batch(), reader.totals()
         if options.select is None:
             write_reports(folder, batch, reader, totals)
+            if batch.plan.remote is not None:
+                _upload(folder, batch)
         else:
             write_page(folder, batch, reader, totals, selection)
     path = folder / PAGE
     print(json.dumps({"report": str(path)}) if options.json else path)
     return 0
+
+
+def _upload(folder: Path, batch: Batch) -> None:
+    from orchestrator.app.remote import upload
+    from orchestrator.cli.driving import in_event_loop
+
+    in_event_loop(upload, folder, batch)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,23 @@ def test_only_what_is_new_is_uploaded_again(remote: Command, store: Store) -> No
     assert remote.run("collect", "s3://bkt/night").code == 0
     assert store.ask("GET", f"bkt/{home}/jobs/job-1/items.jsonl") == b"touched by somebody else"
     assert f"{home}/jobs/job-1/input.json" not in store.names("bkt")
+
+
+def test_reports_that_are_written_anew_are_uploaded(remote: Command, store: Store) -> None:
+    """Costs that settle after the batch reach the store too; one that is away is told."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3, cost_usd=0.5))
+    done = remote.run("run", "s.toml", "--output", "s3://bkt/x", "--json")
+    folder = Path(done.json["folder"])
+    with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("UPDATE attempts SET cost_usd = '0.01'")
+    assert remote.run("report", folder).code == 0
+    summary = store.ask("GET", f"bkt/x/night/{done.json['id']}/summary.json")
+    assert json.loads(summary)["cost_usd"] == 0.5
+    away = replace(remote, variables={**remote.variables, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    told = away.run("report", folder)
+    assert told.code == 1
+    assert "s3://bkt/x/night/" in told.err
+    assert "cannot be written" in told.err
 
 
 def test_store_that_takes_nothing_is_told_before_anything_starts(
