@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -21,6 +22,7 @@ from orchestrator.report.lines import clock, progress_line, size
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import cost_words, shown_statuses
 
+WIDE = 200
 COLOURS = {
     JobStatus.SUCCEEDED: "green",
     JobStatus.FAILED: "red",
@@ -75,16 +77,21 @@ def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
     """
     Prints a table; plain where the stream is no terminal.
     """
-    Console(stderr=to_stderr, highlight=False).print(table)
+    console = Console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:
+        # Who reads a file or a pipe wants what is in the table, not what fits a terminal.
+        console.width = WIDE
+    console.print(table)
 
 
 def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
     """
     A row per batch, from their summaries with `folder` and `is_held` added.
     """
-    table = Table()
-    for name in ("batch", "id", "state"):
-        table.add_column(name)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("batch")
+    table.add_column("id", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for name in ("jobs", "done", "failed", "items", "cost"):
         table.add_column(name, justify="right")
     for summary in summaries:
