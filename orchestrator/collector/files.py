@@ -9,6 +9,7 @@ files, which the next try overwrites.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import (
@@ -239,18 +240,22 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     """
     Saves one file durably in the caller's own thread.
 
+    Several processes may save the same file at once: they take turns, and the last one stays.
+
     Raises:
         DiskFull, OutputLost: the file is as it was before.
     """
     part = f"{path.parent}/.{path.name}.part"
-    handle = _open(part)
-    unflushed = _Unflushed(str(path.parent), [(handle, part, str(path))])
     with translated(str(path)):
-        for piece in pieces:
-            _append(handle, piece, part)
-        _flush(unflushed)
-        _rename(unflushed)
-        _flush_folder(unflushed)
+        handle = _open_alone(part)
+        try:
+            for piece in pieces:
+                _append(handle, piece, part)
+            os.fsync(handle)
+            os.replace(part, path)
+        finally:
+            os.close(handle)
+        _sync_folder(str(path.parent))
 
 
 @contextmanager
@@ -288,6 +293,21 @@ def _open(part: str) -> int:
             os.makedirs(folder, exist_ok=True)
             _sync_folder(os.path.dirname(folder))
             return os.open(part, flags, 0o644)
+
+
+def _open_alone(part: str) -> int:
+    """
+    The handle of an empty file that nobody else writes until it is closed.
+    """
+    while True:
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Whoever had it before has given it its name meanwhile: then this one is another's file.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(part)):
+                os.ftruncate(handle, 0)
+                return handle
+        os.close(handle)
 
 
 def _append(handle: int, data: bytes, part: str) -> None:

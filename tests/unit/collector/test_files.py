@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,22 @@ def test_written_file_replaces_the_one_before(tmp_path: Path) -> None:
     write_file(tmp_path / "summary.json", [b"old and longer"])
     write_file(tmp_path / "summary.json", [b"new"])
     assert (tmp_path / "summary.json").read_bytes() == b"new"
+
+
+def test_file_that_several_write_at_once_is_always_whole(tmp_path: Path) -> None:
+    """Who reads it meanwhile finds one of the contents, and none of the writers fails."""
+    path = tmp_path / "summary.json"
+    contents = [bytes([65 + number]) * (40_000 * (number + 1)) for number in range(4)]
+    write_file(path, contents[:1])
+
+    def write(content: bytes) -> None:
+        for _ in range(25):
+            write_file(path, [content[:20_000], content[20_000:]])
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, content) for content in contents]
+        while not all(writer.done() for writer in writers):
+            assert path.read_bytes() in contents
+    for writer in writers:
+        writer.result()
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
