@@ -17,7 +17,6 @@ from orchestrator.app.costs import refresh_costs
 from orchestrator.app.folders import LEDGER, display
 from orchestrator.app.history import earlier
 from orchestrator.client import ApifyClient
-from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.reading import Totals
@@ -51,8 +50,7 @@ async def tend_earlier(
                         warnings.append(f"{display(before)}: {warning}")
                     if totals.cost_is_provisional:
                         await refresh_costs(before, client)
-                except OrchestratorError as error:
-                    # An earlier batch is no reason not to run this one.
+                except Exception as error:  # noqa: BLE001 - no reason not to run this batch
                     events.warning("earlier_batch_left_alone", batch=before.name, error=str(error))
 
 

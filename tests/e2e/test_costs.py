@@ -129,3 +129,11 @@ def test_account_says_how_long_results_are_kept(command: Command, folder: Path) 
         (days,) = db.execute("SELECT keeps_days FROM batch").fetchone()
     assert days is not None
     assert days > 0
+
+
+def test_earlier_batch_that_cannot_be_read_is_no_hindrance(command: Command, folder: Path) -> None:
+    """It is told, and the new batch runs as if it were not there."""
+    (folder / "ledger.sqlite").write_bytes(b"no ledger")
+    done = command.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2)
+    assert f"earlier batch left alone batch={folder.name}" in done.err
