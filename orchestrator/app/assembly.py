@@ -36,6 +36,7 @@ from orchestrator.scheduler.admission import Waiting, WaitingQueue
 from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.following import Follower
 from orchestrator.scheduler.limits import Claim, Limits, Usage
 from orchestrator.scheduler.loop import Scheduler, Stops
 from orchestrator.scheduler.needs import Needs
@@ -119,6 +120,14 @@ def make_scheduler(
         ledger=ledger,
         client=client,
         starter=starter,
+        follower=Follower(
+            ledger=ledger,
+            client=client,
+            tail=collector.live,
+            observer=observer,
+            utc_now=utc_now,
+            aborting=aborting,
+        ),
         collector=collector,
         acceptance=Acceptance(folder / "jobs", usual_items),
         observer=observer,
@@ -126,7 +135,6 @@ def make_scheduler(
         chance=chance,
         away_secs=settings.platform_away_secs,
         most_memory_mbytes=usage.limits.max_memory_mbytes,
-        aborting=aborting,
     )
     plan = ledger.batch.plan
     return Scheduler(

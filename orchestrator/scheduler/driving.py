@@ -7,9 +7,8 @@ how far the attempt has come, and it goes on from there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -21,11 +20,9 @@ from orchestrator.client import ApifyClient
 from orchestrator.errors import (
     NoRoom,
     NotFound,
-    OrchestratorError,
     PermanentError,
     PlanLimitReached,
     PlatformError,
-    StoppedEarly,
     TransientError,
     TruncatedBody,
 )
@@ -35,7 +32,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Job
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState, JobStatus, RunStatus
+from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempts import (
     SETTLED,
     LogNeeded,
@@ -45,28 +42,13 @@ from orchestrator.scheduler.attempts import (
     outcome_of_refusal,
     outcome_of_run,
 )
-from orchestrator.scheduler.kin import Kin
+from orchestrator.scheduler.following import Ended, Follower
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartLost, StartPostponed
 
 POSTPONED_SECS = 5.0
 """
 About how long a job waits again whose start was refused for now.
-"""
-
-SHORTEST_POLL_SECS = 1.0
-"""
-A platform that answers a long poll at once is not asked more often than this.
-"""
-
-ABORT_GRACE_SECS = 35.0
-"""
-What the platform grants to a graceful abort (30 s), and a little more.
-"""
-
-LAG_SECS = 10.0
-"""
-How long after its start a run may still be unknown to some of the platform's servers.
 """
 
 LOG_END_BYTES = 65_536
@@ -90,11 +72,6 @@ class Collects(Protocol):
     """
     Brings home what a run made; see `collector.Collector`.
     """
-
-    async def live(self, job: Job, run: Run) -> None:
-        """
-        Brings home what a run makes while it goes on, until cancelled.
-        """
 
     async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
         """
@@ -139,44 +116,6 @@ class Over:
     stops_batch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """
-    A run that has ended and is not collected yet.
-
-    Attributes:
-        run_json: as the platform told it last; None when that was told to an earlier process.
-        aborted_because: why this process aborted it; None when it did not.
-    """
-
-    attempt: Attempt
-    run: Run
-    run_json: bytes | None = None
-    aborted_because: str | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Followed:
-    """
-    A run that is followed.
-
-    Attributes:
-        began_at: when the run began, about, on the monotonic clock.
-        status: of the run, when last heard of.
-        scope: of the poll that is open; cancelling it makes room for an abort.
-        abort_because: why the run is to be aborted; None when it is not.
-    """
-
-    attempt: Attempt
-    run: Run
-    began_at: float
-    status: str
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    abort_because: str | None = None
-    is_aborted: bool = False
-    straggles: bool = False
-
-
 class Driver:
     """
     Takes attempts through their states.
@@ -186,8 +125,6 @@ class Driver:
         chance: random numbers from 0 to 1.
         away_secs: how long a platform that takes no start is waited for.
         most_memory_mbytes: what a run may have within the limits of the batch.
-        aborting: why runs are aborted rather than waited for, and no attempt follows; None when
-            they are not.
     """
 
     def __init__(
@@ -196,6 +133,7 @@ class Driver:
         ledger: Ledger,
         client: ApifyClient,
         starter: Starter,
+        follower: Follower,
         collector: Collects,
         acceptance: Accepts,
         observer: Observer,
@@ -203,11 +141,11 @@ class Driver:
         chance: Callable[[], float],
         away_secs: float,
         most_memory_mbytes: int | None = None,
-        aborting: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._client = client
         self._starter = starter
+        self._follower = follower
         self._collector = collector
         self._acceptance = acceptance
         self._observer = observer
@@ -215,11 +153,7 @@ class Driver:
         self._chance = chance
         self._away_secs = away_secs
         self._most_memory_mbytes = most_memory_mbytes
-        self._aborting = aborting
         self._away_since: float | None = None
-        self._waits: set[anyio.CancelScope] = set()
-        self._followed: set[Followed] = set()
-        self._kin = Kin()
 
     async def intend(self, seq: int, number: int) -> Attempt:
         """
@@ -271,7 +205,14 @@ class Driver:
                 return await self._end(attempt, outcome, None, state=AttemptState.FAILED)
             self._away_since = None
             has_started()
-        return await self._follow(attempt, run)
+        try:
+            return await self._follower.follow(attempt, run)
+        except NotFound as error:
+            outcome = Outcome(
+                status=JobStatus.FAILED,
+                error=f"run {run.id} is no longer known to the platform: {error}",
+            )
+            return await self._end(attempt, outcome, None, state=AttemptState.LOST)
 
     async def bring_home(self, ended: Ended) -> Over:
         """
@@ -322,9 +263,7 @@ class Driver:
         """
         Aborts all runs that are followed, and those that will be; no attempt follows.
         """
-        self._aborting = self._aborting or because
-        for followed in self._followed:
-            followed.scope.cancel()
+        self._follower.abort_runs(because)
 
     async def look_for_strays(self) -> None:
         """
@@ -339,8 +278,7 @@ class Driver:
         """
         Ends all waits for runs at once; the runs go on, and the ledger knows them.
         """
-        for scope in self._waits:
-            scope.cancel()
+        self._follower.give_up_waits()
 
     def _postpone(self, attempt: Attempt, error: PlatformError) -> Next:
         """
@@ -362,182 +300,6 @@ class Driver:
         self._observer.start_postponed(attempt, str(error), again.delay_secs)
         return again
 
-    async def _follow(self, attempt: Attempt, run: Run) -> Ended | Over | None:
-        with anyio.CancelScope() as scope:
-            self._waits.add(scope)
-            try:
-                if attempt.job.collect.live:
-                    ended = await self._wait_and_tail(attempt, run)
-                else:
-                    ended = await self._wait(attempt, run)
-            except NotFound as error:
-                outcome = Outcome(
-                    status=JobStatus.FAILED,
-                    error=f"run {run.id} is no longer known to the platform: {error}",
-                )
-                return await self._end(attempt, outcome, None, state=AttemptState.LOST)
-            finally:
-                self._waits.discard(scope)
-        if scope.cancelled_caught:
-            return None
-        return ended
-
-    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended:
-        """
-        Waits for a run's end, and brings home what it makes meanwhile.
-        """
-        stop, failures = anyio.CancelScope(), list[OrchestratorError]()
-        ended: Ended | None = None
-
-        async def tail() -> None:
-            with stop:
-                try:
-                    await self._collector.live(attempt.job, run)
-                except StoppedEarly as error:
-                    failures.append(error)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(tail, name=f"live {run.id}")
-            try:
-                ended = await self._wait(attempt, run)
-            except OrchestratorError as error:
-                failures.append(error)
-            stop.cancel()
-        if ended is None or failures:
-            raise failures[0]
-        return ended
-
-    async def _wait(self, attempt: Attempt, run: Run) -> Ended:
-        """
-        Long polls until the run has ended; aborts it where that is wanted.
-        """
-        now = anyio.current_time()
-        age = max(0.0, (self._utc_now() - run.started_at).total_seconds())
-        # The clocks may differ; a run that this process has started has just begun.
-        began_at = now if attempt.run is None else now - age
-        followed = Followed(attempt, run, began_at, run.status)
-        self._followed.add(followed)
-        try:
-            while True:
-                asked = anyio.current_time()
-                ended = await self._poll(followed, now)
-                if ended is not None:
-                    return ended
-                if followed.abort_because is None:
-                    await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
-        finally:
-            self._followed.discard(followed)
-
-    async def _poll(self, followed: Followed, since: float) -> Ended | None:
-        """
-        One long poll, or an abort and its end.
-
-        Args:
-            since: when the run began to be followed.
-        """
-        attempt, run = followed.attempt, followed.run
-        if self._judge_duration(followed):
-            await self._ledger.seen(attempt, followed.status, straggles=True)
-        because = followed.abort_because or self._aborting
-        if because is not None and not followed.is_aborted:
-            followed.abort_because, followed.is_aborted = because, True
-            await self._abort(run)
-        told = None
-        with anyio.CancelScope(deadline=self._next_look(followed)) as followed.scope:
-            try:
-                told = await self._client.get_run(
-                    run.id, wait_secs=attempt.job.wait_for_finish_secs
-                )
-            except NotFound:
-                if anyio.current_time() - since > LAG_SECS:
-                    raise
-        if told is None:
-            return None
-        facts = told.facts()
-        if facts.is_terminal:
-            await self._finish(followed, facts)
-            return Ended(attempt, facts, told.to_json(), followed.abort_because)
-        if facts.status != followed.status:
-            followed.status = facts.status
-            await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
-            self._observer.run_seen(attempt, facts)
-        return None
-
-    async def _finish(self, followed: Followed, run: Run) -> None:
-        """
-        Records the end of a run.
-        """
-        attempt = followed.attempt
-        if run.finished_at is not None:
-            secs = (run.finished_at - run.started_at).total_seconds()
-            usual = self._kin.straggles_from(attempt.job.target)
-            if usual is not None and secs > usual and attempt.remedy.resurrects is None:
-                followed.straggles = True
-            if run.status == RunStatus.SUCCEEDED:
-                self._kin.add(attempt.job.target, secs)
-                self._look_sooner(attempt.job)
-        await self._ledger.finished(attempt, run, straggles=followed.straggles)
-        self._observer.run_finished(attempt, run)
-
-    def _judge_duration(self, followed: Followed) -> bool:
-        """
-        Marks a run that takes far longer than is usual, and one that is to be aborted for that.
-
-        Returns:
-            whether it was marked as a straggler just now.
-        """
-        job = followed.attempt.job
-        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
-        if usual is None or from_secs is None or followed.status == RunStatus.READY:
-            return False
-        secs = anyio.current_time() - followed.began_at
-        factor = job.abort_after_factor
-        is_too_long = factor is not None and secs >= factor * usual
-        is_new = (secs > from_secs or is_too_long) and not followed.straggles
-        if is_new:
-            followed.straggles = True
-            self._observer.run_straggles(followed.attempt, followed.run, secs, usual)
-        if is_too_long and followed.abort_because is None:
-            followed.abort_because = (
-                f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
-            )
-        return is_new
-
-    def _next_look(self, followed: Followed) -> float:
-        """
-        When a poll is broken off to look at the run's duration; for ever when it is not.
-        """
-        job = followed.attempt.job
-        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
-        if usual is None or from_secs is None or followed.status == RunStatus.READY:
-            return math.inf
-        looks = [] if followed.straggles else [from_secs + 0.01]
-        if job.abort_after_factor is not None and not followed.is_aborted:
-            looks.append(job.abort_after_factor * usual)
-        return followed.began_at + min(looks, default=math.inf)
-
-    def _look_sooner(self, job: Job) -> None:
-        """
-        Lets polls that are open know what is usual by now, where a run may have to be aborted.
-        """
-        if job.abort_after_factor is None:
-            return
-        for followed in self._followed:
-            if followed.attempt.job.target == job.target:
-                followed.scope.deadline = self._next_look(followed)
-
-    async def _abort(self, run: Run) -> None:
-        """
-        Aborts a run gracefully, and hard when it takes longer than the platform grants.
-        """
-        await self._client.abort_run(run.id, gracefully=True)
-        until = anyio.current_time() + ABORT_GRACE_SECS
-        while anyio.current_time() < until:
-            wait_secs = math.ceil(until - anyio.current_time())
-            if (await self._client.get_run(run.id, wait_secs=wait_secs)).facts().is_terminal:
-                return
-        await self._client.abort_run(run.id)
-
     async def _end(
         self,
         attempt: Attempt,
@@ -550,7 +312,9 @@ class Driver:
         """
         Records the end of an attempt, and what follows it.
         """
-        verdict = SETTLED if self._aborting else await self._decide(attempt, outcome, run)
+        verdict = (
+            SETTLED if self._follower.is_aborting else await self._decide(attempt, outcome, run)
+        )
         delay = verdict.delay_secs
         ready_at = None if delay is None else self._utc_now().timestamp() + delay
         await self._ledger.over(

@@ -35,7 +35,8 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, RunStatus
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.driving import Driver, Ended, Next, Over
+from orchestrator.scheduler.driving import Driver, Next, Over
+from orchestrator.scheduler.following import Ended
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
 from orchestrator.scheduler.needs import Consequences, Needs, Skipped
 from orchestrator.scheduler.room import Resource
