@@ -283,7 +283,8 @@ WHERE job_seq = :seq AND number = :number AND state = 'settled';
 UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 'WAITING';
 
 -- name: set_cost
-UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id;
+UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id AND job_seq = (
+    SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
 
 -- name: set_stray_cost
 UPDATE stray_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;

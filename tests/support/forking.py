@@ -59,6 +59,7 @@ def serve() -> Callable[[], None]:
             order = json.loads(line)
             child = os.fork()
             if child == 0:
+                signal.set_wakeup_fd(-1)
                 os.close(woken)
                 os.close(wake)
                 return partial(follow, order)
@@ -85,7 +86,6 @@ def follow(order: dict[str, Any]) -> None:
     """
     Does in a child what was ordered.
     """
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     os.chdir(order["folder"])
