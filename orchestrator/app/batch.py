@@ -33,6 +33,11 @@ PREFLIGHT_AWAY_SECS = 12.0
 How long a platform that is away is waited for before anything was started.
 """
 
+EARLIER_SECS = 10.0
+"""
+How much longer earlier batches may be looked after than the batch that is run.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -68,8 +73,10 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")
             result = await _drive(folder, endpoint, room, context)
-            if result.reason is not None:
-                tasks.cancel_scope.cancel()
+            # A short batch does not wait long for what was not its own.
+            tasks.cancel_scope.deadline = anyio.current_time() + (
+                EARLIER_SECS if result.reason is None else 0.0
+            )
         return replace(result, warnings=warnings)
 
 

@@ -70,7 +70,10 @@ async def refresh_from(folder: Path, settings: Settings) -> None:
         async with ApifyClient(options) as client:
             await refresh_costs(folder, client)
     if scope.cancelled_caught:
-        raise PlatformError(f"{endpoint.base_url} does not answer")
+        raise PlatformError(
+            f"{endpoint.base_url} did not tell it in {LONGEST_SECS:g} s; `orchestrator collect` "
+            "asks for as long as it takes"
+        )
 
 
 async def refresh_costs(folder: Path, client: ApifyClient) -> None:

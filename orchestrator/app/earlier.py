@@ -24,14 +24,14 @@ from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
 
 LOOKED_BACK = 3
-LONGEST_SECS = 10.0
+LONGEST_SECS = 300.0
 
 
 async def tend_earlier(
     folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
 ) -> None:
     """
-    Looks after the last batches of the same name, within a few seconds.
+    Looks after the last batches of the same name, while another one is run.
 
     Args:
         folder: of the batch that is run now.
