@@ -4,6 +4,7 @@ Costs that the platform had not settled when a batch ended, for commands that on
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def refresh(folder: Path, settings: Settings) -> None:
     """
     Brings the costs of a batch up to date where they are provisional and no process is at it.
 
-    Says on stderr when they cannot be. A local platform is not started for that.
+    Says on stderr when they cannot be. A local platform is not started for that, and what cannot
+    be written is left as it is.
     """
     from orchestrator.app.folders import LEDGER
     from orchestrator.errors import OrchestratorError
@@ -23,7 +25,7 @@ def refresh(folder: Path, settings: Settings) -> None:
 
     with LedgerReader(folder / LEDGER) as reader:
         is_due = reader.batch().plan.local is None and reader.totals().cost_is_provisional
-    if not is_due or is_held(folder):
+    if not is_due or is_held(folder) or not os.access(folder, os.W_OK, effective_ids=True):
         return
     try:
         from orchestrator.app.costs import refresh_from
