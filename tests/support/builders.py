@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from orchestrator.ledger import Ledger, create_ledger
 from orchestrator.ledger.connection import connect
@@ -75,4 +76,6 @@ def reopen_ledger(folder: Path) -> Ledger:
     The ledger in a folder, as another process would open it.
     """
     db = connect(folder / "ledger.sqlite")
-    return Ledger(db, InlineWorker(partial(commit_group, db)))
+    ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
+    finalize(ledger, db.close)
+    return ledger
