@@ -17,7 +17,7 @@ from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
-from orchestrator.collector.names import extension, file_name
+from orchestrator.collector.names import extension, file_name, other_file_name
 from orchestrator.collector.ranges import fetch
 from orchestrator.errors import NotFound, PlatformError, TransientError, TruncatedBody
 from orchestrator.model.attempts import Collected
@@ -169,10 +169,13 @@ class Collector:
             except NotFound:
                 missing.append(f"record {job.output_record_key}")
         if job.collect.records:
+            taken: set[str] = set()
             async for key in self._matching_keys(run.store_id, job.collect.records):
-                await self._fetch(
-                    folder / "records", partial(_constant, file_name(key)), run.store_id, key
-                )
+                name = file_name(key)
+                if name.lower() in taken:
+                    name = other_file_name(key)
+                taken.add(name.lower())
+                await self._fetch(folder / "records", partial(_constant, name), run.store_id, key)
         return tuple(missing)
 
     async def _fetch(

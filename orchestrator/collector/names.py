@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import re
 from urllib.parse import quote, unquote
 
 LONGEST_NAME = 200
 """
 Bytes; leaves room for a temporary suffix below the 255 of common file systems.
+"""
+
+LETTER = re.compile(r"(?<!%)(?<!%.)[A-Za-z]")
+"""
+Any but those of a percent-encoding.
 """
 
 RESERVED = frozenset(
@@ -42,10 +48,23 @@ def file_name(key: str) -> str:
     name = quote(key, safe="!'()")
     if name.startswith(".") or name.split(".")[0].upper() in RESERVED:
         name = f"%{ord(name[0]):02X}{name[1:]}"
-    if len(name) > LONGEST_NAME:
-        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-        name = f"{name[: LONGEST_NAME - 17]}~{digest}"
-    return name or "%"
+    return _cut(name, key) or "%"
+
+
+def other_file_name(key: str) -> str:
+    """
+    Another safe file name for the same key; `record_key` gives the key back.
+
+    For a name that differs from a taken one by capitals alone: some file systems take both for one.
+    """
+    return _cut(LETTER.sub(lambda found: f"%{ord(found[0]):02X}", file_name(key)), key)
+
+
+def _cut(name: str, key: str) -> str:
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return f"{name[: LONGEST_NAME - 17]}~{digest}"
 
 
 def record_key(name: str) -> str:
