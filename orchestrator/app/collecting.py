@@ -6,7 +6,7 @@ Nothing is started and nothing is waited for: jobs under way are left to `resume
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +23,9 @@ from orchestrator.app.history import usual_items
 from orchestrator.app.merging import merged
 from orchestrator.app.remote import uploaded
 from orchestrator.app.signals import listen
-from orchestrator.app.verifying import items_of
+from orchestrator.app.verifying import look_again
 from orchestrator.client import ApifyClient
 from orchestrator.collector.acceptance import Acceptance
-from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
@@ -173,9 +172,8 @@ class Gaps:
         if report.state is not AttemptState.SETTLED or report.run_id is None:
             self.under_way += report.state is not AttemptState.LOST
             return
-        expected = items_of(report)
         folder = self.collector.folder_of(job.key)
-        found = await to_thread.run_sync(look_at, folder, job, expected, report.missing)
+        found = await to_thread.run_sync(look_again, folder, report)
         if not found.problems:
             return
         try:
@@ -190,7 +188,18 @@ class Gaps:
             complaint = await self.acceptance.complaint(job, run, collected)
             outcome = outcome_of_complaint(run, complaint)
         await self.ledger.collected_again(job.seq, report.attempts, outcome, collected)
-        after = await to_thread.run_sync(look_at, folder, job, expected, collected.missing)
+        after = await to_thread.run_sync(
+            look_again,
+            folder,
+            replace(
+                report,
+                items=collected.items,
+                size_bytes=collected.size_bytes,
+                sha256=collected.sha256,
+                records=collected.records,
+                missing=collected.missing,
+            ),
+        )
         if after != found:
             self.fetched.append((job.seq, job.key))
             events.info("job_collected_again", job=job.key, run=run.id)

@@ -14,8 +14,7 @@ from anyio import to_thread
 
 from orchestrator import events
 from orchestrator.app.folders import LEDGER, batches
-from orchestrator.app.verifying import items_of
-from orchestrator.collector.checking import look_at
+from orchestrator.app.verifying import look_again
 from orchestrator.errors import UsageError
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.model.ids import BatchId
@@ -106,7 +105,7 @@ async def _take(
 
 
 def _is_whole(source: Path, report: JobReport) -> bool:
-    return not look_at(source, report.job, items_of(report), report.missing).problems
+    return not look_again(source, report).problems
 
 
 def _put(source: Path, target: Path) -> None:

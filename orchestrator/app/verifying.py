@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER
-from orchestrator.collector.checking import look_at
+from orchestrator.collector.checking import Found, look_at
 from orchestrator.collector.items import ItemsFile
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.ids import JobKey
@@ -29,8 +29,20 @@ def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobKey, tuple[s
             if report.state is not AttemptState.SETTLED or report.run_id is None:
                 continue
             if selection.matches(job.key, report.status, job.tags):
-                found = look_at(folder / "jobs" / job.key, job, items_of(report), report.missing)
+                found = look_again(folder / "jobs" / job.key, report)
                 yield job.key, found.problems
+
+
+def look_again(folder: Path, report: JobReport) -> Found:
+    """
+    Looks at the files of a job as they were collected.
+
+    Args:
+        folder: of the job.
+    """
+    return look_at(
+        folder, report.job, items_of(report), records=report.records, missing=report.missing
+    )
 
 
 def items_of(report: JobReport) -> ItemsFile | None:

@@ -28,7 +28,12 @@ class Found:
 
 
 def look_at(
-    folder: Path, job: Job, expected: ItemsFile | None, missing: Collection[str] = ()
+    folder: Path,
+    job: Job,
+    expected: ItemsFile | None,
+    *,
+    records: int | None = None,
+    missing: Collection[str] = (),
 ) -> Found:
     """
     Looks at the files of a job, in the caller's thread; reads its dataset's file whole.
@@ -36,7 +41,8 @@ def look_at(
     Args:
         folder: of the job.
         expected: the dataset's file as it was collected; None when it never was.
-        missing: what the run did not have, as `Collected` tells it.
+        records, missing: how many records there were and what the run did not have, as `Collected`
+            tells it.
     """
     options, problems = job.collect, []
     items = None
@@ -46,7 +52,7 @@ def look_at(
             items = expected
         else:
             problems.append(problem)
-    problems += _absent(folder, job, options, missing)
+    problems += _absent(folder, job, options, records or 0, missing)
     return Found(items=items, problems=tuple(problems))
 
 
@@ -69,14 +75,15 @@ def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
 
 
 def _absent(
-    folder: Path, job: Job, options: CollectPlan, missing: Collection[str]
+    folder: Path, job: Job, options: CollectPlan, records: int, missing: Collection[str]
 ) -> Iterator[str]:
     if not (folder / "run.json").is_file():
         yield "run.json is missing"
     had_output = f"record {job.output_record_key}" not in missing
     if options.output and had_output and not any(folder.glob("output.*")):
         yield "the output record is missing"
-    if options.records and not (folder / "records").is_dir():
-        yield "records/ is missing"
+    kept = sum(not path.name.startswith(".") for path in (folder / "records").glob("*"))
+    if kept < records:
+        yield f"records/ has {kept} of {records} records"
     if options.log and not (folder / "log.txt").is_file():
         yield "log.txt is missing"

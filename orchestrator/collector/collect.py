@@ -109,7 +109,8 @@ class Collector:
         folder = self.folder_of(job.key)
         has_output = job.key in self._answers
         fetched = self._answers.pop(job.key, kept)
-        missing = await self._collect_records(job, run, folder, has_output=has_output)
+        missing = await self._collect_output(job, run, folder, has_output=has_output)
+        records = await self._collect_records(job, run, folder) if job.collect.records else None
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None:
@@ -117,14 +118,18 @@ class Collector:
         contents = {"run.json": run_json, **await self._input_files(job)}
         if not job.collect.items:
             await self._files.save(folder, contents)
-            return Collected(missing=missing)
+            return Collected(records=records, missing=missing)
         if fetched is not None:
             await self._files.save(folder, contents)
             items = fetched
         else:
             items = await self._collect_items(job, run, folder, contents)
         return Collected(
-            items=items.items, size_bytes=items.size_bytes, sha256=items.sha256, missing=missing
+            items=items.items,
+            size_bytes=items.size_bytes,
+            sha256=items.sha256,
+            records=records,
+            missing=missing,
         )
 
     async def _collect_items(
@@ -159,24 +164,28 @@ class Collector:
             patience_secs=self._patience_secs,
         )
 
-    async def _collect_records(
+    async def _collect_output(
         self, job: Job, run: Run, folder: Path, *, has_output: bool
     ) -> tuple[str, ...]:
-        missing = []
         if job.collect.output and not has_output:
             try:
                 await self._fetch(folder, output_name, run.store_id, job.output_record_key)
             except NotFound:
-                missing.append(f"record {job.output_record_key}")
-        if job.collect.records:
-            taken: set[str] = set()
-            async for key in self._matching_keys(run.store_id, job.collect.records):
-                name = file_name(key)
-                if name.lower() in taken:
-                    name = other_file_name(key)
-                taken.add(name.lower())
-                await self._fetch(folder / "records", partial(_constant, name), run.store_id, key)
-        return tuple(missing)
+                return (f"record {job.output_record_key}",)
+        return ()
+
+    async def _collect_records(self, job: Job, run: Run, folder: Path) -> int:
+        """
+        Fetches the records whose keys match a pattern; returns how many there are.
+        """
+        taken: set[str] = set()
+        async for key in self._matching_keys(run.store_id, job.collect.records):
+            name = file_name(key)
+            if name.lower() in taken:
+                name = other_file_name(key)
+            taken.add(name.lower())
+            await self._fetch(folder / "records", partial(_constant, name), run.store_id, key)
+        return len(taken)
 
     async def _fetch(
         self, folder: Path, name: Callable[[Download], str], store_id: StoreId, key: str

@@ -296,6 +296,7 @@ class Ledger:
             items=found.items,
             size_bytes=found.size_bytes,
             sha256=found.sha256,
+            records=found.records,
             missing="\n".join(found.missing),
         )
         self._execute(
@@ -331,6 +332,7 @@ class Ledger:
                 items=report.items,
                 size_bytes=report.size_bytes,
                 sha256=report.sha256,
+                records=report.records,
                 missing="\n".join(report.missing),
                 reused_from=batch,
             )
@@ -358,6 +360,7 @@ class Ledger:
         values = {
             "items": collected.items,
             "size_bytes": collected.size_bytes,
+            "records": collected.records,
             "missing": "\n".join(collected.missing),
         }
         self._execute(

@@ -14,10 +14,10 @@ UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
 
 -- name: insert_reused
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
-    run_status, started_at, finished_at, build_number, items, size_bytes, sha256, missing,
-    reused_from)
+    run_status, started_at, finished_at, build_number, items, size_bytes, sha256, records,
+    missing, reused_from)
 VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
-    :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :missing,
+    :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :records, :missing,
     :reused_from);
 
 -- name: select_reusing
@@ -92,7 +92,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
 UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes = :size_bytes,
-    sha256 = :sha256, missing = :missing
+    sha256 = :sha256, records = :records, missing = :missing
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
@@ -190,7 +190,8 @@ FROM jobs WHERE key = :key;
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing,
+    attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
@@ -203,7 +204,8 @@ SELECT key FROM jobs ORDER BY seq;
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.missing, attempts.started_at,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing,
+    attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
@@ -276,7 +278,7 @@ SELECT run_id, mark, run_status, cost_usd FROM stray_runs ORDER BY run_id;
 
 -- name: collect_again
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
-    missing = :missing, error = :error
+    records = :records, missing = :missing, error = :error
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: judge_job

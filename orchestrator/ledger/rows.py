@@ -51,6 +51,7 @@ class JobReport:
         attempts: how many were begun.
         items, size_bytes, sha256: of its dataset file; None when nothing was collected.
         reused_from: the earlier batch that ran it; None when this one did.
+        records: how many there are in `records/`; None when none were asked for.
         missing: what its run did not have though it was asked for, in words.
     """
 
@@ -65,6 +66,7 @@ class JobReport:
     items: int | None
     size_bytes: int | None
     sha256: str | None
+    records: int | None
     missing: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
@@ -257,6 +259,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         items=row["items"],
         size_bytes=row["size_bytes"],
         sha256=row["sha256"],
+        records=row["records"],
         missing=tuple((row["missing"] or "").splitlines()),
         started_at=instant(row["started_at"]),
         finished_at=instant(row["finished_at"]),

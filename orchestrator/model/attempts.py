@@ -81,12 +81,14 @@ class Collected:
         items: rows of the dataset file, as the platform counts them; None when not asked for.
         size_bytes: of the dataset file.
         sha256: of the dataset file, hex; None when not asked for.
+        records: how many there are in `records/`; None when none were asked for.
         missing: what the run did not have though it was asked for, in words.
     """
 
     items: int | None = None
     size_bytes: int = 0
     sha256: str | None = None
+    records: int | None = None
     missing: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 
 @pytest.fixture
@@ -89,3 +89,26 @@ def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
     done = command.run("logs", "f", "job-1")
     runner.communicate(timeout=30)
     assert (done.code, "last" in done.out) == (0, True), done.err
+
+
+def test_records_are_counted(command: Command, platform: ServedPlatform) -> None:
+    """A record that is gone is told and fetched again; a run without any lacks nothing."""
+    text = sweep("r", 1, duration_secs=2, job='collect = { records = ["page-*"] }')
+    command.write("r.toml", text)
+    runner = command.start("run", "r.toml")
+    latest = command.folder / "output" / "r" / "latest"
+    wait_until(lambda: platform.runs_of(latest) != [], "a run")
+    (run,) = platform.runs_of(latest)
+    for number in range(3):
+        path = f"/key-value-stores/{run['defaultKeyValueStoreId']}/records/page-{number}"
+        platform.put(path, {"n": number})
+    runner.communicate(timeout=30)
+    assert (runner.code, command.run("verify", "r").code) == (0, 0)
+    (latest / "jobs" / "job-1" / "records" / "page-1").unlink()
+    told = command.run("verify", "r")
+    assert (told.code, "records/ has 2 of 3 records" in told.out + told.err) == (1, True)
+    assert command.run("collect", "r", "--json").json["fetched"] == ["job-1"]
+    assert command.run("verify", "r").code == 0
+    command.write("n.toml", sweep("n", 1, duration_secs=0, job='collect = { records = ["no"] }'))
+    assert command.run("run", "n.toml").code == 0
+    assert command.run("verify", "n").code == 0

@@ -297,9 +297,19 @@ class ServedPlatform:
         """
         Makes something by its API.
         """
+        self._send("POST", path, value)
+
+    def put(self, path: str, value: Any) -> None:
+        """
+        Puts a value somewhere by its API.
+        """
+        self._send("PUT", path, value)
+
+    def _send(self, method: str, path: str, value: Any) -> None:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = json.dumps(value).encode()
-        request = urllib.request.Request(f"{self.url}/v2{path}", body, headers)  # noqa: S310
+        url = f"{self.url}/v2{path}"
+        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
 
     def runs(self) -> list[dict[str, Any]]:

@@ -76,6 +76,7 @@ CREATE TABLE attempts (
     items          INTEGER,
     size_bytes     INTEGER,
     sha256         TEXT,
+    records        INTEGER,                     -- in records/
     missing        TEXT NOT NULL DEFAULT '',    -- what the run did not have, a line each
     error          TEXT,
     PRIMARY KEY (job_seq, number),
