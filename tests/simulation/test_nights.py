@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.night import play
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "200"))
+NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "300"))
 ONE = os.environ.get("ORCHESTRATOR_SEED")
 PER_TEST = 15
 SEEDS = (
