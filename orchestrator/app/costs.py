@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.app.assembly import utc_now
-from orchestrator.app.context import Endpoint, client_options
+from orchestrator.app.context import Connect, client_options
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
@@ -57,18 +57,18 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     await RunFinder(client, strays, runs, utc_now=utc_now).look_for_strays()
 
 
-async def refresh_from(folder: Path, settings: Settings) -> None:
+async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:
     """
     As `refresh_costs`, from the platform of the settings, and within a few seconds.
 
     Raises:
         OrchestratorError: as `refresh_costs`; there is no token; nothing came in time.
     """
-    endpoint = Endpoint(base_url=settings.api_base_url, token=settings.require_token())
-    options = replace(client_options(endpoint, settings), away_secs=0.0)
-    with anyio.move_on_after(LONGEST_SECS) as scope:
-        async with ApifyClient(options) as client:
-            await refresh_costs(folder, client)
+    async with connect(None) as endpoint:
+        options = replace(client_options(endpoint, settings), away_secs=0.0)
+        with anyio.move_on_after(LONGEST_SECS) as scope:
+            async with ApifyClient(options) as client:
+                await refresh_costs(folder, client)
     if scope.cancelled_caught:
         raise PlatformError(
             f"{endpoint.base_url} did not tell it in {LONGEST_SECS:g} s; `orchestrator collect` "

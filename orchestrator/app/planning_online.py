@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import anyio
 
-from orchestrator.app.assembly import utc_now
 from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.planning import History, Taken
 from orchestrator.app.preflight import look_before_start
@@ -83,7 +83,7 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
     except PermanentError:
         # A task may be shown to a token that is not shown its Actor.
         return
-    price = price_of(infos or [], utc_now())
+    price = price_of(infos or [], datetime.now(UTC))
     if price is not None:
         prices[target] = price
 

@@ -93,9 +93,9 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
         if remote is not None:
             print(f"uploaded to: {remote}")
     _tell_failures(result)
-    warning = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
-    for line in (*result.warnings, *([warning] if warning else ())):
-        sys.stderr.write(f"{line}\n")
+    own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
+    for warning in filter(None, (*result.warnings, own)):
+        sys.stderr.write(f"{warning}\n")
     for stray in result.totals.strays:
         sys.stderr.write(
             f"run {stray.run_id} turned up after its start had been given up; it belongs to no "

@@ -23,14 +23,16 @@ def refresh(folder: Path, settings: Settings) -> None:
     from orchestrator.ledger import LedgerReader
     from orchestrator.ledger.lock import is_held
 
-    with LedgerReader(folder / LEDGER) as reader:
-        is_due = reader.batch().plan.local is None and reader.totals().cost_is_provisional
-    if not is_due or is_held(folder) or not os.access(folder, os.W_OK, effective_ids=True):
+    if is_held(folder) or not os.access(folder, os.W_OK, effective_ids=True):
         return
+    with LedgerReader(folder / LEDGER) as reader:
+        if reader.batch().plan.local is not None or not reader.cost_is_provisional():
+            return
     try:
         from orchestrator.app.costs import refresh_from
+        from orchestrator.cli.connect import connector
         from orchestrator.cli.driving import in_event_loop
 
-        in_event_loop(refresh_from, folder, settings)
+        in_event_loop(refresh_from, folder, settings, connector(settings))
     except OrchestratorError as error:
         sys.stderr.write(f"the cost is as it was told last: {error}\n")

@@ -82,8 +82,9 @@ def _absent(
     had_output = f"record {job.output_record_key}" not in missing
     if options.output and had_output and not any(folder.glob("output.*")):
         yield "the output record is missing"
-    kept = sum(not path.name.startswith(".") for path in (folder / "records").glob("*"))
-    if kept < records:
-        yield f"records/ has {kept} of {records} records"
+    if records:
+        kept = sum(not path.name.startswith(".") for path in (folder / "records").glob("*"))
+        if kept < records:
+            yield f"records/ has {kept} of {records} records"
     if options.log and not (folder / "log.txt").is_file():
         yield "log.txt is missing"

@@ -26,11 +26,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.collector.sink import lines_in
 from orchestrator.errors import DiskFull, OutputLost
 from orchestrator.threads import Work, Worker, run_each
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_BYTES = 1024 * 1024
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,7 @@ def _write(folder: str, contents: Mapping[str, bytes]) -> _Unflushed:
 
 
 def _open(part: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = FLAGS | os.O_TRUNC
     with translated(part):
         try:
             return os.open(part, flags, 0o644)
@@ -300,7 +302,7 @@ def _open_alone(part: str) -> int:
     The handle of an empty file that nobody else writes until it is closed.
     """
     while True:
-        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        handle = os.open(part, FLAGS, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
         # Whoever had it before has given it its name meanwhile: then this one is another's file.
         with suppress(FileNotFoundError):
@@ -339,7 +341,7 @@ def _take_up(part: str) -> tuple[int, Mark, int] | None:
                 return None
             digest.update(whole)
             size += len(whole)
-            lines += whole.count(b"\n")
+            lines += lines_in(whole)
     _truncate(handle, size, part)
     return handle, (size, digest), lines
 

@@ -118,8 +118,12 @@ WHERE state NOT IN ('settled', 'lost', 'failed') GROUP BY state;
 -- name: sum_attempts
 SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
     COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
-    COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted,
-    MAX(finished_at) FILTER (WHERE reused_from IS NULL) AS last_finished_at FROM attempts;
+    COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted FROM attempts;
+
+-- name: select_last_end
+SELECT costs_at, MAX(finished_at) AS finished_at, COUNT(run_id) AS runs,
+    COUNT(*) FILTER (WHERE attempts.state NOT IN ('settled', 'lost', 'failed')) AS under_way
+FROM attempts JOIN batch WHERE reused_from IS NULL;
 
 -- name: sum_collected
 SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes

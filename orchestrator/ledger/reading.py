@@ -174,13 +174,23 @@ class LedgerReader:
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
-            cost_is_provisional=bool(attempts["runs"])
-            and (bool(running) or not self._has_settled_costs(attempts["last_finished_at"])),
+            cost_is_provisional=self.cost_is_provisional(),
             uncollected=self._uncollected(),
             ready=self._execute("count_ready").fetchone()["runs"],
             stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
             strays=self.strays(),
         )
+
+    def cost_is_provisional(self) -> bool:
+        """
+        Whether the platform may tell another cost later.
+
+        It may, of runs that go on, or whose cost was not asked long enough after the last end.
+        """
+        row = self._execute("select_last_end").fetchone()
+        asked_at, ended_at = instant(row["costs_at"]), instant(row["finished_at"])
+        is_settled = asked_at and ended_at and asked_at >= ended_at + COSTS_SETTLE
+        return bool(row["runs"]) and (bool(row["under_way"]) or not is_settled)
 
     def demands(self) -> dict[Demand, JobKey]:
         """
@@ -311,14 +321,6 @@ class LedgerReader:
             Stray(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
             for row in self._execute("select_strays")
         ]
-
-    def _has_settled_costs(self, last_finished_at: str | None) -> bool:
-        """
-        Whether the runs were asked what they cost long enough after the last one's end.
-        """
-        asked_at = instant(self._execute("select_batch").fetchone()["costs_at"])
-        ended_at = instant(last_finished_at)
-        return bool(asked_at and ended_at and asked_at >= ended_at + COSTS_SETTLE)
 
     def _uncollected(self) -> Uncollected | None:
         row = self._execute("select_uncollected").fetchone()
