@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -86,20 +86,28 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     Opens an existing ledger for reading beside a process that writes it.
 
     In a folder that cannot be written nobody writes either, and the file is read as it stands.
+    A ledger of an earlier version is read from a copy in memory with today's schema; the file stays
+    as it is.
 
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
-        LedgerVersionMismatch: it comes from another version.
+        LedgerVersionMismatch: it comes from a newer version.
     """
     connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
     with _closing_on_error(connection):
         version = _check(connection, path)
         if version < len(migrations()):
-            raise LedgerVersionMismatch(
-                f"{path}: this ledger has schema version {version} and is not up to date; "
-                "`orchestrator resume` brings it up to date"
-            )
+            return _migrated_copy(connection, version)
     return connection
+
+
+def _migrated_copy(connection: sqlite3.Connection, version: int) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with _closing_on_error(copy), closing(connection):
+        connection.backup(copy)
+        copy.row_factory = sqlite3.Row
+        _migrate(copy, version)
+    return copy
 
 
 @contextmanager

@@ -12,10 +12,12 @@ import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial, wraps
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from orchestrator.errors import OrchestratorError
@@ -29,6 +31,7 @@ from orchestrator.ledger.rows import (
     instant,
     job_of,
     job_values,
+    mark_of,
     remedy_of,
     remedy_text,
     run_values,
@@ -49,6 +52,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NOTHING = Collected()
+WORD_LENGTH = 4
+"""
+So many random letters does each process put into its marks.
+"""
 
 
 def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
@@ -140,6 +147,7 @@ class Ledger:
         self._db = db
         self._worker = worker
         self._owner = secrets.token_hex(8)
+        self._word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
         self._queries = sqlite.queries()
         self.batch = batch_of(self._execute("select_batch").fetchone())
 
@@ -161,29 +169,48 @@ class Ledger:
         return [waiting_of(row) for row in self._execute("select_waiting")]
 
     @transaction
-    def intend(self, seq: int, number: int, now: datetime) -> Attempt:
+    def intend(
+        self,
+        seq: int,
+        number: int,
+        now: datetime,
+        *,
+        platform_at: datetime | None = None,
+        reserved_usd: Decimal | None = None,
+    ) -> Attempt:
         """
         Records that a run is about to be asked for, and returns the attempt with its job.
+
+        Args:
+            platform_at: what the platform's clock shows now; None when it is not known.
+            reserved_usd: what the budget holds for the run; None without a budget.
         """
         row = self._execute("select_definition", seq=seq).fetchone()
         remedy = remedy_of(row["remedy"])
-        inserted = self._execute(
+        send: int = self._execute("next_send", seq=seq, number=number).fetchone()["send"]
+        mark = make_mark(self.batch.mark, seq, number, send, self._word)
+        self._execute(
             "insert_attempt",
             seq=seq,
             number=number,
             owner=self._owner,
             intent_at=stored(now),
+            platform_at=stored(platform_at),
+            reserved_usd=None if reserved_usd is None else str(reserved_usd),
             remedy=row["remedy"],
             resurrects=remedy.resurrects,
+            send=send,
+            mark=mark,
         )
-        send = inserted.fetchone()["send"]
         return Attempt(
             job=job_of(row["definition"]),
             number=number,
             send=send,
-            mark=make_mark(self.batch.mark, seq, number, send),
+            mark=mark,
             state=AttemptState.INTENT,
             intent_at=now,
+            platform_at=platform_at,
+            reserved_usd=reserved_usd,
             remedy=remedy,
         )
 
@@ -195,21 +222,34 @@ class Ledger:
         self._change("delete_intent", attempt)
 
     @transaction
-    def send_again(self, attempt: Attempt, now: datetime) -> int:
+    def send_again(
+        self, attempt: Attempt, now: datetime, *, platform_at: datetime | None = None
+    ) -> Attempt:
         """
-        Records the intent of one more send of the same attempt; returns the number of that send.
+        Records the intent of one more send of the same attempt, and returns the attempt with it.
+
+        Args:
+            platform_at: what the platform's clock shows now; None when it is not known.
         """
-        row = self._execute(
+        send = attempt.send + 1
+        mark = make_mark(self.batch.mark, attempt.job.seq, attempt.number, send, self._word)
+        self._change(
             "send_again",
-            seq=attempt.job.seq,
-            number=attempt.number,
+            attempt,
+            send=send,
+            mark=mark,
             intent_at=stored(now),
+            platform_at=stored(platform_at),
             owner=self._owner,
-        ).fetchone()
-        if row is None:
-            raise OrchestratorError(f"{attempt.job.key}: the ledger has no open intent for it")
-        send: int = row["send"]
-        return send
+        )
+        return replace(
+            attempt,
+            send=send,
+            mark=mark,
+            state=AttemptState.INTENT,
+            intent_at=now,
+            platform_at=platform_at,
+        )
 
     @transaction
     def unconfirmed(self, attempt: Attempt, error: str) -> None:
@@ -457,8 +497,7 @@ class Ledger:
         for row in self._execute("select_given_up"):
             since = instant(row["since"])
             assert since is not None  # noqa: S101 - the column is NOT NULL
-            mark = make_mark(self.batch.mark, row["job_seq"], row["number"], row["send"])
-            marks[mark] = since
+            marks[mark_of(row, self.batch.mark)] = since
         return marks
 
     @transaction
@@ -470,7 +509,13 @@ class Ledger:
             how many sends of this attempt have been given up by now.
         """
         place = {"seq": attempt.job.seq, "number": attempt.number}
-        self._execute("give_up", **place, send=attempt.send, since=stored(attempt.intent_at))
+        self._execute(
+            "give_up",
+            **place,
+            send=attempt.send,
+            since=stored(attempt.intent_at),
+            mark=attempt.mark,
+        )
         sends: int = self._execute("count_given_up", **place).fetchone()["sends"]
         return sends
 

@@ -54,19 +54,24 @@ WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
 -- name: select_definition
 SELECT definition, remedy FROM jobs WHERE seq = :seq;
 
+-- name: next_send
+SELECT 1 + COALESCE(MAX(send), 0) AS send FROM given_up
+WHERE job_seq = :seq AND number = :number;
+
 -- name: insert_attempt
-INSERT INTO attempts (job_seq, number, state, owner, intent_at, remedy, resurrects, send)
-VALUES (:seq, :number, 'intent', :owner, :intent_at, :remedy, :resurrects, 1 + COALESCE((
-    SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0))
-RETURNING send;
+INSERT INTO attempts (job_seq, number, state, owner, intent_at, platform_at, reserved_usd, remedy,
+    resurrects, send, mark)
+VALUES (:seq, :number, 'intent', :owner, :intent_at, :platform_at, :reserved_usd, :remedy,
+    :resurrects, :send, :mark);
 
 -- name: delete_intent
 DELETE FROM attempts WHERE job_seq = :seq AND number = :number AND state = 'intent';
 
 -- name: send_again
-UPDATE attempts SET state = 'intent', send = send + 1, intent_at = :intent_at, owner = :owner
-WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed')
-RETURNING send;
+UPDATE attempts SET state = 'intent', send = :send, mark = :mark, intent_at = :intent_at,
+    platform_at = :platform_at, owner = :owner
+WHERE job_seq = :seq AND number = :number AND send = :send - 1
+    AND state IN ('intent', 'unconfirmed');
 
 -- name: mark_unconfirmed
 UPDATE attempts SET state = 'unconfirmed', error = :error
@@ -141,14 +146,14 @@ WHERE run_id IS NOT NULL AND reused_from IS NULL AND (
 SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
     AND number > one.number AND cost_usd IS NOT NULL)
-UNION ALL SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
+UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_run_costs
 SELECT run_id, cost_usd, demand FROM attempts JOIN jobs ON seq = job_seq
 WHERE run_id IS NOT NULL AND state IN ('settled', 'lost') ORDER BY job_seq, number;
 
 -- name: select_stray_costs
-SELECT cost_usd FROM stray_runs WHERE cost_usd IS NOT NULL;
+SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_waiting_keys
 SELECT seq, key FROM jobs WHERE status = 'WAITING';
@@ -220,7 +225,7 @@ SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
 
 -- name: select_all_runs
 SELECT run_id FROM attempts WHERE run_id IS NOT NULL AND reused_from IS NULL
-UNION SELECT run_id FROM stray_runs;
+UNION SELECT run_id FROM orphan_runs;
 
 -- name: select_live_runs
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
@@ -263,22 +268,23 @@ WHERE status = 'WAITING' AND json_extract(definition, '$.needs') IS NOT NULL;
 SELECT seq, key, status FROM jobs ORDER BY seq;
 
 -- name: select_given_up
-SELECT job_seq, number, send, since FROM given_up;
+SELECT job_seq, number, send, since, mark FROM given_up;
 
 -- name: give_up
-INSERT OR IGNORE INTO given_up (job_seq, number, send, since) VALUES (:seq, :number, :send, :since);
+INSERT OR IGNORE INTO given_up (job_seq, number, send, since, mark)
+VALUES (:seq, :number, :send, :since, :mark);
 
 -- name: count_given_up
 SELECT COUNT(*) AS sends FROM given_up WHERE job_seq = :seq AND number = :number;
 
 -- name: put_stray
-INSERT INTO stray_runs (run_id, mark, seen_at, run_status, cost_usd)
+INSERT INTO orphan_runs (run_id, mark, seen_at, run_status, cost_usd)
 VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd)
 ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
     cost_usd = COALESCE(excluded.cost_usd, cost_usd);
 
 -- name: select_strays
-SELECT run_id, mark, run_status, cost_usd FROM stray_runs ORDER BY run_id;
+SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
 
 -- name: collect_again
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
@@ -293,7 +299,7 @@ UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
 
 -- name: set_stray_cost
-UPDATE stray_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;
+UPDATE orphan_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;
 
 -- name: judge_batch
 UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')

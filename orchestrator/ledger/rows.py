@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
-from orchestrator.model.ids import BatchId, BatchName, DatasetId, RunId, StoreId
+from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -212,12 +212,23 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
         job=job_of(row["definition"]),
         number=row["number"],
         send=row["send"],
-        mark=make_mark(batch_mark, row["job_seq"], row["number"], row["send"]),
+        mark=mark_of(row, batch_mark),
         state=AttemptState(row["state"]),
         intent_at=intent_at,
+        platform_at=instant(row["platform_at"]),
+        reserved_usd=None if row["reserved_usd"] is None else Decimal(row["reserved_usd"]),
         remedy=remedy_of(row["remedy"]),
         run=_run_of(row),
     )
+
+
+def mark_of(row: sqlite3.Row, batch_mark: str) -> Mark:
+    """
+    The mark that a send carried; ledgers of earlier versions do not hold it.
+    """
+    if row["mark"] is not None:
+        return Mark(row["mark"])
+    return make_mark(batch_mark, row["job_seq"], row["number"], row["send"])
 
 
 def run_values(run: Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Job, RunOptions
@@ -16,19 +17,23 @@ from orchestrator.model.states import AttemptState, JobStatus
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def make_mark(batch_mark: str, seq: int, number: int, send: int) -> Mark:
+def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "") -> Mark:
     """
-    Names one send of one attempt, in 8 to 20 characters of `a-z0-9.`.
+    Names one send of one attempt, in 12 to 25 characters of `a-z0-9.`.
 
     The batch's own mark tells batches apart, `seq` (base 36) the job, then attempt and send: the
     send is counted too, so that a run of a first send is not taken for one of a second.
+
+    Args:
+        word: letters that are random for each process, so that two that work on copies of one
+            ledger send different marks; empty for the marks of versions that had no such word.
     """
     digits = ""
     rest = seq
     while rest or not digits:
         rest, digit = divmod(rest, 36)
         digits = DIGITS[digit] + digits
-    return Mark(f"{batch_mark}.{digits}.{number}.{send}")
+    return Mark(f"{batch_mark}.{digits}.{number}.{send}{word}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Attempt:
         send: how many start requests this attempt has needed, counted from 1.
         mark: of the last send.
         intent_at: when the last send was intended, by our clock; aware UTC.
+        platform_at: the same instant by the platform's clock; None when it was not known.
+        reserved_usd: what the budget holds for its run; None without a budget.
         remedy: what it does otherwise than its job says.
         run: what was last known of its run; None before one is known.
     """
@@ -51,6 +58,8 @@ class Attempt:
     mark: Mark
     state: AttemptState
     intent_at: datetime
+    platform_at: datetime | None = None
+    reserved_usd: Decimal | None = None
     remedy: Remedy = NO_REMEDY
     run: Run | None = None
 

@@ -28,11 +28,10 @@ from orchestrator.errors import (
     TransientError,
 )
 from orchestrator.ledger import Ledger
-from orchestrator.model.attempts import Attempt, make_mark
+from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.observing import Observer
 
@@ -313,7 +312,4 @@ class Starter:
                 "them is to be found"
             )
         await wait_for_room()
-        now = self._utc_now()
-        send = await self._ledger.send_again(attempt, now)
-        mark = make_mark(self._ledger.batch.mark, attempt.job.seq, attempt.number, send)
-        return replace(attempt, send=send, mark=mark, state=AttemptState.INTENT, intent_at=now)
+        return await self._ledger.send_again(attempt, self._utc_now())

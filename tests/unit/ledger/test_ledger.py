@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
-from orchestrator.ledger.connection import connect
+from orchestrator.ledger.connection import APPLICATION_ID, connect, migrations, queries
 from orchestrator.ledger.lock import is_held
+from orchestrator.ledger.rows import batch_values
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.jobs import Job
@@ -37,11 +41,12 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
 async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
     """A process that opens the ledger later finds the intent, with its job and its mark."""
     first = make_ledger(tmp_path, make_job(), make_job(1))
-    await first.intend(1, 1, NOON)
+    intended = await first.intend(1, 1, NOON)
     second = reopen_ledger(tmp_path)
     (attempt,) = await second.take_over()
     assert attempt.state is AttemptState.INTENT
-    assert attempt.mark == "mark123.1.1.1"
+    assert attempt.mark == intended.mark
+    assert re.fullmatch(r"mark123\.1\.1\.1[a-z]{4}", attempt.mark)
     assert attempt.job == make_job(1)
     assert [job.seq for job in await second.waiting()] == [0]
 
@@ -69,9 +74,37 @@ async def test_each_send_of_an_attempt_has_a_mark_of_its_own(tmp_path: Path) -> 
     ledger = make_ledger(tmp_path)
     attempt = await ledger.intend(0, 1, NOON)
     await ledger.unconfirmed(attempt, "the answer was lost")
-    assert await ledger.send_again(attempt, NOON) == 2
+    again = await ledger.send_again(attempt, NOON)
     (open_attempt,) = await reopen_ledger(tmp_path).take_over()
-    assert open_attempt.mark == "mark123.0.1.2"
+    assert open_attempt.mark == again.mark != attempt.mark
+    assert again.mark.startswith("mark123.0.1.2")
+
+
+async def test_copies_of_a_ledger_send_different_marks(tmp_path: Path) -> None:
+    """Two processes that work on copies of one ledger can be told apart by their marks."""
+    make_ledger(tmp_path)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / "ledger.sqlite", copy)
+    first = await reopen_ledger(tmp_path).intend(0, 1, NOON)
+    second = await reopen_ledger(copy).intend(0, 1, NOON)
+    assert first.mark != second.mark
+
+
+async def test_ledger_of_the_first_version_is_read_as_it_stands(tmp_path: Path) -> None:
+    """A ledger that no newer version has opened is read without being changed."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(migrations()[0])
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+        plan = '{"spec_path": "/s.toml", "spec_sha256": ""}'
+        db.execute(queries()["insert_batch"], batch_values(make_batch()) | {"plan": plan})
+        db.commit()
+    before = path.read_bytes()
+    with LedgerReader(path) as reader:
+        assert reader.batch().name == "nightly"
+    assert path.read_bytes() == before
 
 
 async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:

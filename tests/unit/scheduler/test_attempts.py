@@ -192,5 +192,5 @@ def test_attempt_starts_with_its_remedy_over_the_options_of_its_job() -> None:
 
 def test_mark_names_batch_job_attempt_and_send() -> None:
     """Two sends of one attempt have different marks."""
-    assert make_mark("abc", 1295, 2, 1) == "abc.zz.2.1"
+    assert make_mark("abc", 1295, 2, 1, "wxyz") == "abc.zz.2.1wxyz"
     assert make_mark("abc", 0, 1, 2) == "abc.0.1.2"

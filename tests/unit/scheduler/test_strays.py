@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -127,13 +127,11 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
         attempt = await ledger.intend(1, 1, NOON)
         await ledger.unconfirmed(attempt, "lost")
         assert await ledger.give_up(attempt) == 1
-        send = await ledger.send_again(attempt, NOON)
-        await ledger.withdraw(replace(attempt, send=send))
-        assert (await ledger.intend(1, 1, NOON)).mark == "mark123.1.1.2"
+        await ledger.withdraw(await ledger.send_again(attempt, NOON))
+        assert (await ledger.intend(1, 1, NOON)).mark.startswith("mark123.1.1.2")
+        assert await reopen_ledger(tmp_path).given_up() == {attempt.mark: NOON}
 
     run_virtual(scenario)
-    later = reopen_ledger(tmp_path)
-    assert run_virtual(later.given_up) == {"mark123.1.1.1": NOON}
 
 
 def test_runs_of_other_marks_are_left_alone(tmp_path: Path) -> None:
