@@ -41,9 +41,9 @@ from orchestrator.scheduler.limits import Claim, Limits, Usage
 from orchestrator.scheduler.loop import Scheduler, Stops
 from orchestrator.scheduler.needs import Needs
 from orchestrator.scheduler.observing import Observer
+from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.starting import Starter, StartPolicy
 from orchestrator.scheduler.stops import FailureCount
-from orchestrator.scheduler.strays import Strays
 
 NOTHING_EXPECTED: Mapping[int, float] = {}
 
@@ -81,7 +81,7 @@ def make_scheduler(
 
     Args:
         claimed: the runs that the batch has already.
-        given_up: the marks of sends whose runs, should they turn up, are nobody's, and when those
+        given_up: the marks of sends that were given up, whose runs are orphans, and when those
             sends were intended.
         usage: of the batch's limits, nothing taken yet.
         needs: the jobs that wait for others.
@@ -95,7 +95,7 @@ def make_scheduler(
     collector = Collector(
         client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
     )
-    strays = Strays(
+    orphans = Orphans(
         ledger=ledger,
         client=client,
         observer=observer,
@@ -105,7 +105,7 @@ def make_scheduler(
     starter = Starter(
         ledger=ledger,
         client=client,
-        finder=RunFinder(client, strays, claimed, utc_now=utc_now),
+        finder=RunFinder(client, orphans, claimed, utc_now=utc_now),
         observer=observer,
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,
@@ -207,13 +207,13 @@ def in_place(attempt: Attempt, room: Room) -> Waiting:
     )
 
 
-def usage_of(limits: Limits, costs: Iterable[RunCost], strays_usd: Decimal, room: Room) -> Usage:
+def usage_of(limits: Limits, costs: Iterable[RunCost], orphans_usd: Decimal, room: Room) -> Usage:
     """
     The limits, and what is spent of the budget by runs that are over.
 
     Args:
         costs: of those runs; one that is not told counts as what was reserved for it.
-        strays_usd: what runs have cost that are nobody's.
+        orphans_usd: what orphan runs have cost.
     """
     if limits.max_cost_usd is None:
         return Usage(limits)
@@ -223,7 +223,7 @@ def usage_of(limits: Limits, costs: Iterable[RunCost], strays_usd: Decimal, room
         )
         for cost in costs
     }
-    return Usage(limits, Budget(limits.max_cost_usd, spent, strays_usd))
+    return Usage(limits, Budget(limits.max_cost_usd, spent, orphans_usd))
 
 
 def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:

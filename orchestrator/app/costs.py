@@ -27,8 +27,8 @@ from orchestrator.ledger.ledger import commit_group
 from orchestrator.model.ids import RunId
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import runs_since
-from orchestrator.scheduler.strays import Strays
 from orchestrator.threads import InlineWorker
 
 LONGEST_SECS = 5.0
@@ -45,7 +45,7 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     """
     now = utc_now()
     runs = await ledger.runs()
-    strays = Strays(
+    orphans = Orphans(
         ledger=ledger,
         client=client,
         observer=BatchEvents(Progress(total=0, began_at=0.0)),
@@ -54,7 +54,7 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     )
     costs = await _costs_of(client, runs, ledger.batch.created_at)
     await ledger.costs(costs, all_asked_at=now)
-    await RunFinder(client, strays, runs, utc_now=utc_now).look_for_strays()
+    await RunFinder(client, orphans, runs, utc_now=utc_now).look_for_orphans()
 
 
 async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:

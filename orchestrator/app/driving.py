@@ -124,11 +124,11 @@ async def _schedule(
         progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
         costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
-        strays_usd = reader.stray_costs()
+        orphans_usd = reader.orphan_costs()
         expected = {} if aborting else expected_durations(folder, reader)
         usual = usual_items(folder, reader)
     limits = limits_of(plan, room, demands, context.settings)
-    usage = usage_of(limits, costs, strays_usd, room)
+    usage = usage_of(limits, costs, orphans_usd, room)
     with LedgerReader(folder / LEDGER) as reader:
         places = places_of([] if aborting else waiting, room, expected)
         needs, free = needs_of(reader, places)

@@ -86,12 +86,12 @@ class BatchEvents:
             "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
         )
 
-    def stray_found(self, mark: Mark, run: Run, error: str | None) -> None:
+    def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
         """
         Warns of a run that nobody waits for any more.
         """
         events.warning(
-            "stray_run_aborted" if error is None else "stray_run_not_aborted",
+            "orphan_run_aborted" if error is None else "orphan_run_not_aborted",
             run=run.id,
             mark=mark,
             status=run.status,

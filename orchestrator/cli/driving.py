@@ -96,10 +96,10 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
         sys.stderr.write(f"{warning}\n")
-    for stray in result.totals.strays:
+    for orphan in result.totals.orphans:
         sys.stderr.write(
-            f"run {stray.run_id} turned up after its start had been given up; it belongs to no "
-            f"job and is {stray.status}\n"
+            f"orphan run {orphan.run_id}: it belongs to no attempt of this batch; its cost is "
+            f"counted, and its status is {orphan.status}\n"
         )
     if result.reason is not None:
         sys.stderr.write(

@@ -424,7 +424,7 @@ class Ledger:
             all_asked_at: when all runs of the batch were asked; None when it was some of them.
         """
         for run_id, cost in costs.items():
-            for query in ("set_cost", "set_stray_cost"):
+            for query in ("set_cost", "set_orphan_cost"):
                 self._execute(query, run_id=run_id, cost_usd=str(cost))
         if all_asked_at is not None:
             self._execute("set_costs_at", costs_at=stored(all_asked_at))
@@ -520,12 +520,12 @@ class Ledger:
         return sends
 
     @transaction
-    def stray(self, mark: Mark, run: Run, now: datetime) -> None:
+    def orphan(self, mark: Mark, run: Run, now: datetime) -> None:
         """
         Records a run that belongs to a send that was given up, or what is new of it.
         """
         self._execute(
-            "put_stray",
+            "put_orphan",
             run_id=run.id,
             mark=mark,
             seen_at=stored(now),

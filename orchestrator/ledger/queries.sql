@@ -152,7 +152,7 @@ UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 SELECT run_id, cost_usd, demand FROM attempts JOIN jobs ON seq = job_seq
 WHERE run_id IS NOT NULL AND state IN ('settled', 'lost') ORDER BY job_seq, number;
 
--- name: select_stray_costs
+-- name: select_orphan_costs
 SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_waiting_keys
@@ -277,13 +277,13 @@ VALUES (:seq, :number, :send, :since, :mark);
 -- name: count_given_up
 SELECT COUNT(*) AS sends FROM given_up WHERE job_seq = :seq AND number = :number;
 
--- name: put_stray
+-- name: put_orphan
 INSERT INTO orphan_runs (run_id, mark, seen_at, run_status, cost_usd)
 VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd)
 ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
     cost_usd = COALESCE(excluded.cost_usd, cost_usd);
 
--- name: select_strays
+-- name: select_orphans
 SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
 
 -- name: collect_again
@@ -298,7 +298,7 @@ UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 
 UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
 
--- name: set_stray_cost
+-- name: set_orphan_cost
 UPDATE orphan_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;
 
 -- name: judge_batch

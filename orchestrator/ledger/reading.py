@@ -32,9 +32,9 @@ from orchestrator.model.states import JobStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stray:
+class OrphanRun:
     """
-    A run that is nobody's.
+    A run that belongs to no attempt of the batch.
 
     Attributes:
         status: of the run, when last heard of.
@@ -106,7 +106,7 @@ class Totals:
         uncollected: None when there are none.
         ready: runs that were started more than a minute ago and that the platform has not begun.
         stragglers: jobs with a run that takes, or took, far longer than others of its kind.
-        strays: runs that turned up after their starts had been given up, and were aborted.
+        orphans: runs that turned up after their starts had been given up, and were aborted.
     """
 
     jobs: dict[JobStatus, int] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Totals:
     uncollected: Uncollected | None = None
     ready: int = 0
     stragglers: list[JobKey] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    orphans: list[OrphanRun] = field(default_factory=list)
 
 
 class LedgerReader:
@@ -178,7 +178,7 @@ class LedgerReader:
             uncollected=self._uncollected(),
             ready=self._execute("count_ready").fetchone()["runs"],
             stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
-            strays=self.strays(),
+            orphans=self.orphans(),
         )
 
     def cost_is_provisional(self) -> bool:
@@ -203,7 +203,7 @@ class LedgerReader:
 
     def runs(self) -> list[RunId]:
         """
-        All runs that the batch has paid for, those that are nobody's among them.
+        All runs that the batch has paid for, orphan runs among them.
         """
         return [RunId(row["run_id"]) for row in self._execute("select_all_runs")]
 
@@ -220,11 +220,11 @@ class LedgerReader:
                 demand=demand_from(row["demand"]),
             )
 
-    def stray_costs(self) -> Decimal:
+    def orphan_costs(self) -> Decimal:
         """
-        What runs have cost that are nobody's.
+        What orphan runs have cost.
         """
-        rows = self._execute("select_stray_costs")
+        rows = self._execute("select_orphan_costs")
         return sum((Decimal(row["cost_usd"]) for row in rows), Decimal(0))
 
     def waiting_keys(self) -> dict[str, int]:
@@ -313,13 +313,13 @@ class LedgerReader:
         """
         return map(report_of, self._execute("select_reports"))
 
-    def strays(self) -> list[Stray]:
+    def orphans(self) -> list[OrphanRun]:
         """
         The runs that turned up after their starts had been given up.
         """
         return [
-            Stray(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
-            for row in self._execute("select_strays")
+            OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
+            for row in self._execute("select_orphans")
         ]
 
     def _uncollected(self) -> Uncollected | None:

@@ -100,7 +100,11 @@ def page(batch: Batch, totals: Totals, rows: Rows) -> Iterator[bytes]:
         for status, jobs in statuses.items()
     ]
     pieces = environment.from_string(text).generate(
-        batch=batch, shares=shares, figures=_figures(batch, totals), rows=rows, strays=totals.strays
+        batch=batch,
+        shares=shares,
+        figures=_figures(batch, totals),
+        rows=rows,
+        orphans=totals.orphans,
     )
     for piece in pieces:
         yield piece.encode()

@@ -42,8 +42,8 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "reused": totals.reused,
         "stragglers": [*totals.stragglers],
         "stray_runs": [
-            {"run_id": stray.run_id, "mark": stray.mark, "status": stray.status}
-            for stray in totals.strays
+            {"run_id": orphan.run_id, "mark": orphan.mark, "status": orphan.status}
+            for orphan in totals.orphans
         ],
         "items": totals.items,
         "bytes": totals.size_bytes,

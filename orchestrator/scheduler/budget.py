@@ -44,7 +44,7 @@ class Budget:
     Args:
         most_usd: `max_cost_usd`.
         spent: what runs have cost that are over, by run.
-        strays_usd: what runs have cost that are nobody's.
+        orphans_usd: what orphan runs have cost.
 
     Attributes:
         reserved_usd: for runs that go on, and for those whose cost is not settled.
@@ -54,12 +54,12 @@ class Budget:
         self,
         most_usd: Decimal,
         spent: Mapping[RunId, Decimal] | None = None,
-        strays_usd: Decimal = NOTHING,
+        orphans_usd: Decimal = NOTHING,
     ) -> None:
         self.most_usd = most_usd
         self.reserved_usd = NOTHING
         self._costs = dict(spent or {})
-        self._spent = sum(self._costs.values(), strays_usd)
+        self._spent = sum(self._costs.values(), orphans_usd)
         self._unsettled: dict[RunId, Unsettled] = {}
 
     @property

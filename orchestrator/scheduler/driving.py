@@ -265,14 +265,14 @@ class Driver:
         """
         self._follower.abort_runs(because)
 
-    async def look_for_strays(self) -> None:
+    async def look_for_orphans(self) -> None:
         """
         Looks once more for runs that turned up after their start had been given up.
 
         Raises:
             PlatformError: the platform does not tell.
         """
-        await self._starter.look_for_strays()
+        await self._starter.look_for_orphans()
 
     def give_up_waits(self) -> None:
         """

@@ -20,8 +20,8 @@ from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import runs_since
-from orchestrator.scheduler.strays import Strays
 
 MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
 SHORTEST_INTERVAL_SECS = 1.0
@@ -32,7 +32,7 @@ class RunFinder:
     Looks for runs.
 
     Args:
-        strays: takes the runs that it meets and nobody waits for any more.
+        orphans: takes the runs that it meets and nobody waits for any more.
         claimed: the runs of this batch that belong to an attempt; kept up to date by `claim`.
         utc_now: our wall clock.
     """
@@ -40,13 +40,13 @@ class RunFinder:
     def __init__(
         self,
         client: ApifyClient,
-        strays: Strays,
+        orphans: Orphans,
         claimed: Iterable[RunId] = (),
         *,
         utc_now: Callable[[], datetime],
     ) -> None:
         self._client = client
-        self._strays = strays
+        self._orphans = orphans
         self._utc_now = utc_now
         self._claimed = set(claimed)
         self._lock = anyio.Lock()
@@ -87,9 +87,9 @@ class RunFinder:
         """
         Notes that the run of a send counts as absent: should it turn up, it is aborted.
         """
-        self._strays.give_up(mark, since)
+        self._orphans.give_up(mark, since)
 
-    async def look_for_strays(self) -> None:
+    async def look_for_orphans(self) -> None:
         """
         One more look for runs whose starts were given up; no request when none was.
 
@@ -97,8 +97,8 @@ class RunFinder:
             PlatformError: the lists cannot be read.
         """
         async with self._lock:
-            if self._strays.since is not None:
-                await self._look(self._strays.since)
+            if self._orphans.since is not None:
+                await self._look(self._orphans.since)
 
     def claim(self, run: Run) -> None:
         """
@@ -149,7 +149,7 @@ class RunFinder:
         """
         One pass over the runs that began after an instant of our clock.
         """
-        strays = []
+        orphans = []
         async for item in runs_since(self._client, since, utc_now=self._utc_now):
             agent = item.meta.user_agent if item.meta else None
             if agent is None:
@@ -160,10 +160,10 @@ class RunFinder:
             mark = Mark(found[1])
             if mark in self._asked:
                 self._found[mark] = item.facts()
-            elif item.id not in self._claimed and self._strays.is_new(mark, RunId(item.id)):
-                strays.append((mark, item.facts()))
-        for mark, run in strays:
-            await self._strays.end(mark, run)
+            elif item.id not in self._claimed and self._orphans.is_new(mark, RunId(item.id)):
+                orphans.append((mark, item.facts()))
+        for mark, run in orphans:
+            await self._orphans.end(mark, run)
 
     async def _agent_of(self, run_id: RunId) -> str:
         """

@@ -144,7 +144,7 @@ class Scheduler:
                 self._take_up(attempt, waiting)
             await self._rest()
             if self._stop_reason is None:
-                self._spawn(self._driver.look_for_strays(), name="strays")
+                self._spawn(self._driver.look_for_orphans(), name="orphans")
                 await self._rest()
             tasks.cancel_scope.cancel()
         if self._stop_reason is not None:

@@ -56,7 +56,7 @@ class Observer(Protocol):
         The platform has no room for now.
         """
 
-    def stray_found(self, mark: Mark, run: Run, error: str | None) -> None:
+    def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
         """
         A run turned up whose start had been given up; `error` says why it could not be aborted.
         """

@@ -163,11 +163,11 @@ class Starter:
             attempt = await self._intend_again(attempt, lost, wait_for_room)
             may_exist = False
 
-    async def look_for_strays(self) -> None:
+    async def look_for_orphans(self) -> None:
         """
         Aborts the runs that turned up after their start had been given up.
         """
-        await self._finder.look_for_strays()
+        await self._finder.look_for_orphans()
 
     async def _send(self, attempt: Attempt, cap_usd: Decimal | None) -> Run | Sent:
         """

@@ -20,7 +20,7 @@ from tests.support.fault_points import POINTS, Story
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {"waiting", "runs", "live_runs", "given_up"}
 REPEATED = {
-    "stray",
+    "orphan",
     "collected_again",
     "costs",
     "keeps_days",
@@ -30,7 +30,7 @@ REPEATED = {
     "skip",
     "reuse",
 }
-"""What the next process simply does again; see the tests of strays and of `collect`."""
+"""What the next process simply does again; see the tests of orphans and of `collect`."""
 RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 

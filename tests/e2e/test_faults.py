@@ -31,10 +31,10 @@ def test_run_that_turns_up_too_late_is_aborted_and_told(faulty: Faulty) -> None:
     command.write("sweep.toml", sweep(jobs=1, duration_secs=14, items=2))
     done = command.run("run", "sweep.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1)
-    (stray,) = done.json["stray_runs"]
-    assert f"run {stray['run_id']} turned up after its start had been given up" in done.err
+    (orphan,) = done.json["stray_runs"]
+    assert f"orphan run {orphan['run_id']}: it belongs to no attempt" in done.err
     statuses = {run["id"]: run["status"] for run in platform.runs()}
-    assert statuses.pop(stray["run_id"]) in {"ABORTING", "ABORTED", "SUCCEEDED"}
+    assert statuses.pop(orphan["run_id"]) in {"ABORTING", "ABORTED", "SUCCEEDED"}
     assert list(statuses.values()) == ["SUCCEEDED"]
 
 

@@ -13,7 +13,7 @@ from orchestrator.client import ApifyClient, wire
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
 from orchestrator.scheduler.finding import RunFinder, contains
-from orchestrator.scheduler.strays import Strays
+from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
 
@@ -81,7 +81,7 @@ class FakePlatform:
         yield Body(self.inputs[store_id])
 
 
-class NoStrays:
+class NoOrphans:
     """Nothing was given up."""
 
     since = None
@@ -97,7 +97,7 @@ def our_clock() -> datetime:
 def finder_of(platform: FakePlatform, *claimed: str) -> RunFinder:
     return RunFinder(
         cast("ApifyClient", platform),
-        cast("Strays", NoStrays()),
+        cast("Orphans", NoOrphans()),
         [RunId(name) for name in claimed],
         utc_now=our_clock,
     )

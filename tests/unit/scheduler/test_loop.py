@@ -65,7 +65,7 @@ class FakeDriver:
         self.live -= 1
         self.done.append(attempt.job.seq)
 
-    async def look_for_strays(self) -> None:
+    async def look_for_orphans(self) -> None:
         """There are none."""
 
     def give_up_waits(self) -> None:

@@ -1,8 +1,8 @@
 """
-Runs that turn up after their start was given up as never having happened.
+Orphan runs: runs of this batch that belong to none of its attempts.
 
-Nobody waits for such a run any more, since its attempt was sent again or is lost, but it costs
-money: it is aborted, recorded and told, and counts as nobody's attempt.
+The start of such a run was given up before the platform showed it, or another process that works
+on a copy of the ledger sent it. It costs money: it is aborted, recorded and reported.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from orchestrator.model.runs import Run
 from orchestrator.scheduler.observing import Observer
 
 
-class Strays:
+class Orphans:
     """
-    Deals with the late runs of one batch.
+    Ends and records the orphan runs of one batch.
 
     Args:
         given_up: the marks of sends that an earlier process gave up, and since when their runs may
@@ -53,29 +53,29 @@ class Strays:
 
     def give_up(self, mark: Mark, since: datetime) -> None:
         """
-        Notes that the run of a send will belong to nobody.
+        Notes that the run of a send will be an orphan.
         """
         self._given_up[mark] = since
 
     def is_new(self, mark: Mark, run_id: RunId) -> bool:
         """
-        Whether a run of this mark is a stray that has not been dealt with.
+        Whether a run of this mark is an orphan that has not been dealt with.
         """
         return mark in self._given_up and run_id not in self._known
 
     async def end(self, mark: Mark, run: Run) -> None:
         """
-        Records a stray run and aborts it; one that cannot be aborted now is tried at the next look.
+        Records an orphan run and aborts it; the next look tries again when that fails.
         """
         self._known.add(run.id)
-        await self._ledger.stray(mark, run, self._utc_now())
+        await self._ledger.orphan(mark, run, self._utc_now())
         if not run.is_terminal:
             try:
                 status = (await self._client.abort_run(run.id)).facts().status
             except PlatformError as error:
                 self._known.discard(run.id)
-                self._observer.stray_found(mark, run, str(error))
+                self._observer.orphan_found(mark, run, str(error))
                 return
             run = replace(run, status=status)
-            await self._ledger.stray(mark, run, self._utc_now())
-        self._observer.stray_found(mark, run, None)
+            await self._ledger.orphan(mark, run, self._utc_now())
+        self._observer.orphan_found(mark, run, None)

@@ -8,7 +8,7 @@ from orchestrator.client import ApifyClient, wire
 from orchestrator.errors import ServerFault
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.scheduler.strays import Strays
+from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
 
@@ -44,12 +44,12 @@ class Told:
     def __init__(self) -> None:
         self.errors: list[str | None] = []
 
-    def stray_found(self, _mark: Mark, _run: object, error: str | None) -> None:
+    def orphan_found(self, _mark: Mark, _run: object, error: str | None) -> None:
         self.errors.append(error)
 
 
-def strays_of(folder: Path, platform: FakePlatform, told: Told) -> Strays:
-    return Strays(
+def orphans_of(folder: Path, platform: FakePlatform, told: Told) -> Orphans:
+    return Orphans(
         ledger=make_ledger(folder, make_job()),
         client=cast("ApifyClient", platform),
         observer=told,  # type: ignore[arg-type] # only this is told
@@ -58,55 +58,55 @@ def strays_of(folder: Path, platform: FakePlatform, told: Told) -> Strays:
     )
 
 
-def test_stray_run_is_aborted_and_recorded(tmp_path: Path) -> None:
+def test_orphan_run_is_aborted_and_recorded(tmp_path: Path) -> None:
     """A late run is aborted once, and the ledger knows it as nobody's."""
     platform, told = FakePlatform(), Told()
 
     async def scenario() -> None:
-        strays = strays_of(tmp_path, platform, told)
-        assert strays.is_new(LATE, RunId("late"))
-        await strays.end(LATE, make_run("late", status="RUNNING", finished_at=None))
-        assert not strays.is_new(LATE, RunId("late"))
+        orphans = orphans_of(tmp_path, platform, told)
+        assert orphans.is_new(LATE, RunId("late"))
+        await orphans.end(LATE, make_run("late", status="RUNNING", finished_at=None))
+        assert not orphans.is_new(LATE, RunId("late"))
 
     run_virtual(scenario)
     assert (platform.aborted, told.errors) == (["late"], [None])
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
-        (stray,) = reader.totals().strays
-    assert (stray.run_id, stray.mark, stray.status) == ("late", LATE, "ABORTING")
+        (orphan,) = reader.totals().orphans
+    assert (orphan.run_id, orphan.mark, orphan.status) == ("late", LATE, "ABORTING")
 
 
-def test_stray_run_that_ended_is_only_told(tmp_path: Path) -> None:
+def test_orphan_run_that_ended_is_only_told(tmp_path: Path) -> None:
     """What has ended by itself needs no abort, but is reported."""
     platform, told = FakePlatform(), Told()
-    run_virtual(lambda: strays_of(tmp_path, platform, told).end(LATE, make_run("late")))
+    run_virtual(lambda: orphans_of(tmp_path, platform, told).end(LATE, make_run("late")))
     assert platform.aborted == []
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
-        assert [stray.status for stray in reader.strays()] == ["SUCCEEDED"]
+        assert [orphan.status for orphan in reader.orphans()] == ["SUCCEEDED"]
 
 
-def test_stray_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> None:
+def test_orphan_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> None:
     """A platform that fails to abort does not stop the batch; the next look tries once more."""
     platform, told = FakePlatform(fails=1), Told()
 
     async def scenario() -> None:
-        strays = strays_of(tmp_path, platform, told)
+        orphans = orphans_of(tmp_path, platform, told)
         run = make_run("late", status="RUNNING", finished_at=None)
-        await strays.end(LATE, run)
-        assert strays.is_new(LATE, RunId("late"))
-        await strays.end(LATE, run)
+        await orphans.end(LATE, run)
+        assert orphans.is_new(LATE, RunId("late"))
+        await orphans.end(LATE, run)
 
     run_virtual(scenario)
     assert platform.aborted == ["late"]
     assert [error is None for error in told.errors] == [False, True]
 
 
-def test_stray_run_is_ended_by_the_next_process(tmp_path: Path) -> None:
+def test_orphan_run_is_ended_by_the_next_process(tmp_path: Path) -> None:
     """What was recorded and not aborted when the process died is aborted by the next one."""
     platform = FakePlatform(fails=1)
     run = make_run("late", status="RUNNING", finished_at=None)
-    run_virtual(lambda: strays_of(tmp_path, platform, Told()).end(LATE, run))
+    run_virtual(lambda: orphans_of(tmp_path, platform, Told()).end(LATE, run))
     ledger = reopen_ledger(tmp_path)
-    later = Strays(
+    later = Orphans(
         ledger=ledger,
         client=cast("ApifyClient", platform),
         observer=Told(),  # type: ignore[arg-type] # only this is told
@@ -135,7 +135,7 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
 
 
 def test_runs_of_other_marks_are_left_alone(tmp_path: Path) -> None:
-    """Only sends that were given up make strays: not those of others, nor of a later send."""
-    strays = strays_of(tmp_path, FakePlatform(), Told())
-    assert not strays.is_new(Mark("mark123.0.1.2"), RunId("mine"))
-    assert not strays.is_new(Mark("other.0.1.1"), RunId("theirs"))
+    """Only sends that were given up make orphans: not those of others, nor of a later send."""
+    orphans = orphans_of(tmp_path, FakePlatform(), Told())
+    assert not orphans.is_new(Mark("mark123.0.1.2"), RunId("mine"))
+    assert not orphans.is_new(Mark("other.0.1.1"), RunId("theirs"))
