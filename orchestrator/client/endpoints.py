@@ -33,12 +33,17 @@ Pairs = list[tuple[str, str]]
 def segment(text: str) -> str:
     """
     One segment of a path; never one that leads elsewhere.
+
+    Raises:
+        InputRejected: servers and proxies would take it for a step of the path.
     """
     if text.isalnum() and text.isascii():
         return text
     if not text:
         raise InputRejected("an empty name or id cannot be looked up")
-    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="~!'()*")
+    if text in {".", ".."}:
+        raise InputRejected(f"the name or id {text!r} cannot be part of an address")
+    return quote(text, safe="~!'()*")
 
 
 @lru_cache(maxsize=4096)

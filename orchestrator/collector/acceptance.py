@@ -14,12 +14,16 @@ from typing import Any
 import orjson
 from anyio import to_thread
 
+from orchestrator.collector.item_lines import LARGEST_ITEM_BYTES, item_lines
 from orchestrator.collector.items import items_name
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation, Job
 from orchestrator.model.runs import Run
 
 SHOWN_CHARS = 80
+TOO_LARGE = (
+    f"it is larger than {LARGEST_ITEM_BYTES // 1024**2} MiB, so it is counted and not parsed"
+)
 KEY_BYTES = 16
 
 Check = Callable[[Any], str | None]
@@ -81,7 +85,9 @@ def _timed(expect: Expectation, run: Run) -> str | None:
 def _look_at_items(path: Path, expect: Expectation) -> str | None:
     checks = list(_checks(expect))
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(item_lines(file), start=1):
+            if line is None:
+                return f"item {number} was not checked: {TOO_LARGE}"
             try:
                 item = orjson.loads(line)
             except ValueError:

@@ -4,8 +4,7 @@ All that is wanted of one run, on disk: dataset, output, records, log, and what 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,12 @@ from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.blobs import fetch_blob, save_blob
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
+from orchestrator.collector.keys import (
+    INPUT_KEY,
+    UNADDRESSABLE,
+    UNADDRESSABLE_KEYS,
+    matching_keys,
+)
 from orchestrator.collector.names import extension, file_name, other_file_name
 from orchestrator.collector.ranges import fetch
 from orchestrator.errors import NotFound, PlatformError, TransientError, TruncatedBody
@@ -110,7 +115,10 @@ class Collector:
         has_output = job.key in self._answers
         fetched = self._answers.pop(job.key, kept)
         missing = await self._collect_output(job, run, folder, has_output=has_output)
-        records = await self._collect_records(job, run, folder) if job.collect.records else None
+        records = None
+        if job.collect.records:
+            records, unfetched = await self._collect_records(job, run, folder)
+            missing += unfetched
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None:
@@ -174,18 +182,32 @@ class Collector:
                 return (f"record {job.output_record_key}",)
         return ()
 
-    async def _collect_records(self, job: Job, run: Run, folder: Path) -> int:
+    async def _collect_records(
+        self, job: Job, run: Run, folder: Path
+    ) -> tuple[int, tuple[str, ...]]:
         """
-        Fetches the records whose keys match a pattern; returns how many there are.
+        Fetches the records whose keys match a pattern.
+
+        Returns:
+            how many there are, and those that cannot be fetched.
         """
         taken: set[str] = set()
-        async for key in self._matching_keys(run.store_id, job.collect.records):
+        missing = []
+        for key in await matching_keys(self._client, run.store_id, job.collect.records):
+            if key in UNADDRESSABLE_KEYS:
+                events.warning("record_not_fetched", job=job.key, key=key, error=UNADDRESSABLE)
+                missing.append(f"record {key}")
+                continue
             name = file_name(key)
             if name.lower() in taken:
                 name = other_file_name(key)
             taken.add(name.lower())
+            if key == INPUT_KEY and job.input.late_paths and job.input.body is not None:
+                # The platform's copy has the values of the environment.
+                await self._files.save(folder / "records", {name: job.input.body})
+                continue
             await self._fetch(folder / "records", partial(_constant, name), run.store_id, key)
-        return len(taken)
+        return len(taken), tuple(missing)
 
     async def _fetch(
         self, folder: Path, name: Callable[[Download], str], store_id: StoreId, key: str
@@ -206,19 +228,6 @@ class Collector:
             lambda: self._client.stream_log(run.id),
             patience_secs=self._patience_secs,
         )
-
-    async def _matching_keys(
-        self, store_id: StoreId, patterns: Sequence[str]
-    ) -> AsyncIterator[str]:
-        start = None
-        while True:
-            page = await self._client.list_keys(store_id, exclusive_start_key=start)
-            for item in page.items:
-                if any(fnmatchcase(item.key, pattern) for pattern in patterns):
-                    yield item.key
-            start = page.next_exclusive_start_key
-            if not page.is_truncated or not start:
-                return
 
     async def _input_files(self, job: Job) -> dict[str, bytes]:
         if job.input.path is not None:

@@ -331,19 +331,24 @@ def _take_up(part: str) -> tuple[int, Mark, int] | None:
     """
     with translated(part):
         handle = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        digest, size, lines, half = hashlib.sha256(), 0, 0, b""
+        size, lines, seen = 0, 0, hashlib.sha256()
+        # Of the whole lines; `seen` is of all that was read.
+        digest, whole_bytes, has_holes = seen.copy(), 0, False
         while block := os.read(handle, READ_BYTES):
-            whole, newline, half = (half + block).rpartition(b"\n")
-            whole += newline
+            end = block.rfind(b"\n") + 1
             # Bytes that never reached the disk are zeros after a power cut; JSON has none.
-            if b"\0" in whole:
+            if end and (has_holes or b"\0" in block[:end]):
                 _discard(handle, part)
                 return None
-            digest.update(whole)
-            size += len(whole)
-            lines += lines_in(whole)
-    _truncate(handle, size, part)
-    return handle, (size, digest), lines
+            seen.update(block[:end])
+            if end:
+                digest, whole_bytes, has_holes = seen.copy(), size + end, False
+            seen.update(block[end:])
+            has_holes = has_holes or b"\0" in block[end:]
+            size += len(block)
+            lines += lines_in(block)
+    _truncate(handle, whole_bytes, part)
+    return handle, (whole_bytes, digest), lines
 
 
 def _discard(handle: int, part: str) -> None:

@@ -131,6 +131,7 @@ class ItemsDownload:
         self._sink = Sink(by_line=self._by_line)
         self._part: PartFile | None = None
         self._start: tuple[int, int, Mark | None] = (0, 0, None)
+        self._line_start: Mark | None = None
         self._total = 0
         self._is_capped = False
         self._is_whole = False
@@ -289,7 +290,7 @@ class ItemsDownload:
             try:
                 self._total = _count_of(download)
                 async for chunk in download.chunks():
-                    await self._write(self._sink.feed(chunk))
+                    await self._take(chunk)
             except TransientError as error:
                 await self._keep_whole()
                 return error
@@ -321,10 +322,20 @@ class ItemsDownload:
         self._start = (self._sink.size_bytes, self._sink.lines, mark)
 
     async def _keep_whole(self) -> None:
-        if self._by_line:
-            self._sink.forget_half_line()
-        else:
+        if not self._by_line:
             await self._go_back()
+        elif self._sink.forget_half_line() and self._part is not None:
+            await self._part.go_back(self._line_start)
+
+    async def _take(self, chunk: bytes) -> None:
+        """
+        Takes a part of the body, and remembers where a line begins that is written in parts.
+        """
+        was_inside = self._sink.is_inside_line
+        ready = self._sink.feed(chunk)
+        if self._sink.is_inside_line and not was_inside:
+            self._line_start = await (await self._opened()).mark()
+        await self._write(ready)
 
     async def _go_back(self) -> None:
         size_bytes, lines, mark = self._start

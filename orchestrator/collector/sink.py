@@ -14,6 +14,11 @@ PIECE_BYTES = 1024 * 1024
 Of each further piece. Each is handed to another thread, and that takes time.
 """
 
+LONG_LINE_BYTES = 4 * 1024 * 1024
+"""
+Of a line that has not ended: it is written in parts, so that an item of any size fits in memory.
+"""
+
 NEWLINE = 0x0A
 
 
@@ -22,7 +27,7 @@ class Sink:
     Collects chunks until they are worth a write.
 
     Args:
-        by_line: whether a line is an item, and pieces end with a line.
+        by_line: whether a line is an item; pieces end with a line then, except those of a long one.
     """
 
     def __init__(self, *, by_line: bool) -> None:
@@ -31,6 +36,14 @@ class Sink:
         self._pending_bytes = 0
         self._handed_bytes = 0
         self._handed_lines = 0
+        self._handed_of_line = 0
+
+    @property
+    def is_inside_line(self) -> bool:
+        """
+        Whether what was handed out ends inside a long line.
+        """
+        return self._handed_of_line > 0
 
     @property
     def size_bytes(self) -> int:
@@ -57,35 +70,61 @@ class Sink:
         if self._by_line:
             end = data.rfind(b"\n") + 1
             if end == 0:
-                return None
+                return self._part_of_line()
             self._pending[-1], rest = data[:end], data[end:]
         ready = self.rest()
         self._keep(rest)
         return ready
 
-    def forget_half_line(self) -> None:
+    def forget_half_line(self) -> bool:
         """
         Drops what follows the last end of a line, after a broken download.
+
+        Returns:
+            whether a part of that line was handed out, which the caller removes.
         """
         kept = b"".join(self._pending)
         self._forget()
         self._keep(kept[: kept.rfind(b"\n") + 1])
+        if self._pending or not self.is_inside_line:
+            return False
+        self._handed_bytes -= self._handed_of_line
+        self._handed_of_line = 0
+        return True
 
     def end_line(self) -> None:
         """
         Ends the last line of a whole download, should the platform have left that out.
         """
-        if self._pending and self._pending[-1][-1] != NEWLINE:
+        is_open = self._pending[-1][-1] != NEWLINE if self._pending else self.is_inside_line
+        if is_open:
             self._keep(b"\n")
 
     def rest(self) -> bytes:
         """
         Hands out what it has.
         """
-        ready = b"".join(self._pending)
+        return self._hand_out(b"".join(self._pending))
+
+    def _part_of_line(self) -> bytes | None:
+        """
+        The whole lines before a long one, or what there is of that one.
+        """
+        if self._pending_bytes < LONG_LINE_BYTES:
+            return None
+        text = b"".join(self._pending)
+        end = text.rfind(b"\n") + 1
+        ready = self._hand_out(text[:end] if end else text)
+        self._keep(text[end:] if end else b"")
+        return ready
+
+    def _hand_out(self, ready: bytes) -> bytes:
         self._forget()
         self._handed_bytes += len(ready)
         self._handed_lines += lines_in(ready)
+        if ready:
+            inside = self._by_line and ready[-1] != NEWLINE
+            self._handed_of_line = self._handed_of_line + len(ready) if inside else 0
         return ready
 
     def count(self, other: Sink) -> None:
@@ -103,7 +142,7 @@ class Sink:
             lines: how many there are in those bytes.
         """
         self._forget()
-        self._handed_bytes, self._handed_lines = size_bytes, lines
+        self._handed_bytes, self._handed_lines, self._handed_of_line = size_bytes, lines, 0
 
     def _forget(self) -> None:
         self._pending.clear()

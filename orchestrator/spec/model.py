@@ -215,7 +215,7 @@ class CollectTable(Table):
     """
     records: list[Text] | None = None
     """
-    Other records of the default key-value store, by shell pattern of their keys.
+    Other records of the default key-value store, by pattern of their keys; `INPUT` by its name.
     """
     log: bool | None = None
     """

@@ -392,7 +392,6 @@ async def test_client_refuses_what_the_endpoint_has_not(call: Call, word: str) -
         ("~name", "~name"),
         ("aB3", "aB3"),
         ("ä/b?c#d", "%C3%A4~b%3Fc%23d"),
-        ("..", "%2E%2E"),
     ],
 )
 def test_reference_stays_one_segment(name: str, path: str) -> None:
@@ -400,6 +399,15 @@ def test_reference_stays_one_segment(name: str, path: str) -> None:
     Whatever an Actor is called, its name cannot lead to another path.
     """
     assert reference(name) == path
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_name_that_is_a_step_of_a_path_is_refused(name: str) -> None:
+    """
+    No request goes to another resource than the one that is named.
+    """
+    with pytest.raises(InputRejected, match="cannot be"):
+        segment(name)
 
 
 def test_segment_keeps_the_characters_of_record_keys() -> None:

@@ -4,22 +4,27 @@ Records by pattern: over pages of keys, and under names that cannot leave the fo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.names import record_key
-from orchestrator.model.jobs import CollectPlan
+from orchestrator.errors import TruncatedBody
+from orchestrator.model.attempts import Collected
+from orchestrator.model.jobs import CollectPlan, Job, JobInput
 from orchestrator.threads import InlineWorker
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 
 NASTY = [
-    "../../etc/passwd", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\b", "CON", "nul.txt", "-rf",
+    "../../etc/passwd", "/etc/passwd", "...", ".hidden", "a/b", "a\\b", "CON", "nul.txt", "-rf",
     "A", "a", "Ab", "aB", "AB", "ab", "%2e", "x y", "\x00", "zero\n", "ü" * 100, "~", "k" * 256,
 ]  # fmt: skip
 
@@ -50,20 +55,30 @@ class Store:
         yield SimpleNamespace(content_type="text/plain", chunks=chunks)
 
 
-def collected(tmp_path: Path, keys: Sequence[str], *patterns: str) -> Path:
-    """The folder of the records of a job that wants those that match."""
-    job = make_job(collect=CollectPlan(items=False, records=patterns))
+def collect(tmp_path: Path, store: Any, job: Job) -> Collected:
+    """What a collector tells of the records of a job."""
 
-    async def collect() -> None:
+    async def collect() -> Collected:
         collector = Collector(
-            Store(keys),  # type: ignore[arg-type] # the methods of it that are called
+            store,
             Files(InlineWorker(flush_group)),
             folder=tmp_path / "batch" / "jobs",
             patience_secs=60.0,
         )
-        await collector.collect(job, make_run(), b"{}")
+        return await collector.collect(job, make_run(), b"{}")
 
-    run_virtual(collect)
+    return run_virtual(collect)
+
+
+def wanting(*patterns: str, **fields: Any) -> Job:
+    """A job that wants the records that match."""
+    return make_job(collect=CollectPlan(items=False, records=patterns), **fields)
+
+
+def collected(tmp_path: Path, keys: Sequence[str], *patterns: str) -> Path:
+    """The folder of the records of a job that wants those that match."""
+    job = wanting(*patterns)
+    collect(tmp_path, Store(keys), job)
     return tmp_path / "batch" / "jobs" / job.key / "records"
 
 
@@ -87,3 +102,60 @@ def test_records_come_over_pages_of_keys(tmp_path: Path) -> None:
     keys = [f"page-{number:05}" for number in range(10_000)]
     folder = collected(tmp_path, keys, "page-00*7", "page-09999", "no-*")
     assert len(list(folder.iterdir())) == 101
+
+
+def test_records_whose_keys_are_steps_of_a_path_are_told_as_missing(tmp_path: Path) -> None:
+    """A server may answer with another resource: it is not asked, and the others are fetched."""
+    job = wanting("*")
+    told = collect(tmp_path, Store([".", "..", "a"]), job)
+    assert (told.records, told.missing) == (1, ("record .", "record .."))
+    assert [
+        path.name for path in (tmp_path / "batch" / "jobs" / job.key / "records").iterdir()
+    ] == ["a"]
+
+
+def pages(kind: str) -> Iterator[tuple[list[str], str]]:
+    """Pages that do not end: their keys, and after which key the next one begins."""
+    for number in count():
+        match kind:
+            case "empty":
+                yield [], f"key-{number}"
+            case "again":
+                yield ["a", "b"], "b"
+            case _:
+                yield [f"key-{number}"], f"key-{number}"
+
+
+@pytest.mark.parametrize("kind", ["empty", "again", "new"])
+def test_list_of_keys_that_does_not_end_is_told(tmp_path: Path, kind: str) -> None:
+    """The job gets an error instead of waiting for ever."""
+    endless = pages(kind)
+
+    class Endless(Store):
+        async def list_keys(self, _store_id: str, **_query: Any) -> Any:
+            keys, following = next(endless)
+            items = [SimpleNamespace(key=key) for key in keys]
+            return SimpleNamespace(
+                items=items, is_truncated=True, next_exclusive_start_key=following
+            )
+
+    with pytest.raises(TruncatedBody, match="the list of its keys does not end"):
+        collect(tmp_path, Endless([]), wanting("no-*"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"), [("*", {"OUT": "OUT"}), ("IN*", {}), ("INPUT", {"INPUT": "INPUT"})]
+)
+def test_patterns_leave_the_input_out(tmp_path: Path, pattern: str, found: dict[str, str]) -> None:
+    """The input is fetched only when it is named in full."""
+    folder = collected(tmp_path, ["INPUT", "OUT"], pattern)
+    assert {path.name: path.read_text() for path in folder.glob("*")} == found
+
+
+def test_input_with_secrets_is_saved_with_their_expressions(tmp_path: Path) -> None:
+    """The platform's copy of the input has the values, and no file may."""
+    body = b'{"key":"{{ env.KEY }}"}'
+    job = wanting("INPUT", input=JobInput(body=body, late_paths=(("key",),)))
+    assert collect(tmp_path, Store(["INPUT"]), job).records == 1
+    saved = tmp_path / "batch" / "jobs" / job.key / "records" / "INPUT"
+    assert saved.read_bytes() == body
