@@ -134,6 +134,7 @@ def make_scheduler(
         utc_now=utc_now,
         chance=chance,
         away_secs=settings.platform_away_secs,
+        counts_settle_secs=settings.settles_after_secs(ledger.batch),
         most_memory_mbytes=usage.limits.max_memory_mbytes,
     )
     plan = ledger.batch.plan

@@ -28,6 +28,7 @@ from pydantic import (
 
 from orchestrator.app.folders import REMOTE, folder_of_remote
 from orchestrator.errors import ConfigError
+from orchestrator.model.batches import Batch
 from orchestrator.spec.positions import Positions
 from orchestrator.spec.words import plain, unknown
 
@@ -93,6 +94,11 @@ class Settings(BaseModel):
         15.0,
         description="How much later a run may still turn up in the platform's lists, in seconds.",
     )
+    counts_settle_secs: Secs = Field(
+        10.0,
+        description="How long after a run's end the platform may still show too few of its items, "
+        "in seconds. Its results are downloaded after that. With --local: 0 unless it is set.",
+    )
     actors_path_prefix: Literal["acts", "actors"] = Field(
         "acts", description="Path of Actors in the API: acts as in its reference, or actors."
     )
@@ -130,6 +136,13 @@ class Settings(BaseModel):
     @classmethod
     def _expand_home(cls, value: Path) -> Path:
         return value.expanduser()
+
+    def settles_after_secs(self, batch: Batch) -> float:
+        """
+        `counts_settle_secs` for a batch: the emulator counts at once.
+        """
+        is_given = "counts_settle_secs" in self.model_fields_set
+        return self.counts_settle_secs if is_given or batch.plan.local is None else 0.0
 
     def require_token(self) -> SecretStr:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -109,6 +109,15 @@ class Requester:
         What the platform's clock showed, and when that was by the loop's; None before any answer.
         """
         return self._sender.clock
+
+    def platform_now(self) -> datetime | None:
+        """
+        What the platform's clock shows now, or up to two seconds earlier; None before any answer.
+        """
+        if self._sender.clock is None:
+            return None
+        told, at = self._sender.clock
+        return told + timedelta(seconds=anyio.current_time() - at)
 
     @property
     def stats(self) -> ClientStats:

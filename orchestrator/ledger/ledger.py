@@ -293,17 +293,44 @@ class Ledger:
         self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
 
     @transaction
-    def finished(self, attempt: Attempt, run: Run, *, straggles: bool = False) -> None:
+    def finished(
+        self,
+        attempt: Attempt,
+        run: Run,
+        *,
+        straggles: bool = False,
+        ended_at: datetime | None = None,
+        run_object: bytes | None = None,
+    ) -> None:
         """
         Records how a run ended.
 
         Args:
             straggles: whether it took far longer than others of its kind.
+            ended_at: what the platform's clock shows now; None when it is not known.
+            run_object: the run as the platform sent it.
         """
         values = run_values(run)
         for name in ("run_id", "dataset_id", "store_id", "memory_mbytes", "timeout_secs"):
             del values[name]
-        self._change("mark_finished", attempt, straggles=int(straggles), **values)
+        self._change(
+            "mark_finished",
+            attempt,
+            straggles=int(straggles),
+            ended_at=stored(ended_at),
+            run_object=None if run_object is None else run_object.decode(),
+            **values,
+        )
+
+    @transaction
+    def ended_attempt(self, seq: int, number: int) -> tuple[Attempt, bytes | None]:
+        """
+        An attempt whose run has ended, and that run as the platform sent it.
+        """
+        row = self._execute("select_attempt", seq=seq, number=number).fetchone()
+        run_object = row["run_object"]
+        attempt = attempt_of(row, self.batch.mark)
+        return attempt, None if run_object is None else run_object.encode()
 
     @transaction
     def over(

@@ -51,6 +51,10 @@ ORDER BY seq;
 SELECT jobs.definition, jobs.demand, attempts.* FROM attempts JOIN jobs ON seq = job_seq
 WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
 
+-- name: select_attempt
+SELECT jobs.definition, attempts.* FROM attempts JOIN jobs ON seq = job_seq
+WHERE job_seq = :seq AND number = :number;
+
 -- name: select_definition
 SELECT definition, remedy FROM jobs WHERE seq = :seq;
 
@@ -92,7 +96,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 UPDATE attempts SET state = 'finished', run_status = :run_status,
     status_message = :status_message, exit_code = :exit_code, started_at = :started_at,
     finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
-    straggles = :straggles
+    straggles = :straggles, ended_at = :ended_at, run_object = :run_object
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over

@@ -219,6 +219,7 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
         reserved_usd=None if row["reserved_usd"] is None else Decimal(row["reserved_usd"]),
         remedy=remedy_of(row["remedy"]),
         run=_run_of(row),
+        ended_at=instant(row["ended_at"]),
     )
 
 

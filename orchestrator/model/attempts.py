@@ -50,6 +50,8 @@ class Attempt:
         reserved_usd: what the budget holds for its run; None without a budget.
         remedy: what it does otherwise than its job says.
         run: what was last known of its run; None before one is known.
+        ended_at: the platform's time at which the end of its run became known; None before it, or
+            when the platform's time was not known.
     """
 
     job: Job
@@ -62,6 +64,7 @@ class Attempt:
     reserved_usd: Decimal | None = None
     remedy: Remedy = NO_REMEDY
     run: Run | None = None
+    ended_at: datetime | None = None
 
     @property
     def options(self) -> RunOptions:

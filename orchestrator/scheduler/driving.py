@@ -124,6 +124,7 @@ class Driver:
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
         away_secs: how long a platform that takes no start is waited for.
+        counts_settle_secs: how long after a run's end its items may not be counted yet.
         most_memory_mbytes: what a run may have within the limits of the batch.
     """
 
@@ -140,6 +141,7 @@ class Driver:
         utc_now: Callable[[], datetime],
         chance: Callable[[], float],
         away_secs: float,
+        counts_settle_secs: float = 0.0,
         most_memory_mbytes: int | None = None,
     ) -> None:
         self._ledger = ledger
@@ -152,6 +154,7 @@ class Driver:
         self._utc_now = utc_now
         self._chance = chance
         self._away_secs = away_secs
+        self._counts_settle_secs = counts_settle_secs
         self._most_memory_mbytes = most_memory_mbytes
         self._away_since: float | None = None
 
@@ -213,6 +216,37 @@ class Driver:
                 error=f"run {run.id} is no longer known to the platform: {error}",
             )
             return await self._end(attempt, outcome, None, state=AttemptState.LOST)
+
+    def settles_at(self, ended: Ended) -> float:
+        """
+        When all items of an ended run are counted, on the monotonic clock.
+        """
+        platform_now, passed_secs = self._client.platform_now(), 0.0
+        if ended.attempt.ended_at is not None and platform_now is not None:
+            # Both times are the platform's: its clock may differ from ours, and ours may jump.
+            passed_secs = max(0.0, (platform_now - ended.attempt.ended_at).total_seconds())
+        return anyio.current_time() + max(0.0, self._counts_settle_secs - passed_secs)
+
+    async def ended(self, seq: int, number: int, aborted_because: str | None) -> Ended:
+        """
+        The ended run of an attempt, as the ledger holds it.
+        """
+        attempt, run_json = await self._ledger.ended_attempt(seq, number)
+        assert attempt.run is not None  # noqa: S101 - the ledger's own check
+        return Ended(attempt, attempt.run, run_json, aborted_because)
+
+    def foresee(self, ended: Ended) -> tuple[Outcome, Verdict | None]:
+        """
+        How an attempt will end whose run did not succeed, and what follows it.
+
+        Failures are counted by this: they do not wait until their results are downloaded. None
+        where a rule has to read the log first.
+        """
+        outcome = outcome_of_run(ended.run, ended.aborted_because)
+        try:
+            return outcome, decide(ended.attempt, outcome, ended.run, jitter=0.0)
+        except LogNeeded:
+            return outcome, None
 
     async def bring_home(self, ended: Ended) -> Over:
         """

@@ -221,15 +221,16 @@ class Follower:
             return None
         facts = told.facts()
         if facts.is_terminal:
-            await self._finish(followed, facts)
-            return Ended(attempt, facts, told.to_json(), followed.abort_because)
+            run_json = told.to_json()
+            await self._finish(followed, facts, run_json)
+            return Ended(attempt, facts, run_json, followed.abort_because)
         if facts.status != followed.status:
             followed.status = facts.status
             await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
             self._observer.run_seen(attempt, facts)
         return None
 
-    async def _finish(self, followed: _Followed, run: Run) -> None:
+    async def _finish(self, followed: _Followed, run: Run, run_json: bytes) -> None:
         """
         Records the end of a run.
         """
@@ -242,7 +243,13 @@ class Follower:
             if run.status == RunStatus.SUCCEEDED:
                 self._kin.add(attempt.job.target, secs)
                 self._look_sooner(attempt.job)
-        await self._ledger.finished(attempt, run, straggles=followed.straggles)
+        await self._ledger.finished(
+            attempt,
+            run,
+            straggles=followed.straggles,
+            ended_at=self._client.platform_now(),
+            run_object=run_json,
+        )
         self._observer.run_finished(attempt, run)
 
     def _judge_duration(self, followed: _Followed) -> bool:

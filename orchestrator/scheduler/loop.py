@@ -2,7 +2,8 @@
 The scheduler: wakes, decides, and keeps the tasks of a batch.
 
 Jobs become tasks as slots come free. A slot is free when its run has ended, not when its results
-are down; downloads have a bound of their own, and what waits for one is no task.
+are downloaded. A download begins when the platform has counted what the run made; downloads have a
+bound of their own, and what waits for one is not a task.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from orchestrator.errors import (
     StoppedEarly,
     TooManyFailures,
 )
-from orchestrator.model.attempts import Attempt
+from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait
-from orchestrator.model.jobs import Demand, demand_of
+from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, RunStatus
@@ -40,13 +41,14 @@ from orchestrator.scheduler.following import Ended
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
 from orchestrator.scheduler.needs import Consequences, Needs, Skipped
 from orchestrator.scheduler.room import Resource
+from orchestrator.scheduler.settling import EndedRun, Settling
 from orchestrator.scheduler.stops import Breaker, FailureCount
 
 NEEDS_REASON = "waits for the jobs that it needs"
 MOST_ENDED = 256
 """
-So many runs may have ended and wait to be collected before starts wait for the downloads: memory
-would grow with the batch otherwise.
+So many runs may wait for a free download before starts wait for the downloads: too much would be
+paid before its results are judged.
 """
 
 
@@ -113,7 +115,9 @@ class Scheduler:
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
         self._breaker = Breaker(usage.held)
-        self._ended: deque[tuple[Ended, Waiting]] = deque()
+        self._settling = Settling()
+        self._ended: deque[tuple[Ended | EndedRun, Waiting]] = deque()
+        self._counted: set[int] = set()
         self._senders: list[Sender] = []
         self._collecting = 0
         self._tasks_alive = 0
@@ -227,6 +231,7 @@ class Scheduler:
         if self._stop_reason is not None:
             return math.inf
         times = [sender.blocked.until for sender in self._senders if sender.blocked]
+        times.append(self._settling.next_due())
         if self._drain_reason is None:
             times.append(self._queue.next_wake())
             if not self._is_settling:
@@ -244,7 +249,11 @@ class Scheduler:
         self._admit()
         if self._tasks_alive:
             return False
-        if self._stop_reason is not None or self._drain_reason is not None:
+        if self._stop_reason is not None:
+            return True
+        if self._settling:
+            return False
+        if self._drain_reason is not None:
             return True
         return len(self._queue) == 0 or self._next_wake() == math.inf
 
@@ -261,6 +270,10 @@ class Scheduler:
         if self._stop_reason is not None:
             return
         now = anyio.current_time()
+        for run in self._settling.due(now):
+            self._ended.append((run, run.waiting))
+            if self._collecting < self._max_downloads:
+                self._spawn(self._bring_home(), name="collect")
         for sender in self._senders.copy():
             sender.blocked = self._usage.blocked(sender.claim, now)
             if sender.blocked is None:
@@ -305,7 +318,7 @@ class Scheduler:
             if self._usage.budget is not None:
                 self._usage.budget.reserve(claim.reserve_usd)
                 self._note_cost(attempt.run, claim)
-            self._ended.append((Ended(attempt, attempt.run), waiting))
+            self._collect_later(Ended(attempt, attempt.run), waiting)
             self._spawn(self._bring_home(), name="collect")
             return
         # Whatever the limits say now: the run may be going.
@@ -343,9 +356,10 @@ class Scheduler:
             case Over():
                 self._over(end, waiting)
             case Ended():
-                self._ended.append((end, waiting))
+                self._collect_later(end, waiting)
                 if end.run.status != RunStatus.SUCCEEDED:
                     # It may stop the batch, which should be known before the slot is taken again.
+                    self._count_early(end)
                     await self._bring_home(most=1)
         # Not in the finally: what is being cancelled must not begin anything.
         self._admit()
@@ -397,10 +411,37 @@ class Scheduler:
                 ended, waiting = self._ended.popleft()
                 if len(self._ended) == MOST_ENDED - 1:
                     self._admit()
+                if isinstance(ended, EndedRun):
+                    ended = await self._driver.ended(*ended[1:4])
                 self._over(await self._driver.bring_home(ended), waiting)
                 most -= 1
         finally:
             self._collecting -= 1
+
+    def _collect_later(self, ended: Ended, waiting: Waiting) -> None:
+        """
+        Lets an ended run be collected as soon as its items are counted.
+        """
+        due_at, attempt = self._driver.settles_at(ended), ended.attempt
+        if due_at <= anyio.current_time():
+            self._ended.append((ended, waiting))
+            return
+        because = ended.aborted_because
+        self._settling.add(EndedRun(due_at, attempt.job.seq, attempt.number, because, waiting))
+        self._changed.set()
+
+    def _count_early(self, ended: Ended) -> None:
+        """
+        Counts a job as failed whose last run did, while its results are waited for.
+        """
+        job = ended.attempt.job
+        outcome, verdict = self._driver.foresee(ended)
+        if verdict is None or verdict.delay_secs is not None:
+            return
+        if verdict.stops_batch:
+            self._stop_by_rule(job, outcome)
+        self._counted.add(job.seq)
+        self._count(job, outcome, ended.run)
 
     def _over(self, over: Over, waiting: Waiting) -> None:
         """
@@ -413,9 +454,21 @@ class Scheduler:
         if self._drain_reason is not None:
             self._has_aborted |= outcome.is_aborted_by_us
         self._follow(self._needs.settled(job.seq, job.key, outcome.status))
-        self._breaker.add(job.target, outcome, over.run)
         if over.stops_batch:
-            self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
+            self._stop_by_rule(job, outcome)
+        if job.seq in self._counted:
+            self._counted.remove(job.seq)
+        else:
+            self._count(job, outcome, over.run)
+
+    def _stop_by_rule(self, job: Job, outcome: Outcome) -> None:
+        self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
+
+    def _count(self, job: Job, outcome: Outcome, run: Run | None) -> None:
+        """
+        Counts a settled job, which may stop the batch or hold the jobs of its Actor.
+        """
+        self._breaker.add(job.target, outcome, run)
         if self._stops is not None:
             why = self._stops.failures.add(outcome.status)
             if why is not None:

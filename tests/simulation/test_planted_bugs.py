@@ -5,6 +5,7 @@ Four mistakes that are easily made: each is planted, and the nights must find it
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_nights_find_a_run_id_that_is_stored_late(
         self._finder.claim(run)
         late[run.id] = adopted
 
-    async def finished(self: Ledger, attempt: Attempt, run: Run, **more: bool) -> None:
+    async def finished(self: Ledger, attempt: Attempt, run: Run, **more: Any) -> None:
         if run.id in late:
             await self.started(attempt, run, adopted=late.pop(run.id))
         await honest(self, attempt, run, **more)
