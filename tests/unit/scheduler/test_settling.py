@@ -69,7 +69,7 @@ class FakeDriver:
         outcome = Outcome(status=status, error="it failed" if failed else None)
         return Over(attempt=ended.attempt, outcome=outcome, run=ended.run)
 
-    async def look_for_strays(self) -> None:
+    async def look_for_orphans(self) -> None:
         """There are none."""
 
     def give_up_waits(self) -> None:
