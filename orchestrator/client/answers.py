@@ -21,6 +21,7 @@ from aiohttp import (
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from orchestrator.client.encodings import decoder_for
+from orchestrator.client.headers import whole_number
 from orchestrator.client.transport import Request
 from orchestrator.errors import (
     ConnectionLost,
@@ -56,9 +57,9 @@ class Answer:
         The whole body, decoded.
         """
         headers = self.headers
-        length = headers.get("Content-Length")
+        length = whole_number(headers.get("Content-Length"))
         if length is not None and "Content-Encoding" not in headers:
-            if int(length) > limit_bytes:
+            if length > limit_bytes:
                 raise self._too_long(limit_bytes)
             content = self._content
             try:

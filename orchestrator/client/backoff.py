@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from orchestrator.client.headers import http_date, whole_number
 
 FIRST_SECS = 0.5
 LONGEST_SECS = 30.0
+LONGEST_ASKED_SECS = 60.0
+"""
+The longest pause that the platform is granted: its rate limits count by the second, and a date far
+away, which a gateway's clock may cause, must not end a batch.
+"""
 
 
 class Backoff:
@@ -49,21 +55,19 @@ class Backoff:
 
 def retry_after_secs(text: str | None, now: datetime | None = None) -> float | None:
     """
-    What a `Retry-After` header asks for, in seconds; None where it says nothing of sense.
+    What a `Retry-After` header asks for, in seconds, at most `LONGEST_ASKED_SECS`.
+
+    None where it is neither a number nor a date.
 
     Args:
         text: a number of seconds or a date.
         now: the wall clock, for dates.
     """
-    if not text:
+    if text and text.isascii() and text.isdecimal():
+        secs = whole_number(text)
+        return LONGEST_ASKED_SECS if secs is None else min(float(secs), LONGEST_ASKED_SECS)
+    at = http_date(text)
+    if at is None:
         return None
-    try:
-        return max(float(int(text)), 0.0)
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max((at - (now or datetime.now(UTC))).total_seconds(), 0.0)
+    secs_left = (at - (now or datetime.now(UTC))).total_seconds()
+    return min(max(secs_left, 0.0), LONGEST_ASKED_SECS)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
+from orchestrator.client.headers import whole_number
 from orchestrator.client.transport import Response
 from orchestrator.errors import ServerFault
 
@@ -101,8 +102,7 @@ class Download:
         return bytes(body)
 
     def _number(self, name: str) -> int | None:
-        text = self._response.headers.get(name)
-        return int(text) if text and text.isdecimal() else None
+        return whole_number(self._response.headers.get(name))
 
 
 Opened = tuple[AbstractAsyncContextManager[Response], Response]

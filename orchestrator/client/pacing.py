@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from orchestrator.client.headers import whole_number
+
 HEADROOM = 0.95
 """
 How much of a published rate is used, so that requests that bunch up on their way still fit.
@@ -81,8 +83,9 @@ class Lane:
         Args:
             told: the header's text; nonsense is passed over.
         """
-        if told.isdecimal() and 0 < int(told) < self.limit_per_sec:
-            self.limit_per_sec = float(told)
+        limit = whole_number(told)
+        if limit is not None and 0 < limit < self.limit_per_sec:
+            self.limit_per_sec = float(limit)
             self.per_sec = self.limit_per_sec * HEADROOM
             self.interval = 1.0 / (self.per_sec * self.factor)
 

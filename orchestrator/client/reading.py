@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.client import wire
 from orchestrator.client.refusals import describe_page
 from orchestrator.client.wire.base import drop
+from orchestrator.client.wire.runs import is_word
 from orchestrator.errors import ServerFault
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,7 +67,7 @@ def read_run(body: bytes) -> wire.Run:
     except ValueError:
         raise ServerFault(f"the answer is {describe_page(body)}") from None
     run = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not run["id"]:
+    if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not is_word(run["id"]):
         raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
     return wire.Run(run)
 

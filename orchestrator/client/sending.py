@@ -11,22 +11,21 @@ to no other address.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import anyio
 
 from orchestrator import events
 from orchestrator.client.backoff import Backoff
 from orchestrator.client.download import Opened
+from orchestrator.client.headers import http_date
 from orchestrator.client.options import ClientOptions
 from orchestrator.client.pacing import Lane, Pacer, Rate
 from orchestrator.client.refusals import refusal
@@ -43,7 +42,15 @@ from orchestrator.errors import (
 T = TypeVar("T")
 
 MAX_REDIRECTS = 5
+URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"
+"""
+What an address may hold as it is; the rest of a redirect's is encoded (RFC 3986, section 2).
+"""
 REFUSAL_BYTES = 64 * 1024
+REFUSAL_SECS = 10.0
+"""
+How long the body of a refusal may take: one that never ends explains nothing.
+"""
 FOREVER = float("inf")
 TICK_SECS = 0.05
 """
@@ -277,15 +284,11 @@ class Sender:
         """
         Takes note of the platform's time (RFC 9110, `Date`: whole seconds).
         """
-        text = response.headers.get("Date")
-        if text is None:
-            return
-        now = self._now()
-        with contextlib.suppress(ValueError):
-            told = parsedate_to_datetime(text)
-            if told.tzinfo is not None:
-                self.clock = told, now
-                self._read_clock_at = now + CLOCK_SECS
+        told = http_date(response.headers.get("Date"))
+        if told is not None:
+            now = self._now()
+            self.clock = told, now
+            self._read_clock_at = now + CLOCK_SECS
 
     async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
         """
@@ -382,10 +385,11 @@ async def _beginning(response: Response) -> bytes:
     """
     body = bytearray()
     try:
-        async for chunk in response.chunks():
-            body += chunk
-            if len(body) > REFUSAL_BYTES:
-                break
+        with anyio.move_on_after(REFUSAL_SECS):
+            async for chunk in response.chunks():
+                body += chunk
+                if len(body) > REFUSAL_BYTES:
+                    break
     except TransientError:
         # The status is known; what is missing of the body would only have explained it.
         pass
@@ -404,9 +408,16 @@ def _redirected(request: Request, response: Response) -> Request | None:
         or not location
     ):
         return None
-    url = urljoin(request.url, location)
-    here, there = urlsplit(request.url), urlsplit(url)
-    if there.scheme not in {"http", "https"} or (here.scheme, there.scheme) == ("https", "http"):
+    try:
+        url = quote(urljoin(request.url, location), safe=URL_CHARACTERS)
+        here, there = urlsplit(request.url), urlsplit(url)
+        is_address = bool(there.hostname) and there.port != 0
+    except ValueError:
+        # A host or a port that is none.
+        return None
+    if not is_address or there.scheme not in {"http", "https"}:
+        return None
+    if (here.scheme, there.scheme) == ("https", "http"):
         return None
     headers = request.headers
     if (here.scheme, here.netloc) != (there.scheme, there.netloc):

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.model.ids import DatasetId, RunId, StoreId
-from orchestrator.model.states import TERMINAL_RUN_STATUSES
+from orchestrator.model.states import RUN_STATUSES, TERMINAL_RUN_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,8 @@ class Run:
     @property
     def is_terminal(self) -> bool:
         """
-        Whether the run has ended; an unknown status counts as going on.
+        Whether the run has ended; an unknown status counts as an end once it has an end time.
         """
-        return self.status in TERMINAL_RUN_STATUSES
+        if self.status in RUN_STATUSES:
+            return self.status in TERMINAL_RUN_STATUSES
+        return self.finished_at is not None

@@ -25,6 +25,7 @@ class RunStatus(StrEnum):
     ABORTED = "ABORTED"
 
 
+RUN_STATUSES: frozenset[str] = frozenset(RunStatus)
 TERMINAL_RUN_STATUSES: frozenset[str] = frozenset(
     {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.ABORTED}
 )

@@ -13,7 +13,7 @@ from orchestrator.errors import PlatformError
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
 from orchestrator.model.runs import Run
-from orchestrator.model.states import JobStatus, RunStatus
+from orchestrator.model.states import RUN_STATUSES, JobStatus, RunStatus
 
 FIRST_DELAY_SECS = 2.0
 LONGEST_DELAY_SECS = 120.0
@@ -36,8 +36,11 @@ def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     code = f" with exit code {run.exit_code}" if run.exit_code else ""
     error = f"run {run.id} {run.status}{code}{said}"
     is_ours = run.status == RunStatus.ABORTED and aborted_because is not None
+    if run.status not in RUN_STATUSES:
+        error = f"{error}: the platform's status is one that this version does not know"
     return Outcome(
-        status=JobStatus(run.status),
+        # Of an unknown status only this is sure: it is not SUCCEEDED.
+        status=JobStatus(run.status) if run.status in RUN_STATUSES else JobStatus.FAILED,
         error=f"{error}; aborted since {aborted_because}" if is_ours else error,
         is_aborted_by_us=is_ours,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from orchestrator.client.wire.base import Number, Time, Usd, WireModel
+from orchestrator.client.wire.base import Number, Time, Usd, Whole, WireModel
 
 
 class Profile(WireModel):
@@ -32,7 +32,7 @@ class ProxyGroup(WireModel):
 
     name: str | None = None
     description: str | None = None
-    available_count: int | None = None
+    available_count: Whole | None = None
 
 
 class Proxy(WireModel):
@@ -142,15 +142,15 @@ class Limits(WireModel):
     max_monthly_usage_usd: Usd | None = None
     max_monthly_actor_compute_units: Number | None = None
     max_monthly_external_data_transfer_gbytes: Number | None = None
-    max_monthly_proxy_serps: int | None = None
+    max_monthly_proxy_serps: Whole | None = None
     max_monthly_residential_proxy_gbytes: Number | None = None
-    max_actor_memory_gbytes: float | None = None
-    max_actor_count: int | None = None
-    max_actor_task_count: int | None = None
-    max_concurrent_actor_jobs: int | None = None
-    max_team_account_seat_count: int | None = None
-    data_retention_days: int | None = None
-    max_schedule_count: int | None = None
+    max_actor_memory_gbytes: Number | None = None
+    max_actor_count: Whole | None = None
+    max_actor_task_count: Whole | None = None
+    max_concurrent_actor_jobs: Whole | None = None
+    max_team_account_seat_count: Whole | None = None
+    data_retention_days: Whole | None = None
+    max_schedule_count: Whole | None = None
 
 
 class CurrentUse(WireModel):
@@ -166,14 +166,14 @@ class CurrentUse(WireModel):
     monthly_usage_usd: Usd | None = None
     monthly_actor_compute_units: Number | None = None
     monthly_external_data_transfer_gbytes: Number | None = None
-    monthly_proxy_serps: int | None = None
+    monthly_proxy_serps: Whole | None = None
     monthly_residential_proxy_gbytes: Number | None = None
-    actor_memory_gbytes: float | None = None
-    actor_count: int | None = None
-    actor_task_count: int | None = None
-    active_actor_job_count: int | None = None
-    team_account_seat_count: int | None = None
-    schedule_count: int | None = None
+    actor_memory_gbytes: Number | None = None
+    actor_count: Whole | None = None
+    actor_task_count: Whole | None = None
+    active_actor_job_count: Whole | None = None
+    team_account_seat_count: Whole | None = None
+    schedule_count: Whole | None = None
 
 
 class AccountLimits(WireModel):

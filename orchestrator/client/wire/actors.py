@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from orchestrator.client.wire.base import Number, Time, Usd, WireModel
+from orchestrator.client.wire.base import Number, Time, Usd, Whole, WireModel
 
 
 class TieredEventPrice(WireModel):
@@ -93,10 +93,10 @@ class DefaultRunOptions(WireModel):
     """
 
     build: str | None = None
-    timeout_secs: int | None = None
-    memory_mbytes: int | None = None
+    timeout_secs: Whole | None = None
+    memory_mbytes: Whole | None = None
     restart_on_error: bool | None = None
-    max_items: int | None = None
+    max_items: Whole | None = None
     force_permission_level: str | None = None
 
 
@@ -177,7 +177,7 @@ class TaggedBuild(WireModel):
 
     build_id: str | None = None
     build_number: str | None = None
-    build_number_int: int | None = None
+    build_number_int: Whole | None = None
     finished_at: Time | None = None
 
 
@@ -272,9 +272,9 @@ class TaskOptions(WireModel):
     """
 
     build: str | None = None
-    timeout_secs: int | None = None
-    memory_mbytes: int | None = None
-    max_items: int | None = None
+    timeout_secs: Whole | None = None
+    memory_mbytes: Whole | None = None
+    max_items: Whole | None = None
     max_total_charge_usd: Usd | None = None
     restart_on_error: bool | None = None
 

@@ -12,7 +12,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from orchestrator import events
@@ -26,17 +33,58 @@ def _tell_time(value: datetime) -> str:
     return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-Usd = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+LARGEST = 2**63 - 1
+"""
+Larger numbers fit into no database; a field that holds one counts as missing.
+"""
+
+LARGEST_USD = Decimal(10) ** 12
+CREDIBLE_YEARS = range(1970, 2200)
+"""
+Sums with a time outside them could overflow.
+"""
+
+
+def credible(at: datetime) -> datetime:
+    """
+    An instant in UTC, where no zone is told in that zone.
+
+    Raises:
+        ValueError: it is further away than any that the platform knows.
+    """
+    try:
+        in_utc = at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("an instant that no calendar has") from None
+    if in_utc.year not in CREDIBLE_YEARS:
+        raise ValueError("an instant far from now")
+    return in_utc
+
+
+Usd = Annotated[
+    Decimal,
+    Field(ge=-LARGEST_USD, le=LARGEST_USD, allow_inf_nan=False),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
 """
 Money in US dollars, exact as it was told; a JSON number on the way out.
 """
 
-Time = Annotated[datetime, PlainSerializer(_tell_time, return_type=str, when_used="json")]
+Time = Annotated[
+    datetime,
+    AfterValidator(credible),
+    PlainSerializer(_tell_time, return_type=str, when_used="json"),
+]
 """
 An instant, aware; the API tells milliseconds in UTC.
 """
 
-Number = int | float
+Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+"""
+A whole number.
+"""
+
+Number = Whole | Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 """
 A measured quantity: whole where the platform tells a whole number.
 """
@@ -122,10 +170,10 @@ class Page(WireModel, Generic[T]):
         unnamed: whether unnamed storages are listed too; only in lists of storages.
     """
 
-    total: int = 0
-    offset: int = 0
-    limit: int = 0
-    count: int = 0
+    total: Whole = 0
+    offset: Whole = 0
+    limit: Whole = 0
+    count: Whole = 0
     desc: bool = False
     unnamed: bool | None = None
     items: list[T]

@@ -11,7 +11,7 @@ import orjson
 from pydantic import AliasChoices, Field
 
 from orchestrator.client.wire.actors import PricingInfo
-from orchestrator.client.wire.base import Number, Page, Time, Usd, WireModel
+from orchestrator.client.wire.base import Number, Page, Time, Usd, Whole, WireModel
 from orchestrator.client.wire.told import Told, counts, flag, part, parts, text, time, usd, whole
 from orchestrator.model import runs as model
 from orchestrator.model.ids import DatasetId, RunId, StoreId
@@ -198,7 +198,7 @@ class RunListItem(WireModel):
     finished_at: Time | None = None
     build_id: str | None = None
     build_number: str | None = None
-    build_number_int: int | None = None
+    build_number_int: Whole | None = None
     meta: RunMeta | None = None
     usage_total_usd: Usd | None = None
     default_key_value_store_id: str = ""
@@ -220,6 +220,32 @@ class RunListItem(WireModel):
             user_agent=self.meta.user_agent if self.meta else None,
             build_number=self.build_number,
         )
+
+
+LONGEST_WORD = 200
+
+
+def is_word(text: str) -> bool:
+    """
+    Whether a text can be an id or a status: short, and without anything that cannot be printed.
+    """
+    return 0 < len(text) <= LONGEST_WORD and text.isprintable()
+
+
+class _Part:
+    """
+    The fields of a run's nested objects that decisions are made by.
+    """
+
+    __slots__ = ("_told",)
+
+    memory_mbytes = Told("memoryMbytes", whole)
+    timeout_secs = Told("timeoutSecs", whole)
+    resurrect_count = Told("resurrectCount", whole)
+    user_agent = Told("userAgent", text)
+
+    def __init__(self, told: Any) -> None:
+        self._told: dict[str, Any] = told if isinstance(told, dict) else {}
 
 
 class Run:
@@ -299,41 +325,42 @@ class Run:
         """
         The platform's word; see `orchestrator.model.states.RunStatus`.
         """
-        return str(self._told.get("status", ""))
+        return self._word("status")
 
     @property
     def default_dataset_id(self) -> str:
         """
         Of the dataset that its items go to; empty when not told.
         """
-        return str(self._told.get("defaultDatasetId", ""))
+        return self._word("defaultDatasetId")
 
     @property
     def default_key_value_store_id(self) -> str:
         """
         Of the store that holds its input and output; empty when not told.
         """
-        return str(self._told.get("defaultKeyValueStoreId", ""))
+        return self._word("defaultKeyValueStoreId")
 
     @property
     def default_request_queue_id(self) -> str:
         """
         Of its request queue; empty when not told.
         """
-        return str(self._told.get("defaultRequestQueueId", ""))
+        return self._word("defaultRequestQueueId")
+
+    def _word(self, name: str) -> str:
+        """
+        An id or a status; empty where it is none, such as a number or a text with a line break.
+        """
+        value = self._told.get(name)
+        return value if isinstance(value, str) and is_word(value) else ""
 
     def facts(self) -> model.Run:
         """
         The facts that decisions are made by.
         """
-        meta, stats = self._told.get("meta"), self._told.get("stats")
-        count = stats.get("resurrectCount") if isinstance(stats, dict) else None
-        agent = meta.get("userAgent") if isinstance(meta, dict) else None
-        options = self._told.get("options")
-        memory, timeout = (
-            (options.get("memoryMbytes"), options.get("timeoutSecs"))
-            if isinstance(options, dict)
-            else (None, None)
+        meta, stats, options = (
+            _Part(self._told.get(name)) for name in ("meta", "stats", "options")
         )
         return model.Run(
             id=RunId(self.id),
@@ -344,12 +371,12 @@ class Run:
             finished_at=self.finished_at,
             dataset_id=DatasetId(self.default_dataset_id),
             store_id=StoreId(self.default_key_value_store_id),
-            memory_mbytes=memory if isinstance(memory, int) else None,
-            timeout_secs=timeout if isinstance(timeout, int) else None,
+            memory_mbytes=options.memory_mbytes,
+            timeout_secs=options.timeout_secs,
             cost_usd=self.usage_total_usd,
-            user_agent=agent if isinstance(agent, str) else None,
+            user_agent=meta.user_agent,
             build_number=self.build_number,
-            resurrect_count=count if isinstance(count, int) else None,
+            resurrect_count=stats.resurrect_count,
         )
 
     def to_json(self) -> bytes:

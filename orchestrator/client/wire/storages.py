@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from orchestrator.client.wire.base import Number, Page, Time, WireModel
+from orchestrator.client.wire.base import Number, Page, Time, Whole, WireModel
 
 
 class DatasetStats(WireModel):
@@ -47,8 +47,8 @@ class Dataset(WireModel):
     created_at: Time | None = None
     modified_at: Time | None = None
     accessed_at: Time | None = None
-    item_count: int | None = None
-    clean_item_count: int | None = None
+    item_count: Whole | None = None
+    clean_item_count: Whole | None = None
     act_id: str | None = None
     act_run_id: str | None = None
     fields: list[str] | None = None
@@ -73,7 +73,7 @@ class Key(WireModel):
     """
 
     key: str
-    size: int | None = None
+    size: Whole | None = None
     record_public_url: str | None = Field(None, repr=False)
 
 
@@ -88,8 +88,8 @@ class KeyList(WireModel):
     """
 
     items: list[Key]
-    count: int = 0
-    limit: int = 0
+    count: Whole = 0
+    limit: Whole = 0
     exclusive_start_key: str | None = None
     is_truncated: bool = False
     next_exclusive_start_key: str | None = None

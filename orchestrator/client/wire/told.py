@@ -5,14 +5,25 @@ Fields of an answer that are read when they are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
-from orchestrator.client.wire.base import WireModel, read_leniently
+from orchestrator.client.wire.base import (
+    LARGEST,
+    LARGEST_USD,
+    WireModel,
+    credible,
+    read_leniently,
+)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=WireModel)
+
+LONGEST_AMOUNT = 40
+"""
+Characters of an amount of money.
+"""
 
 
 class HasTold(Protocol):
@@ -76,26 +87,32 @@ def flag(value: Any) -> bool:
 
 def whole(value: Any) -> int:
     """
-    A whole number.
+    A whole number that fits into 64 bits.
     """
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise TypeError
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    if value != int(value) or abs(value) > LARGEST:
+        raise ValueError
+    return int(value)
 
 
 def usd(value: Any) -> Decimal:
     """
     Money, exact as it was told.
     """
-    return Decimal(str(value))
+    if len(told := str(value)) > LONGEST_AMOUNT:
+        raise ValueError
+    amount = Decimal(told)
+    if not amount.is_finite() or abs(amount) > LARGEST_USD:
+        raise ValueError
+    return amount
 
 
 def time(value: Any) -> datetime:
     """
-    An instant, aware; in UTC where no zone is told.
+    An instant in UTC, where no zone is told in that zone.
     """
-    at = datetime.fromisoformat(value)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return credible(datetime.fromisoformat(value))
 
 
 def counts(value: Any) -> dict[str, int]:

@@ -57,8 +57,12 @@ def test_pause_beyond_the_end_is_not_taken() -> None:
     ("text", "secs"),
     [
         ("0", 0.0),
-        ("120", 120.0),
-        ("-5", 0.0),
+        ("59", 59.0),
+        ("120", 60.0),
+        ("9" * 400, 60.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 60.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("-5", None),
         ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
         ("soon", None),
@@ -68,6 +72,6 @@ def test_pause_beyond_the_end_is_not_taken() -> None:
 )
 def test_retry_after_is_read(text: str | None, secs: float | None) -> None:
     """
-    Both forms of the header are understood, and nonsense is passed over.
+    Both forms are read; one that asks for more than a minute is granted a minute.
     """
     assert retry_after_secs(text, datetime(2026, 1, 1, tzinfo=UTC)) == secs

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,18 @@ def test_outcome_of_a_failed_run_tells_code_and_message() -> None:
     outcome = outcome_of_run(run)
     assert outcome.status is JobStatus.FAILED
     assert outcome.error == "run run1 FAILED with exit code 3: no such shop"
+
+
+def test_run_of_an_unknown_status_has_ended_when_it_has_an_end() -> None:
+    """A word of a newer platform is no success; the job fails, and the word is told."""
+    assert not make_run(status="PAUSED", finished_at=None).is_terminal
+    assert not make_run(status="RUNNING").is_terminal
+    run = make_run(status="EVICTED")
+    assert run.is_terminal
+    outcome = outcome_of_run(run)
+    assert outcome.status is JobStatus.FAILED
+    assert outcome.error is not None
+    assert "run run1 EVICTED: the platform's status is one that this version" in outcome.error
 
 
 def test_refused_start_is_not_tried_again() -> None:
@@ -134,6 +147,20 @@ def test_log_is_asked_for_only_when_the_rest_of_a_rule_holds() -> None:
     assert verdict(attempt(1, out_of_memory)) == SETTLED
     with pytest.raises(LogNeeded):
         verdict(attempt(1, Rule(status=("FAILED",), log=("x",))))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a*" * 40 + "b", "*?" * 40 + "b", "*[a-c]" * 40 + "*d", ("a" * 30 + "*") * 40 + "b"],
+    ids=["letters", "question marks", "sets", "words"],
+)
+def test_pattern_with_many_stars_matches_in_linear_time(pattern: str) -> None:
+    """A rule cannot hold a batch up, whatever its pattern and the log are."""
+    log = "a" * 65_536
+    began = time.process_time()
+    failed = attempt(1, Rule(log=(pattern,), do=Action.GIVE_UP), retries=1)
+    assert verdict(failed, FAILED, log_end=log).delay_secs is not None
+    assert time.process_time() - began < 1.0
 
 
 def test_rule_sets_the_backoff() -> None:
