@@ -29,6 +29,12 @@ FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
 
 
+class TooManyItems(TruncatedBody):
+    """
+    An answer with items that does not end; to ask again is no use.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsFile:
     """
@@ -132,7 +138,7 @@ class ItemsDownload:
         self._part: PartFile | None = None
         self._start: tuple[int, int, Mark | None] = (0, 0, None)
         self._line_start: Mark | None = None
-        self._total = 0
+        self._total = self._most = 0
         self._is_capped = False
         self._is_whole = False
 
@@ -283,6 +289,7 @@ class ItemsDownload:
         """
         place = self.place
         limit = until - place if self._by_range else None
+        self._most = until - self._first
         await self._set_mark()
         async with self._client.stream_items(
             self._dataset_id, self._query, offset=place, limit=limit
@@ -291,6 +298,8 @@ class ItemsDownload:
                 self._total = _count_of(download)
                 async for chunk in download.chunks():
                     await self._take(chunk)
+            except TooManyItems:
+                raise
             except TransientError as error:
                 await self._keep_whole()
                 return error
@@ -304,7 +313,7 @@ class ItemsDownload:
 
     def _end_range(self, limit: int, download: Download, place: int) -> None:
         # The platform may look at fewer items at once than it was asked to.
-        most = limit if download.limit is None else download.limit
+        most = limit if download.limit is None else min(limit, download.limit)
         self._looked_at += most
         self._is_capped = most < limit
         came = self.place - place if self._by_line else download.count or 0
@@ -336,6 +345,17 @@ class ItemsDownload:
         if self._sink.is_inside_line and not was_inside:
             self._line_start = await (await self._opened()).mark()
         await self._write(ready)
+        if ready is not None and self._by_line and self._has_too_many():
+            raise TooManyItems(
+                f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
+                f"more than {self.place}"
+            )
+
+    def _has_too_many(self) -> bool:
+        """
+        Whether far more items came than were asked for and counted: such an answer has no end.
+        """
+        return self._sink.handed_lines > max(self._total, self._most) + self.RANGE_ITEMS
 
     async def _go_back(self) -> None:
         size_bytes, lines, mark = self._start

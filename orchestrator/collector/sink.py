@@ -53,6 +53,13 @@ class Sink:
         return self._handed_bytes + self._pending_bytes
 
     @property
+    def handed_lines(self) -> int:
+        """
+        Lines among what was handed out.
+        """
+        return self._handed_lines
+
+    @property
     def lines(self) -> int:
         """
         Whole lines among them.

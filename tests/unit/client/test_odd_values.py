@@ -28,7 +28,7 @@ NINES = "9" * 5000
         (NINES, None),
         ("-1", None),
         ("1.5", None),
-        ("١", None),
+        ("\u0661", None),
         ("1_0", None),
         ("", None),
         (None, None),

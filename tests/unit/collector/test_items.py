@@ -209,6 +209,18 @@ def test_items_that_are_counted_and_not_given_are_told(tmp_path: Path) -> None:
     assert not (tmp_path / "items.jsonl").exists()
 
 
+def test_answer_without_an_end_is_told(tmp_path: Path) -> None:
+    """A platform that gives items for ever fails the job instead of filling the disk."""
+
+    class Endless(Dataset):
+        async def _chunks(self, *_asked: Any) -> AsyncIterator[bytes]:
+            while True:
+                yield line(1) * 100
+
+    with pytest.raises(TruncatedBody, match="counts 2500 items and gives more than"):
+        fetched(Endless(2500), tmp_path)
+
+
 def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> Dataset:
     """A dataset whose first 1700 items are in a part file that was left; `change` may alter it."""
 
