@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files
 from orchestrator.ledger import Ledger, WaitingJob
-from orchestrator.ledger.reading import RunCost, Totals
+from orchestrator.ledger.reading import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.ids import Mark, RunId
@@ -33,11 +33,10 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.following import Follower
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.limits import Claim, Usage
 from orchestrator.scheduler.loop import Scheduler, Stops
 from orchestrator.scheduler.needs import Needs
 from orchestrator.scheduler.observing import Observer
@@ -204,27 +203,17 @@ def in_place(attempt: Attempt, room: Room) -> Waiting:
         shortness=0.0,
         seq=attempt.job.seq,
         number=attempt.number,
-        claim=room.claim_of(demand_of(attempt.job), attempt.remedy),
+        claim=_held(attempt, room.claim_of(demand_of(attempt.job), attempt.remedy)),
     )
 
 
-def usage_of(limits: Limits, costs: Iterable[RunCost], orphans_usd: Decimal, room: Room) -> Usage:
+def _held(attempt: Attempt, claim: Claim) -> Claim:
     """
-    The limits, and what is spent of the budget by runs that are over.
-
-    Args:
-        costs: of those runs; one that is not told counts as what was reserved for it.
-        orphans_usd: what orphan runs have cost.
+    What the budget holds for an attempt is what was reserved with its intent.
     """
-    if limits.max_cost_usd is None:
-        return Usage(limits)
-    spent = {
-        cost.run_id: (
-            room.claim_of(cost.demand).reserve_usd if cost.cost_usd is None else cost.cost_usd
-        )
-        for cost in costs
-    }
-    return Usage(limits, Budget(limits.max_cost_usd, spent, orphans_usd))
+    if attempt.reserved_usd is None:
+        return claim
+    return replace(claim, reserve_usd=attempt.reserved_usd)
 
 
 def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:

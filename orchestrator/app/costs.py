@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     Raises:
         PlatformError: the lists cannot be read.
     """
-    now = utc_now()
+    began = anyio.current_time()
     runs = await ledger.runs()
     orphans = Orphans(
         ledger=ledger,
@@ -53,7 +53,7 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
         utc_now=utc_now,
     )
     costs = await _costs_of(client, runs, ledger.batch.created_at)
-    await ledger.costs(costs, all_asked_at=now)
+    await ledger.costs(costs, _asked_at(client, began), are_all=True)
     await RunFinder(client, orphans, runs, utc_now=utc_now).look_for_orphans()
 
 
@@ -87,15 +87,17 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
         PlatformError: the lists cannot be read.
         DiskFull, OutputLost, UsageError: what is there stays.
     """
-    now = utc_now()
     with LedgerReader(folder / LEDGER) as reader:
         created_at, runs = reader.batch().created_at, reader.runs()
+    began = anyio.current_time()
     costs = await _costs_of(client, runs, created_at)
+
+    asked_at = _asked_at(client, began)
 
     async def record() -> None:
         with open_ledger(folder / LEDGER) as db:
             worker = InlineWorker(partial(commit_group, db))
-            await Ledger(db, worker).costs(costs, all_asked_at=now if costs else None)
+            await Ledger(db, worker).costs(costs, asked_at, are_all=bool(costs))
 
     def write() -> None:
         with LedgerReader(folder / LEDGER) as reader:
@@ -107,6 +109,13 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
             await to_thread.run_sync(write)
     except BatchHeld:
         return
+
+
+def _asked_at(client: ApifyClient, began: float) -> datetime:
+    """
+    The platform's time at an instant of the loop's clock.
+    """
+    return (client.platform_now() or utc_now()) - timedelta(seconds=anyio.current_time() - began)
 
 
 async def _costs_of(

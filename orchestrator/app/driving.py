@@ -19,7 +19,6 @@ from orchestrator.app.assembly import (
     places_of,
     progress_of,
     queue_of,
-    usage_of,
     utc_now,
 )
 from orchestrator.app.context import (
@@ -39,6 +38,7 @@ from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
+from orchestrator.app.spending import usage_of
 from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.errors import (
@@ -110,7 +110,9 @@ async def _schedule(
     """
     Drives the batch until it is settled or left; returns why it was left.
     """
+    client.know_clock(room.clock)
     open_attempts = await ledger.take_over()
+    await ledger.costs_settle_after(context.settings.costs_settle_secs)
     if room.keeps_days is not None:
         await ledger.keeps_days(room.keeps_days)
     if not (aborting or context.force):
@@ -124,11 +126,17 @@ async def _schedule(
         progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
         costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
-        orphans_usd = reader.orphan_costs()
         expected = {} if aborting else expected_durations(folder, reader)
         usual = usual_items(folder, reader)
     limits = limits_of(plan, room, demands, context.settings)
-    usage = usage_of(limits, costs, orphans_usd, room)
+    usage = usage_of(
+        limits,
+        costs,
+        room,
+        settle_secs=context.settings.costs_settle_secs,
+        platform_now=client.platform_now(),
+        now=anyio.current_time(),
+    )
     with LedgerReader(folder / LEDGER) as reader:
         places = places_of([] if aborting else waiting, room, expected)
         needs, free = needs_of(reader, places)

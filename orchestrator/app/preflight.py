@@ -66,7 +66,7 @@ async def look_before_start(
             f"the platform at {client.base_url} does not answer: nothing came back in "
             f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
         )
-    return replace(allowed, defaults=defaults, prices=prices)
+    return replace(allowed, defaults=defaults, prices=prices, clock=client.clock)
 
 
 async def keep_limits(

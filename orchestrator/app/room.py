@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
 from orchestrator.app.settings import Settings
@@ -71,6 +72,7 @@ class Room:
     Attributes:
         prices: None without a budget.
         keeps_days: how long what runs have made is kept; None where not told.
+        clock: what the platform's clock showed, and when that was by the loop's.
     """
 
     max_runs: int
@@ -78,6 +80,7 @@ class Room:
     defaults: Mapping[Target, RunDefaults] = field(default_factory=dict)
     prices: Prices | None = None
     keeps_days: int | None = None
+    clock: tuple[datetime, float] | None = None
 
     def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
         """
@@ -88,6 +91,7 @@ class Room:
             pools=demand.pools,
             target=demand.target,
             reserve_usd=self._reserve(demand, remedy),
+            caps_itself=self.prices is None or self._cap(demand) is not None,
         )
 
     def unpriced(self, demand: Demand) -> str | None:

@@ -99,6 +99,11 @@ class Settings(BaseModel):
         description="How long after a run's end the platform may still show too few of its items, "
         "in seconds. Its results are downloaded after that. With --local: 0 unless it is set.",
     )
+    costs_settle_secs: Secs = Field(
+        120.0,
+        description="How long after the end of a run the platform's figure of its cost is final, "
+        "in seconds.",
+    )
     actors_path_prefix: Literal["acts", "actors"] = Field(
         "acts", description="Path of Actors in the API: acts as in its reference, or actors."
     )

@@ -119,6 +119,12 @@ class Requester:
         told, at = self._sender.clock
         return told + timedelta(seconds=anyio.current_time() - at)
 
+    def know_clock(self, clock: tuple[datetime, float] | None) -> None:
+        """
+        Takes over what another client of this process has learnt of the platform's clock.
+        """
+        self._sender.clock = self._sender.clock or clock
+
     @property
     def stats(self) -> ClientStats:
         """

@@ -39,7 +39,7 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_text,
 )
-from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, place_of
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
 from orchestrator.model.jobs import Job
@@ -177,6 +177,7 @@ class Ledger:
         *,
         platform_at: datetime | None = None,
         reserved_usd: Decimal | None = None,
+        caps_itself: bool = True,
     ) -> Attempt:
         """
         Records that a run is about to be asked for, and returns the attempt with its job.
@@ -184,6 +185,7 @@ class Ledger:
         Args:
             platform_at: what the platform's clock shows now; None when it is not known.
             reserved_usd: what the budget holds for the run; None without a budget.
+            caps_itself: whether no cap of our choice is sent.
         """
         row = self._execute("select_definition", seq=seq).fetchone()
         remedy = remedy_of(row["remedy"])
@@ -201,6 +203,7 @@ class Ledger:
             resurrects=remedy.resurrects,
             send=send,
             mark=mark,
+            caps_itself=int(caps_itself),
         )
         return Attempt(
             job=job_of(row["definition"]),
@@ -303,7 +306,7 @@ class Ledger:
         run_object: bytes | None = None,
     ) -> None:
         """
-        Records how a run ended.
+        Records how a run ended, and what it has cost so far.
 
         Args:
             straggles: whether it took far longer than others of its kind.
@@ -442,19 +445,29 @@ class Ledger:
 
     @transaction
     def costs(
-        self, costs: Mapping[RunId, Decimal], *, all_asked_at: datetime | None = None
+        self, costs: Mapping[RunId, Decimal], asked_at: datetime, *, are_all: bool = False
     ) -> None:
         """
-        Records what runs have cost, as the platform tells it now.
+        Records what runs have cost, as the platform reports it.
 
         Args:
-            all_asked_at: when all runs of the batch were asked; None when it was some of them.
+            asked_at: the platform's time at the question.
+            are_all: whether all runs of the batch were asked for; those without a cost have none.
         """
+        cost_at = stored(asked_at)
         for run_id, cost in costs.items():
             for query in ("set_cost", "set_orphan_cost"):
-                self._execute(query, run_id=run_id, cost_usd=str(cost))
-        if all_asked_at is not None:
-            self._execute("set_costs_at", costs_at=stored(all_asked_at))
+                self._execute(query, run_id=run_id, cost_usd=str(cost), cost_at=cost_at)
+        if are_all:
+            self._execute("set_all_costs_at", cost_at=cost_at)
+            self._execute("set_all_orphan_costs_at", cost_at=cost_at)
+
+    @transaction
+    def costs_settle_after(self, secs: float) -> None:
+        """
+        Records how long after the end of a run its cost is final.
+        """
+        self._execute("set_costs_settle_secs", secs=secs)
 
     @transaction
     def keeps_days(self, days: int) -> None:
@@ -555,6 +568,7 @@ class Ledger:
             "put_orphan",
             run_id=run.id,
             mark=mark,
+            seq=place_of(mark)[0],
             seen_at=stored(now),
             run_status=run.status,
             cost_usd=None if run.cost_usd is None else str(run.cost_usd),

@@ -25,8 +25,14 @@ SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
 AND json_extract(definition, '$.reuse_secs') IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
 
--- name: set_costs_at
-UPDATE batch SET costs_at = :costs_at;
+-- name: set_all_costs_at
+UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL;
+
+-- name: set_all_orphan_costs_at
+UPDATE orphan_runs SET cost_at = :cost_at;
+
+-- name: set_costs_settle_secs
+UPDATE batch SET costs_settle_secs = :secs;
 
 -- name: set_keeps_days
 UPDATE batch SET keeps_days = :keeps_days;
@@ -64,9 +70,9 @@ WHERE job_seq = :seq AND number = :number;
 
 -- name: insert_attempt
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, platform_at, reserved_usd, remedy,
-    resurrects, send, mark)
+    resurrects, send, mark, caps_itself)
 VALUES (:seq, :number, 'intent', :owner, :intent_at, :platform_at, :reserved_usd, :remedy,
-    :resurrects, :send, :mark);
+    :resurrects, :send, :mark, :caps_itself);
 
 -- name: delete_intent
 DELETE FROM attempts WHERE job_seq = :seq AND number = :number AND state = 'intent';
@@ -96,7 +102,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 UPDATE attempts SET state = 'finished', run_status = :run_status,
     status_message = :status_message, exit_code = :exit_code, started_at = :started_at,
     finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
-    straggles = :straggles, ended_at = :ended_at, run_object = :run_object
+    straggles = :straggles, ended_at = :ended_at, cost_at = :ended_at, run_object = :run_object
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
@@ -129,10 +135,13 @@ SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
     COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
     COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted FROM attempts;
 
--- name: select_last_end
-SELECT costs_at, MAX(finished_at) AS finished_at, COUNT(run_id) AS runs,
-    COUNT(*) FILTER (WHERE attempts.state NOT IN ('settled', 'lost', 'failed')) AS under_way
-FROM attempts JOIN batch WHERE reused_from IS NULL;
+-- name: has_provisional_cost
+SELECT EXISTS (SELECT 1 FROM attempts JOIN batch WHERE reused_from IS NULL AND (
+    attempts.state NOT IN ('settled', 'lost', 'failed')
+    OR run_id IS NOT NULL AND (cost_at IS NULL
+        OR COALESCE(finished_at, attempts.ended_at) IS NOT NULL AND julianday(cost_at)
+            < julianday(COALESCE(finished_at, attempts.ended_at)) + (costs_settle_secs - 0.001) / 86400)
+)) AS has_some;
 
 -- name: sum_collected
 SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
@@ -153,11 +162,13 @@ SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
 UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_run_costs
-SELECT run_id, cost_usd, demand FROM attempts JOIN jobs ON seq = job_seq
-WHERE run_id IS NOT NULL AND state IN ('settled', 'lost') ORDER BY job_seq, number;
+SELECT run_id, cost_usd, cost_at, reserved_usd, COALESCE(finished_at, ended_at) AS end_at, demand
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE reused_from IS NULL AND (run_id IS NOT NULL OR reserved_usd IS NOT NULL)
+    AND state IN ('settled', 'lost') ORDER BY job_seq, number;
 
 -- name: select_orphan_costs
-SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
+SELECT run_id, cost_usd, cost_at, reserved_usd, seen_at AS end_at FROM orphan_runs;
 
 -- name: select_waiting_keys
 SELECT seq, key FROM jobs WHERE status = 'WAITING';
@@ -282,10 +293,12 @@ VALUES (:seq, :number, :send, :since, :mark);
 SELECT COUNT(*) AS sends FROM given_up WHERE job_seq = :seq AND number = :number;
 
 -- name: put_orphan
-INSERT INTO orphan_runs (run_id, mark, seen_at, run_status, cost_usd)
-VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd)
+INSERT INTO orphan_runs (run_id, mark, seen_at, run_status, cost_usd, cost_at, reserved_usd)
+VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd, :seen_at, (
+    SELECT reserved_usd FROM attempts WHERE job_seq = :seq AND reserved_usd IS NOT NULL
+    ORDER BY number DESC LIMIT 1))
 ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
-    cost_usd = COALESCE(excluded.cost_usd, cost_usd);
+    cost_usd = COALESCE(excluded.cost_usd, cost_usd), cost_at = excluded.cost_at;
 
 -- name: select_orphans
 SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
@@ -299,11 +312,11 @@ WHERE job_seq = :seq AND number = :number AND state = 'settled';
 UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 'WAITING';
 
 -- name: set_cost
-UPDATE attempts SET cost_usd = :cost_usd WHERE run_id = :run_id AND job_seq = (
+UPDATE attempts SET cost_usd = :cost_usd, cost_at = :cost_at WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
 
 -- name: set_orphan_cost
-UPDATE orphan_runs SET cost_usd = :cost_usd WHERE run_id = :run_id;
+UPDATE orphan_runs SET cost_usd = :cost_usd, cost_at = :cost_at WHERE run_id = :run_id;
 
 -- name: judge_batch
 UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -63,19 +63,23 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCost:
     """
-    What a run has cost; None where the platform has not told it.
+    What a run has cost, as last reported; times are the platform's.
+
+    Attributes:
+        run_id: None when a start was lost that may have had a run.
+        cost_usd: None where the platform has not reported it.
+        cost_at: when it was last asked; None when it was not.
+        ended_at: None when that is not known.
+        reserved_usd: what the budget held for it; None when that is not known.
+        demand: of its job; None of an orphan run.
     """
 
-    run_id: RunId
+    run_id: RunId | None
     cost_usd: Decimal | None
-    demand: Demand
-
-
-COSTS_SETTLE = timedelta(minutes=10)
-"""
-What a run has cost is told for good this long after its end; the first figure is preliminary
-(https://docs.apify.com/api/v2/actor-run-get).
-"""
+    cost_at: datetime | None
+    ended_at: datetime | None
+    reserved_usd: Decimal | None
+    demand: Demand | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,12 +189,9 @@ class LedgerReader:
         """
         Whether the platform may tell another cost later.
 
-        It may, of runs that go on, or whose cost was not asked long enough after the last end.
+        It may, of runs that go on, or whose cost was not asked `costs_settle_secs` after their end.
         """
-        row = self._execute("select_last_end").fetchone()
-        asked_at, ended_at = instant(row["costs_at"]), instant(row["finished_at"])
-        is_settled = asked_at and ended_at and asked_at >= ended_at + COSTS_SETTLE
-        return bool(row["runs"]) and (bool(row["under_way"]) or not is_settled)
+        return bool(self._execute("has_provisional_cost").fetchone()["has_some"])
 
     def demands(self) -> dict[Demand, JobKey]:
         """
@@ -209,23 +210,14 @@ class LedgerReader:
 
     def run_costs(self) -> Iterator[RunCost]:
         """
-        What the runs of attempts that are over have cost, as last heard.
+        What the attempts that are over have cost, and orphan runs.
 
         A run that was resurrected comes once for each attempt, the last one last.
         """
         for row in self._execute("select_run_costs"):
-            yield RunCost(
-                run_id=RunId(row["run_id"]),
-                cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
-                demand=demand_from(row["demand"]),
-            )
-
-    def orphan_costs(self) -> Decimal:
-        """
-        What orphan runs have cost.
-        """
-        rows = self._execute("select_orphan_costs")
-        return sum((Decimal(row["cost_usd"]) for row in rows), Decimal(0))
+            yield _cost_of(row, demand_from(row["demand"]))
+        for row in self._execute("select_orphan_costs"):
+            yield _cost_of(row, None)
 
     def waiting_keys(self) -> dict[str, int]:
         """
@@ -329,3 +321,15 @@ class LedgerReader:
 
     def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
         return self._db.execute(self._queries[query], values)
+
+
+def _cost_of(row: sqlite3.Row, demand: Demand | None) -> RunCost:
+    cost, reserved = row["cost_usd"], row["reserved_usd"]
+    return RunCost(
+        run_id=None if row["run_id"] is None else RunId(row["run_id"]),
+        cost_usd=None if cost is None else Decimal(cost),
+        cost_at=instant(row["cost_at"]),
+        ended_at=instant(row["end_at"]),
+        reserved_usd=None if reserved is None else Decimal(reserved),
+        demand=demand,
+    )

@@ -36,6 +36,14 @@ def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "")
     return Mark(f"{batch_mark}.{digits}.{number}.{send}{word}")
 
 
+def place_of(mark: Mark) -> tuple[int, int]:
+    """
+    The job's place in the spec and the number of the attempt that a mark names.
+    """
+    _, seq, number, _ = mark.split(".")
+    return int(seq, 36), int(number)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """

@@ -168,6 +168,13 @@ class WaitingQueue:
         """
         return any(blocked.limits is MONEY for blocked in self._blocked.values())
 
+    @property
+    def waits_for_costs(self) -> bool:
+        """
+        Whether the final costs of ended runs may let some job start, as the last decision found.
+        """
+        return any(blocked.waits_for_costs for blocked in self._blocked.values())
+
 
 def _behind(claim: Claim, waited_for: dict[str, Waiting]) -> Blocked | None:
     """

@@ -1,40 +1,43 @@
 """
-The money of a batch: what is spent, and what live runs may still cost. No clock, no I/O.
+The money of a batch: what is spent, and what runs may still cost. No clock, no I/O.
 
-A reservation is taken before a start is intended, and stays until the platform has settled what its
-run cost; so that at no instant spent and reserved together pass the budget.
+A reservation is taken before a start is intended. When the run has ended, the larger of its
+reservation and its reported cost counts, until the platform's figure is final. So spent and
+reserved money together never exceed the budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from orchestrator.model.ids import RunId
 from orchestrator.model.money import money
 
-SETTLE_SECS = 10.0
-"""
-How long after the end of a run its cost is still preliminary (API reference, "Get run").
-"""
-
 NOTHING = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Unsettled:
     """
-    A run that has ended, whose cost may still change.
+    A run that has ended, whose cost is not final.
 
     Attributes:
-        reserved_usd: what stays reserved for it.
-        settles_at: from when on the platform's figure counts, on the monotonic clock.
+        reserved_usd: the most that it may have cost.
+        told_usd: what the platform has reported so far.
+        settles_at: from when on the platform's figure is final, on the monotonic clock.
     """
 
-    run_id: RunId
     reserved_usd: Decimal
+    told_usd: Decimal
     settles_at: float
+
+    @property
+    def counts_usd(self) -> Decimal:
+        """
+        What counts until the figure is final.
+        """
+        return max(self.reserved_usd, self.told_usd)
 
 
 class Budget:
@@ -43,106 +46,131 @@ class Budget:
 
     Args:
         most_usd: `max_cost_usd`.
-        spent: what runs have cost that are over, by run.
-        orphans_usd: what orphan runs have cost.
-
-    Attributes:
-        reserved_usd: for runs that go on, and for those whose cost is not settled.
+        settle_secs: how long after the end of a run its cost is final.
     """
 
-    def __init__(
-        self,
-        most_usd: Decimal,
-        spent: Mapping[RunId, Decimal] | None = None,
-        orphans_usd: Decimal = NOTHING,
-    ) -> None:
+    def __init__(self, most_usd: Decimal, settle_secs: float) -> None:
         self.most_usd = most_usd
-        self.reserved_usd = NOTHING
-        self._costs = dict(spent or {})
-        self._spent = sum(self._costs.values(), orphans_usd)
+        self._settle_secs = settle_secs
+        self._live = NOTHING
+        self._lost = NOTHING
+        self._final: dict[RunId, Decimal] = {}
+        self._final_usd = NOTHING
         self._unsettled: dict[RunId, Unsettled] = {}
+        self._unsettled_usd = NOTHING
+        self._told_usd = NOTHING
 
     @property
     def spent_usd(self) -> Decimal:
         """
-        By the runs whose costs are settled.
+        What the platform has reported of all runs that have ended.
         """
-        return self._spent
+        return self._final_usd + self._lost + self._told_usd
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """
+        What live runs, and ended ones whose cost is not final, may cost beyond that.
+        """
+        return self._live + self._unsettled_usd - self._told_usd
 
     def blocked(self, amount_usd: Decimal) -> str | None:
         """
         Why so much cannot be reserved now; None when it can.
         """
-        if self._spent + self.reserved_usd + amount_usd <= self.most_usd:
+        if self.spent_usd + self.reserved_usd + amount_usd <= self.most_usd:
             return None
-        return (
+        why = (
             f"may cost {money(amount_usd)}; of the budget of {money(self.most_usd)}, "
-            f"{money(self._spent)} are spent and {money(self.reserved_usd)} are reserved for runs"
+            f"{money(self.spent_usd)} are spent and {money(self.reserved_usd)} are reserved"
         )
+        if self.settling_may_help(amount_usd):
+            return f"{why}; it waits until the costs of runs that have ended are final"
+        return why
+
+    def settling_may_help(self, amount_usd: Decimal) -> bool:
+        """
+        Whether only reservations of ended runs stand in the way of so much.
+        """
+        fits = self.spent_usd + self._live + amount_usd <= self.most_usd
+        return fits and bool(self._unsettled)
 
     def reserve(self, amount_usd: Decimal) -> None:
         """
         Sets aside what a run may cost.
         """
-        self.reserved_usd += amount_usd
+        self._live += amount_usd
 
     def release(self, amount_usd: Decimal) -> None:
         """
         Takes a reservation back: there is no run.
         """
-        self.reserved_usd -= amount_usd
+        self._live -= amount_usd
+
+    def lost(self, amount_usd: Decimal) -> None:
+        """
+        Counts a reservation as spent, because nobody will learn what its run costs.
+        """
+        self._live -= amount_usd
+        self._lost += amount_usd
 
     def ended(
         self, run_id: RunId, amount_usd: Decimal, told_usd: Decimal | None, now: float
     ) -> None:
         """
-        Notes that a run has ended, whose cost may still change.
-
-        What was reserved for it, or what it has cost already if that is more, stays reserved until
-        its cost is settled.
+        Notes that a run has ended, for which so much was reserved.
         """
-        before = self._costs.get(run_id, NOTHING)
-        reserved = max(amount_usd, (told_usd or NOTHING) - before)
-        self.reserved_usd += reserved - amount_usd
-        earlier = self._unsettled.pop(run_id, None)
+        self._live -= amount_usd
+        self.found_ended(run_id, amount_usd, told_usd, now + self._settle_secs)
+
+    def found_ended(
+        self, run_id: RunId, amount_usd: Decimal, told_usd: Decimal | None, settles_at: float
+    ) -> None:
+        """
+        Notes a run that ended without a reservation here: an earlier process held it, or none.
+
+        A run that was resurrected may cost what was counted for it before and this once more.
+        """
+        before = self._final.pop(run_id, NOTHING)
+        self._final_usd -= before
+        told = max(told_usd or NOTHING, before)
+        earlier = self._unsettled.get(run_id)
         if earlier is not None:
-            # A run that was resurrected before its first cost was settled.
-            reserved += earlier.reserved_usd
-        self._unsettled[run_id] = Unsettled(
-            run_id=run_id, reserved_usd=reserved, settles_at=now + SETTLE_SECS
-        )
+            self._forget(run_id)
+            before, told = earlier.reserved_usd, max(told, earlier.told_usd)
+        run = Unsettled(reserved_usd=before + amount_usd, told_usd=told, settles_at=settles_at)
+        self._unsettled[run_id] = run
+        self._unsettled_usd += run.counts_usd
+        self._told_usd += run.told_usd
 
     def settled(self, run_id: RunId, cost_usd: Decimal | None) -> None:
         """
         Puts what a run has cost in the place of its reservation.
 
         Args:
-            cost_usd: of the run in all; None when the platform does not tell: then the reservation
-                counts as spent.
+            cost_usd: of the run in all, final; None when the platform does not report it: then what
+                counted so far counts for good.
         """
-        unsettled = self._unsettled.pop(run_id, None)
-        if unsettled is None:
+        run = self._unsettled.get(run_id)
+        if run is None:
             return
-        self.reserved_usd -= unsettled.reserved_usd
-        before = self._costs.get(run_id, NOTHING)
-        cost = before + unsettled.reserved_usd if cost_usd is None else cost_usd
-        self._costs[run_id] = cost
-        self._spent += cost - before
+        self._forget(run_id)
+        self._final[run_id] = run.counts_usd if cost_usd is None else cost_usd
+        self._final_usd += self._final[run_id]
 
     def due(self, now: float) -> list[RunId]:
         """
-        The runs whose costs can be settled now.
+        The runs whose costs are final by now, and not asked yet.
         """
-        return [run.run_id for run in self._unsettled.values() if run.settles_at <= now]
+        return [run_id for run_id, run in self._unsettled.items() if run.settles_at <= now]
 
     def next_due(self) -> float | None:
         """
-        When the next cost can be settled; None when none is open.
+        When the next cost is final; None when no run waits for that.
         """
         return min((run.settles_at for run in self._unsettled.values()), default=None)
 
-    def unsettled(self) -> Iterable[Unsettled]:
-        """
-        The runs that have ended and whose costs are open.
-        """
-        return self._unsettled.values()
+    def _forget(self, run_id: RunId) -> None:
+        run = self._unsettled.pop(run_id)
+        self._unsettled_usd -= run.counts_usd
+        self._told_usd -= run.told_usd

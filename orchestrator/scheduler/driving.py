@@ -43,6 +43,7 @@ from orchestrator.scheduler.attempts import (
     outcome_of_run,
 )
 from orchestrator.scheduler.following import Ended, Follower
+from orchestrator.scheduler.limits import Claim
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import Starter, StartLost, StartPostponed
 
@@ -107,6 +108,7 @@ class Over:
         run: as it ended; None when no run came of the attempt.
         next: the attempt that follows; None when the job is settled.
         stops_batch: whether a rule wants nothing more to be started.
+        may_cost: whether there may be a run whose cost nobody will learn.
     """
 
     attempt: Attempt
@@ -114,6 +116,7 @@ class Over:
     run: Run | None
     next: Next | None = None
     stops_batch: bool = False
+    may_cost: bool = False
 
 
 class Driver:
@@ -158,11 +161,18 @@ class Driver:
         self._most_memory_mbytes = most_memory_mbytes
         self._away_since: float | None = None
 
-    async def intend(self, seq: int, number: int) -> Attempt:
+    async def intend(self, seq: int, number: int, claim: Claim) -> Attempt:
         """
-        Records the intent of an attempt at a job.
+        Records the intent of an attempt at a job, with what is reserved for its run.
         """
-        return await self._ledger.intend(seq, number, self._utc_now())
+        return await self._ledger.intend(
+            seq,
+            number,
+            self._utc_now(),
+            platform_at=self._client.platform_now(),
+            reserved_usd=claim.reserve_usd or None,
+            caps_itself=claim.caps_itself,
+        )
 
     async def to_end(
         self,
@@ -290,7 +300,8 @@ class Driver:
                 costs[run_id] = (await self._client.get_run(run_id)).facts().cost_usd
             except NotFound:
                 costs[run_id] = None
-        await self._ledger.costs({run: cost for run, cost in costs.items() if cost is not None})
+        told = {run: cost for run, cost in costs.items() if cost is not None}
+        await self._ledger.costs(told, self._client.platform_now() or self._utc_now())
         return costs
 
     def abort_runs(self, because: str) -> None:
@@ -369,6 +380,7 @@ class Driver:
             run=run,
             next=following,
             stops_batch=verdict.stops_batch,
+            may_cost=state is AttemptState.LOST,
         )
 
     async def _decide(self, attempt: Attempt, outcome: Outcome, run: Run | None) -> Verdict:

@@ -178,8 +178,8 @@ class Follower:
         Long polls until the run has ended; aborts it where that is wanted.
         """
         now = anyio.current_time()
-        age = max(0.0, (self._utc_now() - run.started_at).total_seconds())
-        # The clocks may differ; a run that this process has started has just begun.
+        age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
+        # A run that this process has started has just begun.
         began_at = now if attempt.run is None else now - age
         followed = _Followed(attempt, run, began_at, run.status)
         self._followed.add(followed)
@@ -229,6 +229,9 @@ class Follower:
             await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
             self._observer.run_seen(attempt, facts)
         return None
+
+    def _platform_now(self) -> datetime:
+        return self._client.platform_now() or self._utc_now()
 
     async def _finish(self, followed: _Followed, run: Run, run_json: bytes) -> None:
         """

@@ -34,12 +34,15 @@ class Claim:
     Attributes:
         target: what it runs; None where that does not matter.
         reserve_usd: the most that it may cost, under a budget.
+        caps_itself: whether that is the spec's or the task's own cap, or there is no budget; else
+            it is a cap that we choose and send.
     """
 
     memory_mbytes: int
     pools: tuple[str, ...] = ()
     target: Target | None = None
     reserve_usd: Decimal = NOTHING
+    caps_itself: bool = True
 
     def uses(self, limit: str) -> bool:
         """
@@ -60,11 +63,13 @@ class Blocked:
         until: when time alone may heal it; None when a run must end first.
         limits: the names of what there is too little of; a job that was passed often enough is
             waited for by others that would use them.
+        waits_for_costs: whether the final costs of ended runs may make room.
     """
 
     reason: str
     until: float | None = None
     limits: frozenset[str] = frozenset()
+    waits_for_costs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,19 +177,19 @@ class Usage:
         if self.budget is not None:
             self.budget.reserve(claim.reserve_usd)
 
-    def give(self, claim: Claim, *, costs: bool = False) -> None:
+    def give(self, claim: Claim, *, keeps_money: bool = False) -> None:
         """
         Gives a claim back; its run has ended, or was never started.
 
         Args:
-            costs: whether a run was started: then its money stays reserved until the cost has
-                settled, which is the budget's to know.
+            keeps_money: whether a run was started: then its money stays reserved until the cost is
+                final, which the budget knows.
         """
         self.runs -= 1
         self.memory_mbytes -= claim.memory_mbytes
         for name in claim.pools:
             self._pool_runs[name] -= 1
-        if self.budget is not None and not costs:
+        if self.budget is not None and not keeps_money:
             self.budget.release(claim.reserve_usd)
         self.assert_consistent()
 
@@ -249,5 +254,9 @@ class Usage:
         return None
 
     def _blocked_by_budget(self, claim: Claim) -> Blocked | None:
-        reason = None if self.budget is None else self.budget.blocked(claim.reserve_usd)
-        return None if reason is None else Blocked(reason=reason, limits=MONEY)
+        amount = claim.reserve_usd
+        reason = self.budget.blocked(amount) if self.budget is not None and amount else None
+        if self.budget is None or reason is None:
+            return None
+        may_help = self.budget.settling_may_help(amount)
+        return Blocked(reason=reason, limits=MONEY, waits_for_costs=may_help)

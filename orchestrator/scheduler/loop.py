@@ -36,6 +36,7 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, RunStatus
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.budget import NOTHING
 from orchestrator.scheduler.driving import Driver, Next, Over
 from orchestrator.scheduler.following import Ended
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
@@ -240,10 +241,10 @@ class Scheduler:
 
     def _next_cost(self) -> float | None:
         """
-        When the cost of a run can be settled that jobs wait for.
+        When the cost of a run is final that jobs wait for.
         """
         budget = self._usage.budget
-        return budget.next_due() if budget is not None and self._queue.lacks_money else None
+        return budget.next_due() if budget is not None and self._queue.waits_for_costs else None
 
     def _is_at_rest(self) -> bool:
         self._admit()
@@ -327,7 +328,7 @@ class Scheduler:
 
     async def _begin(self, waiting: Waiting) -> None:
         try:
-            attempt = await self._driver.intend(waiting.seq, waiting.number)
+            attempt = await self._driver.intend(waiting.seq, waiting.number, waiting.claim)
         except BaseException:
             self._usage.give(waiting.claim)
             raise
@@ -345,11 +346,14 @@ class Scheduler:
                 has_started=self._has_started,
             )
         finally:
-            self._usage.give(claim, costs=isinstance(end, Ended))
+            self._usage.give(claim, keeps_money=isinstance(end, Ended))
         if isinstance(end, Next) and end.refusal is not None:
             self._note_refusal(end.refusal)
         if isinstance(end, Ended):
             self._note_cost(end.run, claim)
+        if isinstance(end, Over) and end.may_cost and self._usage.budget is not None:
+            self._usage.budget.reserve(claim.reserve_usd)
+            self._usage.budget.lost(claim.reserve_usd)
         match end:
             case Next():
                 self._wait_again(end, waiting)
@@ -386,6 +390,8 @@ class Scheduler:
         More may be held than the limits allow, by attempts of an earlier process that had others;
         what turns out to have no run must not add one to that.
         """
+        # Its money stays reserved: no other start may use it meanwhile.
+        claim = replace(claim, reserve_usd=NOTHING)
         sender = Sender(claim)
         self._usage.give(claim)
         self._senders.append(sender)

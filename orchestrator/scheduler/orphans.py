@@ -68,7 +68,8 @@ class Orphans:
         Records an orphan run and aborts it; the next look tries again when that fails.
         """
         self._known.add(run.id)
-        await self._ledger.orphan(mark, run, self._utc_now())
+        now = self._client.platform_now() or self._utc_now()
+        await self._ledger.orphan(mark, run, now)
         if not run.is_terminal:
             try:
                 status = (await self._client.abort_run(run.id)).facts().status
@@ -77,5 +78,5 @@ class Orphans:
                 self._observer.orphan_found(mark, run, str(error))
                 return
             run = replace(run, status=status)
-            await self._ledger.orphan(mark, run, self._utc_now())
+            await self._ledger.orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)

@@ -312,4 +312,6 @@ class Starter:
                 "them is to be found"
             )
         await wait_for_room()
-        return await self._ledger.send_again(attempt, self._utc_now())
+        return await self._ledger.send_again(
+            attempt, self._utc_now(), platform_at=self._client.platform_now()
+        )

@@ -23,6 +23,7 @@ REPEATED = {
     "orphan",
     "collected_again",
     "costs",
+    "costs_settle_after",
     "keeps_days",
     "judge_again",
     "seen",

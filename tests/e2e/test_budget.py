@@ -11,8 +11,9 @@ from tests.support.command import HURRIED, Command, ServedPlatform, sweep
 
 @pytest.fixture
 def command(command: Command) -> Command:
-    """The command, for which costs settle in a second."""
-    return replace(command, program=HURRIED)
+    """The command, for which costs are final after a second."""
+    variables = {**command.variables, "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
+    return replace(command, program=HURRIED, variables=variables)
 
 
 def spec(

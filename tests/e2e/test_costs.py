@@ -59,7 +59,7 @@ def test_settled_costs_are_asked_for_no_more(command: Command, folder: Path) -> 
     alter(
         folder,
         "UPDATE attempts SET finished_at = '2026-01-01T00:00:00.000+00:00'",
-        "UPDATE batch SET costs_at = '2026-01-01T00:10:00.000+00:00'",
+        "UPDATE attempts SET cost_at = '2026-01-01T00:02:00.000+00:00'",
     )
     told = command.run("status", "sweep", "--json").json
     assert (told["cost_usd"], told["cost_is_provisional"]) == (0.02, False)

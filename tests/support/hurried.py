@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from orchestrator.cli.main import main
 from orchestrator.client import starts
-from orchestrator.scheduler import attempts, budget, driving, finding, starting
+from orchestrator.scheduler import attempts, driving, finding, starting
 
 SYNC_WAIT_SECS = 1
 
@@ -23,7 +23,6 @@ def hurry() -> None:
     finding.SHORTEST_INTERVAL_SECS = 0.1
     attempts.FIRST_DELAY_SECS = 0.2
     driving.POSTPONED_SECS = 0.2
-    budget.SETTLE_SECS = 1.0
     for module in (starting, starts):
         vars(module).update(SYNC_WAIT_SECS=SYNC_WAIT_SECS)
 

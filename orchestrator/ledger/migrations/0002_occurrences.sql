@@ -6,6 +6,7 @@ ALTER TABLE batch ADD COLUMN account TEXT;                       -- the user id;
 ALTER TABLE batch ADD COLUMN series TEXT;                        -- model.batches.Series.id
 ALTER TABLE batch ADD COLUMN made_by TEXT NOT NULL DEFAULT 'run';  -- what triggered it: model.batches.MadeBy
 ALTER TABLE batch ADD COLUMN stop_kind TEXT;                     -- name of the error class; NULL: not stopped early
+ALTER TABLE batch ADD COLUMN costs_settle_secs REAL NOT NULL DEFAULT 120;  -- a cost that is asked so long after the end is final
 ALTER TABLE batch ADD COLUMN completed_at TEXT;                  -- merged, uploaded and reported; NULL: still to do
 UPDATE batch SET completed_at = ended_at WHERE state <> 'open';
 
@@ -20,6 +21,7 @@ ALTER TABLE attempts ADD COLUMN platform_at TEXT;    -- the platform's time at t
 ALTER TABLE attempts ADD COLUMN reserved_usd TEXT;   -- decimal; what the run may cost, with the intent
 ALTER TABLE attempts ADD COLUMN ended_at TEXT;       -- the platform's time at which we learnt of the run's end
 ALTER TABLE attempts ADD COLUMN cost_at TEXT;        -- the platform's time at which cost_usd was told
+ALTER TABLE attempts ADD COLUMN caps_itself INTEGER NOT NULL DEFAULT 1;  -- 0: reserved_usd is a cap that we chose
 ALTER TABLE attempts ADD COLUMN outcome TEXT;        -- model.states.JobStatus of the attempt itself
 ALTER TABLE attempts ADD COLUMN proof TEXT;          -- how the dataset is proven complete; NULL: it is not
 ALTER TABLE attempts ADD COLUMN unproven TEXT;       -- why it is not proven complete
@@ -28,3 +30,7 @@ ALTER TABLE attempts ADD COLUMN run_object TEXT;     -- JSON as the platform sen
 ALTER TABLE given_up ADD COLUMN mark TEXT;           -- as attempts.mark
 ALTER TABLE stray_runs RENAME TO orphan_runs;
 ALTER TABLE orphan_runs ADD COLUMN cost_at TEXT;     -- as attempts.cost_at
+ALTER TABLE orphan_runs ADD COLUMN reserved_usd TEXT;  -- as attempts.reserved_usd, of an attempt of the same job
+UPDATE attempts SET cost_at = (SELECT costs_at FROM batch) WHERE run_id IS NOT NULL;
+UPDATE orphan_runs SET cost_at = (SELECT costs_at FROM batch);
+ALTER TABLE batch DROP COLUMN costs_at;              -- what each run cost has its own time

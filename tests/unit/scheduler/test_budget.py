@@ -2,19 +2,25 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.budget import NOTHING, SETTLE_SECS, Budget
+from orchestrator.scheduler.budget import NOTHING, Budget
 
 ONE, TWO, THREE = Decimal(1), Decimal(2), Decimal(3)
 RUN = RunId("run1")
+SETTLE_SECS = 120.0
 
 
-def test_reservation_stays_until_the_cost_has_settled() -> None:
+def budget_of(most: Decimal) -> Budget:
+    return Budget(most, SETTLE_SECS)
+
+
+def test_reservation_stays_until_the_cost_is_final() -> None:
     """The platform reports late: what a run has cost at its end is not the last word."""
-    budget = Budget(TWO)
+    budget = budget_of(TWO)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, Decimal("0.1"), now=0.0)
     assert budget.blocked(ONE) is not None
@@ -25,42 +31,80 @@ def test_reservation_stays_until_the_cost_has_settled() -> None:
     assert budget.blocked(ONE) is None
 
 
+def test_cost_of_zero_is_final_too() -> None:
+    """A run that cost nothing gives its whole reservation back."""
+    budget = budget_of(TWO)
+    budget.reserve(TWO)
+    budget.ended(RUN, TWO, NOTHING, now=0.0)
+    budget.settled(RUN, NOTHING)
+    assert (budget.spent_usd, budget.reserved_usd) == (NOTHING, NOTHING)
+
+
 def test_run_dearer_than_its_reservation_counts_at_once() -> None:
     """Where the platform does not keep to a cap, no more is started than that leaves room for."""
-    budget = Budget(THREE)
+    budget = budget_of(THREE)
     budget.reserve(ONE)
     budget.ended(RUN, ONE, THREE, now=0.0)
-    assert budget.reserved_usd == THREE
+    assert budget.spent_usd + budget.reserved_usd == THREE
+    assert budget.blocked(ONE) is not None
 
 
 def test_cost_that_is_never_told_counts_as_the_reservation() -> None:
     """What nobody can know is taken at its most."""
-    budget = Budget(THREE)
+    budget = budget_of(THREE)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, None, now=0.0)
     budget.settled(RUN, None)
     assert budget.spent_usd == TWO
 
 
+def test_lost_start_counts_as_its_reservation() -> None:
+    """A start that may have had a run, which nobody can find, is taken at its most."""
+    budget = budget_of(THREE)
+    budget.reserve(TWO)
+    budget.lost(TWO)
+    assert (budget.spent_usd, budget.reserved_usd) == (TWO, NOTHING)
+
+
 def test_run_that_was_resurrected_is_paid_once() -> None:
     """The platform tells a run's cost in all; what was paid before is not paid again."""
-    budget = Budget(Decimal(9), {RUN: ONE})
+    budget = budget_of(Decimal(9))
+    budget.found_ended(RUN, TWO, ONE, settles_at=0.0)
+    budget.settled(RUN, ONE)
     budget.reserve(TWO)
-    budget.ended(RUN, TWO, Decimal("2.5"), now=0.0)
     assert (budget.spent_usd, budget.reserved_usd) == (ONE, TWO)
+    budget.ended(RUN, TWO, Decimal("2.5"), now=0.0)
+    assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), Decimal("0.5"))
     budget.settled(RUN, Decimal("2.5"))
     assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), NOTHING)
 
 
-def test_run_that_is_resurrected_before_its_cost_has_settled_keeps_both_reservations() -> None:
+def test_run_that_is_resurrected_before_its_cost_is_final_keeps_both_reservations() -> None:
     """Two attempts on one run are two reservations."""
-    budget = Budget(Decimal(9))
+    budget = budget_of(Decimal(9))
     for _ in range(2):
         budget.reserve(TWO)
         budget.ended(RUN, TWO, ONE, now=0.0)
-    assert budget.reserved_usd == 2 * TWO
+    assert budget.spent_usd + budget.reserved_usd == 2 * TWO
     budget.settled(RUN, THREE)
     assert (budget.spent_usd, budget.reserved_usd) == (THREE, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("told", "live", "helps"),
+    [(NOTHING, NOTHING, True), (TWO, NOTHING, False), (NOTHING, TWO, False)],
+    ids=["only-reservations", "money-is-spent", "a-run-is-live"],
+)
+def test_settling_helps_only_where_reservations_of_ended_runs_stand_in_the_way(
+    told: Decimal, live: Decimal, helps: bool
+) -> None:
+    """What is spent, and what live runs may cost, is not there to be waited for."""
+    budget = budget_of(TWO)
+    budget.reserve(TWO)
+    budget.ended(RUN, TWO, told, now=0.0)
+    budget.reserve(live)
+    assert budget.blocked(ONE) is not None
+    assert budget.settling_may_help(ONE) is helps
 
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=3, places=2)
@@ -69,13 +113,14 @@ AMOUNTS = st.decimals(min_value="0.01", max_value=3, places=2)
 @given(st.lists(st.tuples(AMOUNTS, st.decimals(min_value=0, max_value=1, places=2)), max_size=40))
 def test_spent_and_reserved_never_pass_the_budget(runs: list[tuple[Decimal, Decimal]]) -> None:
     """Whatever runs may cost, and whatever share of it they do cost."""
-    budget, going = Budget(Decimal(5)), []
+    budget, going = budget_of(Decimal(5)), []
     for number, (most, share) in enumerate(runs):
         if budget.blocked(most) is None:
             budget.reserve(most)
             going.append((RunId(str(number)), most, (most * share).quantize(Decimal("0.01"))))
         elif going:
             run, reserved, cost = going.pop(0)
-            budget.ended(run, reserved, cost, now=0.0)
+            budget.ended(run, reserved, NOTHING, now=0.0)
+            assert budget.spent_usd + budget.reserved_usd <= budget.most_usd
             budget.settled(run, cost)
         assert budget.spent_usd + budget.reserved_usd <= budget.most_usd

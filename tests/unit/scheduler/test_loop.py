@@ -45,7 +45,7 @@ class FakeDriver:
         self.most = 0
         self.done: list[int] = []
 
-    async def intend(self, seq: int, _number: int) -> Attempt:
+    async def intend(self, seq: int, _number: int, _claim: Claim) -> Attempt:
         return attempt(seq)
 
     async def to_end(

@@ -22,6 +22,9 @@ class FakePlatform:
     fails: int = 0
     aborted: list[str] = field(default_factory=list)
 
+    def platform_now(self) -> None:
+        return None
+
     async def abort_run(self, run_id: RunId) -> wire.Run:
         if self.fails:
             self.fails -= 1

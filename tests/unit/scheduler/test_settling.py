@@ -37,7 +37,7 @@ class FakeDriver:
         self.ends: dict[int, float] = {}
         self.collected: dict[int, float] = {}
 
-    async def intend(self, seq: int, number: int) -> Attempt:
+    async def intend(self, seq: int, number: int, _claim: object = None) -> Attempt:
         return Attempt(
             job=make_job(seq),
             number=number,

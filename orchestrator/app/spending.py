@@ -1,0 +1,64 @@
+"""
+What a batch has spent by now, as its ledger shows it: the limits of a process begin there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.app.room import Room
+from orchestrator.ledger.reading import RunCost
+from orchestrator.scheduler.budget import NOTHING, Budget
+from orchestrator.scheduler.limits import Limits, Usage
+
+
+def usage_of(
+    limits: Limits,
+    costs: Iterable[RunCost],
+    room: Room,
+    *,
+    settle_secs: float,
+    platform_now: datetime | None,
+    now: float,
+) -> Usage:
+    """
+    The limits, with the money that earlier processes have spent.
+
+    Args:
+        costs: of attempts that are over and of orphan runs.
+        settle_secs: how long after the end of a run its cost is final.
+        platform_now: what the platform's clock shows; None when it is not known.
+        now: the monotonic clock.
+    """
+    if limits.max_cost_usd is None:
+        return Usage(limits)
+    budget = Budget(limits.max_cost_usd, settle_secs)
+    for cost in costs:
+        reserved = _reserved(cost, room)
+        if cost.run_id is None:
+            budget.reserve(reserved)
+            budget.lost(reserved)
+            continue
+        settles_in = settle_secs
+        if cost.ended_at is not None and platform_now is not None:
+            # By the platform's clock, and never longer than it can take.
+            age = (platform_now - cost.ended_at).total_seconds()
+            settles_in = min(max(0.0, settle_secs - age), settle_secs)
+        budget.found_ended(cost.run_id, reserved, cost.cost_usd, now + settles_in)
+        if _is_final(cost, settle_secs):
+            budget.settled(cost.run_id, cost.cost_usd)
+    return Usage(limits, budget)
+
+
+def _reserved(cost: RunCost, room: Room) -> Decimal:
+    if cost.reserved_usd is not None:
+        return cost.reserved_usd
+    return NOTHING if cost.demand is None else room.claim_of(cost.demand).reserve_usd
+
+
+def _is_final(cost: RunCost, settle_secs: float) -> bool:
+    if cost.cost_at is None or cost.ended_at is None:
+        return False
+    return (cost.cost_at - cost.ended_at).total_seconds() >= settle_secs - 0.001
