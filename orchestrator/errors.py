@@ -12,8 +12,8 @@ Every error that this project raises on purpose, and the exit code that each one
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
-    │  └─ OutputLost, BatchAborted
-    ├─ Interrupted ................... 130 or 143  a signal; the batch can be resumed
+    │  └─ TooManyOpenFiles, OutputLost, BatchAborted
+    ├─ Interrupted ................... 129, 130 or 143  a signal; the batch can be resumed
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
        ├─ TransientError                   wait: the same request may be sent again
@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from signal import Signals
 
 
 class OrchestratorError(Exception):
@@ -174,6 +175,12 @@ class DiskFull(StoppedEarly):
     """
 
 
+class TooManyOpenFiles(StoppedEarly):
+    """
+    The system lets this process open no more files.
+    """
+
+
 class OutputLost(StoppedEarly):
     """
     The batch's folder can no longer be written.
@@ -192,7 +199,7 @@ class Interrupted(OrchestratorError):
     """
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by signal {signal_number}")
+        super().__init__(f"stopped by {Signals(signal_number).name}")
         self.exit_code = 128 + signal_number
 
 

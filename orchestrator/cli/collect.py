@@ -30,7 +30,8 @@ def call(options: argparse.Namespace) -> int:
 
     from orchestrator.app.collecting import collect_batch
     from orchestrator.app.folders import display, find_batch
-    from orchestrator.cli.driving import in_event_loop, make_context, report
+    from orchestrator.cli.driving import make_context, report
+    from orchestrator.cli.event_loop import in_event_loop
     from orchestrator.ledger import BatchLock
     from orchestrator.model.selection import parse_selection
 

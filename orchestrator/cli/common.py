@@ -100,11 +100,13 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def read_ahead() -> None:
     """
-    Begins to read the HTTP library in a thread, for a command that will want it soon.
+    Begins to import the HTTP library in a thread, for a command that will need it soon.
 
     It loads the certificates of the machine meanwhile, for which the interpreter is not needed.
     """
-    Thread(target=import_module, args=("aiohttp",), daemon=True).start()
+    # No daemon: a process that ends in the middle of an import waits for the end of the import. A
+    # daemon is frozen with its locks held instead, and what is imported at the exit waits for ever.
+    Thread(target=import_module, args=("aiohttp",)).start()
 
 
 def positive(text: str) -> int:

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
-import anyio
 import orjson
 
 from orchestrator.app.batch import Result
@@ -22,12 +20,11 @@ from orchestrator.app.remote import remote_folder
 from orchestrator.app.settings import Settings
 from orchestrator.cli.connect import connector
 from orchestrator.cli.display import display_for
+from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.summary import summary_of
-
-T = TypeVar("T")
 
 SHOWN_FAILURES = 10
 
@@ -62,13 +59,6 @@ def drive(
     report(result, as_json=as_json)
     code = result.batch.exit_code
     return 0 if code is None else code
-
-
-def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
-    """
-    Runs an async function in an event loop of its own.
-    """
-    return anyio.run(function, *args, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
 def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None = None) -> None:

@@ -23,7 +23,8 @@ def call(options: argparse.Namespace) -> int:
     Runs the command.
     """
     from orchestrator.app.importing import spec_of_run
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
 
     context = make_context(options, settings_of(options))
     print(in_event_loop(spec_of_run, options.run_id, context), end="")

@@ -33,7 +33,8 @@ def call(options: argparse.Namespace) -> int:
 
     from orchestrator.app.folders import find_batch
     from orchestrator.cli.connect import connector
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
 
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
@@ -46,7 +47,10 @@ async def _print(folder: Path, key: str, context: BatchContext) -> None:
     import sys
 
     from orchestrator.app.logs_of_runs import log_of
+    from orchestrator.cli.streams import output_is_broken
 
     async for piece in log_of(folder, key, context):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+        if output_is_broken():
+            return

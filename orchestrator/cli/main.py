@@ -1,21 +1,23 @@
 """
 The `orchestrator` command: its parser, and the only place that turns errors into exit codes.
 
+This module imports next to nothing, so that signals are handled before anything else is imported.
 Command modules are imported when their command is called, and import what is heavy when they run:
 `--help` and usage errors come at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import importlib
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator import __version__
-from orchestrator.errors import OrchestratorError, SpecError
+from orchestrator.app.signals import Stopped, end_at_next_signal, handle_signals
+from orchestrator.cli.streams import open_streams
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 COMMANDS = {
     "run": "run a spec as a new batch",
@@ -52,11 +54,9 @@ exit codes:
   4         another process holds this batch
   5         the platform cannot be reached, or refuses the token
   70        a bug of ours; the log has the traceback
-  130, 143  interrupted; the batch can be resumed
+  129, 130, 143  interrupted by SIGHUP, SIGINT or SIGTERM; the batch can be resumed
 """
 
-INTERRUPTED = 130
-BUG = 70
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """
 Python's own 700 makes it look for garbage dozens of times while modules are read, which leave none.
@@ -67,33 +67,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     Runs a command and exits with its code.
     """
+    handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = make_parser(words[0] if words else None)
-    options = parser.parse_args(words)
     try:
-        code: int = options.call(options)
-        sys.stdout.flush()
-    except OrchestratorError as error:
-        code = error.exit_code
-        _tell(error, as_json=getattr(options, "json", False))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        open_streams()
+        code = _call(list(sys.argv[1:] if arguments is None else arguments))
+    except Stopped as stopped:
+        open_streams()
         sys.stderr.write("interrupted\n")
-    except BrokenPipeError:
-        # Whoever read our output has had enough; leave nothing for the interpreter to flush.
-        sys.stdout = None
-        code = 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours
-        code = BUG
-        _tell_bug(error)
+        code = 128 + stopped.number
+    sys.stdout.flush()
+    end_at_next_signal()
     sys.exit(code)
+
+
+def _call(words: Sequence[str]) -> int:
+    """
+    Runs a command; returns the exit code, also of errors.
+    """
+    # Not from the parser: some mistakes are found while it reads the arguments.
+    as_json = "--json" in words
+    try:
+        options = make_parser(words[0] if words else None).parse_args(words)
+        code: int = options.call(options)
+    except Exception as error:  # noqa: BLE001 - the place that says what an error means
+        from orchestrator.cli.last_words import tell
+
+        return tell(error, as_json=as_json)
+    return code
 
 
 def make_parser(command: str | None = None) -> argparse.ArgumentParser:
     """
     The parser, with the options of one command, or of all where none is known.
     """
+    import argparse
+    import importlib
+
+    from orchestrator import __version__
+
     parser = argparse.ArgumentParser(
         prog="orchestrator",
         description="Run batches of Apify Actors and tasks: each run started once, every limit "
@@ -115,42 +127,3 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
             module.add_arguments(subparser)
             subparser.set_defaults(call=module.call)
     return parser
-
-
-def _tell(error: OrchestratorError, *, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        facts: dict[str, object] = {
-            "code": error.exit_code,
-            "kind": type(error).__name__,
-            "message": str(error),
-        }
-        if isinstance(error, SpecError):
-            facts["mistakes"] = [
-                {name: getattr(mistake, name) for name in mistake.__slots__}
-                for mistake in error.mistakes
-            ]
-        sys.stderr.write(json.dumps(facts) + "\n")
-        return
-    lead = "" if isinstance(error, SpecError) else "orchestrator: "
-    sys.stderr.write(f"{lead}{error}\n")
-
-
-def _tell_bug(error: Exception) -> None:
-    """
-    Writes the traceback to a file of its own, and names it.
-    """
-    import tempfile
-    import traceback
-
-    text = "".join(traceback.format_exception(error))
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="orchestrator-bug-", suffix=".log", delete=False
-    ) as file:
-        file.write(text)
-    name = Path(file.name)
-    sys.stderr.write(
-        f"orchestrator: this is a bug of ours: {type(error).__name__}: {error}\n"
-        f"the traceback is in {name}; a batch that was under way can be resumed\n"
-    )

@@ -94,7 +94,8 @@ def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: 
     from datetime import UTC, datetime
 
     from orchestrator.app.planning_online import ask_account
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
     from orchestrator.model.batches import Batch
     from orchestrator.model.ids import BatchId, BatchName
 

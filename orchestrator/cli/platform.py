@@ -60,13 +60,9 @@ def call(options: argparse.Namespace) -> int:
     """
     Runs the command.
     """
-    import sys
+    from orchestrator.cli.event_loop import in_event_loop
 
-    import anyio
-
-    function = options.run
-    use_uvloop = sys.platform != "win32"
-    code: int = anyio.run(function, options, backend_options={"use_uvloop": use_uvloop})
+    code: int = in_event_loop(options.run, options)
     return code
 
 
@@ -75,15 +71,15 @@ async def _serve(options: argparse.Namespace) -> int:
 
     import anyio
 
-    from orchestrator.app.signals import SIGNALS
+    from orchestrator.app.signals import listening
     from orchestrator.platform import serve_platform
 
-    with anyio.open_signal_receiver(*SIGNALS) as received:
+    is_told = anyio.Event()
+    with listening(lambda _: is_told.set()):
         async with serve_platform(_platform_options(options)) as platform:
             place = {"url": platform.url, "token": platform.token.get_secret_value()}
             print(json.dumps(place), flush=True)
-            async for _ in received:
-                break
+            await is_told.wait()
     return 0
 
 

@@ -78,7 +78,8 @@ def _remove(folder: Path, options: argparse.Namespace) -> str | None:
     Removes a batch; or says why it is kept.
     """
     from orchestrator.app.pruning import delete_storages, remove
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
     from orchestrator.errors import BatchHeld, PlatformError, UsageError
 
     try:

@@ -31,7 +31,7 @@ def refresh(folder: Path, settings: Settings) -> None:
     try:
         from orchestrator.app.costs import refresh_from
         from orchestrator.cli.connect import connector
-        from orchestrator.cli.driving import in_event_loop
+        from orchestrator.cli.event_loop import in_event_loop
 
         in_event_loop(refresh_from, folder, settings, connector(settings))
     except OrchestratorError as error:

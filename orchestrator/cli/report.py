@@ -58,6 +58,6 @@ def call(options: argparse.Namespace) -> int:
 
 def _upload(folder: Path, batch: Batch) -> None:
     from orchestrator.app.remote import upload
-    from orchestrator.cli.driving import in_event_loop
+    from orchestrator.cli.event_loop import in_event_loop
 
     in_event_loop(upload, folder, batch)

@@ -109,7 +109,8 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def _ask(jobs: list[Job], options: argparse.Namespace) -> Answers:
     from orchestrator.app.validating import ask_platform
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
 
     return in_event_loop(ask_platform, jobs, make_context(options, settings_of(options)))
 

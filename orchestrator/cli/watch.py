@@ -30,23 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> int:
     """
     Runs the command; returns the exit code of the process that left the batch.
-    """
-    import anyio
 
+    It ends with 0 when nobody reads its output any more.
+    """
     from orchestrator.app.folders import find_batch
+    from orchestrator.cli.event_loop import in_event_loop
     from orchestrator.cli.status import show
 
     folder = find_batch(settings_of(options).output, options.batch)
-    last = anyio.run(_print_changes if options.json else _display, folder)
+    last = in_event_loop(_print_changes if options.json else _display, folder)
+    if last is None:
+        return 0
     if not options.json:
         show(last.batch, last.totals, folder, is_held=False)
     return LEFT_WITHOUT_A_WORD if last.batch.exit_code is None else last.batch.exit_code
 
 
-async def _print_changes(folder: Path) -> Look:
+async def _print_changes(folder: Path) -> Look | None:
     import json
 
+    import anyio
+
     from orchestrator.app.watching import follow
+    from orchestrator.cli.streams import output_is_broken
     from orchestrator.report.summary import summary_of
 
     told = ""
@@ -58,8 +64,12 @@ async def _print_changes(folder: Path) -> Look:
         if line != told:
             print(line, flush=True)
             told = line
+        if output_is_broken():
+            scope.cancel()
 
-    return await follow(folder, tell)
+    with anyio.CancelScope() as scope:
+        return await follow(folder, tell)
+    return None
 
 
 async def _display(folder: Path) -> Look:

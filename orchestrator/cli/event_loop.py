@@ -1,0 +1,42 @@
+"""
+The event loop of a command, which a signal ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import anyio
+
+from orchestrator.app.signals import listening
+from orchestrator.errors import Interrupted
+
+T = TypeVar("T")
+
+
+def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """
+    Runs an async function in an event loop of its own.
+
+    Raises:
+        Interrupted: a signal has cancelled it.
+    """
+    options = {"use_uvloop": sys.platform != "win32"}
+    return anyio.run(partial(_interruptible, function, *args), backend_options=options)
+
+
+async def _interruptible(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    reason: Interrupted | None = None
+
+    def stop(signal: Interrupted) -> None:
+        nonlocal reason
+        reason = signal
+        scope.cancel()
+
+    with anyio.CancelScope() as scope, listening(stop):
+        return await function(*args)
+    assert reason is not None  # noqa: S101 - nothing else cancels the scope
+    raise reason

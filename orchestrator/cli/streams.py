@@ -1,0 +1,114 @@
+"""
+Standard input, output and error, such that nothing that becomes of them ends the command.
+
+A descriptor that is closed at the start is opened on the null device, so that no file or socket of
+ours is given its number. What cannot be written, because the reader is gone or the disk is full, is
+dropped. Characters that the encoding of the output does not have are written as escapes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+class Outlet(io.RawIOBase):
+    """
+    A descriptor to write to; what it does not take is dropped without an error.
+
+    Attributes:
+        is_broken: whether what was written last has been dropped.
+    """
+
+    def __init__(self, handle: int, name: str) -> None:
+        super().__init__()
+        self._handle = handle
+        self.name = name
+        self.is_broken = False
+
+    def writable(self) -> bool:
+        """
+        Always.
+        """
+        return True
+
+    def fileno(self) -> int:
+        """
+        The descriptor.
+        """
+        return self._handle
+
+    def isatty(self) -> bool:
+        """
+        Whether it is a terminal.
+        """
+        return os.isatty(self._handle)
+
+    def write(self, data: object) -> int:
+        """
+        Writes what the descriptor takes at once; returns how much, or all of it when it is dropped.
+        """
+        piece = memoryview(data)  # type: ignore[arg-type]  # RawIOBase says "a buffer"
+        while True:
+            try:
+                written = os.write(self._handle, piece)
+            except BlockingIOError:
+                # Whoever shares the descriptor has set it to non-blocking.
+                select.select([], [self._handle], [])
+            except OSError:
+                self.is_broken = True
+                return len(piece)
+            else:
+                self.is_broken = False
+                return written
+
+
+def open_streams() -> None:
+    """
+    Opens descriptors 0, 1 and 2 where they are closed, and puts streams on them that never fail.
+    """
+    for handle in range(3):
+        with suppress(OSError):
+            _open(handle)
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    # A caller in this process, such as a test, may have put its own streams there.
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _stream(1, sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _stream(2, sys.stderr)
+
+
+def output_is_broken() -> bool:
+    """
+    Whether nobody takes what is written to standard output, such as a pipe without a reader.
+    """
+    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(outlet, Outlet) and outlet.is_broken
+
+
+def _open(handle: int) -> None:
+    try:
+        os.fstat(handle)
+    except OSError:
+        # The lowest number that is free, which is this one: those below are open by now.
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != handle:
+            os.dup2(opened, handle)
+            os.close(opened)
+        os.set_inheritable(handle, True)
+
+
+def _stream(handle: int, before: TextIO | None) -> TextIO:
+    name = "<stdout>" if handle == 1 else "<stderr>"
+    return io.TextIOWrapper(
+        io.BufferedWriter(Outlet(handle, name)),
+        encoding=getattr(before, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=getattr(before, "line_buffering", handle == 2),
+        write_through=getattr(before, "write_through", False),
+    )
