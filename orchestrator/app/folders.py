@@ -12,10 +12,11 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator.app.signals import cleaned_up
 from orchestrator.collector.names import file_name, record_key
 from orchestrator.errors import BatchNotFound, OutputNotWritable
 from orchestrator.model.ids import BatchId, BatchName
@@ -60,15 +61,16 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
             f"{folder.parent}: the output folder cannot be written ({error.strerror}); "
             "choose another with --output, or mend its permissions"
         ) from error
-    try:
-        yield folder
-    finally:
+
+    def remove() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        for path in made:
-            try:
+        # A parent that has something in it by now stays, and so do its own parents.
+        with suppress(OSError):
+            for path in made:
                 path.rmdir()
-            except OSError:
-                break
+
+    with cleaned_up(remove):
+        yield folder
 
 
 def publish(prepared: Path, batch_id: BatchId) -> Path:

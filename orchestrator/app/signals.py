@@ -1,10 +1,10 @@
 """
 SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends the process at once.
 
-Python's own handler raises KeyboardInterrupt wherever the program happens to be. In the middle of
-an import, that exception is lost or leaves a lock of the import system held, and the process hangs.
-So this handler raises its own exception outside of imports only; inside one, it waits for the end
-of the import. While an event loop runs, nothing is raised: the loop calls a listener instead.
+While an event loop runs, the first signal calls a listener in that loop. At any other time, it ends
+the process at once, after a few registered clean-ups. Nothing is raised, as Python's own handler
+does: an exception in the middle of an import leaves a lock of the import system held, so that the
+process hangs, and libraries written in C or Rust swallow it or turn it into one of their own.
 
 Signals that were ignored when the process started (`nohup`, `&`) stay ignored.
 """
@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import _thread
 import os
+import select
 import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
 
+TYPE_CHECKING = False  # as of `typing`: the sooner this is imported, the sooner signals are handled
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
     from anyio.abc import TaskStatus
 
     from orchestrator.errors import Interrupted
@@ -32,17 +32,6 @@ LEAVE_SECS = 10.0
 """
 The process ends this long after the first signal, whatever still holds it up.
 """
-AGAIN_SECS = 0.01
-
-
-class Stopped(KeyboardInterrupt):
-    """
-    A signal arrived while no event loop was running.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class _State:
@@ -50,17 +39,15 @@ class _State:
     What the handler knows; signals belong to the whole process, so there is one.
 
     Attributes:
-        is_stopping: whether a first signal has been acted on.
-        is_postponed: whether a first signal waits for the end of an import.
-        is_repeated: whether the signal that arrives next is that one.
+        is_leaving: whether the next signal ends the process at once.
         listener: is called with the number of a signal; None while no event loop runs.
+        clean_ups: are called before the process ends without a listener.
     """
 
     def __init__(self) -> None:
-        self.is_stopping = False
-        self.is_postponed = False
-        self.is_repeated = False
+        self.is_leaving = False
         self.listener: Callable[[int], None] | None = None
+        self.clean_ups: list[Callable[[], None]] = []
 
 
 _state = _State()
@@ -73,14 +60,19 @@ def handle_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
-    sys.unraisablehook = _on_unraisable
 
 
-def end_at_next_signal() -> None:
+@contextmanager
+def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
     """
-    Has the next signal end the process at once: nothing is left to be done but to exit.
+    Calls `clean_up` at the end, also when a signal ends the process.
     """
-    _state.is_stopping = True
+    _state.clean_ups.append(clean_up)
+    try:
+        yield
+    finally:
+        _state.clean_ups.remove(clean_up)
+        clean_up()
 
 
 @contextmanager
@@ -88,7 +80,7 @@ def listening(on_signal: Callable[[Interrupted], None]) -> Iterator[None]:
     """
     Calls `on_signal` in the running event loop at the first signal, in place of an outer listener.
 
-    A second signal ends the process without any more ado: the ledger is as safe as after a kill.
+    A second signal ends the process at once: the ledger is as safe as after a kill.
     """
     from anyio.lowlevel import current_token
 
@@ -116,49 +108,24 @@ async def listen(
         await sleep_forever()
 
 
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    if _state.is_stopping or (_state.is_postponed and not _state.is_repeated):
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    if _state.is_leaving:
         os._exit(128 + number)
-    _state.is_repeated = False
-    if _state.listener is None and _is_importing(frame):
-        _state.is_postponed = True
-        _thread.start_new_thread(_send_again, (number,))
+    _state.is_leaving = True
+    if _state.listener is not None:
+        # Not threading.Thread: what is interrupted may hold a lock of that module.
+        _thread.start_new_thread(_end_later, (number,))
+        _state.listener(number)
         return
-    _state.is_postponed = False
-    _state.is_stopping = True
-    # Not threading.Thread: the code that was interrupted may hold a lock of that module.
-    _thread.start_new_thread(_end_later, (number,))
-    if _state.listener is None:
-        raise Stopped(number)
-    _state.listener(number)
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _send_again(number: int) -> None:
-    time.sleep(AGAIN_SECS)
-    _state.is_repeated = True
-    signal.pthread_kill(threading.main_thread().ident or 0, number)
+    for clean_up in reversed(_state.clean_ups):
+        clean_up()
+    # Not by `sys.stderr`, whose own code may be what is interrupted, and not where it would block.
+    with suppress(OSError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, b"interrupted\n")
+    os._exit(128 + number)
 
 
 def _end_later(number: int) -> None:
     time.sleep(LEAVE_SECS)
     os._exit(128 + number)
-
-
-def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """
-    Sends a signal again whose exception was raised where Python drops exceptions.
-    """
-    if isinstance(unraisable.exc_value, Stopped):
-        _state.is_stopping = False
-        _state.is_postponed = True
-        _thread.start_new_thread(_send_again, (unraisable.exc_value.number,))
-    else:
-        sys.__unraisablehook__(unraisable)

@@ -5,12 +5,11 @@ What `run` and `resume` share: a context to drive a batch in, and what is printe
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-
-import orjson
 
 from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext
@@ -74,7 +73,7 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
         if remote is not None:
             facts["remote"] = remote
-        print(orjson.dumps(facts).decode())
+        print(json.dumps(facts))
     else:
         from orchestrator.report.terminal import print_table, summary_table
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING
 
-from orchestrator.app.signals import Stopped, end_at_next_signal, handle_signals
-from orchestrator.cli.streams import open_streams
+from orchestrator.app.signals import handle_signals
 
+TYPE_CHECKING = False  # as of `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
@@ -69,16 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
-    try:
-        open_streams()
-        code = _call(list(sys.argv[1:] if arguments is None else arguments))
-    except Stopped as stopped:
-        open_streams()
-        sys.stderr.write("interrupted\n")
-        code = 128 + stopped.number
-    sys.stdout.flush()
-    end_at_next_signal()
-    sys.exit(code)
+    from orchestrator.cli.streams import open_streams
+
+    open_streams()
+    sys.exit(_call(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def _call(words: Sequence[str]) -> int:

@@ -3,7 +3,8 @@ Standard input, output and error, such that nothing that becomes of them ends th
 
 A descriptor that is closed at the start is opened on the null device, so that no file or socket of
 ours is given its number. What cannot be written, because the reader is gone or the disk is full, is
-dropped. Characters that the encoding of the output does not have are written as escapes.
+dropped. So is standard error when its reader has stopped reading, since the batch must not wait for
+it. Characters that the encoding of the output does not have are written as escapes.
 """
 
 from __future__ import annotations
@@ -15,18 +16,31 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+PATIENCE_SECS = 5.0
+"""
+How long standard error may take to be read.
+"""
+PIPE_BYTES = 4096
+"""
+A pipe that can be written to takes so many bytes without blocking (`PIPE_BUF` of Linux).
+"""
+
 
 class Outlet(io.RawIOBase):
     """
     A descriptor to write to; what it does not take is dropped without an error.
 
+    Args:
+        patience_secs: how long it may take nothing before that counts as an error; None for ever.
+
     Attributes:
         is_broken: whether what was written last has been dropped.
     """
 
-    def __init__(self, handle: int, name: str) -> None:
+    def __init__(self, handle: int, name: str, *, patience_secs: float | None = None) -> None:
         super().__init__()
         self._handle = handle
+        self._patience_secs = patience_secs
         self.name = name
         self.is_broken = False
 
@@ -53,18 +67,26 @@ class Outlet(io.RawIOBase):
         Writes what the descriptor takes at once; returns how much, or all of it when it is dropped.
         """
         piece = memoryview(data)  # type: ignore[arg-type]  # RawIOBase says "a buffer"
+        try:
+            written = self._write(piece)
+        except OSError:
+            written = 0
+        self.is_broken = len(piece) > 0 and written == 0
+        return written or len(piece)
+
+    def _write(self, piece: memoryview) -> int:
+        if self._patience_secs is not None:
+            # Whoever did not read for so long is not waited for again.
+            patience_secs = 0.0 if self.is_broken else self._patience_secs
+            if not select.select([], [self._handle], [], patience_secs)[1]:
+                return 0
+            piece = piece[:PIPE_BYTES]
         while True:
             try:
-                written = os.write(self._handle, piece)
+                return os.write(self._handle, piece)
             except BlockingIOError:
-                # Whoever shares the descriptor has set it to non-blocking.
+                # Another program that shares the descriptor has set it to non-blocking.
                 select.select([], [self._handle], [])
-            except OSError:
-                self.is_broken = True
-                return len(piece)
-            else:
-                self.is_broken = False
-                return written
 
 
 def open_streams() -> None:
@@ -104,9 +126,11 @@ def _open(handle: int) -> None:
 
 
 def _stream(handle: int, before: TextIO | None) -> TextIO:
-    name = "<stdout>" if handle == 1 else "<stderr>"
+    outlet = (
+        Outlet(1, "<stdout>") if handle == 1 else Outlet(2, "<stderr>", patience_secs=PATIENCE_SECS)
+    )
     return io.TextIOWrapper(
-        io.BufferedWriter(Outlet(handle, name)),
+        io.BufferedWriter(outlet),
         encoding=getattr(before, "encoding", None) or "utf-8",
         errors="backslashreplace",
         line_buffering=getattr(before, "line_buffering", handle == 2),

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
+
+from tests.support.tracebacks import temporary_folder
 
 ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = "orchestrator.cli.main:main"
@@ -208,7 +210,8 @@ class Command:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), **self.variables}
+        own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "TMPDIR": temporary_folder()}
+        return {**kept, **own, **self.variables}
 
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
         """
@@ -232,8 +235,18 @@ class Command:
         """
         Runs a command to its end in an interpreter of its own, as a user does.
         """
+        return self._run([sys.executable, "-m", "orchestrator", *map(str, words)])
+
+    def run_script(self, script: str) -> Done:
+        """
+        Runs a script of the shell, to which `orchestrator` is the command.
+        """
+        command = f"orchestrator() {{ '{sys.executable}' -m orchestrator \"$@\"; }}\n"
+        return self._run(["bash", "-c", command + script])
+
+    def _run(self, words: Sequence[str]) -> Done:
         done = subprocess.run(
-            [sys.executable, "-m", "orchestrator", *map(str, words)],
+            words,
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -343,7 +356,8 @@ def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
     Starts a platform that the caller ends.
     """
     serve = ("platform", "serve", "--data", str(data), *words)
-    process = forks().start(WATCHED, serve, ROOT, dict(os.environ))
+    environment = {**os.environ, "TMPDIR": temporary_folder()}
+    process = forks().start(WATCHED, serve, ROOT, environment)
     return process, ServedPlatform(**json.loads(process.first_line()))
 
 

@@ -87,6 +87,9 @@ def follow(order: dict[str, Any]) -> None:
     Does in a child what was ordered.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # The tests may have been started in the background, where SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.setsid()
     os.chdir(order["folder"])
     os.environ.clear()

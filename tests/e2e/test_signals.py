@@ -1,0 +1,105 @@
+"""
+Signals at any moment, from the first second on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
+
+MOMENTS = 200 if os.environ.get("ORCHESTRATOR_SOAK") else 20
+FIRST_SECS = 0.8
+
+
+def start_alone(command: Command, *words: str) -> subprocess.Popen[str]:
+    """Starts the command in an interpreter of its own, whose imports take their time."""
+    return subprocess.Popen(
+        [*words, sys.executable, "-m", "orchestrator", "run", "sweep.toml"],
+        cwd=command.folder,
+        env=command.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_one_interrupt_in_the_first_second_ends_the_command(command: Command) -> None:
+    """Ctrl-C ends the command whatever it is about to import, and leaves nothing half."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=20, items=1))
+    codes = []
+    for moment in range(MOMENTS):
+        process = start_alone(command)
+        time.sleep(FIRST_SECS * (moment + 1) / MOMENTS)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+        codes.append(process.returncode)
+    # Until our first lines run, it is Python that ends the process, by the signal itself.
+    assert set(codes) <= {130, -signal.SIGINT}, codes
+    assert codes.count(130) > MOMENTS / 2, codes
+    assert not list(command.folder.glob("output/sweep/.*.new"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_signal_stops_a_batch_in_order(
+    command: Command, platform: ServedPlatform, number: signal.Signals
+) -> None:
+    """The code is 128 and the number, the summary tells why, and the runs go on."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=60, items=1))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 2, "two runs")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=15)
+    assert process.code == 128 + number, err
+    assert f"stopped early: stopped by {number.name}" in err
+    assert json.loads((latest / "summary.json").read_text())["exit_code"] == 128 + number
+    assert {run["status"] for run in platform.runs_of(latest)} == {"RUNNING"}
+
+
+def test_second_signal_ends_the_command_at_once(command: Command, platform: ServedPlatform) -> None:
+    """Who presses Ctrl-C twice does not wait for what is being saved."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=60, items=1))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 1, "a run")
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=15)
+    assert process.code in {130, 143}
+
+
+@pytest.mark.parametrize("ignored", ["HUP", "INT"])
+def test_signal_that_was_ignored_at_the_start_stays_ignored(command: Command, ignored: str) -> None:
+    """`nohup` and `&` mean that a hang-up or a Ctrl-C does not end the batch."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=1.5, items=1))
+    process = start_alone(command, "sh", "-c", f"trap '' {ignored}; exec \"$@\"", "sh")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(latest.exists, "a batch")
+    process.send_signal(getattr(signal, f"SIG{ignored}"))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+
+
+def test_signal_while_the_spec_is_expanded_leaves_no_folder(tmp_path: Path) -> None:
+    """A batch that is still being prepared is removed when its command is interrupted."""
+    command = Command(folder=tmp_path, variables={"APIFY_TOKEN": "none"})
+    command.write("sweep.toml", sweep(jobs=900_000, duration_secs=0))
+    process = command.start("run", "sweep.toml")
+    wait_until(lambda: bool(list(tmp_path.glob("output/sweep/.*.new"))), "a folder")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=15)
+    assert process.code == 143
+    assert not (tmp_path / "output").exists()

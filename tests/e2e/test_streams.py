@@ -1,0 +1,111 @@
+"""
+What becomes of the output: it never decides how a command ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.tracebacks import take_tracebacks
+
+CLOSED = {"stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
+FULL = {"full stdout": ">/dev/full", "full stderr": "2>/dev/full", "no reader": "| true"}
+
+
+@pytest.mark.parametrize("where", [*CLOSED.values(), *FULL.values()], ids=[*CLOSED, *FULL])
+def test_run_ends_alike_whatever_becomes_of_its_output(command: Command, where: str) -> None:
+    """With streams that are closed, full or without a reader, every job runs, and the code is 0."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=1))
+    done = command.run_script(f"orchestrator run sweep.toml {where}; exit ${{PIPESTATUS[0]}}")
+    assert done.code == 0, done.err
+    summary = json.loads((command.folder / "output/sweep/latest/summary.json").read_text())
+    assert summary["jobs"]["SUCCEEDED"] == 2
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", ">&- 2>&-"])
+def test_error_that_cannot_be_written_keeps_its_code(command: Command, where: str) -> None:
+    """A mistake in a spec is 2, also when nobody can be told of it."""
+    command.write("bad.toml", "[batch]\n")
+    assert command.run_script(f"orchestrator run bad.toml {where}").code == 2
+    assert command.run_script(f"orchestrator nonsense {where}").code == 2
+
+
+def test_output_of_any_encoding_is_written(command: Command) -> None:
+    """Where the encoding of the output has no such letters, they are written as escapes."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
+    ascii_only = replace(command, variables={**command.variables, "PYTHONIOENCODING": "ascii"})
+    done = ascii_only.run_alone("run", "sweep.toml", "--output", "größe")
+    assert (done.code, "results: gr\\xf6\\xdfe/sweep/" in done.out) == (0, True), done.err
+
+
+def test_path_that_is_not_utf8_is_printed_as_json(command: Command) -> None:
+    """The JSON summary names a folder whose bytes no encoding has."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
+    done = command.run_script("orchestrator run sweep.toml --json --output $'\\xff'")
+    assert done.code == 0, done.err
+    assert "\udcff/sweep/" in done.json["folder"]
+
+
+def test_logs_end_when_their_reader_is_gone(command: Command, platform: ServedPlatform) -> None:
+    """`logs | head` does not follow a run that nobody reads of."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=30, items=1, log="a line\n" * 9))
+    process = command.start("run", "sweep.toml")
+    try:
+        script = (
+            "until orchestrator logs sweep job-1 2>/dev/null | head -c 1 | grep -q .; "
+            "do sleep 0.1; done"
+        )
+        assert command.run_script(script).code == 0
+    finally:
+        process.kill()
+    assert platform.runs()
+
+
+def test_batch_does_not_wait_for_a_reader_that_has_stopped(command: Command) -> None:
+    """A pipe on stderr that is full and not read holds no run up."""
+    command.write("sweep.toml", sweep(jobs=60, duration_secs=0, items=1))
+    with _unread_pipe() as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "run", "sweep.toml", "--log-format", "json"],
+            cwd=command.folder,
+            env=command.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=pipe,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0
+
+
+@contextmanager
+def _unread_pipe() -> Iterator[int]:
+    reading, writing = os.pipe()
+    with closing(os.fdopen(reading)), closing(os.fdopen(writing)):
+        os.set_blocking(writing, False)
+        while True:
+            try:
+                os.write(writing, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(writing, True)
+        yield writing
+
+
+def test_bug_is_told_with_its_traceback_in_a_file(tmp_path: Path) -> None:
+    """A bug of ours is 70, in one sentence; the traceback is in a file that is named."""
+    done = Command(folder=tmp_path, program="tests.support.failing:main_with_a_bug").run("list")
+    assert done.code == 70
+    assert "this is a bug of ours: ZeroDivisionError: a bug" in done.err
+    assert "Traceback" not in done.err
+    (text,) = take_tracebacks()
+    assert "ZeroDivisionError: a bug" in text
