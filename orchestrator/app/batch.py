@@ -6,6 +6,7 @@ What drives is imported after the look: reading it takes as long as the platform
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from orchestrator.app.folders import LEDGER, mend_latest, publish
 from orchestrator.app.preflight import look_before_start
 from orchestrator.app.remote import check_remote, uploaded
 from orchestrator.app.room import ANY_ROOM, Room, limits_of
+from orchestrator.app.secrets import require_secrets
 from orchestrator.client import ApifyClient
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader, open_ledger
@@ -89,6 +91,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
+        require_secrets(reader.rendered_late(), os.environ)
     mend_latest(folder, batch.name)
     async with connected(batch, context) as endpoint:
         room = await _look(folder, endpoint, context)

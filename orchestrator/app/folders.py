@@ -115,6 +115,8 @@ def find_batch(output: Path, text: str) -> Path:
     Raises:
         BatchNotFound: with the nearest names.
     """
+    if not text.strip():
+        raise BatchNotFound("expected a batch, found nothing; give its folder, NAME or NAME/ID")
     if REMOTE.fullmatch(text):
         output, text = _below_remote(text)
     for folder in (Path(text), output / text):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -30,7 +31,8 @@ from orchestrator.app.folders import REMOTE, folder_of_remote
 from orchestrator.errors import ConfigError
 from orchestrator.model.batches import Batch
 from orchestrator.spec.positions import Positions
-from orchestrator.spec.words import plain, unknown
+from orchestrator.spec.words import is_one_slip, plain, unknown
+from orchestrator.system_errors import error_of
 
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -38,6 +40,15 @@ Positive = Annotated[int, Field(gt=0)]
 CONFIG = "config.toml"
 OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
 HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
+PREFIX = "ORCHESTRATOR_"
+OTHER_VARIABLES = frozenset({"ORCHESTRATOR_PLATFORM_TOKEN"})
+"""
+Variables that are no settings, and mean something.
+"""
+INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
+"""
+What Kubernetes gives every container for a service whose name begins with `orchestrator`.
+"""
 
 
 class Settings(BaseModel):
@@ -125,6 +136,8 @@ class Settings(BaseModel):
     @field_validator("output", mode="before")
     @classmethod
     def _refuse_url(cls, value: object) -> object:
+        if not str(value).strip():
+            raise ValueError("expected a folder")
         if REMOTE.fullmatch(str(value)):
             raise ValueError(
                 "an object store needs a library that is not installed: "
@@ -140,7 +153,10 @@ class Settings(BaseModel):
     @field_validator("output")
     @classmethod
     def _expand_home(cls, value: Path) -> Path:
-        return value.expanduser()
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"there is no such home folder: {error}") from error
 
     def settles_after_secs(self, batch: Batch) -> float:
         """
@@ -183,9 +199,16 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     if "max_runs" in file:
         file["max_runs_below_spec"] = file.pop("max_runs")
     known = {name: value for name, value in file.items() if name in Settings.model_fields}
+    problems += _misspelt_variables()
     settings = None
     try:
-        settings = Settings.model_validate({**known, **_from_environment(), **flags})
+        token = _token_of(os.environ.get("APIFY_TOKEN", ""), "environment variable APIFY_TOKEN")
+    except ConfigError as error:
+        problems.append(str(error))
+        token = None
+    try:
+        given = {**known, **_from_environment(), **flags, "token": token}
+        settings = Settings.model_validate(given)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0])
@@ -199,8 +222,51 @@ def _from_environment() -> dict[str, str]:
     """
     The settings that variables give; an empty one gives none.
     """
-    names = ("token", *file_names())
-    return {name: value for name in names if (value := os.environ.get(_variable(name)))}
+    return {name: value for name in file_names() if (value := os.environ.get(_variable(name)))}
+
+
+def unknown_variables() -> list[str]:
+    """
+    The variables of the environment that look like settings and are none, in their order.
+    """
+    known = {_variable(name) for name in file_names()} | OTHER_VARIABLES
+    return sorted(
+        name
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and value and name not in known and not INJECTED.fullmatch(name)
+    )
+
+
+def _misspelt_variables() -> list[str]:
+    """
+    What is said of variables that are one misspelling away from a setting.
+    """
+    right = {_variable(name).removeprefix(PREFIX): _variable(name) for name in file_names()}
+    right |= {name.upper(): variable for name, variable in OWN_NAMES.items()}
+    right |= {variable: variable for variable in OWN_NAMES.values()}
+    said = []
+    for name in unknown_variables():
+        short = name.removeprefix(PREFIX)
+        meant = next((right[other] for other in right if is_one_slip(short, other)), None)
+        if meant is not None:
+            said.append(f"environment variable {name} is not a setting; did you mean {meant}?")
+    return said
+
+
+def _token_of(text: str, origin: str) -> SecretStr | None:
+    """
+    A token without the line break that a file may have put at its end; None for an empty text.
+
+    Raises:
+        ConfigError: it has characters that no token has; none of it is shown.
+    """
+    token = text.rstrip("\r\n")
+    if text and not re.fullmatch(r"[!-~]+", token):
+        raise ConfigError(
+            f"{origin}: a token has letters, digits and punctuation only, and no spaces or line "
+            "breaks; copy it again"
+        )
+    return SecretStr(token) if token else None
 
 
 def _variable(name: str) -> str:
@@ -212,24 +278,43 @@ def saved_token() -> SecretStr | None:
     The token that `apify login` saved; None when there is none in a file.
 
     Raises:
-        ConfigError: it is in the system's keyring, which only Apify's own tool reads.
+        ConfigError: it cannot be read, or is in the system's keyring, which only Apify's own tool
+            reads.
     """
-    path = Path.home() / ".apify" / "auth.json"
+    home = _home()
+    if home is None:
+        return None
+    path = home / ".apify" / "auth.json"
+    advice = "log in again with `apify login`, or set APIFY_TOKEN"
     try:
         saved = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if not isinstance(saved, dict):
-        return None
-    token = saved.get("token")
-    if isinstance(token, str) and token:
-        return SecretStr(token)
-    if saved.get("secretsBackend") == "keyring":
+    except OSError as error:
+        raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not valid JSON: {advice}") from error
+    token = saved.get("token") if isinstance(saved, dict) else ""
+    if token is None and saved.get("secretsBackend") == "keyring":
         raise ConfigError(
             "the token of `apify login` is in the system's keyring, which is not read here: set "
             "APIFY_TOKEN, or log in again with APIFY_DISABLE_KEYRING=1"
         )
-    return None
+    if token is None:
+        return None
+    if not isinstance(token, str) or not token:
+        raise ConfigError(f"{path}: there is no token in it: {advice}")
+    return _token_of(token, str(path))
+
+
+def _home() -> Path | None:
+    """
+    The user's home folder; None for a user who has none.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 def example_config() -> str:
@@ -257,10 +342,15 @@ def file_names() -> list[str]:
 
 
 def _find_config() -> Path | None:
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    for path in (Path(CONFIG), home / "orchestrator" / CONFIG):
-        if path.is_file():
-            return path
+    home = _home()
+    folder = os.environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
+    for path in (Path(CONFIG), folder and Path(folder) / "orchestrator" / CONFIG):
+        try:
+            if path and path.is_file():
+                return path
+        except OSError as error:
+            advice = "mend that, or name a file with --config"
+            raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
     return None
 
 
@@ -268,11 +358,12 @@ def _parse_config(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        advice = "name another file with --config"
+        raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is no UTF-8 text") from error
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no valid TOML: {error}") from error
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
 def _unknown_in(path: Path, data: dict[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ Options that several commands share, and the settings that they give.
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -26,7 +28,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="DIR", help="where batches are: a folder or s3://bucket/prefix (output)"
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
+    parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
 
 
 def add_driving(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +50,23 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     """
     What commands take that work on some of the jobs of a spec.
     """
+    add_select(parser, "only these jobs")
     parser.add_argument(
-        "--select", metavar="S", help='only these jobs, such as "tag:eu name:shop-*"'
+        "--exclude", metavar="S", type=selection_text, help="all but these jobs; the same grammar"
     )
-    parser.add_argument("--exclude", metavar="S", help="all but these jobs; the same grammar")
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N of them")
+
+
+def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """
+    `--select`, with what it means for the command.
+    """
+    parser.add_argument(
+        "--select",
+        metavar="S",
+        type=selection_text,
+        help=f'{meaning}, such as "tag:eu name:shop-*"',
+    )
 
 
 def choice_of(options: argparse.Namespace) -> Choice:
@@ -95,7 +109,24 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     names = ("output", "max_runs", "log_format", "log_level")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
-    return load_settings(config=options.config, flags=flags)
+    settings = load_settings(config=options.config, flags=flags)
+    _warn_of_variables(as_json=settings.log_format == "json")
+    return settings
+
+
+@cache
+def _warn_of_variables(*, as_json: bool) -> None:
+    """
+    Tells once of variables that look like settings and are none.
+    """
+    import json
+
+    from orchestrator.app.settings import unknown_variables
+
+    for name in unknown_variables():
+        sentence = f"the environment variable {name} is not a setting; it is ignored"
+        event = {"event": "variable_ignored", "level": "warning", "variable": name}
+        sys.stderr.write(f"{json.dumps(event) if as_json else 'warning: ' + sentence}\n")
 
 
 def read_ahead() -> None:
@@ -107,6 +138,28 @@ def read_ahead() -> None:
     # No daemon: a process that ends in the middle of an import waits for the end of the import. A
     # daemon is frozen with its locks held instead, and what is imported at the exit waits for ever.
     Thread(target=import_module, args=("aiohttp",)).start()
+
+
+def selection_text(text: str) -> str:
+    """
+    A selection, for argparse.
+
+    Raises:
+        UsageError: it selects nothing that can be meant.
+    """
+    from orchestrator.model.selection import parse_selection
+
+    parse_selection(text)
+    return text
+
+
+def given_path(text: str) -> Path:
+    """
+    A path, for argparse; an empty one, as an unset variable gives it, is not the working folder.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
 
 
 def positive(text: str) -> int:

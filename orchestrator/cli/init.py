@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from orchestrator.cli.common import given_path
+
 SCHEMA = "orchestrator.schema.json"
 SPEC = f"""\
 #:schema ./{SCHEMA}
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     The command's options.
     """
     parser.add_argument(
-        "folder", metavar="DIR", type=Path, nargs="?", default=Path(), help="where to (here)"
+        "folder", metavar="DIR", type=given_path, nargs="?", default=Path(), help="where to (here)"
     )
 
 

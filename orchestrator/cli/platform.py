@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.common import given_path
+
 if TYPE_CHECKING:
     from orchestrator.platform import PlatformOptions
 
@@ -46,11 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.set_defaults(run=_build)
     for command in (serve, build):
         command.add_argument(
-            "--actors", metavar="DIR", type=Path, action="append", default=[],
+            "--actors", metavar="DIR", type=given_path, action="append", default=[],
             help="a folder of Actors",
         )  # fmt: skip
         command.add_argument(
-            "--data", metavar="DIR", type=Path, default=Path("output/.platform"),
+            "--data", metavar="DIR", type=given_path, default=Path("output/.platform"),
             help="where storages are (output/.platform)",
         )  # fmt: skip
     parser.set_defaults(json=False)

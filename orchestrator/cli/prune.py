@@ -48,7 +48,8 @@ def call(options: argparse.Namespace) -> int:
     if options.keep_last is None and options.keep_days is None:
         raise UsageError("say what to keep: --keep-last N, --keep-days D, or both")
     home = settings_of(options).output / options.name
-    if not home.is_dir():
+    # What "", "." or "a/b" would reach is not ours to remove.
+    if home.name != options.name or not home.is_dir():
         raise BatchNotFound(f"{home}: there is no batch of this name")
     removed, kept = [], []
     for old in old_batches(

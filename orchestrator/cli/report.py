@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.common import add_output, settings_of
+from orchestrator.cli.common import add_output, add_select, settings_of
 from orchestrator.cli.refreshing import refresh
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     The command's options.
     """
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument(
-        "--select", metavar="S", help='only these jobs on the page, such as "status:failed tag:eu"'
-    )
+    add_select(parser, "only these jobs on the page")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.common import add_driving, read_ahead, settings_of
+from orchestrator.cli.common import add_driving, add_select, read_ahead, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     The command's options.
     """
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument(
-        "--select", metavar="S", help='which of the failed jobs, such as "tag:eu name:shop-*"'
-    )
+    add_select(parser, "which of the failed jobs")
     parser.add_argument("--dry-run", action="store_true", help="only tell which jobs it would be")
     add_driving(parser)
 
@@ -27,9 +25,11 @@ def call(options: argparse.Namespace) -> int:
     """
     read_ahead()
     import json
+    import os
 
     from orchestrator.app.batch import resume_batch
     from orchestrator.app.folders import LEDGER, find_batch
+    from orchestrator.app.secrets import require_secrets
     from orchestrator.cli.driving import drive, make_context
     from orchestrator.ledger import BatchLock, LedgerReader
     from orchestrator.ledger.amending import set_waiting
@@ -57,5 +57,9 @@ def call(options: argparse.Namespace) -> int:
                 print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")
             return 0
         context = make_context(options, settings)
-        set_waiting(folder / LEDGER, [seq for seq, _, _ in chosen])
+        wanted = {seq for seq, _, _ in chosen}
+        with LedgerReader(folder / LEDGER) as reader:
+            late = reader.rendered_late(with_settled=True)
+            require_secrets((job for job in late if job.seq in wanted), os.environ)
+        set_waiting(folder / LEDGER, sorted(wanted))
         return drive(resume_batch, folder, context, as_json=options.json)

@@ -14,6 +14,7 @@ from orchestrator.cli.common import (
     add_choice,
     add_driving,
     choice_of,
+    given_path,
     one_day,
     pair,
     read_ahead,
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--actors",
         metavar="DIR",
-        type=Path,
+        type=given_path,
         action="append",
         help="Actors for --local (the folder `actors` beside the spec)",
     )

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.common import SPEC_HELP, pair, settings_of
+from orchestrator.cli.common import SPEC_HELP, given_path, pair, settings_of
 
 if TYPE_CHECKING:
     from orchestrator.app.validating import Answers
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="DIR",
-        type=Path,
+        type=given_path,
         default=Path("output"),
         help="where batches are whose results a spec takes (output)",
     )
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask the platform whether Actors, tasks and builds exist and inputs fit",
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
+    parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.set_defaults(on_signal="leave")
 

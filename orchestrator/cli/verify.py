@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.common import add_output, settings_of
+from orchestrator.cli.common import add_output, add_select, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     The command's options.
     """
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument("--select", metavar="S", help='which jobs, such as "tag:eu name:shop-*"')
+    add_select(parser, "which jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 

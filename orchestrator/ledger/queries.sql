@@ -61,6 +61,10 @@ WHERE state NOT IN ('settled', 'lost', 'failed') ORDER BY job_seq;
 SELECT jobs.definition, attempts.* FROM attempts JOIN jobs ON seq = job_seq
 WHERE job_seq = :seq AND number = :number;
 
+-- name: select_rendered_late
+SELECT definition FROM jobs WHERE (status = 'WAITING' OR :with_settled)
+AND json_extract(definition, '$.input.late_paths') IS NOT NULL ORDER BY seq;
+
 -- name: select_definition
 SELECT definition, remedy FROM jobs WHERE seq = :seq;
 

@@ -20,13 +20,14 @@ from orchestrator.ledger.rows import (
     batch_of,
     demand_from,
     instant,
+    job_of,
     remedy_of,
     report_of,
     waits_of,
 )
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
-from orchestrator.model.jobs import Demand
+from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import JobStatus
 
@@ -224,6 +225,13 @@ class LedgerReader:
         The places in the spec of jobs that are not settled, by their keys in lower case.
         """
         return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
+
+    def rendered_late(self, *, with_settled: bool = False) -> Iterator[Job]:
+        """
+        The jobs whose inputs are rendered when they start, as a stream.
+        """
+        rows = self._execute("select_rendered_late", with_settled=with_settled)
+        return (job_of(row["definition"]) for row in rows)
 
     def needing(self) -> dict[int, tuple[str, ...]]:
         """

@@ -77,7 +77,7 @@ class Choice:
         The jobs that are wanted, as a stream; none of them has a status yet.
 
         Raises:
-            UsageError: a part of the selection is no condition, or no job is wanted.
+            UsageError: a part of the selection is not a condition, or no job is wanted.
         """
         selected, excluded = parse_selection(self.select), parse_selection(self.exclude)
         wanted = (
@@ -110,11 +110,16 @@ EVERYTHING = Choice()
 
 def parse_selection(text: str | None) -> Selection:
     """
-    Reads a selection; None and blank text select every job.
+    Reads a selection; None selects every job.
 
     Raises:
-        UsageError: a part of it is no condition.
+        UsageError: it is empty, as an unset variable of a script is, or a part is not a condition.
     """
+    if text is not None and not text.strip():
+        raise UsageError(
+            "a selection is empty, and does not mean every job: give a condition such as "
+            "tag:eu, or leave --select and --exclude out"
+        )
     return Selection(
         tuple(
             tuple(_term(word) for word in alternative.split(","))

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.spec.expansion import expand
-    from orchestrator.spec.inputs import render_input
+    from orchestrator.spec.inputs import env_names, render_input
     from orchestrator.spec.load import LoadedSpec, load_spec
     from orchestrator.spec.schema import spec_schema
 
-__all__ = ["LoadedSpec", "expand", "load_spec", "render_input", "spec_schema"]
+__all__ = ["LoadedSpec", "env_names", "expand", "load_spec", "render_input", "spec_schema"]
 
 HOMES = {
     "LoadedSpec": "load",
+    "env_names": "inputs",
     "expand": "expansion",
     "load_spec": "load",
     "render_input": "inputs",

@@ -112,6 +112,23 @@ def encoded(value: Any) -> bytes:
     return body
 
 
+def env_names(job: Job) -> frozenset[str]:
+    """
+    The variables of the environment that the input of a job names.
+    """
+    if job.input.body is None or not job.input.late_paths:
+        return frozenset()
+    tree, names = orjson.loads(job.input.body), set[str]()
+
+    def note(text: str) -> str:
+        names.update(compile_template(text).env_names)
+        return text
+
+    for path in job.input.late_paths:
+        change_at(tree, path, note)
+    return frozenset(names)
+
+
 def render_input(job: Job, env: Mapping[str, str], needs: object = None) -> bytes | None:
     """
     The body of a job's input with all values rendered; None for a file and for no input.

@@ -144,6 +144,24 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return spelt[close[0]] if close else None
 
 
+def is_one_slip(found: str, right: str) -> bool:
+    """
+    Whether a name is one misspelling away from another, without regard to case and underscores.
+
+    A misspelling is one letter too many, too few or wrong, or two neighbours that changed places.
+    """
+    wrong, right = (name.replace("_", "").lower() for name in (found, right))
+    pairs = enumerate(zip(wrong, right, strict=False))
+    same = next((n for n, (a, b) in pairs if a != b), min(len(wrong), len(right)))
+    rest, other = wrong[same:], right[same:]
+    return (
+        rest[1:] == other[1:]
+        or rest[1:] == other
+        or rest == other[1:]
+        or (rest[:2] == other[1::-1] and rest[2:] == other[2:])
+    )
+
+
 def unknown(
     name: str,
     known: Iterable[str],

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.settings import Settings, example_config, file_names, load_settings
+from orchestrator.app.settings import (
+    Settings,
+    example_config,
+    file_names,
+    load_settings,
+    unknown_variables,
+)
 from orchestrator.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -93,8 +99,8 @@ def test_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"max_runs =", "config.toml: is no valid TOML: Invalid value (at end of document)"),
-        (b"\xff", "config.toml: is no UTF-8 text"),
+        (b"max_runs =", "config.toml: is not valid TOML: Invalid value (at end of document)"),
+        (b"\xff", "config.toml: is not UTF-8 text"),
     ],
     ids=["syntax", "encoding"],
 )
@@ -108,7 +114,7 @@ def test_config_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, said
 
 def test_config_that_is_named_must_be_there() -> None:
     """A file given by --config that is missing is not passed over."""
-    with pytest.raises(ConfigError, match=r"mine\.toml: cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"mine\.toml: cannot be read \(No such file"):
         load_settings(config=Path("mine.toml"), flags={})
 
 
@@ -156,3 +162,110 @@ def test_example_config_is_a_config(tmp_path: Path) -> None:
     """The example can be used as it is, and changes nothing."""
     (tmp_path / "config.toml").write_text(example_config())
     assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ORCHESTRATOR_MAXRUNS", "ORCHESTRATOR_MAX_RUNS"),
+        ("ORCHESTRATOR_MAX_RUN", "ORCHESTRATOR_MAX_RUNS"),
+        ("ORCHESTRATOR_MAX_RUNSS", "ORCHESTRATOR_MAX_RUNS"),
+        ("ORCHESTRATOR_LOG_LEVLE", "ORCHESTRATOR_LOG_LEVEL"),
+        ("ORCHESTRATOR_OUTPOT", "ORCHESTRATOR_OUTPUT"),
+        ("ORCHESTRATOR_max_runs", "ORCHESTRATOR_MAX_RUNS"),
+        ("ORCHESTRATOR_TOKEN", "APIFY_TOKEN"),
+        ("ORCHESTRATOR_API_BASE_URL", "APIFY_API_BASE_URL"),
+    ],
+)
+def test_misspelt_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    """A limit whose variable is one misspelling away is not left out in silence."""
+    monkeypatch.setenv(name, "3")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    said = f"environment variable {name} is not a setting; did you mean {meant}?"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ORCHESTRATOR_SERVICE_HOST",
+        "ORCHESTRATOR_SERVICE_PORT",
+        "ORCHESTRATOR_SERVICE_PORT_HTTP",
+        "ORCHESTRATOR_PORT",
+        "ORCHESTRATOR_PORT_80_TCP_ADDR",
+        "ORCHESTRATOR_UI_SERVICE_HOST",
+        "ORCHESTRATOR_PLATFORM_TOKEN",
+    ],
+)
+def test_variable_of_kubernetes_is_ignored(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Kubernetes injects variables for a service of our name; they are not worth a word."""
+    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    assert load().max_runs is None
+    assert unknown_variables() == []
+
+
+def test_unknown_variable_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of our prefix that resembles no setting is known to be ignored."""
+    monkeypatch.setenv("ORCHESTRATOR_COLOUR", "red")
+    load()
+    assert unknown_variables() == ["ORCHESTRATOR_COLOUR"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_break_at_the_end_of_a_token_is_stripped(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A token from a file that ends with a line break is the token."""
+    monkeypatch.setenv("APIFY_TOKEN", f"apify_api_abc{end}")
+    assert load().require_token().get_secret_value() == "apify_api_abc"
+
+
+@pytest.mark.parametrize("token", ["a\nb", "tok en", "tokén", "\n"])
+def test_token_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """A token with a space or a line break in it is told by its source, and is not shown."""
+    monkeypatch.setenv("APIFY_TOKEN", token)
+    with pytest.raises(
+        ConfigError, match="environment variable APIFY_TOKEN: a token has"
+    ) as caught:
+        load()
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("not json", "is not valid JSON"),
+        ("[]", "there is no token in it"),
+        ('{"token": 7}', "there is no token in it"),
+        ('{"token": ""}', "there is no token in it"),
+    ],
+)
+def test_saved_token_that_cannot_be_read_is_told(tmp_path: Path, content: str, said: str) -> None:
+    """A damaged auth.json is an error, and not the same as none."""
+    (tmp_path / ".apify").mkdir()
+    (tmp_path / ".apify" / "auth.json").write_text(content)
+    with pytest.raises(ConfigError, match=rf"auth\.json: {said}: log in again"):
+        load().require_token()
+
+
+def test_saved_token_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    """An auth.json that the system does not let us read is an error with the system's reason."""
+    (tmp_path / ".apify" / "auth.json").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"auth\.json: cannot be read \(Is a directory\): log in"):
+        load().require_token()
+
+
+def test_saved_token_may_be_missing() -> None:
+    """Without an auth.json, the message says how to give a token."""
+    with pytest.raises(ConfigError, match="there is no API token: set APIFY_TOKEN"):
+        load().require_token()
+
+
+@pytest.mark.parametrize("output", ["", " ", "~nobody-of-this-name/x"])
+def test_output_that_is_no_folder_is_refused(output: str) -> None:
+    """An empty --output, as an unset variable of a script gives it, is not the working folder."""
+    with pytest.raises(ConfigError, match="--output: "):
+        load(output=output)
