@@ -134,7 +134,9 @@ def _results(asked: ResultsTable | None) -> ResultsPlan | None:
         format=ResultsFormat(asked.format),
         partition_by=tuple(asked.partition_by or ()),
         unique=tuple(asked.unique or ()),
+        unique_missing=asked.unique_missing,
         new_only=asked.new_only,
+        types=dict(asked.types),
         csv_safe=asked.csv_safe,
     )
 

@@ -82,14 +82,18 @@ class ResultsPlan:
     Attributes:
         partition_by: columns whose values become folders.
         unique: fields that tell items apart; of those with the same values one is kept.
-        new_only: only items that the last batch did not have, as `unique` tells them.
+        unique_missing: "keep" or "drop": what becomes of items without a value of one of them.
+        new_only: only items that no earlier batch of the series gave, as `unique` tells them.
+        types: what fields are in Parquet that are text in JSON, by their names.
         csv_safe: whether cells that a spreadsheet would take for formulas are neutralised.
     """
 
     format: ResultsFormat = ResultsFormat.JSONL
     partition_by: tuple[str, ...] = ()
     unique: tuple[str, ...] = ()
+    unique_missing: str = "keep"
     new_only: bool = False
+    types: dict[str, str] = field(default_factory=dict)
     csv_safe: bool = False
 
 

@@ -127,8 +127,11 @@ def check_results(spec: Spec) -> Found:
     results = spec.results
     if results is None:
         return
-    if find_spec("duckdb") is None:
-        yield ("results",), "needs a library: pip install 'orchestrator[results]'"
+    if results.format == "parquet" and find_spec("pyarrow") is None:
+        yield (
+            ("results", "format"),
+            "needs a library that is not installed: pip install 'apify-batch[parquet]'",
+        )
     if results.new_only and not results.unique:
         yield ("results", "new_only"), "needs unique: the fields that tell items apart"
     if results.csv_safe and results.format != "csv":

@@ -440,8 +440,6 @@ class JobTable(JobFields):
 class ResultsTable(Table):
     """
     The items of all jobs that succeeded as one table, with `_job`, `_run` and the parameters.
-
-    Needs `pip install 'orchestrator[results]'`.
     """
 
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
@@ -456,9 +454,19 @@ class ResultsTable(Table):
     """
     Fields that tell items apart: of those with the same values one is kept.
     """
+    unique_missing: Literal["keep", "drop"] = "keep"
+    """
+    What becomes of items in which a field of `unique` is missing or null (keep).
+    """
     new_only: bool = False
     """
-    Only items that the last batch of this name did not have, told apart by `unique`.
+    Only items that no earlier batch of this series gave, told apart by `unique`.
+    """
+    types: dict[str, Literal["timestamp", "date", "text", "integer", "number", "boolean"]] = Field(
+        default_factory=dict
+    )
+    """
+    What fields are in Parquet, such as `{ scraped_at = "timestamp" }`; without it, as in JSON.
     """
     csv_safe: bool = False
     """

@@ -1,0 +1,49 @@
+"""
+Where the items of a batch are that its tables are made of: the files of the jobs that succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.app.folders import LEDGER
+from orchestrator.collector.items import items_name
+from orchestrator.ledger import JobReport, LedgerReader
+from orchestrator.model.states import JobStatus
+from orchestrator.results.source import Source
+
+
+def sources_of(
+    folder: Path, batch: str | None = None, occurrence: str | None = None
+) -> Iterator[Source]:
+    """
+    The items of each job that succeeded and whose items were asked for.
+
+    Args:
+        batch, occurrence: columns of a table of several batches.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        for report in reader.reports():
+            if has_items(report):
+                job = report.job
+                yield Source(
+                    path=folder / "jobs" / job.key / items_name(job.collect.query),
+                    job=job.key,
+                    run=report.run_id,
+                    items=report.items or 0,
+                    params=job.params,
+                    batch=batch,
+                    occurrence=occurrence,
+                )
+
+
+def has_items(report: JobReport) -> bool:
+    """
+    Whether a job has items that belong into a table.
+    """
+    return (
+        report.status is JobStatus.SUCCEEDED
+        and report.job.collect.items
+        and bool(report.size_bytes)
+    )

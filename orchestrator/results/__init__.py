@@ -1,0 +1,3 @@
+"""
+The items of many jobs as one table: which values it keeps, and in which files.
+"""

@@ -1,0 +1,34 @@
+"""
+What batches gave that were never compared: their keys are recorded when they are first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.results.fast import read
+from orchestrator.results.keys import Seen, keys_of
+from orchestrator.results.looking import look_at
+from orchestrator.results.shape import Shape
+from orchestrator.results.source import Sources, chunks, heads
+from orchestrator.results.table import MOST_ROWS, SAMPLED_BYTES, SAMPLED_JOBS
+
+
+def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
+    """
+    Records the keys of all items of a batch.
+
+    Args:
+        unique: the columns that tell items apart.
+
+    Raises:
+        NotMerged: its items are not all there.
+    """
+    shape = Shape(as_text=True, unique=unique)
+    for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):
+        look_at(read([piece], as_text=True), shape)
+    for source in sources():
+        shape.learn_params(source.params)
+    columns = shape.layout().unique
+    for pieces in chunks(sources(), lambda: MOST_ROWS) if columns else ():
+        seen.add(keys_of(read(pieces, as_text=True), columns or ()))

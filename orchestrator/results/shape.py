@@ -1,0 +1,211 @@
+"""
+What a table looks like: which columns there are, what they hold, and how ours are called.
+
+A shape grows with the items that are seen; a layout is what it says at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.results.column_kinds import Kind, joined, kind_of
+
+MOST_FIELDS = 5000
+"""
+An item with a field beyond so many is kept whole in one column.
+"""
+
+JOB = "job"
+RUN = "run"
+BATCH = "batch"
+OCCURRENCE = "occurrence"
+ITEM = "item"
+NULLS = "null"
+PARAM = "param"
+FIELD = "field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """
+    A column of a table.
+
+    Attributes:
+        name: what it is called in the table.
+        origin: what its values are: the job, the run, a parameter, a field of the items, …
+        of: the name of the parameter or field.
+        empty: what a cell without a value means for a field: "missing", "null", or "either", where
+            the column of nulls names those that are null.
+    """
+
+    name: str
+    origin: str
+    of: str = ""
+    kind: Kind = Kind.TEXT
+    empty: str = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """
+    The columns of a table.
+
+    Attributes:
+        unique, partition_by: those columns that a spec names for it and that there are; None where
+            not all of `unique` are.
+    """
+
+    columns: tuple[Column, ...]
+    unique: tuple[Column, ...] | None
+    partition_by: tuple[Column, ...]
+    lacking: tuple[str, ...]
+
+    def ours(self) -> list[Column]:
+        """
+        The columns that are not fields of items.
+        """
+        return [column for column in self.columns if column.origin != FIELD]
+
+
+@dataclass(slots=True)
+class _Seen:
+    kind: Kind = Kind.NOTHING
+    is_missing: bool = False
+    is_null: bool = False
+
+    @property
+    def empty(self) -> str:
+        if self.is_null:
+            return "either" if self.is_missing else "null"
+        return "missing"
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """
+    What is known of a table so far.
+
+    Attributes:
+        as_text: whether the text of items stays as it is, so that what fields hold does not matter.
+        has_batches: whether the table tells of which batch an item is.
+        types: what a spec asks fields to be.
+        has_odd: whether an item is kept whole in a column.
+    """
+
+    as_text: bool
+    has_batches: bool = False
+    types: Mapping[str, Kind] = field(default_factory=dict)
+    unique: Sequence[str] = ()
+    partition_by: Sequence[str] = ()
+    has_odd: bool = False
+    _fields: dict[str, _Seen] = field(default_factory=dict)
+    _params: dict[str, Kind] = field(default_factory=dict)
+    _rows: int = 0
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def take_names(self, names: Iterable[str]) -> set[str]:
+        """
+        Learns names of fields; returns those that are too many.
+        """
+        refused: set[str] = set()
+        for name in names:
+            if name in self._fields:
+                continue
+            # Names that ours might have are always known.
+            if len(self._fields) < MOST_FIELDS or name.lstrip("_") in self._bases():
+                self._fields[name] = _Seen(is_missing=self._rows > 0)
+            else:
+                refused.add(name)
+        return refused
+
+    def learn(self, name: str, values: list[Any], items: list[dict[str, Any]]) -> None:
+        """
+        Learns what a field holds.
+
+        Args:
+            values: of the field in each item, None where it has none.
+        """
+        seen = self._fields[name]
+        seen.kind = joined(seen.kind, kind_of(values))
+        if seen.is_missing and seen.is_null:
+            return
+        empty = values.count(None)
+        if empty:
+            missing = len(items) - sum(name in item for item in items)
+            seen.is_missing = seen.is_missing or missing > 0
+            seen.is_null = seen.is_null or empty > missing
+
+    def learn_rows(self, names: Collection[str], rows: int) -> None:
+        """
+        Learns that so many items have fields of these names, and no others.
+        """
+        self._rows += rows
+        if rows:
+            for name in self._fields.keys() - names:
+                self._fields[name].is_missing = True
+
+    def learn_params(self, params: Mapping[str, Any]) -> None:
+        """
+        Learns what the parameters of a job are.
+        """
+        for name, value in params.items():
+            self._params[name] = joined(self._params.get(name, Kind.NOTHING), kind_of([value]))
+
+    def layout(self) -> Layout:
+        """
+        The columns as far as they are known.
+        """
+        ours = self._our_columns()
+        fields = [
+            Column(
+                name=name,
+                origin=FIELD,
+                of=name,
+                kind=self.types.get(name, seen.kind),
+                empty=seen.empty,
+            )
+            for name, seen in self._fields.items()
+        ]
+        columns = (*ours, *fields)
+        by_name = {column.name: column for column in columns}
+        lacking = [n for n in (*self.unique, *self.partition_by, *self.types) if n not in by_name]
+        has_unique = all(name in by_name for name in self.unique)
+        return Layout(
+            columns=columns,
+            unique=tuple(by_name[name] for name in self.unique) if has_unique else None,
+            partition_by=tuple(by_name[n] for n in self.partition_by if n in by_name),
+            lacking=tuple(dict.fromkeys(lacking)),
+        )
+
+    def _our_columns(self) -> list[Column]:
+        taken = set(self._fields)
+        lead = "_"
+        while lead + JOB in taken or lead + RUN in taken:
+            lead += "_"
+        columns = [Column(name=lead + JOB, origin=JOB), Column(name=lead + RUN, origin=RUN)]
+        taken |= {column.name for column in columns}
+
+        def add(name: str, origin: str, of: str = "", kind: Kind = Kind.TEXT) -> None:
+            while name in taken:
+                name = f"_{name}"
+            taken.add(name)
+            columns.append(Column(name=name, origin=origin, of=of, kind=kind))
+
+        if self.has_batches:
+            add("_batch", BATCH)
+            add("_occurrence", OCCURRENCE)
+        for param in self._params:
+            add(param, PARAM, of=param, kind=self._params[param])
+        if self.has_odd:
+            add("_item", ITEM)
+        if not self.as_text and any(seen.empty == "either" for seen in self._fields.values()):
+            add("_null", NULLS)
+        return columns
+
+    def _bases(self) -> set[str]:
+        ours = {JOB, RUN, BATCH, OCCURRENCE, ITEM, NULLS}
+        return ours | {param.lstrip("_") for param in self._params}

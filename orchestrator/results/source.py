@@ -1,0 +1,133 @@
+"""
+Where items come from: the files of jobs, read in order as chunks of whole lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import OrchestratorError
+
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class NotMerged(OrchestratorError):
+    """
+    The results could not be put together; the items of the jobs are on disk all the same.
+    """
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """
+    The items of one job.
+
+    Attributes:
+        job: the job's key.
+        run: the id of the run that made them.
+        items: how many there are, as the ledger counted them.
+        params: a column each.
+        batch, occurrence: columns where the table is of several batches; None where of one.
+    """
+
+    path: Path
+    job: str
+    run: str | None
+    items: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+    batch: str | None = None
+    occurrence: str | None = None
+
+
+Sources = Callable[[], Iterable[Source]]
+"""
+All sources in order, as often as they are asked for.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """
+    Lines of one source that follow one another.
+
+    Attributes:
+        first: the number of the first line, counted from 1.
+        lines: each ends in a line feed.
+    """
+
+    source: Source
+    first: int
+    lines: list[bytes]
+
+
+def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[list[Piece]]:
+    """
+    All lines of all sources, some megabytes at once.
+
+    Args:
+        most_rows: how many lines a chunk may have, asked before each.
+
+    Raises:
+        NotMerged: a file is missing, cannot be read, or has another number of items than were
+            collected.
+    """
+    pieces: list[Piece] = []
+    rows = size = 0
+    most = most_rows()
+    for source in sources:
+        for first, lines in _lines_of(source):
+            start = 0
+            while start < len(lines):
+                part = lines[start : start + most - rows]
+                pieces.append(Piece(source=source, first=first + start, lines=part))
+                start += len(part)
+                rows += len(part)
+                size += sum(map(len, part))
+                if rows >= most or size >= CHUNK_BYTES:
+                    yield pieces
+                    pieces, rows, size, most = [], 0, 0, most_rows()
+    if pieces:
+        yield pieces
+
+
+def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
+    """
+    The lines of a source in groups, each with the number of its first line.
+    """
+    count = 0
+    try:
+        with source.path.open("rb") as file:
+            while lines := file.readlines(CHUNK_BYTES):
+                if not lines[-1].endswith(b"\n"):
+                    lines[-1] += b"\n"
+                yield count + 1, lines
+                count += len(lines)
+    except OSError as error:
+        raise NotMerged(
+            f"{source.job}: {source.path.name} cannot be read ({error.strerror}); "
+            "orchestrator collect fetches it again"
+        ) from error
+    if count != source.items:
+        raise NotMerged(
+            f"{source.job}: {source.path.name} has {count} items, {source.items} were collected; "
+            "orchestrator collect fetches it again"
+        )
+
+
+def heads(sources: Iterable[Source], *, most: int, size_bytes: int) -> Iterator[Piece]:
+    """
+    The first lines of the first sources; files that cannot be read are left out.
+    """
+    for _, source in zip(range(most), sources, strict=False):
+        try:
+            with source.path.open("rb") as file:
+                lines = [line for line in file.readlines(size_bytes) if line.endswith(b"\n")]
+        except OSError:
+            continue
+        if lines:
+            yield Piece(source=source, first=1, lines=lines)

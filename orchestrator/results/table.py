@@ -1,0 +1,112 @@
+"""
+Puts the items of many jobs together as one table, with memory that does not grow with it.
+
+The columns are guessed from the first items of the jobs, and the table is written at once. Where a
+later item shows that they are others, the rest is only looked at, and then all is written anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from orchestrator.model.batches import ResultsFormat, ResultsPlan
+from orchestrator.results.column_kinds import Kind
+from orchestrator.results.fast import read
+from orchestrator.results.keys import Seen
+from orchestrator.results.looking import look_at
+from orchestrator.results.shape import Layout, Shape
+from orchestrator.results.source import NotMerged, Sources, chunks, heads
+from orchestrator.results.work import Table, Work, module_of
+
+MOST_ROWS = 16_384
+MOST_CELLS = 2_000_000
+SAMPLED_JOBS = 200
+SAMPLED_BYTES = 32 * 1024
+
+
+def write_table(
+    sources: Sources,
+    plan: ResultsPlan,
+    folder: Path,
+    *,
+    seen: Seen | None = None,
+    has_batches: bool = False,
+) -> Table:
+    """
+    Writes a table, `columns.json` and, where there are any, `rejects.jsonl` into an empty folder.
+
+    Args:
+        seen: the keys of earlier batches; None compares with nothing.
+        has_batches: whether columns say of which batch an item is.
+
+    Raises:
+        NotMerged: the items of a job are not those that were collected, or a library is missing.
+        OSError.
+    """
+    shape = Shape(
+        as_text=plan.format is ResultsFormat.JSONL,
+        has_batches=has_batches,
+        types={name: Kind(kind) for name, kind in plan.types.items()},
+        unique=plan.unique,
+        partition_by=plan.partition_by,
+    )
+    for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):
+        look_at(read([piece], as_text=shape.as_text), shape)
+    for source in sources():
+        shape.learn_params(source.params)
+    try:
+        while (table := _written(sources, plan, folder, shape, seen)) is None:
+            pass
+    except sqlite3.Error as error:
+        raise NotMerged(f"keys of items could not be kept: {error}") from error
+    return table
+
+
+def _written(
+    sources: Sources, plan: ResultsPlan, folder: Path, shape: Shape, seen: Seen | None
+) -> Table | None:
+    """
+    Goes through all items once; None when the columns were found to be others.
+    """
+    _empty(folder)
+    layout = shape.layout()
+    forms = _forms(plan.format, layout)
+    is_fit = True
+    with Work(plan, folder, layout, seen) as work:
+        for pieces in chunks(sources(), partial(_most_rows, shape)):
+            rows = look_at(read(pieces, as_text=shape.as_text), shape)
+            is_fit = is_fit and _forms(plan.format, shape.layout()) == forms
+            if is_fit:
+                work.add(rows)
+    if not is_fit:
+        return None
+    return work.table(shape.layout())
+
+
+def _most_rows(shape: Shape) -> int:
+    return min(MOST_ROWS, MOST_CELLS // (len(shape) + 1))
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _forms(format_: ResultsFormat, layout: Layout) -> object:
+    """
+    What of a layout the files depend on that are written by it.
+    """
+    form = module_of(format_).form
+    is_text = format_ is ResultsFormat.JSONL
+    columns = layout.ours() if is_text else layout.columns
+    return (
+        [(c.name, c.origin, c.of, form(c), c.empty == "either") for c in columns],
+        layout.unique and [c.name for c in layout.unique],
+        [(c.name, c.kind is Kind.JSON) for c in layout.partition_by],
+    )

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.model.batches import ResultsFormat
+from orchestrator.results.source import NotMerged, Source
+from orchestrator.results.table import write_table
+from tests.support.tables import csv_rows, make_table, read_back, rejected, sources_in
+
+JSONL = ResultsFormat.JSONL
+CSV = ResultsFormat.CSV
+PARQUET = ResultsFormat.PARQUET
+
+
+def lines(folder: Path) -> list[str]:
+    return (folder / "items.jsonl").read_text().splitlines()
+
+
+def parquet(folder: Path) -> Any:
+    read = pytest.importorskip("pyarrow.parquet").read_table
+    return read(folder / "items.parquet", partitioning=None)
+
+
+def test_text_of_an_item_stays_as_it_was(tmp_path: Path) -> None:
+    """Times, spaces, digits and odd numbers are the bytes that the platform sent."""
+    item = '{"at": "2026-11-26T10:00:00.123Z","t":"10:30",  "id":9007199254740993,"x":1.50,"n":NaN}'
+    make_table(tmp_path / "r", [[item]], params=[{"k": "a"}])
+    assert lines(tmp_path / "r") == ['{"_job":"job-1","_run":"run-1","k":"a",' + item[1:]]
+
+
+@pytest.mark.parametrize(
+    ("item", "job", "run"),
+    [
+        pytest.param('{"_job":"mine"}', "__job", "__run", id="job"),
+        pytest.param('{"_run":1,"__job":2}', "___job", "___run", id="run and more"),
+        pytest.param('{"\\u005fjob":"mine"}', "__job", "__run", id="escaped"),
+        pytest.param('{"_item":1}', "_job", "_run", id="another name"),
+    ],
+)
+def test_our_columns_give_way_in_the_whole_table(
+    tmp_path: Path, item: str, job: str, run: str
+) -> None:
+    """An item's own `_job` stays; ours has one more underscore, in all rows."""
+    make_table(tmp_path / "r", [['{"a":1}'] * 1000, ["{}"] * 1000 + [item]])
+    rows = [json.loads(line) for line in lines(tmp_path / "r")]
+    assert [(row[job], row[run]) for row in (rows[0], rows[-1])] == [
+        ("job-1", "run-1"), ("job-2", "run-2"),
+    ]  # fmt: skip
+    assert {**rows[-1], **json.loads(item)} == rows[-1]
+    columns = json.loads((tmp_path / "r" / "columns.json").read_text())["columns"]
+    assert [column["name"] for column in columns if column["from"] in ("job", "run")] == [job, run]
+
+
+def test_parameter_gives_way_to_a_field(tmp_path: Path) -> None:
+    """Both are in the table; `columns.json` says which is which."""
+    make_table(tmp_path / "r", [['{"country":"de"}']], params=[{"country": "us"}])
+    (row,) = map(json.loads, lines(tmp_path / "r"))
+    assert (row["country"], row["_country"]) == ("de", "us")
+
+
+def test_item_that_is_not_an_object_has_a_column_of_its_own(tmp_path: Path) -> None:
+    """It changes nothing for the other rows."""
+    make_table(tmp_path / "r", [['{"a":1}', '"text"', "[1]", "null", "{}"]])
+    rows = [json.loads(line) for line in lines(tmp_path / "r")]
+    assert [row.get("_item", "-") for row in rows] == ["-", "text", [1], None, "-"]
+
+
+@pytest.mark.parametrize(
+    ("values", "type_", "found"),
+    [
+        (["1", "2"], "int64", [1, 2]),
+        (["1", "2.5"], "double", [1.0, 2.5]),
+        (["9007199254740993", "9223372036854775807"], "int64", [2**53 + 1, 2**63 - 1]),
+        (["9007199254740993", "1.5"], "string", ["9007199254740993", "1.5"]),
+        (["9223372036854775808"], "string", ["9223372036854775808"]),
+        (["1", '"1"'], "string", ["1", '"1"']),
+        (["true", "false"], "bool", [True, False]),
+        (['"2026-11-26"', '"10:30"'], "string", ["2026-11-26", "10:30"]),
+        (['{"Id":1,"id":2}', "[]"], "string", ['{"Id":1,"id":2}', "[]"]),
+    ],
+)
+def test_parquet_column_is_text_unless_all_values_are_of_one_type(
+    tmp_path: Path, values: list[str], type_: str, found: list[object]
+) -> None:
+    """Nothing is guessed from the look of a text, and no number loses a digit."""
+    make_table(tmp_path / "r", [[f'{{"v":{value}}}'] for value in values], format=PARQUET)
+    column = parquet(tmp_path / "r").column("v")
+    assert (str(column.type), column.to_pylist()) == (type_, found)
+
+
+def test_type_that_a_late_item_changes_holds_for_all_rows(tmp_path: Path) -> None:
+    """Also when most of the table was written before."""
+    early = [f'{{"v":{n}}}' for n in range(40_000)]
+    make_table(tmp_path / "r", [early, ['{"v":"x","late":true}']], format=PARQUET)
+    table = parquet(tmp_path / "r")
+    assert (table.num_rows, table.column("v")[0].as_py(), table.column("v")[-1].as_py()) == (
+        40_001, "0", '"x"',
+    )  # fmt: skip
+    assert table.column("late").to_pylist()[-2:] == [None, True]
+
+
+def test_names_that_differ_by_capitals_are_columns_of_their_own(tmp_path: Path) -> None:
+    """Across jobs and in one item."""
+    jobs = [['{"URL":"u1","id":1}'], ['{"url":"u2","id":2,"ID":3}']]
+    make_table(tmp_path / "r", jobs, format=PARQUET)
+    assert parquet(tmp_path / "r").select(["URL", "url", "id", "ID"]).to_pylist() == [
+        {"URL": "u1", "url": None, "id": 1, "ID": None},
+        {"URL": None, "url": "u2", "id": 2, "ID": 3},
+    ]
+
+
+def test_null_and_missing_are_told_apart(tmp_path: Path) -> None:
+    """Where a column has both, another one names the fields that are null."""
+    make_table(tmp_path / "r", [['{"a":null,"b":null}', '{"b":null}']], format=PARQUET)
+    assert parquet(tmp_path / "r").column("_null").to_pylist() == ['["a"]', None]
+    assert [item for _, item in read_back(tmp_path / "r")] == [{"a": None, "b": None}, {"b": None}]
+
+
+def test_item_with_a_cut_emoji_is_kept_whole_in_parquet(tmp_path: Path) -> None:
+    """What UTF-8 cannot say stands in `_item`, and the rest of the row is usable."""
+    jobs = [['{"price":12,"title":"a"}'], ['{"price":3,"title":"cut \\ud83d"}']]
+    make_table(tmp_path / "r", jobs, format=PARQUET)
+    row = parquet(tmp_path / "r").to_pylist()[1]
+    assert (row["price"], row["title"], row["_item"]) == (3, "cut \ufffd", jobs[1][0])
+
+
+@pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
+def test_line_that_is_not_json_is_named_and_the_others_are_merged(
+    tmp_path: Path, format_: ResultsFormat
+) -> None:
+    """It is kept in `rejects.jsonl` with its job and line."""
+    if format_ is PARQUET:
+        pytest.importorskip("pyarrow")
+    table = make_table(tmp_path / "r", [['{"a":1}', '{"a":', '{"a":2}']], format=format_)
+    assert (table.rows, table.rejected) == (2, 1)
+    assert table.rejects == ("job-1, line 2: ends too early",)
+    (reject,) = rejected(tmp_path / "r")
+    assert (reject["job"], reject["line"], reject["text"]) == ("job-1", 2, '{"a":')
+
+
+def test_types_of_the_spec_are_made_of_texts(tmp_path: Path) -> None:
+    """What cannot be that is a reject, named by job and line."""
+    items = [
+        '{"at":"2026-11-26T10:00:00.123+02:00","day":"2026-11-26","n":"12"}',
+        '{"at":null}',
+        '{"at":"2026-02-30T00:00:00Z"}',
+    ]
+    types = {"at": "timestamp", "day": "date", "n": "integer"}
+    table = make_table(tmp_path / "r", [items], format=PARQUET, types=types)
+    at = datetime(2026, 11, 26, 8, 0, 0, 123000, tzinfo=UTC)
+    assert parquet(tmp_path / "r").select(["at", "day", "n"]).to_pylist() == [
+        {"at": at, "day": date(2026, 11, 26), "n": 12},
+        {"at": None, "day": None, "n": None},
+    ]
+    assert table.rejects == (
+        'job-1, line 3: at: "2026-02-30T00:00:00Z" is not of the type timestamp',
+    )
+
+
+@pytest.mark.parametrize("format_", [JSONL, CSV])
+def test_unique_keeps_items_without_the_key(tmp_path: Path, format_: ResultsFormat) -> None:
+    """Nothing that cannot be compared is dropped; of equal ones the first stays."""
+    items = ['{"url":"u1"}', '{"url":null,"t":1}', '{"url":null,"t":2}', '{"t":3}', '{"url":"u1"}']
+    table = make_table(tmp_path / "r", [items], format=format_, unique=("url",))
+    assert [item for _, item in read_back(tmp_path / "r")] == [json.loads(i) for i in items[:4]]
+    assert (table.rows, table.repeated) == (4, 1)
+
+
+def test_unique_drops_items_without_the_key_when_asked(tmp_path: Path) -> None:
+    """`unique_missing = "drop"` counts them."""
+    asked: dict[str, Any] = {"unique": ("url",), "unique_missing": "drop"}
+    table = make_table(tmp_path / "r", [['{"url":"u1"}', '{"url":null}', "{}"]], **asked)
+    assert (table.rows, table.keyless) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "rows"),
+    [
+        ("1", "1.0", 1),
+        ("1", '"1"', 2),
+        ("true", "1", 2),
+        ("18446744073709551617", "18446744073709551618", 2),
+        ('"cut \\ud83d"', '"cut \\ud83e"', 2),
+        ('{"a":1,"b":2}', '{"b": 2, "a": 1}', 1),
+    ],
+)
+def test_unique_compares_values_exactly(tmp_path: Path, one: str, other: str, rows: int) -> None:
+    """Equal values are one, and what only looks alike is not."""
+    table = make_table(tmp_path / "r", [[f'{{"k":{one}}}', f'{{"k":{other}}}']], unique=("k",))
+    assert table.rows == rows
+
+
+def test_unique_takes_our_own_columns(tmp_path: Path) -> None:
+    """`_job` and parameters tell items apart as fields do."""
+    params = [{"c": "us"}, {"c": "de"}, {"c": "us"}]
+    jobs = [["{}", "{}"]] * 3
+    assert make_table(tmp_path / "r", jobs, params=params, unique=("_job",)).rows == 3
+    assert make_table(tmp_path / "r", jobs, params=params, unique=("c",)).rows == 2
+
+
+def test_unique_goes_on_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of large tables do not stay in memory."""
+    monkeypatch.setattr("orchestrator.results.keys.MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("orchestrator.results.table.MOST_ROWS", 50)
+    items = [f'{{"k":{n % 400}}}' for n in range(1000)]
+    table = make_table(tmp_path / "r", [items], unique=("k",))
+    assert (table.rows, table.repeated) == (400, 600)
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
+        "columns.json", "items.jsonl",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [{"unique": ("ulr", "a")}, {"partition_by": ("ulr",)}])
+@pytest.mark.parametrize("missing", ["keep", "drop"])
+def test_column_that_is_not_there_keeps_all_rows(
+    tmp_path: Path, asked: dict[str, Any], missing: str
+) -> None:
+    """It is a warning, whatever becomes of items without a key."""
+    table = make_table(tmp_path / "r", [['{"a":1}', '{"a":1}']], unique_missing=missing, **asked)
+    assert (table.rows, table.lacking) == (2, ("ulr",))
+
+
+def test_column_that_a_late_item_has_alone_is_there(tmp_path: Path) -> None:
+    """It tells items apart from the first one on."""
+    items = ['{"a":1}'] * 20_000 + ['{"k":1}', '{"k":1}']
+    table = make_table(tmp_path / "r", [items], unique=("k",))
+    assert (table.rows, table.repeated, table.lacking) == (20_001, 1, ())
+
+
+def test_csv_is_empty_where_there_is_no_value(tmp_path: Path) -> None:
+    """An empty text is quoted, so that it can be told from nothing."""
+    make_table(
+        tmp_path / "r", [['{"a":"","b":1}', '{"b":2}', '{"a":"x,\\"y\\"","b":3}']], format=CSV
+    )
+    assert (tmp_path / "r" / "items.csv").read_text() == (
+        "_job,_run,a,b\n"
+        'job-1,run-1,"",1\n'
+        "job-1,run-1,,2\n"
+        'job-1,run-1,"x,""y""",3\n'
+    )  # fmt: skip
+
+
+def test_csv_has_no_formulas(tmp_path: Path) -> None:
+    """What a spreadsheet would run is text; what is nested is JSON; numbers stay numbers."""
+    items = ['{"shop":"=1","deep":{"a":[1]},"n":-1}', '{"shop":"\'x"}']
+    make_table(tmp_path / "r", [items], format=CSV, csv_safe=True)
+    first, second = csv_rows(tmp_path / "r" / "items.csv")
+    assert (first["shop"], first["deep"], first["n"]) == ("'=1", '{"a":[1]}', "-1")
+    assert second["shop"] == "''x"
+
+
+@pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
+def test_table_is_partitioned(tmp_path: Path, format_: ResultsFormat) -> None:
+    """A folder for each value, encoded so that any value can be one."""
+    if format_ is PARQUET:
+        pytest.importorskip("pyarrow")
+    items = [f'{{"k":{value},"n":1}}' for value in ('"a/b"', '"a/b"', '""', "null", '"x"')]
+    table = make_table(tmp_path / "r", [[*items, "{}"]], format=format_, partition_by=("k",))
+    folders = {path.name for path in (tmp_path / "r").iterdir() if path.is_dir()}
+    assert folders == {"k=a%2Fb", "k=", "k=__HIVE_DEFAULT_PARTITION__", "k=x"}
+    assert table.rows == 6
+
+
+def test_partition_of_mixed_values_tells_them_apart(tmp_path: Path) -> None:
+    """A text is quoted where numbers are in the column too."""
+    make_table(tmp_path / "r", [['{"k":1}', '{"k":"1"}', '{"k":true}']], partition_by=("k",))
+    folders = {path.name for path in (tmp_path / "r").iterdir() if path.is_dir()}
+    assert folders == {"k=1", "k=%221%22", "k=true"}
+
+
+def test_many_partitions_are_written_with_few_open_files(tmp_path: Path) -> None:
+    """Those that come again are gone on with."""
+    pytest.importorskip("pyarrow")
+    items = [f'{{"k":{n % 70}}}' for n in range(280)]
+    table = make_table(tmp_path / "r", [items] * 2, format=PARQUET, partition_by=("k",))
+    found = pytest.importorskip("pyarrow.dataset").dataset(
+        [str(path) for path in (tmp_path / "r").rglob("*.parquet")]
+    )
+    assert (table.rows, found.count_rows()) == (560, 560)
+
+
+def test_batch_without_items_has_an_empty_table(tmp_path: Path) -> None:
+    """Nothing is not an error."""
+    make_table(tmp_path / "r", [])
+    assert (tmp_path / "r" / "items.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize("change", ["lost", "added", "removed"])
+def test_items_that_are_not_those_collected_are_an_error(tmp_path: Path, change: str) -> None:
+    """The job is named, and how to fetch it again."""
+    (source,) = sources_in(tmp_path, [['{"a":1}', '{"a":2}']])
+    if change == "removed":
+        source.path.unlink()
+    else:
+        source.path.write_text('{"a":1}\n' * (1 if change == "lost" else 3))
+    (tmp_path / "r").mkdir()
+    plan = make_plan()
+    with pytest.raises(NotMerged, match=r"^job-1: .*; orchestrator collect fetches it again"):
+        write_table(lambda: [source], plan, tmp_path / "r")
+
+
+def make_plan() -> Any:
+    from orchestrator.model.batches import ResultsPlan
+
+    return ResultsPlan()
+
+
+def test_table_of_several_batches_tells_them_apart(tmp_path: Path) -> None:
+    """By the id and the occurrence of each."""
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"a":1}\n')
+    sources = [
+        Source(path=path, job="j", run="r", items=1, batch=f"b{n}", occurrence=f"2026-11-0{n}")
+        for n in (1, 2)
+    ]
+    (tmp_path / "r").mkdir()
+    write_table(lambda: sources, make_plan(), tmp_path / "r", has_batches=True)
+    assert lines(tmp_path / "r")[1] == (
+        '{"_job":"j","_run":"r","_batch":"b2","_occurrence":"2026-11-02","a":1}'
+    )
