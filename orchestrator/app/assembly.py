@@ -91,8 +91,13 @@ def make_scheduler(
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
     """
+    counts_settle_secs = settings.settles_after_secs(ledger.batch)
     collector = Collector(
-        client, files, folder=folder / "jobs", patience_secs=settings.platform_away_secs
+        client,
+        files,
+        folder=folder / "jobs",
+        patience_secs=settings.platform_away_secs,
+        settled_after_secs=counts_settle_secs,
     )
     orphans = Orphans(
         ledger=ledger,
@@ -133,7 +138,7 @@ def make_scheduler(
         utc_now=utc_now,
         chance=chance,
         away_secs=settings.platform_away_secs,
-        counts_settle_secs=settings.settles_after_secs(ledger.batch),
+        counts_settle_secs=counts_settle_secs,
         most_memory_mbytes=usage.limits.max_memory_mbytes,
     )
     plan = ledger.batch.plan

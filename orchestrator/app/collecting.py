@@ -26,6 +26,7 @@ from orchestrator.app.signals import listen
 from orchestrator.app.verifying import look_again
 from orchestrator.client import ApifyClient
 from orchestrator.collector.acceptance import Acceptance
+from orchestrator.collector.checking import Found
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
@@ -33,6 +34,7 @@ from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.ids import JobKey
+from orchestrator.model.runs import Run
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempts import outcome_of_complaint, outcome_of_run
@@ -84,14 +86,23 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
             ApifyClient(client_options(endpoint, context.settings)) as client,
         ):
             ledger = Ledger(db, ledger_worker)
+            settle_secs = context.settings.settles_after_secs(batch)
             collector = Collector(
                 client,
                 Files(file_worker),
                 folder=folder / "jobs",
                 patience_secs=context.settings.platform_away_secs,
+                settled_after_secs=settle_secs,
             )
             acceptance = Acceptance(folder / "jobs", usual_items(folder, reader))
-            gaps = Gaps(ledger, client, collector, acceptance)
+            gaps = Gaps(
+                ledger=ledger,
+                client=client,
+                collector=collector,
+                acceptance=acceptance,
+                settle_secs=settle_secs,
+                began_at=anyio.current_time(),
+            )
             with logging_to(folder, context.sink):
                 reason = await _bring_up_to_date(gaps, reader, selection, context)
                 await ledger.add_requests(client.stats.requests, client.stats.retries)
@@ -150,6 +161,8 @@ class Gaps:
     The jobs of a batch that lack something on disk, dealt with one by one.
 
     Attributes:
+        settle_secs: how long after a run's end its items may not be counted yet.
+        began_at: when this began, on the monotonic clock: all runs had ended by then.
         fetched, lacking: as in `Collecting`, with the place in the spec before the key.
     """
 
@@ -157,6 +170,8 @@ class Gaps:
     client: ApifyClient
     collector: Collector
     acceptance: Acceptance
+    settle_secs: float
+    began_at: float
     fetched: list[tuple[int, JobKey]] = field(default_factory=list)
     lacking: list[tuple[int, JobKey, str]] = field(default_factory=list)
     under_way: int = 0
@@ -174,11 +189,12 @@ class Gaps:
             return
         folder = self.collector.folder_of(job.key)
         found = await to_thread.run_sync(look_again, folder, report)
-        if not found.problems:
+        if not found.problems and not self._is_unproven(report):
             return
         try:
             told = await self.client.get_run(report.run_id)
             run = told.facts()
+            await anyio.sleep(self._secs_to_settle(run))
             collected = await self.collector.collect(job, run, told.to_json(), kept=found.items)
         except (NotFound, TruncatedBody) as error:
             self.lacking.append((job.seq, job.key, str(error)))
@@ -198,8 +214,33 @@ class Gaps:
                 sha256=collected.sha256,
                 records=collected.records,
                 missing=collected.missing,
+                proof=collected.proof,
+                unproven=collected.unproven,
             ),
         )
-        if after != found:
+        if _files_of(after) != _files_of(found):
             self.fetched.append((job.seq, job.key))
             events.info("job_collected_again", job=job.key, run=run.id)
+
+    def _is_unproven(self, report: JobReport) -> bool:
+        """
+        Whether more items may have appeared than were collected.
+        """
+        if not report.job.collect.items:
+            return False
+        return report.proof is None or report.proof.after_secs < self.settle_secs
+
+    def _secs_to_settle(self, run: Run) -> float:
+        """
+        How long it takes until all items of an ended run are counted.
+        """
+        known_secs = anyio.current_time() - self.began_at
+        platform_now = self.client.platform_now()
+        if run.finished_at is not None and platform_now is not None:
+            known_secs = max(known_secs, (platform_now - run.finished_at).total_seconds())
+        return max(0.0, self.settle_secs - known_secs)
+
+
+def _files_of(found: Found) -> tuple[object, ...]:
+    items = found.items
+    return found.problems, None if items is None else (items.sha256, items.size_bytes)

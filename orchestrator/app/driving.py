@@ -4,7 +4,7 @@ Drives the scheduler of one batch, tells what waits meanwhile, and closes its le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -45,12 +45,14 @@ from orchestrator.errors import (
     BatchAborted,
     Interrupted,
     OrchestratorError,
+    PermanentError,
     PlatformError,
     StoppedEarly,
 )
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.reading import Totals
+from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
@@ -128,6 +130,7 @@ async def _schedule(
         costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
         expected = {} if aborting else expected_durations(folder, reader)
         usual = usual_items(folder, reader)
+    await _learn_clock(client, open_attempts)
     limits = limits_of(plan, room, demands, context.settings)
     usage = usage_of(
         limits,
@@ -175,6 +178,16 @@ async def _schedule(
         finally:
             tasks.cancel_scope.cancel()
     return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
+
+
+async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None:
+    """
+    Asks for the platform's time, by which runs that ended earlier need no further wait.
+    """
+    ended = [attempt.run for attempt in attempts if attempt.ended_at is not None]
+    if ended and ended[0] is not None and client.platform_now() is None:
+        with suppress(PermanentError):
+            await client.get_run(ended[0].id)
 
 
 def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:

@@ -52,5 +52,19 @@ def items_of(report: JobReport) -> ItemsFile | None:
     if report.sha256 is None or report.size_bytes is None:
         return None
     return ItemsFile(
-        items=report.items or 0, size_bytes=report.size_bytes, sha256=report.sha256, data=None
+        items=report.items or 0,
+        size_bytes=report.size_bytes,
+        sha256=report.sha256,
+        data=None,
+        stored=stored_of(report),
+        counted=stored_of(report),
+        proof=report.proof,
+        unproven=report.unproven,
     )
+
+
+def stored_of(report: JobReport) -> int:
+    """
+    How many items of the platform are in a job's dataset file, as far as is known.
+    """
+    return report.items or 0 if report.proof is None else report.proof.stored

@@ -1,12 +1,16 @@
 """
-`orchestrator verify`: a batch's files against its ledger, offline.
+`orchestrator verify`: a batch's files against its ledger, and with `--online` the platform.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
 from orchestrator.cli.common import add_output, add_select, settings_of
+from orchestrator.model.ids import JobKey
+from orchestrator.model.selection import Selection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_select(parser, "which jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="ask the platform too whether it holds more items than are on disk",
+    )
     add_output(parser)
+    parser.set_defaults(on_signal="leave")
 
 
 def call(options: argparse.Namespace) -> int:
@@ -30,9 +40,12 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.model.selection import parse_selection
 
     folder = find_batch(settings_of(options).output, options.batch)
+    selection = parse_selection(options.select)
+    told = _ask(folder, selection, options) if options.online else {}
     checked, wrong = 0, []
-    for key, problems in verify(folder, parse_selection(options.select)):
+    for key, found in verify(folder, selection):
         checked += 1
+        problems = (*found, *([told[key]] if key in told else []))
         if problems:
             wrong.append({"key": key, "problems": list(problems)})
             if not options.json:
@@ -47,3 +60,11 @@ def call(options: argparse.Namespace) -> int:
     else:
         print(f"{checked} jobs are on disk as they were collected")
     return 1 if wrong else 0
+
+
+def _ask(folder: Path, selection: Selection, options: argparse.Namespace) -> Mapping[JobKey, str]:
+    from orchestrator.app.verifying_online import verify_online
+    from orchestrator.cli.driving import in_event_loop, make_context
+
+    context = make_context(options, settings_of(options))
+    return in_event_loop(verify_online, folder, context, selection)

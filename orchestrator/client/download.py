@@ -48,6 +48,13 @@ class Download:
         return self._number("X-Apify-Pagination-Total")
 
     @property
+    def total_text(self) -> str | None:
+        """
+        The same as it was sent, which need not be a number; None where it was not.
+        """
+        return self._response.headers.get("X-Apify-Pagination-Total")
+
+    @property
     def count(self) -> int | None:
         """
         How many stored items went into this answer, before filters dropped any.

@@ -54,12 +54,17 @@ async def fetch_blob(
         pause = min(pause * 2, LONGEST_PAUSE_SECS)
 
 
-async def save_blob(files: Files, folder: Path, name: str, download: Download) -> bool:
+async def save_blob(
+    files: Files, folder: Path, name: str, download: Download, *, keeps_empty: bool = True
+) -> bool:
     """
-    Saves one body, which can be had only once, under its final name when it is whole.
+    Saves one body, which is given only once, under its final name when it is whole.
+
+    Args:
+        keeps_empty: whether an empty body is a file of 0 bytes.
 
     Returns:
-        whether there was anything: an empty body is no file.
+        whether there was anything.
 
     Raises:
         TransientError: it broke; nothing has appeared.
@@ -72,7 +77,7 @@ async def save_blob(files: Files, folder: Path, name: str, download: Download) -
         if len(first) > SMALL_BYTES:
             break
     else:
-        if first:
+        if first or keeps_empty:
             await files.save(folder, {name: bytes(first)})
         return bool(first)
     part = await files.open_part(folder, name)

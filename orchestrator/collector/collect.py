@@ -13,9 +13,11 @@ from anyio import to_thread
 
 from orchestrator import events
 from orchestrator.client import ApifyClient, Download
+from orchestrator.collector.answers import answer_part, save_answer
 from orchestrator.collector.blobs import fetch_blob, save_blob
+from orchestrator.collector.datasets import Datasets
 from orchestrator.collector.files import Files
-from orchestrator.collector.items import ItemsDownload, ItemsFile, items_name, save_items
+from orchestrator.collector.items import ItemsFile, items_name
 from orchestrator.collector.keys import (
     INPUT_KEY,
     UNADDRESSABLE,
@@ -23,11 +25,11 @@ from orchestrator.collector.keys import (
     matching_keys,
 )
 from orchestrator.collector.names import extension, file_name, other_file_name
-from orchestrator.collector.ranges import fetch
-from orchestrator.errors import NotFound, PlatformError, TransientError, TruncatedBody
+from orchestrator.errors import NotFound, PlatformError
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import JobKey, StoreId
-from orchestrator.model.jobs import Job
+from orchestrator.model.jobs import Job, Mode
+from orchestrator.model.proofs import NOT_WANTED
 from orchestrator.model.runs import Run
 
 LIVE_EVERY_SECS = 3.0
@@ -40,15 +42,25 @@ class Collector:
     Args:
         folder: `jobs/` of the batch.
         patience_secs: how long a download may stand still before it is given up.
+        settled_after_secs: how long ago the runs have ended that are collected, at least.
     """
 
     def __init__(
-        self, client: ApifyClient, files: Files, *, folder: Path, patience_secs: float
+        self,
+        client: ApifyClient,
+        files: Files,
+        *,
+        folder: Path,
+        patience_secs: float,
+        settled_after_secs: float = 0.0,
     ) -> None:
         self._client = client
         self._files = files
         self._folder = folder
         self._patience_secs = patience_secs
+        self._datasets = Datasets(
+            client, files, patience_secs=patience_secs, settled_after_secs=settled_after_secs
+        )
         self._answers: dict[JobKey, ItemsFile | None] = {}
 
     def folder_of(self, key: JobKey) -> Path:
@@ -62,7 +74,8 @@ class Collector:
         Saves the answer of a synchronous start.
 
         It is the output record, or the items where the output is not wanted. What was saved is
-        not fetched once more when the job is collected by the same process.
+        not fetched once more when the job is collected by the same process, unless more items have
+        appeared meanwhile.
 
         Raises:
             TransientError: it broke off; nothing has appeared.
@@ -70,10 +83,13 @@ class Collector:
         """
         folder = self.folder_of(job.key)
         if job.collect.items and not job.collect.output:
-            self._answers[job.key] = await save_items(
+            self._answers[job.key] = await save_answer(
                 self._files, folder, job.collect.query, download
             )
-        elif await save_blob(self._files, folder, output_name(download), download):
+        # An empty answer may mean that there is no such record: it is asked for later.
+        elif await save_blob(
+            self._files, folder, output_name(download), download, keeps_empty=False
+        ):
             self._answers[job.key] = None
 
     async def live(self, job: Job, run: Run) -> None:
@@ -82,7 +98,8 @@ class Collector:
 
         What is there then, of whole lines, is on disk, and `collect` goes on from there.
         """
-        download = self._download(job, run, self.folder_of(job.key))
+        folder = self.folder_of(job.key)
+        download = self._datasets.download(folder, run.dataset_id, job.collect.query)
         try:
             while True:
                 await anyio.sleep(LIVE_EVERY_SECS)
@@ -98,7 +115,7 @@ class Collector:
         self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None
     ) -> Collected:
         """
-        Brings home what `job.collect` asks for, and writes `run.json` and `input.json`.
+        Downloads what `job.collect` asks for, and writes `run.json` and `input.json`.
 
         Args:
             run_json: the run as the platform told it last; None to ask for it.
@@ -113,7 +130,7 @@ class Collector:
         """
         folder = self.folder_of(job.key)
         has_output = job.key in self._answers
-        fetched = self._answers.pop(job.key, kept)
+        answer = self._answers.pop(job.key, None)
         missing = await self._collect_output(job, run, folder, has_output=has_output)
         records = None
         if job.collect.records:
@@ -126,51 +143,43 @@ class Collector:
         contents = {"run.json": run_json, **await self._input_files(job)}
         if not job.collect.items:
             await self._files.save(folder, contents)
-            return Collected(records=records, missing=missing)
-        if fetched is not None:
-            await self._files.save(folder, contents)
-            items = fetched
-        else:
-            items = await self._collect_items(job, run, folder, contents)
+            return Collected(records=records, missing=missing, unproven=NOT_WANTED)
+        items = await self._collect_items(job, run, folder, kept=kept, answer=answer)
+        if items.data is not None:
+            contents = {items_name(job.collect.query): items.data, **contents}
+        await self._files.save(folder, contents)
         return Collected(
             items=items.items,
             size_bytes=items.size_bytes,
             sha256=items.sha256,
             records=records,
             missing=missing,
+            proof=items.proof,
+            unproven=items.unproven,
         )
 
     async def _collect_items(
-        self, job: Job, run: Run, folder: Path, contents: dict[str, bytes]
+        self,
+        job: Job,
+        run: Run,
+        folder: Path,
+        *,
+        kept: ItemsFile | None,
+        answer: ItemsFile | None,
     ) -> ItemsFile:
-        name = items_name(job.collect.query)
-        download = self._download(job, run, folder)
-        try:
-            items = await fetch(download)
-            if items.data is not None:
-                contents = {name: items.data, **contents}
-            else:
-                await download.publish()
-        except TruncatedBody:
-            raise
-        except (TransientError, anyio.get_cancelled_exc_class()):
-            download.leave()
-            raise
-        finally:
-            download.discard()
-        await self._files.save(folder, contents)
-        return items
-
-    def _download(self, job: Job, run: Run, folder: Path) -> ItemsDownload:
-        return ItemsDownload(
-            self._client,
-            self._files,
-            folder=folder,
-            name=items_name(job.collect.query),
-            dataset_id=run.dataset_id,
-            query=job.collect.query,
-            patience_secs=self._patience_secs,
-        )
+        query = job.collect.query
+        if kept is not None:
+            proven = await self._datasets.check(run.dataset_id, query, kept)
+            if proven is not None:
+                return proven
+        if answer is not None:
+            proven = await self._datasets.check(run.dataset_id, query, answer)
+            if proven is not None:
+                await self._datasets.publish_answer(folder, query)
+                return proven
+        if job.mode is Mode.SYNC:
+            await self._files.remove_part(folder, part=answer_part(query))
+        return await self._datasets.fetch(folder, run.dataset_id, query)
 
     async def _collect_output(
         self, job: Job, run: Run, folder: Path, *, has_output: bool

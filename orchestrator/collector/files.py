@@ -24,12 +24,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 from orchestrator.collector.sink import lines_in
 from orchestrator.errors import DiskFull, OutputLost
 from orchestrator.threads import Work, Worker, run_each
 
+T = TypeVar("T")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_BYTES = 1024 * 1024
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -115,6 +116,22 @@ class Files:
         grown = PartFile(self._worker, handle, path, f"{folder}/{name}", mark)
         return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
 
+    async def publish_part(self, folder: Path, name: str, *, part: str) -> None:
+        """
+        Gives a file that grew and was left its final name, durably.
+        """
+        path = f"{folder}/.{part}.part"
+        handle = await self._worker.submit(partial(os.open, path, os.O_RDWR | os.O_CLOEXEC))
+        unflushed = _Unflushed(str(folder), [(handle, path, f"{folder}/{name}")])
+        await self._worker.submit(lambda: unflushed)
+
+    async def remove_part(self, folder: Path, *, part: str) -> None:
+        """
+        Removes a file that was left, if there is one.
+        """
+        path = Path(f"{folder}/.{part}.part")
+        await self._worker.submit(partial(path.unlink, missing_ok=True))
+
 
 Mark = tuple[int, Any]
 """
@@ -198,6 +215,13 @@ class PartFile:
         last, self._last = self._last, None
         if last is not None:
             await last
+
+    def read(self, look: Callable[[IO[bytes]], T]) -> T:
+        """
+        What a function makes of the file so far, in the caller's thread; call it after `append`.
+        """
+        with open(self._part, "rb") as file:
+            return look(file)
 
     async def publish(self) -> None:
         """

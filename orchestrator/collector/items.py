@@ -13,17 +13,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
 from orchestrator.client import ApifyClient, Download
+from orchestrator.collector.counting import Counter, counter_of, keeps_every_item, rows_of_workbook
 from orchestrator.collector.files import Files, Mark, PartFile
 from orchestrator.collector.names import file_name
 from orchestrator.collector.sink import Sink
 from orchestrator.errors import ServerFault, TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
+from orchestrator.model.proofs import Proof
 
 FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
@@ -38,17 +42,25 @@ class TooManyItems(TruncatedBody):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsFile:
     """
-    A dataset that was fetched whole.
+    A dataset's file, read to the end.
 
     Attributes:
-        items: lines of JSON Lines; of other formats, as the platform counts them.
-        data: the bytes, when they were few; None when they went to the part file.
+        items: that are in the file.
+        data: the bytes, when they were few; None when they are in a file.
+        stored: how many items of the platform went into it; more, where filters dropped some.
+        counted: how many the platform counted then.
+        proof: that it holds all that the platform does; None when that is not known.
+        unproven: why it is not known.
     """
 
     items: int
     size_bytes: int
     sha256: str
     data: bytes | None
+    stored: int
+    counted: int
+    proof: Proof | None = None
+    unproven: str | None = None
 
 
 def items_name(query: ItemsQuery) -> str:
@@ -58,38 +70,23 @@ def items_name(query: ItemsQuery) -> str:
     return f"items.{query.format}"
 
 
-async def save_items(
-    files: Files, folder: Path, query: ItemsQuery, download: Download
-) -> ItemsFile:
+def shown_rows(query: ItemsQuery, sink: Sink, counter: Counter | None) -> int | None:
     """
-    Saves items that can be had only once, as a synchronous start gives them.
+    How many items were written; None when that cannot be counted.
+    """
+    if query.format == "jsonl":
+        return sink.lines
+    return None if counter is None else counter.rows()
 
-    Raises:
-        TransientError: it broke off, or is not all that the platform counts; nothing has appeared.
+
+def stored_in(query: ItemsQuery, rows: int | None, processed: int) -> int:
     """
-    total = _count_of(download)
-    by_line = query == ItemsQuery()
-    sink = Sink(by_line=by_line)
-    part = await files.open_part(folder, items_name(query))
-    try:
-        async for chunk in download.chunks():
-            ready = sink.feed(chunk)
-            if ready is not None:
-                await part.append(ready)
-        if by_line:
-            sink.end_line()
-            if sink.lines < total:
-                raise TruncatedBody(f"the platform counts {total} items and gave {sink.lines}")
-        await part.append(sink.rest())
-        await part.publish()
-    finally:
-        part.discard()
-    return ItemsFile(
-        items=sink.lines if by_line else total,
-        size_bytes=sink.size_bytes,
-        sha256=part.sha256(),
-        data=None,
-    )
+    How many items of the platform went into so many rows.
+
+    Args:
+        processed: how many the platform has looked at, where filters may have dropped some.
+    """
+    return rows if rows is not None and keeps_every_item(query) else processed
 
 
 class ItemsDownload:
@@ -132,9 +129,11 @@ class ItemsDownload:
         self._settle_secs = settle_secs
         self._first = first
         self._looked_at = 0
+        self._processed = 0
         self._by_line = query == ItemsQuery()
         self._by_range = query.format == "jsonl" and not query.desc
         self._sink = Sink(by_line=self._by_line)
+        self._counter = counter_of(query)
         self._part: PartFile | None = None
         self._start: tuple[int, int, Mark | None] = (0, 0, None)
         self._line_start: Mark | None = None
@@ -187,6 +186,9 @@ class ItemsDownload:
         """
         Fetches the items before that place, or all that there are.
 
+        A count that is behind the items is waited for too, but then the items are taken as they
+        are.
+
         Raises:
             NotFound: the dataset is gone.
             TruncatedBody: the platform counts more items than it gives, and goes on doing so.
@@ -197,17 +199,25 @@ class ItemsDownload:
         while True:
             before = self.place, self._sink.size_bytes
             error = await self._pass(until)
-            if error is None and (self._is_whole or self.place >= until):
+            if error is None and self._is_done(until):
                 return
             now = anyio.current_time()
             if (self.place, self._sink.size_bytes) > before:
                 pause, stuck_since = FIRST_PAUSE_SECS, now
                 if error is None and self._is_capped:
                     continue
-            if now - stuck_since > (self._settle_secs if error is None else self._patience_secs):
+            is_told = error is None or isinstance(error, CountUnreadable)
+            if now - stuck_since > (self._settle_secs if is_told else self._patience_secs):
+                if error is None and self._is_whole:
+                    return
                 raise error or self._shortage()
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECS)
+
+    def _is_done(self, until: int) -> bool:
+        if not self._is_whole:
+            return self.place >= until
+        return not self._by_line or self.place == self._total
 
     async def advance(self) -> None:
         """
@@ -295,7 +305,7 @@ class ItemsDownload:
             self._dataset_id, self._query, offset=place, limit=limit
         ) as download:
             try:
-                self._total = _count_of(download)
+                self._total = count_of(download)
                 async for chunk in download.chunks():
                     await self._take(chunk)
             except TooManyItems:
@@ -305,6 +315,7 @@ class ItemsDownload:
                 return error
         if self._by_range:
             self._sink.end_line()
+        self._processed += download.count or 0
         if limit is None:
             self._looked_at, self._is_whole = self._total, True
         else:
@@ -325,6 +336,7 @@ class ItemsDownload:
         """
         if self._by_line:
             return
+        self._counter = counter_of(self._query)
         if self._looked_at:
             await self._flush()
         mark = None if self._part is None else await self._part.mark()
@@ -340,6 +352,8 @@ class ItemsDownload:
         """
         Takes a part of the body, and remembers where a line begins that is written in parts.
         """
+        if self._counter is not None:
+            self._counter.feed(chunk)
         was_inside = self._sink.is_inside_line
         ready = self._sink.feed(chunk)
         if self._sink.is_inside_line and not was_inside:
@@ -392,18 +406,38 @@ class ItemsDownload:
         else:
             await self._part.append(rest)
             sha256 = self._part.sha256()
+        rows = await self._rows(rest)
         return ItemsFile(
-            items=self._sink.lines if self._by_range else self._total,
+            items=self._total if rows is None else rows,
             size_bytes=self._sink.size_bytes,
             sha256=sha256,
             data=None if self._part is not None else rest,
+            stored=stored_in(self._query, rows, max(self._total, self._processed)),
+            counted=self._total,
         )
 
+    async def _rows(self, rest: bytes) -> int | None:
+        if self._query.format == "xlsx":
+            if self._part is None:
+                return rows_of_workbook(BytesIO(rest))
+            return await to_thread.run_sync(self._part.read, rows_of_workbook)
+        return shown_rows(self._query, self._sink, self._counter)
 
-def _count_of(download: Download) -> int:
+
+class CountUnreadable(TruncatedBody):
+    """
+    What should be the number of items is not a number.
+    """
+
+
+def count_of(download: Download) -> int:
     """
     How many items there are; without that header an answer is not the platform's.
     """
-    if download.total is None:
+    if download.total is not None:
+        return download.total
+    if download.total_text is None:
         raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
-    return download.total
+    raise CountUnreadable(
+        f"the platform's number of items is not a number: {download.total_text[:40]!r}"
+    )

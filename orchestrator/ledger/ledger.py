@@ -43,6 +43,7 @@ from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, 
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
 from orchestrator.model.jobs import Job
+from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -368,6 +369,7 @@ class Ledger:
             sha256=found.sha256,
             records=found.records,
             missing="\n".join(found.missing),
+            **_proof_values(found.proof, found.unproven),
         )
         self._execute(
             "settle_job",
@@ -405,6 +407,7 @@ class Ledger:
                 records=report.records,
                 missing="\n".join(report.missing),
                 reused_from=batch,
+                **_proof_values(report.proof, report.unproven),
             )
         except sqlite3.IntegrityError:
             return False
@@ -432,6 +435,7 @@ class Ledger:
             "size_bytes": collected.size_bytes,
             "records": collected.records,
             "missing": "\n".join(collected.missing),
+            **_proof_values(collected.proof, collected.unproven),
         }
         self._execute(
             "collect_again",
@@ -584,3 +588,7 @@ class Ledger:
 
     def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
         return self._db.execute(self._queries[query], values)
+
+
+def _proof_values(proof: Proof | None, unproven: str | None) -> dict[str, str | None]:
+    return {"proof": None if proof is None else str(proof), "unproven": unproven}

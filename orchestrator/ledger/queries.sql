@@ -15,10 +15,10 @@ UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
 -- name: insert_reused
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
     run_status, started_at, finished_at, build_number, items, size_bytes, sha256, records,
-    missing, reused_from)
+    missing, proof, unproven, reused_from)
 VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
     :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :records, :missing,
-    :reused_from);
+    :proof, :unproven, :reused_from);
 
 -- name: select_reusing
 SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
@@ -111,7 +111,8 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
 UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes = :size_bytes,
-    sha256 = :sha256, records = :records, missing = :missing
+    sha256 = :sha256, records = :records, missing = :missing, proof = :proof,
+    unproven = :unproven, run_object = NULL
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
@@ -150,6 +151,14 @@ SELECT EXISTS (SELECT 1 FROM attempts JOIN batch WHERE reused_from IS NULL AND (
 -- name: sum_collected
 SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
+
+-- name: count_unproven
+SELECT CASE WHEN status = 'WAITING' THEN 'the job is not over'
+        WHEN run_id IS NULL OR state <> 'settled' THEN 'there is no run that has ended'
+        ELSE COALESCE(unproven, 'collected by an earlier version') END AS reason,
+    COUNT(*) AS jobs
+FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = jobs.attempts
+WHERE proof IS NULL OR status = 'WAITING' GROUP BY reason ORDER BY reason;
 
 -- name: select_uncollected
 SELECT COUNT(*) AS runs, MIN(COALESCE(finished_at, started_at)) AS since
@@ -218,7 +227,7 @@ FROM jobs WHERE key = :key;
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -232,7 +241,7 @@ SELECT key FROM jobs ORDER BY seq;
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status,
-    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing,
+    attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -309,7 +318,7 @@ SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
 
 -- name: collect_again
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
-    records = :records, missing = :missing, error = :error
+    records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: judge_job

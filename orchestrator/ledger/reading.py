@@ -108,6 +108,8 @@ class Totals:
         items, size_bytes: of the dataset files that the jobs hold.
         cost_usd: of all runs, as last told.
         cost_is_provisional: whether the platform may tell another figure later.
+        unproven: why jobs are not proven complete, with their number; what is left of all jobs
+            is proven.
         uncollected: None when there are none.
         ready: runs that were started more than a minute ago and that the platform has not begun.
         stragglers: jobs with a run that takes, or took, far longer than others of its kind.
@@ -123,6 +125,7 @@ class Totals:
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
     cost_is_provisional: bool = False
+    unproven: dict[str, int] = field(default_factory=dict)
     uncollected: Uncollected | None = None
     ready: int = 0
     stragglers: list[JobKey] = field(default_factory=list)
@@ -180,6 +183,7 @@ class LedgerReader:
             size_bytes=int(collected["size_bytes"]),
             cost_usd=sum(costs, Decimal(0)),
             cost_is_provisional=self.cost_is_provisional(),
+            unproven={row["reason"]: row["jobs"] for row in self._execute("count_unproven")},
             uncollected=self._uncollected(),
             ready=self._execute("count_ready").fetchone()["runs"],
             stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],

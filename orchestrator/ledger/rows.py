@@ -18,6 +18,7 @@ from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
+from orchestrator.model.proofs import Proof, proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -53,6 +54,8 @@ class JobReport:
         reused_from: the earlier batch that ran it; None when this one did.
         records: how many there are in `records/`; None when none were asked for.
         missing: what its run did not have though it was asked for, in words.
+        proof: that its dataset is on disk whole; None when that is not known.
+        unproven: why it is not known; None where an earlier version collected it.
     """
 
     job: Job
@@ -74,6 +77,8 @@ class JobReport:
     build_number: str | None
     error: str | None
     reused_from: BatchId | None = None
+    proof: Proof | None = None
+    unproven: str | None = None
 
 
 @cache
@@ -279,6 +284,8 @@ def report_of(row: sqlite3.Row) -> JobReport:
         build_number=row["build_number"],
         error=row["job_error"],
         reused_from=row["reused_from"],
+        proof=proof_from(row["proof"]),
+        unproven=row["unproven"],
     )
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Job, RunOptions
+from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -103,6 +104,8 @@ class Collected:
         sha256: of the dataset file, hex; None when not asked for.
         records: how many there are in `records/`; None when none were asked for.
         missing: what the run did not have though it was asked for, in words.
+        proof: that the dataset is on disk whole; None when that is not known.
+        unproven: why it is not known, in words.
     """
 
     items: int | None = None
@@ -110,6 +113,8 @@ class Collected:
     sha256: str | None = None
     records: int | None = None
     missing: tuple[str, ...] = ()
+    proof: Proof | None = None
+    unproven: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,15 @@ class Dataset:
             return self._settled, self._settled
         return self.count, self.count - self._empty
 
+    def visible(self, lag_secs: float) -> int:
+        """
+        Return how many items are shown: of those that came within the lag, half.
+        """
+        if not lag_secs or now() - self.modified_at >= lag_secs:
+            return self.count
+        old = self._settled if self._simulation is None else 0
+        return old + (self.count - old) // 2
+
     def append(self, items: list[Any]) -> None:
         """
         Add items; all or, when the disk is full, none.

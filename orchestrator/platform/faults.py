@@ -78,6 +78,9 @@ class Faults:
         rules: the first one that strikes decides; every matching rule counts the request.
         list_lag_secs: how long a new run is missing from lists.
         count_lag_secs: how long `itemCount` and `cleanItemCount` stay behind.
+        items_lag_secs: how long after the last one half of the new items are neither given nor in
+            the total.
+        total_lag_secs: how long the total alone (`X-Apify-Pagination-Total`) is so.
         usage_lag_secs: how long after its end a run shows no cost.
     """
 
@@ -85,6 +88,8 @@ class Faults:
     rules: tuple[FaultRule, ...] = ()
     list_lag_secs: float = 0.0
     count_lag_secs: float = 0.0
+    items_lag_secs: float = 0.0
+    total_lag_secs: float = 0.0
     usage_lag_secs: float = 0.0
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

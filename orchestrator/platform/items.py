@@ -9,6 +9,7 @@ from itertools import islice
 
 from orchestrator.platform.datasets import Dataset
 from orchestrator.platform.errors import invalid_parameter
+from orchestrator.platform.faults import Faults
 from orchestrator.platform.formats import WRITERS, Blocks, Look
 from orchestrator.platform.messages import Answer, Call
 from orchestrator.platform.shaping import Shape
@@ -34,14 +35,15 @@ _SHAPING = frozenset(
 )
 
 
-def items_answer(call: Call, dataset: Dataset, *, status: int = 200) -> Answer:
+def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 200) -> Answer:
     """
-    Answer with a dataset's items.
+    Answer with a dataset's items, as far as the faults let them be seen.
 
     Untouched JSON Lines go from the file to the socket as they are; everything else passes through
     memory in blocks.
     """
-    total = dataset.count
+    total = dataset.visible(faults.items_lag_secs)
+    shown_total = min(total, dataset.visible(faults.total_lag_secs))
     offset = call.count("offset", 0)
     limit = call.count("limit", NO_LIMIT)
     desc = call.flag("desc")
@@ -51,7 +53,7 @@ def items_answer(call: Call, dataset: Dataset, *, status: int = 200) -> Answer:
         status=status,
         may_compress=True,
         headers={
-            "X-Apify-Pagination-Total": str(total),
+            "X-Apify-Pagination-Total": str(shown_total),
             "X-Apify-Pagination-Offset": str(offset),
             "X-Apify-Pagination-Limit": str(limit),
             "X-Apify-Pagination-Count": str(count),

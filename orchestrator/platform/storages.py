@@ -43,6 +43,8 @@ class _RunItems:
 
     def changed_at(self) -> float:
         run = self._run
+        if run.finished_at is None and self._script.push_interval_secs and run.running_since:
+            return now()
         return run.finished_at or run.running_since or run.started_at
 
 

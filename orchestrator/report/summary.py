@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from orchestrator.ledger.reading import Totals
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.proofs import Proof
 from orchestrator.model.states import JobStatus
 from orchestrator.report.expiry import expires_at
 
@@ -47,6 +48,8 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         ],
         "items": totals.items,
         "bytes": totals.size_bytes,
+        "proven": proven_jobs(totals),
+        "unproven": {**totals.unproven},
         "cost_usd": number(totals.cost_usd),
         "cost_is_provisional": totals.cost_is_provisional,
         "uncollected": totals.uncollected.runs if totals.uncollected else 0,
@@ -59,6 +62,13 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
             None if ended_at is None else round((ended_at - batch.created_at).total_seconds(), 3)
         ),
     }
+
+
+def proven_jobs(totals: Totals) -> int:
+    """
+    How many jobs have on disk, for certain, all items that the platform holds.
+    """
+    return sum(totals.jobs.values()) - sum(totals.unproven.values())
 
 
 def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
@@ -102,8 +112,14 @@ def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
         "run_status": report.run_status,
         "build": report.build_number,
         "reused_from": report.reused_from,
+        "proof": None if report.proof is None else _proof_fields(report.proof),
+        "unproven": report.unproven,
         "input_sha256": report.job.input.sha256 or None,
     }
+
+
+def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
+    return {"by": proof.by.value, "after_secs": proof.after_secs, "stored": proof.stored}
 
 
 def cost_words(totals: Totals) -> str:

@@ -20,7 +20,7 @@ from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, progress_line, size
 from orchestrator.report.progress import Progress
-from orchestrator.report.summary import cost_words, shown_statuses
+from orchestrator.report.summary import cost_words, proven_jobs, shown_statuses
 
 WIDE = 200
 COLOURS = {
@@ -65,6 +65,9 @@ def summary_table(batch: Batch, totals: Totals) -> Table:
     table.add_section()
     table.add_row("items", f"{totals.items:,}")
     table.add_row("size", size(totals.size_bytes))
+    jobs_total = sum(totals.jobs.values())
+    if totals.unproven:
+        table.add_row("proven complete", f"{proven_jobs(totals):,} of {jobs_total:,}")
     table.add_row("runs", f"{totals.runs:,}")
     table.add_row(cost_words(totals), money(totals.cost_usd))
     table.add_row("requests", f"{batch.requests:,}")

@@ -72,7 +72,10 @@ def _going(report: JobReport) -> str:
         case AttemptState.UNCONFIRMED:
             return "its run to be found: the answer to its start was lost"
         case AttemptState.FINISHED | AttemptState.COLLECTED:
-            return f"its results: run {report.run_id} has ended as {report.run_status}"
+            return (
+                f"its results: run {report.run_id} has ended as {report.run_status}; they are "
+                "downloaded when the platform has counted them (counts_settle_secs)"
+            )
         case _ if report.run_status == RunStatus.READY:
             return f"the platform to begin run {report.run_id}, which was READY when last looked at"
         case _:

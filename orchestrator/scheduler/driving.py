@@ -30,6 +30,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Job
+from orchestrator.model.proofs import FEWER, GONE
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -273,7 +274,8 @@ class Driver:
                 status=JobStatus.FAILED,
                 error=f"run {run.id} {run.status}, but what it made is not all to be had: {error}",
             )
-            return await self._end(attempt, outcome, None, run=run)
+            why = Collected(unproven=GONE if isinstance(error, NotFound) else FEWER)
+            return await self._end(attempt, outcome, why, run=run)
         outcome = outcome_of_run(run, ended.aborted_because)
         if outcome.error is None:
             complaint = await self._acceptance.complaint(attempt.job, run, collected)

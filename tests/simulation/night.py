@@ -124,6 +124,9 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
     lines = [json.loads(line)["i"] for line in (home / "items.jsonl").read_bytes().splitlines()]
     assert lines == list(range(runs[-1].items)), f"each item on disk once: {job.key} has {lines}"
     assert report.items == len(lines), f"each item counted: {job.key} {report}"
+    proof = report.proof
+    assert proof is not None, f"each job proven complete: {job.key} {report.unproven}"
+    assert proof.stored == runs[-1].items, f"what was proven is so: {job.key} {proof}"
     if job.collect.output:
         output = json.loads((home / "output.json").read_bytes())
         assert output == {"of": runs[-1].id}, f"each output on disk: {job.key} has {output}"

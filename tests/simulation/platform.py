@@ -2,8 +2,9 @@
 A platform in memory, below the real client, on virtual time and driven by one seed.
 
 It loses answers before and after their effect, lets effects happen late, refuses, stalls, cuts
-bodies off, shows new runs late in its lists and counts items late; its clock is not ours. What it
-started is the oracle: it counts runs, memory and pools itself and knows nothing of ledgers.
+bodies off, shows new runs late in its lists, and items and their count late; its clock is not
+ours. What it started is the oracle: it counts runs, memory and pools itself and knows nothing of
+ledgers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.support.scripted_transport import Reply, refused, reply
 EPOCH = datetime(2026, 11, 25, tzinfo=UTC)
 LONGEST_LATE_SECS = 25.0
 LONGEST_LAG_SECS = 12.0
-LONGEST_COUNT_LAG_SECS = 8.0
+LONGEST_COUNT_LAG_SECS = 9.5
 LONGEST_HOLD_SECS = 300.0
 OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 1024}
 """
@@ -74,6 +75,7 @@ class SimRun:
         outcomes: of its job's attempts, from the first one on; SUCCEEDED when they are used up.
         secs: that each life takes.
         counted_from: from then on its items are counted and given in full.
+        lags: what is only half there before that: the items, their count, or both.
     """
 
     id: str
@@ -86,7 +88,7 @@ class SimRun:
     is_in_shop: bool
     listed_from: float
     counted_from: float
-    counts_first: bool
+    lags: str
 
     @property
     def mark(self) -> str:
@@ -264,7 +266,7 @@ class SimPlatform:
             is_in_shop=bool(given.get("shop")),
             listed_from=begins + self._chance.uniform(0, LONGEST_LAG_SECS),
             counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
-            counts_first=self._chance.random() < 0.5,
+            lags=self._chance.choice(["items", "count", "items and count"]),
         )
         twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
         self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
@@ -317,12 +319,12 @@ class SimPlatform:
 
     def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
         """
-        A dataset; for a while after its run, either its count or its items are not all there.
+        A dataset; for a while after its run, its count, its items or both are not all there.
         """
         offset = int(query.get("offset", ["0"])[0])
         is_settled = now >= run.counted_from
-        given = run.items if is_settled or not run.counts_first else run.items // 2
-        count = run.items if is_settled or run.counts_first else run.items // 2
+        given = run.items // 2 if "items" in run.lags and not is_settled else run.items
+        count = run.items // 2 if "count" in run.lags and not is_settled else run.items
         end = min(given, offset + int(query["limit"][0])) if "limit" in query else given
         lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, end))
         return Reply(200, CIMultiDict({"X-Apify-Pagination-Total": str(count)}), (lines,))

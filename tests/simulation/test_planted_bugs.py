@@ -1,5 +1,5 @@
 """
-Four mistakes that are easily made: each is planted, and the nights must find it.
+Five mistakes that are easily made: each is planted, and the nights must find it.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from orchestrator.client import sending
@@ -14,6 +15,7 @@ from orchestrator.collector.files import Files, PartFile
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.limits import Claim, Usage
 from orchestrator.scheduler.starting import Starter
 from tests.simulation.night import play
@@ -46,7 +48,8 @@ def test_nights_find_a_start_that_is_repeated_blindly(
 ) -> None:
     """Every lost answer is taken for a start that did nothing, except that a held one is late."""
     monkeypatch.setattr(sending, "_may_have_started", lambda error: error.status == 408)
-    assert "one run per attempt" in first_failure(tmp_path)
+    found = first_failure(tmp_path)
+    assert "one run per attempt" in found or "resurrected once an attempt" in found
 
 
 def test_nights_find_a_run_id_that_is_stored_late(
@@ -103,3 +106,12 @@ def test_nights_find_a_part_file_that_is_renamed_early(
     honest = Files.open_part
     monkeypatch.setattr(Files, "open_part", open_part)
     assert "whole under a final name" in first_failure(tmp_path)
+
+
+def test_nights_find_items_that_are_collected_too_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is collected as soon as it has ended, when half of its items may not be shown."""
+    monkeypatch.setattr(Driver, "settles_at", lambda _self, _ended: anyio.current_time())
+    found = first_failure(tmp_path)
+    assert "each item on disk once" in found or "whole under a final name" in found

@@ -86,7 +86,7 @@ async def get_items(context: Context, call: Call) -> Answer:
     """
     dataset = _find(context, call)
     dataset.reads += 1
-    return items_answer(call, dataset)
+    return items_answer(call, dataset, context.faults.faults)
 
 
 async def push(context: Context, call: Call) -> Answer:

@@ -62,7 +62,8 @@ async def start_and_get_items(context: Context, call: Call) -> Answer:
     Start a run, wait for its end and answer with its items.
     """
     run = await _run_to_success(context, call)
-    return items_answer(call, context.datasets.get(run.dataset_id), status=201)
+    dataset = context.datasets.get(run.dataset_id)
+    return items_answer(call, dataset, context.faults.faults, status=201)
 
 
 async def validate_input(context: Context, call: Call) -> Answer:

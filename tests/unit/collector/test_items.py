@@ -67,7 +67,11 @@ class Dataset:
             self.under_way -= 1
 
     async def _chunks(self, query: ItemsQuery, start: int, end: int) -> AsyncIterator[bytes]:
+        if query.format == "json":
+            yield b"["
         for number in range(start, end):
+            if query.format == "json" and number > start:
+                yield b","
             if number in self.breaks:
                 self.breaks.discard(number)
                 yield b'{"i":'
@@ -80,6 +84,8 @@ class Dataset:
                 if self.secs:
                     await anyio.sleep(self.secs / 2)
                 yield text[9:]
+        if query.format == "json":
+            yield b"]"
 
 
 def line(number: int) -> bytes:
@@ -87,7 +93,8 @@ def line(number: int) -> bytes:
 
 
 def expected(query: ItemsQuery, items: int) -> bytes:
-    return b"".join(line(n) for n in range(items) if not (query.clean and n % 3 == 0))
+    lines = [line(n) for n in range(items) if not (query.clean and n % 3 == 0)]
+    return b"[%b]" % b",".join(lines) if query.format == "json" else b"".join(lines)
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +186,11 @@ def test_platform_that_looks_at_fewer_items_at_once_is_paged_by_what_it_looked_a
 
 @pytest.mark.parametrize(
     "query",
-    [ItemsQuery(format="csv"), ItemsQuery(format="json"), ItemsQuery(desc=True)],
+    [
+        ItemsQuery(format="csv", skip_header_row=True),
+        ItemsQuery(format="json"),
+        ItemsQuery(desc=True),
+    ],
     ids=["csv", "json", "desc"],
 )
 def test_what_cannot_be_put_together_comes_whole(tmp_path: Path, query: ItemsQuery) -> None:
@@ -197,9 +208,10 @@ def test_items_that_are_given_and_not_counted_yet_are_fetched(
 ) -> None:
     """The platform's count may lag: what it gives decides where the end is."""
     dataset = Dataset(2500, counted=400)
-    fetched(dataset, tmp_path, query)
+    file = fetched(dataset, tmp_path, query)
     assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 2500)
-    assert dataset.asked == [0, 1000, 2000]
+    assert dataset.asked[:3] == [0, 1000, 2000]
+    assert (file.stored, file.counted) == (2500, 400)
 
 
 def test_items_that_are_counted_and_not_given_are_told(tmp_path: Path) -> None:

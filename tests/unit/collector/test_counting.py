@@ -1,0 +1,89 @@
+"""
+Items are counted in what was written, whatever the platform counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.collector.counting import Counter, counter_of, rows_of_workbook
+from orchestrator.model.jobs import ItemsQuery
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+CELLS = st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=6)
+
+
+def counted(query: ItemsQuery, text: bytes, cut: int) -> int | None:
+    counter: Counter | None = counter_of(query)
+    assert counter is not None
+    for start in range(0, len(text), cut):
+        counter.feed(text[start : start + cut])
+    return counter.rows()
+
+
+@given(st.lists(VALUES, max_size=6), st.integers(1, 9), st.sampled_from([None, 1]))
+def test_items_of_json_are_counted(items: list[object], cut: int, indent: int | None) -> None:
+    """Commas and brackets in texts and in nested values are not items."""
+    text = json.dumps(items, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert counted(ItemsQuery(format="json"), text, cut) == len(items)
+
+
+@given(CELLS, st.integers(1, 9), st.booleans(), st.booleans(), st.booleans())
+def test_items_of_csv_are_counted(
+    rows: list[list[str]], cut: int, has_header: bool, has_bom: bool, ends: bool
+) -> None:
+    """A line feed in a cell is not an item, and the header is none."""
+    page = io.StringIO()
+    writer = csv.writer(page, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    if has_header:
+        writer.writerow(["a", "b"])
+    writer.writerows(rows)
+    text = page.getvalue().encode("utf-8", "surrogatepass")
+    text = (b"\xef\xbb\xbf" if has_bom else b"") + (text if ends else text.rstrip(b"\n"))
+    query = ItemsQuery(format="csv", skip_header_row=not has_header)
+    assert counted(query, text, cut) == len(rows)
+
+
+@given(CELLS, st.integers(1, 9))
+def test_items_of_html_are_counted(rows: list[list[str]], cut: int) -> None:
+    """Tags in a text are not rows."""
+    cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    text = "<table><tr><th>a</th></tr>" + "".join(f"<tr>{row}</tr>" for row in cells)
+    assert counted(ItemsQuery(format="html"), text.encode("utf-8", "replace"), cut) == len(rows)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_items_of_xml_and_rss_are_counted(cut: int) -> None:
+    """A field that has the name of an item is not one."""
+    item = "<item><item>1</item><a>2</a></item>"
+    text = f'<?xml version="1.0"?>\n<items>\n  {item}\n  {item}\n</items>'.encode()
+    assert counted(ItemsQuery(format="xml"), text, cut) == 2
+    feed = f"<rss><channel><title>t</title>{item}{item}{item}</channel></rss>".encode()
+    assert counted(ItemsQuery(format="rss"), feed, cut) == 3
+
+
+def test_items_of_what_is_not_xml_are_unknown() -> None:
+    """Keys of items that are not names of elements leave the count to the platform."""
+    assert counted(ItemsQuery(format="xml"), b"<items><item><a b>1</a b></item></items>", 5) is None
+
+
+def test_items_of_a_workbook_are_counted() -> None:
+    """The rows of the first sheet below its header."""
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w") as file:
+        rows = "".join(f'<row r="{number}"><c><v>1</v></c></row>' for number in range(1, 5))
+        file.writestr("xl/worksheets/sheet1.xml", f"<worksheet><sheetData>{rows}</sheetData>")
+    assert rows_of_workbook(book) == 3
+    assert rows_of_workbook(io.BytesIO(b"no workbook")) is None
