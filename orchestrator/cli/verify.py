@@ -64,7 +64,8 @@ def call(options: argparse.Namespace) -> int:
 
 def _ask(folder: Path, selection: Selection, options: argparse.Namespace) -> Mapping[JobKey, str]:
     from orchestrator.app.verifying_online import verify_online
-    from orchestrator.cli.driving import in_event_loop, make_context
+    from orchestrator.cli.driving import make_context
+    from orchestrator.cli.event_loop import in_event_loop
 
     context = make_context(options, settings_of(options))
     return in_event_loop(verify_online, folder, context, selection)
