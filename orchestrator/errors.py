@@ -37,6 +37,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import Signals
 
+from orchestrator.foreign import one_line, plain
+
+LONGEST_TYPE = 100
+
 
 class OrchestratorError(Exception):
     """
@@ -47,6 +51,9 @@ class OrchestratorError(Exception):
     """
 
     exit_code = 70
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(plain(message))
 
 
 class UsageError(OrchestratorError):
@@ -234,11 +241,11 @@ class PlatformError(OrchestratorError):
         error_type: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(self.args[0])
         self.method = method
         self.path = path
         self.status = status
-        self.error_type = error_type
+        self.error_type = error_type and one_line(error_type, LONGEST_TYPE)
 
     def __str__(self) -> str:
         facts = [f"{self.method} {self.path}".strip()]

@@ -69,10 +69,9 @@ class BatchContext:
 @asynccontextmanager
 async def connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
     """
-    The platform of a batch; its token is kept out of all logs from here on.
+    The platform of a batch.
     """
     async with context.connect(batch.plan.local) as endpoint:
-        context.sink.hide(endpoint.token)
         yield endpoint
 
 

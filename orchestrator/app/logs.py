@@ -1,12 +1,13 @@
 """
 Structured logs: every event to the batch's `log.jsonl`, and what wants eyes to stderr.
 
-Events are snake_case in the past tense. Secrets that are known here are blotted out of every line,
-whatever field they come in.
+Events are snake_case in the past tense. No line has a secret, or a character that steers a
+terminal, whatever field it comes in.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -17,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import SecretStr
 
 from orchestrator.events import LOGGER
+from orchestrator.foreign import one_line, plain, without_secrets
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
-BLOT = b"[secret]"
-SHORTEST_SECRET = 6
+DELETE = b"\x7f"
+LONGEST_FACT = 2000
 """
-Shorter strings are no secrets worth the damage that blotting them out everywhere would do.
+Characters of one fact where people read it.
 """
 
 
@@ -40,15 +41,7 @@ class LogSink(logging.Handler):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
-        self._secrets: list[bytes] = []
         self._file = -1
-
-    def hide(self, secret: SecretStr | None) -> None:
-        """
-        Blots a secret out of all later lines.
-        """
-        if secret is not None and len(secret.get_secret_value()) >= SHORTEST_SECRET:
-            self._secrets.append(secret.get_secret_value().encode())
 
     def open_file(self, path: Path) -> None:
         """
@@ -68,13 +61,13 @@ class LogSink(logging.Handler):
         """
         Writes an event out.
         """
-        event = {**getattr(record, "facts", {}), "event": record.getMessage()}
+        facts = without_secrets(getattr(record, "facts", {}))
+        event = {**facts, "event": record.getMessage()}
         event["level"] = record.levelname.lower()
         event["at"] = datetime.fromtimestamp(record.created, UTC)
         if record.exc_info:
-            event["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        line = orjson.dumps(event, default=str, option=LINE)
-        line = self._blotted(line)
+            event["exception"] = plain("".join(traceback.format_exception(*record.exc_info)))
+        line = _as_json(event)
         if self._file >= 0:
             try:
                 os.write(self._file, line)
@@ -84,12 +77,7 @@ class LogSink(logging.Handler):
         if self._as_json:
             sys.stderr.write(line.decode())
         elif record.levelno >= logging.WARNING:
-            sys.stderr.write(self._blotted(_as_text(event).encode()).decode() + "\n")
-
-    def _blotted(self, line: bytes) -> bytes:
-        for secret in self._secrets:
-            line = line.replace(secret, BLOT)
-        return line
+            sys.stderr.write(_as_text(event) + "\n")
 
 
 def configure_logs(*, level: str, as_json: bool) -> LogSink:
@@ -110,7 +98,33 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
     return sink
 
 
+def _as_json(event: Mapping[str, Any]) -> bytes:
+    """
+    A line of JSON in which whatever cannot be printed is escaped.
+    """
+    try:
+        line = orjson.dumps(event, default=_told, option=LINE)
+    except TypeError:
+        # A name of a file that is not UTF-8.
+        return json.dumps(event, default=_told).encode() + b"\n"
+    if line.isascii() and DELETE not in line:
+        return line
+    text = "".join(
+        char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
+        for char in line.decode()
+    )
+    return text.replace("\x7f", "\\u007f").encode()
+
+
+def _told(value: object) -> str:
+    return plain(str(value))
+
+
 def _as_text(event: Mapping[str, Any]) -> str:
     hidden = {"event", "level", "at", "exception"}
-    facts = " ".join(f"{name}={value}" for name, value in event.items() if name not in hidden)
+    facts = " ".join(
+        f"{name}={one_line(str(value), LONGEST_FACT)}"
+        for name, value in event.items()
+        if name not in hidden
+    )
     return f"{event['level']}: {event['event'].replace('_', ' ')} {facts}".rstrip()

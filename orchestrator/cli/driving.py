@@ -20,6 +20,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.cli.connect import connector
 from orchestrator.cli.display import display_for
 from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.foreign import SECRETS, SHORTEST_TOKEN, plain
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
@@ -33,7 +34,8 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
     The context of a command that drives a batch; logs are set up with it.
     """
     sink = configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
-    sink.hide(settings.token)
+    if settings.token is not None:
+        SECRETS.add(settings.token.get_secret_value(), shortest=SHORTEST_TOKEN)
     return BatchContext(
         settings=settings,
         connect=connector(settings),
@@ -84,7 +86,7 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
     _tell_failures(result)
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
-        sys.stderr.write(f"{warning}\n")
+        sys.stderr.write(f"{plain(warning)}\n")
     for orphan in result.totals.orphans:
         sys.stderr.write(
             f"orphan run {orphan.run_id}: it belongs to no attempt of this batch; its cost is "
@@ -105,7 +107,7 @@ def _tell_failures(result: Result) -> None:
     with LedgerReader(result.folder / LEDGER) as reader:
         for job in reader.reports():
             if job.status in FAILED_JOB_STATUSES:
-                sys.stderr.write(f"{job.status}  {job.job.key}: {job.error}\n")
+                sys.stderr.write(f"{job.status}  {job.job.key}: {plain(job.error or '')}\n")
                 shown += 1
                 if shown == SHOWN_FAILURES:
                     break

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 from orchestrator.errors import OrchestratorError, SpecError, UsageError
+from orchestrator.foreign import plain
 from orchestrator.system_errors import error_of
 
 BUG = OrchestratorError.exit_code
@@ -66,8 +67,9 @@ def _tell_bug(error: Exception) -> None:
     """
     Writes the traceback to a file of its own, and names it.
     """
-    text = "".join(traceback.format_exception(error))
-    sys.stderr.write(f"orchestrator: this is a bug of ours: {type(error).__name__}: {error}\n")
+    text = plain("".join(traceback.format_exception(error)))
+    words = plain(f"{type(error).__name__}: {error}")
+    sys.stderr.write(f"orchestrator: this is a bug of ours: {words}\n")
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="orchestrator-bug-", suffix=".log", delete=False,

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.client import wire
 from orchestrator.client.refusals import describe_page
-from orchestrator.client.wire.base import drop
-from orchestrator.client.wire.runs import is_word
+from orchestrator.client.wire.base import drop, is_word
 from orchestrator.errors import ServerFault
 
 M = TypeVar("M", bound=BaseModel)

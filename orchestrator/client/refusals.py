@@ -9,7 +9,6 @@ Bodies that are not the API's (a gateway's page, nothing, half an object) are to
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from orchestrator.errors import (
     ServerFault,
     TransientError,
 )
+from orchestrator.foreign import one_line
 
 MESSAGE_CHARS = 500
 EXCERPT_CHARS = 200
@@ -191,7 +191,6 @@ def refusal(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    secret: str = "",
     quote_page: bool = True,
 ) -> PlatformError:
     """
@@ -199,7 +198,6 @@ def refusal(
 
     Args:
         path: without query.
-        secret: must not appear in the message, whatever the platform says.
         quote_page: whether a body that is not the API's may be quoted; not where the request
             had a body of its own, which a page might repeat.
     """
@@ -210,8 +208,6 @@ def refusal(
         message = f"{message}; approve it at {told.approval_url}"
     elif status == HTTPStatus.UNAUTHORIZED or (told.type is None and kind in ADVICE):
         message = f"{message}; {ADVICE[kind]}"
-    if secret:
-        message = message.replace(secret, "***")
     error = kind(message, method=method, path=path, status=status, error_type=told.type)
     if isinstance(error, TransientError):
         error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))
@@ -260,15 +256,6 @@ def describe_page(body: bytes, *, quote: bool = True) -> str:
         return "JSON that breaks off"
     shown = f": {one_line(text, EXCERPT_CHARS)!r}" if quote else ""
     return f"text that is not from the API{shown}"
-
-
-def one_line(text: str, chars: int) -> str:
-    """
-    Foreign text made fit for one line: no markup entities, no control characters, bounded.
-    """
-    plain = " ".join(html.unescape(text).split())
-    plain = "".join(char if char.isprintable() else "?" for char in plain)
-    return plain if len(plain) <= chars else f"{plain[: chars - 1]}…"
 
 
 def _redirect(location: str) -> str:

@@ -23,6 +23,7 @@ from orchestrator.client.pacing import Rate
 from orchestrator.client.sending import Call, ClientStats, Sender
 from orchestrator.client.session_transport import SessionTransport
 from orchestrator.client.transport import Deadlines, Request, Response, Transport
+from orchestrator.foreign import SECRETS, SHORTEST_TOKEN
 
 T = TypeVar("T")
 
@@ -47,6 +48,8 @@ class Requester:
         rng: random.Random | None = None,
     ) -> None:
         self._options = options
+        if options.token is not None:
+            SECRETS.add(options.token.get_secret_value(), shortest=SHORTEST_TOKEN)
         self._root = root_of(options.base_url)
         self._transport = transport or real_transport(self._root)
         # Jitter needs no cryptographic randomness.

@@ -116,7 +116,6 @@ class Sender:
         self._read_clock_at = -FOREVER
         self._transport = transport
         self._options = options
-        self._token = options.token.get_secret_value() if options.token else ""
         self._rng = rng
         self._now = now
         self._pacer = Pacer()
@@ -355,7 +354,6 @@ class Sender:
             status=response.status,
             headers=response.headers,
             body=await _beginning(response),
-            secret=self._token,
             quote_page=request.body is None,
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from orchestrator.foreign import SECRETS
 from orchestrator.model.attempts import Attempt, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
@@ -188,9 +189,11 @@ def job_values(job: Job) -> dict[str, Any]:
 
 def job_of(definition: str) -> Job:
     """
-    The job of a `definition` column.
+    The job of a `definition` column; the secrets of its input appear in no message from now on.
     """
-    return _job_adapter().validate_json(definition)
+    job = _job_adapter().validate_json(definition)
+    SECRETS.add_variables(job.input.variables)
+    return job
 
 
 def waiting_of(row: sqlite3.Row) -> WaitingJob:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from orchestrator.foreign import one_line
 from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Job, RunOptions
 from orchestrator.model.proofs import Proof
@@ -15,6 +16,7 @@ from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 
+LONGEST_ERROR = 2000
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -124,7 +126,8 @@ class Outcome:
 
     Attributes:
         status: the job's, should no further attempt follow.
-        error: for people: what happened and what the platform said; None on success.
+        error: for people, one line without secrets: what happened and what the platform said; None
+            on success.
         heals: whether a further attempt may end otherwise.
         is_aborted_by_us: whether this program ended the run, not a person.
     """
@@ -133,3 +136,7 @@ class Outcome:
     error: str | None = None
     heals: bool = True
     is_aborted_by_us: bool = False
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            object.__setattr__(self, "error", one_line(self.error, LONGEST_ERROR))

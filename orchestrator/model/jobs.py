@@ -7,6 +7,7 @@ secret is rendered when the job starts and lives in no file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -91,6 +92,12 @@ class RunOptions:
     force_permission_level: str | None = None
 
 
+VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*|\[\s*\\*["'])(\w+)""")
+"""
+`env.NAME` and `env["NAME"]`, also where a JSON text holds it.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobInput:
     """
@@ -113,6 +120,15 @@ class JobInput:
     sha256: str = ""
     size_bytes: int = 0
     late_paths: tuple[tuple[str | int, ...], ...] = ()
+
+    @property
+    def variables(self) -> set[str]:
+        """
+        The variables of the environment that its expressions name, and perhaps some more words.
+        """
+        if self.body is None or not self.late_paths:
+            return set()
+        return {name.decode() for name in VARIABLE.findall(self.body)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,27 @@ Time = Annotated[
 An instant, aware; the API tells milliseconds in UTC.
 """
 
+LONGEST_WORD = 200
+
+
+def is_word(text: str) -> bool:
+    """
+    Whether a text can be an id or a status: short, and without anything that cannot be printed.
+    """
+    return 0 < len(text) <= LONGEST_WORD and text.isprintable()
+
+
+def _word(text: str) -> str:
+    if not is_word(text):
+        raise ValueError("not an id or a status")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_word)]
+"""
+An id or a status.
+"""
+
 Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 """
 A whole number.

@@ -11,8 +11,9 @@ import orjson
 from pydantic import AliasChoices, Field
 
 from orchestrator.client.wire.actors import PricingInfo
-from orchestrator.client.wire.base import Number, Page, Time, Usd, Whole, WireModel
+from orchestrator.client.wire.base import Number, Page, Time, Usd, Whole, WireModel, Word, is_word
 from orchestrator.client.wire.told import Told, counts, flag, part, parts, text, time, usd, whole
+from orchestrator.foreign import SECRETS, without_secrets
 from orchestrator.model import runs as model
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 
@@ -189,11 +190,11 @@ class RunListItem(WireModel):
             absent where the caller does not own the run.
     """
 
-    id: str
+    id: Word
     act_id: str | None = None
     user_id: str | None = None
     actor_task_id: str | None = None
-    status: str = ""
+    status: Word = ""
     started_at: Time | None = None
     finished_at: Time | None = None
     build_id: str | None = None
@@ -201,9 +202,9 @@ class RunListItem(WireModel):
     build_number_int: Whole | None = None
     meta: RunMeta | None = None
     usage_total_usd: Usd | None = None
-    default_key_value_store_id: str = ""
-    default_dataset_id: str = ""
-    default_request_queue_id: str = ""
+    default_key_value_store_id: Word = ""
+    default_dataset_id: Word = ""
+    default_request_queue_id: Word = ""
 
     def facts(self) -> model.Run:
         """
@@ -222,14 +223,7 @@ class RunListItem(WireModel):
         )
 
 
-LONGEST_WORD = 200
-
-
-def is_word(text: str) -> bool:
-    """
-    Whether a text can be an id or a status: short, and without anything that cannot be printed.
-    """
-    return 0 < len(text) <= LONGEST_WORD and text.isprintable()
+LONGEST_MESSAGE = 65_536
 
 
 class _Part:
@@ -359,13 +353,14 @@ class Run:
         """
         The facts that decisions are made by.
         """
+        message = self.status_message
         meta, stats, options = (
             _Part(self._told.get(name)) for name in ("meta", "stats", "options")
         )
         return model.Run(
             id=RunId(self.id),
             status=self.status,
-            status_message=self.status_message,
+            status_message=None if message is None else SECRETS.redact(message)[:LONGEST_MESSAGE],
             exit_code=self.exit_code,
             started_at=self.started_at or NEVER,
             finished_at=self.finished_at,
@@ -381,9 +376,10 @@ class Run:
 
     def to_json(self) -> bytes:
         """
-        The object as the platform told it, unknown fields included.
+        The object as the platform told it, unknown fields included and secrets replaced.
         """
-        return orjson.dumps(self._told)
+        data = orjson.dumps(self._told)
+        return orjson.dumps(without_secrets(self._told)) if SECRETS.are_in(data) else data
 
 
 RunList = Page[RunListItem]

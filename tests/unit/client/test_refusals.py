@@ -19,6 +19,7 @@ from orchestrator.errors import (
     ServerFault,
     TransientError,
 )
+from orchestrator.foreign import SECRETS
 from tests.support.openapi_requests import documented_errors
 
 STARTS = (
@@ -146,9 +147,8 @@ def test_token_never_appears() -> None:
     A token that the platform repeats is masked.
     """
     body = b'{"error": {"type": "invalid-token", "message": "apify_api_secret is wrong"}}'
-    error = refusal(
-        method="GET", path="/x", status=401, headers={}, body=body, secret="apify_api_secret"
-    )
+    SECRETS.add("apify_api_secret")
+    error = refusal(method="GET", path="/x", status=401, headers={}, body=body)
     assert "apify_api_secret" not in str(error)
     assert "APIFY_TOKEN" in str(error)
 
