@@ -3,8 +3,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
+from orchestrator.foreign import SECRETS
 from tests.support.tracebacks import take_tracebacks
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_kept() -> Iterator[None]:
+    """Forgets the secrets of a test, which would be replaced in the next one."""
+    yield
+    SECRETS.clear()
 
 
 @pytest.fixture(autouse=True)

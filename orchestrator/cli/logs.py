@@ -48,9 +48,17 @@ async def _print(folder: Path, key: str, context: BatchContext) -> None:
 
     from orchestrator.app.logs_of_runs import log_of
     from orchestrator.cli.streams import output_is_broken
+    from orchestrator.report.log_text import LogText
 
+    # In a file or a pipe the log is what the Actor printed, byte by byte.
+    shown = LogText() if sys.stdout.isatty() else None
     async for piece in log_of(folder, key, context):
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+        if shown is None:
+            sys.stdout.buffer.write(piece)
+        else:
+            sys.stdout.write(shown.feed(piece))
+        sys.stdout.flush()
         if output_is_broken():
             return
+    if shown is not None:
+        sys.stdout.write(shown.finish())

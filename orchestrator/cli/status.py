@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import add_output, settings_of
 from orchestrator.cli.refreshing import refresh
+from orchestrator.foreign import plain
 
 if TYPE_CHECKING:
     from orchestrator.ledger.reading import Totals
@@ -82,7 +83,7 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
     print_table(summary_table(batch, totals))
     print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
-        print(f"stopped early: {batch.stop_reason}")
+        print(f"stopped early: {plain(batch.stop_reason)}")
     warning = expiry_warning(batch, totals, display(folder), datetime.now(UTC))
     if warning:
         print(warning)
@@ -124,7 +125,7 @@ def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
         facts = {"job": report.job.key, "status": report.status.value, "waits_for": reason}
         print(json.dumps(facts))
     else:
-        print(f"{report.job.key} ({report.status.value}) waits for {reason}")
+        print(f"{report.job.key} ({report.status.value}) waits for {plain(reason)}")
     return 0
 
 

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from orchestrator.collector.secret_watch import SecretWatch
 from orchestrator.collector.sink import lines_in
 from orchestrator.errors import DiskFull, OutputLost
 from orchestrator.threads import Work, Worker, run_each
@@ -153,6 +154,7 @@ class PartFile:
         self._final = final
         self._digest: Any
         self._size_bytes, self._digest = mark or (0, hashlib.sha256())
+        self._watch = SecretWatch(final)
         self._last: Awaitable[object] | None = None
 
     async def append(self, data: bytes) -> None:
@@ -208,6 +210,7 @@ class PartFile:
 
     def _append(self, data: bytes) -> None:
         _append(self._handle, data, self._part)
+        self._watch.look_at(data)
         self._digest.update(data)
         self._size_bytes += len(data)
 
@@ -306,6 +309,7 @@ def _write(folder: str, contents: Mapping[str, bytes]) -> _Unflushed:
         handle = _open(part)
         files.append((handle, part, f"{folder}/{name}"))
         _append(handle, data, part)
+        SecretWatch(f"{folder}/{name}").look_at(data)
     return _Unflushed(folder, files)
 
 

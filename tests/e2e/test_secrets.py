@@ -1,0 +1,92 @@
+"""
+Secrets and foreign text, seen from outside: in no file, on no stream.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command
+
+SECRET = "open-sesame-42"
+HOSTILE = "a\\u001b[2J\\u202eb\\u009bc\\nd"
+SPEC = f"""
+[batch]
+name = "nightly"
+
+[[jobs]]
+name = "fails"
+actor = "orchestrator/simulated"
+input = {{ outcome = "FAILED", status_message = "{HOSTILE} {{{{ env.KEY }}}}" }}
+collect = {{ records = ["*"] }}
+
+[[jobs]]
+name = "tells"
+actor = "orchestrator/simulated"
+input = {{ duration_secs = 0.01, items = 2, item = {{ a = "{{{{ env.KEY }}}}" }} }}
+collect = {{ records = ["INPUT"] }}
+"""
+
+
+def holders(folder: Path) -> list[str]:
+    """The files below a folder that hold the secret, without the platform's own."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and ".platform" not in path.parts and SECRET.encode() in path.read_bytes()
+    )
+
+
+@pytest.fixture
+def done(command: Command) -> tuple[Command, Path, str]:
+    """A batch that ended, its folder, and what was written to stderr."""
+    command = replace(command, variables={**command.variables, "KEY": SECRET})
+    command.write("s.toml", SPEC)
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 1, done.err
+    assert SECRET not in done.out
+    return command, Path(done.json["folder"]), done.err
+
+
+def test_secret_is_in_nothing_but_what_the_actor_made(done: tuple[Command, Path, str]) -> None:
+    """Not in the ledger, a report or a log, though the run's message and input hold it."""
+    command, folder, err = done
+    assert SECRET not in err
+    assert holders(command.folder) == [
+        str((folder / "jobs/tells/items.jsonl").relative_to(command.folder))
+    ]
+    assert "secret in results job=tells file=items.jsonl" in err
+    assert not (folder / "jobs/fails/records").exists()
+    assert "{{ env.KEY }}" in (folder / "jobs/tells/records/INPUT").read_text()
+    message = json.loads((folder / "jobs/fails/run.json").read_bytes())["statusMessage"]
+    assert message.endswith("[secret]")
+
+
+def test_later_commands_tell_no_secret(done: tuple[Command, Path, str]) -> None:
+    """A process that goes on with the batch, and one that fetches anew, know its secrets."""
+    command, folder, _ = done
+    (folder / "jobs/fails/run.json").unlink()
+    assert command.run("collect", "nightly").code == 1
+    again = command.run("retry", "nightly")
+    assert again.code == 1
+    assert SECRET not in again.out + again.err
+    assert len(holders(command.folder)) == 1
+
+
+@pytest.mark.parametrize("words", [["status", "nightly", "--why", "fails"], ["retry", "nightly"]])
+def test_message_of_a_run_steers_no_terminal(
+    done: tuple[Command, Path, str], words: list[str]
+) -> None:
+    """Escape sequences, marks of direction and line breaks of a status message are harmless."""
+    command, folder, err = done
+    shown = command.run(*words)
+    texts = [err, shown.out, shown.err, (folder / "report.html").read_text()]
+    texts += [(folder / name).read_text() for name in ("jobs.jsonl", "log.jsonl")]
+    for text in texts:
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        assert "\nd [secret]" not in text

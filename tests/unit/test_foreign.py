@@ -1,0 +1,136 @@
+"""
+What of a text from elsewhere may be shown and kept.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from orchestrator import events
+from orchestrator.app.logs import configure_logs
+from orchestrator.client.reading import read_run
+from orchestrator.collector.secret_watch import SecretWatch
+from orchestrator.errors import ServerFault
+from orchestrator.events import LOGGER
+from orchestrator.foreign import SECRETS, one_line, plain
+from orchestrator.ledger.rows import job_of, job_values
+from orchestrator.model.attempts import Outcome
+from orchestrator.model.jobs import JobInput
+from orchestrator.model.states import JobStatus
+from tests.support.builders import make_job
+from tests.support.scripted_transport import run_reply
+
+SECRET = 'pa&ss "wörd"/+\n'
+HOSTILE = "a\x1b[31mred\x07\x9b2J\u202eevil\u2066\r\nnext\u2028line\x00\x7f"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps({"key": SECRET}),
+        json.dumps({"key": SECRET}, ensure_ascii=False),
+        f"https://shop.example/?key={quote(SECRET, safe='')}",
+        html.escape(SECRET),
+        repr(SECRET),
+    ],
+)
+def test_secret_is_replaced_in_every_form(form: str) -> None:
+    """A platform may quote the input as text, JSON, a URL or a page."""
+    SECRETS.add(SECRET)
+    for text in (plain(form), one_line(form, 500), str(ServerFault(form))):
+        assert "wörd" not in text
+        assert "w\\u00f6rd" not in text
+        assert "w%C3%B6rd" not in text
+
+
+def test_secret_is_replaced_before_a_message_is_cut() -> None:
+    """The end of a bounded message is no beginning of a secret."""
+    SECRETS.add("abcdefghijklmnop")
+    assert one_line("x" * 490 + " abcdefghijklmnop", 500) == "x" * 490 + " [secret]"
+
+
+def test_short_values_are_no_secrets() -> None:
+    """A value of fewer than 8 characters would spoil messages."""
+    SECRETS.add_variables(["SHORT", "LONG", "MISSING"], {"SHORT": "a", "LONG": "12345678"})
+    assert plain("a 12345678") == "a [secret]"
+
+
+def test_foreign_text_steers_no_terminal() -> None:
+    """Control characters, marks of direction and line breaks become harmless."""
+    shown = one_line(HOSTILE, 500)
+    assert shown.isprintable()
+    assert shown == "a?[31mred??2J?evil? next line??"
+    assert plain("one\ntwo\x1b") == "one\ntwo?"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_log_lines_are_whole_and_clean(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    as_json: bool,
+) -> None:
+    """One event is one line of what can be printed, in the file and on stderr; JSON stays JSON."""
+    SECRETS.add("hush-hush-hush")
+    for name in ("handlers", "propagate", "level"):
+        monkeypatch.setattr(LOGGER, name, getattr(LOGGER, name))
+    sink = configure_logs(level="info", as_json=as_json)
+    sink.open_file(tmp_path / "log.jsonl")
+    events.warning("run_seen", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
+    sink.close_file()
+    line = (tmp_path / "log.jsonl").read_text()
+    assert line.count("\n") == 1
+    assert line[:-1].isprintable()
+    told = orjson.loads(line) if "\\udcff" not in line else json.loads(line)
+    assert told["status"] == HOSTILE
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert shown[:-1].isprintable()
+    assert "hush-hush" not in shown + line
+
+
+def test_outcome_and_run_hold_no_secret() -> None:
+    """A status message that quotes the input reaches neither the ledger nor `run.json`."""
+    SECRETS.add("hush-hush-hush")
+    message = "login failed for hush-hush-hush\n\x1b[2J"
+    run = read_run(run_reply(statusMessage=message, options={"x": ["hush-hush-hush"]}).chunks_[0])
+    assert run.facts().status_message == "login failed for [secret]\n\x1b[2J"
+    assert b"hush" not in run.to_json()
+    assert orjson.loads(run.to_json())["options"] == {"x": ["[secret]"]}
+    outcome = Outcome(status=JobStatus.FAILED, error=message)
+    assert outcome.error == "login failed for [secret] ?[2J"
+
+
+@pytest.mark.parametrize(
+    "expression", ["env.SHOP_KEY", "env['SHOP_KEY']", 'env["SHOP_KEY"] | upper']
+)
+def test_secrets_of_a_job_are_known_when_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, expression: str
+) -> None:
+    """A process that goes on with a batch has not sent its inputs, and keeps their secrets too."""
+    monkeypatch.setenv("SHOP_KEY", "open-sesame")
+    body = json.dumps({"key": f"{{{{ {expression} }}}}"}).encode()
+    job = make_job(input=JobInput(body=body, late_paths=(("key",),)))
+    job_of(job_values(job)["definition"])
+    assert plain("open-sesame") == "[secret]"
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 1000])
+def test_secret_in_results_is_told_once(size: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Wherever the pieces of a file begin and end, a warning names the job and the file."""
+    SECRETS.add("hush-hush-hush")
+    watch = SecretWatch("/out/nightly/1/jobs/shop/records/OUT")
+    data = b"x" * 25 + b"hush-hush-hush" + b"y" * 25 + b"hush-hush-hush"
+    for start in range(0, len(data), size):
+        watch.look_at(data[start : start + size])
+    (record,) = caplog.records
+    assert record.getMessage() == "secret_in_results"
+    assert (record.facts["job"], record.facts["file"]) == ("shop", "records/OUT")  # type: ignore[attr-defined]
