@@ -20,15 +20,17 @@ Every error that this project raises on purpose, and the exit code that each one
        │  ├─ RateLimited, ServerFault, ConnectionLost, TruncatedBody, RequestTimeout
        ├─ NoRoom                           make room: the account is full, the start was refused
        ├─ PermanentError                   give up: repeating changes nothing
-       │  ├─ NotAuthorized                 mend the token
-       │  ├─ InputRejected                 mend the input or the options
+       │  ├─ NotAuthorized                 the token: concerns every job
+       │  ├─ PlanLimitReached              the plan or the money: concerns every job
+       │  ├─ ActorRefused                  rent it, approve it, share it: concerns this Actor
+       │  ├─ InputRejected                 correct the input or the options
        │  ├─ NotFound                      no such thing
-       │  ├─ PlanLimitReached              no money, or a plan that does not allow it
        │  └─ RunFailed                     a synchronous run that did not succeed
        └─ StartUnconfirmed                 find out: the run may have been started
 
 A failed job is an outcome in the ledger, not one of these. The classes of `PlatformError` say what
-its caller should do; which answer becomes which class is decided in `client.refusals` alone.
+its caller should do and whom the error concerns; which answer becomes which class is decided in
+`client.refusals` alone.
 """
 
 from __future__ import annotations
@@ -227,9 +229,13 @@ class PlatformError(OrchestratorError):
         path: the request's path, without query and without secrets.
         status: the HTTP status; None when no answer came.
         error_type: Apify's `error.type`; None when the answer had none.
+        had_no_effect: whether it proves that the request did nothing.
+        concerns_every_job: whether no other request of the batch will do better.
     """
 
     exit_code = 5
+    had_no_effect = False
+    concerns_every_job = False
 
     def __init__(
         self,
@@ -270,7 +276,7 @@ class TransientError(PlatformError):
 
 class RateLimited(TransientError):
     """
-    HTTP 429: refused before anything happened.
+    HTTP 429, or a request that the limits of rates held back.
     """
 
 
@@ -284,11 +290,8 @@ class ConnectionLost(TransientError):
     """
     No connection, or one that broke before the answer was whole.
 
-    Attributes:
-        sent: whether any byte of the request may have reached the platform.
+    It had no effect where nothing of the request can have reached the platform.
     """
-
-    sent: bool = True
 
 
 class TruncatedBody(TransientError):
@@ -324,7 +327,15 @@ class PermanentError(PlatformError):
 
 class NotAuthorized(PermanentError):
     """
-    The token is missing, wrong or not allowed to do this.
+    The token is missing or not valid, or its user is disabled.
+    """
+
+    concerns_every_job = True
+
+
+class ActorRefused(PermanentError):
+    """
+    This account or token may not use this thing: an Actor that is not rented, approved or shared.
     """
 
 
@@ -342,8 +353,10 @@ class NotFound(PermanentError):
 
 class PlanLimitReached(PermanentError):
     """
-    No money, or the plan does not allow it: no start of this kind will succeed.
+    No money, or the plan does not allow it: no start will succeed.
     """
+
+    concerns_every_job = True
 
 
 class RunFailed(PermanentError):

@@ -11,13 +11,14 @@ from decimal import Decimal
 
 import anyio
 
+from orchestrator import events
 from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.planning import History, Taken
 from orchestrator.app.preflight import look_before_start
 from orchestrator.app.pricing import Price, price_of
 from orchestrator.app.room import Room
 from orchestrator.client import ApifyClient
-from orchestrator.errors import PermanentError, TransientError
+from orchestrator.errors import PlatformError
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Demand, Target, TargetKind
 from orchestrator.model.states import RunStatus
@@ -64,7 +65,7 @@ async def ask_account(
                     looks.start_soon(_look_back, client, target, history, name=f"{target}")
             try:
                 told = await client.get_limits()
-            except (PermanentError, TransientError):
+            except PlatformError:
                 return Account(room=room, prices=prices, used_usd=None, most_usd=None)
     return Account(
         room=room,
@@ -80,8 +81,9 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
         if target.kind is TargetKind.TASK:
             actor_id = (await client.get_task(target.id)).act_id
         infos = (await client.get_actor(actor_id)).pricing_infos
-    except PermanentError:
+    except PlatformError as error:
         # A task may be shown to a token that is not shown its Actor.
+        events.warning("price_not_read", target=str(target), error=str(error))
         return
     price = price_of(infos or [], datetime.now(UTC))
     if price is not None:
@@ -89,9 +91,13 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
 
 
 async def _look_back(client: ApifyClient, target: Target, history: History) -> None:
-    page = await client.list_runs(
-        target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
-    )
+    try:
+        page = await client.list_runs(
+            target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
+        )
+    except PlatformError as error:
+        events.warning("runs_not_listed", target=str(target), error=str(error))
+        return
     taken = [
         Taken(secs=(run.finished_at - run.started_at).total_seconds(), cost_usd=run.cost_usd)
         for run in (item.facts() for item in page.items)

@@ -20,7 +20,6 @@ from orchestrator.client import ApifyClient
 from orchestrator.client.wire import TaskOptions
 from orchestrator.errors import (
     NotAuthorized,
-    NotFound,
     PermanentError,
     PlatformError,
     TransientError,
@@ -43,30 +42,44 @@ What a compute unit costs where the account does not tell: the dearest plan's pr
 
 
 async def look_before_start(
-    client: ApifyClient, demands: Collection[Demand], *, has_budget: bool
+    client: ApifyClient,
+    demands: Collection[Demand],
+    *,
+    has_budget: bool,
+    refuses_missing: bool = True,
 ) -> Room:
     """
     Checks the token and the targets, and reads the limits; under a budget the prices too.
 
+    Args:
+        refuses_missing: whether one target that is missing or refused is enough to raise. When it
+            is not, such targets are in `Room.refused`: their jobs fail without a start.
+
     Raises:
         NotAuthorized: the token is refused.
-        UnknownTarget: names every Actor and task that is not there.
+        UnknownTarget: names every Actor and task that is missing or refused.
         PlatformError: the platform cannot be reached.
     """
+    targets = {demand.target for demand in demands}
+    uncapped = {demand.target for demand in demands if demand.cap_usd is None}
+    lookups = _Lookups(client)
     with anyio.move_on_after(LONGEST_SECS) as scope:
-        await client.get_me()
-        defaults = await _look_up(client, {demand.target for demand in demands})
-        allowed = await read_limits(client)
-        prices = None
-        if has_budget:
-            uncapped = {demand.target for demand in demands if demand.cap_usd is None}
-            prices = await _read_prices(client, uncapped)
+        await lookups.look(targets)
+        if refuses_missing or len(lookups.refused) == len(targets):
+            lookups.raise_missing()
+        prices = await _read_prices(client, uncapped) if has_budget else None
     if scope.cancelled_caught:
         raise PlatformError(
             f"the platform at {client.base_url} does not answer: nothing came back in "
             f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
         )
-    return replace(allowed, defaults=defaults, prices=prices, clock=client.clock)
+    return replace(
+        lookups.room,
+        defaults=lookups.defaults,
+        refused=lookups.refused,
+        prices=prices,
+        clock=client.clock,
+    )
 
 
 async def keep_limits(
@@ -86,23 +99,69 @@ async def keep_limits(
             scheduler.set_limits(limits_of(plan, room, {}, settings))
 
 
-async def _look_up(client: ApifyClient, targets: Collection[Target]) -> dict[Target, RunDefaults]:
-    defaults: dict[Target, RunDefaults] = {}
-    unknown: list[str] = []
+class _Lookups:
+    """
+    What the platform says of the token, the account and the targets, asked at the same time.
 
-    async def look_up(target: Target) -> None:
+    Attributes:
+        room: what the account allows.
+        refused: the targets that are missing or refused, with what the platform says.
+    """
+
+    def __init__(self, client: ApifyClient) -> None:
+        self.room = ANY_ROOM
+        self.defaults: dict[Target, RunDefaults] = {}
+        self.refused: dict[Target, str] = {}
+        self._client = client
+        self._errors: list[PlatformError] = []
+
+    async def look(self, targets: Collection[Target]) -> None:
+        """
+        Asks for everything.
+
+        Raises:
+            PlatformError: the first one that concerns every job, the token's before all others.
+        """
+        async with anyio.create_task_group() as lookups:
+            lookups.start_soon(self._check_token, name="token")
+            lookups.start_soon(self._read_room, name="limits")
+            await _for_each(targets, self._look_up)
+        if self._errors:
+            raise min(self._errors, key=lambda error: not isinstance(error, NotAuthorized))
+
+    def raise_missing(self) -> None:
+        """
+        Raises `UnknownTarget` when a target is missing or refused.
+        """
+        if self.refused:
+            raise UnknownTarget(
+                "not found on the platform, or not allowed to this token:\n  "
+                + "\n  ".join(sorted(f"{target}: {said}" for target, said in self.refused.items()))
+            )
+
+    async def _check_token(self) -> None:
         try:
-            defaults[target] = await _defaults(client, target)
-        except NotFound as error:
-            unknown.append(f"{target}: {error.message}")
+            await self._client.get_me()
+        except NotAuthorized as error:
+            self._errors.append(error)
+        except PlatformError as error:
+            # A scoped token may not read its user, and still start runs.
+            events.warning("account_not_read", error=str(error))
 
-    await _for_each(targets, look_up)
-    if unknown:
-        raise UnknownTarget(
-            "not found on the platform, or not shown to this token:\n  "
-            + "\n  ".join(sorted(unknown))
-        )
-    return defaults
+    async def _read_room(self) -> None:
+        try:
+            self.room = await read_limits(self._client)
+        except PlatformError as error:
+            self._errors.append(error)
+
+    async def _look_up(self, target: Target) -> None:
+        try:
+            self.defaults[target] = await _defaults(self._client, target)
+        except PlatformError as error:
+            if error.concerns_every_job or isinstance(error, TransientError):
+                self._errors.append(error)
+            else:
+                self.refused[target] = error.message
 
 
 async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
@@ -117,7 +176,9 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
     if not own.memory_mbytes or own.timeout_secs is None:
         try:
             below = await _defaults(client, Target(kind=TargetKind.ACTOR, id=task.act_id))
-        except PermanentError:
+        except PermanentError as error:
+            if isinstance(error, NotAuthorized):
+                raise
             # A task may be shown to a token that is not shown its Actor.
             below = RunDefaults()
     return RunDefaults(
@@ -136,8 +197,8 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
     async def look_back(target: Target) -> None:
         try:
             page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
-        except PermanentError as error:
-            # Runs of somebody else's Actor may be nobody's to list: then none shows what it costs.
+        except PlatformError as error:
+            # The runs of an Actor may not be shown to this token: then none shows what it costs.
             events.warning("runs_not_listed", target=str(target), error=str(error))
             return
         ended = [run.facts() for run in page.items]
@@ -150,7 +211,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
         usage = (await client.get_monthly_usage()).monthly_service_usage or {}
         told = usage.get("ACTOR_COMPUTE_UNITS")
         unit = (told and told.base_unit_price_usd) or unit
-    except (PermanentError, TransientError) as error:
+    except PlatformError as error:
         events.warning("price_not_read", error=str(error), assumed_usd=str(unit))
     await _for_each(targets, look_back)
     return Prices(compute_unit_usd=unit, dearest_usd=dearest)
@@ -173,15 +234,16 @@ async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaita
 
 async def read_limits(client: ApifyClient) -> Room:
     """
-    What the account allows; defaults where that is not to be had.
+    What the account allows; defaults where the platform does not tell it.
+
+    Raises:
+        NotAuthorized: the token is refused.
     """
     try:
         limits = (await client.get_limits()).limits
-    except NotAuthorized as error:
-        if error.status == 401:
-            raise
-        limits = None
-    except (PermanentError, TransientError) as error:
+    except NotAuthorized:
+        raise
+    except PlatformError as error:
         events.warning("limits_not_read", error=str(error))
         limits = None
     if limits is None:

@@ -70,6 +70,7 @@ class Room:
     What the account allows, and what runs take that do not say it.
 
     Attributes:
+        refused: the targets of which no run can be started, with the platform's words.
         prices: None without a budget.
         keeps_days: how long what runs have made is kept; None where not told.
         clock: what the platform's clock showed, and when that was by the loop's.
@@ -78,6 +79,7 @@ class Room:
     max_runs: int
     max_memory_mbytes: int | None
     defaults: Mapping[Target, RunDefaults] = field(default_factory=dict)
+    refused: Mapping[Target, str] = field(default_factory=dict)
     prices: Prices | None = None
     keeps_days: int | None = None
     clock: tuple[datetime, float] | None = None
@@ -173,7 +175,8 @@ def limits_of(
     refusals = [
         f"{key}: {refusal}"
         for demand, key in demands.items()
-        if (refusal := room.unpriced(demand) or limits.refusal(room.claim_of(demand)))
+        if demand.target not in room.refused
+        and (refusal := room.unpriced(demand) or limits.refusal(room.claim_of(demand)))
     ]
     if refusals:
         raise UsageError("these jobs can never be started:\n  " + "\n  ".join(sorted(refusals)))

@@ -17,7 +17,7 @@ from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.inputs import read_input
 from orchestrator.client import ApifyClient
 from orchestrator.client.wire import Actor
-from orchestrator.errors import InputRejected, NotAuthorized, NotFound, TransientError
+from orchestrator.errors import PermanentError, TransientError
 from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import BatchId, BatchName, JobKey
 from orchestrator.model.jobs import Job, Target, TargetKind
@@ -109,7 +109,7 @@ class _Asking:
             async with self._turns:
                 try:
                     found[target] = await self._client.get_target(target)
-                except (NotFound, NotAuthorized) as error:
+                except PermanentError as error:
                     self._answers.mistakes.append(f"{key}: {target}: {error.message}")
                 except TransientError as error:
                     self._answers.warnings.append(f"{target} could not be looked up: {error}")
@@ -126,7 +126,7 @@ class _Asking:
             try:
                 body = await read_input(job, env={})
                 await self._client.validate_input(job.target, body or b"{}", build=build)
-            except (InputRejected, NotFound) as error:
+            except PermanentError as error:
                 self._answers.mistakes.append(f"{job.key}: {error.message}")
             except TransientError as error:
                 self._answers.warnings.append(f"the input of {job.key} was not checked: {error}")

@@ -148,7 +148,7 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
 
 def _unsent(message: str) -> ConnectionLost:
     error = ConnectionLost(message)
-    error.sent = False
+    error.had_no_effect = True
     return error
 
 

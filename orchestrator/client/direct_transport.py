@@ -298,5 +298,7 @@ def _head(request: Request, target: str, host_line: str) -> bytes:
         text += f"Content-Length: {len(request.body or b'')}\r\n"
         lines += 1
     if text.count("\n") != lines or text.count("\r") != lines:
-        raise InputRejected("a line break in a header, such as the content type of an input")
+        rejected = InputRejected("a line break in a header, such as the content type of an input")
+        rejected.had_no_effect = True
+        raise rejected
     return f"{text}\r\n".encode()

@@ -13,8 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.client import wire
 from orchestrator.client.refusals import describe_page
+from orchestrator.client.transport import Response
 from orchestrator.client.wire.base import drop, is_word
 from orchestrator.errors import ServerFault
+from orchestrator.model.jobs import ItemsQuery
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,6 +71,18 @@ def read_run(body: bytes) -> wire.Run:
     if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not is_word(run["id"]):
         raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
     return wire.Run(run)
+
+
+def check_of_items(query: ItemsQuery) -> Callable[[Response], None] | None:
+    """
+    Raises `ServerFault` for an answer that cannot be items; None where every answer can.
+    """
+    return None if query.format == "html" else _refuse_page
+
+
+def _refuse_page(response: Response) -> None:
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise ServerFault("an HTML page came instead of items, probably from a gateway")
 
 
 def _mended(body: bytes, error: ValidationError) -> Any:

@@ -11,11 +11,11 @@ from datetime import date, datetime
 from orchestrator.client import endpoints, wire
 from orchestrator.client.download import Download
 from orchestrator.client.pacing import Rate
-from orchestrator.client.reading import read_run, reader_of
-from orchestrator.client.requesting import Requester
+from orchestrator.client.reading import check_of_items, read_run, reader_of
+from orchestrator.client.requesting import AT_ONCE, REPEATED, Requester
 from orchestrator.client.sending import Call
-from orchestrator.client.transport import Request, Response
-from orchestrator.errors import NotFound, ServerFault
+from orchestrator.client.transport import Request
+from orchestrator.errors import NotFound
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
 
@@ -41,11 +41,12 @@ class Reads(Requester):
     The methods of `ApifyClient` that may be repeated.
     """
 
-    async def get_run(self, run_id: RunId, *, wait_secs: int = 0) -> wire.Run:
+    async def get_run(self, run_id: RunId, *, wait_secs: int = 0, insist: bool = False) -> wire.Run:
         """
         A run as it is now.
 
         Args:
+            insist: whether a refusal counts only when the platform repeats it for 20 seconds.
             wait_secs: how long the platform may hold its answer for the run's end, 0 to 60; a
                 run that goes on after it is a normal answer.
         """
@@ -54,7 +55,8 @@ class Reads(Requester):
         if wait_secs:
             url = f"{url}?waitForFinish={endpoints.checked_wait(wait_secs)}"
         request = Request("GET", url, self._headers, self._polls[wait_secs])
-        return await self._sender.ask(Call(request, path), read_run)
+        trusts = REPEATED if insist else AT_ONCE
+        return await self._sender.ask(Call(request, path, trusts=trusts), read_run)
 
     async def list_runs(
         self,
@@ -66,11 +68,13 @@ class Reads(Requester):
         desc: bool = False,
         limit: int = 1000,
         offset: int = 0,
+        insist: bool = False,
     ) -> wire.RunList:
         """
         One page of the account's runs, or of those of one Actor or task, the oldest first.
 
         Args:
+            insist: whether a refusal counts only when the platform repeats it for 20 seconds.
             started_after, started_before: both ends included; not for a task's runs.
             status: any of these; all when empty.
             desc: the newest first; then pages shift while runs are started.
@@ -89,7 +93,8 @@ class Reads(Requester):
             offset=offset,
             limit=limit,
         )
-        return await self._get(path, query, read_runs, self._wide_headers)
+        trusts = REPEATED if insist else AT_ONCE
+        return await self._get(path, query, read_runs, self._wide_headers, trusts=trusts)
 
     async def abort_run(self, run_id: RunId, *, gracefully: bool = False) -> wire.Run:
         """
@@ -101,7 +106,7 @@ class Reads(Requester):
         path = f"/v2/actor-runs/{endpoints.segment(run_id)}"
         query = "?gracefully=true" if gracefully else ""
         request = Request("POST", f"{self._root}{path}/abort{query}", self._headers, self._small)
-        return await self._sender.ask(Call(request, path), read_run)
+        return await self._sender.ask(Call(request, path, trusts=REPEATED), read_run)
 
     async def delete_dataset(self, dataset_id: DatasetId) -> None:
         """
@@ -157,7 +162,7 @@ class Reads(Requester):
         items = query or ItemsQuery()
         path = f"/v2/datasets/{endpoints.segment(dataset_id)}"
         text = endpoints.items_query(items, offset, limit)
-        check = None if items.format == "html" else _refuse_page
+        check = check_of_items(items)
         return self._stream(f"{path}/items", text, path, check=check)
 
     async def get_dataset(self, dataset_id: DatasetId) -> wire.Dataset:
@@ -182,9 +187,14 @@ class Reads(Requester):
         query = endpoints.query(pairs)
         return await self._get("/v2/datasets", query, read_datasets, self._wide_headers)
 
-    def stream_record(self, store_id: StoreId, key: str) -> AbstractAsyncContextManager[Download]:
+    def stream_record(
+        self, store_id: StoreId, key: str, *, is_listed: bool = False
+    ) -> AbstractAsyncContextManager[Download]:
         """
         A record of a key-value store, in its own content type, as it was stored.
+
+        Args:
+            is_listed: whether the record is known to be there.
 
         Raises, on entering:
             NotFound: there is no such record.
@@ -192,7 +202,13 @@ class Reads(Requester):
         store = endpoints.segment(store_id)
         path = f"/v2/key-value-stores/{store}/records/{endpoints.segment(key)}"
         # Without `attachment`, the platform may alter HTML.
-        return self._stream(path, "?attachment=true", f"records {store}", rate=Rate.RECORDS)
+        return self._stream(
+            path,
+            "?attachment=true",
+            f"records {store}",
+            rate=Rate.RECORDS,
+            trusts=REPEATED if is_listed else (NotFound,),
+        )
 
     async def list_keys(
         self,
@@ -215,7 +231,9 @@ class Reads(Requester):
         if prefix is not None:
             pairs.append(("prefix", prefix))
         query = endpoints.query(pairs)
-        return await self._get(f"{path}/keys", query, read_keys, self._wide_headers)
+        return await self._get(
+            f"{path}/keys", query, read_keys, self._wide_headers, trusts=REPEATED
+        )
 
     async def get_actor(self, actor_id: str) -> wire.Actor:
         """
@@ -274,8 +292,3 @@ class Reads(Requester):
         """
         query = endpoints.query([("date", day.isoformat())] if day else [])
         return await self._get("/v2/users/me/usage/monthly", query, read_usage, self._wide_headers)
-
-
-def _refuse_page(response: Response) -> None:
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise ServerFault("an HTML page came instead of items, probably from a gateway")

@@ -4,7 +4,8 @@ What an answer that is no success means: one table from HTTP status and Apify's 
 The status and the type decide, never the message. A known type decides before the status, since one
 status stands for different things (402 is both "no room yet" and "no money"); but an answer that
 leaves the effect open (5xx, 408) and one that refuses the caller (401, 429) is taken at its status.
-Bodies that are not the API's (a gateway's page, nothing, half an object) are told in plain words.
+A body that is not the API's (a gateway's page, nothing, half an object) is described in plain
+words; whatever its status, it is not the platform that answers, so that it never refuses anything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import orjson
 
 from orchestrator.client.backoff import retry_after_secs
 from orchestrator.errors import (
+    ActorRefused,
+    ConnectionLost,
     InputRejected,
     NoRoom,
     NotAuthorized,
@@ -37,41 +40,84 @@ MESSAGE_CHARS = 500
 EXCERPT_CHARS = 200
 
 NO_ROOM = ("actor-memory-limit-exceeded", "concurrent-runs-limit-exceeded")
+RUN_FAILED = ("actor-run-failed", "run-failed")
+CUT_SHORT = (
+    "operation-canceled",
+    "operation-timed-out",
+    "query-timeout",
+    "request-aborted-prematurely",
+    "run-timeout-exceeded",
+    "socket-closed",
+    "socket-destroyed",
+)
+MAY_HAVE_ACTED = frozenset({*RUN_FAILED, *CUT_SHORT})
+"""
+The types of refusals that may come after the effect: a start that meets one is unconfirmed.
+"""
 
 TYPES: dict[type[PlatformError], tuple[str, ...]] = {
     NoRoom: NO_ROOM,
     PlanLimitReached: (
+        "agentic-payment-info-retrieval-error",
+        "agentic-payment-information-missing",
         "agentic-payment-insufficient-amount",
+        "agentic-payment-provider-internal-error",
+        "agentic-payment-provider-unauthorized",
         "apify-plan-required-to-use-paid-actor",
+        "black-friday-plan-expired",
+        "failed-to-charge-user",
         "limit-reached",
+        "missing-billing-info",
         "monthly-usage-limit-too-low",
+        "no-payment-method-available",
         "not-enough-usage-to-run-paid-actor",
+        "platform-feature-disabled",
+        "user-has-no-subscription",
         "user-problem-with-card",
+        "x402-agentic-payment-already-finalized",
         "x402-agentic-payment-insufficient-amount",
+        "x402-agentic-payment-malformed-token",
+        "x402-agentic-payment-settlement-failed",
+        "x402-agentic-payment-settlement-in-progress",
+        "x402-agentic-payment-settlement-stuck",
+        "x402-agentic-payment-unauthorized",
         "x402-payment-required",
     ),
     NotAuthorized: (
+        "auth-method-not-supported",
+        "invalid-credentials",
+        "invalid-token",
+        "invalid-token-type",
+        "missing-api-token",
+        "own-token-required",
+        "token-not-provided",
+        "token-not-valid",
+        "user-disabled",
+        "user-is-removed",
+        "user-not-logged-in",
+        "user-or-token-not-found",
+    ),
+    ActorRefused: (
+        "actor-can-not-be-rented",
         "actor-disabled",
         "actor-is-not-rented",
+        "actor-not-public",
+        "actor-permission-level-not-supported-for-agentic-payments",
+        "actor-standby-not-supported-for-agentic-payments",
+        "cannot-rent-paid-actor",
         "elevated-permissions-needed",
         "full-permission-actor-blocked-for-admin",
         "full-permission-actor-not-approved",
         "insufficient-permissions",
-        "invalid-token",
-        "invalid-token-type",
         "missing-actor-rights",
-        "missing-api-token",
-        "own-token-required",
         "permission-denied",
         "public-actor-disabled",
-        "token-not-provided",
-        "token-not-valid",
-        "user-disabled",
-        "user-or-token-not-found",
+        "rental-not-allowed",
+        "unsupported-actor-pricing-model-for-agentic-payments",
+        "unsupported-permission",
     ),
     NotFound: (
         "actor-not-found",
-        "build-not-found",
         "default-dataset-not-found",
         "page-not-found",
         "record-not-found",
@@ -80,6 +126,7 @@ TYPES: dict[type[PlatformError], tuple[str, ...]] = {
         "user-not-found",
     ),
     InputRejected: (
+        "build-not-found",
         "build-outdated",
         "input-json-invalid-characters",
         "input-json-not-object",
@@ -109,11 +156,10 @@ TYPES: dict[type[PlatformError], tuple[str, ...]] = {
         "unknown-build-tag",
         "unsupported-content-encoding",
     ),
-    RunFailed: ("actor-run-failed", "run-failed"),
+    RunFailed: RUN_FAILED,
     RateLimited: ("rate-limit-exceeded", "too-many-requests"),
-    RequestTimeout: ("operation-timed-out", "query-timeout", "run-timeout-exceeded"),
+    RequestTimeout: CUT_SHORT,
     PermanentError: (
-        "actor-standby-not-supported-for-agentic-payments",
         "cannot-remove-running-run",
         "job-finished",
         "max-metamorphs-exceeded",
@@ -128,7 +174,7 @@ CLASS_OF_STATUS: dict[int, type[PlatformError]] = {
     400: InputRejected,
     401: NotAuthorized,
     402: PlanLimitReached,
-    403: NotAuthorized,
+    403: ActorRefused,
     404: NotFound,
     408: RequestTimeout,
     410: NotFound,
@@ -139,6 +185,12 @@ CLASS_OF_STATUS: dict[int, type[PlatformError]] = {
     429: RateLimited,
 }
 STATUS_DECIDES = frozenset({401, 408, 429})
+CLASS_OF_PAGE: dict[int, type[PlatformError]] = {
+    407: ConnectionLost,
+    408: RequestTimeout,
+    425: RateLimited,
+    429: RateLimited,
+}
 
 ADVICE: dict[type[PlatformError], str] = {
     NotAuthorized: "check the token (APIFY_TOKEN) and what it may do",
@@ -152,20 +204,32 @@ def class_of(status: int, error_type: str | None) -> type[PlatformError]:
 
     Args:
         status: not 2xx.
-        error_type: Apify's `error.type`, also one that nobody knows yet.
+        error_type: Apify's `error.type`, also one that nobody knows yet; None where the answer has
+            no error object of the API.
     """
-    if error_type in NO_ROOM:
-        return NoRoom
+    if error_type is None:
+        return CLASS_OF_PAGE.get(status, ServerFault)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFault
-    if error_type is not None and status not in STATUS_DECIDES:
-        known = CLASS_OF_TYPE.get(error_type)
-        if known is not None:
-            return known
-    if status == HTTPStatus.PAYMENT_REQUIRED and error_type is None:
-        # No room yet or no money: what was to say which has not come through. It did nothing.
-        return RateLimited
+    known = CLASS_OF_TYPE.get(error_type)
+    if known is not None and (status not in STATUS_DECIDES or error_type in MAY_HAVE_ACTED):
+        return known
     return CLASS_OF_STATUS.get(status, PermanentError)
+
+
+def proves_no_effect(status: int, error_type: str | None) -> bool:
+    """
+    Whether an answer shows that the request did nothing; all else may have had its effect.
+    """
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        # A proxy's: it let nothing through.
+        return True
+    return (
+        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        and status != HTTPStatus.REQUEST_TIMEOUT
+        and error_type is not None
+        and error_type not in MAY_HAVE_ACTED
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +238,7 @@ class Told:
     What the body of a refusal says.
 
     Attributes:
-        type: Apify's `error.type`; None when the body is not the API's.
+        type: Apify's `error.type`; None when the body is not an error object of the API.
         message: for people, one line, bounded.
         approval_url: where an owner can allow what was refused.
     """
@@ -192,6 +256,7 @@ def refusal(
     headers: Mapping[str, str],
     body: bytes,
     quote_page: bool = True,
+    is_elsewhere: bool = False,
 ) -> PlatformError:
     """
     The error for an answer that is no success.
@@ -204,11 +269,16 @@ def refusal(
     told = read_refusal(status, headers, body, quote_page=quote_page)
     kind = class_of(status, told.type)
     message = told.message
+    if is_elsewhere and kind is ServerFault and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind = PermanentError
+        message = f"the storage to which the platform redirects refuses it: {message}"
+    advised = NotAuthorized if status == HTTPStatus.UNAUTHORIZED else kind
     if told.approval_url:
         message = f"{message}; approve it at {told.approval_url}"
-    elif status == HTTPStatus.UNAUTHORIZED or (told.type is None and kind in ADVICE):
-        message = f"{message}; {ADVICE[kind]}"
+    elif advised in ADVICE:
+        message = f"{message}; {ADVICE[advised]}"
     error = kind(message, method=method, path=path, status=status, error_type=told.type)
+    error.had_no_effect = proves_no_effect(status, told.type)
     if isinstance(error, TransientError):
         error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))
     return error
@@ -234,7 +304,7 @@ def read_refusal(
     kind, message, data = error.get("type"), error.get("message"), error.get("data")
     url = data.get("approvalUrl") if isinstance(data, dict) else None
     return Told(
-        type=kind if isinstance(kind, str) else None,
+        type=kind if isinstance(kind, str) and kind else None,
         message=one_line(message, MESSAGE_CHARS) if isinstance(message, str) else _phrase(status),
         approval_url=url if isinstance(url, str) and url.startswith("https://") else None,
     )
@@ -251,7 +321,8 @@ def describe_page(body: bytes, *, quote: bool = True) -> str:
     if start == "<":
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         named = f" titled {one_line(title[1], EXCERPT_CHARS)!r}" if title and quote else ""
-        return f"an HTML page{named}, which is not from the API"
+        language = "XML" if text.lstrip().startswith("<?xml") else "HTML"
+        return f"an {language} page{named}, which is not from the API"
     if start in {"{", "["}:
         return "JSON that breaks off"
     shown = f": {one_line(text, EXCERPT_CHARS)!r}" if quote else ""

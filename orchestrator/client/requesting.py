@@ -23,6 +23,7 @@ from orchestrator.client.pacing import Rate
 from orchestrator.client.sending import Call, ClientStats, Sender
 from orchestrator.client.session_transport import SessionTransport
 from orchestrator.client.transport import Deadlines, Request, Response, Transport
+from orchestrator.errors import PlatformError
 from orchestrator.foreign import SECRETS, SHORTEST_TOKEN
 
 T = TypeVar("T")
@@ -33,6 +34,11 @@ How long the platform holds a synchronous start (API reference, "Run Actor synch
 """
 
 COMPRESS_ELSEWHERE_BYTES = 128 * 1024
+AT_ONCE: tuple[type[PlatformError], ...] = (PlatformError,)
+REPEATED: tuple[type[PlatformError], ...] = ()
+"""
+Which refusals count at once: all, or none; see `Call.trusts`.
+"""
 
 
 class Requester:
@@ -141,11 +147,13 @@ class Requester:
         query: str,
         read: Callable[[bytes], T],
         headers: Mapping[str, str] | None = None,
+        *,
+        trusts: tuple[type[PlatformError], ...] = AT_ONCE,
     ) -> T:
         request = Request(
             "GET", f"{self._root}{path}{query}", headers or self._headers, self._small
         )
-        return await self._sender.ask(Call(request, path), read)
+        return await self._sender.ask(Call(request, path, trusts=trusts), read)
 
     def _stream(
         self,
@@ -156,11 +164,12 @@ class Requester:
         rate: Rate = Rate.DEFAULT,
         deadlines: Deadlines | None = None,
         check: Callable[[Response], None] | None = None,
+        trusts: tuple[type[PlatformError], ...] = REPEATED,
     ) -> Opening:
         request = Request(
             "GET", f"{self._root}{path}{query}", self._wide_headers, deadlines or self._streamed
         )
-        call = Call(request, resource, rate)
+        call = Call(request, resource, rate, trusts)
         return Opening(lambda: self._sender.open(call, check))
 
     async def _packed(

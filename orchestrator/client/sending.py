@@ -1,12 +1,13 @@
 """
 The one place where requests are sent and sent again.
 
-Three kinds of request, by what a second send would do. One that is safe to repeat goes on being
-repeated for `away_secs`. A start is sent again only when the platform said that it did nothing
-(429), or when nothing can have reached it; whatever else goes wrong leaves it unconfirmed, and all
-its sends lie within `start_deadline_secs`, so that whoever looks for its run knows when to stop. A
-synchronous start is sent once. Redirects are followed for the first kind only, and the token goes
-to no other address.
+Three kinds of request, by what a second send would do. One that is safe to repeat is repeated for
+`away_secs`; where much depends on its answer, a refusal counts only when it is repeated too. A
+start is sent again only when the platform said that it did nothing (429), or when nothing can have
+reached it; all else but a refusal that proves the same leaves it unconfirmed, and all its sends lie
+within `start_deadline_secs`, so that whoever looks for its run knows when to stop. A synchronous
+start is sent once. Redirects are followed for the first kind only, and the token goes to no other
+address.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -31,9 +33,9 @@ from orchestrator.client.pacing import Lane, Pacer, Rate
 from orchestrator.client.refusals import refusal
 from orchestrator.client.transport import Request, Response, Transport
 from orchestrator.errors import (
-    ConnectionLost,
     PlatformError,
     RateLimited,
+    RunFailed,
     ServerFault,
     StartUnconfirmed,
     TransientError,
@@ -59,6 +61,10 @@ Requests that wait for their rate limit go on at multiples of this.
 
 MOMENT_SECS = 0.01
 CLOCK_SECS = 30.0
+ASK_AGAIN_SECS = (2.0, 6.0, 13.0)
+"""
+The pauses after which a refusal is asked for once more before it counts.
+"""
 
 
 @dataclass(slots=True)
@@ -83,11 +89,31 @@ class Call(NamedTuple):
 
     Attributes:
         resource: what shares the limit.
+        trusts: the refusals that count at once. The others count when the platform repeats them
+            several times over 20 seconds: one odd answer would cost a run that was paid for.
     """
 
     request: Request
     resource: str
     rate: Rate = Rate.DEFAULT
+    trusts: tuple[type[PlatformError], ...] = (PlatformError,)
+
+
+class Repeats:
+    """
+    How often a request that is safe to repeat may still be.
+
+    Attributes:
+        backoff: the pauses after what may pass.
+        doubts: the pauses after refusals.
+    """
+
+    __slots__ = ("backoff", "call", "doubts")
+
+    def __init__(self, call: Call, backoff: Backoff) -> None:
+        self.call = call
+        self.backoff = backoff
+        self.doubts = iter(ASK_AGAIN_SECS)
 
 
 class Sender:
@@ -133,14 +159,14 @@ class Sender:
         """
         began = self._now()
         lane = self._pacer.lane(call.resource, call.rate, began)
-        backoff = None
+        repeats = None
         while True:
             try:
                 return read(await self._fetch(call.request, lane))
-            except TransientError as error:
+            except PlatformError as error:
                 failure = error
-            backoff = backoff or Backoff(began + self._options.away_secs, self._rng)
-            await self._pause(failure, backoff, lane, call.request)
+            repeats = repeats or Repeats(call, Backoff(began + self._options.away_secs, self._rng))
+            await self._repeat(failure, repeats, lane)
 
     async def open(self, call: Call, check: Callable[[Response], None] | None = None) -> Opened:
         """
@@ -155,23 +181,14 @@ class Sender:
         """
         began = self._now()
         lane = self._pacer.lane(call.resource, call.rate, began)
-        backoff = None
+        repeats = None
         while True:
             try:
-                exchange, response = await self._open(call.request, lane, follow=True)
-                if check is None:
-                    return exchange, response
-                try:
-                    check(response)
-                except BaseException as error:
-                    await exchange.__aexit__(type(error), error, error.__traceback__)
-                    raise
-            except TransientError as error:
+                return await self._open(call.request, lane, follow=True, check=check)
+            except PlatformError as error:
                 failure = error
-            else:
-                return exchange, response
-            backoff = backoff or Backoff(began + self._options.away_secs, self._rng)
-            await self._pause(failure, backoff, lane, call.request)
+            repeats = repeats or Repeats(call, Backoff(began + self._options.away_secs, self._rng))
+            await self._repeat(failure, repeats, lane)
 
     async def start(self, call: Call, read: Callable[[bytes], T]) -> T:
         """
@@ -189,37 +206,45 @@ class Sender:
         while True:
             try:
                 return read(await self._fetch(request, lane, follow=False, until=until))
-            except TransientError as error:
+            except PlatformError as error:
                 if _may_have_started(error):
-                    raise _unconfirmed(error, request) from error
+                    raise self._unconfirmed(error, lane, request) from error
+                if not isinstance(error, TransientError):
+                    raise
                 failure = error
             backoff = backoff or Backoff(until, self._rng)
             await self._pause(failure, backoff, lane, request)
 
-    async def start_and_hold(self, call: Call, wait_secs: float) -> Opened:
+    async def start_and_hold(
+        self, call: Call, wait_secs: float, check: Callable[[Response], None] | None = None
+    ) -> Opened:
         """
         Sends a start whose answer comes when its run has ended; once.
 
         Args:
             wait_secs: how long the platform holds the request.
+            check: raises ServerFault when the answer cannot be what was asked for.
 
         Raises:
             StartUnconfirmed: it may have had its effect; a run that took longer than the platform
                 waits is one such case.
+            RunFailed: it had its effect, and the run did not succeed.
             RateLimited, ConnectionLost: it had none.
-            PermanentError, NoRoom: the platform refuses, or the run did not succeed.
+            PermanentError, NoRoom: the platform refuses.
         """
         now = self._now()
         until = now + self._options.start_deadline_secs
         lane = self._pacer.lane(call.resource, call.rate, now)
         try:
             with anyio.fail_after(wait_secs + self._options.start_deadline_secs):
-                return await self._open(call.request, lane, follow=False, until=until)
-        except TransientError as error:
-            if isinstance(error, RateLimited):
-                self._refused(error, lane)
+                return await self._open(call.request, lane, follow=False, until=until, check=check)
+        except PlatformError as error:
+            if isinstance(error, RunFailed):
+                raise
             if _may_have_started(error):
-                raise _unconfirmed(error, call.request) from error
+                raise self._unconfirmed(error, lane, call.request) from error
+            if isinstance(error, TransientError):
+                self._refused(error, lane)
             raise
         except TimeoutError as error:
             place = urlsplit(call.request.url).path
@@ -242,11 +267,18 @@ class Sender:
             await exchange.__aexit__(None, None, None)
 
     async def _open(
-        self, request: Request, lane: Lane, *, follow: bool, until: float = FOREVER
+        self,
+        request: Request,
+        lane: Lane,
+        *,
+        follow: bool,
+        until: float = FOREVER,
+        check: Callable[[Response], None] | None = None,
     ) -> Opened:
         """
         One exchange, and for those that follow redirects its redirects, up to a 2xx answer.
         """
+        host = urlsplit(request.url).netloc
         for _ in range(MAX_REDIRECTS + 1):
             now = self._now()
             wait = self._pacer.reserve(lane, now, until - now)
@@ -263,13 +295,14 @@ class Sender:
             if now >= self._read_clock_at:
                 self._read_clock(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                await _checked(exchange, response, check)
                 return exchange, response
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 lane.learn(response.headers.get("X-RateLimit-Limit", ""))
             try:
                 target = _redirected(request, response) if follow else None
                 if target is None:
-                    raise await self._refusal(request, response)
+                    raise await self._refusal(request, response, host)
             finally:
                 await exchange.__aexit__(None, None, None)
             request = target
@@ -297,12 +330,14 @@ class Sender:
             wait: None when that would not be in time.
         """
         if wait is None:
-            raise RateLimited(
+            held_back = RateLimited(
                 "not sent: more requests wait for this resource than its rate limit lets through "
                 "in time",
                 method=request.method,
                 path=urlsplit(request.url).path,
             )
+            held_back.had_no_effect = True
+            raise held_back
         if wait > 0.0:
             # Those who wait go on together, at the next tick: what follows then comes in bundles,
             # which costs far less than one wake-up for each.
@@ -318,6 +353,20 @@ class Sender:
             deadlines=deadlines._replace(connect=min(deadlines.connect, whole), whole=whole)
         )
 
+    async def _repeat(self, error: PlatformError, repeats: Repeats, lane: Lane) -> None:
+        """
+        Pauses before a request is sent again; raises the error when it is time to give up.
+        """
+        if isinstance(error, TransientError):
+            await self._pause(error, repeats.backoff, lane, repeats.call.request)
+            return
+        is_trusted = isinstance(error, repeats.call.trusts)
+        secs = None if is_trusted else next(repeats.doubts, None)
+        if secs is None:
+            raise error
+        self._tell_repeat(error, repeats.call.request, secs, events.warning)
+        await anyio.sleep(secs)
+
     async def _pause(
         self, error: TransientError, backoff: Backoff, lane: Lane, request: Request
     ) -> None:
@@ -325,30 +374,55 @@ class Sender:
         secs = backoff.pause(self._now(), asked)
         if secs is None:
             raise error
+        self._tell_repeat(
+            error, request, secs, events.debug if backoff.repeats == 1 else events.warning
+        )
+        await anyio.sleep(secs)
+
+    def _tell_repeat(
+        self, error: PlatformError, request: Request, secs: float, tell: Callable[..., None]
+    ) -> None:
         self.stats.retries += 1
-        tell = events.debug if backoff.repeats == 1 else events.warning
         tell(
             "request_repeated",
             method=request.method,
             path=urlsplit(request.url).path,
             error=str(error),
-            repeat=backoff.repeats,
             pause_secs=round(secs, 3),
         )
-        await anyio.sleep(secs)
 
-    def _refused(self, error: TransientError, lane: Lane) -> float:
+    def _unconfirmed(self, error: PlatformError, lane: Lane, request: Request) -> StartUnconfirmed:
+        """
+        The error for a start that failed like this, and takes note of a 429.
+        """
+        self._refused(error, lane)
+        return StartUnconfirmed(
+            f"the start may have taken effect, but its answer was lost: {error.message}",
+            method=request.method,
+            path=urlsplit(request.url).path,
+            status=error.status,
+            error_type=error.error_type,
+        )
+
+    def _refused(self, error: PlatformError, lane: Lane) -> float:
         """
         Takes note of a 429; returns how long the platform asked to wait.
         """
-        asked = error.retry_after_secs
+        asked = error.retry_after_secs if isinstance(error, TransientError) else None
         if isinstance(error, RateLimited) and error.status is not None:
             self.stats.rate_limited += 1
             lane.refused(self._now(), asked or 0.0)
         return asked or 0.0
 
-    async def _refusal(self, request: Request, response: Response) -> PlatformError:
+    async def _refusal(self, request: Request, response: Response, host: str) -> PlatformError:
+        """
+        The error for an answer that is no success.
+
+        Args:
+            host: that the request was for; another one answers where the platform has redirected.
+        """
         return refusal(
+            is_elsewhere=urlsplit(request.url).netloc != host,
             method=request.method,
             path=urlsplit(request.url).path,
             status=response.status,
@@ -358,23 +432,28 @@ class Sender:
         )
 
 
-def _may_have_started(error: TransientError) -> bool:
+def _may_have_started(error: PlatformError) -> bool:
     """
     Whether a start that failed like this may have had its effect.
     """
-    if isinstance(error, RateLimited):
-        return False
-    return not (isinstance(error, ConnectionLost) and not error.sent)
+    return not error.had_no_effect
 
 
-def _unconfirmed(error: TransientError, request: Request) -> StartUnconfirmed:
-    return StartUnconfirmed(
-        f"the start may have taken effect, but its answer was lost: {error.message}",
-        method=request.method,
-        path=urlsplit(request.url).path,
-        status=error.status,
-        error_type=error.error_type,
-    )
+async def _checked(
+    exchange: AbstractAsyncContextManager[Response],
+    response: Response,
+    check: Callable[[Response], None] | None,
+) -> None:
+    """
+    Closes an exchange whose answer cannot be what was asked for.
+    """
+    if check is None:
+        return
+    try:
+        check(response)
+    except BaseException as error:
+        await exchange.__aexit__(type(error), error, error.__traceback__)
+        raise
 
 
 async def _beginning(response: Response) -> bytes:

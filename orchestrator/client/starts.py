@@ -4,6 +4,7 @@ What starts something, and may cost money: sent once unless it certainly did not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import orjson
@@ -12,7 +13,7 @@ from orchestrator.client import endpoints, wire
 from orchestrator.client.download import Download, Opening
 from orchestrator.client.encodings import ACCEPTED
 from orchestrator.client.pacing import Rate
-from orchestrator.client.reading import read_run
+from orchestrator.client.reading import check_of_items, read_run
 from orchestrator.client.refusals import describe_page
 from orchestrator.client.requesting import SYNC_WAIT_SECS, Requester
 from orchestrator.client.sending import Call
@@ -51,7 +52,7 @@ class Starts(Requester):
         Raises:
             StartUnconfirmed: the run may have been started; the request is not repeated.
             NoRoom: the account has no room for it now.
-            InputRejected, NotFound, NotAuthorized, PlanLimitReached: it will not be started.
+            PermanentError: it will not be started.
             RateLimited, ConnectionLost: it was not started, and could not be for
                 `start_deadline_secs`.
         """
@@ -103,7 +104,7 @@ class Starts(Requester):
             StartUnconfirmed: the run may have been started, or takes longer than 300 seconds: find
                 it by its mark. An error while the body is read leaves the same question.
             RunFailed: it ended, and did not succeed.
-            NoRoom, InputRejected, NotFound, NotAuthorized, PlanLimitReached: it was not started.
+            NoRoom, PermanentError: it was not started.
             RateLimited, ConnectionLost: it was not started, and may be tried again.
         """
         options = options or RunOptions()
@@ -141,7 +142,8 @@ class Starts(Requester):
             limit=limit,
         )
         place = f"run-sync-get-dataset-items{text}"
-        return self._hold(target, place, by_get, body, content_type, mark)
+        check = check_of_items(query or ItemsQuery())
+        return self._hold(target, place, by_get, body, content_type, mark, check)
 
     async def validate_input(
         self, target: Target, body: bytes, *, build: str | None = None
@@ -177,6 +179,7 @@ class Starts(Requester):
         body: bytes | None,
         content_type: str,
         mark: Mark | None,
+        check: Callable[[Response], None] | None = None,
     ) -> Opening:
         path = endpoints.target_path(target, self._options.path_prefix)
 
@@ -191,7 +194,7 @@ class Starts(Requester):
                 accepted=ACCEPTED,
             )
             call = Call(request, f"start {path}", Rate.STARTS)
-            return await self._sender.start_and_hold(call, SYNC_WAIT_SECS)
+            return await self._sender.start_and_hold(call, SYNC_WAIT_SECS, check)
 
         return Opening(open_exchange)
 

@@ -119,7 +119,7 @@ class Transport(Protocol):
         Sends a request once; what is left of the answer is given up on leaving.
 
         Raises:
-            ConnectionLost: `sent` tells whether the request may have reached the platform.
+            ConnectionLost: `had_no_effect` when nothing of the request left.
             RequestTimeout: a deadline passed after something was sent.
             ServerFault: the answer is not HTTP.
         """

@@ -139,7 +139,7 @@ class Collector:
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None:
-            run_json = (await self._client.get_run(run.id)).to_json()
+            run_json = (await self._client.get_run(run.id, insist=True)).to_json()
         contents = {"run.json": run_json, **await self._input_files(job)}
         if not job.collect.items:
             await self._files.save(folder, contents)
@@ -215,17 +215,24 @@ class Collector:
                 # The platform's copy has the values of the environment.
                 await self._files.save(folder / "records", {name: job.input.body})
                 continue
-            await self._fetch(folder / "records", partial(_constant, name), run.store_id, key)
+            named = partial(_constant, name)
+            await self._fetch(folder / "records", named, run.store_id, key, is_listed=True)
         return len(taken), tuple(missing)
 
     async def _fetch(
-        self, folder: Path, name: Callable[[Download], str], store_id: StoreId, key: str
+        self,
+        folder: Path,
+        name: Callable[[Download], str],
+        store_id: StoreId,
+        key: str,
+        *,
+        is_listed: bool = False,
     ) -> None:
         await fetch_blob(
             self._files,
             folder,
             name,
-            lambda: self._client.stream_record(store_id, key),
+            lambda: self._client.stream_record(store_id, key, is_listed=is_listed),
             patience_secs=self._patience_secs,
         )
 

@@ -15,7 +15,6 @@ from orchestrator.client.session_transport import SessionTransport
 from orchestrator.errors import (
     ConnectionLost,
     InputRejected,
-    NotFound,
     RequestTimeout,
     ServerFault,
     StartUnconfirmed,
@@ -187,7 +186,7 @@ async def test_platform_that_is_not_there_is_told(transport: Make) -> None:
     async with client_of(server, transport, start_deadline_secs=0.1) as client:
         with pytest.raises(ConnectionLost, match="no connection to 127") as caught:
             await client.start_run(ACTOR, body=b"{}")
-    assert caught.value.sent is False
+    assert caught.value.had_no_effect
 
 
 async def test_silent_platform_is_noticed(transport: Make) -> None:
@@ -435,9 +434,9 @@ async def test_record_on_another_host_is_fetched_without_the_token(transport: Ma
     assert "Authorization" not in other.heard[0].headers
 
 
-async def test_refusal_without_its_body_is_understood(transport: Make) -> None:
+async def test_refusal_without_its_body_is_not_believed(transport: Make) -> None:
     """
-    A 404 whose body breaks off is still a 404.
+    A 404 whose body breaks off does not show that it is the API's: it is not believed.
     """
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
@@ -446,8 +445,9 @@ async def test_refusal_without_its_body_is_understood(transport: Make) -> None:
         writer.close()
 
     async with raw_server(behave) as server, client_of(server, transport) as client:
-        with pytest.raises(NotFound, match="breaks off"):
+        with pytest.raises(ServerFault, match="breaks off") as caught:
             await client.get_run(RunId("run1"))
+    assert caught.value.status == 404
 
 
 async def test_line_break_in_a_header_is_refused(transport: Make) -> None:

@@ -64,7 +64,7 @@ async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) 
     async with client_of("http://platform.example") as client:
         with pytest.raises(ConnectionLost, match="proxy") as caught:
             await client.get_run(RunId("run1"))
-    assert caught.value.sent is False
+    assert caught.value.had_no_effect
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ async def test_unknown_certificate_is_told(
     ):
         with pytest.raises(ConnectionLost, match="SSL_CERT_FILE") as caught:
             await client.get_run(RunId("run1"))
-    assert caught.value.sent is False
+    assert caught.value.had_no_effect
 
 
 async def test_redirect_goes_through_the_right_proxy(environment: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ class SimPlatform:
                 raise ConnectionLost("reset")
             case "refused":
                 lost = ConnectionLost("no connection")
-                lost.sent = False
+                lost.had_no_effect = True
                 raise lost
             case "429":
                 yield refused(429, "rate-limit-exceeded")

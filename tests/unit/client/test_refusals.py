@@ -6,6 +6,8 @@ import pytest
 
 from orchestrator.client.refusals import class_of, refusal
 from orchestrator.errors import (
+    ActorRefused,
+    ConnectionLost,
     InputRejected,
     NoRoom,
     NotAuthorized,
@@ -35,7 +37,7 @@ EXPECTED: dict[tuple[int, str], type[PlatformError]] = {
     (400, "run-failed"): RunFailed,
     (401, "invalid-token"): NotAuthorized,
     (402, "x402-payment-required"): PlanLimitReached,
-    (403, "insufficient-permissions"): NotAuthorized,
+    (403, "insufficient-permissions"): ActorRefused,
     (404, "record-not-found"): NotFound,
     (405, "method-not-allowed"): PermanentError,
     (408, "run-timeout-exceeded"): RequestTimeout,
@@ -86,23 +88,38 @@ def test_documented_error_has_its_class(method: str, path: str, status: int, kin
         (402, "some-new-type", PlanLimitReached),
         (401, "token-not-valid", NotAuthorized),
         (401, "token-not-provided", NotAuthorized),
-        (403, "permission-denied", NotAuthorized),
-        (403, "full-permission-actor-not-approved", NotAuthorized),
-        (403, "actor-is-not-rented", NotAuthorized),
+        (403, "permission-denied", ActorRefused),
+        (403, "full-permission-actor-not-approved", ActorRefused),
+        (403, "actor-is-not-rented", ActorRefused),
+        (400, "actor-is-not-rented", ActorRefused),
+        (403, "some-new-type", ActorRefused),
+        (403, "platform-feature-disabled", PlanLimitReached),
+        (403, "invalid-token", NotAuthorized),
+        (403, "user-disabled", NotAuthorized),
+        (400, "some-new-type", InputRejected),
+        (409, "some-new-type", PermanentError),
+        (500, "concurrent-runs-limit-exceeded", ServerFault),
         (404, "actor-not-found", NotFound),
         (400, "actor-not-found", NotFound),
         (404, "unknown-build-tag", InputRejected),
         (400, "max-items-must-be-greater-than-zero", InputRejected),
         (400, "input-json-not-object", InputRejected),
         (400, "actor-run-failed", RunFailed),
-        (418, None, PermanentError),
-        (400, None, InputRejected),
-        (404, None, NotFound),
+        (418, None, ServerFault),
+        (400, None, ServerFault),
+        (401, None, ServerFault),
+        (403, None, ServerFault),
+        (404, None, ServerFault),
+        (402, None, ServerFault),
+        (407, None, ConnectionLost),
+        (425, None, RateLimited),
+        (400, "socket-closed", RequestTimeout),
+        (401, "operation-canceled", RequestTimeout),
         (429, "invalid-input", RateLimited),
         (408, None, RequestTimeout),
         (500, "invalid-input", ServerFault),
         (503, None, ServerFault),
-        (302, None, PermanentError),
+        (302, None, ServerFault),
     ],
 )
 def test_class_follows_type_and_status(
@@ -140,6 +157,23 @@ def test_page_is_not_quoted_when_the_request_had_a_body() -> None:
     page = b"<title>could not forward password=hunter2</title>"
     error = refusal(method="POST", path="/x", status=502, headers={}, body=page, quote_page=False)
     assert "hunter2" not in str(error)
+
+
+def test_refusal_of_a_storage_on_another_host_counts() -> None:
+    """
+    A storage to which the platform redirects has error pages of its own: they refuse a record.
+    """
+    error = refusal(
+        method="GET",
+        path="/x",
+        status=403,
+        headers={},
+        body=b"<?xml version='1.0'?><Error>Request has expired</Error>",
+        is_elsewhere=True,
+    )
+    assert type(error) is PermanentError
+    assert "the storage to which the platform redirects refuses it" in str(error)
+    assert "an XML page" in str(error)
 
 
 def test_token_never_appears() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.client import ApifyClient, Request
 from orchestrator.errors import (
+    ActorRefused,
     ConnectionLost,
     InputRejected,
     NoRoom,
@@ -43,7 +44,7 @@ TASK = Target(kind=TargetKind.TASK, id="a/b")
 
 def unsent(message: str = "refused") -> ConnectionLost:
     error = ConnectionLost(message)
-    error.sent = False
+    error.had_no_effect = True
     return error
 
 
@@ -68,6 +69,10 @@ async def sync(client: ApifyClient) -> bytes:
 
 async def look(client: ApifyClient) -> str:
     return (await client.get_run(RunId("run1"), wait_secs=60)).status
+
+
+async def insist(client: ApifyClient) -> str:
+    return (await client.get_run(RunId("run1"), wait_secs=60, insist=True)).status
 
 
 PASSING: dict[str, Step] = {
@@ -126,6 +131,54 @@ def test_retry_after_is_obeyed(kind: int) -> None:
     assert transport.asked[1].at >= 25.0
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
+def test_odd_answer_among_polls_is_asked_again(status: int) -> None:
+    """
+    One refusal of a poll does not count: the run is asked for again.
+    """
+    transport = ScriptedTransport(refused(status, "x"), run_reply())
+    assert using(transport, insist) == "SUCCEEDED"
+
+
+def test_refusal_of_a_poll_counts_after_twenty_seconds() -> None:
+    """
+    A poll that stays refused is asked again three times over twenty seconds, and no longer.
+    """
+    transport = ScriptedTransport(refused(403, "insufficient-permissions"))
+    with pytest.raises(ActorRefused):
+        using(transport, insist)
+    assert len(transport.asked) == 4
+    assert 20.0 <= transport.asked[-1].at < 25.0
+
+
+def test_page_never_refuses_a_read() -> None:
+    """
+    A page that is not from the API is the platform being away, whatever its status.
+    """
+    page = reply(404, b"<html>not here")
+    transport = ScriptedTransport(page, page, page, page, page, run_reply())
+    assert using(transport, look) == "SUCCEEDED"
+
+
+def test_missing_output_is_believed_at_once() -> None:
+    """
+    A run without an output record is not asked for it four times; a listed record is.
+    """
+
+    def asked_for(*, is_listed: bool) -> int:
+        transport = ScriptedTransport(refused(404, "record-not-found"))
+
+        async def fetch(client: ApifyClient) -> None:
+            async with client.stream_record(StoreId("s"), "OUTPUT", is_listed=is_listed):
+                pass
+
+        with pytest.raises(NotFound):
+            using(transport, fetch)
+        return len(transport.asked)
+
+    assert (asked_for(is_listed=False), asked_for(is_listed=True)) == (1, 4)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [refused(404, "record-not-found"), refused(400, "invalid-value"), refused(402, "x")],
@@ -150,6 +203,21 @@ UNCLEAR: dict[str, Step] = {
     "a page instead of a run": reply(201, b"<html>"),
     "half a run": Reply(status=201, chunks_=(b'{"data"',), then=TruncatedBody("cut")),
     "a run without id": reply(201, {"data": {}}),
+    "400 with a page": reply(400, b"<html>"),
+    "404 with a page": reply(404, b"<html>"),
+    "413 with a page": reply(413, b"<html>"),
+    "402 with a page": reply(402, b"<html>"),
+    "429 with a page": reply(429, b"<html>"),
+    "empty 425": reply(425, b""),
+    "empty 302": reply(302, b""),
+    "empty 304": reply(304, b""),
+    "redirect": reply(307, b"", Location="https://other.example/"),
+    "409 with an empty object": reply(409, {}),
+    "418 with text": reply(418, b"teapot"),
+    "500 for a full account": refused(500, "concurrent-runs-limit-exceeded"),
+    "error object without type": reply(400, {"error": {"message": "No."}}),
+    "failed run": refused(400, "run-failed"),
+    "broken socket": refused(400, "socket-closed"),
 }
 
 
@@ -237,9 +305,9 @@ def test_start_that_would_wait_too_long_for_its_turn_is_not_sent() -> None:
         (refused(402, "actor-memory-limit-exceeded"), NoRoom),
         (refused(400, "invalid-input"), InputRejected),
         (refused(404, "actor-not-found"), NotFound),
-        (reply(307, b"", Location="https://other.example/"), PermanentError),
+        (refused(403, "actor-is-not-rented"), ActorRefused),
     ],
-    ids=["no room", "bad input", "no Actor", "redirect"],
+    ids=["no room", "bad input", "no Actor", "not rented"],
 )
 def test_refused_start_is_told_at_once(refusal: Reply, error: type[PlatformError]) -> None:
     """
@@ -258,7 +326,7 @@ def test_refused_start_is_told_at_once(refusal: Reply, error: type[PlatformError
         (refused(429, "rate-limit-exceeded"), RateLimited),
         (unsent(), ConnectionLost),
         (refused(400, "run-failed"), RunFailed),
-        (reply(302, b"", Location="/elsewhere"), PermanentError),
+        (reply(302, b"", Location="/elsewhere"), StartUnconfirmed),
     ],
     ids=[*list(UNCLEAR)[:5], "429", "no connection", "run failed", "redirect"],
 )
@@ -341,8 +409,8 @@ def test_redirect_to_somewhere_unsafe_is_not_followed(location: str) -> None:
     A redirect from https to plain http, to another scheme or to nowhere is an error.
     """
     transport = ScriptedTransport(reply(302, b"", Location=location))
-    with pytest.raises(PermanentError, match="redirects"):
-        using(transport, look)
+    with pytest.raises(ServerFault, match="redirects"):
+        using(transport, look, away_secs=0.0)
 
 
 def test_redirects_in_circles_end() -> None:
