@@ -231,11 +231,13 @@ class PlatformError(OrchestratorError):
         error_type: Apify's `error.type`; None when the answer had none.
         had_no_effect: whether it proves that the request did nothing.
         concerns_every_job: whether no other request of the batch will do better.
+        costs_its_job: whether it is the end of the job for which something was read.
     """
 
     exit_code = 5
     had_no_effect = False
     concerns_every_job = False
+    costs_its_job = True
 
     def __init__(
         self,
@@ -272,6 +274,7 @@ class TransientError(PlatformError):
     """
 
     retry_after_secs: float | None = None
+    costs_its_job = False
 
 
 class RateLimited(TransientError):
@@ -298,6 +301,8 @@ class TruncatedBody(TransientError):
     """
     The answer ended before its announced end, or cannot be decoded.
     """
+
+    costs_its_job = True
 
 
 class RequestTimeout(TransientError):
@@ -331,6 +336,7 @@ class NotAuthorized(PermanentError):
     """
 
     concerns_every_job = True
+    costs_its_job = False
 
 
 class ActorRefused(PermanentError):
@@ -357,6 +363,7 @@ class PlanLimitReached(PermanentError):
     """
 
     concerns_every_job = True
+    costs_its_job = False
 
 
 class RunFailed(PermanentError):

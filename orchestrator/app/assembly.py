@@ -106,6 +106,9 @@ def make_scheduler(
         given_up=given_up,
         utc_now=utc_now,
     )
+    usage.gate.breaker.probe_secs = settings.breaker_probe_secs
+    for target, said in room.refused.items():
+        usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
     starter = Starter(
         ledger=ledger,
         client=client,
@@ -114,10 +117,12 @@ def make_scheduler(
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,
             settle_secs=settings.settle_secs,
+            away_secs=settings.platform_away_secs,
             on_unconfirmed=(OnUnconfirmed.FAIL if aborting else ledger.batch.plan.on_unconfirmed),
         ),
         read_input=partial(read_input, env=os.environ, needed=needed),
         save_answer=collector.save_answer,
+        gate=usage.gate,
         utc_now=utc_now,
     )
     driver = Driver(

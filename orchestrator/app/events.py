@@ -4,6 +4,8 @@ What the scheduler tells, as figures for the display and events for the log.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orchestrator import events
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
@@ -77,6 +79,29 @@ class BatchEvents:
         Warns that the answer to a start was lost.
         """
         events.warning("start_unconfirmed", job=attempt.job.key, error=error)
+
+    def abort_refused(self, run: Run, error: str) -> None:
+        """
+        Warns of a run that goes on though it was to be aborted.
+        """
+        events.warning("run_not_aborted", run=run.id, error=error)
+
+    def agents_hidden(self, run: Run) -> None:
+        """
+        Warns that runs whose answers are lost will be told by their input only.
+        """
+        events.warning(
+            "user_agents_hidden",
+            run=run.id,
+            consequence="should the answer to a start be lost, its run is recognised by its input",
+        )
+
+    def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
+        """
+        Counts jobs that failed without a start.
+        """
+        self._progress.settled[JobStatus.FAILED] += len(keys)
+        events.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
         """

@@ -85,6 +85,11 @@ class Settings(BaseModel):
     platform_away_secs: Secs = Field(
         3600.0, description="How long a platform that is away is waited for, in seconds."
     )
+    breaker_probe_secs: Deadline = Field(
+        60.0,
+        description="After how long one job of an Actor is tried whose first five runs failed "
+        "alike, in seconds; then after twice and four times that.",
+    )
     connect_timeout_secs: Deadline = Field(
         10.0, description="How long a connection may take to be made, in seconds."
     )

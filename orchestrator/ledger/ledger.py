@@ -424,6 +424,14 @@ class Ledger:
         self._execute("skip_waiting", seq=seq, error=reason)
 
     @transaction
+    def refuse(self, seqs: Sequence[int], reason: str) -> list[str]:
+        """
+        Settles jobs that wait as failed, without an attempt; returns their keys.
+        """
+        rows = (self._execute("refuse_waiting", seq=seq, error=reason).fetchone() for seq in seqs)
+        return [row["key"] for row in rows if row is not None]
+
+    @transaction
     def collected_again(
         self, seq: int, number: int, outcome: Outcome, collected: Collected
     ) -> None:
@@ -545,23 +553,18 @@ class Ledger:
         return marks
 
     @transaction
-    def give_up(self, attempt: Attempt) -> int:
+    def give_up(self, attempt: Attempt) -> None:
         """
         Records that a send has no run, as far as can be known; its mark is never used again.
-
-        Returns:
-            how many sends of this attempt have been given up by now.
         """
-        place = {"seq": attempt.job.seq, "number": attempt.number}
         self._execute(
             "give_up",
-            **place,
+            seq=attempt.job.seq,
+            number=attempt.number,
             send=attempt.send,
             since=stored(attempt.intent_at),
             mark=attempt.mark,
         )
-        sends: int = self._execute("count_given_up", **place).fetchone()["sends"]
-        return sends
 
     @transaction
     def orphan(self, mark: Mark, run: Run, now: datetime) -> None:

@@ -288,6 +288,10 @@ WHERE key = :key AND status = 'WAITING' AND NOT EXISTS (
 -- name: skip_waiting
 UPDATE jobs SET status = 'SKIPPED', error = :error WHERE seq = :seq AND status = 'WAITING';
 
+-- name: refuse_waiting
+UPDATE jobs SET status = 'FAILED', error = :error WHERE seq = :seq AND status = 'WAITING'
+RETURNING key;
+
 -- name: select_needing
 SELECT seq, json_extract(definition, '$.needs') AS needs FROM jobs
 WHERE status = 'WAITING' AND json_extract(definition, '$.needs') IS NOT NULL;
@@ -301,9 +305,6 @@ SELECT job_seq, number, send, since, mark FROM given_up;
 -- name: give_up
 INSERT OR IGNORE INTO given_up (job_seq, number, send, since, mark)
 VALUES (:seq, :number, :send, :since, :mark);
-
--- name: count_given_up
-SELECT COUNT(*) AS sends FROM given_up WHERE job_seq = :seq AND number = :number;
 
 -- name: put_orphan
 INSERT INTO orphan_runs (run_id, mark, seen_at, run_status, cost_usd, cost_at, reserved_usd)

@@ -11,6 +11,7 @@ NOT_WANTED = "its items are not collected"
 FEWER = "the platform gives fewer items than it counts"
 MORE = "the platform gives more items than it counts"
 GONE = "the platform does not have the dataset any more"
+REFUSED = "the platform refuses to show what the run made"
 SHARED = "a named dataset, which other runs may fill too"
 
 

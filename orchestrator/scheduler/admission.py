@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from orchestrator.model.batches import Wait
+from orchestrator.model.jobs import Target
 from orchestrator.scheduler.limits import MONEY, RUNS, Blocked, Claim, Usage
 
 FEWEST_PASSES = 20
@@ -121,6 +123,26 @@ class WaitingQueue:
                 waited_for.update(dict.fromkeys(blocked.limits, waiting))
             heapq.heappop(heads)
         return admitted
+
+    def remove(self, targets: Container[Target], *, later: bool) -> dict[Target, list[Waiting]]:
+        """
+        Takes out the jobs of some targets.
+
+        Args:
+            later: whether those too that may not be admitted yet.
+        """
+        removed: list[Waiting] = []
+        for claim in [claim for claim in self._lanes if claim.target in targets]:
+            removed += self._lanes.pop(claim).jobs
+        if later:
+            removed += [job for _, job in self._later if job.claim.target in targets]
+            self._later = [one for one in self._later if one[1].claim.target not in targets]
+            heapq.heapify(self._later)
+        found: dict[Target, list[Waiting]] = {}
+        for job in removed:
+            if job.claim.target is not None:
+                found.setdefault(job.claim.target, []).append(job)
+        return found
 
     def next_wake(self) -> float | None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from orchestrator.errors import PlatformError
@@ -59,11 +59,28 @@ def outcome_of_complaint(run: Run, complaint: str | None) -> Outcome:
     return Outcome(status=JobStatus.REJECTED, error=error)
 
 
-def outcome_of_refusal(error: PlatformError) -> Outcome:
+def outcome_of_refusal(said: str) -> Outcome:
     """
     The outcome of an attempt whose start the platform refuses for good.
     """
-    return Outcome(status=JobStatus.FAILED, error=f"not started: {error}", heals=False)
+    return Outcome(status=JobStatus.FAILED, error=f"not started: {said}", heals=False)
+
+
+def outcome_of_unread(run: Run, error: PlatformError) -> Outcome:
+    """
+    The outcome of an attempt whose run, or what it made, the platform refuses to show.
+
+    A run that may have succeeded is paid for: no further attempt follows until it can be read.
+    """
+    if run.is_terminal and run.status != RunStatus.SUCCEEDED:
+        ended = outcome_of_run(run)
+        return replace(ended, error=f"{ended.error}; and what it made cannot be read: {error}")
+    return Outcome(
+        status=JobStatus.FAILED,
+        error=f"run {run.id} {run.status}, but it cannot be read: {error}; no other run is started "
+        "for it: `orchestrator collect` and `orchestrator retry` ask for it again",
+        heals=False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

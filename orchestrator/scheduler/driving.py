@@ -7,11 +7,10 @@ how far the attempt has come, and it goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from http import HTTPStatus
 from typing import Protocol
 
 import anyio
@@ -20,7 +19,6 @@ from orchestrator.client import ApifyClient
 from orchestrator.errors import (
     NoRoom,
     NotFound,
-    PermanentError,
     PlanLimitReached,
     PlatformError,
     TransientError,
@@ -30,7 +28,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Job
-from orchestrator.model.proofs import FEWER, GONE
+from orchestrator.model.proofs import FEWER, GONE, REFUSED
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -42,11 +40,18 @@ from orchestrator.scheduler.attempts import (
     outcome_of_complaint,
     outcome_of_refusal,
     outcome_of_run,
+    outcome_of_unread,
 )
 from orchestrator.scheduler.following import Ended, Follower
 from orchestrator.scheduler.limits import Claim
 from orchestrator.scheduler.observing import Observer
-from orchestrator.scheduler.starting import Starter, StartLost, StartPostponed
+from orchestrator.scheduler.starting import (
+    Starter,
+    StartLost,
+    StartPostponed,
+    StartRefused,
+    TargetHeld,
+)
 
 POSTPONED_SECS = 5.0
 """
@@ -90,14 +95,14 @@ class Next:
         number: of that attempt.
         delay_secs: not before that time has gone by.
         remedy: what that attempt is to do otherwise.
-        refusal: the platform's, when a start was refused since there was no room for it.
+        refusal: the platform's, when a start was refused for lack of room or money.
     """
 
     job: Job
     number: int
     delay_secs: float
     remedy: Remedy = NO_REMEDY
-    refusal: NoRoom | None = None
+    refusal: NoRoom | PlanLimitReached | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,21 +216,17 @@ class Driver:
             except StartLost as error:
                 outcome = Outcome(status=JobStatus.FAILED, error=str(error), heals=False)
                 return await self._end(attempt, outcome, None, state=AttemptState.LOST)
-            except PermanentError as error:
-                # These concern every start, not this one.
-                if isinstance(error, PlanLimitReached) or error.status == HTTPStatus.UNAUTHORIZED:
-                    raise
-                outcome = outcome_of_refusal(error)
+            except (StartRefused, TargetHeld) as refused:
+                outcome = outcome_of_refusal(str(refused))
                 return await self._end(attempt, outcome, None, state=AttemptState.FAILED)
             self._away_since = None
             has_started()
         try:
             return await self._follower.follow(attempt, run)
-        except NotFound as error:
-            outcome = Outcome(
-                status=JobStatus.FAILED,
-                error=f"run {run.id} is no longer known to the platform: {error}",
-            )
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            outcome = outcome_of_unread(run, error)
             return await self._end(attempt, outcome, None, state=AttemptState.LOST)
 
     def settles_at(self, ended: Ended) -> float:
@@ -269,13 +270,11 @@ class Driver:
         attempt, run = ended.attempt, ended.run
         try:
             collected = await self._collector.collect(attempt.job, run, ended.run_json)
-        except (NotFound, TruncatedBody) as error:
-            outcome = Outcome(
-                status=JobStatus.FAILED,
-                error=f"run {run.id} {run.status}, but what it made is not all to be had: {error}",
-            )
-            why = Collected(unproven=GONE if isinstance(error, NotFound) else FEWER)
-            return await self._end(attempt, outcome, why, run=run)
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            why = Collected(unproven=_why_unproven(error))
+            return await self._end(attempt, outcome_of_unread(run, error), why, run=run)
         outcome = outcome_of_run(run, ended.aborted_because)
         if outcome.error is None:
             complaint = await self._acceptance.complaint(attempt.job, run, collected)
@@ -289,6 +288,13 @@ class Driver:
         await self._ledger.skip(seq, reason)
         self._observer.job_skipped(seq, reason)
 
+    async def refuse(self, seqs: Sequence[int], reason: str) -> None:
+        """
+        Ends jobs as failed without an attempt, since their Actor or task is held.
+        """
+        keys = await self._ledger.refuse(seqs, outcome_of_refusal(reason).error or reason)
+        self._observer.jobs_refused(reason, keys)
+
     async def settle_costs(self, run_ids: Iterable[RunId]) -> dict[RunId, Decimal | None]:
         """
         Asks what runs that ended a while ago have cost, and records it; None where it is not told.
@@ -300,7 +306,9 @@ class Driver:
         for run_id in run_ids:
             try:
                 costs[run_id] = (await self._client.get_run(run_id)).facts().cost_usd
-            except NotFound:
+            except PlatformError as error:
+                if not error.costs_its_job:
+                    raise
                 costs[run_id] = None
         told = {run: cost for run, cost in costs.items() if cost is not None}
         await self._ledger.costs(told, self._client.platform_now() or self._utc_now())
@@ -333,7 +341,7 @@ class Driver:
         """
         now = anyio.current_time()
         again = Next(job=attempt.job, number=attempt.number, delay_secs=0.0, remedy=attempt.remedy)
-        if isinstance(error, NoRoom):
+        if isinstance(error, (NoRoom, PlanLimitReached)):
             self._away_since = None
             again = replace(again, refusal=error)
         else:
@@ -391,8 +399,7 @@ class Driver:
         jitter, most = self._chance(), self._most_memory_mbytes
         if run is not None and run.resurrect_count is None and attempt.job.rules:
             # What an earlier process was told is not all in the ledger.
-            told = (await self._client.get_run(run.id)).facts()
-            run = replace(run, resurrect_count=told.resurrect_count)
+            run = replace(run, resurrect_count=await self._resurrect_count(run))
         try:
             return decide(attempt, outcome, run, jitter=jitter, most_memory_mbytes=most)
         except LogNeeded:
@@ -406,6 +413,14 @@ class Driver:
                 log_end=await self._log_end(run),
             )
 
+    async def _resurrect_count(self, run: Run) -> int | None:
+        try:
+            return (await self._client.get_run(run.id, insist=True)).facts().resurrect_count
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            return None
+
     async def _log_end(self, run: Run) -> str:
         """
         The end of a run's log; empty when there is none.
@@ -415,6 +430,18 @@ class Driver:
             async with self._client.stream_log(run.id) as download:
                 async for chunk in download.chunks():
                     end = (end + chunk)[-LOG_END_BYTES:]
-        except (NotFound, TransientError) as error:
+        except PlatformError as error:
+            if error.concerns_every_job:
+                raise
             self._observer.log_not_read(run, str(error))
         return end.decode("utf-8", "replace")
+
+
+def _why_unproven(error: PlatformError) -> str:
+    match error:
+        case NotFound():
+            return GONE
+        case TruncatedBody():
+            return FEWER
+        case _:
+            return REFUSED

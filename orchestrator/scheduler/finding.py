@@ -8,8 +8,7 @@ its input and options: weaker, and so only the last resort.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 
 import anyio
@@ -20,10 +19,10 @@ from orchestrator.errors import NotFound, TransientError
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.answers import MARK
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import runs_since
 
-MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
 SHORTEST_INTERVAL_SECS = 1.0
 
 
@@ -99,6 +98,13 @@ class RunFinder:
         async with self._lock:
             if self._orphans.since is not None:
                 await self._look(self._orphans.since)
+
+    @property
+    def claimed(self) -> Container[RunId]:
+        """
+        The runs of this batch that belong to an attempt.
+        """
+        return self._claimed
 
     def claim(self, run: Run) -> None:
         """

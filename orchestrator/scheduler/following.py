@@ -12,7 +12,7 @@ from datetime import datetime
 import anyio
 
 from orchestrator.client import ApifyClient
-from orchestrator.errors import NotFound, OrchestratorError, StoppedEarly
+from orchestrator.errors import OrchestratorError, PlatformError, StoppedEarly
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Job
@@ -29,11 +29,6 @@ A platform that answers a long poll at once is not asked more often than this.
 ABORT_GRACE_SECS = 35.0
 """
 What the platform grants to a graceful abort (30 s), and a little more.
-"""
-
-LAG_SECS = 10.0
-"""
-How long after its start a run may still be unknown to some of the platform's servers.
 """
 
 
@@ -63,6 +58,7 @@ class _Followed:
         status: of the run, when last heard of.
         scope: of the poll that is open; cancelling it makes room for an abort.
         abort_because: why the run is to be aborted; None when it is not.
+        is_left: whether it was to be aborted with all others and the platform refuses that.
     """
 
     attempt: Attempt
@@ -72,6 +68,7 @@ class _Followed:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     abort_because: str | None = None
     is_aborted: bool = False
+    is_left: bool = False
     straggles: bool = False
 
 
@@ -117,11 +114,12 @@ class Follower:
         Waits until a run has ended, and records that.
 
         Returns:
-            the ended run; None when `give_up_waits` was called.
+            the ended run; None when `give_up_waits` was called, or when the platform refuses to
+            abort a run that is to be aborted with all others.
 
         Raises:
-            NotFound: the platform does not know the run any more.
-            StoppedEarly, PlatformError: of concern to the whole batch.
+            PlatformError: the run cannot be read.
+            StoppedEarly: of concern to the whole batch.
         """
         ended = None
         with anyio.CancelScope() as scope:
@@ -148,7 +146,7 @@ class Follower:
         for scope in self._waits:
             scope.cancel()
 
-    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended:
+    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended | None:
         """
         Waits for a run's end, and brings home what it makes meanwhile.
         """
@@ -169,11 +167,11 @@ class Follower:
             except OrchestratorError as error:
                 failures.append(error)
             stop.cancel()
-        if ended is None or failures:
+        if failures:
             raise failures[0]
         return ended
 
-    async def _wait(self, attempt: Attempt, run: Run) -> Ended:
+    async def _wait(self, attempt: Attempt, run: Run) -> Ended | None:
         """
         Long polls until the run has ended; aborts it where that is wanted.
         """
@@ -186,20 +184,17 @@ class Follower:
         try:
             while True:
                 asked = anyio.current_time()
-                ended = await self._poll(followed, now)
-                if ended is not None:
+                ended = await self._poll(followed)
+                if ended is not None or followed.is_left:
                     return ended
                 if followed.abort_because is None:
                     await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
         finally:
             self._followed.discard(followed)
 
-    async def _poll(self, followed: _Followed, since: float) -> Ended | None:
+    async def _poll(self, followed: _Followed) -> Ended | None:
         """
         One long poll, or an abort and its end.
-
-        Args:
-            since: when the run began to be followed.
         """
         attempt, run = followed.attempt, followed.run
         if self._judge_duration(followed):
@@ -207,16 +202,14 @@ class Follower:
         because = followed.abort_because or self._aborting
         if because is not None and not followed.is_aborted:
             followed.abort_because, followed.is_aborted = because, True
-            await self._abort(run)
+            if not await self._abort(run) and self.is_aborting:
+                followed.is_left = True
+                return None
         told = None
         with anyio.CancelScope(deadline=self._next_look(followed)) as followed.scope:
-            try:
-                told = await self._client.get_run(
-                    run.id, wait_secs=attempt.job.wait_for_finish_secs
-                )
-            except NotFound:
-                if anyio.current_time() - since > LAG_SECS:
-                    raise
+            told = await self._client.get_run(
+                run.id, wait_secs=attempt.job.wait_for_finish_secs, insist=True
+            )
         if told is None:
             return None
         facts = told.facts()
@@ -302,14 +295,24 @@ class Follower:
             if followed.attempt.job.target == job.target:
                 followed.scope.deadline = self._next_look(followed)
 
-    async def _abort(self, run: Run) -> None:
+    async def _abort(self, run: Run) -> bool:
         """
         Aborts a run gracefully, and hard when it takes longer than the platform grants.
+
+        Returns:
+            False when the platform refuses it.
         """
-        await self._client.abort_run(run.id, gracefully=True)
-        until = anyio.current_time() + ABORT_GRACE_SECS
-        while anyio.current_time() < until:
-            wait_secs = math.ceil(until - anyio.current_time())
-            if (await self._client.get_run(run.id, wait_secs=wait_secs)).facts().is_terminal:
-                return
-        await self._client.abort_run(run.id)
+        try:
+            await self._client.abort_run(run.id, gracefully=True)
+            until = anyio.current_time() + ABORT_GRACE_SECS
+            while anyio.current_time() < until:
+                wait_secs = math.ceil(until - anyio.current_time())
+                if (await self._client.get_run(run.id, wait_secs=wait_secs)).facts().is_terminal:
+                    return True
+            await self._client.abort_run(run.id)
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            self._observer.abort_refused(run, str(error))
+            return False
+        return True

@@ -17,6 +17,7 @@ from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Target
 from orchestrator.model.money import money
 from orchestrator.scheduler.budget import NOTHING, Budget
+from orchestrator.scheduler.gate import Gate
 from orchestrator.scheduler.room import Resource, RoomEstimate
 
 WINDOW_SECS = 60.0
@@ -113,7 +114,7 @@ class Usage:
     Attributes:
         limits: may be replaced while runs go on; what is in use already stays.
         runs, memory_mbytes: in use now.
-        held: targets of which nothing may be started, and why.
+        gate: holds starts back by how earlier ones went.
     """
 
     def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
@@ -121,7 +122,7 @@ class Usage:
         self.budget = budget
         self.runs = 0
         self.memory_mbytes = 0
-        self.held: dict[Target, str] = {}
+        self.gate = Gate()
         self._room = RoomEstimate()
         self._pool_runs = dict.fromkeys(limits.pools, 0)
         self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
@@ -130,8 +131,9 @@ class Usage:
         """
         Why a claim cannot be taken now; None when it can.
         """
-        if claim.target in self.held:
-            return Blocked(reason=self.held[claim.target])
+        paused = self.gate.blocked(claim.target, now)
+        if paused is not None:
+            return Blocked(reason=paused.reason, until=paused.until)
         return (
             self.full(now)
             or self._blocked_by_memory(claim, now)
@@ -161,6 +163,7 @@ class Usage:
         Takes a claim for a start that is about to be intended.
         """
         self.hold(claim)
+        self.gate.take(claim.target)
         self._room.take(self.runs, Resource.RUNS, now)
         self._room.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -34,16 +34,19 @@ from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState, RunStatus
+from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.attempts import outcome_of_run
 from orchestrator.scheduler.budget import NOTHING
 from orchestrator.scheduler.driving import Driver, Next, Over
 from orchestrator.scheduler.following import Ended
+from orchestrator.scheduler.gate import alike
 from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
 from orchestrator.scheduler.needs import Consequences, Needs, Skipped
 from orchestrator.scheduler.room import Resource
 from orchestrator.scheduler.settling import EndedRun, Settling
-from orchestrator.scheduler.stops import Breaker, FailureCount
+from orchestrator.scheduler.starting import TargetHeld
+from orchestrator.scheduler.stops import FailureCount
 
 NEEDS_REASON = "waits for the jobs that it needs"
 MOST_ENDED = 256
@@ -71,11 +74,15 @@ class Stops:
 class Sender:
     """
     An attempt that waits for room to send its start again.
+
+    Attributes:
+        held: why it never may, since its target is held.
     """
 
     claim: Claim
     may_go: anyio.Event = field(default_factory=anyio.Event)
     blocked: Blocked | None = None
+    held: str | None = None
 
 
 class Scheduler:
@@ -115,7 +122,7 @@ class Scheduler:
         self._chance = chance
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
-        self._breaker = Breaker(usage.held)
+        self._targets_held = 0
         self._settling = Settling()
         self._ended: deque[tuple[Ended | EndedRun, Waiting]] = deque()
         self._counted: set[int] = set()
@@ -275,20 +282,48 @@ class Scheduler:
             self._ended.append((run, run.waiting))
             if self._collecting < self._max_downloads:
                 self._spawn(self._bring_home(), name="collect")
-        for sender in self._senders.copy():
-            sender.blocked = self._usage.blocked(sender.claim, now)
-            if sender.blocked is None:
-                self._usage.take(sender.claim, now)
-                self._senders.remove(sender)
-                sender.may_go.set()
+        self._admit_senders(now)
         if self._drain_reason is not None or len(self._ended) >= MOST_ENDED:
             return
+        self._refuse_held()
         for waiting in self._queue.admit(self._usage, now):
             self._spawn(self._begin(waiting), name=f"job-{waiting.seq}")
         due = self._next_cost()
         if due is not None and due <= now and not self._is_settling:
             self._is_settling = True
             self._spawn(self._settle_costs(), name="costs")
+
+    def _admit_senders(self, now: float) -> None:
+        """
+        Lets those go on that wait to send a start again.
+        """
+        held = self._usage.gate.breaker.held
+        for sender in self._senders.copy():
+            sender.held = held.get(sender.claim.target) if sender.claim.target else None
+            sender.blocked = self._usage.blocked(sender.claim, now)
+            if sender.blocked is None:
+                self._usage.take(sender.claim, now)
+            if sender.blocked is None or sender.held is not None:
+                self._senders.remove(sender)
+                sender.may_go.set()
+
+    def _refuse_held(self) -> None:
+        """
+        Ends the waiting jobs of targets that are held.
+        """
+        held = self._usage.gate.breaker.held
+        if not held:
+            return
+        is_new = len(held) != self._targets_held
+        self._targets_held = len(held)
+        for target, jobs in self._queue.remove(held, later=is_new).items():
+            self._spawn(self._refuse(jobs, held[target]), name="refuse")
+
+    async def _refuse(self, jobs: Sequence[Waiting], reason: str) -> None:
+        await self._driver.refuse([job.seq for job in jobs], reason)
+        for job in jobs:
+            name = f"job {job.seq + 1} of the spec"
+            self._follow(self._needs.settled(job.seq, name, JobStatus.FAILED))
 
     async def _settle_costs(self) -> None:
         """
@@ -327,6 +362,7 @@ class Scheduler:
         self._spawn(self._drive(attempt, waiting, may_exist=True), name=f"job-{attempt.job.seq}")
 
     async def _begin(self, waiting: Waiting) -> None:
+        self._note_begin(waiting)
         try:
             attempt = await self._driver.intend(waiting.seq, waiting.number, waiting.claim)
         except BaseException:
@@ -342,7 +378,7 @@ class Scheduler:
                 attempt,
                 may_exist=may_exist,
                 cap_usd=claim.reserve_usd or None,
-                wait_for_room=partial(self._take_again, claim),
+                wait_for_room=partial(self._take_again, waiting),
                 has_started=self._has_started,
             )
         finally:
@@ -355,9 +391,14 @@ class Scheduler:
             self._usage.budget.reserve(claim.reserve_usd)
             self._usage.budget.lost(claim.reserve_usd)
         match end:
+            case None:
+                # Left as it is; at a deadline, since the platform refuses to abort it.
+                self._has_aborted |= self._drain_reason is not None
             case Next():
+                self._note_no_run(waiting)
                 self._wait_again(end, waiting)
             case Over():
+                self._note_no_run(waiting)
                 self._over(end, waiting)
             case Ended():
                 self._collect_later(end, waiting)
@@ -372,10 +413,39 @@ class Scheduler:
     def _has_started(self) -> None:
         self._usage.started(anyio.current_time())
 
-    def _note_refusal(self, refusal: NoRoom) -> None:
+    def _note_begin(self, waiting: Waiting) -> None:
+        if waiting.claim.target is not None:
+            self._usage.gate.breaker.begins(waiting.claim.target, waiting.seq)
+
+    def _note_no_run(self, waiting: Waiting) -> None:
         """
-        Lets all jobs know that there is no room for one more.
+        Notes that no run came of a start.
         """
+        self._usage.gate.doubts.settle()
+        if waiting.claim.target is not None:
+            self._usage.gate.breaker.not_started(waiting.claim.target, waiting.seq)
+
+    def _note_run(self, job: Job, run: Run, outcome: Outcome) -> None:
+        """
+        Notes how a run went: an Actor whose runs all fail alike is paused.
+        """
+        breaker = self._usage.gate.breaker
+        if outcome.error is None or (
+            run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
+        ):
+            breaker.succeeded(job.target)
+        elif not outcome.is_aborted_by_us:
+            said = run.status_message if outcome.status != JobStatus.REJECTED else outcome.error
+            kind = alike(f"{outcome.status} {run.exit_code} {said}")
+            breaker.failed(job.target, job.seq, kind, outcome.error, anyio.current_time())
+
+    def _note_refusal(self, refusal: NoRoom | PlanLimitReached) -> None:
+        """
+        Lets all jobs know that there is no room for one more, or no money.
+        """
+        if isinstance(refusal, PlanLimitReached):
+            self.drain(PlanExhausted(str(refusal)))
+            return
         resource = Resource.MEMORY if refusal.is_memory else Resource.RUNS
         self._usage.refused(resource, anyio.current_time(), self._chance())
 
@@ -383,15 +453,18 @@ class Scheduler:
         if self._usage.budget is not None:
             self._usage.budget.ended(run.id, claim.reserve_usd, run.cost_usd, anyio.current_time())
 
-    async def _take_again(self, claim: Claim) -> None:
+    async def _take_again(self, waiting: Waiting) -> None:
         """
         Gives a claim back and takes it again within the limits.
 
         More may be held than the limits allow, by attempts of an earlier process that had others;
         what turns out to have no run must not add one to that.
+
+        Raises:
+            TargetHeld: the start may not be sent again.
         """
         # Its money stays reserved: no other start may use it meanwhile.
-        claim = replace(claim, reserve_usd=NOTHING)
+        claim = replace(waiting.claim, reserve_usd=NOTHING)
         sender = Sender(claim)
         self._usage.give(claim)
         self._senders.append(sender)
@@ -404,6 +477,10 @@ class Scheduler:
                 self._senders.remove(sender)
                 self._usage.hold(claim)
             raise
+        if sender.held is not None:
+            self._usage.hold(claim)
+            raise TargetHeld(sender.held)
+        self._note_begin(waiting)
 
     async def _bring_home(self, most: float = math.inf) -> None:
         """
@@ -429,6 +506,8 @@ class Scheduler:
         Lets an ended run be collected as soon as its items are counted.
         """
         due_at, attempt = self._driver.settles_at(ended), ended.attempt
+        if ended.run.status != RunStatus.SUCCEEDED:
+            self._note_run(attempt.job, ended.run, outcome_of_run(ended.run, ended.aborted_because))
         if due_at <= anyio.current_time():
             self._ended.append((ended, waiting))
             return
@@ -447,13 +526,15 @@ class Scheduler:
         if verdict.stops_batch:
             self._stop_by_rule(job, outcome)
         self._counted.add(job.seq)
-        self._count(job, outcome, ended.run)
+        self._count(outcome)
 
     def _over(self, over: Over, waiting: Waiting) -> None:
         """
         Lets the job wait again, or counts it as settled and looks whether that stops anything.
         """
         job, outcome = over.attempt.job, over.outcome
+        if over.run is not None and over.run.status == RunStatus.SUCCEEDED:
+            self._note_run(job, over.run, outcome)
         if over.next is not None:
             self._wait_again(over.next, waiting)
             return
@@ -465,16 +546,15 @@ class Scheduler:
         if job.seq in self._counted:
             self._counted.remove(job.seq)
         else:
-            self._count(job, outcome, over.run)
+            self._count(outcome)
 
     def _stop_by_rule(self, job: Job, outcome: Outcome) -> None:
         self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
 
-    def _count(self, job: Job, outcome: Outcome, run: Run | None) -> None:
+    def _count(self, outcome: Outcome) -> None:
         """
-        Counts a settled job, which may stop the batch or hold the jobs of its Actor.
+        Counts a settled job, which may stop the batch.
         """
-        self._breaker.add(job.target, outcome, run)
         if self._stops is not None:
             why = self._stops.failures.add(outcome.status)
             if why is not None:
@@ -498,11 +578,13 @@ class Scheduler:
 
     def _wait_again(self, following: Next, waiting: Waiting) -> None:
         now = anyio.current_time()
+        # Those that are held are refused at once.
+        is_held = following.job.target in self._usage.gate.breaker.held
         again = replace(
             waiting,
             number=following.number,
             claim=self._claim_of(demand_of(following.job), following.remedy),
-            ready_at=now + following.delay_secs,
+            ready_at=now if is_held else now + following.delay_secs,
         )
         self._queue.add(again, now)
         self._changed.set()

@@ -4,6 +4,7 @@ What happens to attempts, told to whoever reports it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
@@ -49,6 +50,21 @@ class Observer(Protocol):
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """
         The answer to a start was lost; the run is looked for.
+        """
+
+    def abort_refused(self, run: Run, error: str) -> None:
+        """
+        The platform refuses to abort a run, which goes on.
+        """
+
+    def agents_hidden(self, run: Run) -> None:
+        """
+        The answer to a start does not show its mark: a lost run can be told by its input only.
+        """
+
+    def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
+        """
+        Jobs have failed without a start, since their Actor is held.
         """
 
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:

@@ -2,8 +2,8 @@
 From an intent to a run: one start request, and when its answer is lost, the search for its run.
 
 A start is sent again only when the platform shows no run of the first send, and its intent is older
-than the start's own deadline plus the time that a run may take to turn up in the lists. Killed
-anywhere, the ledger holds the intent, and the next process begins with the search.
+than the start's own deadline plus the time after which a run is in the lists. Killed anywhere, the
+ledger holds the intent, and the next process begins with the search.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.client import ApifyClient, Download
 from orchestrator.client.requesting import SYNC_WAIT_SECS
 from orchestrator.errors import (
     NoRoom,
-    NotAuthorized,
+    PermanentError,
     PlanLimitReached,
     PlatformError,
     RunFailed,
@@ -32,11 +32,13 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.answers import MARK, doubt
 from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.gate import Gate, Tally
 from orchestrator.scheduler.observing import Observer
 
 LOOK_EVERY_SECS = 2.0
-MOST_SENDS = 5
+MOST_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +49,48 @@ class StartPolicy:
     Attributes:
         start_deadline_secs: how long a start may take to have its effect.
         settle_secs: how much later a run may still turn up in the platform's lists.
-        on_unconfirmed: what to do when no run is to be found after all that time.
+        away_secs: how long a platform that loses the answer to every start is waited for.
+        on_unconfirmed: what to do when no run is found after all that time.
     """
 
     start_deadline_secs: float = 30.0
     settle_secs: float = 15.0
+    away_secs: float = 3600.0
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
 
 
-class Sent(Enum):
+class Answered(Enum):
     """
-    What is known after a start that did not name its run.
+    What is known after a start that was answered without naming its run.
 
-    ANSWERED: there was a run, and it has ended. UNCLEAR: there may be one.
+    BY_A_RUN: there was a run, and it has ended.
     """
 
-    ANSWERED = auto()
-    UNCLEAR = auto()
+    BY_A_RUN = auto()
 
 
 class StartLost(Exception):
     """
     The start stays unclear and is given up; the message is for the report.
+    """
+
+
+class StartRefused(Exception):
+    """
+    The platform refuses the start for good, or its input cannot be sent: there is no run.
+
+    Attributes:
+        error: what the platform said.
+    """
+
+    def __init__(self, error: PermanentError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class TargetHeld(Exception):
+    """
+    A start that has no run may not be sent again, since its Actor or task is held.
     """
 
 
@@ -92,6 +114,7 @@ class Starter:
     Args:
         read_input: gives the bytes to send for a job, secrets rendered; raises `InputRejected`.
         save_answer: saves the answer of a synchronous start.
+        gate: learns how the platform answers.
         utc_now: the wall clock.
     """
 
@@ -105,6 +128,7 @@ class Starter:
         policy: StartPolicy,
         read_input: Callable[[Job], Awaitable[bytes | None]],
         save_answer: Callable[[Job, Download], Awaitable[None]],
+        gate: Gate,
         utc_now: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
@@ -114,6 +138,8 @@ class Starter:
         self._policy = policy
         self._read_input = read_input
         self._save_answer = save_answer
+        self._gate = gate
+        self._has_warned = False
         self._utc_now = utc_now
 
     async def start(
@@ -137,13 +163,15 @@ class Starter:
         Raises:
             StartLost: it stays unclear, and no further send is allowed.
             StartPostponed: not started, and the intent is taken back.
-            NotAuthorized, PlanLimitReached: the same, and no other start will do better.
-            PermanentError: not started.
-            TransientError: the search cannot be made; the intent stays.
+            StartRefused: not started.
+            NotAuthorized: not started, and the intent is taken back.
+            PlatformError: the run cannot be looked for, or the answers to all starts are lost; the
+                intent stays.
 
         Cancellation: the intent stays; the next process searches before it sends.
         """
-        sent: Run | Sent = Sent.UNCLEAR
+        sent: Run | Answered | StartUnconfirmed | None = None
+        tally = Tally()
         while True:
             if not may_exist:
                 sent = await self._send(attempt, cap_usd)
@@ -152,15 +180,17 @@ class Starter:
                     return sent
             run = await self._find(attempt)
             if run is not None:
-                await self._record(attempt, run, adopted=sent is Sent.UNCLEAR)
+                await self._record(attempt, run, adopted=sent is not Answered.BY_A_RUN)
                 return run
-            lost = await self._ledger.give_up(attempt)
+            await self._ledger.give_up(attempt)
             self._finder.give_up(attempt.mark, attempt.intent_at)
-            if sent is Sent.ANSWERED:
-                raise StartLost(
-                    "the run was answered, but does not turn up in the platform's lists"
-                )
-            attempt = await self._intend_again(attempt, lost, wait_for_room)
+            if sent is Answered.BY_A_RUN:
+                raise StartLost("a run answered the start, but the platform's lists do not show it")
+            self._check_patience(sent if isinstance(sent, StartUnconfirmed) else None, tally)
+            await wait_for_room()
+            attempt = await self._ledger.send_again(
+                attempt, self._utc_now(), platform_at=self._client.platform_now()
+            )
             may_exist = False
 
     async def look_for_orphans(self) -> None:
@@ -169,20 +199,25 @@ class Starter:
         """
         await self._finder.look_for_orphans()
 
-    async def _send(self, attempt: Attempt, cap_usd: Decimal | None) -> Run | Sent:
+    async def _send(
+        self, attempt: Attempt, cap_usd: Decimal | None
+    ) -> Run | Answered | StartUnconfirmed:
         """
         One start request, held to the run's end in sync mode.
+
+        Returns:
+            the run; or that there was one; or that there may be one, and why that is not known.
         """
         job, options = attempt.job, attempt.options
         if options.max_total_charge_usd is None and cap_usd is not None:
             options = replace(options, max_total_charge_usd=cap_usd)
         try:
             if attempt.remedy.resurrects is not None:
-                return await self._resurrect(attempt, cap_usd)
+                return self._believed(attempt, await self._resurrect(attempt, cap_usd))
             body = await self._read_input(job)
             if job.mode is Mode.SYNC:
                 await self._hold(attempt, options, body)
-                return Sent.ANSWERED
+                return Answered.BY_A_RUN
             run = await self._client.start_run(
                 job.target,
                 body=body,
@@ -190,19 +225,43 @@ class Starter:
                 options=options,
                 mark=attempt.mark,
             )
-            return run.facts()
+            return self._believed(attempt, run.facts())
         except RunFailed:
-            return Sent.ANSWERED
+            return Answered.BY_A_RUN
         except StartUnconfirmed as error:
+            self._gate.doubts.add(job.seq, error.message, anyio.current_time())
             await self._ledger.unconfirmed(attempt, str(error))
             self._observer.start_unconfirmed(attempt, str(error))
-            return Sent.UNCLEAR
-        except (NoRoom, TransientError) as error:
+            return error
+        except (NoRoom, PlanLimitReached, TransientError) as error:
             await self._ledger.withdraw(attempt)
             raise StartPostponed(error) from error
-        except (NotAuthorized, PlanLimitReached):
-            await self._ledger.withdraw(attempt)
-            raise
+        except PermanentError as error:
+            if error.concerns_every_job:
+                await self._ledger.withdraw(attempt)
+                raise
+            is_resurrection = attempt.remedy.resurrects is not None
+            self._gate.refused(job.target, error, is_resurrection=is_resurrection)
+            raise StartRefused(error) from error
+
+    def _believed(self, attempt: Attempt, run: Run) -> Run:
+        """
+        The run in the answer to a start.
+
+        Raises:
+            StartUnconfirmed: it cannot be the run of this start.
+        """
+        reason = doubt(attempt, run, self._finder.claimed)
+        if reason is not None:
+            raise StartUnconfirmed(f"the start may have taken effect, but {reason}")
+        if attempt.remedy.resurrects is None and not MARK.search(run.user_agent or ""):
+            self._warn_of_hidden_agents(run)
+        return run
+
+    def _warn_of_hidden_agents(self, run: Run) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._observer.agents_hidden(run)
 
     async def _resurrect(self, attempt: Attempt, cap_usd: Decimal | None) -> Run:
         """
@@ -250,12 +309,13 @@ class Starter:
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         self._finder.claim(run)
+        self._gate.accepted(attempt.job.target)
         await self._ledger.started(attempt, run, adopted=adopted)
         self._observer.run_started(attempt, run, adopted=adopted)
 
     async def _find(self, attempt: Attempt) -> Run | None:
         """
-        Looks for the run of a send, at once and again, until it cannot turn up any more.
+        Looks for the run of a send, at once and again, until it cannot appear any more.
         """
         wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
         settle = timedelta(seconds=self._policy.settle_secs)
@@ -283,7 +343,8 @@ class Starter:
         """
         remedy = attempt.remedy
         if remedy.resurrects is None:
-            return await self._finder.find(attempt.mark, attempt.intent_at)
+            found = await self._finder.find(attempt.mark, attempt.intent_at)
+            return None if found is None or found.id in self._finder.claimed else found
         run = (await self._client.get_run(remedy.resurrects)).facts()
         if run.resurrect_count is None:
             return None if run.is_terminal else run
@@ -298,20 +359,29 @@ class Starter:
         body = await self._read_input(attempt.job)
         return await self._finder.find_by_input(attempt.job.target, attempt.options, body)
 
-    async def _intend_again(
-        self, attempt: Attempt, lost: int, wait_for_room: Callable[[], Awaitable[None]]
-    ) -> Attempt:
+    def _check_patience(self, lost_as: StartUnconfirmed | None, tally: Tally) -> None:
+        """
+        Raises when a start that has no run must not be sent again.
+
+        Args:
+            lost_as: how its answer was lost; None when an earlier process sent it.
+        """
         if self._policy.on_unconfirmed is OnUnconfirmed.FAIL:
             raise StartLost(
-                "the answer to the start was lost and no run of it is to be found; "
+                "the answer to the start was lost and no run of it was found; "
                 'on_unconfirmed = "fail" forbids a second start'
             )
-        if lost >= MOST_SENDS:
+        if lost_as is None:
+            return
+        doubts = self._gate.doubts
+        if (
+            doubts.since is not None
+            and anyio.current_time() - doubts.since > self._policy.away_secs
+        ):
+            raise lost_as
+        if tally.add(lost_as.message, doubts.accepted) >= MOST_ALIKE:
             raise StartLost(
-                f"the start was sent {lost} times, each answer was lost, and no run of "
-                "them is to be found"
+                f"the start was sent {MOST_ALIKE} times between starts of other jobs that were "
+                f"accepted; its answer was lost each time, and no run of it was found: "
+                f"{lost_as.message}"
             )
-        await wait_for_room()
-        return await self._ledger.send_again(
-            attempt, self._utc_now(), platform_at=self._client.platform_now()
-        )

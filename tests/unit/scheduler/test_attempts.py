@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import InputRejected
 from orchestrator.model.attempts import Attempt, Outcome, make_mark
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions
@@ -70,7 +69,7 @@ def test_run_of_an_unknown_status_has_ended_when_it_has_an_end() -> None:
 
 def test_refused_start_is_not_tried_again() -> None:
     """What the platform refuses for good is no better the second time."""
-    outcome = outcome_of_refusal(InputRejected("input.url is missing"))
+    outcome = outcome_of_refusal("input.url is missing")
     assert verdict(attempt(retries=5), outcome, run=None) == SETTLED
 
 

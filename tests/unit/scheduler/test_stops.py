@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from orchestrator.model.attempts import Outcome
 from orchestrator.model.batches import FailureLimit
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.kin import Kin
-from orchestrator.scheduler.stops import Breaker, FailureCount
-from tests.support.builders import make_run
+from orchestrator.scheduler.stops import FailureCount
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED
@@ -31,32 +29,6 @@ def test_share_of_failures_needs_a_sample() -> None:
     assert first_stop(limit, 500, BAD, BAD, *[OK] * 18) == 20
     assert first_stop(limit, 500, BAD, *[OK] * 30) is None
     assert first_stop(limit, 6, BAD, OK, OK) == 3
-
-
-def failure(said: str) -> Outcome:
-    return Outcome(status=BAD, error=said)
-
-
-def held_after(*said: str | None) -> int | None:
-    """After how many jobs their Actor is held; None as a message is a success."""
-    breaker = Breaker({})
-    for number, message in enumerate(said, 1):
-        run = make_run(status="FAILED", exit_code=1, status_message=message)
-        outcome = Outcome(status=OK) if message is None else failure(f"run x{number}: {message}")
-        if breaker.add(TARGET, outcome, run):
-            return number
-    return None
-
-
-def test_actor_is_held_whose_first_jobs_fail_alike() -> None:
-    """Alike is the same status, exit code and message, numbers aside."""
-    assert held_after(*[f"key {n} is not valid" for n in range(9)]) == 5
-
-
-def test_actor_that_works_sometimes_is_not_held() -> None:
-    """One success, or another kind of failure, and it is not the Actor."""
-    assert held_after("no", "no", None, *["no"] * 9) is None
-    assert held_after("no", "no", "timeout", *["no"] * 9) is None
 
 
 def test_usual_duration_needs_five_runs() -> None:

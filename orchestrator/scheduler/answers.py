@@ -1,0 +1,50 @@
+"""
+Whose run the answer to a start names. No clock, no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.ids import RunId
+from orchestrator.model.runs import Run
+
+MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
+"""
+The mark of a send within a user agent.
+"""
+
+OLDEST = timedelta(seconds=60)
+"""
+How much earlier than its intent, by the platform's clock, a run may say that it began.
+"""
+
+UNTOLD = datetime.fromtimestamp(0, UTC)
+
+
+def doubt(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
+    """
+    Why the run in the answer to a start cannot be the run of that start; None when it is.
+
+    Args:
+        attempt: as it was sent.
+        taken: the runs that attempts have already.
+    """
+    resurrects = attempt.remedy.resurrects
+    if resurrects is not None:
+        return None if run.id == resurrects else f"the answer is about run {run.id}"
+    if run.id in taken:
+        return f"the answer names run {run.id}, which another attempt has"
+    if _is_older(run, attempt.platform_at):
+        return f"the answer names run {run.id}, which began before the start was sent"
+    mark = MARK.search(run.user_agent or "")
+    if mark is not None and mark[1] != attempt.mark:
+        return f"the answer names run {run.id}, which has the mark of another start"
+    return None
+
+
+def _is_older(run: Run, intended_at: datetime | None) -> bool:
+    return intended_at is not None and UNTOLD < run.started_at < intended_at - OLDEST

@@ -1,0 +1,329 @@
+"""
+Whether starts may be sent, by how the platform has answered earlier ones. No clock, no I/O.
+
+Two things hold starts back that no limit does: an Actor that refuses or fails each of its jobs in
+the same way (`Breaker`), and a platform that answers starts with what is not an answer (`Doubts`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from orchestrator.errors import ActorRefused, NotFound, PlatformError
+from orchestrator.model.jobs import Target
+
+REFUSALS = 2
+FAILED_RUNS = 5
+PROBES = 3
+PROBE_SECS = 60.0
+"""
+After how long one job of a paused Actor is tried; then after twice and four times that.
+"""
+
+UNCONFIRMED_JOBS = 5
+FIRST_PAUSE_SECS = 5.0
+LONGEST_PAUSE_SECS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """
+    Why a start has to wait.
+
+    Attributes:
+        until: when it may be tried; None while another start is being tried.
+    """
+
+    reason: str
+    until: float | None
+
+
+def alike(text: str) -> str:
+    """
+    What messages have in common: words that hold a number may differ.
+    """
+    return re.sub(r"\S*\d\S*", "#", text)
+
+
+@dataclass(slots=True)
+class _Record:
+    """
+    How the starts and runs of one target went.
+
+    Attributes:
+        refusals: in a row, of the type `refused_as`.
+        failures: runs that failed, the first of all, as long as all failed as `failed_as`.
+        works: whether one of them succeeded, or failed in another way.
+        words: why the target is paused; empty when it is not.
+        probes: how many jobs were tried since.
+        probe_at: when the next one may be.
+        probe: the place in the spec of the job that is being tried; -1 before it is known.
+    """
+
+    refusals: int = 0
+    refused_as: str | None = None
+    failures: int = 0
+    failed_as: str = ""
+    works: bool = False
+    words: str = ""
+    probes: int = 0
+    probe_at: float = 0.0
+    probe: int | None = None
+
+
+@dataclass(slots=True)
+class Breaker:
+    """
+    Which Actors and tasks do nothing but refuse or fail, always alike.
+
+    Attributes:
+        probe_secs: after how long a job of a paused target is tried.
+        held: the targets whose other jobs fail without a start, and why; added to.
+    """
+
+    probe_secs: float = PROBE_SECS
+    held: dict[Target, str] = field(default_factory=dict)
+    _records: dict[Target, _Record] = field(default_factory=dict)
+
+    def refused(self, target: Target, error: PlatformError) -> None:
+        """
+        Counts a start that was refused by words that concern its target.
+        """
+        record = self._of(target)
+        if record.refused_as != error.error_type:
+            record.refusals, record.refused_as = 0, error.error_type
+        record.refusals += 1
+        if record.refusals >= REFUSALS:
+            self.held.setdefault(
+                target, f"{target} is held: {REFUSALS} starts were refused alike: {error.message}"
+            )
+
+    def accepted(self, target: Target) -> None:
+        """
+        Notes that the platform has let a run start.
+        """
+        self._of(target).refusals = 0
+
+    def succeeded(self, target: Target) -> None:
+        """
+        Notes that a run did what it should: the target is not paused any more.
+        """
+        record = self._of(target)
+        record.works, record.words, record.probe = True, "", None
+
+    def failed(self, target: Target, seq: int, kind: str, error: str, now: float) -> None:
+        """
+        Counts a run that failed.
+
+        Args:
+            seq: its job's place in the spec.
+            kind: what failures that are alike have in common.
+        """
+        record = self._of(target)
+        if record.words:
+            self._probe_failed(target, record, seq, error, now)
+        elif not record.works:
+            record.failed_as = record.failed_as or kind
+            record.works = record.failed_as != kind
+            record.failures += 1
+            if record.failures >= FAILED_RUNS and not record.works:
+                record.words = f"its first {FAILED_RUNS} runs failed alike; the last one: {error}"
+                record.probe_at = now + self.probe_secs
+
+    def blocked(self, target: Target, now: float) -> Paused | None:
+        """
+        Why no job of a target may start now; None when one may.
+        """
+        if target in self.held:
+            return Paused(self.held[target], None)
+        record = self._records.get(target)
+        if record is None or not record.words:
+            return None
+        reason = f"{target} is paused: {record.words}"
+        if record.probe is not None:
+            return Paused(f"{reason}; one job is being tried", None)
+        if now < record.probe_at:
+            return Paused(f"{reason}; one job is tried soon", record.probe_at)
+        return None
+
+    def take(self, target: Target) -> None:
+        """
+        Notes that a job of a target is about to start.
+        """
+        record = self._records.get(target)
+        if record is not None and record.words:
+            record.probe = -1
+
+    def begins(self, target: Target, seq: int) -> None:
+        """
+        Notes which job it is.
+        """
+        record = self._records.get(target)
+        if record is not None and record.probe == -1:
+            record.probe = seq
+
+    def not_started(self, target: Target, seq: int) -> None:
+        """
+        Notes that no run came of a job's start: if it was the one that was tried, another is.
+        """
+        record = self._records.get(target)
+        if record is not None and record.probe == seq:
+            record.probe = None
+
+    def _of(self, target: Target) -> _Record:
+        return self._records.setdefault(target, _Record())
+
+    def _probe_failed(
+        self, target: Target, record: _Record, seq: int, error: str, now: float
+    ) -> None:
+        if record.probe != seq:
+            # It began before the pause.
+            return
+        record.probe = None
+        record.probes += 1
+        if record.probes < PROBES:
+            record.probe_at = now + self.probe_secs * 2**record.probes
+            return
+        self.held[target] = (
+            f"{target} is held: its first {FAILED_RUNS} runs failed alike, and none of {PROBES} "
+            f"that were tried later succeeded; the last one: {error}"
+        )
+
+
+@dataclass(slots=True)
+class Doubts:
+    """
+    Whether answers to starts are lost in one and the same way, so that all starts have to wait.
+
+    Attributes:
+        accepted: how many starts the platform has accepted.
+        since: since when answers were lost and no start was accepted; None when the last one was.
+    """
+
+    accepted: int = 0
+    since: float | None = None
+    _jobs: dict[str, set[int]] = field(default_factory=dict)
+    _words: str = ""
+    _secs: float = FIRST_PAUSE_SECS
+    _next_at: float = 0.0
+    _is_trying: bool = False
+
+    def accept(self) -> None:
+        """
+        Notes that the platform has accepted a start.
+        """
+        self.accepted += 1
+        if self.since is not None:
+            self.since, self._words, self._secs, self._is_trying = None, "", FIRST_PAUSE_SECS, False
+            self._jobs.clear()
+
+    def add(self, seq: int, error: str, now: float) -> None:
+        """
+        Counts a start whose answer was lost.
+        """
+        self.since = now if self.since is None else self.since
+        jobs = self._jobs.setdefault(alike(error), set())
+        jobs.add(seq)
+        if self._is_trying:
+            self._is_trying = False
+            self._secs = min(2 * self._secs, LONGEST_PAUSE_SECS)
+            self._next_at = now + self._secs
+        elif len(jobs) >= UNCONFIRMED_JOBS and not self._words:
+            self._next_at = now + self._secs
+            self._words = error
+
+    def blocked(self, now: float) -> Paused | None:
+        """
+        Why no start at all may be sent now; None when one may.
+        """
+        if not self._words:
+            return None
+        reason = f"all starts are paused: {UNCONFIRMED_JOBS} jobs in a row met this: {self._words}"
+        if self._is_trying:
+            return Paused(f"{reason}; one start is being tried", None)
+        return (
+            Paused(f"{reason}; one start is tried soon", self._next_at)
+            if now < self._next_at
+            else None
+        )
+
+    def take(self) -> None:
+        """
+        Notes that a start is about to be sent.
+        """
+        self._is_trying = bool(self._words)
+
+    def settle(self) -> None:
+        """
+        Notes that what was tried is over, whatever came of it.
+        """
+        self._is_trying = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    How often the answer to one job's start was lost alike, while other jobs' starts were accepted.
+    """
+
+    count: int = 0
+    _kind: str = ""
+    _accepted: int = 0
+
+    def add(self, error: str, accepted: int) -> int:
+        """
+        Counts one more; returns the count.
+
+        Args:
+            accepted: how many starts of other jobs the platform has accepted so far.
+        """
+        kind = alike(error)
+        if kind != self._kind:
+            self.count = 1
+        elif accepted > self._accepted:
+            self.count += 1
+        self._kind, self._accepted = kind, accepted
+        return self.count
+
+
+@dataclass(slots=True)
+class Gate:
+    """
+    What holds starts back beside the limits.
+    """
+
+    breaker: Breaker = field(default_factory=Breaker)
+    doubts: Doubts = field(default_factory=Doubts)
+
+    def blocked(self, target: Target | None, now: float) -> Paused | None:
+        """
+        Why no job of a target may start now; None when one may.
+        """
+        paused = None if target is None else self.breaker.blocked(target, now)
+        return paused or self.doubts.blocked(now)
+
+    def take(self, target: Target | None) -> None:
+        """
+        Notes that a job of a target is about to start.
+        """
+        self.doubts.take()
+        if target is not None:
+            self.breaker.take(target)
+
+    def accepted(self, target: Target) -> None:
+        """
+        Notes that the platform has let a run start.
+        """
+        self.doubts.accept()
+        self.breaker.accepted(target)
+
+    def refused(self, target: Target, error: PlatformError, *, is_resurrection: bool) -> None:
+        """
+        Notes that the platform has refused a start.
+
+        Args:
+            is_resurrection: then what is missing is the run, not its target.
+        """
+        if isinstance(error, ActorRefused) or (isinstance(error, NotFound) and not is_resurrection):
+            self.breaker.refused(target, error)
