@@ -146,7 +146,9 @@ class BatchEvents:
             )
             return
         self._progress.settled[outcome.status] += 1
-        log = events.info if outcome.error is None else events.warning
+        # A refusal is told once for all jobs that meet it, at the end.
+        is_quiet = outcome.error is None or outcome.is_refused
+        log = events.info if is_quiet else events.warning
         log(
             "job_settled",
             job=attempt.job.key,

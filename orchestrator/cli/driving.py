@@ -100,16 +100,26 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
 
 
 def _tell_failures(result: Result) -> None:
+    """
+    Prints the first failures; jobs that failed in the same words share a line.
+    """
     failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
     if not failed:
         return
-    shown = 0
+    alike: dict[tuple[str, str | None], list[str]] = {}
+    seen = 0
     with LedgerReader(result.folder / LEDGER) as reader:
         for job in reader.reports():
             if job.status in FAILED_JOB_STATUSES:
-                sys.stderr.write(f"{job.status}  {job.job.key}: {plain(job.error or '')}\n")
-                shown += 1
-                if shown == SHOWN_FAILURES:
+                seen += 1
+                words = (job.status.value, job.error)
+                if words in alike or len(alike) < SHOWN_FAILURES:
+                    alike.setdefault(words, []).append(job.job.key)
+                if seen == failed:
                     break
+    for (status, error), keys in alike.items():
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        sys.stderr.write(f"{status}  {keys[0]}{more}: {plain(error or '')}\n")
+    shown = sum(map(len, alike.values()))
     if failed > shown:
         sys.stderr.write(f"… and {failed - shown} more; all are in jobs.jsonl\n")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from orchestrator.app.signals import listening
-from orchestrator.errors import Interrupted
+from orchestrator.errors import Interrupted, OrchestratorError
 
 T = TypeVar("T")
 
@@ -23,9 +23,27 @@ def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
 
     Raises:
         Interrupted: a signal has cancelled it.
+        OrchestratorError: as the function; also where a task group has wrapped it.
     """
     options = {"use_uvloop": sys.platform != "win32"}
-    return anyio.run(partial(_interruptible, function, *args), backend_options=options)
+    try:
+        return anyio.run(partial(_interruptible, function, *args), backend_options=options)
+    except BaseExceptionGroup as group:
+        error = _only_error(group)
+        if error is None:
+            raise
+        raise error from group
+
+
+def _only_error(group: BaseExceptionGroup) -> OrchestratorError | None:
+    """
+    The first of our errors in a group; None where it holds something else too: a bug.
+    """
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    is_ours = group.split(OrchestratorError)[1] is None
+    return first if is_ours and isinstance(first, OrchestratorError) else None
 
 
 async def _interruptible(function: Callable[..., Awaitable[T]], *args: object) -> T:

@@ -130,12 +130,14 @@ class Outcome:
             on success.
         heals: whether a further attempt may end otherwise.
         is_aborted_by_us: whether this program ended the run, not a person.
+        is_refused: whether the start was refused, so that there is no run.
     """
 
     status: JobStatus
     error: str | None = None
     heals: bool = True
     is_aborted_by_us: bool = False
+    is_refused: bool = False
 
     def __post_init__(self) -> None:
         if self.error is not None:

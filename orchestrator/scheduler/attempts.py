@@ -63,7 +63,8 @@ def outcome_of_refusal(said: str) -> Outcome:
     """
     The outcome of an attempt whose start the platform refuses for good.
     """
-    return Outcome(status=JobStatus.FAILED, error=f"not started: {said}", heals=False)
+    error = f"not started: {said}"
+    return Outcome(status=JobStatus.FAILED, error=error, heals=False, is_refused=True)
 
 
 def outcome_of_unread(run: Run, error: PlatformError) -> Outcome:

@@ -95,9 +95,7 @@ class Breaker:
             record.refusals, record.refused_as = 0, error.error_type
         record.refusals += 1
         if record.refusals >= REFUSALS:
-            self.held.setdefault(
-                target, f"{target} is held: {REFUSALS} starts were refused alike: {error.message}"
-            )
+            self.held.setdefault(target, str(error))
 
     def accepted(self, target: Target) -> None:
         """

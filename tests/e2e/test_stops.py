@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,17 @@ def test_batch_stops_after_failures(command: Command, limit: str, runs: int, why
     assert (again.code, again.json["jobs"]["SUCCEEDED"]) == (1, 50)
 
 
+def hasty(command: Command) -> Command:
+    """The command, with a short time until an Actor that only fails is tried again."""
+    return replace(
+        command, variables={**command.variables, "ORCHESTRATOR_BREAKER_PROBE_SECS": "0.2"}
+    )
+
+
 def test_jobs_of_an_actor_that_only_fails_are_held(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """After five failures alike the other jobs of that Actor are not started; others go on."""
+    """After five runs that fail alike, three are tried; the other jobs fail with those words."""
     platform.post(
         "/actor-tasks",
         {"actId": "orchestrator~simulated", "name": "works", "input": {"duration_secs": 0.01}},
@@ -55,15 +63,27 @@ def test_jobs_of_an_actor_that_only_fails_are_held(
     command.write(
         "s.toml",
         '[batch]\nname = "held"\nmax_runs = 1\n'
-        + failing(9)
+        + failing(20)
         + '[[jobs]]\nname = "task"\ntask = "local/works"\n',
     )
-    done = command.run("run", "s.toml", "--json")
-    assert done.code == 3, done.err
+    done = hasty(command).run("run", "s.toml", "--json")
+    assert (done.code, done.json["runs"]) == (1, 9), done.err
+    assert (done.json["jobs"]["FAILED"], done.json["jobs"]["SUCCEEDED"]) == (20, 1)
+    assert done.err.count("none of 3 that were tried later succeeded") == 1
+    *_, held, _ = lines(done.json["folder"])
+    assert held["attempts"] == 0
+    assert "not started: actor orchestrator/simulated is held" in held["error"]
+    again = command.run("retry", "held", "--select", "name:bad-20", "--json")
+    assert (again.code, again.json["runs"]) == (1, 10)
+
+
+def test_actor_that_fails_at_first_goes_on_when_a_run_succeeds(command: Command) -> None:
+    """An Actor whose first five runs fail alike is tried again, and one success lets all go on."""
+    good = sweep("spell", 20, batch="max_runs = 1", duration_secs=0.01, items=1)
+    command.write("s.toml", good + failing(6))
+    done = hasty(command).run("run", "s.toml", "--json")
     jobs = done.json["jobs"]
-    assert (jobs["FAILED"], jobs["SUCCEEDED"], jobs["NOT-STARTED"]) == (5, 1, 4)
-    assert "actor orchestrator/simulated is held: its first 5 jobs failed alike" in done.err
-    assert "no key 5" in done.err
+    assert (done.code, jobs["FAILED"], jobs["SUCCEEDED"]) == (1, 6, 20), done.err
 
 
 def test_deadline_aborts_what_still_runs(command: Command, platform: ServedPlatform) -> None:

@@ -46,7 +46,10 @@ class Store:
         )
 
     @asynccontextmanager
-    async def stream_record(self, _store_id: str, key: str) -> AsyncIterator[Any]:
+    async def stream_record(
+        self, _store_id: str, key: str, *, is_listed: bool
+    ) -> AsyncIterator[Any]:
+        assert is_listed or key == "OUTPUT"
         """A record whose value is its key."""
 
         async def chunks() -> AsyncIterator[bytes]:
