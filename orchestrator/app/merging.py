@@ -6,11 +6,12 @@ Only jobs that succeeded are in it. The folder appears whole, or stays as it was
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from orchestrator.results.earlier import remember
 from orchestrator.results.keys import Seen, seen_by
 from orchestrator.results.source import NotMerged
 from orchestrator.results.table import write_table
-from orchestrator.results.work import Table
+from orchestrator.results.work import COLUMNS, Table
 
 SEEN = ".seen"
 
@@ -44,12 +45,24 @@ async def merged(folder: Path, batch: Batch) -> Batch:
     except NotMerged as error:
         events.warning("results_not_merged", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
+    tell_of_table(table)
+    events.info("results_merged", rows=table.rows)
+    return batch
+
+
+def tell_of_table(table: Table) -> None:
+    """
+    Warns of what the user asked for and the table does not have.
+    """
     for name in table.lacking:
         events.warning("results_column_missing", column=name)
     if table.rejected:
-        events.warning("items_not_in_results", items=table.rejected, first="; ".join(table.rejects))
-    events.info("results_merged", rows=table.rows)
-    return batch
+        events.warning(
+            "items_not_in_results",
+            items=table.rejected,
+            kept_in="rejects.jsonl",
+            first="; ".join(table.rejects),
+        )
 
 
 def merge_results(folder: Path, plan: ResultsPlan) -> Table:
@@ -64,25 +77,53 @@ def merge_results(folder: Path, plan: ResultsPlan) -> Table:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         with ExitStack() as stack:
-            seen = stack.enter_context(_seen(folder, plan)) if plan.new_only else None
+            seen = stack.enter_context(seen_before(folder, plan)) if plan.new_only else None
             table = write_table(partial(sources_of, folder), plan, part, seen=seen)
         _publish(part, folder / "results")
     except OSError as error:
-        raise NotMerged(f"results could not be written: {error.strerror or error}") from error
+        raise NotMerged(
+            f"results could not be written ({error.strerror or error}); when that is mended, make "
+            "them by: orchestrator collect"
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return table
 
 
-@contextmanager
-def _seen(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
     """
-    The keys of all earlier batches of a batch's series.
+    The table of a batch that is on disk.
+
+    Attributes:
+        path: its file, or its folder where it is partitioned.
+    """
+
+    path: Path
+    rows: int
+
+
+def table_on_disk(folder: Path) -> Found | None:
+    """
+    The merged results of a batch; None where there are none.
+    """
+    results = folder / "results"
+    try:
+        facts = json.loads((results / COLUMNS).read_bytes())
+        file = results / f"items.{facts['format']}"
+        return Found(path=file if file.exists() else results, rows=int(facts["rows"]))
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+@contextmanager
+def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
+    """
+    The keys of all earlier batches of a batch's series; those of its own are recorded as well.
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
-    number = number_of(batch)
-    with seen_by(folder.parent / SEEN / series_of(batch), number) as seen:
+    with seen_by(folder.parent / SEEN / series_of(batch)) as seen:
         for other in batches(folder.parent):
             if other != folder:
                 _remember(other, batch, plan, seen)
@@ -101,7 +142,7 @@ def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
         if not is_earlier or series_of(earlier) != series_of(batch):
             return
         if not seen.has_batch(earlier.id, plan.unique):
-            remember(partial(sources_of, other), plan.unique, seen.of_batch(number_of(earlier)))
+            remember(partial(sources_of, other), plan.unique, seen)
             if earlier.state is BatchState.ENDED:
                 seen.add_batch(earlier.id, plan.unique)
     except (UsageError, NotMerged) as error:

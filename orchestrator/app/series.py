@@ -4,6 +4,7 @@ To which series a batch belongs, and its place in it.
 
 from __future__ import annotations
 
+from datetime import UTC, date
 from hashlib import sha256
 
 from orchestrator.model.batches import Batch
@@ -29,3 +30,18 @@ def series_of(batch: Batch) -> str:
     """
     series = getattr(batch, "series", None)
     return series.id if series else sha256(batch.name.encode()).hexdigest()[:12]
+
+
+def occurrence_of(batch: Batch) -> str:
+    """
+    The time that a batch is for, in UTC, as text; of those that have none, when they began.
+    """
+    occurrence = getattr(batch, "occurrence", None) or batch.created_at
+    return occurrence.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def day_of(batch: Batch) -> date:
+    """
+    The day that a batch is for: what `{{ date }}` was.
+    """
+    return date.fromisoformat(batch.plan.day) if batch.plan.day else batch.created_at.date()

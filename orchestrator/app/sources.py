@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER
+from orchestrator.app.series import number_of, occurrence_of
 from orchestrator.collector.items import items_name
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.states import JobStatus
 from orchestrator.results.source import Source
 
 
-def sources_of(
-    folder: Path, batch: str | None = None, occurrence: str | None = None
-) -> Iterator[Source]:
+def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source]:
     """
-    The items of each job that succeeded and whose items were asked for.
+    The items of each job that succeeded and whose items were asked for as JSON Lines.
 
     Args:
-        batch, occurrence: columns of a table of several batches.
+        is_one_of_many: whether the table is of several batches.
     """
     with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+        number = number_of(batch)
         for report in reader.reports():
             if has_items(report):
                 job = report.job
@@ -33,8 +34,9 @@ def sources_of(
                     run=report.run_id,
                     items=report.items or 0,
                     params=job.params,
-                    batch=batch,
-                    occurrence=occurrence,
+                    number=number,
+                    batch=batch.id if is_one_of_many else None,
+                    occurrence=occurrence_of(batch) if is_one_of_many else None,
                 )
 
 
@@ -44,6 +46,6 @@ def has_items(report: JobReport) -> bool:
     """
     return (
         report.status is JobStatus.SUCCEEDED
-        and report.job.collect.items
         and bool(report.size_bytes)
+        and report.job.collect.query.format == "jsonl"
     )

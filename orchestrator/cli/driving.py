@@ -15,6 +15,7 @@ from orchestrator.app.batch import Result
 from orchestrator.app.context import BatchContext
 from orchestrator.app.folders import LEDGER, display
 from orchestrator.app.logs import configure_logs
+from orchestrator.app.merging import table_on_disk
 from orchestrator.app.remote import remote_folder
 from orchestrator.app.settings import Settings
 from orchestrator.cli.connect import connector
@@ -73,6 +74,8 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
     if as_json:
         summary = summary_of(result.batch, result.totals)
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
+        table = table_on_disk(result.folder)
+        facts["table"] = None if table is None else str(table.path.absolute())
         if remote is not None:
             facts["remote"] = remote
         print(json.dumps(facts))
@@ -81,6 +84,7 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
 
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")
+        print(_words_of_table(result))
         if remote is not None:
             print(f"uploaded to: {remote}")
     _tell_failures(result)
@@ -97,6 +101,16 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
             f"stopped early: {result.reason}\n"
             f"go on with: orchestrator resume {display(result.folder)}\n"
         )
+
+
+def _words_of_table(result: Result) -> str:
+    """
+    Where the one table of all results is, or how it is made.
+    """
+    table = table_on_disk(result.folder)
+    if table is not None:
+        return f"table: {display(table.path)} ({table.rows:,} rows)"
+    return f"one table: orchestrator export {display(result.folder)} --format csv"
 
 
 def _tell_failures(result: Result) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "retry": "run failed jobs again, into the same batch",
     "abort": "abort a batch's live runs, and keep what they made",
     "collect": "fetch what the runs of a batch hold and the disk does not",
+    "export": "write one table of all results of a batch",
     "verify": "check a batch's files against its ledger, offline",
     "logs": "print the log of a job's run, and follow it while it runs",
     "prune": "remove old batches of a name",

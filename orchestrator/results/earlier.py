@@ -31,4 +31,5 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
         shape.learn_params(source.params)
     columns = shape.layout().unique
     for pieces in chunks(sources(), lambda: MOST_ROWS) if columns else ():
-        seen.add(keys_of(read(pieces, as_text=True), columns or ()))
+        rows = read(pieces, as_text=True)
+        seen.add(keys_of(rows, columns or ()), [source.number for source in rows.sources])

@@ -142,7 +142,7 @@ class Uniques:
     def _spilled(self, keys: Sequence[bytes | None]) -> set[bytes]:
         if self._db is None:
             return set()
-        return set(_found(self._db, "SELECT key FROM keys WHERE key = ?", keys))
+        return {key for (key,) in _found(self._db, "SELECT key FROM keys WHERE key = ?", keys)}
 
     def _spill(self) -> None:
         if self._db is None:
@@ -162,31 +162,33 @@ class Uniques:
 class Seen:
     """
     The keys of everything that a series ever gave, each with the batch that first gave it.
-
-    Args:
-        number: of the batch that is merged; only batches with lower ones count as earlier.
     """
 
-    def __init__(self, db: sqlite3.Connection, number: int) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._number = number
 
-    def are_new(self, keys: Sequence[bytes | None]) -> list[bool]:
+    def are_new(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> list[bool]:
         """
-        Whether no earlier batch gave each key; those that are None are always new.
+        Whether no batch with a lower number gave each key; those that are None are always new.
         """
-        query = f"SELECT key FROM keys WHERE key = ? AND number < {self._number:d}"  # noqa: S608 - a number
-        known = set(_found(self._db, query, keys))
-        return [key is None or key not in known for key in keys]
+        first = dict(_found(self._db, "SELECT key, number FROM keys WHERE key = ?", keys))
+        return [
+            key is None or first.get(key, number) >= number
+            for key, number in zip(keys, numbers, strict=True)
+        ]
 
-    def add(self, keys: Iterable[bytes | None]) -> None:
+    def add(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> None:
         """
-        Records that the batch gave these keys.
+        Records which batch gave each key.
         """
+        first: dict[bytes, int] = {}
+        for key, number in zip(keys, numbers, strict=True):
+            if key is not None:
+                first[key] = min(number, first.get(key, number))
         self._db.executemany(
             "INSERT INTO keys VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
             "SET number = excluded.number WHERE excluded.number < number",
-            ((key, self._number) for key in sorted(filter(None, set(keys)))),
+            sorted(first.items()),
         )
 
     def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
@@ -204,15 +206,9 @@ class Seen:
             "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, json.dumps(fields))
         )
 
-    def of_batch(self, number: int) -> Seen:
-        """
-        The same keys, as another batch adds to them.
-        """
-        return Seen(self._db, number)
-
 
 @contextmanager
-def seen_by(folder: Path, number: int) -> Iterator[Seen]:
+def seen_by(folder: Path) -> Iterator[Seen]:
     """
     Opens the keys of a series; what was added is kept when all went well.
 
@@ -228,7 +224,7 @@ def seen_by(folder: Path, number: int) -> Iterator[Seen]:
             db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
             db.executescript(SCHEMA)
             db.execute("BEGIN IMMEDIATE")
-            yield Seen(db, number)
+            yield Seen(db)
             db.execute("COMMIT")
         finally:
             db.close()
@@ -239,8 +235,13 @@ def seen_by(folder: Path, number: int) -> Iterator[Seen]:
         ) from error
 
 
-def _found(db: sqlite3.Connection, query: str, keys: Iterable[bytes | None]) -> Iterator[bytes]:
+def _found(
+    db: sqlite3.Connection, query: str, keys: Iterable[bytes | None]
+) -> Iterator[tuple[Any, ...]]:
+    """
+    The rows of those keys that there are; asked in their order, which is that of the file.
+    """
     for key in sorted(filter(None, set(keys))):
         row = db.execute(query, (key,)).fetchone()
         if row is not None:
-            yield row[0]
+            yield row

@@ -32,6 +32,7 @@ class Source:
         run: the id of the run that made them.
         items: how many there are, as the ledger counted them.
         params: a column each.
+        number: of its batch: what batches with lower ones gave is not new.
         batch, occurrence: columns where the table is of several batches; None where of one.
     """
 
@@ -40,6 +41,7 @@ class Source:
     run: str | None
     items: int
     params: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 0
     batch: str | None = None
     occurrence: str | None = None
 

@@ -21,7 +21,7 @@ from orchestrator.results.fast import Reject, Rows
 from orchestrator.results.keys import Seen, Uniques, keys_of
 from orchestrator.results.partitions import Files, TableFile
 from orchestrator.results.shape import FIELD, PARAM, Column, Layout
-from orchestrator.results.source import NotMerged
+from orchestrator.results.source import NotMerged, Source
 
 COLUMNS = "columns.json"
 REJECTS = "rejects.jsonl"
@@ -133,11 +133,12 @@ class Work:
         keys = keys_of(rows, self._layout.unique)
         if self._plan.unique_missing == "drop":
             rows, keys = self._without(rows, keys, [key is not None for key in keys], "keyless")
-        rows, keys = self._without(rows, keys, self._uniques.are_first(keys), "repeated")
+        are_first = self._uniques.are_first(list(map(_within_batch, keys, rows.sources)))
+        rows, keys = self._without(rows, keys, are_first, "repeated")
         if self._seen is not None:
-            are_new = self._seen.are_new(keys)
-            self._seen.add(keys)
-            rows, keys = self._without(rows, keys, are_new, "old")
+            numbers = [source.number for source in rows.sources]
+            self._seen.add(keys, numbers)
+            rows, keys = self._without(rows, keys, self._seen.are_new(keys, numbers), "old")
         return rows
 
     def _without(
@@ -166,6 +167,13 @@ class Work:
         self._counts["rejected"] += 1
         if len(self._told) < SHOWN_REJECTS:
             self._told.append(f"{source.job}, line {reject.number}: {reject.reason}")
+
+
+def _within_batch(key: bytes | None, source: Source) -> bytes | None:
+    """
+    A key that tells items of one batch apart: each batch of a table may have the same item.
+    """
+    return key if key is None or source.batch is None else key + source.batch.encode()
 
 
 def module_of(format_: ResultsFormat) -> ModuleType:

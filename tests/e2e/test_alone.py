@@ -26,6 +26,7 @@ WORDS_AFTER = {
     "retry": ("retry", "s", "--dry-run"),
     "abort": ("abort", "s"),
     "collect": ("collect", "s"),
+    "export": ("export", "s", "--format", "csv"),
     "verify": ("verify", "s"),
     "logs": ("logs", "s", "job-1"),
     "prune": ("prune", "s", "--keep-last", "1"),

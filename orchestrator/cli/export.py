@@ -1,0 +1,111 @@
+"""
+`orchestrator export`: one table of all results of a batch, whenever it is wanted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.common import one_day, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.app.exporting import Exported
+    from orchestrator.model.batches import ResultsFormat
+
+STDOUT = "-"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
+    parser.add_argument(
+        "--since",
+        metavar="DATE",
+        type=one_day,
+        help="all batches of this name for that day and later ones, as 2026-11-25; columns say "
+        "of which batch and occurrence an item is",
+    )
+    # Not `output`: that is the folder of the batches in the settings.
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        dest="target",
+        help="where to write it; - is standard output (export/ in the folder of the batch)",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+    import sys
+
+    from orchestrator.app.exporting import export
+    from orchestrator.app.folders import find_batch
+    from orchestrator.app.logs import configure_logs
+    from orchestrator.errors import UsageError
+    from orchestrator.model.batches import ResultsFormat
+
+    settings = settings_of(options)
+    if options.json and options.target == STDOUT:
+        raise UsageError("--json and --output - both want standard output: name a file")
+    configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
+    folder = find_batch(settings.output, options.batch)
+    format_ = ResultsFormat(options.format)
+    if options.target == STDOUT:
+        done = _to_stdout(folder, format_, options)
+    else:
+        target = None if options.target is None else Path(options.target)
+        done = export(folder, format_, since=options.since, target=target)
+        if options.json:
+            print(json.dumps(_facts(done)))
+        else:
+            print(done.file)
+    for words in done.left_out:
+        sys.stderr.write(f"{words}\n")
+    sys.stderr.write(f"{done.table.rows:,} rows of {done.batches} batches\n")
+    return 0 if done.is_whole else 1
+
+
+def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace) -> Exported:
+    """
+    Writes the table to a temporary file, and that to standard output.
+    """
+    import sys
+    from shutil import rmtree
+    from tempfile import mkdtemp
+
+    from orchestrator.app.exporting import export
+    from orchestrator.app.signals import cleaned_up
+    from orchestrator.cli.streams import output_is_broken
+
+    place = mkdtemp(prefix="orchestrator-export-")
+    with cleaned_up(lambda: rmtree(place, ignore_errors=True)):
+        done = export(folder, format_, since=options.since, target=Path(place, "table"))
+        with done.file.open("rb") as file:
+            while not output_is_broken() and (piece := file.read(1024 * 1024)):
+                sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    return done
+
+
+def _facts(done: Exported) -> dict[str, object]:
+    from orchestrator.results.work import LEFT_OUT
+
+    table = done.table
+    return {
+        "file": str(done.file.absolute()),
+        "batches": done.batches,
+        "items": table.items,
+        "rows": table.rows,
+        **{name: getattr(table, name) for name in LEFT_OUT},
+        "left_out": list(done.left_out),
+    }

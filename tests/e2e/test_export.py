@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, sweep
+
+
+@pytest.fixture
+def batch(command: Command) -> Path:
+    """A batch without `[results]`: two jobs with two items each."""
+    command.write("s.toml", sweep("plain", 2, duration_secs=0.01, items=2))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 0, done.err
+    return Path(done.json["folder"])
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_export_makes_a_table_without_results_in_the_spec(command: Command, batch: Path) -> None:
+    """In the folder of the batch; its name is printed."""
+    done = command.run("export", "plain", "--format", "jsonl")
+    assert done.code == 0, done.err
+    assert (command.folder / done.out.strip()).samefile(batch / "export" / "items.jsonl")
+    found = rows((batch / "export" / "items.jsonl").read_text())
+    assert [(row["_job"], row["index"]) for row in found] == [
+        ("job-1", 0), ("job-1", 1), ("job-2", 0), ("job-2", 1),
+    ]  # fmt: skip
+    assert (batch / "export" / "items.jsonl.columns.json").is_file()
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet"])
+def test_export_writes_the_file_that_is_named(command: Command, batch: Path, format_: str) -> None:
+    """With the names of its columns beside it, and nothing else."""
+    if format_ == "parquet":
+        pytest.importorskip("pyarrow")
+    done = command.run("export", str(batch), "--format", format_, "--output", "here/t", "--json")
+    assert (done.code, done.json["rows"]) == (0, 4), done.err
+    names = {path.name for path in (command.folder / "here").iterdir()}
+    assert names == {"t", "t.columns.json"}
+
+
+def test_export_writes_to_standard_output(command: Command, batch: Path) -> None:
+    """The table alone is there."""
+    done = command.run("export", "plain", "--format", "csv", "--output", "-")
+    assert (done.code, len(done.out.splitlines())) == (0, 5), done.err
+    assert done.out.startswith("_job,_run,n,index\n")
+    assert not (batch / "export").exists()
+
+
+def test_export_takes_several_batches_together(command: Command) -> None:
+    """Those for a day and later ones, the oldest first, with the occurrence as a column."""
+    command.write("s.toml", sweep("plain", 1, duration_secs=0.01, items=1))
+    for day in ("2026-11-03", "2026-11-01", "2026-11-02"):
+        assert command.run("run", "s.toml", "--date", day).code == 0
+    done = command.run(
+        "export", "plain", "--format", "jsonl", "--since", "2026-11-02", "--output=-"
+    )
+    assert done.code == 0, done.err
+    found = rows(done.out)
+    assert len({row["_batch"] for row in found}) == len(found) == 2
+    assert all(row["_occurrence"].endswith("Z") for row in found)
+    days = [row["_batch"] for row in found]
+    assert days == sorted(days, reverse=True)
+
+
+def test_export_names_what_is_not_in_it(command: Command) -> None:
+    """Jobs that did not succeed are told; the table has the others."""
+    text = sweep("plain", 2, duration_secs=0.01, items=1)
+    text = text.replace(
+        "items = 1", "items = 1, outcome = \"{{ 'FAILED' if n == 2 else 'SUCCEEDED' }}\""
+    )
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml").code == 1
+    done = command.run("export", "plain", "--format", "jsonl", "--output", "-")
+    assert (done.code, [row["_job"] for row in rows(done.out)]) == (0, ["job-1"]), done.err
+    assert "without the items of 1 jobs that have not succeeded" in done.err
+
+
+def test_export_of_an_unknown_day_or_batch_is_told(command: Command, batch: Path) -> None:
+    """Nothing is written."""
+    done = command.run("export", "plain", "--format", "csv", "--since", "2999-01-01")
+    assert (done.code, "no batch of plain is for 2999-01-01 or a later day" in done.err) == (
+        2,
+        True,
+    )
+    assert command.run("export", "nothing", "--format", "csv").code == 2
+    done = command.run("export", "plain", "--format", "csv", "--output", str(batch))
+    assert (done.code, "is a folder: name a file" in done.err) == (2, True)
+
+
+def test_run_names_the_table(command: Command) -> None:
+    """In its closing lines, or how it is made."""
+    text = sweep("merged", 1, duration_secs=0.01, items=2)
+    command.write("s.toml", text + "[results]\n")
+    done = command.run("run", "s.toml")
+    assert "results/items.jsonl (2 rows)" in done.out
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml")
+    assert "one table: orchestrator export output/merged/" in done.out
