@@ -6,24 +6,26 @@ Reads the dataset's file line by line, so that its size does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import orjson
 from anyio import to_thread
 
+from orchestrator import events
 from orchestrator.collector.item_lines import LARGEST_ITEM_BYTES, item_lines
+from orchestrator.collector.item_values import canonical, parse_item, plain
 from orchestrator.collector.items import items_name
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation, Job
 from orchestrator.model.runs import Run
 
 SHOWN_CHARS = 80
-TOO_LARGE = (
-    f"it is larger than {LARGEST_ITEM_BYTES // 1024**2} MiB, so it is counted and not parsed"
-)
+SHOWN_ITEMS = 10
+TOO_LARGE = f"larger than {LARGEST_ITEM_BYTES // 1024**2} MiB: counted, and not parsed"
 KEY_BYTES = 16
 
 Check = Callable[[Any], str | None]
@@ -56,7 +58,10 @@ class Acceptance:
         if found is not None or not expect.looks_at_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)
-        return await to_thread.run_sync(_look_at_items, path, expect)
+        looked = await to_thread.run_sync(_look_at_items, path, expect)
+        if looked.too_large:
+            events.warning("items_not_checked", job=job.key, items=looked.too_large, why=TOO_LARGE)
+        return looked.complaint
 
 
 def _counted(expect: Expectation, collected: Collected, usual: float | None) -> str | None:
@@ -65,6 +70,8 @@ def _counted(expect: Expectation, collected: Collected, usual: float | None) -> 
         return None
     if expect.min_items is not None and items < expect.min_items:
         return f"it made {items} items, and at least {expect.min_items} were expected"
+    if expect.max_items is not None and items > expect.max_items:
+        return f"it made {items} items, and at most {expect.max_items} were expected"
     if expect.max_drop is not None and usual and items < usual * (1 - expect.max_drop):
         return (
             f"it made {items} items, {100 * (1 - items / usual):.0f}% fewer than the usual "
@@ -82,20 +89,65 @@ def _timed(expect: Expectation, run: Run) -> str | None:
     return f"it took {secs:.1f} s, and at most {expect.max_duration_secs:g} s were expected"
 
 
-def _look_at_items(path: Path, expect: Expectation) -> str | None:
-    checks = list(_checks(expect))
+@dataclass(slots=True)
+class _Look:
+    """
+    What a look at all items has found.
+
+    Attributes:
+        too_large: items that were not parsed, as text.
+        having: how many items have each field of which a share must have it.
+    """
+
+    complaint: str | None = None
+    too_large: str = ""
+    parsed: int = 0
+    having: Counter[str] = field(default_factory=Counter)
+
+
+def _look_at_items(path: Path, expect: Expectation) -> _Look:
+    checks, look, too_large = list(_checks(expect)), _Look(), []
     with path.open("rb") as file:
         for number, line in enumerate(item_lines(file), start=1):
             if line is None:
-                return f"item {number} was not checked: {TOO_LARGE}"
-            try:
-                item = orjson.loads(line)
-            except ValueError:
-                return f"line {number} of {path.name} is no JSON"
-            for check in checks:
-                complaint = check(item)
-                if complaint is not None:
-                    return f"item {number} {complaint}"
+                too_large.append(number)
+                continue
+            look.complaint = _complaint_of(line, checks, look, expect.share)
+            if look.complaint is not None:
+                look.complaint = f"item {number} {look.complaint}"
+                break
+    look.too_large = ", ".join(map(str, too_large[:SHOWN_ITEMS]))
+    if len(too_large) > SHOWN_ITEMS:
+        look.too_large += f" and {len(too_large) - SHOWN_ITEMS} more"
+    if look.complaint is None:
+        look.complaint = _too_rare(look, expect.share)
+    return look
+
+
+def _complaint_of(
+    line: bytes, checks: Iterable[Check], look: _Look, shares: Mapping[str, float]
+) -> str | None:
+    try:
+        item = parse_item(line)
+    except ValueError:
+        return "is not JSON"
+    look.parsed += 1
+    for name in shares:
+        look.having[name] += isinstance(item, dict) and item.get(name) is not None
+    return next(filter(None, (check(item) for check in checks)), None)
+
+
+def _too_rare(look: _Look, shares: Mapping[str, float]) -> str | None:
+    """
+    Which field too few items have.
+    """
+    for name, share in shares.items():
+        if look.having[name] < share * look.parsed:
+            return (
+                f"{look.having[name]} of {look.parsed} items have {name} "
+                f"({100 * look.having[name] / look.parsed:.3g}%), and at least "
+                f"{100 * share:g}% were expected"
+            )
     return None
 
 
@@ -106,17 +158,24 @@ def _checks(expect: Expectation) -> Iterator[Check]:
         from orchestrator.spec.json_schema import misfit_finder
 
         misfit = misfit_finder(expect.schema)
-        yield lambda item: _does_not_fit(misfit(item))
+        yield lambda item: _does_not_fit(_tolerant(misfit, item))
     if expect.unique:
         seen: set[bytes] = set()
         yield lambda item: _repeats(item, expect.unique, seen)
 
 
 def _lacks(item: Any, fields: tuple[str, ...]) -> str | None:
-    for field in fields:
-        if not isinstance(item, dict) or item.get(field) is None:
-            return f"has no {field}"
+    for name in fields:
+        if not isinstance(item, dict) or item.get(name) is None:
+            return f"has no {name}"
     return None
+
+
+def _tolerant(misfit: Check, item: Any) -> str | None:
+    try:
+        return misfit(item)
+    except (ValueError, RecursionError):
+        return misfit(plain(item))
 
 
 def _does_not_fit(misfit: str | None) -> str | None:
@@ -125,11 +184,12 @@ def _does_not_fit(misfit: str | None) -> str | None:
 
 def _repeats(item: Any, fields: tuple[str, ...], seen: set[bytes]) -> str | None:
     values = [item.get(field) if isinstance(item, dict) else None for field in fields]
-    text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    text = canonical(values)
     # A dataset may have millions of keys, and long ones.
     key = text if len(text) <= KEY_BYTES else blake2b(text, digest_size=KEY_BYTES).digest()
     if key in seen:
-        return f"has the same {', '.join(fields)} as an earlier one: {_short(text.decode())}"
+        shown = _short(text.decode("utf-8", "replace"))
+        return f"has the same {', '.join(fields)} as an earlier one: {shown}"
     seen.add(key)
     return None
 

@@ -364,6 +364,7 @@ class Ledger:
             attempt,
             state=state,
             error=outcome.error,
+            outcome=outcome.status,
             items=found.items,
             size_bytes=found.size_bytes,
             sha256=found.sha256,
@@ -451,6 +452,7 @@ class Ledger:
             number=number,
             sha256=collected.sha256,
             error=outcome.error,
+            outcome=outcome.status,
             **values,
         )
         self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)

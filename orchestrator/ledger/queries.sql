@@ -110,7 +110,7 @@ UPDATE attempts SET state = 'finished', run_status = :run_status,
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over
-UPDATE attempts SET state = :state, error = :error, items = :items, size_bytes = :size_bytes,
+UPDATE attempts SET state = :state, outcome = :outcome, error = :error, items = :items, size_bytes = :size_bytes,
     sha256 = :sha256, records = :records, missing = :missing, proof = :proof,
     unproven = :unproven, run_object = NULL
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
@@ -173,6 +173,12 @@ SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
     AND number > one.number AND cost_usd IS NOT NULL)
 UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
+
+-- name: select_costs_paid_again
+SELECT cost_usd FROM attempts AS one
+WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND number = one.number - 1
+    AND outcome = 'REJECTED');
 
 -- name: select_run_costs
 SELECT run_id, cost_usd, cost_at, reserved_usd, COALESCE(finished_at, ended_at) AS end_at, demand
@@ -319,7 +325,8 @@ SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
 
 -- name: collect_again
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
-    records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error
+    records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error,
+    outcome = :outcome
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: judge_job

@@ -107,6 +107,7 @@ class Totals:
         reused: jobs that were taken from earlier batches.
         items, size_bytes: of the dataset files that the jobs hold.
         cost_usd: of all runs, as last told.
+        paid_again_usd: of the runs that followed one that was rejected.
         cost_is_provisional: whether the platform may tell another figure later.
         unproven: why jobs are not proven complete, with their number; what is left of all jobs
             is proven.
@@ -124,6 +125,7 @@ class Totals:
     items: int = 0
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
+    paid_again_usd: Decimal = Decimal(0)
     cost_is_provisional: bool = False
     unproven: dict[str, int] = field(default_factory=dict)
     uncollected: Uncollected | None = None
@@ -172,7 +174,6 @@ class LedgerReader:
             jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
         attempts = self._execute("sum_attempts").fetchone()
         collected = self._execute("sum_collected").fetchone()
-        costs = (Decimal(row["cost_usd"]) for row in self._execute("select_costs"))
         return Totals(
             jobs={status: count for status, count in jobs.items() if count},
             attempts=attempts["attempts"],
@@ -181,7 +182,8 @@ class LedgerReader:
             reused=attempts["reused"],
             items=int(collected["items"]),
             size_bytes=int(collected["size_bytes"]),
-            cost_usd=sum(costs, Decimal(0)),
+            cost_usd=self._sum_costs("select_costs"),
+            paid_again_usd=self._sum_costs("select_costs_paid_again"),
             cost_is_provisional=self.cost_is_provisional(),
             unproven={row["reason"]: row["jobs"] for row in self._execute("count_unproven")},
             uncollected=self._uncollected(),
@@ -325,6 +327,9 @@ class LedgerReader:
             OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
             for row in self._execute("select_orphans")
         ]
+
+    def _sum_costs(self, query: str) -> Decimal:
+        return sum((Decimal(row["cost_usd"]) for row in self._execute(query)), Decimal(0))
 
     def _uncollected(self) -> Uncollected | None:
         row = self._execute("select_uncollected").fetchone()

@@ -189,14 +189,17 @@ class Expectation:
 
     Attributes:
         max_drop: how many fewer items than usual, as a share from 0 to 1.
+        share: fields, and the share of items from 0 to 1 that must have them, and not as null.
         fields: that every item has, and not as null.
         schema: a JSON Schema that every item fits.
         unique: fields whose values together are another in every item.
     """
 
     min_items: int | None = None
+    max_items: int | None = None
     max_drop: float | None = None
     fields: tuple[str, ...] = ()
+    share: dict[str, float] = field(default_factory=dict)
     schema: dict[str, JsonValue] | None = None
     unique: tuple[str, ...] = ()
     max_duration_secs: float | None = None
@@ -206,7 +209,7 @@ class Expectation:
         """
         Whether the items themselves must be read.
         """
-        return bool(self.fields or self.unique or self.schema is not None)
+        return bool(self.fields or self.share or self.unique or self.schema is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

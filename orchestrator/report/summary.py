@@ -51,6 +51,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "proven": proven_jobs(totals),
         "unproven": {**totals.unproven},
         "cost_usd": number(totals.cost_usd),
+        "paid_again_usd": number(totals.paid_again_usd),
         "cost_is_provisional": totals.cost_is_provisional,
         "uncollected": totals.uncollected.runs if totals.uncollected else 0,
         "results_expire_at": moment(expires_at(batch, totals)),

@@ -69,11 +69,18 @@ def summary_table(batch: Batch, totals: Totals) -> Table:
     if totals.unproven:
         table.add_row("proven complete", f"{proven_jobs(totals):,} of {jobs_total:,}")
     table.add_row("runs", f"{totals.runs:,}")
-    table.add_row(cost_words(totals), money(totals.cost_usd))
+    table.add_row(cost_words(totals), _cost(totals))
     table.add_row("requests", f"{batch.requests:,}")
     if batch.ended_at is not None:
         table.add_row("time", clock((batch.ended_at - batch.created_at).total_seconds()))
     return table
+
+
+def _cost(totals: Totals) -> str:
+    cost = money(totals.cost_usd)
+    if not totals.paid_again_usd:
+        return cost
+    return f"{cost} (paid again: {money(totals.paid_again_usd)})"
 
 
 def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:

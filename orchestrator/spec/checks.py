@@ -94,7 +94,8 @@ def check_expectations(merged: Merged) -> Found:
     if expect is None:
         return
     collect: CollectTable = merged.fields.get("collect") or CollectTable()
-    counts, reads = ("min_items", "max_drop"), ("fields", "schema", "unique")
+    counts = ("min_items", "max_items", "max_drop")
+    reads = ("fields", "share", "schema", "unique")
     for name in expect.model_fields_set:
         told = "schema" if name == "json_schema" else name
         if told in counts + reads and collect.items is False:

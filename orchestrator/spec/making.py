@@ -292,8 +292,10 @@ def _expectation(table: ExpectTable | None) -> Expectation | None:
         return None
     return Expectation(
         min_items=table.min_items,
+        max_items=table.max_items,
         max_drop=table.max_drop,
         fields=tuple(table.fields or ()),
+        share=table.share or {},
         schema=table.json_schema,
         unique=tuple(table.unique or ()),
         max_duration_secs=table.max_duration_secs,

@@ -177,6 +177,10 @@ class ExpectTable(Table):
     """
     The fewest items.
     """
+    max_items: PlainCount | None = None
+    """
+    The most items.
+    """
     max_drop: Share | None = None
     """
     How many fewer items than the median of the last ten batches of this name, as a share: `"30%"`
@@ -185,6 +189,10 @@ class ExpectTable(Table):
     fields: list[Text] | None = None
     """
     Fields that every item has, and not as null.
+    """
+    share: dict[str, Share] | None = None
+    """
+    Fields, and the share of items that have them, and not as null: `{ price = 0.95 }` or `"95%"`.
     """
     json_schema: Annotated[dict[str, JsonValue] | None, Field(alias="schema")] = None
     """

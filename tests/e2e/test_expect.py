@@ -17,7 +17,12 @@ def lines(folder: str) -> list[dict[str, Any]]:
     ("expect", "complaint"),
     [
         ("min_items = 4", "it made 3 items, and at least 4 were expected"),
+        ("max_items = 2", "it made 3 items, and at most 2 were expected"),
         ('fields = ["index", "price"]', "item 1 has no price"),
+        (
+            'share = { shop = 1.0, price = "95%" }',
+            "0 of 3 items have price (0%), and at least 95% were expected",
+        ),
         ('unique = "shop"', "item 2 has the same shop as an earlier one: [1]"),
         (
             "schema = { properties = { index = { maximum = 1 } } }",
@@ -46,9 +51,9 @@ def test_run_that_is_not_as_expected_is_rejected(
 def test_run_that_is_as_expected_is_accepted(command: Command) -> None:
     """All expectations at once, and every one of them holds."""
     expect = (
-        'min_items = 3, fields = "index", unique = ["shop", "index"], max_duration_secs = 60, '
-        'schema = { required = ["shop"] }'
-    ).replace('fields = "index"', 'fields = ["index"]')
+        'min_items = 3, max_items = 3, share = { shop = "100%" }, fields = ["index"], '
+        'unique = ["shop", "index"], max_duration_secs = 60, schema = { required = ["shop"] }'
+    )
     job = f"expect = {{ {expect} }}"
     command.write("s.toml", sweep(jobs=1, job=job, duration_secs=0.01, items=3, item={"shop": 1}))
     assert command.run("run", "s.toml").code == 0
@@ -60,6 +65,16 @@ def test_rejected_job_is_tried_again(command: Command) -> None:
     command.write("s.toml", sweep(jobs=1, job=job, duration_secs=0.01, items=1))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["attempts"]) == (1, 2)
+
+
+def test_cost_of_runs_after_a_rejection_is_told(command: Command) -> None:
+    """What was paid again for a job whose data was not as expected stands beside the cost."""
+    job = "retries = 1\nexpect = { min_items = 9 }"
+    command.write("s.toml", sweep("again", 1, job=job, duration_secs=0.01, items=1, cost_usd=0.5))
+    done = command.run("run", "s.toml")
+    assert (done.code, "$1.00 (paid again: $0.5000)" in done.out) == (1, True), done.out
+    summary = json.loads((command.folder / "output/again/latest/summary.json").read_text())
+    assert (summary["cost_usd"], summary["paid_again_usd"]) == (1.0, 0.5)
 
 
 def test_drop_against_earlier_batches_is_rejected(command: Command) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator import events
 from orchestrator.collector import acceptance, ranges
 from orchestrator.collector import sink as sink_module
 from orchestrator.collector.files import Files, flush_group
@@ -164,7 +165,7 @@ def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[
 def test_item_that_is_too_large_to_check_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that expects fields is not accepted unseen; one that counts items is."""
+    """It is named in a warning; a run is not paid for again for what this program cannot parse."""
     monkeypatch.setattr(acceptance, "item_lines", partial(item_lines, largest_bytes=20))
     body = b'{"a":1}\n' + b'{"a":"%s"}\n' % (b"x" * 100)
     job = make_job(expect=Expectation(fields=("a",)))
@@ -172,9 +173,11 @@ def test_item_that_is_too_large_to_check_is_told(
     (tmp_path / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=2, size_bytes=len(body), sha256="0" * 64)
     judge = acceptance.Acceptance(tmp_path, {})
-    complaint = run_virtual(partial(judge.complaint, job, make_run(), found))
-    assert complaint == (
-        "item 2 was not checked: it is larger than 64 MiB, so it is counted and not parsed"
-    )
+    warned: list[dict[str, str]] = []
+    monkeypatch.setattr(events, "warning", lambda _name, **said: warned.append(said))
+    assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
+    assert warned == [
+        {"job": job.key, "items": "2", "why": "larger than 64 MiB: counted, and not parsed"}
+    ]
     counting = make_job(expect=Expectation(min_items=2))
     assert run_virtual(partial(judge.complaint, counting, make_run(), found)) is None
