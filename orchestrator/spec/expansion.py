@@ -30,10 +30,12 @@ from orchestrator.spec.checks import (
     check_templates,
     rendered_part,
 )
+from orchestrator.spec.columns import check_columns
 from orchestrator.spec.inputs import InputFiles
 from orchestrator.spec.load import LoadedSpec, place_of
 from orchestrator.spec.making import CellMistake, JobMaker
 from orchestrator.spec.merging import Merged, merge, take_out_misfits
+from orchestrator.spec.model import CollectTable
 from orchestrator.spec.needs import NeedsCheck
 from orchestrator.spec.params import given_params
 from orchestrator.spec.piped import STANDARD_INPUT
@@ -76,6 +78,11 @@ def expand(
     for path, message in check_results(loaded.spec):
         mistakes.add(path, message)
     sweeps = _sweeps(loaded, values, env, output, mistakes)
+    if len(sweeps) == len(loaded.spec.jobs):
+        collects = [sweep.merged.fields.get("collect") or CollectTable() for sweep in sweeps]
+        names = {*values, *(name for sweep in sweeps for name in sweep.matrix.names)}
+        for path, message in check_columns(loaded, collects, names, output):
+            mistakes.add(path, message)
     least = sum(sweep.matrix.places for sweep in sweeps if not sweep.matrix.is_thinned)
     _refuse_too_many(loaded, least, mistakes)
     yield from _jobs(loaded, sweeps, values, mistakes)
