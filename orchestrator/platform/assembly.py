@@ -32,7 +32,7 @@ from orchestrator.platform.options import PlatformOptions
 from orchestrator.platform.orphans import kill_orphans
 from orchestrator.platform.processes import Processes
 from orchestrator.platform.runbook import RunBook
-from orchestrator.platform.runs import Run, from_document, full_view
+from orchestrator.platform.runs import from_document, full_view
 from orchestrator.platform.shelves import Named, Shelf
 from orchestrator.platform.starting import attempt_key
 from orchestrator.platform.storages import Datasets, Queues, Stores
@@ -177,13 +177,9 @@ def _loaded_runs(documents: dict[str, dict[str, Any]]) -> RunBook:
         if run.input_text and '"fail_attempts"' in run.input_text:
             key = attempt_key(run)
             runs.attempts[key] = max(runs.attempts.get(key, 0), run.attempt)
-    going = [run for run in runs.all if not run.is_terminal and not run.is_virtual]
-    kill_orphans((run.id for run in going), _pids(going))
+    # Also of ended runs: a process may have outlived its run when the platform was killed.
+    kill_orphans(run.id for run in runs.all if not run.is_virtual)
     return runs
-
-
-def _pids(runs: list[Run]) -> Iterator[int]:
-    return (run.pid for run in runs if run.pid is not None)
 
 
 @contextmanager

@@ -119,6 +119,18 @@ def bad_token() -> ApiError:
     )
 
 
+def no_permission() -> ApiError:
+    """
+    Refuse what a run with limited permissions may not do.
+    """
+    return ApiError(
+        403,
+        "insufficient-permissions",
+        "Insufficient permissions for the Actor run: it has LIMITED_PERMISSIONS. Start it with "
+        "forcePermissionLevel=FULL_PERMISSIONS where it needs more.",
+    )
+
+
 def run_failed(run_id: str, status: str) -> ApiError:
     """
     Answer a synchronous start whose run did not succeed.

@@ -139,7 +139,6 @@ class Lives:
         run.status = status
         run.finished_at = max(moment, run.started_at)
         run.exit_code = exit_code
-        run.pid = None
         if message is not None and not run.is_message_terminal:
             run.status_message = message
         self._runs.give_back(run)

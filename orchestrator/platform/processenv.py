@@ -70,7 +70,7 @@ def _about_run(run: Run, actor: Actor) -> dict[str, str]:
         "ACTOR_STORAGES_JSON": orjson.dumps(storages).decode(),
         "ACTOR_MAX_TOTAL_CHARGE_USD": _text(options.max_total_charge_usd),
         "ACTOR_MAX_PAID_DATASET_ITEMS": _text(options.max_items),
-        "ACTOR_PERMISSION_LEVEL": "LIMITED_PERMISSIONS",
+        "ACTOR_PERMISSION_LEVEL": run.permission_level,
         "ACTOR_RESTART_ON_ERROR": "1" if options.restart_on_error else "0",
     }
     return {name: value for name, value in facts.items() if value is not None}

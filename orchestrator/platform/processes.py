@@ -2,7 +2,7 @@
 How a run of a real Actor is a process: started, watched, stopped, started again.
 
 A run has one incarnation after the other, never two at once; each has its own token and its own
-process group, and nothing of a group outlives its incarnation.
+process group. Nothing of a group outlives its incarnation, nor does what has left the group.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 import anyio
+from anyio import to_thread
 from anyio.abc import Process, TaskGroup
 
 from orchestrator.platform.actors import ActorBook
@@ -25,6 +26,7 @@ from orchestrator.platform.events import EventHub
 from orchestrator.platform.ids import now
 from orchestrator.platform.logs import LineStamper, LogBook
 from orchestrator.platform.options import PlatformOptions
+from orchestrator.platform.orphans import kill_orphans
 from orchestrator.platform.processenv import process_environment
 from orchestrator.platform.runs import Run, Status
 from orchestrator.platform.tokens import Tokens
@@ -227,8 +229,6 @@ class Processes:
             self._logs.add(run.id, f"ACTOR: {command.argv[0]} cannot be started: {problem}")
             return 127
         live.process = process
-        run.pid = process.pid
-        self._save(run)
         if live.wish is not None or self._is_closing:
             # It was told to stop while it was being started.
             _signal_group(process, signal.SIGKILL)
@@ -239,6 +239,7 @@ class Processes:
             with anyio.CancelScope(shield=True):
                 await process.wait()
                 await process.aclose()
+                await _kill_rest(run)
 
     async def _watch(self, live: _Live, process: Process) -> int:
         run = live.run
@@ -254,8 +255,9 @@ class Processes:
                     run.status = Status.TIMING_OUT
                     self._save(run)
                 await self._stop(process)
-            # What the process left behind in its group may still hold the pipe.
+            # What the process left behind may still hold the pipe.
             _signal_group(process, signal.SIGKILL)
+            await _kill_rest(run)
             with anyio.move_on_after(_LAST_OUTPUT_SECS):
                 await is_read.wait()
             group.cancel_scope.cancel()
@@ -331,6 +333,13 @@ class Processes:
     async def _stop(self, process: Process) -> None:
         _signal_group(process, signal.SIGTERM)
         await _wait_or_kill(process, self._options.stop_grace_secs)
+
+
+async def _kill_rest(run: Run) -> None:
+    """
+    End the processes of a run that have left its group.
+    """
+    await to_thread.run_sync(kill_orphans, [run.id])
 
 
 async def _wait_or_kill(process: Process, grace_secs: float) -> None:

@@ -30,6 +30,9 @@ class Status(StrEnum):
     ABORTED = "ABORTED"
 
 
+LIMITED_PERMISSIONS = "LIMITED_PERMISSIONS"
+FULL_PERMISSIONS = "FULL_PERMISSIONS"
+
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.ABORTED})
 
 # What a gigabyte of memory for an hour costs here, so that runs of real processes cost something.
@@ -67,7 +70,9 @@ class Run:
         items_made: what a simulation has put out by its end.
         seconds_used: time spent RUNNING before `running_since`.
         cost_usd: said by a simulation or by charges; None where time and memory decide.
-        pid: of the process group that runs it, so that an orphan can be found.
+        permission_level: what its token may do.
+        parent_id: of the run that started it; None where the account's owner did.
+        granted: the ids of the storages that its input names.
         attempt: how often a run with this input was started or resurrected, counted from 1.
     """
 
@@ -107,7 +112,9 @@ class Run:
     charge_keys: list[str] | None = None
     metamorphs: list[dict[str, Any]] | None = None
     general_access: str = "FOLLOW_USER_SETTING"
-    pid: int | None = None
+    permission_level: str = LIMITED_PERMISSIONS
+    parent_id: str | None = None
+    granted: list[str] = field(default_factory=list)
     attempt: int = 1
     _ended: anyio.Event | None = field(default=None, repr=False)
 
@@ -148,6 +155,7 @@ def from_document(document: dict[str, Any]) -> Run:
     """
     Return the run that the journal remembers.
     """
+    document.pop("pid", None)  # of journals that an earlier version wrote
     document["options"] = RunOptions(**document["options"])
     document["status"] = Status(document["status"])
     return Run(**document)

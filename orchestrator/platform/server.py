@@ -23,6 +23,7 @@ from orchestrator.platform.faults import FaultKind, FaultPicker, Faults
 from orchestrator.platform.ids import now
 from orchestrator.platform.messages import Answer, Answered, Call, refusal
 from orchestrator.platform.options import PlatformOptions
+from orchestrator.platform.rights import check_rights
 from orchestrator.platform.routes import all_routes
 from orchestrator.platform.runs import full_view
 from orchestrator.platform.sending import answer_before, headers_of, reset, send, send_wrongly
@@ -196,6 +197,7 @@ class _Door:
             call.is_known = False
         else:
             raise no_token()
+        check_rights(self._context, call, route)
         return await route.handler(self._context, call)
 
     async def _events(self, request: web.BaseRequest, path: str) -> web.StreamResponse:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -23,11 +23,15 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 class Named:
     """
     What the journal keeps of a storage that is no run's own.
+
+    Attributes:
+        actor_id: of the Actor whose run made it; None where the account's owner did.
     """
 
     id: str
     name: str | None
     created_at: float
+    actor_id: str | None = None
 
 
 class Storage(Protocol):
@@ -92,9 +96,12 @@ class Shelf(Generic[S]):
         storage.accessed_at = now()
         return storage
 
-    def get_or_create(self, name: str | None) -> tuple[S, bool]:
+    def get_or_create(self, name: str | None, run_id: str | None = None) -> tuple[S, bool]:
         """
         Return the storage of that name and whether it is new; without a name it always is.
+
+        Args:
+            run_id: of the run that asks; None for the account's owner.
         """
         if name:
             if not _NAME.fullmatch(name):
@@ -105,9 +112,17 @@ class Shelf(Generic[S]):
             known = self._by_name.get(name)
             if known is not None:
                 return self.get(known), False
-        entry = Named(id=new_id(), name=name or None, created_at=now())
+        actor_id = None if run_id is None else self._runs.get(run_id).actor_id
+        entry = Named(id=new_id(), name=name or None, created_at=now(), actor_id=actor_id)
         self._remember(entry)
         return self.get(entry.id), True
+
+    def maker(self, storage_id: str) -> str | None:
+        """
+        Return the Actor whose run made a storage; None where the account's owner did.
+        """
+        entry = self._named.get(storage_id)
+        return None if entry is None else entry.actor_id
 
     def rename(self, storage: S, name: str | None) -> None:
         """
@@ -119,8 +134,8 @@ class Shelf(Generic[S]):
             self._by_name.pop(storage.name, None)
         storage.name = name or None
         known = self._named.get(storage.id)
-        created_at = known.created_at if known else now()
-        self._remember(Named(id=storage.id, name=storage.name, created_at=created_at))
+        known = known or Named(id=storage.id, name=None, created_at=now())
+        self._remember(replace(known, name=storage.name))
 
     def delete(self, storage: S) -> None:
         """

@@ -18,14 +18,15 @@ from orchestrator.platform.errors import ApiError, invalid_input, invalid_parame
 from orchestrator.platform.ids import new_ids
 from orchestrator.platform.inputs import check_input, with_defaults
 from orchestrator.platform.messages import Call
-from orchestrator.platform.runs import Run, RunOptions
+from orchestrator.platform.rights import named_storages
+from orchestrator.platform.runs import FULL_PERMISSIONS, LIMITED_PERMISSIONS, Run, RunOptions
 from orchestrator.platform.simulated import Script, read_script
 from orchestrator.platform.tasks import Task
 from orchestrator.platform.webhooks import read_ad_hoc
 
 _JSON = "application/json; charset=utf-8"
 _ORIGINS = frozenset({"WEB", "CLI", "CI", "MCP", "TEST", "SCHEDULER", "WEBHOOK"})
-_LEVELS = frozenset({"LIMITED_PERMISSIONS", "FULL_PERMISSIONS"})
+_LEVELS = frozenset({LIMITED_PERMISSIONS, FULL_PERMISSIONS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,12 +229,27 @@ def _make_run(
         queue_id=queue_id,
         input_bytes=len(given.body or b""),
         is_virtual=is_virtual,
+        permission_level=call.text("forcePermissionLevel") or LIMITED_PERMISSIONS,
+        parent_id=call.run_id,
+        granted=[] if is_virtual else named_storages(context, _value_of(given)),
     )
     if given.body is not None:
         _keep_input(context, run, given)
     if is_virtual and given.value.get("fail_attempts"):
         run.attempt = context.runs.next_attempt(attempt_key(run))
     return run
+
+
+def _value_of(given: GivenInput) -> Any:
+    """
+    Return an input as JSON; None where it is none.
+    """
+    if given.value or given.body is None:
+        return given.value
+    try:
+        return orjson.loads(given.body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _keep_input(context: Context, run: Run, given: GivenInput) -> None:

@@ -49,7 +49,7 @@ async def get_or_create(context: Context, call: Call) -> Answer:
     """
     Return the dataset of a name, made when it is missing.
     """
-    dataset, is_new = context.datasets.get_or_create(call.text("name") or None)
+    dataset, is_new = context.datasets.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/datasets/{dataset.id}" if is_new else None
     return data(_view(context, call, dataset), status=201 if is_new else 200, location=place)
 

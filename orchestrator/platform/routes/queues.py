@@ -86,7 +86,7 @@ async def get_or_create(context: Context, call: Call) -> Answer:
     """
     Return the queue of a name, made when it is missing.
     """
-    queue, is_new = context.queues.get_or_create(call.text("name") or None)
+    queue, is_new = context.queues.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/request-queues/{queue.id}" if is_new else None
     return data(_view(call, queue), status=201 if is_new else 200, location=place)
 

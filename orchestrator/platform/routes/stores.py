@@ -55,7 +55,7 @@ async def get_or_create(context: Context, call: Call) -> Answer:
     """
     Return the store of a name, made when it is missing.
     """
-    store, is_new = context.stores.get_or_create(call.text("name") or None)
+    store, is_new = context.stores.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/key-value-stores/{store.id}" if is_new else None
     return data(_view(call, store), status=201 if is_new else 200, location=place)
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from orchestrator.platform.context import Context
 from orchestrator.platform.deliveries import dispatch_view
+from orchestrator.platform.errors import no_permission
 from orchestrator.platform.messages import Answer, Call, data, nothing
+from orchestrator.platform.rights import caller
 from orchestrator.platform.routing import Router
 from orchestrator.platform.webhooks import find_dispatch, webhook_view
 
@@ -39,7 +41,11 @@ async def create(context: Context, call: Call) -> Answer:
     """
     Make a webhook; the same idempotency key gives the first one again.
     """
-    webhook, _ = context.webhooks.create(await call.json_object(), is_ad_hoc=False)
+    wanted = await call.json_object()
+    run = caller(context, call)
+    if run is not None and wanted.get("condition") != {"actorRunId": run.id}:
+        raise no_permission()
+    webhook, _ = context.webhooks.create(wanted, is_ad_hoc=False)
     return data(
         webhook_view(webhook, context.webhooks),
         status=201,
