@@ -4,7 +4,6 @@ The command with a ledger that is kept in memory: what durability costs is the d
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from orchestrator.cli.main import main
@@ -13,7 +12,7 @@ from orchestrator.ledger import connection
 honest = connection._connect  # noqa: SLF001 - the one place where all are opened
 
 
-def forgetful(path: Path, mode: str) -> sqlite3.Connection:
+def forgetful(path: Path, mode: str) -> connection.LedgerConnection:
     """
     Keeps no journal on disk and flushes nothing: what is written stays in the system's memory.
     """

@@ -2,6 +2,8 @@
 Opens the SQLite file: pragmas, identity, migrations, transactions.
 
 A file that is not a ledger, is torn, or comes from a newer version is refused and left as it is.
+Before each group of transactions, a look at the file shows whether it is still the one that was
+opened, and the ledger itself tells whether another process drives the batch by now.
 """
 
 from __future__ import annotations
@@ -14,10 +16,26 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch
+from orchestrator.errors import (
+    BatchHeld,
+    DiskFull,
+    LedgerCorrupt,
+    LedgerVersionMismatch,
+    OrchestratorError,
+    OutputLost,
+    OutputNotWritable,
+)
+from orchestrator.system_errors import error_of
 
 APPLICATION_ID = 0x6F726368
+"""
+`orch` in ASCII: tells our files from other SQLite files.
+"""
 _sound: set[tuple[int, ...]] = set()
+LONGEST_PATH_BYTES = 512
+"""
+SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part).
+"""
 
 FULL = frozenset(
     {
@@ -30,9 +48,77 @@ FULL = frozenset(
 """
 How SQLite says that a disk is full, depending on which file it was about to grow.
 """
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+REFUSED = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
 """
-`orch` in ASCII: tells our files from other SQLite files.
+The primary codes of what the system refuses; SQLite does not tell its reason.
 """
+
+
+class LedgerConnection(sqlite3.Connection):
+    """
+    A connection that knows its file.
+
+    Attributes:
+        path: of the file.
+        state: of the file when this process last wrote it; None before that.
+        owners: whose batch this may be: that of the process before this one, and this one's own.
+    """
+
+    path = Path(":memory:")
+    state: tuple[int, ...] | None = None
+    owners: frozenset[str | None] = frozenset()
+
+    def note_state(self) -> None:
+        """
+        Remembers the file as it is now.
+        """
+        self.state = _state(self.path)
+
+    def check_file(self) -> None:
+        """
+        Makes sure that the file is still the one that was opened, as this process left it.
+
+        Raises:
+            OutputLost: it was moved or deleted.
+            LedgerCorrupt: another program has replaced or changed it.
+        """
+        state = _state(self.path)
+        if state == self.state or self.state is None:
+            return
+        if state[:3] != self.state[:3]:
+            raise LedgerCorrupt(
+                f"{self.path}: another program has replaced or deleted a file of the ledger while "
+                "it was in use; restore it from a copy"
+            )
+        # A new time of change alone is no harm, such as that of `touch`.
+        with closing(connect_read_only(self.path)):
+            self.state = state
+
+    def check_owner(self) -> None:
+        """
+        Makes sure, within a transaction, that no other process drives the batch by now.
+
+        The lock keeps them apart, unless its file is deleted.
+
+        Raises:
+            BatchHeld: another process does.
+        """
+        (owner,) = self.execute("SELECT owner FROM batch").fetchone()
+        if owner not in self.owners:
+            raise BatchHeld(
+                f"{self.path.parent}: another process has taken this batch over, since the file "
+                ".lock was deleted; this one has stopped, and the runs go on"
+            )
 
 
 @cache
@@ -55,11 +141,17 @@ def queries() -> Mapping[str, str]:
     return {name.strip(): sql.strip() for name, sql in (b.split("\n", 1) for b in blocks)}
 
 
-def create(path: Path) -> sqlite3.Connection:
+def create(path: Path) -> LedgerConnection:
     """
     Makes a new ledger file; the folder must exist and the file must not.
+
+    Raises:
+        DiskFull, OutputNotWritable: it cannot be made.
     """
-    path.touch(exist_ok=False)
+    try:
+        path.touch(exist_ok=False)
+    except OSError as error:
+        raise _refusal(error, path) from error
     connection = _connect(path, "rw")
     with atomic(connection):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -67,21 +159,24 @@ def create(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> LedgerConnection:
     """
     Opens an existing ledger for writing and brings its schema up to date.
 
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
         LedgerVersionMismatch: it comes from a newer version.
+        OutputNotWritable, OutputLost: the system does not let us open it.
     """
     connection = _connect(path, "rw")
     with _closing_on_error(connection):
         _migrate(connection, _check(connection, path))
+        row = connection.execute("SELECT owner FROM batch").fetchone()
+        connection.owners = frozenset({row["owner"]} if row else ())
     return connection
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> LedgerConnection:
     """
     Opens an existing ledger for reading beside a process that writes it.
 
@@ -101,8 +196,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrated_copy(connection: sqlite3.Connection, version: int) -> sqlite3.Connection:
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+def _migrated_copy(connection: LedgerConnection, version: int) -> LedgerConnection:
+    copy = sqlite3.connect(
+        ":memory:", isolation_level=None, check_same_thread=False, factory=LedgerConnection
+    )
     with _closing_on_error(copy), closing(connection):
         connection.backup(copy)
         copy.row_factory = sqlite3.Row
@@ -111,14 +208,15 @@ def _migrated_copy(connection: sqlite3.Connection, version: int) -> sqlite3.Conn
 
 
 @contextmanager
-def atomic(connection: sqlite3.Connection) -> Iterator[None]:
+def atomic(connection: LedgerConnection) -> Iterator[None]:
     """
     One transaction: committed on leaving, undone on any error.
 
     Raises:
         DiskFull: there is no room to commit; nothing of the transaction is kept.
+        OutputLost, LedgerCorrupt, BatchHeld: the file cannot be written any more.
     """
-    with translated():
+    with translated(connection.path, otherwise=OutputLost):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -131,35 +229,101 @@ def atomic(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(path: Path, *, otherwise: type[OrchestratorError]) -> Iterator[None]:
     """
     Turns SQLite's errors that a user can act on into ours.
+
+    Args:
+        otherwise: what it is when the system refuses to read or write the file.
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in FULL:
-            raise DiskFull(
-                "the disk that holds the ledger is full: make room, then resume the batch"
-            ) from error
-        raise
+    except sqlite3.DatabaseError as error:
+        meaning = _meaning(error, path, otherwise)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    try:
-        connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10
+def _meaning(
+    error: sqlite3.DatabaseError, path: Path, otherwise: type[OrchestratorError]
+) -> OrchestratorError | None:
+    """
+    What an error of SQLite means for the user; None for a bug of ours.
+    """
+    code = getattr(error, "sqlite_errorcode", 0)
+    kind = code & 0xFF
+    if code in FULL:
+        return DiskFull(
+            f"{path}: the disk that holds the ledger is full: make room, then resume the batch"
         )
-    except sqlite3.OperationalError as error:
-        raise LedgerCorrupt(f"{path}: the ledger cannot be opened: {error}") from error
-    connection.row_factory = sqlite3.Row
-    with _closing_on_error(connection), _refused_if_foreign(path):
-        if mode == "rw":
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA temp_store = MEMORY")
+    if kind in DAMAGED:
+        return LedgerCorrupt(
+            f"{path}: the ledger is damaged, or is not a ledger ({error}); it is left as it is: "
+            "restore it from a copy"
+        )
+    if kind in LOCKED:
+        return BatchHeld(f"{path}: another program keeps the ledger locked; wait until it ends")
+    if kind not in REFUSED:
+        return None
+    if len(os.fsencode(path.absolute())) > LONGEST_PATH_BYTES:
+        return OutputNotWritable(
+            f"{path}: SQLite opens no file with a path of more than {LONGEST_PATH_BYTES} bytes: "
+            "choose a shorter output folder with --output"
+        )
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as reason:
+        return _refusal(reason, path, otherwise)
+    return otherwise(f"{path}: the ledger cannot be used ({error}): mend that, then try again")
+
+
+def _refusal(
+    error: OSError, path: Path, otherwise: type[OrchestratorError] = OutputNotWritable
+) -> OrchestratorError:
+    if isinstance(error, FileNotFoundError):
+        return OutputLost(f"{path}: the ledger is gone: the batch was moved or deleted")
+    advice = "mend that, then try again"
+    return error_of(error, path, "opened", otherwise=otherwise, advice=advice)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """
+    What tells a file from others, then what tells whether it has changed.
+
+    Raises:
+        OutputLost: it is gone.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _refusal(error, path, OutputLost) from error
+    try:
+        wal = path.with_name(f"{path.name}-wal").stat().st_ino
+    except FileNotFoundError:
+        wal = 0
+    return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
+
+
+def _connect(path: Path, mode: str) -> LedgerConnection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    with translated(path, otherwise=OutputNotWritable):
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=10,
+            factory=LedgerConnection,
+        )
+        connection.path = path
+        connection.row_factory = sqlite3.Row
+        with _closing_on_error(connection):
+            if mode == "rw":
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
@@ -182,11 +346,11 @@ def _is_at_rest(path: Path) -> bool:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:
-    with _refused_if_foreign(path):
+    with translated(path, otherwise=OutputNotWritable):
         identity = connection.execute("PRAGMA application_id").fetchone()[0]
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if identity != APPLICATION_ID or version == 0:
-            raise LedgerCorrupt(f"{path}: this is no ledger of a batch; it is left as it is")
+            raise LedgerCorrupt(f"{path}: this is not the ledger of a batch; it is left as it is")
         if version > len(migrations()):
             raise LedgerVersionMismatch(
                 f"{path}: this ledger was written by a newer version (schema {version}, this one "
@@ -213,7 +377,7 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     _sound.add(state)
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
+def _migrate(connection: LedgerConnection, version: int) -> None:
     for number, sql in enumerate(migrations()[version:], start=version + 1):
         with atomic(connection):
             for statement in _statements(sql):
@@ -238,13 +402,3 @@ def _closing_on_error(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.close()
         raise
-
-
-@contextmanager
-def _refused_if_foreign(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise LedgerCorrupt(
-            f"{path}: the ledger cannot be read ({error}); it is left as it is"
-        ) from error

@@ -87,7 +87,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
 
 
 @contextmanager
-def open_ledger(path: Path) -> Iterator[sqlite3.Connection]:
+def open_ledger(path: Path) -> Iterator[sqlite.LedgerConnection]:
     """
     The connection for a `Ledger` and for its worker's `commit_group`.
     """
@@ -98,12 +98,15 @@ def open_ledger(path: Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def commit_group(db: sqlite3.Connection, group: Sequence[Work]) -> None:
+def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
     """
     Performs a group of transactions with one commit; if one fails, each on its own instead.
+
+    The members fail with OutputLost, LedgerCorrupt or BatchHeld when the file or the batch is not
+    this process's any more.
     """
     try:
-        with sqlite.atomic(db):
+        with _of_this_process(db):
             for work in group:
                 work.result = work.perform()
                 work.error = None
@@ -112,9 +115,21 @@ def commit_group(db: sqlite3.Connection, group: Sequence[Work]) -> None:
             _commit_alone(db, work)
 
 
-def _commit_alone(db: sqlite3.Connection, work: Work) -> None:
+@contextmanager
+def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
+    """
+    One transaction, on a file that is still the one that was opened and a batch that is still ours.
+    """
+    db.check_file()
+    with sqlite.atomic(db):
+        db.check_owner()
+        yield
+    db.note_state()
+
+
+def _commit_alone(db: sqlite.LedgerConnection, work: Work) -> None:
     try:
-        with sqlite.atomic(db):
+        with _of_this_process(db):
             work.result = work.perform()
             work.error = None
     except Exception as error:  # noqa: BLE001 - carried over to the task that waits
@@ -144,10 +159,11 @@ class Ledger:
         worker: performs groups by `commit_group`.
     """
 
-    def __init__(self, db: sqlite3.Connection, worker: Worker) -> None:
+    def __init__(self, db: sqlite.LedgerConnection, worker: Worker) -> None:
         self._db = db
         self._worker = worker
         self._owner = secrets.token_hex(8)
+        db.owners |= {self._owner}
         self._word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
         self._queries = sqlite.queries()
         self.batch = batch_of(self._execute("select_batch").fetchone())
@@ -155,12 +171,21 @@ class Ledger:
     @transaction
     def take_over(self) -> list[Attempt]:
         """
-        Makes this process the owner of all attempts under way and lists them.
+        Makes this process the owner of the batch and of all attempts under way, and lists those.
+
+        From then on, whoever owned it before fails with BatchHeld.
         """
+        self._execute("own_batch", owner=self._owner)
         self._execute("open_batch")
         self._execute("take_over", owner=self._owner)
         rows = self._execute("select_open_attempts").fetchall()
         return [attempt_of(row, self.batch.mark) for row in rows]
+
+    @transaction
+    def look(self) -> None:
+        """
+        Looks whether the file and the batch are still this process's, which any call does.
+        """
 
     @transaction
     def waiting(self) -> list[WaitingJob]:

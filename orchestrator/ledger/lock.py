@@ -7,13 +7,15 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import sleep
 from types import TracebackType
 from typing import Self
 
-from orchestrator.errors import BatchHeld
+from orchestrator.errors import BatchHeld, OrchestratorError, OutputNotWritable
+from orchestrator.system_errors import error_of
 
 TRIES = 5
 MOMENT_SECS = 0.01
@@ -26,8 +28,12 @@ class BatchLock:
     The lock is the system's, on a file beside the ledger: not on the ledger itself, since closing
     a second handle on that file would drop SQLite's own locks.
 
+    When the file is deleted, a second process can take the batch over; the ledger tells the first
+    one so, see `LedgerConnection.check_owner`.
+
     Raises:
         BatchHeld: on entering, when another process holds the batch; the message names it.
+        OutputNotWritable, DiskFull: on entering, when the file cannot be made or locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +42,10 @@ class BatchLock:
         self._handle = -1
 
     def __enter__(self) -> Self:
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _refusal(error, self._path) from error
         try:
             _take(handle)
         except BlockingIOError as error:
@@ -46,9 +55,11 @@ class BatchLock:
                 f"{self._folder}: another process holds this batch ({holder or 'just started'}); "
                 "wait until it ends, or stop it"
             ) from error
-        os.ftruncate(handle, 0)
+        except OSError as error:
+            os.close(handle)
+            raise _refusal(error, self._path) from error
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.write(handle, f"process {os.getpid()} on {platform.node()} since {since}\n".encode())
+        _write(handle, f"process {os.getpid()} on {platform.node()} since {since}\n")
         self._handle = handle
         return self
 
@@ -58,8 +69,22 @@ class BatchLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.ftruncate(self._handle, 0)
+        _write(self._handle, "")
         os.close(self._handle)
+
+
+def _refusal(error: OSError, path: Path) -> OrchestratorError:
+    advice = "mend that, or copy the batch to a folder that can be written"
+    return error_of(error, path, "locked", otherwise=OutputNotWritable, advice=advice)
+
+
+def _write(handle: int, text: str) -> None:
+    """
+    Writes who holds the lock; on a full disk that stays unknown, and the lock holds all the same.
+    """
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, text.encode())
 
 
 def _take(handle: int) -> None:
@@ -82,6 +107,8 @@ def is_held(folder: Path) -> bool:
         handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _refusal(error, folder / ".lock") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

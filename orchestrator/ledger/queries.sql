@@ -5,6 +5,9 @@ VALUES (1, :id, :name, :mark, :created_at, :plan, 'open');
 -- name: select_batch
 SELECT * FROM batch;
 
+-- name: own_batch
+UPDATE batch SET owner = :owner;
+
 -- name: open_batch
 UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL;
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import (
     JobReport,
@@ -139,10 +140,12 @@ class LedgerReader:
     A read-only view, as a context manager; each call sees one consistent state.
 
     Raises:
-        LedgerCorrupt, LedgerVersionMismatch: on opening.
+        LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable, OutputLost: on opening, and on
+            leaving when one of the calls found that the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = sqlite.connect_read_only(path)
         self._queries = sqlite.queries()
 
@@ -156,6 +159,9 @@ class LedgerReader:
         trace: TracebackType | None,
     ) -> None:
         self._db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            with sqlite.translated(self._path, otherwise=OutputNotWritable):
+                raise error
 
     def batch(self) -> Batch:
         """

@@ -7,6 +7,7 @@ ALTER TABLE batch ADD COLUMN series TEXT;                        -- model.batche
 ALTER TABLE batch ADD COLUMN made_by TEXT NOT NULL DEFAULT 'run';  -- what triggered it: model.batches.MadeBy
 ALTER TABLE batch ADD COLUMN stop_kind TEXT;                     -- name of the error class; NULL: not stopped early
 ALTER TABLE batch ADD COLUMN costs_settle_secs REAL NOT NULL DEFAULT 120;  -- a cost that is asked so long after the end is final
+ALTER TABLE batch ADD COLUMN owner TEXT;                         -- random per process: the one that drives the batch
 ALTER TABLE batch ADD COLUMN completed_at TEXT;                  -- merged, uploaded and reported; NULL: still to do
 UPDATE batch SET completed_at = ended_at WHERE state <> 'open';
 

@@ -149,7 +149,7 @@ def test_ledger_refuses_another_programs_database(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE t (a)")
     db.close()
-    with pytest.raises(LedgerCorrupt, match="no ledger"):
+    with pytest.raises(LedgerCorrupt, match="not the ledger"):
         connect(path)
 
 
