@@ -43,6 +43,18 @@ def error_of(
     return otherwise(f"{lead}cannot be {what} ({reason}): {advice}")
 
 
+def refuse_exhaustion(error: OSError) -> None:
+    """
+    Tells a lack of descriptors from what is wrong with the one file that was to be opened.
+
+    Raises:
+        TooManyOpenFiles: the error is a lack of descriptors.
+    """
+    if error.errno in OUT_OF_DESCRIPTORS:
+        lead = f"{error.filename}: " if error.filename is not None else ""
+        raise TooManyOpenFiles(f"{lead}{too_many(error)}") from error
+
+
 def too_many(error: OSError) -> str:
     """
     What a lack of descriptors is about.

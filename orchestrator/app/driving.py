@@ -43,11 +43,14 @@ from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.errors import (
     BatchAborted,
+    BatchHeld,
+    DiskFull,
     Interrupted,
     OrchestratorError,
     PermanentError,
     PlatformError,
     StoppedEarly,
+    UsageError,
 )
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
@@ -87,6 +90,9 @@ async def drive(
                 reason = await _schedule(
                     ledger, client, files, folder, room, context, aborting=aborting
                 )
+                if isinstance(reason, (BatchHeld, UsageError)):
+                    # The ledger, or the batch, is not this process's any more: nothing to close.
+                    raise reason
                 if context.abort_on_signal and isinstance(reason, Interrupted):
                     await _abort_live_runs(ledger, client)
                 batch = await _close(ledger, client, folder, reason)
@@ -173,7 +179,7 @@ async def _schedule(
             tasks.start_soon(_tell_waits, ledger, scheduler, name="waits")
         try:
             await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
-        except (StoppedEarly, Interrupted, PlatformError) as reason:
+        except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
             return reason
         finally:
             tasks.cancel_scope.cancel()
@@ -202,11 +208,15 @@ async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
     told: list[Wait] = []
     while True:
         waits = scheduler.waits()
-        if waits != told:
-            # A full disk stops the batch where it matters more.
-            with suppress(StoppedEarly):
-                await ledger.waits(waits)
-            told = waits
+        try:
+            # Also when there is nothing new: it shows whether the batch is still this process's.
+            await (ledger.look() if waits == told else ledger.waits(waits))
+        except DiskFull:
+            # It stops the batch where it matters more.
+            pass
+        except (StoppedEarly, BatchHeld, UsageError) as error:
+            scheduler.stop(error)
+        told = waits
         await anyio.sleep(WAITS_EVERY_SECS)
 
 

@@ -20,6 +20,7 @@ from orchestrator.app.signals import cleaned_up
 from orchestrator.collector.names import file_name, record_key
 from orchestrator.errors import BatchNotFound, OutputNotWritable
 from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.system_errors import error_of
 
 LEDGER = "ledger.sqlite"
 LATEST = "latest"
@@ -49,7 +50,7 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
     A hidden folder to prepare a batch in; whatever is left of it afterwards is removed.
 
     Raises:
-        OutputNotWritable: the folder cannot be made.
+        OutputNotWritable, DiskFull: the folder cannot be made.
     """
     home = output / name
     folder = home / f".{batch_id}.new"
@@ -57,9 +58,9 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise OutputNotWritable(
-            f"{folder.parent}: the output folder cannot be written ({error.strerror}); "
-            "choose another with --output, or mend its permissions"
+        advice = "choose another with --output, or mend its permissions"
+        raise error_of(
+            error, folder.parent, "written", otherwise=OutputNotWritable, advice=advice
         ) from error
 
     def remove() -> None:

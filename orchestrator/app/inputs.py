@@ -13,6 +13,7 @@ from anyio import to_thread
 from orchestrator.app.needing import Facts
 from orchestrator.errors import InputRejected
 from orchestrator.model.jobs import Job
+from orchestrator.system_errors import refuse_exhaustion
 
 
 async def read_input(
@@ -43,6 +44,7 @@ async def _read_file(path: str, sha256: str) -> bytes:
     try:
         data = await to_thread.run_sync(Path(path).read_bytes)
     except OSError as error:
+        refuse_exhaustion(error)
         raise InputRejected(f"input file {path}: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputRejected(

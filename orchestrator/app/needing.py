@@ -19,6 +19,7 @@ from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.admission import Waiting
 from orchestrator.scheduler.needs import Needs
 from orchestrator.spec.needs import matching
+from orchestrator.system_errors import refuse_exhaustion
 
 FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 
@@ -137,6 +138,7 @@ def _read(path: Path) -> bytes:
             raise InputRejected(f"{path.name} of {path.parent.name} is larger than an input may be")
         return path.read_bytes()
     except OSError as error:
+        refuse_exhaustion(error)
         raise InputRejected(f"{path.name} of {path.parent.name}: {error.strerror}") from error
 
 

@@ -30,6 +30,7 @@ from orchestrator.errors import (
     ServerFault,
     TruncatedBody,
 )
+from orchestrator.system_errors import OUT_OF_DESCRIPTORS, too_many
 
 FAILURES = (ClientError, HttpProcessingError, TimeoutError, OSError)
 """
@@ -153,6 +154,8 @@ def _unsent(message: str) -> ConnectionLost:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
+        return too_many(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)[:200] or type(error).__name__

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from orchestrator.errors import ConfigError
+from orchestrator.system_errors import refuse_exhaustion
 
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 CA_FOLDER = "SSL_CERT_DIR"
@@ -87,6 +88,7 @@ def trusted(root: str) -> ssl.SSLContext | bool:
             else:
                 context.load_verify_locations(cafile=path)
         except OSError as error:
+            refuse_exhaustion(error)
             raise ConfigError(
                 f"{name} names {path}, which holds no certificates ({error.strerror or error}); "
                 "mend it or unset it"

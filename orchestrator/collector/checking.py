@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.collector.items import ItemsFile, items_name
 from orchestrator.model.jobs import CollectPlan, Job
+from orchestrator.system_errors import refuse_exhaustion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
     except FileNotFoundError:
         return f"{path.name} is missing"
     except OSError as error:
+        refuse_exhaustion(error)
         return f"{path.name} cannot be read: {error.strerror}"
     if digest != expected.sha256:
         return f"{path.name} is not what was collected: its sha256 is {digest}"

@@ -8,7 +8,6 @@ files, which the next try overwrites.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -28,11 +27,11 @@ from typing import IO, Any, TypeVar
 
 from orchestrator.collector.secret_watch import SecretWatch
 from orchestrator.collector.sink import lines_in
-from orchestrator.errors import DiskFull, OutputLost
+from orchestrator.errors import OutputLost
+from orchestrator.system_errors import error_of
 from orchestrator.threads import Work, Worker, run_each
 
 T = TypeVar("T")
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_BYTES = 1024 * 1024
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -295,11 +294,8 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise DiskFull(f"{path}: the disk is full: make room, then resume the batch") from error
-        raise OutputLost(
-            f"{path}: cannot be written ({error.strerror}): mend that, then resume the batch"
-        ) from error
+        advice = "mend that, then resume the batch"
+        raise error_of(error, path, "written", otherwise=OutputLost, advice=advice) from error
 
 
 def _write(folder: str, contents: Mapping[str, bytes]) -> _Unflushed:

@@ -80,9 +80,12 @@ class LedgerConnection(sqlite3.Connection):
 
     def note_state(self) -> None:
         """
-        Remembers the file as it is now.
+        Remembers the file as this process has just written it.
+
+        Raises:
+            OutputLost, LedgerCorrupt: as `check_file`; what was written may be lost.
         """
-        self.state = _state(self.path)
+        self.state = self._same_file()
 
     def check_file(self) -> None:
         """
@@ -92,17 +95,23 @@ class LedgerConnection(sqlite3.Connection):
             OutputLost: it was moved or deleted.
             LedgerCorrupt: another program has replaced or changed it.
         """
+        state = self._same_file()
+        if state != self.state and self.state is not None:
+            # A new time of change alone is no harm, such as that of `touch`.
+            connect_read_only(self.path).close()
+        self.state = state
+
+    def _same_file(self) -> tuple[int, ...]:
         state = _state(self.path)
-        if state == self.state or self.state is None:
-            return
-        if state[:3] != self.state[:3]:
+        # The log beside the file, the third of these, is made by the first transaction.
+        if self.state is not None and any(
+            then not in (now, 0) for then, now in zip(self.state[:3], state, strict=False)
+        ):
             raise LedgerCorrupt(
                 f"{self.path}: another program has replaced or deleted a file of the ledger while "
                 "it was in use; restore it from a copy"
             )
-        # A new time of change alone is no harm, such as that of `touch`.
-        with closing(connect_read_only(self.path)):
-            self.state = state
+        return state
 
     def check_owner(self) -> None:
         """
@@ -173,6 +182,7 @@ def connect(path: Path) -> LedgerConnection:
         _migrate(connection, _check(connection, path))
         row = connection.execute("SELECT owner FROM batch").fetchone()
         connection.owners = frozenset({row["owner"]} if row else ())
+        connection.note_state()
     return connection
 
 

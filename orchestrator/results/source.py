@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.system_errors import refuse_exhaustion
 
 CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -110,6 +111,7 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
                 yield count + 1, lines
                 count += len(lines)
     except OSError as error:
+        refuse_exhaustion(error)
         raise NotMerged(
             f"{source.job}: {source.path.name} cannot be read ({error.strerror}); "
             "orchestrator collect fetches it again"

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestrator.errors import (
+    BatchHeld,
     BudgetExhausted,
     DeadlinePassed,
     NoRoom,
@@ -28,6 +29,7 @@ from orchestrator.errors import (
     PlatformError,
     StoppedEarly,
     TooManyFailures,
+    UsageError,
 )
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait
@@ -602,7 +604,7 @@ class Scheduler:
             await work
         except PlanLimitReached as error:
             self.stop(PlanExhausted(str(error)))
-        except (StoppedEarly, PlatformError) as error:
+        except (StoppedEarly, PlatformError, BatchHeld, UsageError) as error:
             self.stop(error)
         finally:
             self._tasks_alive -= 1

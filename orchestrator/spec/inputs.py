@@ -18,6 +18,7 @@ from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.templates import TemplateMistake, compile_template
 from orchestrator.spec.trees import Values, change_at, compiled_at, renderer, templates_in
 from orchestrator.spec.words import show
+from orchestrator.system_errors import refuse_exhaustion
 
 JSON_TYPE = "application/json"
 LATE = frozenset({"env", "needs"})
@@ -201,6 +202,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:
+        refuse_exhaustion(error)
         raise TemplateMistake(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise TemplateMistake(f"{str(path)!r} is no name of a file") from error

@@ -20,6 +20,7 @@ from orchestrator.spec.piped import STANDARD_INPUT, read_piped
 from orchestrator.spec.positions import DEEPEST, JsonPositions, Place, Positions
 from orchestrator.spec.positions import Path as FieldPath
 from orchestrator.spec.words import plain_toml
+from orchestrator.system_errors import refuse_exhaustion
 
 LARGEST_BYTES = 4 * 1024 * 1024
 FREE = frozenset({"params", "input", "matrix"})
@@ -116,6 +117,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise _refusal(path, "no such file") from error
     except OSError as error:
+        refuse_exhaustion(error)
         raise _refusal(path, f"cannot be read: {error.strerror}") from error
 
 

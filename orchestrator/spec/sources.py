@@ -15,6 +15,7 @@ import orjson
 
 from orchestrator.spec.matrix import SourceTable
 from orchestrator.spec.piped import STANDARD_INPUT, read_piped
+from orchestrator.system_errors import refuse_exhaustion
 
 LARGEST_BYTES = 128 * 1024 * 1024
 FORMATS = {
@@ -119,6 +120,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return _bounded(str(path), file.read(LARGEST_BYTES + 1))
     except OSError as error:
+        refuse_exhaustion(error)
         raise SourceMistake(str(path), (error.strerror or str(error)).lower()) from error
     except ValueError as error:
         raise SourceMistake(repr(str(path)), "is no name of a file") from error

@@ -18,7 +18,7 @@ from tests.support.command import Command, ServedPlatform, sweep, wait_until
 from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
-READING = {"waiting", "runs", "live_runs", "given_up"}
+READING = {"waiting", "runs", "live_runs", "given_up", "ended_attempt", "look"}
 REPEATED = {
     "orphan",
     "collected_again",

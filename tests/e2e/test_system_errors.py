@@ -1,0 +1,161 @@
+"""
+What the system refuses, and what other programs do to a batch while it runs: words and a code.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, Done, Process, ServedPlatform, sweep, wait_until
+
+REFUSING = "tests.support.refusing:main_refused"
+
+
+def refused(command: Command, *words: str) -> Done:
+    """Runs a command on a system that refuses something; see `refusing`."""
+    return replace(command, program=REFUSING).run(*words)
+
+
+def started(command: Command, platform: ServedPlatform, jobs: int = 4) -> tuple[Process, Path]:
+    """A batch with some of its runs started, and its folder."""
+    text = sweep(jobs=jobs, batch="max_runs = 2", duration_secs=1.5, items=1)
+    command.write("sweep.toml", text)
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 2, "two runs")
+    return process, latest.resolve()
+
+
+def _delete_ledger(folder: Path) -> None:
+    for path in folder.glob("ledger.sqlite*"):
+        path.unlink()
+
+
+def _delete_log_of_ledger(folder: Path) -> None:
+    (folder / "ledger.sqlite-wal").unlink()
+
+
+def _truncate_ledger(folder: Path) -> None:
+    os.truncate(folder / "ledger.sqlite-wal", 0)
+    os.truncate(folder / "ledger.sqlite", 0)
+
+
+def _overwrite_ledger(folder: Path) -> None:
+    (folder / "ledger.sqlite").write_bytes(b"not a ledger " * 9000)
+
+
+def _replace_ledger(folder: Path) -> None:
+    shutil.copy(folder / "ledger.sqlite", folder / "copy")
+    (folder / "copy").replace(folder / "ledger.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("harm", "codes"),
+    [
+        (_delete_ledger, {3}),
+        (_delete_log_of_ledger, {2}),
+        (_truncate_ledger, {2, 3}),
+        (_overwrite_ledger, {2}),
+        (_replace_ledger, {2}),
+        (shutil.rmtree, {3}),
+        (lambda folder: folder.rename(folder.with_name("moved")), {3}),
+    ],
+    ids=["deleted", "log deleted", "truncated", "overwritten", "replaced", "folder", "moved"],
+)
+def test_harm_to_a_running_batch_is_told(
+    command: Command, platform: ServedPlatform, harm: Callable[[Path], object], codes: set[int]
+) -> None:
+    """Whatever becomes of its ledger or folder, the batch ends soon, with words and a code."""
+    process, folder = started(command, platform)
+    harm(folder)
+    _, err = process.communicate(timeout=30)
+    assert process.code in codes, err
+    assert "ledger" in err
+    assert "Traceback" not in err
+
+
+def test_ledger_that_was_only_touched_goes_on(command: Command, platform: ServedPlatform) -> None:
+    """A new time of change without a change, as of a back-up program, ends nothing."""
+    process, folder = started(command, platform)
+    os.utime(folder / "ledger.sqlite")
+    _, err = process.communicate(timeout=30)
+    assert process.code == 0, err
+
+
+def test_batch_that_another_process_took_over_is_left_to_it(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """With the lock file deleted, a second process takes over, and the first one ends with 4."""
+    process, folder = started(command, platform)
+    (folder / ".lock").unlink()
+    second = command.run("resume", "sweep", "--json")
+    _, err = process.communicate(timeout=30)
+    assert process.code == 4, err
+    assert "another process has taken this batch over" in err
+    assert (second.code, second.json["jobs"]["SUCCEEDED"]) == (0, 4), second.err
+    assert len(platform.runs_of(folder)) == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["resume"], ["retry"], ["collect"], ["abort"], ["run", "sweep.toml", "--resume"]],
+    ids=" ".join,
+)
+def test_batch_on_read_only_media_is_told(command: Command, words: list) -> None:
+    """A batch that cannot be locked is 2, with the path, the reason and what to do."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0, outcome="FAILED"))
+    assert command.run("run", "sweep.toml").code == 1
+    batch = [] if words[0] == "run" else ["sweep"]
+    done = refused(command, "open", "*/.lock", "EROFS", *words, *batch)
+    assert done.code == 2, done.err
+    assert "/.lock: cannot be locked (Read-only file system): mend that" in done.err
+
+
+@pytest.mark.parametrize(
+    ("call", "pattern", "name", "code"),
+    [
+        ("mkdir", "*output*", "ENOSPC", 3),
+        ("mkdir", "*output*", "EACCES", 2),
+        ("open", "*/ledger.sqlite", "ENOSPC", 3),
+        ("open", "*/.lock", "ENOSPC", 3),
+        ("open", "*/.lock", "EDQUOT", 3),
+        ("open", "*/.lock", "ENOLCK", 2),
+        ("open", "*/.spec.toml.part", "EACCES", 3),
+        ("rename", "*.new", "EACCES", 2),
+        ("open", "*/log.jsonl", "EACCES", 2),
+        ("open", "*/log.jsonl", "ENOSPC", 3),
+        ("open", "*sweep.toml", "EMFILE", 3),
+        ("open", "*sweep.toml", "ENFILE", 3),
+        ("open", "*sweep.toml", "EIO", 2),
+    ],
+)
+def test_refusal_at_the_beginning_is_told(
+    command: Command, platform: ServedPlatform, call: str, pattern: str, name: str, code: int
+) -> None:
+    """Whatever the system refuses before the first start has words and a code, and costs no run."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    before = len(platform.runs())
+    done = refused(command, call, pattern, name, "run", "sweep.toml")
+    assert done.code == code, done.err
+    said = {"ENOSPC": "disk is full", "EDQUOT": "disk is full", "EMFILE": "`ulimit -n`"}
+    said["ENFILE"] = "the whole system has too many open files"
+    assert said.get(name, os.strerror(getattr(errno, name))) in done.err
+    assert "sweep" in done.err
+    assert len(platform.runs()) == before
+
+
+def test_path_that_sqlite_does_not_open_is_told(command: Command, platform: ServedPlatform) -> None:
+    """An output folder with too long a path is 2 and named as that, and costs no run."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    before = len(platform.runs())
+    done = command.run("run", "sweep.toml", "--output", "/".join(["o" * 200] * 4))
+    assert done.code == 2, done.err
+    assert "SQLite opens no file with a path of more than 512 bytes" in done.err
+    assert len(platform.runs()) == before
