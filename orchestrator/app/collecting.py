@@ -70,7 +70,32 @@ class Collecting:
         return min(1, self.result.batch.exit_code or 0)
 
 
-async def collect_batch(folder: Path, context: BatchContext, selection: Selection) -> Collecting:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """
+    What is written besides what the spec asks for: `run.json` and `input.json`.
+    """
+
+    run: bool = False
+    input: bool = False
+
+    def added_to(self, report: JobReport) -> JobReport:
+        """
+        A job's report as if its spec asked for it.
+        """
+        if not self.run and not self.input:
+            return report
+        plan = report.job.collect
+        plan = replace(plan, run=plan.run or self.run, input=plan.input or self.input)
+        return replace(report, job=replace(report.job, collect=plan))
+
+
+NOTHING_MORE = Extra()
+
+
+async def collect_batch(
+    folder: Path, context: BatchContext, selection: Selection, extra: Extra = NOTHING_MORE
+) -> Collecting:
     """
     Collects what is missing of a batch that this process holds the lock of.
 
@@ -97,6 +122,7 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
             acceptance = Acceptance(folder / "jobs", usual_items(folder, reader))
             gaps = Gaps(
                 ledger=ledger,
+                reader=reader,
                 client=client,
                 collector=collector,
                 acceptance=acceptance,
@@ -104,7 +130,7 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
                 began_at=anyio.current_time(),
             )
             with logging_to(folder, context.sink):
-                reason = await _bring_up_to_date(gaps, reader, selection, context)
+                reason = await _bring_up_to_date(gaps, reader, selection, extra, context)
                 await ledger.add_requests(client.stats.requests, client.stats.retries)
                 batch = await ledger.judge_again()
                 totals = reader.totals()
@@ -120,13 +146,17 @@ async def collect_batch(folder: Path, context: BatchContext, selection: Selectio
 
 
 async def _bring_up_to_date(
-    gaps: Gaps, reader: LedgerReader, selection: Selection, context: BatchContext
+    gaps: Gaps,
+    reader: LedgerReader,
+    selection: Selection,
+    extra: Extra,
+    context: BatchContext,
 ) -> OrchestratorError | None:
     """
     Closes all gaps, several at once; returns why it was left early.
     """
     reports = (
-        report
+        extra.added_to(report)
         for report in reader.reports()
         if report.run_id is not None
         and selection.matches(report.job.key, report.status, report.job.tags)
@@ -167,6 +197,7 @@ class Gaps:
     """
 
     ledger: Ledger
+    reader: LedgerReader
     client: ApifyClient
     collector: Collector
     acceptance: Acceptance
@@ -190,6 +221,8 @@ class Gaps:
         folder = self.collector.folder_of(job.key)
         found = await to_thread.run_sync(look_again, folder, report)
         if not found.problems and not self._is_unproven(report):
+            return
+        if await self._described(report):
             return
         try:
             told = await self.client.get_run(report.run_id)
@@ -221,6 +254,23 @@ class Gaps:
         if _files_of(after) != _files_of(found):
             self.fetched.append((job.seq, job.key))
             events.info("job_collected_again", job=job.key, run=run.id)
+
+    async def _described(self, report: JobReport) -> bool:
+        """
+        Writes what the ledger has, where nothing else is missing; returns whether that is so.
+        """
+        job, plan = report.job, report.job.collect
+        run_json = self.reader.run_object(job.seq, report.attempts)
+        only_described = replace(job, collect=replace(plan, run=False, input=False))
+        if self._is_unproven(report) or (run_json is None and plan.run):
+            return False
+        folder = self.collector.folder_of(job.key)
+        rest = await to_thread.run_sync(look_again, folder, replace(report, job=only_described))
+        if rest.problems:
+            return False
+        await self.collector.describe(job, run_json)
+        self.fetched.append((job.seq, job.key))
+        return True
 
     def _is_unproven(self, report: JobReport) -> bool:
         """

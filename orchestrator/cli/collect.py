@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_select(parser, "which jobs to look at")
+    for name in ("run", "input"):
+        parser.add_argument(
+            f"--{name}-json",
+            action="store_true",
+            help=f"write {name}.json too where the spec says collect = {{ {name} = false }}",
+        )
     add_output(parser)
     add_telling(parser)
     parser.set_defaults(on_signal="leave")
@@ -26,7 +32,7 @@ def call(options: argparse.Namespace) -> int:
     """
     import sys
 
-    from orchestrator.app.collecting import collect_batch
+    from orchestrator.app.collecting import Extra, collect_batch
     from orchestrator.app.folders import display, find_batch
     from orchestrator.cli.driving import make_context, report
     from orchestrator.cli.event_loop import in_event_loop
@@ -38,7 +44,8 @@ def call(options: argparse.Namespace) -> int:
     folder = find_batch(settings.output, options.batch)
     context = make_context(options, settings)
     with BatchLock(folder):
-        done = in_event_loop(collect_batch, folder, context, selection)
+        extra = Extra(run=options.run_json, input=options.input_json)
+        done = in_event_loop(collect_batch, folder, context, selection, extra)
     facts = {
         "fetched": done.fetched,
         "lacking": [{"key": key, "error": error} for key, error in done.lacking.items()],

@@ -79,8 +79,10 @@ def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
 def _absent(
     folder: Path, job: Job, options: CollectPlan, records: int, missing: Collection[str]
 ) -> Iterator[str]:
-    if not (folder / "run.json").is_file():
+    if options.run and not (folder / "run.json").is_file():
         yield "run.json is missing"
+    if options.input and not job.input.is_empty and not any(folder.glob("input.*")):
+        yield "the input is missing"
     had_output = f"record {job.output_record_key}" not in missing
     if options.output and had_output and not any(folder.glob("output.*")):
         yield "the output record is missing"

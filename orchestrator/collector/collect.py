@@ -4,7 +4,7 @@ All that is wanted of one run, on disk: dataset, output, records, log, and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -138,16 +138,16 @@ class Collector:
             missing += unfetched
         if job.collect.log:
             await self._fetch_log(folder, run)
-        if run_json is None:
+        if run_json is None and job.collect.run:
             run_json = (await self._client.get_run(run.id, insist=True)).to_json()
-        contents = {"run.json": run_json, **await self._input_files(job)}
+        contents = await self._described(job, run_json)
         if not job.collect.items:
-            await self._files.save(folder, contents)
+            await self._save(folder, contents)
             return Collected(records=records, missing=missing, unproven=NOT_WANTED)
         items = await self._collect_items(job, run, folder, kept=kept, answer=answer)
         if items.data is not None:
             contents = {items_name(job.collect.query): items.data, **contents}
-        await self._files.save(folder, contents)
+        await self._save(folder, contents)
         return Collected(
             items=items.items,
             size_bytes=items.size_bytes,
@@ -157,6 +157,25 @@ class Collector:
             proof=items.proof,
             unproven=items.unproven,
         )
+
+    async def describe(self, job: Job, run_json: bytes | None) -> None:
+        """
+        Writes `run.json` and `input.json` alone, as far as they are wanted.
+
+        Raises:
+            DiskFull, OutputLost.
+        """
+        await self._save(self.folder_of(job.key), await self._described(job, run_json))
+
+    async def _described(self, job: Job, run_json: bytes | None) -> dict[str, bytes]:
+        files = await self._input_files(job) if job.collect.input else {}
+        if job.collect.run and run_json is not None:
+            files["run.json"] = run_json
+        return files
+
+    async def _save(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+        if contents:
+            await self._files.save(folder, contents)
 
     async def _collect_items(
         self,

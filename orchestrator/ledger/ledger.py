@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,7 @@ from orchestrator.ledger.rows import (
     mark_of,
     remedy_of,
     remedy_text,
+    run_object_of,
     run_values,
     stored,
     waiting_of,
@@ -347,7 +349,7 @@ class Ledger:
             attempt,
             straggles=int(straggles),
             ended_at=stored(ended_at),
-            run_object=None if run_object is None else run_object.decode(),
+            run_object=None if run_object is None else zlib.compress(run_object, 1),
             **values,
         )
 
@@ -357,9 +359,7 @@ class Ledger:
         An attempt whose run has ended, and that run as the platform sent it.
         """
         row = self._execute("select_attempt", seq=seq, number=number).fetchone()
-        run_object = row["run_object"]
-        attempt = attempt_of(row, self.batch.mark)
-        return attempt, None if run_object is None else run_object.encode()
+        return attempt_of(row, self.batch.mark), run_object_of(row)
 
     @transaction
     def over(
@@ -395,6 +395,7 @@ class Ledger:
             sha256=found.sha256,
             records=found.records,
             missing="\n".join(found.missing),
+            keeps_run_object=not attempt.job.collect.run,
             **_proof_values(found.proof, found.unproven),
         )
         self._execute(

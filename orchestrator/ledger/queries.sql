@@ -115,7 +115,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 -- name: mark_over
 UPDATE attempts SET state = :state, outcome = :outcome, error = :error, items = :items, size_bytes = :size_bytes,
     sha256 = :sha256, records = :records, missing = :missing, proof = :proof,
-    unproven = :unproven, run_object = NULL
+    unproven = :unproven, run_object = CASE WHEN :keeps_run_object THEN run_object END
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
@@ -242,6 +242,9 @@ SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.err
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
 WHERE jobs.key = :key;
+
+-- name: select_run_object
+SELECT run_object FROM attempts WHERE job_seq = :seq AND number = :number;
 
 -- name: select_keys
 SELECT key FROM jobs ORDER BY seq;

@@ -24,6 +24,7 @@ from orchestrator.ledger.rows import (
     job_of,
     remedy_of,
     report_of,
+    run_object_of,
     waits_of,
 )
 from orchestrator.model.batches import Batch, Wait
@@ -293,6 +294,13 @@ class LedgerReader:
         """
         row = self._execute("select_report", key=key).fetchone()
         return None if row is None else report_of(row)
+
+    def run_object(self, seq: int, number: int) -> bytes | None:
+        """
+        The run of an attempt as the platform sent it; None where the ledger does not keep it.
+        """
+        row = self._execute("select_run_object", seq=seq, number=number).fetchone()
+        return None if row is None else run_object_of(row)
 
     def place(self, key: JobKey) -> Place:
         """

@@ -5,6 +5,7 @@ Rows to values and back, here and nowhere else.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -238,6 +239,13 @@ def mark_of(row: sqlite3.Row, batch_mark: str) -> Mark:
     if row["mark"] is not None:
         return Mark(row["mark"])
     return make_mark(batch_mark, row["job_seq"], row["number"], row["send"])
+
+
+def run_object_of(row: sqlite3.Row) -> bytes | None:
+    """
+    A run as the platform sent it; None where it is not kept.
+    """
+    return None if row["run_object"] is None else zlib.decompress(row["run_object"])
 
 
 def run_values(run: Run) -> dict[str, Any]:

@@ -122,6 +122,13 @@ class JobInput:
     late_paths: tuple[tuple[str | int, ...], ...] = ()
 
     @property
+    def is_empty(self) -> bool:
+        """
+        Whether nothing is sent: the task's own input is used.
+        """
+        return self.body is None and self.path is None
+
+    @property
     def variables(self) -> set[str]:
         """
         The variables of the environment that its expressions name, and perhaps some more words.
@@ -172,6 +179,7 @@ class CollectPlan:
         records: shell patterns of other keys of the default key-value store.
         log: the run's log, as `log.txt`.
         live: whether items are fetched while the run goes on.
+        run, input: whether `run.json` and `input.json` are written; the ledger has both otherwise.
     """
 
     items: bool = True
@@ -179,6 +187,8 @@ class CollectPlan:
     records: tuple[str, ...] = ()
     log: bool = False
     live: bool = False
+    run: bool = True
+    input: bool = True
     query: ItemsQuery = field(default_factory=ItemsQuery)
 
 

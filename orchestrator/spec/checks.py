@@ -27,6 +27,10 @@ OF_FORMAT = {
 """
 The parameters of the items endpoint that one format has alone.
 """
+OWN_FILES = ("items", "records", "log", "live", "run", "input")
+"""
+Fields of `collect` that are not parameters of the items endpoint; `output` is one more.
+"""
 RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
 """
 The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
@@ -79,7 +83,7 @@ def check_live(merged: Merged) -> Found:
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None or not collect.live:
         return
-    asked = collect.model_fields_set - {"items", "output", "records", "log", "live", "format"}
+    asked = collect.model_fields_set - {"output", "format", *OWN_FILES}
     if collect.items is False or collect.format not in (None, "jsonl") or asked:
         yield merged.place("collect", "live"), 'goes with items as "jsonl", unfiltered'
     elif merged.fields.get("mode") == "sync":

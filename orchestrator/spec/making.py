@@ -28,7 +28,7 @@ from orchestrator.model.jobs import (
     Webhook,
 )
 from orchestrator.model.rules import Action, Rule
-from orchestrator.spec.checks import rendered_part
+from orchestrator.spec.checks import OWN_FILES, rendered_part
 from orchestrator.spec.inputs import JSON_TYPE, InputFiles, InputTemplate
 from orchestrator.spec.merging import Merged
 from orchestrator.spec.model import CollectTable, ExpectTable, JobFields, RuleTable
@@ -280,9 +280,7 @@ def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
     settled: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
     }
-    own = {
-        name: settled.pop(name) for name in ("items", "records", "log", "live") if name in settled
-    }
+    own = {name: settled.pop(name) for name in OWN_FILES if name in settled}
     output = settled.pop("output", mode is Mode.SYNC)
     return CollectPlan(output=output, **own, query=ItemsQuery(**settled))
 

@@ -210,7 +210,7 @@ class ExpectTable(Table):
 
 class CollectTable(Table):
     """
-    What to bring home of a run. All but the first four are parameters of the items endpoint.
+    What to download of a run. From `format` on, these are parameters of the items endpoint.
     """
 
     items: bool | None = None
@@ -233,6 +233,14 @@ class CollectTable(Table):
     """
     Fetches items while the run goes on, into `.items.jsonl.*.part`, which has its name when it is
     whole (false).
+    """
+    run: bool | None = None
+    """
+    The run as the platform describes it, as `run.json` (true). Otherwise the ledger keeps it.
+    """
+    input: bool | None = None
+    """
+    The input, as `input.json` (true). Otherwise the ledger keeps it.
     """
     format: Literal["json", "jsonl", "csv", "xlsx", "xml", "html", "rss"] | None = None
     """

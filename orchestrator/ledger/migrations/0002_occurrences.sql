@@ -27,7 +27,7 @@ ALTER TABLE attempts ADD COLUMN outcome TEXT;        -- model.states.JobStatus o
 ALTER TABLE attempts ADD COLUMN proof TEXT;          -- how the dataset is proven complete; NULL: it is not
 ALTER TABLE attempts ADD COLUMN unproven TEXT;       -- why it is not proven complete
 ALTER TABLE attempts ADD COLUMN datasets TEXT;       -- JSON: the other datasets that were collected
-ALTER TABLE attempts ADD COLUMN run_object TEXT;     -- JSON as the platform sent it, where no run.json is kept
+ALTER TABLE attempts ADD COLUMN run_object BLOB;     -- zlib of the JSON that the platform sent; until run.json has it
 ALTER TABLE given_up ADD COLUMN mark TEXT;           -- as attempts.mark
 ALTER TABLE stray_runs RENAME TO orphan_runs;
 ALTER TABLE orphan_runs ADD COLUMN cost_at TEXT;     -- as attempts.cost_at
