@@ -8,6 +8,7 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ UnknownTarget                    an Actor or task that the platform does not know
     │  ├─ BatchNotFound                    no such batch
     │  ├─ OutputNotWritable                the output folder
+    │  ├─ SecondCopy                       another process works on a copy of the batch
     │  ├─ LedgerCorrupt                    the ledger is torn, or not a ledger
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
@@ -131,6 +132,12 @@ class BatchNotFound(UsageError):
 class OutputNotWritable(UsageError):
     """
     The output folder cannot be made or written.
+    """
+
+
+class SecondCopy(UsageError):
+    """
+    Another process works on a copy of the batch's folder, and starts runs.
     """
 
 

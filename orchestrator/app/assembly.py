@@ -27,12 +27,12 @@ from orchestrator.ledger import Ledger, WaitingJob
 from orchestrator.ledger.reading import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.admission import Waiting, WaitingQueue
+from orchestrator.scheduler.attempts import longest_pause_secs
 from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.following import Follower
@@ -65,8 +65,8 @@ def make_scheduler(
     usage: Usage,
     room: Room,
     observer: Observer,
-    claimed: Iterable[RunId],
-    given_up: Mapping[Mark, datetime],
+    finder: RunFinder,
+    orphans: Orphans,
     jobs_left: int = 0,
     usual_items: Mapping[int, float] = NOTHING_EXPECTED,
     needs: Needs | None = None,
@@ -79,9 +79,7 @@ def make_scheduler(
     A scheduler for the batch in `folder`, ready to run.
 
     Args:
-        claimed: the runs that the batch has already.
-        given_up: the marks of sends that were given up, whose runs are orphans, and when those
-            sends were intended.
+        finder, orphans: from `takeover.make_finder`.
         usage: of the batch's limits, nothing taken yet.
         needs: the jobs that wait for others.
         needed: gives what a job may take of those that it needs.
@@ -99,20 +97,15 @@ def make_scheduler(
         patience_secs=settings.platform_away_secs,
         settled_after_secs=counts_settle_secs,
     )
-    orphans = Orphans(
-        ledger=ledger,
-        client=client,
-        observer=observer,
-        given_up=given_up,
-        utc_now=utc_now,
-    )
     usage.gate.breaker.probe_secs = settings.breaker_probe_secs
     for target, said in room.refused.items():
         usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
+    orphans.budget = usage.budget
     starter = Starter(
         ledger=ledger,
         client=client,
-        finder=RunFinder(client, orphans, claimed, utc_now=utc_now),
+        finder=finder,
+        orphans=orphans,
         observer=observer,
         policy=StartPolicy(
             start_deadline_secs=settings.start_deadline_secs,
@@ -177,7 +170,7 @@ def places_of(
     room: Room,
     expected: Mapping[int, float] = NOTHING_EXPECTED,
     *,
-    utc_now: Callable[[], datetime] = utc_now,
+    platform_now: datetime | None,
 ) -> Iterator[Waiting]:
     """
     The waiting jobs of a ledger as a queue has them, as a stream.
@@ -187,8 +180,9 @@ def places_of(
     Args:
         expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
             median of it for those that are left out.
+        platform_now: what the platform's clock shows; None when it is not known.
     """
-    now, wall = anyio.current_time(), utc_now().timestamp()
+    now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
     usual = median(expected.values()) if expected else 0.0
     claims: dict[tuple[Demand, Remedy], Claim] = {}
     for job in jobs:
@@ -200,7 +194,8 @@ def places_of(
             seq=job.seq,
             number=job.attempts + 1,
             claim=claim,
-            ready_at=now + max(0.0, job.ready_at - wall),
+            # Whatever became of the clocks: no pause is longer than it was meant to be.
+            ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
         )
 
 

@@ -74,7 +74,7 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
         warnings: list[str] = []
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")
-            result = await _drive(folder, endpoint, room, context)
+            result = await _drive(folder, endpoint, room, context, is_new=True)
             # A short batch does not wait long for what was not its own.
             tasks.cancel_scope.deadline = anyio.current_time() + (
                 EARLIER_SECS if result.reason is None else 0.0
@@ -133,10 +133,18 @@ async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room
 
 
 async def _drive(
-    folder: Path, endpoint: Endpoint, room: Room, context: BatchContext, *, aborting: bool = False
+    folder: Path,
+    endpoint: Endpoint,
+    room: Room,
+    context: BatchContext,
+    *,
+    aborting: bool = False,
+    is_new: bool = False,
 ) -> Result:
     from orchestrator.app.driving import drive
 
-    batch, totals, reason = await drive(folder, endpoint, room, context, aborting=aborting)
+    batch, totals, reason = await drive(
+        folder, endpoint, room, context, aborting=aborting, is_new=is_new
+    )
     batch = await uploaded(folder, batch)
     return Result(folder=folder, batch=batch, totals=totals, reason=reason)

@@ -24,11 +24,12 @@ from orchestrator.client import ApifyClient
 from orchestrator.errors import BatchHeld, PlatformError
 from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
+from orchestrator.model.attempts import CLOCK_DOUBT
 from orchestrator.model.ids import RunId
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.orphans import Orphans
-from orchestrator.scheduler.run_list import runs_since
+from orchestrator.scheduler.run_list import RunListing
 from orchestrator.threads import InlineWorker
 
 LONGEST_SECS = 5.0
@@ -38,7 +39,7 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
     """
     Brings the costs of the runs of a batch up to date that this process holds the lock of.
 
-    Runs that turn up too late on the way are ended.
+    Orphan runs that the lists show on the way are ended.
 
     Raises:
         PlatformError: the lists cannot be read.
@@ -52,9 +53,10 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
         given_up=await ledger.given_up(),
         utc_now=utc_now,
     )
-    costs = await _costs_of(client, runs, ledger.batch.created_at)
+    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    costs = await _costs_of(client, runs, since)
     await ledger.costs(costs, _asked_at(client, began), are_all=True)
-    await RunFinder(client, orphans, runs, utc_now=utc_now).look_for_orphans()
+    await RunFinder(client, orphans, await ledger.run_targets()).look_for_orphans()
 
 
 async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:
@@ -88,9 +90,10 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
         DiskFull, OutputLost, UsageError: what is there stays.
     """
     with LedgerReader(folder / LEDGER) as reader:
-        created_at, runs = reader.batch().created_at, reader.runs()
+        since = reader.began_at() or reader.batch().created_at - CLOCK_DOUBT
+        runs = reader.runs()
     began = anyio.current_time()
-    costs = await _costs_of(client, runs, created_at)
+    costs = await _costs_of(client, runs, since)
 
     asked_at = _asked_at(client, began)
 
@@ -123,11 +126,14 @@ async def _costs_of(
 ) -> dict[RunId, Decimal]:
     """
     A thousand runs a request; those that are not listed any more, or hide it, are left out.
+
+    Args:
+        since: when the first of them was started, by the platform's clock.
     """
     missing = set(runs)
     costs: dict[RunId, Decimal] = {}
     if missing:
-        async for item in runs_since(client, since, utc_now=utc_now):
+        async for item in RunListing(client, since):
             run = item.facts()
             if run.id in missing:
                 missing.discard(run.id)

@@ -27,7 +27,6 @@ from orchestrator.app.context import (
     client_options,
     logging_to,
 )
-from orchestrator.app.costs import update_costs
 from orchestrator.app.events import BatchEvents
 from orchestrator.app.finishing import write_reports
 from orchestrator.app.folders import LEDGER
@@ -39,6 +38,7 @@ from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
 from orchestrator.app.spending import usage_of
+from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.errors import (
@@ -49,6 +49,7 @@ from orchestrator.errors import (
     OrchestratorError,
     PermanentError,
     PlatformError,
+    SecondCopy,
     StoppedEarly,
     UsageError,
 )
@@ -59,6 +60,7 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
+from orchestrator.report.progress import Progress
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.threads import GroupWorker
 
@@ -67,13 +69,20 @@ WAITS_EVERY_SECS = 2.0
 
 
 async def drive(
-    folder: Path, endpoint: Endpoint, room: Room, context: BatchContext, *, aborting: bool
+    folder: Path,
+    endpoint: Endpoint,
+    room: Room,
+    context: BatchContext,
+    *,
+    aborting: bool,
+    is_new: bool = False,
 ) -> tuple[Batch, Totals, OrchestratorError | None]:
     """
     Drives a batch until it is settled or left, and writes its reports.
 
     Args:
         aborting: whether its live runs are aborted, and no job is started.
+        is_new: whether this process has just made it: then there is nothing to take over.
 
     Returns:
         the batch and its figures as this process leaves them, and why it was left early.
@@ -88,9 +97,18 @@ async def drive(
                 ledger = Ledger(db, ledger_worker)
                 files = Files(file_worker)
                 reason = await _schedule(
-                    ledger, client, files, folder, room, context, aborting=aborting
+                    ledger,
+                    client,
+                    files,
+                    folder,
+                    room,
+                    context,
+                    aborting=aborting,
+                    is_new=is_new,
                 )
-                if isinstance(reason, (BatchHeld, UsageError)):
+                if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(
+                    reason, SecondCopy
+                ):
                     # The ledger, or the batch, is not this process's any more: nothing to close.
                     raise reason
                 if context.abort_on_signal and isinstance(reason, Interrupted):
@@ -114,11 +132,21 @@ async def _schedule(
     context: BatchContext,
     *,
     aborting: bool,
+    is_new: bool,
 ) -> OrchestratorError | None:
     """
     Drives the batch until it is settled or left; returns why it was left.
     """
     client.know_clock(room.clock)
+    observer = BatchEvents(Progress(total=0, began_at=0.0))
+    finder, orphans = await make_finder(
+        ledger, client, room, observer, folder=folder, utc_now=utc_now
+    )
+    if not is_new:
+        try:
+            await take_over(ledger, client, finder, orphans, utc_now=utc_now)
+        except (PlatformError, SecondCopy) as reason:
+            return reason
     open_attempts = await ledger.take_over()
     await ledger.costs_settle_after(context.settings.costs_settle_secs)
     if room.keeps_days is not None:
@@ -128,8 +156,6 @@ async def _schedule(
     waiting = await ledger.waiting()
     waits = len(waiting)
     plan = ledger.batch.plan
-    if plan.max_cost_usd is not None:
-        await update_costs(ledger, client)
     with LedgerReader(folder / LEDGER) as reader:
         progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
@@ -147,7 +173,9 @@ async def _schedule(
         now=anyio.current_time(),
     )
     with LedgerReader(folder / LEDGER) as reader:
-        places = places_of([] if aborting else waiting, room, expected)
+        places = places_of(
+            [] if aborting else waiting, room, expected, platform_now=client.platform_now()
+        )
         needs, free = needs_of(reader, places)
     queue = queue_of(free)
     del waiting, free
@@ -161,8 +189,8 @@ async def _schedule(
         usage=usage,
         room=room,
         observer=BatchEvents(progress),
-        claimed=await ledger.runs(),
-        given_up=await ledger.given_up(),
+        finder=finder,
+        orphans=orphans,
         usual_items=usual,
         needs=needs,
         needed=partial(_needed, folder),

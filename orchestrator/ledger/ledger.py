@@ -29,6 +29,7 @@ from orchestrator.ledger.rows import (
     attempt_of,
     batch_of,
     batch_values,
+    demand_from,
     instant,
     job_of,
     job_values,
@@ -41,10 +42,10 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_text,
 )
-from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, place_of
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, place_of, send_of
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
-from orchestrator.model.jobs import Job
+from orchestrator.model.jobs import Job, Target
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -159,6 +160,9 @@ class Ledger:
     Args:
         db: from `open_ledger`; used in the worker's thread only.
         worker: performs groups by `commit_group`.
+
+    Attributes:
+        word: random letters of this process, in each of its marks.
     """
 
     def __init__(self, db: sqlite.LedgerConnection, worker: Worker) -> None:
@@ -166,7 +170,7 @@ class Ledger:
         self._worker = worker
         self._owner = secrets.token_hex(8)
         db.owners |= {self._owner}
-        self._word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
+        self.word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
         self._queries = sqlite.queries()
         self.batch = batch_of(self._execute("select_batch").fetchone())
 
@@ -218,7 +222,7 @@ class Ledger:
         row = self._execute("select_definition", seq=seq).fetchone()
         remedy = remedy_of(row["remedy"])
         send: int = self._execute("next_send", seq=seq, number=number).fetchone()["send"]
-        mark = make_mark(self.batch.mark, seq, number, send, self._word)
+        mark = make_mark(self.batch.mark, seq, number, send, self.word)
         self._execute(
             "insert_attempt",
             seq=seq,
@@ -263,7 +267,7 @@ class Ledger:
             platform_at: what the platform's clock shows now; None when it is not known.
         """
         send = attempt.send + 1
-        mark = make_mark(self.batch.mark, attempt.job.seq, attempt.number, send, self._word)
+        mark = make_mark(self.batch.mark, attempt.job.seq, attempt.number, send, self.word)
         self._change(
             "send_again",
             attempt,
@@ -562,6 +566,16 @@ class Ledger:
         return [RunId(row["run_id"]) for row in self._execute("select_runs")]
 
     @transaction
+    def run_targets(self) -> dict[RunId, Target]:
+        """
+        All runs of the batch so far, and what they run.
+        """
+        return {
+            RunId(row["run_id"]): demand_from(row["demand"]).target
+            for row in self._execute("select_run_targets")
+        }
+
+    @transaction
     def live_runs(self) -> list[RunId]:
         """
         The runs that were going when last heard of.
@@ -571,7 +585,7 @@ class Ledger:
     @transaction
     def given_up(self) -> dict[Mark, datetime]:
         """
-        The marks of all sends that were given up, and when they were intended.
+        The marks of all sends that were given up, and from when on their runs are listed.
         """
         marks = {}
         for row in self._execute("select_given_up"):
@@ -590,14 +604,20 @@ class Ledger:
             seq=attempt.job.seq,
             number=attempt.number,
             send=attempt.send,
-            since=stored(attempt.intent_at),
+            since=stored(attempt.listed_from),
             mark=attempt.mark,
         )
 
     @transaction
-    def orphan(self, mark: Mark, run: Run, now: datetime) -> None:
+    def orphan(self, mark: Mark, run: Run, now: datetime) -> Decimal | None:
         """
-        Records a run that belongs to a send that was given up, or what is new of it.
+        Records a run that belongs to no attempt, or what is new of it.
+
+        Args:
+            now: the platform's time.
+
+        Returns:
+            what attempts of the same job reserve; None when they reserve nothing.
         """
         self._execute(
             "put_orphan",
@@ -608,6 +628,73 @@ class Ledger:
             run_status=run.status,
             cost_usd=None if run.cost_usd is None else str(run.cost_usd),
         )
+        row = self._execute("select_orphan_reserve", run_id=run.id).fetchone()
+        return None if row["reserved_usd"] is None else Decimal(row["reserved_usd"])
+
+    @transaction
+    def sent(self, marks: Iterable[Mark]) -> set[Mark]:
+        """
+        Those marks that an intent of this ledger has, or had before its send was given up.
+        """
+        known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
+        return known.intersection(marks)
+
+    @transaction
+    def began_at(self) -> datetime | None:
+        """
+        When the first start was intended, by the platform's clock; None when that is not known.
+        """
+        return instant(self._execute("began_at").fetchone()["began_at"])
+
+    @transaction
+    def has_run(self, seq: int, number: int) -> bool:
+        """
+        Whether an attempt cannot take a run that another process started for it.
+
+        It has one, or is over, or its job is done.
+        """
+        place = self._execute("select_place", seq=seq, number=number).fetchone()
+        if place is None or place["state"] is not None:
+            return place is None or place["state"] not in {"intent", "unconfirmed"}
+        return place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
+
+    @transaction
+    def adopt(self, mark: Mark, run: Run) -> bool:
+        """
+        Writes the attempt that a mark names, with its run, where it is the next one of its job.
+
+        Returns:
+            False when it is not: then nothing is written.
+        """
+        seq, number = place_of(mark)
+        place = self._execute("select_place", seq=seq, number=number).fetchone()
+        if place is None or place["is_open"] or number != place["attempts"] + 1:
+            return False
+        if place["status"] in {"SUCCEEDED", "SKIPPED"}:
+            return False
+        if place["status"] != "WAITING":
+            self._execute("set_waiting", seq=seq)
+        values = run_values(run)
+        self._execute(
+            "insert_adopted",
+            seq=seq,
+            number=number,
+            send=send_of(mark),
+            mark=mark,
+            owner=self._owner,
+            **{
+                name: values[name]
+                for name in (
+                    "run_id",
+                    "dataset_id",
+                    "store_id",
+                    "run_status",
+                    "started_at",
+                    "build_number",
+                )
+            },
+        )
+        return True
 
     def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
         cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)

@@ -51,7 +51,9 @@ INSERT INTO jobs (seq, key, definition, demand, priority)
 VALUES (:seq, :key, :definition, :demand, :priority);
 
 -- name: select_waiting
-SELECT seq, demand, priority, attempts, ready_at, remedy FROM jobs
+SELECT seq, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0 THEN (
+    SELECT MAX(json_extract(value, '$.backoff_secs')) FROM json_each(definition, '$.rules'))
+END AS backoff_secs FROM jobs
 WHERE status = 'WAITING' AND NOT EXISTS (
     SELECT 1 FROM attempts WHERE job_seq = seq AND state NOT IN ('settled', 'lost', 'failed'))
 ORDER BY seq;
@@ -263,6 +265,12 @@ ORDER BY jobs.seq;
 -- name: select_runs
 SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
 
+-- name: select_run_targets
+SELECT run_id, demand FROM attempts JOIN jobs ON seq = job_seq WHERE run_id IS NOT NULL;
+
+-- name: select_run
+SELECT 1 FROM attempts WHERE run_id = :run_id AND resurrects IS NULL;
+
 -- name: select_all_runs
 SELECT run_id FROM attempts WHERE run_id IS NOT NULL AND reused_from IS NULL
 UNION SELECT run_id FROM orphan_runs;
@@ -325,6 +333,29 @@ VALUES (:run_id, :mark, :seen_at, :run_status, :cost_usd, :seen_at, (
     ORDER BY number DESC LIMIT 1))
 ON CONFLICT (run_id) DO UPDATE SET run_status = excluded.run_status,
     cost_usd = COALESCE(excluded.cost_usd, cost_usd), cost_at = excluded.cost_at;
+
+-- name: select_orphan_reserve
+SELECT reserved_usd FROM orphan_runs WHERE run_id = :run_id;
+
+-- name: select_sent
+SELECT job_seq, number, send, mark FROM attempts WHERE reused_from IS NULL
+UNION ALL SELECT job_seq, number, send, mark FROM given_up;
+
+-- name: select_place
+SELECT status, attempts, run_id, state, EXISTS (
+    SELECT 1 FROM attempts AS other WHERE other.job_seq = seq
+    AND other.state NOT IN ('settled', 'lost', 'failed')) AS is_open
+FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = :number WHERE seq = :seq;
+
+-- name: insert_adopted
+INSERT INTO attempts (job_seq, number, state, adopted, owner, intent_at, platform_at, remedy, send,
+    mark, run_id, dataset_id, store_id, run_status, started_at, build_number)
+SELECT seq, :number, 'adopted', 1, :owner, :started_at, :started_at, remedy, :send, :mark, :run_id, :dataset_id, :store_id, :run_status, :started_at, :build_number
+FROM jobs WHERE seq = :seq;
+
+-- name: began_at
+SELECT MIN(COALESCE(platform_at, started_at)) AS began_at FROM attempts
+WHERE reused_from IS NULL;
 
 -- name: select_orphans
 SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;

@@ -333,6 +333,18 @@ class LedgerReader:
         """
         return map(report_of, self._execute("select_reports"))
 
+    def began_at(self) -> datetime | None:
+        """
+        When the first start was intended, by the platform's clock; None when that is not known.
+        """
+        return instant(self._execute("began_at").fetchone()["began_at"])
+
+    def has_run(self, run_id: RunId) -> bool:
+        """
+        Whether an attempt of this batch has a run.
+        """
+        return self._execute("select_run", run_id=run_id).fetchone() is not None
+
     def orphans(self) -> list[OrphanRun]:
         """
         The runs that turned up after their starts had been given up.

@@ -33,8 +33,10 @@ class WaitingJob:
 
     Attributes:
         attempts: those that are over; the next one has this number plus one.
-        ready_at: not before this time, in Unix seconds; 0 when it may start at once.
+        ready_at: not before this time of the platform, in Unix seconds; 0 when it may start at
+            once.
         remedy: what its next attempt does otherwise.
+        backoff_secs: the longest first pause that its rules ask for; None when they ask for none.
     """
 
     seq: int
@@ -43,6 +45,7 @@ class WaitingJob:
     attempts: int
     ready_at: float
     remedy: Remedy = NO_REMEDY
+    backoff_secs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +211,7 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
         attempts=row["attempts"],
         ready_at=row["ready_at"],
         remedy=remedy_of(row["remedy"]),
+        backoff_secs=row["backoff_secs"],
     )
 
 

@@ -5,8 +5,9 @@ Attempts at a job: what one try is, what it brought home and how it ended.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from string import ascii_lowercase
 
 from orchestrator.foreign import one_line
 from orchestrator.model.ids import Mark
@@ -17,6 +18,7 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 
 LONGEST_ERROR = 2000
+CLOCK_DOUBT = timedelta(hours=25)
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -45,6 +47,13 @@ def place_of(mark: Mark) -> tuple[int, int]:
     """
     _, seq, number, _ = mark.split(".")
     return int(seq, 36), int(number)
+
+
+def send_of(mark: Mark) -> int:
+    """
+    The number of the send that a mark names.
+    """
+    return int(mark.rpartition(".")[2].rstrip(ascii_lowercase))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,15 @@ class Attempt:
     remedy: Remedy = NO_REMEDY
     run: Run | None = None
     ended_at: datetime | None = None
+
+    @property
+    def listed_from(self) -> datetime:
+        """
+        No run of the last send began before this, by the platform's clock.
+
+        Where its time at the intent is not known, our clock may have been wrong by a day.
+        """
+        return self.platform_at or self.intent_at - CLOCK_DOUBT
 
     @property
     def options(self) -> RunOptions:

@@ -179,12 +179,22 @@ def _has(patterns: Sequence[str], lines: Sequence[str]) -> bool:
     )
 
 
+def longest_pause_secs(backoff_secs: float | None) -> float:
+    """
+    How long a job waits for its next attempt at most.
+
+    Args:
+        backoff_secs: the first pause that its rules ask for; None when they ask for none.
+    """
+    return max(LONGEST_DELAY_SECS, backoff_secs or 0.0)
+
+
 def _delay(rule: Rule, number: int, jitter: float) -> float:
     """
     Doubling from one attempt to the next, half of it by chance.
     """
     first = FIRST_DELAY_SECS if rule.backoff_secs is None else rule.backoff_secs
-    longest = min(max(LONGEST_DELAY_SECS, first), first * 2.0 ** min(number - 1, 30))
+    longest = min(longest_pause_secs(first), first * 2.0 ** min(number - 1, 30))
     return longest * (0.5 + 0.5 * jitter)
 
 

@@ -143,6 +143,15 @@ class Budget:
         self._unsettled_usd += run.counts_usd
         self._told_usd += run.told_usd
 
+    def orphan(
+        self, run_id: RunId, reserved_usd: Decimal | None, told_usd: Decimal | None, now: float
+    ) -> None:
+        """
+        Counts a run that belongs to no attempt, once.
+        """
+        if run_id not in self._unsettled and run_id not in self._final:
+            self.found_ended(run_id, reserved_usd or NOTHING, told_usd, now + self._settle_secs)
+
     def settled(self, run_id: RunId, cost_usd: Decimal | None) -> None:
         """
         Puts what a run has cost in the place of its reservation.

@@ -329,6 +329,15 @@ class Driver:
         """
         await self._starter.look_for_orphans()
 
+    async def watch_for_copies(self) -> None:
+        """
+        Looks again and again whether another process starts runs of this batch, until cancelled.
+
+        Raises:
+            SecondCopy: one does.
+        """
+        await self._starter.watch_for_copies()
+
     def give_up_waits(self) -> None:
         """
         Ends all waits for runs at once; the runs go on, and the ledger knows them.
@@ -371,7 +380,8 @@ class Driver:
             SETTLED if self._follower.is_aborting else await self._decide(attempt, outcome, run)
         )
         delay = verdict.delay_secs
-        ready_at = None if delay is None else self._utc_now().timestamp() + delay
+        now = self._client.platform_now() or self._utc_now()
+        ready_at = None if delay is None else now.timestamp() + delay
         await self._ledger.over(
             attempt, outcome, collected, state=state, ready_at=ready_at, remedy=verdict.remedy
         )

@@ -27,6 +27,7 @@ from orchestrator.errors import (
     PlanExhausted,
     PlanLimitReached,
     PlatformError,
+    SecondCopy,
     StoppedEarly,
     TooManyFailures,
     UsageError,
@@ -153,6 +154,7 @@ class Scheduler:
             self._tasks = tasks
             if self._stops is not None and self._stops.deadline_secs is not None:
                 tasks.start_soon(self._keep_deadline, self._stops.deadline_secs, name="deadline")
+            tasks.start_soon(self._watch_for_copies, name="copies")
             self._follow(self._needs.begin())
             for attempt, waiting in open_attempts:
                 self._take_up(attempt, waiting)
@@ -340,6 +342,12 @@ class Scheduler:
         for run_id, cost in costs.items():
             budget.settled(run_id, cost)
         self._changed.set()
+
+    async def _watch_for_copies(self) -> None:
+        try:
+            await self._driver.watch_for_copies()
+        except SecondCopy as error:
+            self.stop(error)
 
     async def _keep_deadline(self, deadline_secs: float) -> None:
         await anyio.sleep(deadline_secs)

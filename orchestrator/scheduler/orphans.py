@@ -1,22 +1,39 @@
 """
 Orphan runs: runs of this batch that belong to none of its attempts.
 
-The start of such a run was given up before the platform showed it, or another process that works
-on a copy of the ledger sent it. It costs money: it is aborted, recorded and reported.
+1. The start of such a run was given up before the platform showed it.
+2. Or no intent of the ledger has its mark: the folder was restored from a backup, or another
+   process works on a copy of it. Its run is spare: the attempt that its mark names takes it,
+   instead of a start, if that attempt has no run.
+
+An orphan run costs money: it is aborted, recorded and reported. When runs of the second kind begin
+again and again after this process took over, another process is at work, and the batch stops.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+import anyio
+
 from orchestrator.client import ApifyClient
-from orchestrator.errors import PlatformError
+from orchestrator.errors import PlatformError, SecondCopy
 from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Attempt, place_of
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.observing import Observer
+
+MOST_OF_OTHERS = 2
+"""
+So many runs that began after the take-over, with marks that are not of this process, are too many.
+"""
+
+Place = tuple[int, int]
 
 
 class Orphans:
@@ -24,8 +41,13 @@ class Orphans:
     Ends and records the orphan runs of one batch.
 
     Args:
-        given_up: the marks of sends that an earlier process gave up, and since when their runs may
-            have been going.
+        given_up: the marks of sends that an earlier process gave up, and from when on their runs
+            are listed.
+
+    Attributes:
+        budget: takes what they cost; None without one, and before it is known.
+        took_over_at: the platform's time when this process took the batch over; None when it made
+            the batch.
     """
 
     def __init__(
@@ -42,14 +64,27 @@ class Orphans:
         self._observer = observer
         self._given_up = dict(given_up)
         self._utc_now = utc_now
+        self.budget: Budget | None = None
+        self.took_over_at: datetime | None = None
+        self._spares: dict[Place, tuple[Mark, Run]] = {}
         self._known: set[RunId] = set()
+        self._met: list[tuple[Mark, Run]] = []
+        self._of_others: set[RunId] = set()
+        self._ours = re.compile(rf"{re.escape(ledger.batch.mark)}\.[0-9a-z]+\.[0-9]+\.[0-9]+[a-z]*")
+
+    @property
+    def has_given_up(self) -> bool:
+        """
+        Whether the start of some run was given up.
+        """
+        return bool(self._given_up)
 
     @property
     def since(self) -> datetime | None:
         """
-        When the first of the sends was that have been given up; None when none was.
+        From when on runs are listed that may be orphans, by the platform's clock; None when none.
         """
-        return min(self._given_up.values(), default=None)
+        return min(self._given_up.values(), default=self.took_over_at)
 
     def give_up(self, mark: Mark, since: datetime) -> None:
         """
@@ -57,11 +92,63 @@ class Orphans:
         """
         self._given_up[mark] = since
 
-    def is_new(self, mark: Mark, run_id: RunId) -> bool:
+    def met(self, mark: Mark, run: Run) -> None:
         """
-        Whether a run of this mark is an orphan that has not been dealt with.
+        Notes a run that a list shows, and that no attempt is known to have.
         """
-        return mark in self._given_up and run_id not in self._known
+        if run.id not in self._known and self._ours.fullmatch(mark):
+            self._met.append((mark, run))
+
+    async def end_met(self) -> None:
+        """
+        Deals with the runs that were met.
+
+        Raises:
+            SecondCopy: another process is at work on a copy of the batch.
+        """
+        met, self._met = self._met, []
+        unknown = [mark for mark, _ in met if mark not in self._given_up]
+        # The list was read first, the ledger after it: the mark of a start on its way is there.
+        sent = await self._ledger.sent(unknown) if unknown else set()
+        for mark, run in met:
+            if mark in self._given_up:
+                await self.end(mark, run)
+            elif mark not in sent:
+                await self._keep(mark, run)
+
+    async def adopt_spares(self) -> list[Run]:
+        """
+        Writes the attempts that take the runs of another process; those that come later wait.
+        """
+        adopted = []
+        for place, (mark, run) in sorted(self._spares.items(), key=lambda spare: spare[0]):
+            if await self._ledger.adopt(mark, run):
+                del self._spares[place]
+                adopted.append(run)
+        return adopted
+
+    async def end_spare(self, attempt: Attempt) -> None:
+        """
+        Ends the run that another process started for an attempt that has its own.
+        """
+        spare = self._spares.pop((attempt.job.seq, attempt.number), None)
+        if spare is not None:
+            await self.end(*spare)
+
+    def spare_of(self, attempt: Attempt) -> Run | None:
+        """
+        A run that another process started for this attempt; it is given out once.
+        """
+        _, run = self._spares.pop((attempt.job.seq, attempt.number), (None, None))
+        return run
+
+    async def end_spares(self) -> None:
+        """
+        Ends the runs that no attempt needs any more.
+        """
+        while self._spares:
+            _, (mark, run) = self._spares.popitem()
+            await self.end(mark, run)
 
     async def end(self, mark: Mark, run: Run) -> None:
         """
@@ -69,7 +156,9 @@ class Orphans:
         """
         self._known.add(run.id)
         now = self._client.platform_now() or self._utc_now()
-        await self._ledger.orphan(mark, run, now)
+        reserved = await self._ledger.orphan(mark, run, now)
+        if self.budget is not None:
+            self.budget.orphan(run.id, reserved, run.cost_usd, anyio.current_time())
         if not run.is_terminal:
             try:
                 status = (await self._client.abort_run(run.id)).facts().status
@@ -80,3 +169,23 @@ class Orphans:
             run = replace(run, status=status)
             await self._ledger.orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)
+
+    async def _keep(self, mark: Mark, run: Run) -> None:
+        """
+        Keeps a run of another process for its attempt, unless that has one.
+        """
+        is_late = self.took_over_at is not None and run.started_at > self.took_over_at
+        if is_late and not mark.endswith(self._ledger.word):
+            self._of_others.add(run.id)
+            if len(self._of_others) >= MOST_OF_OTHERS:
+                raise SecondCopy(
+                    f"{len(self._of_others)} runs of this batch began since this process took it "
+                    f"over, and it did not start them (the last one is {run.id}): another process "
+                    "works on a copy of this folder. End that process, then resume one of the two"
+                )
+        place = place_of(mark)
+        if place in self._spares or await self._ledger.has_run(*place):
+            await self.end(mark, run)
+        else:
+            self._known.add(run.id)
+            self._spares[place] = (mark, run)

@@ -8,9 +8,10 @@ ledger holds the intent, and the next process begins with the search.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum, auto
 
@@ -33,11 +34,17 @@ from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.answers import MARK, doubt
-from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.finding import Look, RunFinder
 from orchestrator.scheduler.gate import Gate, Tally
 from orchestrator.scheduler.observing import Observer
+from orchestrator.scheduler.orphans import Orphans
 
 LOOK_EVERY_SECS = 2.0
+CLOCK_GRAIN_SECS = 1.0
+"""
+The platform's `Date` tells whole seconds.
+"""
+
 MOST_ALIKE = 3
 
 
@@ -124,6 +131,7 @@ class Starter:
         ledger: Ledger,
         client: ApifyClient,
         finder: RunFinder,
+        orphans: Orphans,
         observer: Observer,
         policy: StartPolicy,
         read_input: Callable[[Job], Awaitable[bytes | None]],
@@ -134,6 +142,7 @@ class Starter:
         self._ledger = ledger
         self._client = client
         self._finder = finder
+        self._orphans = orphans
         self._observer = observer
         self._policy = policy
         self._read_input = read_input
@@ -173,17 +182,23 @@ class Starter:
         sent: Run | Answered | StartUnconfirmed | None = None
         tally = Tally()
         while True:
+            began_at = None
             if not may_exist:
+                run = await self._unsent(attempt)
+                if run is not None:
+                    await self._record(attempt, run, adopted=True)
+                    return run
+                began_at = anyio.current_time()
                 sent = await self._send(attempt, cap_usd)
                 if isinstance(sent, Run):
                     await self._record(attempt, sent, adopted=False)
                     return sent
-            run = await self._find(attempt)
+            run = await self._find(attempt, began_at)
             if run is not None:
                 await self._record(attempt, run, adopted=sent is not Answered.BY_A_RUN)
                 return run
             await self._ledger.give_up(attempt)
-            self._finder.give_up(attempt.mark, attempt.intent_at)
+            self._finder.give_up(attempt)
             if sent is Answered.BY_A_RUN:
                 raise StartLost("a run answered the start, but the platform's lists do not show it")
             self._check_patience(sent if isinstance(sent, StartUnconfirmed) else None, tally)
@@ -195,9 +210,19 @@ class Starter:
 
     async def look_for_orphans(self) -> None:
         """
-        Aborts the runs that turned up after their start had been given up.
+        Ends the runs that belong to no attempt.
         """
         await self._finder.look_for_orphans()
+        await self._orphans.end_spares()
+
+    async def watch_for_copies(self) -> None:
+        """
+        Looks again and again whether another process starts runs of this batch, until cancelled.
+
+        Raises:
+            SecondCopy: one does.
+        """
+        await self._finder.watch_for_copies()
 
     async def _send(
         self, attempt: Attempt, cap_usd: Decimal | None
@@ -308,56 +333,102 @@ class Starter:
                 raise StartUnconfirmed(f"the answer broke off: {error}") from error
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
-        self._finder.claim(run)
+        self._finder.claim(run.id, attempt.job.target)
         self._gate.accepted(attempt.job.target)
         await self._ledger.started(attempt, run, adopted=adopted)
         self._observer.run_started(attempt, run, adopted=adopted)
+        await self._orphans.end_spare(attempt)
 
-    async def _find(self, attempt: Attempt) -> Run | None:
+    async def _unsent(self, attempt: Attempt) -> Run | None:
+        """
+        A run that this attempt has already, though nobody here has sent its start.
+
+        Another process may have, on a copy of the ledger or on what a backup does not hold.
+        """
+        if attempt.remedy.resurrects is not None:
+            return (await self._look(attempt)).run
+        return self._orphans.spare_of(attempt)
+
+    async def _find(self, attempt: Attempt, began_at: float | None) -> Run | None:
         """
         Looks for the run of a send, at once and again, until it cannot appear any more.
+
+        Args:
+            began_at: when it was sent, on the monotonic clock; None when another process did it.
+
+        Raises:
+            StartLost: the lists do not show whether there is one.
         """
-        wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
-        settle = timedelta(seconds=self._policy.settle_secs)
-        deadline = timedelta(seconds=self._policy.start_deadline_secs + wait_secs)
-        absent_at = attempt.intent_at + deadline + settle
-        is_heard = False
+        settle_secs = self._policy.settle_secs
+        absent_at = math.inf
         while True:
-            looked_at = self._utc_now()
-            run = await self._look(attempt)
-            if run is not None:
-                return run
-            if not is_heard:
+            looked_at = anyio.current_time()
+            look = await self._look(attempt)
+            if look.run is not None:
+                return look.run
+            if absent_at == math.inf:
                 # A platform that was silent may do now what it was asked meanwhile.
-                absent_at = max(absent_at, self._utc_now() + settle)
-                is_heard = True
+                absent_at = anyio.current_time() + settle_secs
+                absent_at = max(absent_at, self._absent_at(attempt, began_at))
             # Only a look that began after the deadline can show that there is nothing.
             if looked_at >= absent_at:
-                is_new = attempt.remedy.resurrects is None
-                return await self._find_by_input(attempt) if is_new else None
+                return await self._find_otherwise(attempt, look)
             await anyio.sleep(LOOK_EVERY_SECS)
 
-    async def _look(self, attempt: Attempt) -> Run | None:
+    def _absent_at(self, attempt: Attempt, began_at: float | None) -> float:
+        """
+        From when on the run of a send cannot appear any more, on the monotonic clock.
+
+        The wall clock has no say. What an earlier process sent is as old as the platform's clock
+        shows, and where that is not known, it was sent just now.
+        """
+        wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
+        longest = self._policy.start_deadline_secs + wait_secs + self._policy.settle_secs
+        if began_at is not None:
+            return began_at + longest
+        passed = 0.0
+        platform_now = self._client.platform_now()
+        if attempt.platform_at is not None and platform_now is not None:
+            passed = (platform_now - attempt.platform_at).total_seconds() - CLOCK_GRAIN_SECS
+        return anyio.current_time() + longest - min(max(0.0, passed), longest)
+
+    async def _look(self, attempt: Attempt) -> Look:
         """
         The run of a send, as far as the platform shows it now; a resurrection by the run's count.
         """
         remedy = attempt.remedy
         if remedy.resurrects is None:
-            found = await self._finder.find(attempt.mark, attempt.intent_at)
-            return None if found is None or found.id in self._finder.claimed else found
+            look = await self._finder.find(attempt)
+            is_taken = look.run is not None and look.run.id in self._finder.claimed
+            return replace(look, run=None) if is_taken else look
         run = (await self._client.get_run(remedy.resurrects)).facts()
         if run.resurrect_count is None:
-            return None if run.is_terminal else run
-        return run if run.resurrect_count > remedy.resurrect_count else None
+            has_begun = not run.is_terminal
+        else:
+            has_begun = run.resurrect_count > remedy.resurrect_count
+        return Look(run if has_begun else None, is_proof=True)
 
-    async def _find_by_input(self, attempt: Attempt) -> Run | None:
+    async def _find_otherwise(self, attempt: Attempt, look: Look) -> Run | None:
         """
-        The last resort, where the platform does not tell who started its runs.
+        The last resorts, when no list shows a run with the mark of the send.
+
+        Raises:
+            StartLost: the lists do not show whether there is one.
         """
-        if self._policy.on_unconfirmed is not OnUnconfirmed.ADOPT:
+        if attempt.remedy.resurrects is not None:
             return None
-        body = await self._read_input(attempt.job)
-        return await self._finder.find_by_input(attempt.job.target, attempt.options, body)
+        run = self._orphans.spare_of(attempt)
+        if run is None and self._policy.on_unconfirmed is OnUnconfirmed.ADOPT:
+            body = await self._read_input(attempt.job)
+            run = await self._finder.find_by_input(attempt, body)
+        may_restart = look.is_proof or self._policy.on_unconfirmed is OnUnconfirmed.RESTART
+        if run is None and not may_restart:
+            raise StartLost(
+                "the answer to the start was lost, and no list that this token may read shows "
+                "whether there is a run of it. Look for it in the Console; a token that may "
+                f"list the runs of {attempt.job.target} would show it"
+            )
+        return run
 
     def _check_patience(self, lost_as: StartUnconfirmed | None, tally: Tally) -> None:
         """

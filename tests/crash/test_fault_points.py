@@ -18,8 +18,20 @@ from tests.support.command import Command, ServedPlatform, sweep, wait_until
 from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
-READING = {"waiting", "runs", "live_runs", "given_up", "ended_attempt", "look"}
+READING = {
+    "waiting",
+    "runs",
+    "live_runs",
+    "given_up",
+    "sent",
+    "run_targets",
+    "has_run",
+    "began_at",
+    "ended_attempt",
+    "look",
+}
 REPEATED = {
+    "adopt",
     "orphan",
     "collected_again",
     "costs",

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from orchestrator.app.assembly import in_place, make_scheduler, places_of, queue_of
 from orchestrator.app.room import ANY_ROOM
 from orchestrator.app.settings import Settings
+from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
@@ -183,6 +184,15 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
         db.execute("PRAGMA synchronous = OFF")
         ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
         async with ApifyClient(options, transport=transport, rng=chance) as client:
+            finder, orphans = await make_finder(
+                ledger,
+                client,
+                ANY_ROOM,
+                Silent(),  # type: ignore[arg-type] # it has every method there is
+                folder=folder,
+                utc_now=wall_clock,
+            )
+            await take_over(ledger, client, finder, orphans, utc_now=wall_clock)
             attempts = await ledger.take_over()
             scheduler = make_scheduler(
                 ledger=ledger,
@@ -190,12 +200,14 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
                 files=Files(InlineWorker(life.around(flush_group))),
                 folder=folder,
                 settings=Settings(),
-                queue=queue_of(places_of(await ledger.waiting(), ANY_ROOM, utc_now=wall_clock)),
+                queue=queue_of(
+                    places_of(await ledger.waiting(), ANY_ROOM, platform_now=client.platform_now())
+                ),
                 usage=Usage(limits),
                 room=ANY_ROOM,
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is
-                claimed=await ledger.runs(),
-                given_up=await ledger.given_up(),
+                finder=finder,
+                orphans=orphans,
                 utc_now=wall_clock,
                 chance=chance.random,
             )

@@ -89,6 +89,7 @@ class SimRun:
     listed_from: float
     counted_from: float
     lags: str
+    target: str
 
     @property
     def mark(self) -> str:
@@ -228,6 +229,12 @@ class SimPlatform:
                 return await self._held(run, kind, is_lost=trouble is not None)
             case "GET", ["actor-runs"]:
                 return self._list(query, now)
+            case "GET", ["acts", _]:
+                return reply(200, {"data": {"id": "actor"}})
+            case "GET", ["actor-tasks", _]:
+                return reply(200, {"data": {"id": "task", "actId": "actor"}})
+            case "GET", [kind, name, "runs"]:
+                return self._list(query, now, of=f"{kind}/{name}")
             case "GET", ["actor-runs", run_id]:
                 run = self.runs[run_id]
                 wait = float(query.get("waitForFinish", ["0"])[0])
@@ -267,6 +274,7 @@ class SimPlatform:
             listed_from=begins + self._chance.uniform(0, LONGEST_LAG_SECS),
             counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
             lags=self._chance.choice(["items", "count", "items and count"]),
+            target="/".join(urlsplit(request.url).path.split("/")[2:4]),
         )
         twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
         self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
@@ -304,13 +312,17 @@ class SimPlatform:
             return Reply(201, _output(run).headers, _output(run).chunks_)
         return self._items(run, {}, anyio.current_time())
 
-    def _list(self, query: dict[str, list[str]], now: float) -> Reply:
-        after = datetime.fromisoformat(query["startedAfter"][0])
+    def _list(self, query: dict[str, list[str]], now: float, of: str | None = None) -> Reply:
+        after = datetime.fromisoformat(query.get("startedAfter", ["2000-01-01T00:00Z"])[0])
         found = [
             self._to_json(run, now)
             for run in self.runs.values()
-            if run.listed_from <= now and self._clock(run.begins) >= after
+            if run.listed_from <= now
+            and self._clock(run.begins) >= after
+            and of in {None, run.target}
         ]
+        if "desc" in query:
+            found.reverse()
         page = found[int(query.get("offset", ["0"])[0]) :][:1000]
         if not self._lists_agents:
             for item in page:
@@ -335,6 +347,7 @@ class SimPlatform:
         return {
             "id": run.id,
             "actId": "actor",
+            "actorTaskId": "task" if run.target.startswith("actor-tasks") else None,
             "userId": "user",
             "startedAt": _stamp(self._clock(run.begins)),
             "finishedAt": _stamp(self._clock(life.ends)) if is_over else None,

@@ -59,7 +59,7 @@ def test_nights_find_a_run_id_that_is_stored_late(
     late: dict[str, bool] = {}
 
     async def record(self: Starter, attempt: Attempt, run: Run, *, adopted: bool) -> None:
-        self._finder.claim(run)
+        self._finder.claim(run.id, attempt.job.target)
         late[run.id] = adopted
 
     async def finished(self: Ledger, attempt: Attempt, run: Run, **more: Any) -> None:

@@ -10,24 +10,29 @@ import anyio
 import pytest
 
 from orchestrator.client import ApifyClient, wire
+from orchestrator.errors import NotAuthorized
+from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState
+from orchestrator.scheduler import finding
 from orchestrator.scheduler.finding import RunFinder, contains
 from orchestrator.scheduler.orphans import Orphans
-from tests.support.builders import NOON
+from tests.support.builders import NOON, make_job
 from tests.support.virtual_time import run_virtual
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 
 
 def run_json(
-    name: str, agent: str | None, memory: int = 1024, act_id: str = "act1"
+    name: str, agent: str | None, memory: int = 1024, act_id: str = "act1", secs: float = 0
 ) -> dict[str, Any]:
     return {
         "id": name,
         "actId": act_id,
         "status": "RUNNING",
-        "startedAt": "2026-11-25T12:00:00.000Z",
+        "startedAt": (NOON + timedelta(seconds=secs)).isoformat(),
         "meta": {"origin": "API", **({"userAgent": agent} if agent else {})},
         "defaultDatasetId": f"d-{name}",
         "defaultKeyValueStoreId": f"s-{name}",
@@ -45,27 +50,38 @@ class Body:
 
 @dataclass
 class FakePlatform:
-    """Runs, whether lists tell user agents, and the inputs; counts what is asked."""
+    """
+    Runs, and the inputs that they got; counts what it is asked.
+
+    Attributes:
+        list_agents: whether lists tell user agents.
+        shows: the ids that the account's list shows; None for all.
+        refuses_own: whether the list of an Actor's runs is refused.
+    """
 
     runs: list[dict[str, Any]]
     list_agents: bool = True
     inputs: dict[str, bytes] = field(default_factory=dict)
+    shows: set[str] | None = None
+    refuses_own: bool = False
     lists: int = 0
     reads: int = 0
-    ahead: timedelta = timedelta()
-    clock: tuple[datetime, float] | None = None
 
     async def get_target(self, _target: Target) -> wire.Actor:
         return wire.Actor.model_validate({"id": "act1"})
 
-    async def list_runs(self, *, started_after: datetime, **_given: object) -> wire.RunList:
+    async def list_runs(
+        self, *, target: Target | None, started_after: datetime, **_given: object
+    ) -> wire.RunList:
         self.lists += 1
         await anyio.sleep(0.1)
-        self.clock = (our_clock() + self.ahead, anyio.current_time())
+        if target is not None and self.refuses_own:
+            raise NotAuthorized("not yours", method="GET", path="/runs", status=403)
         items = [
             dict(run)
             for run in self.runs
-            if datetime.fromisoformat(run["startedAt"]) + self.ahead >= started_after
+            if datetime.fromisoformat(run["startedAt"]) >= started_after
+            and (target is not None or self.shows is None or run["id"] in self.shows)
         ]
         if not self.list_agents:
             for item in items:
@@ -86,20 +102,34 @@ class NoOrphans:
 
     since = None
 
-    def is_new(self, _mark: Mark, _run_id: RunId) -> bool:
-        return False
+    def met(self, _mark: Mark, _run: Run) -> None:
+        """Nobody asks."""
+
+    async def end_met(self) -> None:
+        """Nothing is met."""
 
 
-def our_clock() -> datetime:
-    return NOON + timedelta(seconds=anyio.current_time())
+def sent(mark: str = "m.0.1.1", options: RunOptions | None = None) -> Attempt:
+    return Attempt(
+        job=make_job(target=TARGET, options=options or RunOptions()),
+        number=1,
+        send=1,
+        mark=Mark(mark),
+        state=AttemptState.UNCONFIRMED,
+        intent_at=NOON + timedelta(days=1),
+        platform_at=NOON,
+    )
 
 
-def finder_of(platform: FakePlatform, *claimed: str) -> RunFinder:
+def finder_of(platform: FakePlatform, *claimed: str, others: frozenset[str] = frozenset()) -> Any:
+    async def is_of_another(run_id: RunId) -> bool:
+        return run_id in others
+
     return RunFinder(
         cast("ApifyClient", platform),
         cast("Orphans", NoOrphans()),
-        [RunId(name) for name in claimed],
-        utc_now=our_clock,
+        {RunId(name): TARGET for name in claimed},
+        is_of_another=is_of_another,
     )
 
 
@@ -113,36 +143,70 @@ def test_run_is_found_by_its_mark(list_agents: bool) -> None:
     async def scenario() -> None:
         platform = FakePlatform([run_json("r1", "curl"), run_json("r2", AGENT)], list_agents)
         finder = finder_of(platform)
-        found = await finder.find(Mark("m.0.1.1"), NOON)
-        assert found is not None
-        assert found.id == "r2"
-        assert await finder.find(Mark("m.0.1.2"), NOON) is None
+        assert (await finder.find(sent())).run.id == "r2"
+        assert (await finder.find(sent("m.0.1.2"))).run is None
 
     run_virtual(scenario)
 
 
-@pytest.mark.parametrize("hours", [-3, 0, 3])
-def test_clock_that_differs_hides_no_run(hours: int) -> None:
-    """The platform's `Date` tells how far back its list must be asked for."""
+def test_list_is_read_from_the_platforms_time_at_the_intent() -> None:
+    """Our clock, which may have been a day ahead when the start was sent, has no say."""
 
     async def scenario() -> None:
-        platform = FakePlatform([run_json("r1", AGENT)], ahead=timedelta(hours=hours))
-        found = await finder_of(platform).find(Mark("m.0.1.1"), NOON)
-        assert found is not None
+        found = await finder_of(FakePlatform([run_json("r1", AGENT)])).find(sent())
+        assert found.run is not None
 
     run_virtual(scenario)
 
 
 def test_many_questions_share_a_pass() -> None:
-    """A hundred attempts that look at the same time cost two lists, not a hundred."""
+    """A hundred attempts that look at the same time cost two passes, not a hundred."""
 
     async def scenario() -> None:
         platform = FakePlatform([run_json("r1", AGENT)])
         finder = finder_of(platform)
         async with anyio.create_task_group() as tasks:
             for number in range(100):
-                tasks.start_soon(finder.find, Mark(f"m.{number}.1.1"), NOON)
-        assert platform.lists <= 2
+                tasks.start_soon(finder.find, sent(f"m.{number}.1.1"))
+        assert platform.lists <= 4
+
+    run_virtual(scenario)
+
+
+@pytest.mark.parametrize(
+    ("known", "shows", "refuses_own", "is_proof"),
+    [
+        (("old",), None, True, True),
+        (("old",), {"foreign"}, False, True),
+        (("old",), {"foreign"}, True, False),
+        ((), None, True, False),
+    ],
+    ids=["shows-ours", "own-list-is-read", "both-hide-ours", "knows-none"],
+)
+def test_absence_counts_only_in_a_list_that_shows_our_runs(
+    known: tuple[str, ...], shows: set[str] | None, refuses_own: bool, is_proof: bool
+) -> None:
+    """A token that sees a part of the account cannot show that there is no run."""
+
+    async def scenario() -> None:
+        platform = FakePlatform(
+            [run_json("old", "x", secs=1), run_json("foreign", "curl")],
+            shows=shows,
+            refuses_own=refuses_own,
+        )
+        look = await finder_of(platform, *known).find(sent())
+        assert (look.run, look.is_proof) == (None, is_proof)
+
+    run_virtual(scenario)
+
+
+def test_run_that_only_its_actors_list_shows_is_found() -> None:
+    """Where the account's list hides it, the Actor's own list is read too."""
+
+    async def scenario() -> None:
+        platform = FakePlatform([run_json("r1", AGENT)], shows=set())
+        look = await finder_of(platform).find(sent())
+        assert look.run is not None
 
     run_virtual(scenario)
 
@@ -154,26 +218,58 @@ def test_run_without_a_name_is_told_by_input_and_options() -> None:
         platform = FakePlatform(
             [
                 run_json("foreign", None, act_id="act2"),
+                run_json("before", None, secs=-2),
+                run_json("neighbour", None),
                 run_json("mine", None),
                 run_json("big", None, 4096),
                 run_json("other", None),
             ],
             inputs={
                 "s-foreign": b'{"a":1}',
+                "s-before": b'{"a":1}',
+                "s-neighbour": b'{"a":1}',
                 "s-mine": b'{"a":1,"b":2}',
                 "s-big": b'{"a":1}',
                 "s-other": b'{"a":2}',
             },
         )
-        finder = finder_of(platform)
-        assert await finder.find(Mark("m.0.1.1"), NOON) is None
-        options = RunOptions(memory_mbytes=1024)
-        found = await finder.find_by_input(TARGET, options, b'{"a":1}')
-        assert found is not None
+        finder = finder_of(platform, others=frozenset({"neighbour"}))
+        attempt = sent(options=RunOptions(memory_mbytes=1024))
+        assert (await finder.find(attempt)).run is None
+        found = await finder.find_by_input(attempt, b'{"a":1}')
         assert found.id == "mine"
-        assert await finder.find_by_input(TARGET, options, b'{"a":1}') is None
+        assert await finder.find_by_input(attempt, b'{"a":1}') is None
 
     run_virtual(scenario)
+
+
+def test_runs_of_other_actors_are_not_read_one_by_one() -> None:
+    """Where lists leave user agents out, the rest of the account costs no requests."""
+
+    async def scenario() -> None:
+        runs = [run_json(f"r{number}", "curl", act_id="act2") for number in range(9)]
+        platform = FakePlatform([*runs, run_json("mine", AGENT)], list_agents=False)
+        assert (await finder_of(platform).find(sent())).run is not None
+        assert platform.reads == 1
+
+    run_virtual(scenario)
+
+
+def test_reads_one_by_one_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account with a million runs is not read through; that is said."""
+    monkeypatch.setattr(finding, "MOST_READS", 3)
+    warned: list[int] = []
+
+    async def scenario() -> None:
+        platform = FakePlatform([run_json(f"r{number}", None) for number in range(9)], False)
+        finder = RunFinder(
+            cast("ApifyClient", platform), cast("Orphans", NoOrphans()), agents_hidden=warned.append
+        )
+        assert (await finder.find(sent())).run is None
+        assert platform.reads == 3
+
+    run_virtual(scenario)
+    assert warned[0] == 3
 
 
 def test_claimed_run_is_found_for_nobody_else() -> None:
@@ -182,8 +278,8 @@ def test_claimed_run_is_found_for_nobody_else() -> None:
     async def scenario() -> None:
         platform = FakePlatform([run_json("r1", None)], inputs={"s-r1": b"{}"})
         finder = finder_of(platform, "r1")
-        assert await finder.find(Mark("m.0.1.1"), NOON) is None
-        assert await finder.find_by_input(TARGET, RunOptions(), b"{}") is None
+        assert (await finder.find(sent())).run is None
+        assert await finder.find_by_input(sent(), b"{}") is None
         assert platform.reads == 0
 
     run_virtual(scenario)

@@ -65,6 +65,9 @@ class FakeDriver:
         self.live -= 1
         self.done.append(attempt.job.seq)
 
+    async def watch_for_copies(self) -> None:
+        """There is none."""
+
     async def look_for_orphans(self) -> None:
         """There are none."""
 

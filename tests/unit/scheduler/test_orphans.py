@@ -1,13 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from orchestrator.client import ApifyClient, wire
-from orchestrator.errors import ServerFault
-from orchestrator.ledger import LedgerReader
+from orchestrator.errors import SecondCopy, ServerFault
+from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
@@ -51,25 +57,36 @@ class Told:
         self.errors.append(error)
 
 
-def orphans_of(folder: Path, platform: FakePlatform, told: Told) -> Orphans:
-    return Orphans(
-        ledger=make_ledger(folder, make_job()),
+def orphans_of(
+    ledger: Ledger, platform: FakePlatform, told: Told, *, took_over: bool = False
+) -> Orphans:
+    orphans = Orphans(
+        ledger=ledger,
         client=cast("ApifyClient", platform),
         observer=told,  # type: ignore[arg-type] # only this is told
         given_up={LATE: NOON},
         utc_now=lambda: NOON,
     )
+    orphans.took_over_at = NOON if took_over else None
+    return orphans
+
+
+async def meet(orphans: Orphans, mark: Mark, run: Run) -> None:
+    orphans.met(mark, run)
+    await orphans.end_met()
+
+
+LIVE = make_run("late", status="RUNNING", finished_at=None)
 
 
 def test_orphan_run_is_aborted_and_recorded(tmp_path: Path) -> None:
-    """A late run is aborted once, and the ledger knows it as nobody's."""
+    """A late run is aborted once, and the ledger knows it as an orphan."""
     platform, told = FakePlatform(), Told()
 
     async def scenario() -> None:
-        orphans = orphans_of(tmp_path, platform, told)
-        assert orphans.is_new(LATE, RunId("late"))
-        await orphans.end(LATE, make_run("late", status="RUNNING", finished_at=None))
-        assert not orphans.is_new(LATE, RunId("late"))
+        orphans = orphans_of(make_ledger(tmp_path), platform, told)
+        await meet(orphans, LATE, LIVE)
+        await meet(orphans, LATE, LIVE)
 
     run_virtual(scenario)
     assert (platform.aborted, told.errors) == (["late"], [None])
@@ -81,7 +98,8 @@ def test_orphan_run_is_aborted_and_recorded(tmp_path: Path) -> None:
 def test_orphan_run_that_ended_is_only_told(tmp_path: Path) -> None:
     """What has ended by itself needs no abort, but is reported."""
     platform, told = FakePlatform(), Told()
-    run_virtual(lambda: orphans_of(tmp_path, platform, told).end(LATE, make_run("late")))
+    orphans = orphans_of(make_ledger(tmp_path), platform, told)
+    run_virtual(lambda: meet(orphans, LATE, make_run("late")))
     assert platform.aborted == []
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         assert [orphan.status for orphan in reader.orphans()] == ["SUCCEEDED"]
@@ -92,11 +110,9 @@ def test_orphan_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> Non
     platform, told = FakePlatform(fails=1), Told()
 
     async def scenario() -> None:
-        orphans = orphans_of(tmp_path, platform, told)
-        run = make_run("late", status="RUNNING", finished_at=None)
-        await orphans.end(LATE, run)
-        assert orphans.is_new(LATE, RunId("late"))
-        await orphans.end(LATE, run)
+        orphans = orphans_of(make_ledger(tmp_path), platform, told)
+        await meet(orphans, LATE, LIVE)
+        await meet(orphans, LATE, LIVE)
 
     run_virtual(scenario)
     assert platform.aborted == ["late"]
@@ -106,19 +122,102 @@ def test_orphan_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> Non
 def test_orphan_run_is_ended_by_the_next_process(tmp_path: Path) -> None:
     """What was recorded and not aborted when the process died is aborted by the next one."""
     platform = FakePlatform(fails=1)
-    run = make_run("late", status="RUNNING", finished_at=None)
-    run_virtual(lambda: orphans_of(tmp_path, platform, Told()).end(LATE, run))
-    ledger = reopen_ledger(tmp_path)
-    later = Orphans(
-        ledger=ledger,
-        client=cast("ApifyClient", platform),
-        observer=Told(),  # type: ignore[arg-type] # only this is told
-        given_up={LATE: NOON},
-        utc_now=lambda: NOON,
-    )
-    assert later.is_new(LATE, run.id)
-    run_virtual(lambda: later.end(LATE, run))
+    first = orphans_of(make_ledger(tmp_path), platform, Told())
+    run_virtual(lambda: meet(first, LATE, LIVE))
+    later = orphans_of(reopen_ledger(tmp_path), platform, Told())
+    run_virtual(lambda: meet(later, LATE, LIVE))
     assert platform.aborted == ["late"]
+
+
+def test_orphan_run_counts_in_the_budget(tmp_path: Path) -> None:
+    """What it has cost is the batch's money; until that is final, what such a run may cost."""
+    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Told())
+
+    async def scenario() -> None:
+        await orphans._ledger.intend(0, 1, NOON, reserved_usd=Decimal(2))
+        orphans.budget = Budget(Decimal(9), 120.0)
+        await meet(orphans, LATE, make_run("late", cost_usd=Decimal("0.5")))
+
+    run_virtual(scenario)
+    assert orphans.budget is not None
+    assert (orphans.budget.spent_usd, orphans.budget.reserved_usd) == (
+        Decimal("0.5"),
+        Decimal("1.5"),
+    )
+
+
+def test_run_of_another_process_is_adopted_by_the_attempt_that_it_names(tmp_path: Path) -> None:
+    """A folder that was restored from a backup takes over what was started after the backup."""
+    ledger = make_ledger(tmp_path)
+    orphans = orphans_of(ledger, FakePlatform(), Told())
+
+    async def scenario() -> None:
+        await meet(orphans, Mark("mark123.0.1.1abcd"), LIVE)
+        assert [run.id for run in await orphans.adopt_spares()] == ["late"]
+        (attempt,) = await ledger.take_over()
+        assert (attempt.number, attempt.mark) == (1, "mark123.0.1.1abcd")
+        assert attempt.run is not None
+
+    run_virtual(scenario)
+
+
+def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
+    """A run of the second attempt is taken when the second attempt begins, instead of a start."""
+    ledger = make_ledger(tmp_path)
+    orphans = orphans_of(ledger, FakePlatform(), Told())
+
+    async def scenario() -> None:
+        await meet(orphans, Mark("mark123.0.2.1abcd"), make_run("second"))
+        assert await orphans.adopt_spares() == []
+        first = await ledger.intend(0, 1, NOON)
+        assert orphans.spare_of(first) is None
+        spare = orphans.spare_of(replace(first, number=2))
+        assert spare is not None
+        assert spare.id == "second"
+
+    run_virtual(scenario)
+
+
+def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Path) -> None:
+    """Two runs for one attempt: the one that the ledger does not know is an orphan."""
+    ledger, platform = make_ledger(tmp_path), FakePlatform()
+    orphans = orphans_of(ledger, platform, Told())
+
+    async def scenario() -> None:
+        await ledger.started(await ledger.intend(0, 1, NOON), make_run("mine"))
+        await meet(orphans, Mark("mark123.0.1.1abcd"), LIVE)
+
+    run_virtual(scenario)
+    assert platform.aborted == ["late"]
+
+
+def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
+    """A start that is on its way is left alone, though its run is listed already."""
+    ledger, platform = make_ledger(tmp_path), FakePlatform()
+    orphans = orphans_of(ledger, platform, Told())
+
+    async def scenario() -> None:
+        attempt = await ledger.intend(0, 1, NOON)
+        await meet(orphans, attempt.mark, LIVE)
+        await orphans.end_spares()
+
+    run_virtual(scenario)
+    assert platform.aborted == []
+
+
+def test_second_copy_at_work_stops_the_batch(tmp_path: Path) -> None:
+    """Runs that nobody here has started keep beginning: two copies would pay for each job twice."""
+    orphans = orphans_of(
+        make_ledger(tmp_path, make_job(0), make_job(1)), FakePlatform(), Told(), took_over=True
+    )
+
+    async def scenario() -> None:
+        for seq in range(2):
+            run = make_run(f"theirs{seq}", started_at=NOON + timedelta(seconds=9))
+            await meet(orphans, Mark(f"mark123.{seq}.1.1abcd"), run)
+
+    with pytest.raises(SecondCopy, match="another process works on a copy"):
+        run_virtual(scenario)
 
 
 def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
@@ -127,7 +226,7 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         await ledger.intend(0, 1, NOON)
-        attempt = await ledger.intend(1, 1, NOON)
+        attempt = await ledger.intend(1, 1, NOON, platform_at=NOON)
         await ledger.unconfirmed(attempt, "lost")
         await ledger.give_up(attempt)
         await ledger.withdraw(await ledger.send_again(attempt, NOON))
@@ -137,8 +236,14 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
     run_virtual(scenario)
 
 
-def test_runs_of_other_marks_are_left_alone(tmp_path: Path) -> None:
-    """Only sends that were given up make orphans: not those of others, nor of a later send."""
-    orphans = orphans_of(tmp_path, FakePlatform(), Told())
-    assert not orphans.is_new(Mark("mark123.0.1.2"), RunId("mine"))
-    assert not orphans.is_new(Mark("other.0.1.1"), RunId("theirs"))
+def test_runs_of_other_batches_are_left_alone(tmp_path: Path) -> None:
+    """A mark that begins with another batch's is none of ours."""
+    platform = FakePlatform()
+    orphans = orphans_of(make_ledger(tmp_path), platform, Told())
+
+    async def scenario() -> None:
+        await meet(orphans, Mark("other.0.1.1"), LIVE)
+        await orphans.end_spares()
+
+    run_virtual(scenario)
+    assert platform.aborted == []

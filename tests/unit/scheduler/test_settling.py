@@ -69,6 +69,9 @@ class FakeDriver:
         outcome = Outcome(status=status, error="it failed" if failed else None)
         return Over(attempt=ended.attempt, outcome=outcome, run=ended.run)
 
+    async def watch_for_copies(self) -> None:
+        """There is none."""
+
     async def look_for_orphans(self) -> None:
         """There are none."""
 

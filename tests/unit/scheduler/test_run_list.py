@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.client import ApifyClient, wire
+from orchestrator.scheduler.run_list import RunListing
+from tests.support.builders import NOON
+from tests.support.virtual_time import run_virtual
+
+NAMES = [f"r{number}" for number in range(12)]
+
+
+@dataclass
+class FakeList:
+    """Gives pages as a function of their offset."""
+
+    page: Callable[[int], list[str]]
+    total: Callable[[], int]
+    reads: int = 0
+
+    async def list_runs(self, *, offset: int, **_given: Any) -> wire.RunList:
+        self.reads += 1
+        total = self.total()
+        items = [{"id": name, "startedAt": NOON.isoformat()} for name in self.page(offset)]
+        return wire.RunList.model_validate({"total": total, "items": items})
+
+
+def names_of(platform: FakeList) -> tuple[list[str], bool]:
+    found: list[str] = []
+    listing = RunListing(cast("ApifyClient", platform), NOON)
+
+    async def scenario() -> None:
+        found.extend([item.id async for item in listing])
+
+    run_virtual(scenario)
+    return found, listing.is_whole
+
+
+def doubled(offset: int) -> list[str]:
+    """Five rows a page, the first one twice."""
+    page = NAMES[offset : offset + 4]
+    return page[:1] + page
+
+
+def overlapping(offset: int) -> list[str]:
+    """Pages begin two rows before what was asked for."""
+    begin = max(0, offset - 2)
+    return NAMES[begin : begin + 5]
+
+
+@pytest.mark.parametrize("page", [lambda offset: NAMES[offset : offset + 5], doubled, overlapping])
+def test_listing_gives_each_run_once(page: Callable[[int], list[str]]) -> None:
+    """Rows that come twice and pages that overlap hide no run."""
+    found, is_whole = names_of(FakeList(page, lambda: len(NAMES)))
+    assert sorted(found) == sorted(NAMES)
+    assert is_whole
+
+
+def test_listing_that_shifts_is_read_again() -> None:
+    """A run that is deleted while the pages are read makes another one fall between two of them."""
+    names = list(NAMES)
+
+    def page(offset: int) -> list[str]:
+        found = names[offset : offset + 5]
+        if "r1" in names:
+            names.remove("r1")
+        return found
+
+    found, is_whole = names_of(FakeList(page, lambda: len(names)))
+    assert set(found) == set(NAMES)
+    assert is_whole
+
+
+def test_listing_with_a_wrong_total_closes_when_nothing_is_new() -> None:
+    """A list that says it has more than it shows is read once more, and no longer."""
+    platform = FakeList(lambda offset: NAMES[offset : offset + 5], lambda: 99)
+    found, is_whole = names_of(platform)
+    assert (sorted(found), is_whole) == (sorted(NAMES), True)
+    assert platform.reads == 8
+
+
+def test_listing_of_one_page_costs_one_request() -> None:
+    """The usual case is not read twice."""
+    platform = FakeList(lambda _offset: NAMES, lambda: len(NAMES))
+    assert names_of(platform)[1]
+    assert platform.reads == 1
