@@ -68,7 +68,7 @@ async def start_prepared(prepared: Path, context: BatchContext) -> Result:
     with LedgerReader(prepared / LEDGER) as reader:
         batch = reader.batch()
     async with connected(batch, context) as endpoint:
-        room = await _look(prepared, endpoint, context)
+        room = await _look(prepared, endpoint, context, refuses_missing=True)
         await check_remote(prepared, batch)
         folder = publish(prepared, batch.id)
         warnings: list[str] = []
@@ -94,7 +94,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         require_secrets(reader.rendered_late(), os.environ)
     mend_latest(folder, batch.name)
     async with connected(batch, context) as endpoint:
-        room = await _look(folder, endpoint, context)
+        room = await _look(folder, endpoint, context, refuses_missing=False)
         return await _drive(folder, endpoint, room, context)
 
 
@@ -121,13 +121,21 @@ async def _tend_earlier(
     await tend_earlier(folder, endpoint, context, warnings)
 
 
-async def _look(folder: Path, endpoint: Endpoint, context: BatchContext) -> Room:
+async def _look(
+    folder: Path, endpoint: Endpoint, context: BatchContext, *, refuses_missing: bool
+) -> Room:
     with LedgerReader(folder / LEDGER) as reader:
-        batch, demands = reader.batch(), reader.demands()
+        batch, demands, has_runs = reader.batch(), reader.demands(), reader.has_open_attempts()
     options = client_options(endpoint, context.settings)
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
         has_budget = batch.plan.max_cost_usd is not None
-        room = await look_before_start(client, demands, has_budget=has_budget)
+        room = await look_before_start(
+            client,
+            demands,
+            has_budget=has_budget,
+            refuses_missing=refuses_missing,
+            has_runs=has_runs,
+        )
     limits_of(batch.plan, room, demands, context.settings)
     return room
 

@@ -29,13 +29,18 @@ from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.checking import Found
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
-from orchestrator.errors import NotFound, OrchestratorError, TruncatedBody
+from orchestrator.errors import (
+    OrchestratorError,
+    PlanExhausted,
+    PlanLimitReached,
+    PlatformError,
+)
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.ids import JobKey
 from orchestrator.model.runs import Run
-from orchestrator.model.selection import Selection
+from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempts import outcome_of_complaint, outcome_of_run
 from orchestrator.threads import GroupWorker
@@ -94,7 +99,7 @@ NOTHING_MORE = Extra()
 
 
 async def collect_batch(
-    folder: Path, context: BatchContext, selection: Selection, extra: Extra = NOTHING_MORE
+    folder: Path, context: BatchContext, selection: Selection | Keys, extra: Extra = NOTHING_MORE
 ) -> Collecting:
     """
     Collects what is missing of a batch that this process holds the lock of.
@@ -148,7 +153,7 @@ async def collect_batch(
 async def _bring_up_to_date(
     gaps: Gaps,
     reader: LedgerReader,
-    selection: Selection,
+    selection: Selection | Keys,
     extra: Extra,
     context: BatchContext,
 ) -> OrchestratorError | None:
@@ -180,9 +185,15 @@ async def _bring_up_to_date(
             for number in range(context.settings.max_downloads):
                 workers.start_soon(work, name=f"collect-{number}")
         tasks.cancel_scope.cancel()
-    if not reasons:
+    if reasons:
+        return reasons[0]
+    try:
         await update_costs(gaps.ledger, gaps.client)
-    return reasons[0] if reasons else None
+    except PlatformError as error:
+        if not error.costs_its_job:
+            raise
+        events.warning("costs_not_read", error=str(error))
+    return gaps.reason
 
 
 @dataclass(slots=True)
@@ -194,6 +205,7 @@ class Gaps:
         settle_secs: how long after a run's end its items may not be counted yet.
         began_at: when this began, on the monotonic clock: all runs had ended by then.
         fetched, lacking: as in `Collecting`, with the place in the spec before the key.
+        reason: why not all could be read; None while it is nothing that concerns every job.
     """
 
     ledger: Ledger
@@ -206,6 +218,7 @@ class Gaps:
     fetched: list[tuple[int, JobKey]] = field(default_factory=list)
     lacking: list[tuple[int, JobKey, str]] = field(default_factory=list)
     under_way: int = 0
+    reason: OrchestratorError | None = None
 
     async def close(self, report: JobReport) -> None:
         """
@@ -215,21 +228,30 @@ class Gaps:
             StoppedEarly, PlatformError: of concern to all jobs.
         """
         job = report.job
-        if report.state is not AttemptState.SETTLED or report.run_id is None:
-            self.under_way += report.state is not AttemptState.LOST
+        is_lost = report.state is AttemptState.LOST
+        if report.run_id is None or not (is_lost or report.state is AttemptState.SETTLED):
+            self.under_way += 1
             return
         folder = self.collector.folder_of(job.key)
         found = await to_thread.run_sync(look_again, folder, report)
-        if not found.problems and not self._is_unproven(report):
+        if not (is_lost or report.is_unread or found.problems or self._is_unproven(report)):
             return
         if await self._described(report):
             return
         try:
-            told = await self.client.get_run(report.run_id)
+            told = await self.client.get_run(report.run_id, insist=True)
             run = told.facts()
+            if is_lost and not await self.ledger.found_again(job.seq, report.attempts, run):
+                self.under_way += 1
+                return
             await anyio.sleep(self._secs_to_settle(run))
             collected = await self.collector.collect(job, run, told.to_json(), kept=found.items)
-        except (NotFound, TruncatedBody) as error:
+        except PlatformError as error:
+            if isinstance(error, PlanLimitReached):
+                # What the plan still allows to read is fetched all the same.
+                self.reason = self.reason or PlanExhausted(str(error))
+            elif not error.costs_its_job:
+                raise
             self.lacking.append((job.seq, job.key, str(error)))
             return
         outcome = outcome_of_run(run)

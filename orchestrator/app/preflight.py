@@ -47,13 +47,16 @@ async def look_before_start(
     *,
     has_budget: bool,
     refuses_missing: bool = True,
+    has_runs: bool = False,
 ) -> Room:
     """
     Checks the token and the targets, and reads the limits; under a budget the prices too.
 
     Args:
         refuses_missing: whether one target that is missing or refused is enough to raise. When it
-            is not, such targets are in `Room.refused`: their jobs fail without a start.
+            is not, such targets are in `Room.refused`: their jobs fail without a start. It raises
+            then only when no target can be used.
+        has_runs: whether runs are under way, which are to be collected even then.
 
     Raises:
         NotAuthorized: the token is refused.
@@ -65,7 +68,7 @@ async def look_before_start(
     lookups = _Lookups(client)
     with anyio.move_on_after(LONGEST_SECS) as scope:
         await lookups.look(targets)
-        if refuses_missing or len(lookups.refused) == len(targets):
+        if refuses_missing or (len(lookups.refused) == len(targets) and not has_runs):
             lookups.raise_missing()
         prices = await _read_prices(client, uncapped) if has_budget else None
     if scope.cancelled_caught:

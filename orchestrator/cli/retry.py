@@ -1,12 +1,22 @@
 """
 `orchestrator retry`: failed jobs again, as new attempts in the same batch.
+
+A job whose last run may have succeeded, though it could not be read, is not started again: that run
+was paid for, and is asked for first.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import add_driving, add_select, read_ahead, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.rows import JobReport
+    from orchestrator.model.selection import Selection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,42 +34,70 @@ def call(options: argparse.Namespace) -> int:
     Runs the command.
     """
     read_ahead()
-    import json
     import os
 
     from orchestrator.app.batch import resume_batch
+    from orchestrator.app.collecting import collect_batch
     from orchestrator.app.folders import LEDGER, find_batch
     from orchestrator.app.secrets import require_secrets
-    from orchestrator.cli.driving import drive, make_context
+    from orchestrator.cli.driving import drive, make_context, report
+    from orchestrator.cli.event_loop import in_event_loop
     from orchestrator.ledger import BatchLock, LedgerReader
     from orchestrator.ledger.amending import set_waiting
-    from orchestrator.model.selection import parse_selection
-    from orchestrator.model.states import FAILED_JOB_STATUSES
+    from orchestrator.model.selection import Keys, parse_selection
 
     settings = settings_of(options)
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder):
-        with LedgerReader(folder / LEDGER) as reader:
-            chosen = [
-                (report.job.seq, report.job.key, report.status)
-                for report in reader.reports()
-                if report.status in FAILED_JOB_STATUSES
-                and selection.matches(report.job.key, report.status, report.job.tags)
-            ]
+        chosen = _failed(folder, selection)
         if options.dry_run or not chosen:
-            if options.json:
-                jobs = [{"key": key, "status": status.value} for _, key, status in chosen]
-                print(json.dumps({"jobs": jobs}))
-            else:
-                for _, key, status in chosen:
-                    print(f"{status}  {key}")
-                print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")
+            _print_jobs(chosen, as_json=options.json)
             return 0
         context = make_context(options, settings)
-        wanted = {seq for seq, _, _ in chosen}
+        wanted = {job.job.seq for job in chosen}
         with LedgerReader(folder / LEDGER) as reader:
             late = reader.rendered_late(with_settled=True)
             require_secrets((job for job in late if job.seq in wanted), os.environ)
-        set_waiting(folder / LEDGER, sorted(wanted))
+        unread = frozenset(job.job.key for job in chosen if job.is_unread)
+        if unread:
+            asked = in_event_loop(collect_batch, folder, context, Keys(unread))
+            chosen = [
+                job
+                for job in _failed(folder, selection)
+                if job.job.seq in wanted and not job.is_unread
+            ]
+            if asked.result.reason is not None or not (chosen or asked.under_way):
+                report(asked.result, as_json=options.json)
+                return asked.exit_code
+        set_waiting(folder / LEDGER, [job.job.seq for job in chosen])
         return drive(resume_batch, folder, context, as_json=options.json)
+
+
+def _failed(folder: Path, selection: Selection) -> list[JobReport]:
+    """
+    The failed jobs that are selected.
+    """
+    from orchestrator.app.folders import LEDGER
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.model.states import FAILED_JOB_STATUSES
+
+    with LedgerReader(folder / LEDGER) as reader:
+        return [
+            report
+            for report in reader.reports()
+            if report.status in FAILED_JOB_STATUSES
+            and selection.matches(report.job.key, report.status, report.job.tags)
+        ]
+
+
+def _print_jobs(chosen: Sequence[JobReport], *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        jobs = [{"key": report.job.key, "status": report.status.value} for report in chosen]
+        print(json.dumps({"jobs": jobs}))
+        return
+    for report in chosen:
+        print(f"{report.status}  {report.job.key}")
+    print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")

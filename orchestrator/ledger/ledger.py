@@ -488,6 +488,26 @@ class Ledger:
         self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)
 
     @transaction
+    def found_again(self, seq: int, number: int, run: Run) -> bool:
+        """
+        Records what is known again of the run of a lost attempt.
+
+        One that has ended may be collected; one that is still going is an attempt under way again,
+        for the next process that drives the batch.
+
+        Returns:
+            whether the run has ended.
+        """
+        values = run_values(run)
+        place = {"seq": seq, "number": number, "run_status": run.status}
+        if run.is_terminal:
+            names = ("status_message", "exit_code", "finished_at")
+            self._execute("find_again", **place, **{name: values[name] for name in names})
+        elif self._execute("reopen_attempt", **place).rowcount:
+            self._execute("reopen_job", seq=seq)
+        return run.is_terminal
+
+    @transaction
     def costs(
         self, costs: Mapping[RunId, Decimal], asked_at: datetime, *, are_all: bool = False
     ) -> None:

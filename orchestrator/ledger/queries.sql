@@ -237,7 +237,7 @@ FROM jobs WHERE key = :key;
 -- name: select_report
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
-    attempts.run_status,
+    attempts.run_status, attempts.outcome,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
@@ -254,7 +254,7 @@ SELECT key FROM jobs ORDER BY seq;
 -- name: select_reports
 SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.error AS job_error,
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
-    attempts.run_status,
+    attempts.run_status, attempts.outcome,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
@@ -365,6 +365,19 @@ UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
     records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error,
     outcome = :outcome
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
+
+-- name: find_again
+UPDATE attempts SET state = 'settled', run_status = :run_status,
+    status_message = :status_message, exit_code = :exit_code, finished_at = :finished_at
+WHERE job_seq = :seq AND number = :number AND state = 'lost' AND run_id IS NOT NULL;
+
+-- name: reopen_attempt
+UPDATE attempts SET state = 'started', run_status = :run_status, outcome = NULL, error = NULL
+WHERE job_seq = :seq AND number = :number AND state = 'lost' AND run_id IS NOT NULL;
+
+-- name: reopen_job
+UPDATE jobs SET status = 'WAITING', attempts = attempts - 1, ready_at = 0, error = NULL
+WHERE seq = :seq AND status <> 'WAITING';
 
 -- name: judge_job
 UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 'WAITING';

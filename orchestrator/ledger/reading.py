@@ -207,6 +207,12 @@ class LedgerReader:
         """
         return bool(self._execute("has_provisional_cost").fetchone()["has_some"])
 
+    def has_open_attempts(self) -> bool:
+        """
+        Whether attempts are under way, or were when their process ended.
+        """
+        return self._execute("count_open").fetchone() is not None
+
     def demands(self) -> dict[Demand, JobKey]:
         """
         What the waiting jobs ask of the limits, each with one job that asks it.

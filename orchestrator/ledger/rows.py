@@ -23,7 +23,7 @@ from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.proofs import Proof, proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.model.states import TERMINAL_RUN_STATUSES, AttemptState, JobStatus, RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,8 @@ class JobReport:
         missing: what its run did not have though it was asked for, in words.
         proof: that its dataset is on disk whole; None when that is not known.
         unproven: why it is not known; None where an earlier version collected it.
+        is_unread: whether its last run was paid for and may have succeeded, and the platform did
+            not let it be read.
     """
 
     job: Job
@@ -84,6 +86,7 @@ class JobReport:
     reused_from: BatchId | None = None
     proof: Proof | None = None
     unproven: str | None = None
+    is_unread: bool = False
 
 
 @cache
@@ -301,7 +304,19 @@ def report_of(row: sqlite3.Row) -> JobReport:
         reused_from=row["reused_from"],
         proof=proof_from(row["proof"]),
         unproven=row["unproven"],
+        is_unread=_is_unread(row),
     )
+
+
+def _is_unread(row: sqlite3.Row) -> bool:
+    status = row["run_status"]
+    if row["run_id"] is None or row["status"] != JobStatus.FAILED:
+        return False
+    if row["state"] == AttemptState.LOST:
+        return status not in TERMINAL_RUN_STATUSES - {RunStatus.SUCCEEDED}
+    # Earlier versions did not record the attempt's own outcome.
+    is_unfetched = row["sha256"] is None if row["outcome"] is None else row["outcome"] == "FAILED"
+    return row["state"] == AttemptState.SETTLED and status == RunStatus.SUCCEEDED and is_unfetched
 
 
 @cache

@@ -59,6 +59,21 @@ class Selection:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """
+    Jobs that are known already, selected by their keys.
+    """
+
+    keys: frozenset[str]
+
+    def matches(self, key: str, status: str, tags: Collection[str]) -> bool:  # noqa: ARG002
+        """
+        Whether a job is selected; as `Selection.matches`.
+        """
+        return key in self.keys
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """

@@ -29,7 +29,9 @@ class FaultKind(StrEnum):
     ERROR_AFTER = "error-after"
     RESET_BEFORE = "reset-before"
     RESET_AFTER = "reset-after"
+    REFUSE = "refuse"
     HTML = "html"
+    HTML_AFTER = "html-after"
     TRUNCATED = "truncated"
     STALL = "stall"
     SLOW_HEADERS = "slow-headers"
@@ -43,16 +45,20 @@ class FaultRule:
     One kind of fault and the requests that it befalls.
 
     Attributes:
-        do: what happens. `html` answers a gateway's page before any effect; `stall` sends half the
-            answer and pauses; `slow-headers` pauses between the effect and the answer; `garbage`
-            has its effect and answers with `body`, in the status and content type of the truth.
+        do: what happens. `refuse` answers with the API's error object before any effect; `html`
+            with a gateway's page before any effect, and `html-after` after it; `stall` sends half
+            the answer and pauses; `slow-headers` pauses between the effect and the answer;
+            `garbage` has its effect and answers with `body`, in the status and content type of the
+            truth.
         method: a regular expression for the whole method.
         path: a regular expression found anywhere in the path, which begins with `/v2`.
         nth: which of the matching requests, counted from 1; empty for all of them.
+        after: how many of the matching requests are spared first.
         rate: the share of the matching requests, drawn from the seed.
         times: how often at most; None for no end.
         secs: how long a pause lasts.
-        status: of the errors and of the page.
+        status: of the errors, the refusal and the page.
+        type, message, approval_url: of the refusal; an empty URL is left out.
         body: of the garbage.
     """
 
@@ -60,10 +66,14 @@ class FaultRule:
     method: str = ".*"
     path: str = ""
     nth: tuple[int, ...] = ()
+    after: int = 0
     rate: float = 1.0
     times: int | None = None
     secs: float = 1.0
     status: int = 502
+    type: str = "invalid-input"
+    message: str = "The platform refuses this."
+    approval_url: str = ""
     body: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -153,6 +163,6 @@ class FaultPicker:
     def _strikes(self, at: int, rule: FaultRule) -> bool:
         if rule.times is not None and self._struck[at] >= rule.times:
             return False
-        if rule.nth and self._matched[at] not in rule.nth:
+        if self._matched[at] <= rule.after or (rule.nth and self._matched[at] not in rule.nth):
             return False
         return rule.rate >= 1.0 or self._random.random() < rule.rate

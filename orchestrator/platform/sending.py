@@ -74,6 +74,8 @@ async def send_wrongly(
     match rule.do:
         case FaultKind.ERROR_AFTER:
             return await send(request, _error(rule))
+        case FaultKind.HTML_AFTER:
+            return await send(request, _page(rule))
         case FaultKind.RESET_AFTER:
             return reset(request)
         case FaultKind.SLOW_HEADERS:
@@ -104,8 +106,11 @@ def answer_before(rule: FaultRule) -> Answer | None:
             return refusal(ApiError(429, "rate-limit-exceeded", message))
         case FaultKind.ERROR_BEFORE:
             return _error(rule)
+        case FaultKind.REFUSE:
+            data = {"approvalUrl": rule.approval_url} if rule.approval_url else None
+            return refusal(ApiError(rule.status, rule.type, rule.message, data=data))
         case FaultKind.HTML:
-            return Answer(status=rule.status, body=_PAGE, content_type="text/html")
+            return _page(rule)
         case _:
             return None
 
@@ -121,6 +126,10 @@ def reset(request: web.BaseRequest) -> web.Response:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
     return web.Response(status=500)
+
+
+def _page(rule: FaultRule) -> Answer:
+    return Answer(status=rule.status, body=_PAGE, content_type="text/html")
 
 
 def _error(rule: FaultRule) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.cli.main import main
-from orchestrator.client import starts
+from orchestrator.client import sending, starts
 from orchestrator.scheduler import attempts, driving, finding, starting
 
 SYNC_WAIT_SECS = 1
@@ -22,6 +22,7 @@ def hurry() -> None:
     starting.LOOK_EVERY_SECS = 0.2
     finding.SHORTEST_INTERVAL_SECS = 0.1
     attempts.FIRST_DELAY_SECS = 0.2
+    sending.ASK_AGAIN_SECS = (0.1, 0.2, 0.3)
     driving.POSTPONED_SECS = 0.2
     for module in (starting, starts):
         vars(module).update(SYNC_WAIT_SECS=SYNC_WAIT_SECS)
