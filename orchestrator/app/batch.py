@@ -98,6 +98,21 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         return await _drive(folder, endpoint, room, context)
 
 
+async def follow_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Follows and collects the runs of a batch that this process holds the lock of.
+
+    It must have no job that waits for a start: no room is looked for.
+
+    Raises:
+        PlatformError: the platform cannot be reached.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    async with connected(batch, context) as endpoint:
+        return await _drive(folder, endpoint, ANY_ROOM, context)
+
+
 async def abort_batch(folder: Path, context: BatchContext) -> Result:
     """
     Aborts the live runs of a batch that this process holds the lock of, and keeps what they made.

@@ -68,7 +68,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
     batch = Batch(
         id=new_id(now),
         name=BatchName(loaded.spec.batch.name),
-        mark=_new_mark(),
+        mark=new_mark(),
         created_at=now,
         plan=plan_of(
             loaded,
@@ -147,7 +147,7 @@ def _failure_limit(asked: int | str | None) -> FailureLimit | None:
     return None if asked is None else FailureLimit(count=asked)
 
 
-def _new_mark() -> str:
+def new_mark() -> str:
     """
     Seven characters of `a-z0-9`: enough that two batches of one account do not meet.
     """

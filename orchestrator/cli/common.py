@@ -13,7 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, timedelta
 
     from orchestrator.app.settings import Settings
     from orchestrator.model.selection import Choice
@@ -169,6 +169,24 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
     return int(text)
+
+
+def age(text: str) -> timedelta:
+    """
+    An age such as `24h` or `7d`, for argparse.
+    """
+    from datetime import timedelta
+
+    from pydantic import TypeAdapter, ValidationError
+
+    from orchestrator.spec.kinds import Age
+
+    try:
+        return timedelta(seconds=TypeAdapter(Age).validate_python(text))
+    except ValidationError:
+        raise argparse.ArgumentTypeError(
+            f"expected an age such as 24h or 7d (s, m, h, d, w), found {text!r}"
+        ) from None
 
 
 def one_day(text: str) -> date:

@@ -39,6 +39,7 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.app.batch import resume_batch
     from orchestrator.app.collecting import collect_batch
     from orchestrator.app.folders import LEDGER, find_batch
+    from orchestrator.app.foreign_runs import refuse_to_start
     from orchestrator.app.secrets import require_secrets
     from orchestrator.cli.driving import drive, make_context, report
     from orchestrator.cli.event_loop import in_event_loop
@@ -50,6 +51,7 @@ def call(options: argparse.Namespace) -> int:
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder):
+        refuse_to_start(folder)
         chosen = _failed(folder, selection)
         if options.dry_run or not chosen:
             _print_jobs(chosen, as_json=options.json)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.ledger import connection as sqlite
-from orchestrator.ledger.rows import job_of, job_values, plan_text
+from orchestrator.ledger.rows import job_of, job_values, plan_text, run_values, stored
 from orchestrator.model.batches import BatchPlan
 from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
 
 
 class Execute(Protocol):
@@ -36,6 +38,16 @@ def set_waiting(path: Path, seqs: Iterable[int]) -> None:
     with _amended(path) as execute:
         for seq in seqs:
             execute("set_waiting", seq=seq)
+
+
+def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
+    """
+    Gives each job, in the order of the spec, a run that somebody else started.
+    """
+    with _amended(path) as execute:
+        for seq, run in enumerate(runs):
+            values = run_values(run)
+            execute("insert_run", seq=seq, intent_at=stored(now), **values)
 
 
 def apply_changes(

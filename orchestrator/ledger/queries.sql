@@ -23,6 +23,12 @@ VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
     :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :records, :missing,
     :proof, :unproven, :reused_from);
 
+-- name: insert_run
+INSERT INTO attempts (job_seq, number, state, adopted, owner, intent_at, run_id, dataset_id, store_id,
+    run_status, started_at, build_number, memory_mbytes, timeout_secs)
+VALUES (:seq, 1, 'adopted', 1, '', :intent_at, :run_id, :dataset_id, :store_id,
+    :run_status, :started_at, :build_number, :memory_mbytes, :timeout_secs);
+
 -- name: select_reusing
 SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
 AND json_extract(definition, '$.reuse_secs') IS NOT NULL

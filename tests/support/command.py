@@ -311,11 +311,11 @@ class ServedPlatform:
                 return found["data"] if isinstance(found, dict) and "data" in found else found
         raise AssertionError(f"the platform does not answer {path}")
 
-    def post(self, path: str, value: Any) -> None:
+    def post(self, path: str, value: Any) -> Any:
         """
-        Makes something by its API.
+        Makes something by its API, and returns it.
         """
-        self._send("POST", path, value)
+        return json.loads(self._send("POST", path, value))["data"]
 
     def put(self, path: str, value: Any) -> None:
         """
@@ -323,12 +323,13 @@ class ServedPlatform:
         """
         self._send("PUT", path, value)
 
-    def _send(self, method: str, path: str, value: Any) -> None:
+    def _send(self, method: str, path: str, value: Any) -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = json.dumps(value).encode()
         url = f"{self.url}/v2{path}"
         request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+            return bytes(answer.read())
 
     def runs(self) -> list[dict[str, Any]]:
         """

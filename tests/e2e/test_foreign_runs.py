@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+ACTOR = "/acts/orchestrator~simulated/runs"
+
+
+def test_runs_that_somebody_else_started_are_a_batch(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """They are collected, merged and reported; nothing is started."""
+    runs = [platform.post(ACTOR, {"duration_secs": 0.01, "items": n})["id"] for n in (2, 3)]
+    done = command.run("collect", "--runs", *runs, "--name", "theirs", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"], done.json["items"]) == (0, 2, 5), done.err
+    folder = Path(done.json["folder"])
+    assert {path.name for path in (folder / "jobs").iterdir()} == set(runs)
+    listed = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    assert [(job["run_id"], job["items"]) for job in listed] == list(zip(runs, (2, 3), strict=True))
+    assert command.run("verify", "theirs").code == 0
+    done = command.run("export", "theirs", "--format", "csv", "--output", "-")
+    assert len(done.out.splitlines()) == 6
+    assert command.run("collect", "theirs").code == 0
+    assert command.run("status", "theirs").code == 0
+
+
+def test_run_that_goes_on_is_followed_to_its_end(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """Its items are whole then; a run that failed is a failed job."""
+    runs = [
+        platform.post(ACTOR, {"duration_secs": 1.0, "items": 2})["id"],
+        platform.post(ACTOR, {"duration_secs": 0.01, "items": 1, "outcome": "FAILED"})["id"],
+    ]
+    done = command.run("collect", "--runs", *runs, "--name", "theirs", "--json")
+    assert done.code == 1, done.err
+    assert (done.json["jobs"]["SUCCEEDED"], done.json["jobs"]["FAILED"]) == (1, 1)
+    retried = command.run("retry", "theirs")
+    assert (retried.code, "started by somebody else" in retried.err) == (2, True)
+
+
+def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) -> None:
+    """Those that began lately, the oldest first."""
+    task = platform.post("/actor-tasks", {"actId": "orchestrator~simulated", "name": "nightly"})
+    given = {"duration_secs": 0.01, "items": 1}
+    runs = [platform.post(f"/actor-tasks/{task['id']}/runs", given)["id"] for _ in range(3)]
+    words = ("collect", "--task", task["id"], "--last", "24h", "--name", "theirs", "--json")
+    done = command.run(*words)
+    assert done.code == 0, done.err
+    listing = Path(done.json["folder"]) / "jobs.jsonl"
+    assert [json.loads(line)["run_id"] for line in listing.read_text().splitlines()] == runs
+    done = command.run("collect", "--task", task["id"], "--last", "0.001s", "--name", "theirs")
+    assert (done.code, "no run began" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--runs", "nothing1", "--name", "x"), "run nothing1"),
+        (("--task", "me/nothing", "--last", "1d", "--name", "x"), "task me/nothing"),
+        (("--runs", "a"), "--name N"),
+        (("--task", "a", "--name", "x"), "--last AGE"),
+        (("--runs", "a", "--name", "../x"), "does not fit a folder"),
+        (("--task", "a", "--last", "soon", "--name", "x"), "expected an age"),
+        ((), "name a batch"),
+    ],
+)
+def test_runs_that_cannot_be_taken_are_told(
+    command: Command, platform: ServedPlatform, words: tuple[str, ...], message: str
+) -> None:
+    """There is no batch then."""
+    done = command.run("collect", *words)
+    assert (done.code, message in done.err) == (2, True), done.err
+    assert not list((command.folder / "output").glob("*/*"))
+
+
+def test_runs_are_no_batch_of_a_spec(command: Command, platform: ServedPlatform) -> None:
+    """A name that a spec uses is refused, so that neither counts as the other's."""
+    command.write("s.toml", sweep("ours", 1, duration_secs=0))
+    assert command.run("run", "s.toml").code == 0
+    run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
+    done = command.run("collect", "--runs", run, "--name", "ours")
+    assert (done.code, "choose another --name" in done.err) == (2, True), done.err
