@@ -99,9 +99,9 @@ def refuse_to_start(folder: Path) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         if is_of_foreign_runs(reader.batch()):
             raise UsageError(
-                f"{folder}: its runs were started by somebody else, and their inputs are not known; "
-                "orchestrator collect fetches what is missing, and orchestrator import RUN_ID makes "
-                "a spec of a run"
+                f"{folder}: its runs were started by somebody else, and their inputs are not "
+                "known; orchestrator collect fetches what is missing, and orchestrator import "
+                "RUN_ID makes a spec of a run"
             )
 
 
