@@ -148,4 +148,4 @@ async def test_run_with_limited_permissions_does_its_work(tmp_path: Path, envs_d
             ["POST", "datasets?name=mine", None],
             ["GET", "datasets/~mine/items", None],
         ]
-        assert await _told(call, again) == [200]
+        assert await _told(call, again) == [200, 200]
