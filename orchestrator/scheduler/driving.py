@@ -249,10 +249,10 @@ class Driver:
 
     def foresee(self, ended: Ended) -> tuple[Outcome, Verdict | None]:
         """
-        How an attempt will end whose run did not succeed, and what follows it.
+        How an attempt will end, judged by its run alone, and what follows it.
 
-        Failures are counted by this: they do not wait until their results are downloaded. None
-        where a rule has to read the log first.
+        Jobs are counted by this: they do not wait until their results are downloaded. None where a
+        rule has to read the log first.
         """
         outcome = outcome_of_run(ended.run, ended.aborted_because)
         try:

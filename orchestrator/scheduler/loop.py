@@ -128,7 +128,7 @@ class Scheduler:
         self._targets_held = 0
         self._settling = Settling()
         self._ended: deque[tuple[Ended | EndedRun, Waiting]] = deque()
-        self._counted: set[int] = set()
+        self._counted: dict[int, JobStatus] = {}
         self._senders: list[Sender] = []
         self._collecting = 0
         self._tasks_alive = 0
@@ -412,9 +412,9 @@ class Scheduler:
                 self._over(end, waiting)
             case Ended():
                 self._collect_later(end, waiting)
+                # It may stop the batch, which should be known before the slot is taken again.
+                self._count_early(end)
                 if end.run.status != RunStatus.SUCCEEDED:
-                    # It may stop the batch, which should be known before the slot is taken again.
-                    self._count_early(end)
                     await self._bring_home(most=1)
         # Not in the finally: what is being cancelled must not begin anything.
         self._admit()
@@ -527,7 +527,7 @@ class Scheduler:
 
     def _count_early(self, ended: Ended) -> None:
         """
-        Counts a job as failed whose last run did, while its results are waited for.
+        Counts a job by its last run, while its results are waited for.
         """
         job = ended.attempt.job
         outcome, verdict = self._driver.foresee(ended)
@@ -535,7 +535,7 @@ class Scheduler:
             return
         if verdict.stops_batch:
             self._stop_by_rule(job, outcome)
-        self._counted.add(job.seq)
+        self._counted[job.seq] = outcome.status
         self._count(outcome)
 
     def _over(self, over: Over, waiting: Waiting) -> None:
@@ -545,7 +545,10 @@ class Scheduler:
         job, outcome = over.attempt.job, over.outcome
         if over.run is not None and over.run.status == RunStatus.SUCCEEDED:
             self._note_run(job, over.run, outcome)
+        counted = self._counted.pop(job.seq, None)
         if over.next is not None:
+            if counted is not None and self._stops is not None:
+                self._stops.failures.take_back(counted)
             self._wait_again(over.next, waiting)
             return
         if self._drain_reason is not None:
@@ -553,22 +556,27 @@ class Scheduler:
         self._follow(self._needs.settled(job.seq, job.key, outcome.status))
         if over.stops_batch:
             self._stop_by_rule(job, outcome)
-        if job.seq in self._counted:
-            self._counted.remove(job.seq)
-        else:
-            self._count(outcome)
+        self._count(outcome, counted)
 
     def _stop_by_rule(self, job: Job, outcome: Outcome) -> None:
         self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome, before: JobStatus | None = None) -> None:
         """
-        Counts a settled job, which may stop the batch.
+        Counts a job that is over, which may stop the batch.
+
+        Args:
+            before: as what it was counted by its run; None where it was not.
         """
-        if self._stops is not None:
-            why = self._stops.failures.add(outcome.status)
-            if why is not None:
-                self.drain(TooManyFailures(why))
+        if self._stops is None:
+            return
+        failures = self._stops.failures
+        if before is None:
+            why = failures.add(outcome.status)
+        else:
+            why = failures.correct(before, outcome.status)
+        if why is not None:
+            self.drain(TooManyFailures(why))
 
     def _follow(self, consequences: Consequences) -> None:
         """

@@ -17,6 +17,10 @@ class FailureCount:
     """
     Counts the jobs that are over in this process, against `stop_after_failures`.
 
+    A job counts when its last run has ended, before its slot is given to the next one. So at most
+    the runs that are under way then, `max_runs` less one, come on top of those that decide. One
+    that is REJECTED, or whose results cannot be read, counts as failed when that is known.
+
     Args:
         jobs: how many there are to be done.
     """
@@ -32,6 +36,24 @@ class FailureCount:
         Counts a settled job; says why nothing more should be started, or None.
         """
         self._over += 1
+        return self._fail(status)
+
+    def correct(self, before: JobStatus, after: JobStatus) -> str | None:
+        """
+        Counts a job otherwise that was counted before its results were judged; see `add`.
+        """
+        if before is not JobStatus.SUCCEEDED or after is JobStatus.SUCCEEDED:
+            return None
+        return self._fail(after)
+
+    def take_back(self, status: JobStatus) -> None:
+        """
+        Forgets a job that was counted and is tried again.
+        """
+        self._over -= 1
+        self._failed -= status is not JobStatus.SUCCEEDED
+
+    def _fail(self, status: JobStatus) -> str | None:
         self._failed += status is not JobStatus.SUCCEEDED
         limit = self._limit
         if limit is None or not self._failed:

@@ -31,6 +31,18 @@ def test_share_of_failures_needs_a_sample() -> None:
     assert first_stop(limit, 6, BAD, OK, OK) == 3
 
 
+def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
+    """A success that becomes REJECTED is a failure; a job that is tried again is neither."""
+    count = FailureCount(FailureLimit(count=2), 9)
+    assert count.add(OK) is None
+    assert count.correct(OK, OK) is None
+    assert count.correct(OK, JobStatus.REJECTED) is None
+    assert count.add(BAD) == "2 jobs failed, and stop_after_failures is 2"
+    assert count.correct(BAD, BAD) is None
+    count.take_back(BAD)
+    assert count.correct(OK, BAD) is not None
+
+
 def test_usual_duration_needs_five_runs() -> None:
     """Nothing is usual before, and a straggler is far beyond both in factor and in seconds."""
     kin = Kin()
