@@ -37,7 +37,7 @@ from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of
 from orchestrator.app.signals import listen
-from orchestrator.app.spending import usage_of
+from orchestrator.app.spending import RATE_WINDOW, count_starts, usage_of
 from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, flush_group
@@ -173,6 +173,14 @@ async def _schedule(
         now=anyio.current_time(),
     )
     with LedgerReader(folder / LEDGER) as reader:
+        platform_now = client.platform_now()
+        count_starts(
+            usage,
+            reader.pool_starts((platform_now or utc_now()) - RATE_WINDOW),
+            platform_now=platform_now,
+            wall=utc_now(),
+            now=anyio.current_time(),
+        )
         places = places_of(
             [] if aborting else waiting, room, expected, platform_now=client.platform_now()
         )

@@ -5,13 +5,19 @@ What a batch has spent by now, as its ledger shows it: the limits of a process b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orchestrator.app.room import Room
-from orchestrator.ledger.reading import RunCost
+from orchestrator.ledger.reading import PoolStart, RunCost
 from orchestrator.scheduler.budget import NOTHING, Budget
-from orchestrator.scheduler.limits import Limits, Usage
+from orchestrator.scheduler.limits import WINDOW_SECS, Limits, Usage
+
+RATE_WINDOW = timedelta(seconds=WINDOW_SECS + 2)
+CLOCK_GRAIN_SECS = 1.0
+"""
+The platform's `Date` tells whole seconds.
+"""
 
 
 def usage_of(
@@ -50,6 +56,34 @@ def usage_of(
         if _is_final(cost, settle_secs):
             budget.settled(cost.run_id, cost.cost_usd)
     return Usage(limits, budget)
+
+
+def count_starts(
+    usage: Usage,
+    starts: Iterable[PoolStart],
+    *,
+    platform_now: datetime | None,
+    wall: datetime,
+    now: float,
+) -> None:
+    """
+    Counts the starts of earlier processes against `starts_per_minute`.
+
+    Args:
+        platform_now: what the platform's clock shows; None when it is not known.
+        wall: what our clock shows.
+        now: the monotonic clock.
+    """
+    ages = []
+    for start in starts:
+        known = start.platform_at is not None and platform_now is not None
+        begun, by = (start.platform_at, platform_now) if known else (start.intent_at, wall)
+        assert begun is not None and by is not None  # noqa: S101, PT018 - known just above
+        # A clock that was turned back makes no start lie ahead.
+        age = (by - begun).total_seconds() - CLOCK_GRAIN_SECS
+        ages.append((max(0.0, age), start.pools))
+    for age, pools in sorted(ages, reverse=True):
+        usage.count_start(pools, now - age)
 
 
 def _reserved(cost: RunCost, room: Room) -> Decimal:

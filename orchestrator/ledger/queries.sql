@@ -359,6 +359,13 @@ INSERT INTO attempts (job_seq, number, state, adopted, owner, intent_at, platfor
 SELECT seq, :number, 'adopted', 1, :owner, :started_at, :started_at, remedy, :send, :mark, :run_id, :dataset_id, :store_id, :run_status, :started_at, :build_number
 FROM jobs WHERE seq = :seq;
 
+-- name: select_pool_starts
+SELECT demand, intent_at, platform_at FROM attempts JOIN jobs ON seq = job_seq
+WHERE reused_from IS NULL AND json_extract(demand, '$.pools') IS NOT NULL
+    AND (platform_at IS NULL OR platform_at > :since)
+UNION ALL SELECT demand, since, since FROM given_up JOIN jobs ON seq = job_seq
+WHERE json_extract(demand, '$.pools') IS NOT NULL AND since > :since;
+
 -- name: began_at
 SELECT MIN(COALESCE(platform_at, started_at)) AS began_at FROM attempts
 WHERE reused_from IS NULL;

@@ -25,6 +25,7 @@ from orchestrator.ledger.rows import (
     remedy_of,
     report_of,
     run_object_of,
+    stored,
     waits_of,
 )
 from orchestrator.model.batches import Batch, Wait
@@ -83,6 +84,21 @@ class RunCost:
     ended_at: datetime | None
     reserved_usd: Decimal | None
     demand: Demand | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStart:
+    """
+    A start of a job in pools.
+
+    Attributes:
+        intent_at: by the wall clock.
+        platform_at: by the platform's clock; None when that was not known.
+    """
+
+    pools: tuple[str, ...]
+    intent_at: datetime
+    platform_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +354,21 @@ class LedgerReader:
         How each job stands, in the order of the spec, as a stream.
         """
         return map(report_of, self._execute("select_reports"))
+
+    def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
+        """
+        The starts of jobs in pools that were intended after an instant of the platform's clock.
+
+        Those of which its time is not known are among them.
+        """
+        for row in self._execute("select_pool_starts", since=stored(since)):
+            intent_at = instant(row["intent_at"])
+            assert intent_at is not None  # noqa: S101 - the column is NOT NULL
+            yield PoolStart(
+                pools=demand_from(row["demand"]).pools,
+                intent_at=intent_at,
+                platform_at=instant(row["platform_at"]),
+            )
 
     def began_at(self) -> datetime | None:
         """

@@ -8,7 +8,7 @@ instant more is in use than was allowed. `now` is always the caller's monotonic 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -168,6 +168,17 @@ class Usage:
         self._room.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:
             self._pool_starts[name].append(now)
+
+    def count_start(self, pools: Iterable[str], at: float) -> None:
+        """
+        Counts a start of an earlier process, in the order of time.
+
+        Args:
+            at: on the monotonic clock.
+        """
+        for name in pools:
+            if name in self._pool_starts:
+                self._pool_starts[name].append(at)
 
     def hold(self, claim: Claim) -> None:
         """

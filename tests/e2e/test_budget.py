@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import HURRIED, Command, ServedPlatform, sweep
+from tests.support.command import HURRIED, Command, Process, ServedPlatform, sweep, wait_until
 
 
 @pytest.fixture
 def command(command: Command) -> Command:
     """The command, for which costs are final after a second."""
-    variables = {**command.variables, "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
-    return replace(command, program=HURRIED, variables=variables)
+    return with_settling(command, 1)
 
 
 def spec(
@@ -89,3 +90,55 @@ def test_history_stands_for_a_cap(command: Command, platform: ServedPlatform) ->
     assert done.code == 0, done.err
     (run, _) = platform.runs_of(Path(done.json["folder"]))
     assert platform.get(f"/actor-runs/{run['id']}")["options"]["maxTotalChargeUsd"] == 1.0
+
+
+@pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGTERM])
+def test_budget_holds_across_restarts_while_costs_come_late(
+    faulty: Callable[..., tuple[Command, ServedPlatform]], ends: signal.Signals
+) -> None:
+    """Costs that the platform tells seconds after the end let no restart start one run more."""
+    command, platform = faulty(usage_lag_secs=3.0)
+    command = with_settling(command, 6)
+    job = "max_total_charge_usd = 0.1"
+    command.write("s.toml", spec(0.5, jobs=20, cost=0.1, job=job))
+    latest = command.folder / "output" / "money" / "latest"
+    words: list[str | Path] = ["run", "s.toml"]
+    for _ in range(3):
+        process = command.start(*words)
+        wait_for_a_run(platform, process)
+        process.send_signal(ends)
+        process.communicate(timeout=30)
+        words = ["resume", latest]
+        if len(platform.runs()) == 5:
+            break
+    done = command.run("resume", latest, "--json")
+    assert done.code == 3, done.err
+    assert "the budget leaves no room" in done.err
+    assert len(platform.runs_of(latest)) == 5
+
+
+def test_retry_keeps_to_what_is_left_of_the_budget(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """The budget is that of the batch, over all its run, resume and retry calls."""
+    job = "max_total_charge_usd = 0.2"
+    text = spec(0.5, jobs=2, cost=0.2, job=job).replace(
+        "duration_secs = 0.01", 'duration_secs = 0.01, outcome = "FAILED"'
+    )
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml").code == 1
+    done = command.run("retry", "money", "--json")
+    assert done.code == 3, done.err
+    assert len(platform.runs_of(command.folder / "output" / "money" / "latest")) == 2
+
+
+def wait_for_a_run(platform: ServedPlatform, process: Process) -> None:
+    """Waits until a process has started a run, or ended."""
+    before = len(platform.runs())
+    wait_until(lambda: len(platform.runs()) > before or process.has_ended, "a run")
+
+
+def with_settling(command: Command, secs: float) -> Command:
+    """The command, for which costs are final after so long."""
+    variables = {**command.variables, "ORCHESTRATOR_COSTS_SETTLE_SECS": str(secs)}
+    return replace(command, program=HURRIED, variables=variables)
