@@ -673,7 +673,7 @@ class Ledger:
 
         It has one, or is over, or its job is done.
         """
-        place = self._execute("select_place", seq=seq, number=number).fetchone()
+        place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
         if place is None or place["state"] is not None:
             return place is None or place["state"] not in {"intent", "unconfirmed"}
         return place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
@@ -687,7 +687,7 @@ class Ledger:
             False when it is not: then nothing is written.
         """
         seq, number = place_of(mark)
-        place = self._execute("select_place", seq=seq, number=number).fetchone()
+        place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
         if place is None or place["is_open"] or number != place["attempts"] + 1:
             return False
         if place["status"] in {"SUCCEEDED", "SKIPPED"}:

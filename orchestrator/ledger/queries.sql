@@ -347,7 +347,7 @@ SELECT reserved_usd FROM orphan_runs WHERE run_id = :run_id;
 SELECT job_seq, number, send, mark FROM attempts WHERE reused_from IS NULL
 UNION ALL SELECT job_seq, number, send, mark FROM given_up;
 
--- name: select_place
+-- name: select_attempt_place
 SELECT status, attempts, run_id, state, EXISTS (
     SELECT 1 FROM attempts AS other WHERE other.job_seq = seq
     AND other.state NOT IN ('settled', 'lost', 'failed')) AS is_open

@@ -7,7 +7,9 @@ A batch may have a hundred thousand.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,10 @@ def test_statement_about_one_row_finds_it_by_an_index(name: str, tmp_path: Path)
     with closing(create(tmp_path / "ledger.sqlite")) as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     assert not any(step.startswith("SCAN") for step in plan), plan
+
+
+def test_statements_have_names_of_their_own() -> None:
+    """A second statement of one name would silently take the place of the first."""
+    text = files("orchestrator.ledger").joinpath("queries.sql").read_text("utf-8")
+    names = re.findall(r"^-- name: (\w+)$", text, re.MULTILINE)
+    assert [name for name, count in Counter(names).items() if count > 1] == []
