@@ -22,6 +22,7 @@ from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import usual_items
 from orchestrator.app.merging import merged
 from orchestrator.app.remote import uploaded
+from orchestrator.app.shared_datasets import collect_shared
 from orchestrator.app.signals import listen
 from orchestrator.app.verifying import look_again
 from orchestrator.client import ApifyClient
@@ -39,6 +40,7 @@ from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.ids import JobKey
+from orchestrator.model.proofs import proof_from
 from orchestrator.model.runs import Run
 from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import AttemptState, JobStatus
@@ -117,9 +119,10 @@ async def collect_batch(
         ):
             ledger = Ledger(db, ledger_worker)
             settle_secs = context.settings.settles_after_secs(batch)
+            files = Files(file_worker)
             collector = Collector(
                 client,
-                Files(file_worker),
+                files,
                 folder=folder / "jobs",
                 patience_secs=context.settings.platform_away_secs,
                 settled_after_secs=settle_secs,
@@ -136,6 +139,14 @@ async def collect_batch(
             )
             with logging_to(folder, context.sink):
                 reason = await _bring_up_to_date(gaps, reader, selection, extra, context)
+                if reason is None:
+                    await collect_shared(
+                        folder,
+                        ledger,
+                        client,
+                        files,
+                        patience_secs=context.settings.platform_away_secs,
+                    )
                 await ledger.add_requests(client.stats.requests, client.stats.retries)
                 batch = await ledger.judge_again()
                 totals = reader.totals()
@@ -271,6 +282,7 @@ class Gaps:
                 missing=collected.missing,
                 proof=collected.proof,
                 unproven=collected.unproven,
+                datasets=collected.datasets,
             ),
         )
         if _files_of(after) != _files_of(found):
@@ -300,7 +312,9 @@ class Gaps:
         """
         if not report.job.collect.items:
             return False
-        return report.proof is None or report.proof.after_secs < self.settle_secs
+        proofs = [report.proof]
+        proofs += [proof_from(other.proof) for other in report.datasets if not other.is_shared]
+        return any(proof is None or proof.after_secs < self.settle_secs for proof in proofs)
 
     def _secs_to_settle(self, run: Run) -> float:
         """

@@ -36,6 +36,7 @@ from orchestrator.app.needing import needed_facts, needs_of
 from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of
+from orchestrator.app.shared_datasets import collect_shared
 from orchestrator.app.signals import listen
 from orchestrator.app.spending import RATE_WINDOW, count_starts, usage_of
 from orchestrator.app.takeover import make_finder, take_over
@@ -113,6 +114,8 @@ async def drive(
                     raise reason
                 if context.abort_on_signal and isinstance(reason, Interrupted):
                     await _abort_live_runs(ledger, client)
+                if reason is None or isinstance(reason, StoppedEarly):
+                    reason = await _collect_shared(folder, ledger, client, files, context) or reason
                 batch = await _close(ledger, client, folder, reason)
         with LedgerReader(folder / LEDGER) as reader:
             totals = reader.totals()
@@ -220,6 +223,21 @@ async def _schedule(
         finally:
             tasks.cancel_scope.cancel()
     return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
+
+
+async def _collect_shared(
+    folder: Path, ledger: Ledger, client: ApifyClient, files: Files, context: BatchContext
+) -> OrchestratorError | None:
+    """
+    Downloads the datasets that runs share; returns why they could not be.
+    """
+    try:
+        await collect_shared(
+            folder, ledger, client, files, patience_secs=context.settings.platform_away_secs
+        )
+    except (StoppedEarly, PlatformError) as error:
+        return error
+    return None
 
 
 async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None:

@@ -41,7 +41,12 @@ def look_again(folder: Path, report: JobReport) -> Found:
         folder: of the job.
     """
     return look_at(
-        folder, report.job, items_of(report), records=report.records, missing=report.missing
+        folder,
+        report.job,
+        items_of(report),
+        records=report.records,
+        missing=report.missing,
+        datasets=report.datasets,
     )
 
 

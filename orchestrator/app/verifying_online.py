@@ -62,3 +62,14 @@ async def _ask(client: ApifyClient, reports: Iterator[JobReport], wrong: dict[Jo
             continue
         if held != stored:
             wrong[report.job.key] = f"the platform holds {held} items, and {stored} were collected"
+        for other in report.datasets:
+            if other.dataset_id is None:
+                continue
+            held = await count_behind(
+                client, other.dataset_id, report.job.collect.query, other.stored
+            )
+            if held != other.stored:
+                wrong[report.job.key] = (
+                    f"the platform holds {held} items of dataset {other.name}, and {other.stored} "
+                    "were collected"
+                )

@@ -54,7 +54,10 @@ class Acceptance:
         expect = job.expect
         if expect is None:
             return None
-        found = _counted(expect, collected, self._usual_items.get(job.seq)) or _timed(expect, run)
+        found = _counted(expect, collected, self._usual_items.get(job.seq))
+        if found is not None and collected.elsewhere is not None:
+            found = f"{found}; {collected.elsewhere}"
+        found = found or _timed(expect, run)
         if found is not None or not expect.looks_at_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)

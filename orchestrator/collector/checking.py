@@ -5,11 +5,13 @@ Whether what a job should have on disk is there, and is what was collected.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.collector.items import ItemsFile, items_name
+from orchestrator.collector.other_datasets import FOLDER
+from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.jobs import CollectPlan, Job
 from orchestrator.system_errors import refuse_exhaustion
 
@@ -35,6 +37,7 @@ def look_at(
     *,
     records: int | None = None,
     missing: Collection[str] = (),
+    datasets: Iterable[OtherDataset] = (),
 ) -> Found:
     """
     Looks at the files of a job, in the caller's thread; reads its dataset's file whole.
@@ -44,6 +47,7 @@ def look_at(
         expected: the dataset's file as it was collected; None when it never was.
         records, missing: how many records there were and what the run did not have, as `Collected`
             tells it.
+        datasets: the others, as they were collected.
     """
     options, problems = job.collect, []
     items = None
@@ -53,6 +57,11 @@ def look_at(
             items = expected
         else:
             problems.append(problem)
+    for other in datasets:
+        if other.file is not None and other.sha256 is not None:
+            path = folder / FOLDER / other.file
+            problem = _problem_of_file(path, other.size_bytes, other.sha256)
+            problems += [f"{FOLDER}/{problem}"] if problem is not None else []
     problems += _absent(folder, job, options, records or 0, missing)
     return Found(items=items, problems=tuple(problems))
 
@@ -60,10 +69,14 @@ def look_at(
 def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
     if expected is None:
         return f"{path.name} was never collected"
+    return _problem_of_file(path, expected.size_bytes, expected.sha256)
+
+
+def _problem_of_file(path: Path, size_bytes: int, sha256: str) -> str | None:
     try:
         size = path.stat().st_size
-        if size != expected.size_bytes:
-            return f"{path.name} has {size} bytes, and {expected.size_bytes} were collected"
+        if size != size_bytes:
+            return f"{path.name} has {size} bytes, and {size_bytes} were collected"
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
@@ -71,7 +84,7 @@ def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
     except OSError as error:
         refuse_exhaustion(error)
         return f"{path.name} cannot be read: {error.strerror}"
-    if digest != expected.sha256:
+    if digest != sha256:
         return f"{path.name} is not what was collected: its sha256 is {digest}"
     return None
 

@@ -4,7 +4,7 @@ All that is wanted of one run, on disk: dataset, output, records, log, and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from orchestrator import events
 from orchestrator.client import ApifyClient, Download
 from orchestrator.collector.answers import answer_part, save_answer
 from orchestrator.collector.blobs import fetch_blob, save_blob
-from orchestrator.collector.datasets import Datasets
+from orchestrator.collector.datasets import Datasets, count_behind
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsFile, items_name
 from orchestrator.collector.keys import (
@@ -25,11 +25,17 @@ from orchestrator.collector.keys import (
     matching_keys,
 )
 from orchestrator.collector.names import extension, file_name, other_file_name
-from orchestrator.errors import NotFound, PlatformError
-from orchestrator.model.attempts import Collected
+from orchestrator.collector.other_datasets import (
+    aliases_of,
+    collect_aliased,
+    shared_names,
+    wanted_aliases,
+)
+from orchestrator.errors import NotFound, PlatformError, TransientError
+from orchestrator.model.attempts import Collected, OtherDataset
 from orchestrator.model.ids import JobKey, StoreId
 from orchestrator.model.jobs import Job, Mode
-from orchestrator.model.proofs import NOT_WANTED
+from orchestrator.model.proofs import MORE, NOT_WANTED
 from orchestrator.model.runs import Run
 
 LIVE_EVERY_SECS = 3.0
@@ -138,25 +144,65 @@ class Collector:
             missing += unfetched
         if job.collect.log:
             await self._fetch_log(folder, run)
-        if run_json is None and job.collect.run:
+        if run_json is None and (job.collect.run or job.collect.datasets):
             run_json = (await self._client.get_run(run.id, insist=True)).to_json()
         contents = await self._described(job, run_json)
+        others = await self._collect_others(job, folder, run_json)
         if not job.collect.items:
             await self._save(folder, contents)
-            return Collected(records=records, missing=missing, unproven=NOT_WANTED)
+            return Collected(records=records, missing=missing, unproven=NOT_WANTED, datasets=others)
         items = await self._collect_items(job, run, folder, kept=kept, answer=answer)
         if items.data is not None:
             contents = {items_name(job.collect.query): items.data, **contents}
         await self._save(folder, contents)
+        unproven = items.unproven or _unproven_of(others)
         return Collected(
             items=items.items,
             size_bytes=items.size_bytes,
             sha256=items.sha256,
             records=records,
             missing=missing,
-            proof=items.proof,
-            unproven=items.unproven,
+            proof=None if unproven else items.proof,
+            unproven=unproven,
+            datasets=others,
+            elsewhere=await self._elsewhere(job, items, run_json),
         )
+
+    async def _collect_others(
+        self, job: Job, folder: Path, run_json: bytes | None
+    ) -> tuple[OtherDataset, ...]:
+        wanted = job.collect.datasets
+        if not wanted:
+            return ()
+        aliases = aliases_of(run_json)
+        collected = await collect_aliased(
+            self._datasets, folder, wanted_aliases(wanted, aliases), job.collect.query
+        )
+        # Those that runs share grow until the last of them has ended.
+        shared = [OtherDataset(name=name) for name in shared_names(wanted, aliases)]
+        return (*collected, *shared)
+
+    async def _elsewhere(self, job: Job, items: ItemsFile, run_json: bytes | None) -> str | None:
+        """
+        Which other datasets of a run hold items, where its default one holds none.
+        """
+        if items.stored:
+            return None
+        filled = []
+        for alias, dataset_id in sorted(aliases_of(run_json).items()):
+            try:
+                held = await count_behind(self._client, dataset_id, job.collect.query, 0)
+            except (NotFound, TransientError):
+                continue
+            if held:
+                filled.append(f"{alias!r} {held}")
+        if not filled:
+            return None
+        told = f"its default dataset holds no items, but other datasets do: {', '.join(filled)}"
+        if not job.collect.datasets:
+            told += '; collect.datasets = ["*"] takes them'
+        events.warning("items_in_other_datasets", job=job.key, datasets=filled)
+        return told
 
     async def describe(self, job: Job, run_json: bytes | None) -> None:
         """
@@ -187,6 +233,8 @@ class Collector:
         answer: ItemsFile | None,
     ) -> ItemsFile:
         query = job.collect.query
+        if not run.dataset_id:
+            raise NotFound(f"the platform names no default dataset of run {run.id}")
         if kept is not None:
             proven = await self._datasets.check(run.dataset_id, query, kept)
             if proven is not None:
@@ -276,6 +324,11 @@ def output_name(download: Download) -> str:
     The name of the output record's file, by its content type.
     """
     return f"output.{extension(download.content_type)}"
+
+
+def _unproven_of(others: Sequence[OtherDataset]) -> str | None:
+    unproven = (other for other in others if not other.is_shared and other.proof is None)
+    return next((MORE for _ in unproven), None)
 
 
 def _constant(name: str, _download: Download) -> str:

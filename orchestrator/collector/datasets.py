@@ -110,6 +110,17 @@ class Datasets:
             await anyio.sleep(pause)
             pause *= 2
 
+    async def fetch_file(
+        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str
+    ) -> ItemsFile:
+        """
+        As `fetch`, and saves the bytes too.
+        """
+        items = await self.fetch(folder, dataset_id, query, name=name)
+        if items.data is not None:
+            await self._files.save(folder, {name: items.data})
+        return items
+
     async def check(
         self, dataset_id: DatasetId, query: ItemsQuery, items: ItemsFile
     ) -> ItemsFile | None:

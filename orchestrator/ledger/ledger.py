@@ -29,6 +29,7 @@ from orchestrator.ledger.rows import (
     attempt_of,
     batch_of,
     batch_values,
+    datasets_text,
     demand_from,
     instant,
     job_of,
@@ -42,7 +43,15 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_text,
 )
-from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, place_of, send_of
+from orchestrator.model.attempts import (
+    Attempt,
+    Collected,
+    OtherDataset,
+    Outcome,
+    make_mark,
+    place_of,
+    send_of,
+)
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
 from orchestrator.model.jobs import Job, Target
@@ -400,6 +409,7 @@ class Ledger:
             records=found.records,
             missing="\n".join(found.missing),
             keeps_run_object=not attempt.job.collect.run,
+            datasets=datasets_text(found.datasets),
             **_proof_values(found.proof, found.unproven),
         )
         self._execute(
@@ -438,6 +448,7 @@ class Ledger:
                 records=report.records,
                 missing="\n".join(report.missing),
                 reused_from=batch,
+                datasets=datasets_text(report.datasets),
                 **_proof_values(report.proof, report.unproven),
             )
         except sqlite3.IntegrityError:
@@ -474,6 +485,7 @@ class Ledger:
             "size_bytes": collected.size_bytes,
             "records": collected.records,
             "missing": "\n".join(collected.missing),
+            "datasets": datasets_text(collected.datasets),
             **_proof_values(collected.proof, collected.unproven),
         }
         self._execute(
@@ -506,6 +518,13 @@ class Ledger:
         elif self._execute("reopen_attempt", **place).rowcount:
             self._execute("reopen_job", seq=seq)
         return run.is_terminal
+
+    @transaction
+    def set_datasets(self, seq: int, number: int, datasets: tuple[OtherDataset, ...]) -> None:
+        """
+        Records anew what an attempt has besides its default dataset.
+        """
+        self._execute("set_datasets", seq=seq, number=number, datasets=datasets_text(datasets))
 
     @transaction
     def costs(

@@ -18,10 +18,10 @@ UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
 -- name: insert_reused
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
     run_status, started_at, finished_at, build_number, items, size_bytes, sha256, records,
-    missing, proof, unproven, reused_from)
+    missing, proof, unproven, datasets, reused_from)
 VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
     :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :records, :missing,
-    :proof, :unproven, :reused_from);
+    :proof, :unproven, :datasets, :reused_from);
 
 -- name: insert_run
 INSERT INTO attempts (job_seq, number, state, adopted, owner, intent_at, run_id, dataset_id, store_id,
@@ -123,7 +123,8 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 -- name: mark_over
 UPDATE attempts SET state = :state, outcome = :outcome, error = :error, items = :items, size_bytes = :size_bytes,
     sha256 = :sha256, records = :records, missing = :missing, proof = :proof,
-    unproven = :unproven, run_object = CASE WHEN :keeps_run_object THEN run_object END
+    unproven = :unproven, datasets = :datasets,
+    run_object = CASE WHEN :keeps_run_object THEN run_object END
 WHERE job_seq = :seq AND number = :number AND state NOT IN ('settled', 'lost', 'failed');
 
 -- name: settle_job
@@ -245,6 +246,7 @@ SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.err
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status, attempts.outcome,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
+    attempts.datasets,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -254,6 +256,14 @@ WHERE jobs.key = :key;
 -- name: select_run_object
 SELECT run_object FROM attempts WHERE job_seq = :seq AND number = :number;
 
+-- name: select_datasets
+SELECT job_seq, number, definition, datasets FROM attempts
+JOIN jobs ON job_seq = seq AND number = jobs.attempts
+WHERE datasets IS NOT NULL AND status <> 'WAITING' ORDER BY job_seq;
+
+-- name: set_datasets
+UPDATE attempts SET datasets = :datasets WHERE job_seq = :seq AND number = :number;
+
 -- name: select_keys
 SELECT key FROM jobs ORDER BY seq;
 
@@ -262,6 +272,7 @@ SELECT jobs.seq, jobs.key, jobs.definition, jobs.status, jobs.attempts, jobs.err
     attempts.state, attempts.number, attempts.run_id, attempts.dataset_id, attempts.store_id,
     attempts.run_status, attempts.outcome,
     attempts.items, attempts.size_bytes, attempts.sha256, attempts.records, attempts.missing, attempts.proof, attempts.unproven,
+    attempts.datasets,
     attempts.started_at,
     attempts.finished_at, attempts.cost_usd, attempts.build_number, attempts.reused_from
 FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
@@ -376,7 +387,7 @@ SELECT run_id, mark, run_status, cost_usd FROM orphan_runs ORDER BY run_id;
 -- name: collect_again
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
     records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error,
-    outcome = :outcome
+    datasets = :datasets, outcome = :outcome
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: find_again

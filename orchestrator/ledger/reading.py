@@ -19,6 +19,7 @@ from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import (
     JobReport,
     batch_of,
+    datasets_of,
     demand_from,
     instant,
     job_of,
@@ -28,9 +29,10 @@ from orchestrator.ledger.rows import (
     stored,
     waits_of,
 )
+from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
-from orchestrator.model.jobs import Demand, Job
+from orchestrator.model.jobs import Demand, ItemsQuery, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import JobStatus
 
@@ -112,6 +114,22 @@ class Uncollected:
 
     runs: int
     since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedDataset:
+    """
+    Who wants a dataset that runs share.
+
+    Attributes:
+        seq, number: the first job that does, and its last attempt.
+        datasets: all that this attempt has besides its default one.
+    """
+
+    seq: int
+    number: int
+    query: ItemsQuery
+    datasets: tuple[OtherDataset, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +334,23 @@ class LedgerReader:
         """
         row = self._execute("select_report", key=key).fetchone()
         return None if row is None else report_of(row)
+
+    def shared_datasets(self) -> dict[str, SharedDataset]:
+        """
+        The datasets that several runs may have filled, by their names, each with its first job.
+        """
+        found: dict[str, SharedDataset] = {}
+        for row in self._execute("select_datasets"):
+            datasets = datasets_of(row)
+            for other in datasets:
+                if other.is_shared and other.name not in found:
+                    found[other.name] = SharedDataset(
+                        seq=row["job_seq"],
+                        number=row["number"],
+                        query=job_of(row["definition"]).collect.query,
+                        datasets=datasets,
+                    )
+        return found
 
     def run_object(self, seq: int, number: int) -> bytes | None:
         """

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.foreign import SECRETS
-from orchestrator.model.attempts import Attempt, make_mark
+from orchestrator.model.attempts import Attempt, OtherDataset, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
@@ -63,6 +63,7 @@ class JobReport:
         unproven: why it is not known; None where an earlier version collected it.
         is_unread: whether its last run was paid for and may have succeeded, and the platform did
             not let it be read.
+        datasets: the others that its run filled and that were collected.
     """
 
     job: Job
@@ -87,11 +88,17 @@ class JobReport:
     proof: Proof | None = None
     unproven: str | None = None
     is_unread: bool = False
+    datasets: tuple[OtherDataset, ...] = ()
 
 
 @cache
 def _job_adapter() -> TypeAdapter[Job]:
     return TypeAdapter(Job)
+
+
+@cache
+def _datasets_adapter() -> TypeAdapter[tuple[OtherDataset, ...]]:
+    return TypeAdapter(tuple[OtherDataset, ...])
 
 
 @cache
@@ -123,6 +130,23 @@ def remedy_text(remedy: Remedy) -> str | None:
     if remedy == NO_REMEDY:
         return None
     return _remedy_adapter().dump_json(remedy, exclude_defaults=True).decode()
+
+
+def datasets_text(datasets: tuple[OtherDataset, ...]) -> str | None:
+    """
+    Other datasets as they are stored; None when there are none.
+    """
+    if not datasets:
+        return None
+    return _datasets_adapter().dump_json(datasets, exclude_defaults=True).decode()
+
+
+def datasets_of(row: sqlite3.Row) -> tuple[OtherDataset, ...]:
+    """
+    The other datasets of a row.
+    """
+    text = row["datasets"]
+    return () if text is None else _datasets_adapter().validate_json(text)
 
 
 def instant(text: str | None) -> datetime | None:
@@ -305,6 +329,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         proof=proof_from(row["proof"]),
         unproven=row["unproven"],
         is_unread=_is_unread(row),
+        datasets=datasets_of(row),
     )
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from string import ascii_lowercase
 
 from orchestrator.foreign import one_line
-from orchestrator.model.ids import Mark
+from orchestrator.model.ids import DatasetId, Mark
 from orchestrator.model.jobs import Job, RunOptions
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
@@ -114,6 +114,35 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherDataset:
+    """
+    A dataset that a run filled besides its default one, as it was collected.
+
+    Attributes:
+        name: its alias in the run; or its name, where runs share it.
+        dataset_id, file, items, size_bytes, sha256: None where it is shared: the batch has it once.
+        file: its name in `datasets/`.
+        proof: that it is on disk whole; None when that is not known.
+    """
+
+    name: str
+    dataset_id: DatasetId | None = None
+    file: str | None = None
+    items: int | None = None
+    size_bytes: int = 0
+    sha256: str | None = None
+    stored: int = 0
+    proof: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """
+        Whether it has a name, and other runs may fill it too.
+        """
+        return self.dataset_id is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
     """
     What was brought home of a run.
@@ -126,6 +155,8 @@ class Collected:
         missing: what the run did not have though it was asked for, in words.
         proof: that the dataset is on disk whole; None when that is not known.
         unproven: why it is not known, in words.
+        datasets: the others that were collected.
+        elsewhere: which of them hold items where the default one holds none, in words.
     """
 
     items: int | None = None
@@ -135,6 +166,8 @@ class Collected:
     missing: tuple[str, ...] = ()
     proof: Proof | None = None
     unproven: str | None = None
+    datasets: tuple[OtherDataset, ...] = ()
+    elsewhere: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,7 @@ class CollectPlan:
 
     Attributes:
         items: the default dataset, as `items.<format>`.
+        datasets: aliases of others, or patterns of aliases; or names of datasets that runs share.
         output: the record `output_record_key` (`OUTPUT`), as `output.<ext>`.
         records: shell patterns of other keys of the default key-value store.
         log: the run's log, as `log.txt`.
@@ -183,6 +184,7 @@ class CollectPlan:
     """
 
     items: bool = True
+    datasets: tuple[str, ...] = ()
     output: bool = False
     records: tuple[str, ...] = ()
     log: bool = False

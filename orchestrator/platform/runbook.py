@@ -56,7 +56,7 @@ class RunBook:
         Take up a run; it is the newest.
         """
         self.by_id[run.id] = run
-        for storage_id in (run.store_id, run.dataset_id, run.queue_id):
+        for storage_id in run.storages:
             self.by_storage[storage_id] = run
         self.all.append(run)
         self.of_actor[run.actor_id].append(run)
@@ -85,7 +85,7 @@ class RunBook:
         Forget a run that has ended.
         """
         del self.by_id[run.id]
-        for storage_id in (run.store_id, run.dataset_id, run.queue_id):
+        for storage_id in run.storages:
             self.by_storage.pop(storage_id, None)
         self.all.remove(run)
         self.of_actor[run.actor_id].remove(run)

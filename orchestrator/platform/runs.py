@@ -6,6 +6,7 @@ Changes happen in `lives`; this file never waits and writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -67,6 +68,7 @@ class Run:
         timeout_at: when its time is over; None for never.
         input_text: the input, where it is small text; otherwise it is a record in the store.
         is_virtual: whether its records and items are made up on reading, from a simulation.
+        datasets: the ids of a simulation's other datasets, by their aliases.
         items_made: what a simulation has put out by its end.
         seconds_used: time spent RUNNING before `running_since`.
         cost_usd: said by a simulation or by charges; None where time and memory decide.
@@ -96,6 +98,7 @@ class Run:
     store_id: str
     dataset_id: str
     queue_id: str
+    datasets: dict[str, str] | None = None
     input_key: str = "INPUT"
     input_text: str | None = None
     input_type: str | None = None
@@ -117,6 +120,14 @@ class Run:
     granted: list[str] = field(default_factory=list)
     attempt: int = 1
     _ended: anyio.Event | None = field(default=None, repr=False)
+
+    @property
+    def storages(self) -> Iterator[str]:
+        """
+        Yield the ids of its own storages.
+        """
+        yield from (self.store_id, self.dataset_id, self.queue_id)
+        yield from (self.datasets or {}).values()
 
     @property
     def is_terminal(self) -> bool:
@@ -257,7 +268,7 @@ def full_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dic
         "defaultDatasetId": run.dataset_id,
         "defaultRequestQueueId": run.queue_id,
         "storageIds": {
-            "datasets": {"default": run.dataset_id},
+            "datasets": {"default": run.dataset_id, **(run.datasets or {})},
             "keyValueStores": {"default": run.store_id},
             "requestQueues": {"default": run.queue_id},
         },

@@ -193,6 +193,12 @@ class Shelf(Generic[S]):
         """
         raise NotImplementedError
 
+    def is_of(self, run: Run, storage_id: str) -> bool:
+        """
+        Return whether a run's own storage is of this kind.
+        """
+        return self.id_in(run) == storage_id
+
     def _all(self, *, unnamed: bool) -> Iterator[S]:
         for entry in tuple(self._named.values()):
             if entry.name or unnamed:
@@ -213,7 +219,7 @@ class Shelf(Generic[S]):
             return None
         entry = self._named.get(storage_id)
         run = self._runs.by_storage.get(storage_id)
-        if run is not None and self.id_in(run) == storage_id:
+        if run is not None and self.is_of(run, storage_id):
             storage = self.open_for(run, storage_id)
             if entry is not None:
                 storage.name = entry.name

@@ -6,7 +6,7 @@ Items, output and log are made up when they are read, so that a finished run cos
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -26,6 +26,7 @@ class Script:
     Attributes:
         duration_secs: time RUNNING until the outcome.
         items: how many the run puts out; each is `item` and its `index`, counted from 0.
+        datasets: how many items the run puts out into other datasets at its end, by their aliases.
         item_bytes: about how large each one is made, by a filler.
         outcome: the status at the end.
         fail_attempts: the first so many runs with this very input end as `fail_outcome`;
@@ -43,6 +44,7 @@ class Script:
     duration_secs: float = 0.05
     items: int = 10
     item: dict[str, Any] | None = None
+    datasets: dict[str, int] = field(default_factory=dict)
     item_bytes: int = 0
     outcome: Status = Status.SUCCEEDED
     fail_attempts: int = 0
@@ -70,7 +72,7 @@ class Script:
         return self.output is not _NO_OUTPUT
 
 
-_FIELDS = frozenset(field.name for field in fields(Script))
+_FIELDS = frozenset(known.name for known in fields(Script))
 _NUMBERS = frozenset(
     {
         "duration_secs",
@@ -103,13 +105,20 @@ def read_script(given: dict[str, Any]) -> Script:
             chosen[name] = _status(name, value)
     if not isinstance(chosen.get("item", {}), (dict, type(None))):
         raise invalid_input("Input is not valid: Field input.item must be object")
+    datasets = chosen.get("datasets", {})
+    if not isinstance(datasets, dict) or "default" in datasets:
+        raise invalid_input("Input is not valid: Field input.datasets must be object")
+    for name, value in datasets.items():
+        _check_number(f"datasets.{name}", value, int)
     return Script(**chosen)
 
 
-def _check_number(name: str, value: Any) -> None:
-    kind = int if name in _WHOLE else (int, float)
+def _check_number(
+    name: str, value: Any, kind: type[int] | tuple[type[int], type[float]] | None = None
+) -> None:
+    kind = kind or (int if name in _WHOLE else (int, float))
     if isinstance(value, bool) or not isinstance(value, kind) or value < 0:
-        words = "a whole number" if name in _WHOLE else "a number"
+        words = "a whole number" if kind is int else "a number"
         raise invalid_input(f"Input is not valid: Field input.{name} must be {words}, 0 or more")
 
 

@@ -233,6 +233,9 @@ def _make_run(
         parent_id=call.run_id,
         granted=[] if is_virtual else named_storages(context, _value_of(given)),
     )
+    if given.script is not None and given.script.datasets:
+        aliases = tuple(given.script.datasets)
+        run.datasets = dict(zip(aliases, new_ids(len(aliases)), strict=True))
     if given.body is not None:
         _keep_input(context, run, given)
     if is_virtual and given.value.get("fail_attempts"):

@@ -29,13 +29,16 @@ class _RunItems:
     The items of a simulated run.
     """
 
-    __slots__ = ("_run", "_script")
+    __slots__ = ("_alias", "_run", "_script")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, alias: str | None = None) -> None:
         self._run = run
+        self._alias = alias
         self._script: Script = script_of(run)
 
     def count(self) -> int:
+        if self._alias is not None:
+            return self._script.datasets[self._alias] if self._run.is_terminal else 0
         return items_so_far(self._run, self._script, now())
 
     def lines(self, start: int, stop: int) -> bytes:
@@ -70,7 +73,7 @@ class Datasets(Shelf[Dataset]):
             created_at=run.started_at,
             run_id=run.id,
             actor_id=run.actor_id,
-            simulation=_RunItems(run) if is_simulated else None,
+            simulation=_RunItems(run, self._alias(run, storage_id)) if is_simulated else None,
         )
 
     def open_named(self, entry: Named) -> Dataset:  # noqa: D102 - see Shelf
@@ -89,6 +92,13 @@ class Datasets(Shelf[Dataset]):
 
     def id_in(self, run: Run) -> str:  # noqa: D102 - see Shelf
         return run.dataset_id
+
+    def is_of(self, run: Run, storage_id: str) -> bool:  # noqa: D102 - see Shelf
+        return storage_id == run.dataset_id or self._alias(run, storage_id) is not None
+
+    def _alias(self, run: Run, storage_id: str) -> str | None:
+        aliases = (run.datasets or {}).items()
+        return next((alias for alias, owned in aliases if owned == storage_id), None)
 
 
 class Stores(Shelf[KeyValueStore]):

@@ -11,8 +11,9 @@ from pydantic import JsonValue
 
 from orchestrator.ledger.reading import Totals
 from orchestrator.ledger.rows import JobReport
+from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState
-from orchestrator.model.proofs import Proof
+from orchestrator.model.proofs import MORE, SHARED, Proof, proof_from
 from orchestrator.model.states import JobStatus
 from orchestrator.report.expiry import expires_at
 
@@ -115,7 +116,21 @@ def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
         "reused_from": report.reused_from,
         "proof": None if report.proof is None else _proof_fields(report.proof),
         "unproven": report.unproven,
+        "datasets": [_dataset_fields(other) for other in report.datasets],
         "input_sha256": report.job.input.sha256 or None,
+    }
+
+
+def _dataset_fields(other: OtherDataset) -> dict[str, JsonValue]:
+    proof = proof_from(other.proof)
+    return {
+        "name": other.name,
+        "dataset_id": other.dataset_id,
+        "items": other.items,
+        "bytes": other.size_bytes,
+        "sha256": other.sha256,
+        "proof": None if proof is None else _proof_fields(proof),
+        "unproven": SHARED if other.is_shared else None if proof is not None else MORE,
     }
 
 

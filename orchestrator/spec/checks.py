@@ -27,7 +27,7 @@ OF_FORMAT = {
 """
 The parameters of the items endpoint that one format has alone.
 """
-OWN_FILES = ("items", "records", "log", "live", "run", "input")
+OWN_FILES = ("items", "datasets", "records", "log", "live", "run", "input")
 """
 Fields of `collect` that are not parameters of the items endpoint; `output` is one more.
 """

@@ -217,6 +217,12 @@ class CollectTable(Table):
     """
     The default dataset, as `items.<format>` (true).
     """
+    datasets: Annotated[list[Text], Listed()] | None = None
+    """
+    Other datasets that the run filled, by alias or by pattern of aliases (`["*"]`), as
+    `datasets/<alias>.<format>`; a named dataset, which runs share, by its exact name, once for the
+    whole batch.
+    """
     output: bool | None = None
     """
     The output record, as `output.<ext>` (false; true in sync mode).

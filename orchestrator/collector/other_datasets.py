@@ -1,0 +1,96 @@
+"""
+The datasets that a run filled besides its default one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import orjson
+
+from orchestrator.collector.datasets import Datasets
+from orchestrator.collector.items import ItemsFile
+from orchestrator.collector.names import file_name, other_file_name
+from orchestrator.model.attempts import OtherDataset
+from orchestrator.model.ids import DatasetId
+from orchestrator.model.jobs import ItemsQuery
+
+FOLDER = "datasets"
+DEFAULT = "default"
+WILDCARDS = frozenset("*?[")
+
+
+def aliases_of(run_json: bytes | None) -> dict[str, DatasetId]:
+    """
+    The datasets of a run by their aliases, without the default one, as the platform tells them.
+    """
+    run = orjson.loads(run_json) if run_json else {}
+    found = (run.get("storageIds") or {}).get("datasets") or {}
+    own = (found.get(DEFAULT), run.get("defaultDatasetId"))
+    return {
+        alias: DatasetId(dataset_id)
+        for alias, dataset_id in found.items()
+        if isinstance(dataset_id, str) and dataset_id not in own
+    }
+
+
+def wanted_aliases(
+    patterns: Iterable[str], aliases: Mapping[str, DatasetId]
+) -> dict[str, DatasetId]:
+    """
+    The aliases that match a pattern.
+    """
+    patterns = tuple(patterns)
+    return {
+        alias: dataset_id
+        for alias, dataset_id in aliases.items()
+        if any(fnmatchcase(alias, pattern) for pattern in patterns)
+    }
+
+
+def shared_names(patterns: Iterable[str], aliases: Mapping[str, DatasetId]) -> Iterator[str]:
+    """
+    The names that are not aliases of the run: of datasets that runs share.
+    """
+    for name in patterns:
+        if name not in aliases and not WILDCARDS.intersection(name):
+            yield name
+
+
+async def collect_aliased(
+    datasets: Datasets, folder: Path, wanted: Mapping[str, DatasetId], query: ItemsQuery
+) -> list[OtherDataset]:
+    """
+    Downloads datasets into the folder `datasets/` of a job, one after the other.
+
+    Raises:
+        As `Datasets.fetch`.
+    """
+    collected, taken = [], set[str]()
+    for alias, dataset_id in sorted(wanted.items()):
+        stem = file_name(alias)
+        if stem.lower() in taken:
+            stem = other_file_name(alias)
+        taken.add(stem.lower())
+        name = f"{stem}.{query.format}"
+        items = await datasets.fetch_file(folder / FOLDER, dataset_id, query, name=name)
+        collected.append(as_collected(alias, dataset_id, name, items))
+    return collected
+
+
+def as_collected(name: str, dataset_id: DatasetId, file: str, items: ItemsFile) -> OtherDataset:
+    """
+    What the ledger keeps of a dataset's file.
+    """
+    return OtherDataset(
+        name=name,
+        dataset_id=dataset_id,
+        file=file,
+        items=items.items,
+        size_bytes=items.size_bytes,
+        sha256=items.sha256,
+        stored=items.stored,
+        proof=None if items.proof is None else str(items.proof),
+    )

@@ -1,0 +1,96 @@
+"""
+Datasets that runs fill besides their default one: by alias, and shared ones by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.support.command import Command, ServedPlatform, sweep
+
+Faulty = Callable[..., tuple[Command, ServedPlatform]]
+ALL = 'collect = { datasets = ["*"] }'
+TWO = {"errors": 3, "Errors": 2}
+
+
+def rows_of(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (Path(folder) / "jobs.jsonl").read_text().splitlines()]
+
+
+def test_aliased_datasets_are_collected_and_verified(command: Command) -> None:
+    """Each under its alias, proven like the default one; what is damaged is fetched again."""
+    command.write("s.toml", sweep("more", 2, job=ALL, duration_secs=0.1, items=5, datasets=TWO))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["proven"]) == (0, 2), done.err
+    folder = Path(done.json["folder"]) / "jobs" / "job-1" / "datasets"
+    counts = {path.name: len(path.read_bytes().splitlines()) for path in folder.iterdir()}
+    assert sorted(counts.values()) == [2, 3]
+    assert len({name.lower() for name in counts}) == 2
+    found = {each["name"]: each for each in rows_of(done.json["folder"])[0]["datasets"]}
+    assert {name: each["items"] for name, each in found.items()} == TWO
+    assert found["errors"]["proof"]["stored"] == 3
+    assert command.run("verify", "more", "--online").code == 0
+    path = next(path for path, count in counts.items() if count == 3)
+    (folder / path).write_bytes(b"")
+    wrong = command.run("verify", "more")
+    assert (wrong.code, f"datasets/{path} has 0 bytes" in wrong.out) == (1, True), wrong.out
+    assert command.run("collect", "more", "--json").json["fetched"] == ["job-1"]
+    assert command.run("verify", "more").code == 0
+
+
+def test_aliased_datasets_that_appear_late_are_whole(faulty: Faulty) -> None:
+    """They are not collected before the platform has counted them."""
+    command, _ = faulty(items_lag_secs=2)
+    slow = Command(
+        folder=command.folder,
+        variables={**command.variables, "ORCHESTRATOR_COUNTS_SETTLE_SECS": "3"},
+    )
+    job = 'collect = { datasets = "err*" }'
+    command.write("s.toml", sweep("late", 1, job=job, duration_secs=0.1, items=8, datasets=TWO))
+    done = slow.run("run", "s.toml", "--json")
+    (row,) = rows_of(done.json["folder"])
+    assert [(each["name"], each["items"]) for each in row["datasets"]] == [("errors", 3)]
+
+
+def test_run_that_filled_only_another_dataset_says_so(command: Command) -> None:
+    """In place of "0 items" alone."""
+    job = "expect = { min_items = 1 }"
+    text = sweep("other", 1, job=job, duration_secs=0.1, items=0, datasets={"errors": 3})
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    (row,) = rows_of(done.json["folder"])
+    assert (done.code, row["status"]) == (1, "REJECTED")
+    assert (
+        "it made 0 items, and at least 1 were expected; its default dataset holds no items, but "
+        "other datasets do: 'errors' 3; collect.datasets = [\"*\"] takes them" in row["error"]
+    )
+
+
+def test_dataset_that_runs_share_is_collected_once(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """By its exact name, into the folder of the batch, after all runs; it is not proven."""
+    platform.post("/datasets?name=shared-prices", None)
+    items = [{"price": number} for number in range(4)]
+    platform.post("/datasets/~shared-prices/items", items)
+    job = 'collect = { datasets = ["shared-prices"] }'
+    command.write("s.toml", sweep("share", 3, job=job, duration_secs=0.1, items=1))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 0, done.err
+    file = Path(done.json["folder"]) / "datasets" / "shared-prices.jsonl"
+    assert [json.loads(line) for line in file.read_text().splitlines()] == items
+    rows = rows_of(done.json["folder"])
+    assert [row["datasets"][0]["items"] for row in rows] == [4, None, None]
+    assert rows[0]["datasets"][0]["unproven"] == "a named dataset, which other runs may fill too"
+    assert command.run("verify", "share").code == 0
+
+
+def test_shared_dataset_that_does_not_exist_is_a_warning(command: Command) -> None:
+    """The jobs have succeeded all the same, and the name is told."""
+    job = 'collect = { datasets = ["no-such-thing"] }'
+    command.write("s.toml", sweep("none", 1, job=job, duration_secs=0.1, items=1))
+    done = command.run("run", "s.toml")
+    assert (done.code, "no-such-thing" in done.err) == (0, True), done.err
