@@ -315,7 +315,7 @@ class ServedPlatform:
         """
         Makes something by its API, and returns it.
         """
-        return json.loads(self._send("POST", path, value))["data"]
+        return json.loads(self._send("POST", path, value)).get("data")
 
     def put(self, path: str, value: Any) -> None:
         """
