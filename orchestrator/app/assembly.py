@@ -17,7 +17,7 @@ import anyio
 
 from orchestrator.app.inputs import read_input
 from orchestrator.app.needing import Facts
-from orchestrator.app.room import Room
+from orchestrator.app.room import Room, downloads_at_once
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
 from orchestrator.collector.acceptance import Acceptance
@@ -151,7 +151,7 @@ def make_scheduler(
         ),
         needs=needs,
         chance=chance,
-        max_downloads=settings.max_downloads,
+        max_downloads=downloads_at_once(settings, ledger.batch),
     )
 
 

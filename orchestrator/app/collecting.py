@@ -22,6 +22,7 @@ from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import usual_items
 from orchestrator.app.merging import merged
 from orchestrator.app.remote import uploaded
+from orchestrator.app.room import downloads_at_once
 from orchestrator.app.shared_datasets import collect_shared
 from orchestrator.app.signals import listen
 from orchestrator.app.verifying import look_again
@@ -178,6 +179,7 @@ async def _bring_up_to_date(
         and selection.matches(report.job.key, report.status, report.job.tags)
     )
     reasons: list[OrchestratorError] = []
+    at_once = downloads_at_once(context.settings, gaps.ledger.batch)
 
     async def work() -> None:
         try:
@@ -193,7 +195,7 @@ async def _bring_up_to_date(
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as workers:
             await tasks.start(listen, stop, name="signals")
-            for number in range(context.settings.max_downloads):
+            for number in range(at_once):
                 workers.start_soon(work, name=f"collect-{number}")
         tasks.cancel_scope.cancel()
     if reasons:

@@ -21,6 +21,7 @@ from orchestrator.app.assembly import (
     queue_of,
     utc_now,
 )
+from orchestrator.app.capacity import tell_bound
 from orchestrator.app.context import (
     BatchContext,
     Endpoint,
@@ -35,7 +36,7 @@ from orchestrator.app.merging import merged
 from orchestrator.app.needing import needed_facts, needs_of
 from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
-from orchestrator.app.room import Room, limits_of
+from orchestrator.app.room import Room, limits_of, wanted_runs
 from orchestrator.app.shared_datasets import collect_shared
 from orchestrator.app.signals import listen
 from orchestrator.app.spending import RATE_WINDOW, count_starts, usage_of
@@ -167,6 +168,8 @@ async def _schedule(
         usual = usual_items(folder, reader)
     await _learn_clock(client, open_attempts)
     limits = limits_of(plan, room, demands, context.settings)
+    wanted = min(wanted_runs(plan, room, context.settings), waits + len(open_attempts))
+    tell_bound(limits.max_runs, wanted)
     usage = usage_of(
         limits,
         costs,

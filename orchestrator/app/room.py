@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
+from orchestrator.app.capacity import capacity
 from orchestrator.app.settings import Settings
 from orchestrator.errors import UsageError
-from orchestrator.model.batches import BatchPlan
+from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Demand, Target
 from orchestrator.model.rules import NO_REMEDY, Remedy
@@ -152,11 +153,27 @@ For a process that starts nothing, or is told nothing.
 """
 
 
+def downloads_at_once(settings: Settings, batch: Batch) -> int:
+    """
+    How many runs' results are fetched at once, if this process may open enough files.
+    """
+    is_local = batch.plan.local is not None
+    return capacity(settings.max_downloads, is_local=is_local).max_downloads
+
+
+def wanted_runs(plan: BatchPlan, room: Room, settings: Settings) -> int:
+    """
+    How many runs at once were asked for, within what the account allows.
+    """
+    asked = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
+    return min(asked or room.max_runs, room.max_runs)
+
+
 def limits_of(
     plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
 ) -> Limits:
     """
-    The limits of a batch: the tighter of what was asked for and what the account allows.
+    The limits of a batch: what was asked for, what the account allows, or what open files allow.
 
     Args:
         demands: what waits, each with one job that asks it.
@@ -164,10 +181,10 @@ def limits_of(
     Raises:
         UsageError: some job can never be started within them.
     """
-    asked_runs = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
     asked_memory = plan.max_memory_mbytes
+    open_files = capacity(settings.max_downloads, is_local=plan.local is not None)
     limits = Limits(
-        max_runs=min(asked_runs, room.max_runs) if asked_runs else room.max_runs,
+        max_runs=min(wanted_runs(plan, room, settings), open_files.max_runs),
         max_memory_mbytes=(min(filter(None, (asked_memory, room.max_memory_mbytes)), default=None)),
         pools=plan.pools,
         max_cost_usd=plan.max_cost_usd,

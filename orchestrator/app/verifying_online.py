@@ -11,6 +11,7 @@ import anyio
 
 from orchestrator.app.context import BatchContext, client_options, connected
 from orchestrator.app.folders import LEDGER
+from orchestrator.app.room import downloads_at_once
 from orchestrator.app.verifying import stored_of
 from orchestrator.client import ApifyClient
 from orchestrator.collector.datasets import count_behind
@@ -34,12 +35,13 @@ async def verify_online(
     wrong: dict[JobKey, str] = {}
     with LedgerReader(folder / LEDGER) as reader:
         reports = (report for report in reader.reports() if _is_asked(report, selection))
+        at_once = downloads_at_once(context.settings, reader.batch())
         async with (
             connected(reader.batch(), context) as endpoint,
             ApifyClient(client_options(endpoint, context.settings)) as client,
             anyio.create_task_group() as tasks,
         ):
-            for number in range(context.settings.max_downloads):
+            for number in range(at_once):
                 tasks.start_soon(_ask, client, reports, wrong, name=f"verify-{number}")
     return wrong
 

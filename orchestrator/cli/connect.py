@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.app.context import Connect, Endpoint
 from orchestrator.app.settings import Settings
+from orchestrator.descriptors import original_limit
 from orchestrator.model.batches import LocalPlatformPlan
 
 
@@ -42,7 +43,9 @@ async def _local(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterator[Endpo
         yield Endpoint(base_url=found[0], token=found[1])
         return
     options = PlatformOptions(
-        data_dir=Path(plan.data_dir), actors_dirs=tuple(map(Path, plan.actors_dirs))
+        data_dir=Path(plan.data_dir),
+        actors_dirs=tuple(map(Path, plan.actors_dirs)),
+        open_files=original_limit(),
     )
     async with serve_platform(options) as platform:
         yield Endpoint(base_url=platform.url, token=platform.token)

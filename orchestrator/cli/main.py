@@ -70,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     from orchestrator.cli.streams import open_streams
+    from orchestrator.descriptors import raise_limit
 
     open_streams()
+    raise_limit()
     sys.exit(_call(list(sys.argv[1:] if arguments is None else arguments)))
 
 

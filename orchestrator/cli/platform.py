@@ -95,6 +95,7 @@ async def _build(options: argparse.Namespace) -> int:
 def _platform_options(options: argparse.Namespace) -> PlatformOptions:
     from pydantic import SecretStr
 
+    from orchestrator.descriptors import original_limit
     from orchestrator.platform import PlatformOptions, load_faults
 
     faults = getattr(options, "faults", None)
@@ -107,5 +108,6 @@ def _platform_options(options: argparse.Namespace) -> PlatformOptions:
         actors_dirs=tuple(options.actors),
         token=SecretStr(token) if token else None,
         faults=load_faults(faults) if faults else None,
+        open_files=original_limit(),
         **given,
     )

@@ -24,6 +24,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.platform.actor_files import load_actors
 from orchestrator.platform.actors import Actor
 from orchestrator.platform.options import PlatformOptions
+from orchestrator.platform.processenv import under_limit
 
 _LOCK_POLL_SECS = 0.2
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__", "storage", ".venv"})
@@ -55,7 +56,7 @@ async def build_actor_envs(options: PlatformOptions) -> list[Path]:
     Raises:
         ConfigError: an Actor cannot be read or built; the rest was tried too.
     """
-    environments = Environments(options.environments)
+    environments = Environments(options.environments, options.open_files)
     built: list[Path] = []
     failures: list[str] = []
     for actor in load_actors(options.actors_dirs):
@@ -77,8 +78,9 @@ class Environments:
     The environments under one folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, open_files: int | None = None) -> None:
         self._folder = folder
+        self._open_files = open_files
 
     async def command(self, actor: Actor) -> Command:
         """
@@ -121,11 +123,11 @@ class Environments:
                 log = self._folder / f"{key}.log"
                 log.write_bytes(b"")
                 venv = [sys.executable, "-m", "venv", str(fresh)]
-                await _tool(venv if has_some else [*venv, "--without-pip"], folder, log)
+                await self._tool(venv if has_some else [*venv, "--without-pip"], folder, log)
                 if has_some:
                     pip = [str(fresh / "bin" / "python"), "-m", "pip", "install", "--no-input"]
                     pip += ["--disable-pip-version-check", "-r", str(requirements)]
-                    await _tool(pip, folder, log)
+                    await self._tool(pip, folder, log)
                 _mend_scripts(fresh, self._folder / key)
         return self._folder / key
 
@@ -143,8 +145,39 @@ class Environments:
                 )
                 has_lock = (fresh / "package-lock.json").is_file()
                 npm = ["npm", "ci" if has_lock else "install", "--no-audit", "--no-fund"]
-                await _tool(npm, fresh, log)
+                await self._tool(npm, fresh, log)
         return Command(argv=("npm", "start", "--silent"), folder=self._folder / key)
+
+    async def _tool(self, argv: list[str], folder: Path, log: Path) -> None:
+        """
+        Run a tool of the build; its output goes to the log.
+        """
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("APIFY_", "ACTOR_", "ORCHESTRATOR_", "PYTHON", "VIRTUAL_ENV"))
+        }
+        with log.open("ab") as output:
+            output.write(f"$ {' '.join(argv)}\n".encode())
+            output.flush()
+            try:
+                process = await anyio.open_process(
+                    under_limit(argv, self._open_files),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=folder,
+                    env=environment,
+                )
+            except OSError as problem:
+                raise BuildFailed(f"{argv[0]} cannot be started: {problem.strerror}") from problem
+        async with process:
+            code = await process.wait()
+        if code != 0:
+            raise BuildFailed(
+                f"building the environment failed ({Path(argv[0]).name} ended with {code}), "
+                f"see {log}: {_last_lines(log)}"
+            )
 
     @asynccontextmanager
     async def _build(self, key: str) -> AsyncIterator[Path | None]:
@@ -219,38 +252,6 @@ def _sources(folder: Path) -> Iterator[Path]:
         inside = path.relative_to(folder).parts
         if path.is_file() and not _SKIPPED_FOLDERS.intersection(inside):
             yield path
-
-
-async def _tool(argv: list[str], folder: Path, log: Path) -> None:
-    """
-    Run a tool of the build; its output goes to the log.
-    """
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("APIFY_", "ACTOR_", "ORCHESTRATOR_", "PYTHON", "VIRTUAL_ENV"))
-    }
-    with log.open("ab") as output:
-        output.write(f"$ {' '.join(argv)}\n".encode())
-        output.flush()
-        try:
-            process = await anyio.open_process(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=environment,
-            )
-        except OSError as problem:
-            raise BuildFailed(f"{argv[0]} cannot be started: {problem.strerror}") from problem
-    async with process:
-        code = await process.wait()
-    if code != 0:
-        raise BuildFailed(
-            f"building the environment failed ({Path(argv[0]).name} ended with {code}), "
-            f"see {log}: {_last_lines(log)}"
-        )
 
 
 def _last_lines(log: Path) -> str:

@@ -35,6 +35,7 @@ class PlatformOptions:
         list_user_agent: whether `meta` in lists of runs has the user agent, which Apify does not
             promise.
         max_log_bytes: where a run's log is cut.
+        open_files: the soft limit of open files that processes get; None leaves them this one's.
         faults: seeded misbehaviour, for tests.
     """
 
@@ -52,6 +53,7 @@ class PlatformOptions:
     stop_grace_secs: float = 3
     list_user_agent: bool = True
     max_log_bytes: int = 10_485_760
+    open_files: int | None = None
     faults: Faults | None = None
 
     @property

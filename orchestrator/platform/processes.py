@@ -27,7 +27,7 @@ from orchestrator.platform.ids import now
 from orchestrator.platform.logs import LineStamper, LogBook
 from orchestrator.platform.options import PlatformOptions
 from orchestrator.platform.orphans import kill_orphans
-from orchestrator.platform.processenv import process_environment
+from orchestrator.platform.processenv import process_environment, under_limit
 from orchestrator.platform.runs import Run, Status
 from orchestrator.platform.tokens import Tokens
 
@@ -97,7 +97,7 @@ class Processes:
         self._tokens = tokens
         self._group = group
         self._base_url = base_url
-        self._environments = Environments(options.environments)
+        self._environments = Environments(options.environments, options.open_files)
         self._slots = anyio.CapacityLimiter(options.slots)
         self._lives: dict[str, _Live] = {}
         self._is_closing = False
@@ -217,7 +217,7 @@ class Processes:
         )
         try:
             process = await anyio.open_process(
-                command.argv,
+                under_limit(command.argv, self._options.open_files),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,60 @@
+"""
+Few open files: the limit is raised, else it bounds the runs, and the message says what to do.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.platform.actors import write_actor
+from tests.support.command import Command, ServedPlatform, sweep
+
+ACTOR = """
+import resource
+print("soft limit:", resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
+"""
+
+
+def test_soft_limit_of_open_files_is_raised(command: Command, platform: ServedPlatform) -> None:
+    """A shell that allows few files by default bounds nothing, since the system allows more."""
+    command.write("sweep.toml", sweep(jobs=60, batch="max_runs = 60", duration_secs=0.5, items=1))
+    done = command.run_script("ulimit -S -n 40; orchestrator run sweep.toml --json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 60), done.err
+    assert "ulimit" not in done.err
+
+
+def test_open_files_bound_the_runs_at_once(command: Command) -> None:
+    """Where the limit cannot be raised, fewer runs go at once, and a warning names the cure."""
+    command.write("sweep.toml", sweep(jobs=40, batch="max_runs = 40", duration_secs=0, items=1))
+    done = command.run_script("ulimit -n 64; orchestrator run sweep.toml --json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 40), done.err
+    said = "reason=this process may have 64 open files; raise that with `ulimit -n`"
+    assert said in done.err
+    assert "Too many open files" not in done.err
+
+
+@pytest.mark.parametrize("files", [10, 20, 30])
+def test_too_few_open_files_for_one_run_are_refused(
+    command: Command, platform: ServedPlatform, files: int
+) -> None:
+    """With next to no descriptors, nothing is started, and the message names the cure."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0))
+    before = len(platform.runs())
+    done = command.run_script(f"ulimit -n {files}; orchestrator run sweep.toml")
+    assert done.code in {2, 3}, done.err
+    assert "`ulimit -n`" in done.err
+    assert len(platform.runs()) == before
+
+
+def test_process_of_an_actor_gets_the_original_limit(command: Command) -> None:
+    """A program that an Actor runs sees the limit of the user's shell, not our raised one."""
+    write_actor(command.folder / "actors", "limit", ACTOR)
+    command.write(
+        "limit.toml",
+        '[batch]\nname = "limit"\n[[jobs]]\nname = "job"\nactor = "local/limit"\n'
+        "collect.log = true\n",
+    )
+    done = command.run_script("ulimit -S -n 256; orchestrator run limit.toml --local")
+    assert done.code == 0, done.err
+    log = (command.folder / "output/limit/latest/jobs/job/log.txt").read_text()
+    assert "soft limit: 256\n" in log

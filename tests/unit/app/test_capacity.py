@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator import descriptors
+from orchestrator.app.capacity import Capacity, capacity
+from orchestrator.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _asked_anew() -> Iterator[None]:
+    """Descriptors are counted once in a process, and in each of these tests."""
+    capacity.cache_clear()
+    yield
+    capacity.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("unused", "expected"),
+    [
+        (20_000, Capacity(max_runs=9942, max_downloads=32)),
+        (240, Capacity(max_runs=83, max_downloads=18)),
+        (54, Capacity(max_runs=14, max_downloads=2)),
+        (25, Capacity(max_runs=1, max_downloads=1)),
+    ],
+)
+def test_descriptors_are_shared_by_runs_and_downloads(
+    monkeypatch: pytest.MonkeyPatch, unused: int, expected: Capacity
+) -> None:
+    """Runs get what downloads leave, and downloads at most a quarter when there are few."""
+    monkeypatch.setattr(descriptors, "unused", lambda: unused)
+    found = capacity(32, is_local=False)
+    assert found == expected
+    assert 2 * found.max_runs + 3 * found.max_downloads + 20 <= unused
+
+
+def test_local_platform_takes_the_other_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform in the same process halves the runs."""
+    monkeypatch.setattr(descriptors, "unused", lambda: 420)
+    assert capacity(1, is_local=True).max_runs == 99
+    assert capacity(1, is_local=False).max_runs == 198
+
+
+def test_too_few_descriptors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not one run fits, the message says what to raise."""
+    monkeypatch.setattr(descriptors, "unused", lambda: 24)
+    with pytest.raises(ConfigError, match="raise that with `ulimit -n`"):
+        capacity(32, is_local=False)
