@@ -218,7 +218,7 @@ def _held(attempt: Attempt, claim: Claim) -> Claim:
     """
     if attempt.reserved_usd is None:
         return claim
-    return replace(claim, reserve_usd=attempt.reserved_usd)
+    return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)
 
 
 def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:

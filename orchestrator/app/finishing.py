@@ -29,7 +29,7 @@ def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Tota
     Raises:
         DiskFull, OutputLost.
     """
-    rows = Rows(batch, totals.stragglers)
+    rows = Rows(batch, totals)
     # A write for each line would take longer than all the rest.
     write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader, rows)))
     summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
@@ -46,7 +46,7 @@ def write_page(
     Raises:
         DiskFull, OutputLost.
     """
-    rows = Rows(batch, totals.stragglers)
+    rows = Rows(batch, totals)
     for report in reader.reports():
         if selection.matches(report.job.key, report.status, report.job.tags):
             rows.add(report)

@@ -55,7 +55,8 @@ async def ask_account(
     async with connected(batch, context) as endpoint:
         options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
         async with ApifyClient(options) as client:
-            room = await look_before_start(client, demands, has_budget=False)
+            has_budget = batch.plan.max_cost_usd is not None
+            room = await look_before_start(client, demands, has_budget=has_budget)
             prices: dict[Target, Price] = {}
             missing = {demand.target for demand in demands} - history.by_target.keys()
             async with anyio.create_task_group() as looks:

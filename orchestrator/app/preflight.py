@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator import events
+from orchestrator.app.pricing import floor_of
 from orchestrator.app.room import ANY_ROOM, DEFAULT_MAX_RUNS, Prices, Room, RunDefaults, limits_of
 from orchestrator.app.settings import Settings
 from orchestrator.client import ApifyClient
-from orchestrator.client.wire import TaskOptions
+from orchestrator.client.wire import DefaultRunOptions, TaskOptions
 from orchestrator.errors import (
     NotAuthorized,
     PermanentError,
@@ -169,10 +171,14 @@ class _Lookups:
 
 async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
     if target.kind is TargetKind.ACTOR:
-        options = (await client.get_actor(target.id)).default_run_options
-        if options is None:
-            return RunDefaults()
-        return RunDefaults(memory_mbytes=options.memory_mbytes, timeout_secs=options.timeout_secs)
+        actor = await client.get_actor(target.id)
+        now = client.platform_now() or datetime.now(UTC)
+        options = actor.default_run_options or DefaultRunOptions()
+        return RunDefaults(
+            memory_mbytes=options.memory_mbytes,
+            timeout_secs=options.timeout_secs,
+            floor_usd=floor_of(actor.pricing_infos or [], now),
+        )
     task = await client.get_task(target.id)
     own = task.options or TaskOptions()
     below = RunDefaults()
@@ -188,6 +194,7 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
         memory_mbytes=own.memory_mbytes or below.memory_mbytes,
         timeout_secs=below.timeout_secs if own.timeout_secs is None else own.timeout_secs,
         cap_usd=own.max_total_charge_usd,
+        floor_usd=below.floor_usd,
     )
 
 

@@ -28,6 +28,19 @@ class Price:
     usd: dict[str, Decimal]
 
 
+def floor_of(infos: Sequence[PricingInfo], now: datetime) -> Decimal | None:
+    """
+    The least cap on its cost that a run may be given now; None where none is told.
+    """
+    info = _current(infos, now)
+    return None if info is None else info.minimal_max_total_charge_usd
+
+
+def _current(infos: Sequence[PricingInfo], now: datetime) -> PricingInfo | None:
+    begun = [info for info in infos if (info.started_at or ALWAYS) <= now]
+    return max(begun, key=lambda info: info.started_at or ALWAYS, default=None)
+
+
 def price_of(infos: Sequence[PricingInfo], now: datetime) -> Price | None:
     """
     The price that holds now; None where none is told.
@@ -35,8 +48,7 @@ def price_of(infos: Sequence[PricingInfo], now: datetime) -> Price | None:
     Args:
         infos: past, present and announced ones, in any order.
     """
-    begun = [info for info in infos if (info.started_at or ALWAYS) <= now]
-    info = max(begun, key=lambda info: info.started_at or ALWAYS, default=None)
+    info = _current(infos, now)
     if info is None or info.pricing_model is None:
         return None
     return Price(model=info.pricing_model, usd=_events(info) or _units(info))

@@ -26,6 +26,11 @@ When the account's limit cannot be read: what the smallest plan allows (apify do
 
 DEFAULT_MEMORY_MBYTES = 1024
 CENTIMILL = Decimal("0.00001")
+HISTORY_MARGIN = Decimal("1.5")
+"""
+How far above the dearest of the last runs a cap is that we choose.
+"""
+
 NO_CAP = (
     "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd, since no "
     "earlier run of {target} shows what it costs"
@@ -44,11 +49,13 @@ class RunDefaults:
     Attributes:
         timeout_secs: 0 means none.
         cap_usd: of a task, the most that its runs may cost.
+        floor_usd: the least cap that the Actor takes.
     """
 
     memory_mbytes: int | None = None
     timeout_secs: int | None = None
     cap_usd: Decimal | None = None
+    floor_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,12 @@ class Room:
             caps_itself=self.prices is None or self._cap(demand) is not None,
         )
 
+    def floor_of(self, demand: Demand) -> Decimal | None:
+        """
+        The least cap that the Actor of a demand takes; None where it tells none.
+        """
+        return self._of(demand).floor_usd
+
     def unpriced(self, demand: Demand) -> str | None:
         """
         Why nobody can say what a run may cost at most; None when it is known, or does not matter.
@@ -109,7 +122,10 @@ class Room:
 
     def _reserve(self, demand: Demand, remedy: Remedy) -> Decimal:
         """
-        The run's own cap; else memory times timeout, or what the dearest of the last runs cost.
+        The run's own cap as it is; else one that we choose.
+
+        That is memory times timeout, or what the dearest of the last runs cost and half as much
+        again; and never less than the Actor takes.
         """
         if self.prices is None:
             return NOTHING
@@ -120,7 +136,8 @@ class Room:
         units = Decimal(memory) / 1024 * timeout / 3600
         most = max(
             units * self.prices.compute_unit_usd,
-            self.prices.dearest_usd.get(demand.target, NOTHING),
+            self.prices.dearest_usd.get(demand.target, NOTHING) * HISTORY_MARGIN,
+            self._of(demand).floor_usd or NOTHING,
         )
         return most.quantize(CENTIMILL, rounding=ROUND_UP)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from orchestrator.cli.display import display_for
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.foreign import SECRETS, SHORTEST_TOKEN, plain
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.reading import NearCap
+from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.summary import summary_of
@@ -91,6 +93,8 @@ def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None =
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
         sys.stderr.write(f"{plain(warning)}\n")
+    if result.totals.near_cap:
+        sys.stderr.write(_words_of_caps(result.totals.near_cap))
     for orphan in result.totals.orphans:
         sys.stderr.write(
             f"orphan run {orphan.run_id}: it belongs to no attempt of this batch; its cost is "
@@ -111,6 +115,19 @@ def _words_of_table(result: Result) -> str:
     if table is not None:
         return f"table: {display(table.path)} ({table.rows:,} rows)"
     return f"one table: orchestrator export {display(result.folder)} --format csv"
+
+
+def _words_of_caps(near_cap: Sequence[NearCap]) -> str:
+    """
+    That runs may have been cut short by a cap that the user did not give.
+    """
+    one = near_cap[0]
+    more = f" and {len(near_cap) - 1} more" if len(near_cap) > 1 else ""
+    return (
+        f"{one.key}{more}: the run cost {money(one.cost_usd)}, close to the cap of "
+        f"{money(one.cap_usd)} that we chose for it under max_cost_usd, and may have been cut "
+        "short; give max_total_charge_usd to set the cap yourself\n"
+    )
 
 
 def _tell_failures(result: Result) -> None:

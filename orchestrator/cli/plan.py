@@ -145,6 +145,7 @@ def _answer(
         "binds": figures.binds,
         "account": None if account is None else _told(account),
         "prices": None if account is None else _prices(account),
+        "caps": None if account is None else _caps(made, account),
         "unknown": unknown,
         "first": [_in_full(job) for job in made.first],
         "last": [_in_full(job) for job in made.last],
@@ -168,6 +169,24 @@ def _prices(account: Account) -> dict[str, Any]:
         }
         for target, price in account.prices.items()
     }
+
+
+def _caps(made: Forecast, account: Account) -> dict[str, Any]:
+    """
+    The caps that we would choose under `max_cost_usd`, by Actor or task; the largest of each.
+    """
+    caps: dict[str, Any] = {}
+    for demand in made.groups:
+        claim = account.room.claim_of(demand)
+        if claim.caps_itself or account.room.unpriced(demand):
+            continue
+        before = caps.get(str(demand.target), {"cap_usd": 0.0})
+        floor = account.room.floor_of(demand)
+        caps[str(demand.target)] = {
+            "cap_usd": max(float(claim.reserve_usd), before["cap_usd"]),
+            "floor_usd": None if floor is None else float(floor),
+        }
+    return caps
 
 
 def _in_full(job: Job) -> dict[str, Any]:
@@ -246,3 +265,8 @@ def _show_account(answer: dict[str, Any]) -> None:
     for target, price in answer["prices"].items():
         each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
         print(f"price of {target}: {price['model']}" + (f": {each}" if each else ""))
+    for target, cap in answer["caps"].items():
+        floor = (
+            "" if cap["floor_usd"] is None else f"; the Actor takes ${cap['floor_usd']:g} or more"
+        )
+        print(f"cap of each run of {target}: ${cap['cap_usd']:g}, chosen by us{floor}")

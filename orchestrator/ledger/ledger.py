@@ -255,6 +255,7 @@ class Ledger:
             intent_at=now,
             platform_at=platform_at,
             reserved_usd=reserved_usd,
+            caps_itself=caps_itself,
             remedy=remedy,
         )
 

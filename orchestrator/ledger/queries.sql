@@ -221,6 +221,10 @@ SELECT key, (julianday(finished_at) - julianday(started_at)) * 86400 AS secs
 FROM attempts JOIN jobs ON seq = job_seq
 WHERE run_status = 'SUCCEEDED' AND finished_at IS NOT NULL;
 
+-- name: select_near_cap
+SELECT key, cost_usd, reserved_usd FROM attempts JOIN jobs ON seq = job_seq
+WHERE NOT caps_itself AND CAST(cost_usd AS REAL) >= 0.95 * CAST(reserved_usd AS REAL) ORDER BY seq;
+
 -- name: select_stragglers
 SELECT DISTINCT key FROM attempts JOIN jobs ON seq = job_seq WHERE straggles ORDER BY seq;
 

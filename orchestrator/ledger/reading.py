@@ -133,6 +133,17 @@ class SharedDataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearCap:
+    """
+    A run whose cost is within 5 % of the cap that we chose for it: it may have been cut short.
+    """
+
+    key: JobKey
+    cost_usd: Decimal
+    cap_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """
     A batch in numbers.
@@ -149,6 +160,7 @@ class Totals:
             is proven.
         uncollected: None when there are none.
         ready: runs that were started more than a minute ago and that the platform has not begun.
+        near_cap: runs that cost about as much as the cap that we chose for them.
         stragglers: jobs with a run that takes, or took, far longer than others of its kind.
         orphans: runs that turned up after their starts had been given up, and were aborted.
     """
@@ -166,6 +178,7 @@ class Totals:
     unproven: dict[str, int] = field(default_factory=dict)
     uncollected: Uncollected | None = None
     ready: int = 0
+    near_cap: list[NearCap] = field(default_factory=list)
     stragglers: list[JobKey] = field(default_factory=list)
     orphans: list[OrphanRun] = field(default_factory=list)
 
@@ -229,6 +242,14 @@ class LedgerReader:
             unproven={row["reason"]: row["jobs"] for row in self._execute("count_unproven")},
             uncollected=self._uncollected(),
             ready=self._execute("count_ready").fetchone()["runs"],
+            near_cap=[
+                NearCap(
+                    key=JobKey(row["key"]),
+                    cost_usd=Decimal(row["cost_usd"]),
+                    cap_usd=Decimal(row["reserved_usd"]),
+                )
+                for row in self._execute("select_near_cap")
+            ],
             stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
             orphans=self.orphans(),
         )

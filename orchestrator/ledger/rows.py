@@ -257,6 +257,7 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
         intent_at=intent_at,
         platform_at=instant(row["platform_at"]),
         reserved_usd=None if row["reserved_usd"] is None else Decimal(row["reserved_usd"]),
+        caps_itself=bool(row["caps_itself"]),
         remedy=remedy_of(row["remedy"]),
         run=_run_of(row),
         ended_at=instant(row["ended_at"]),

@@ -68,6 +68,7 @@ class Attempt:
         intent_at: when the last send was intended, by our clock; aware UTC.
         platform_at: the same instant by the platform's clock; None when it was not known.
         reserved_usd: what the budget holds for its run; None without a budget.
+        caps_itself: whether that is not a cap of our choice.
         remedy: what it does otherwise than its job says.
         run: what was last known of its run; None before one is known.
         ended_at: the platform's time at which the end of its run became known; None before it, or
@@ -82,6 +83,7 @@ class Attempt:
     intent_at: datetime
     platform_at: datetime | None = None
     reserved_usd: Decimal | None = None
+    caps_itself: bool = True
     remedy: Remedy = NO_REMEDY
     run: Run | None = None
     ended_at: datetime | None = None

@@ -60,6 +60,7 @@ class FaultRule:
         status: of the errors, the refusal and the page.
         type, message, approval_url: of the refusal; an empty URL is left out.
         body: of the garbage.
+        cap_below: befalls only starts with a `maxTotalChargeUsd` below this; None for all requests.
     """
 
     do: FaultKind
@@ -75,6 +76,7 @@ class FaultRule:
     message: str = "The platform refuses this."
     approval_url: str = ""
     body: str = ""
+    cap_below: float | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -146,13 +148,18 @@ class FaultPicker:
         """
         return sum(self._struck)
 
-    def pick(self, method: str, path: str) -> FaultRule | None:
+    def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
         """
         Return the rule that strikes this request; None for a sound answer.
+
+        Args:
+            cap: the `maxTotalChargeUsd` of the request, if it has one.
         """
         chosen: FaultRule | None = None
         for at, (rule, method_pattern, path_pattern) in enumerate(self._rules):
             if not method_pattern.fullmatch(method) or not path_pattern.search(path):
+                continue
+            if rule.cap_below is not None and not (cap and float(cap) < rule.cap_below):
                 continue
             self._matched[at] += 1
             if chosen is None and self._strikes(at, rule):

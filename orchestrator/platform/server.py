@@ -151,7 +151,10 @@ class _Door:
         path = request.rel_url.raw_path
         if path.startswith("/events/"):
             return await self._events(request, path)
-        rule = self._context.faults.pick(request.method, path) if self._has_faults else None
+        rule = None
+        if self._has_faults:
+            cap = request.rel_url.query.get("maxTotalChargeUsd")
+            rule = self._context.faults.pick(request.method, path, cap)
         if rule is not None:
             if rule.do is FaultKind.RESET_BEFORE:
                 return reset(request)

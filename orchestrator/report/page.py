@@ -5,7 +5,7 @@ A batch as one page: no script, nothing from elsewhere, and whatever Actors say 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -37,7 +37,7 @@ class Rows:
     The jobs that a page shows, of any number.
 
     Args:
-        stragglers: keys of jobs to be marked.
+        totals: name the jobs that are marked: stragglers, and those close to a cap of ours.
 
     Attributes:
         failed: the first ones that did not succeed.
@@ -45,9 +45,10 @@ class Rows:
         left_out: how many more there are.
     """
 
-    def __init__(self, batch: Batch, stragglers: Collection[str]) -> None:
+    def __init__(self, batch: Batch, totals: Totals) -> None:
         self._batch = batch
-        self._stragglers = set(stragglers)
+        self._stragglers = set(totals.stragglers)
+        self._near_cap = {run.key for run in totals.near_cap}
         self._slowest: list[tuple[float, int, dict[str, Any]]] = []
         self.failed: list[dict[str, Any]] = []
         self.jobs: list[dict[str, Any]] = []
@@ -64,7 +65,9 @@ class Rows:
         """
         Takes a job in; all come in the order of the spec.
         """
-        row = _row(self._batch, report, is_slow=report.job.key in self._stragglers)
+        row = _row(self._batch, report)
+        row["is_slow"] = report.job.key in self._stragglers
+        row["is_near_cap"] = report.job.key in self._near_cap
         if report.status in FAILED_JOB_STATUSES and len(self.failed) < MOST_FAILED:
             self.failed.append(row)
         if len(self.jobs) < MOST_JOBS:
@@ -128,7 +131,7 @@ def _figures(batch: Batch, totals: Totals) -> list[tuple[str, str]]:
     return figures
 
 
-def _row(batch: Batch, report: JobReport, *, is_slow: bool) -> dict[str, Any]:
+def _row(batch: Batch, report: JobReport) -> dict[str, Any]:
     secs = None
     if report.started_at is not None and report.finished_at is not None:
         secs = (report.finished_at - report.started_at).total_seconds()
@@ -144,5 +147,4 @@ def _row(batch: Batch, report: JobReport, *, is_slow: bool) -> dict[str, Any]:
         "time": None if secs is None else f"{secs:,.1f} s",
         "cost": None if report.cost_usd is None else money(report.cost_usd),
         "error": report.error,
-        "is_slow": is_slow,
     }

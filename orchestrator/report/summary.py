@@ -43,6 +43,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "adopted": totals.adopted,
         "reused": totals.reused,
         "stragglers": [*totals.stragglers],
+        "near_cap": [run.key for run in totals.near_cap],
         "stray_runs": [
             {"run_id": orphan.run_id, "mark": orphan.mark, "status": orphan.status}
             for orphan in totals.orphans

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
@@ -79,6 +79,16 @@ class WaitingQueue:
             heapq.heappush(self._later, (waiting.ready_at, waiting))
         else:
             heapq.heappush(self._lanes.setdefault(waiting.claim, Lane()).jobs, waiting)
+
+    def change_claims(self, change: Callable[[Claim], Claim], now: float) -> None:
+        """
+        Lets all jobs wait with other claims.
+        """
+        lanes, later = self._lanes, self._later
+        self._lanes, self._later = {}, []
+        jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
+        for job in jobs:
+            self.add(replace(job, claim=change(job.claim)), now)
 
     def admit(self, usage: Usage, now: float) -> list[Waiting]:
         """

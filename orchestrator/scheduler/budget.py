@@ -74,15 +74,19 @@ class Budget:
         """
         return self._live + self._unsettled_usd - self._told_usd
 
-    def blocked(self, amount_usd: Decimal) -> str | None:
+    def blocked(self, amount_usd: Decimal, *, is_our_cap: bool = False) -> str | None:
         """
         Why so much cannot be reserved now; None when it can.
+
+        Args:
+            is_our_cap: whether it is a cap that we choose, and not the user.
         """
         if self.spent_usd + self.reserved_usd + amount_usd <= self.most_usd:
             return None
         why = (
-            f"may cost {money(amount_usd)}; of the budget of {money(self.most_usd)}, "
-            f"{money(self.spent_usd)} are spent and {money(self.reserved_usd)} are reserved"
+            f"{may_cost(amount_usd, is_our_cap=is_our_cap)}; of the budget of "
+            f"{money(self.most_usd)}, {money(self.spent_usd)} are spent and "
+            f"{money(self.reserved_usd)} are reserved"
         )
         if self.settling_may_help(amount_usd):
             return f"{why}; it waits until the costs of runs that have ended are final"
@@ -183,3 +187,11 @@ class Budget:
         run = self._unsettled.pop(run_id)
         self._unsettled_usd -= run.counts_usd
         self._told_usd -= run.told_usd
+
+
+def may_cost(amount_usd: Decimal, *, is_our_cap: bool) -> str:
+    """
+    The most that a run may cost, and who says so.
+    """
+    ours = " (a cap that we chose, since the spec gives no max_total_charge_usd)"
+    return f"may cost {money(amount_usd)}{ours if is_our_cap else ''}"

@@ -7,6 +7,7 @@ how far the attempt has come, and it goes on from there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -46,6 +47,7 @@ from orchestrator.scheduler.following import Ended, Follower
 from orchestrator.scheduler.limits import Claim
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.starting import (
+    CAP_BELOW_FLOOR,
     Starter,
     StartLost,
     StartPostponed,
@@ -96,6 +98,7 @@ class Next:
         delay_secs: not before that time has gone by.
         remedy: what that attempt is to do otherwise.
         refusal: the platform's, when a start was refused for lack of room or money.
+        floor_usd: the least cap that the Actor takes, when it refused one of our choice.
     """
 
     job: Job
@@ -103,6 +106,7 @@ class Next:
     delay_secs: float
     remedy: Remedy = NO_REMEDY
     refusal: NoRoom | PlanLimitReached | None = None
+    floor_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +357,8 @@ class Driver:
         if isinstance(error, (NoRoom, PlanLimitReached)):
             self._away_since = None
             again = replace(again, refusal=error)
+        elif error.error_type == CAP_BELOW_FLOOR:
+            again = replace(again, floor_usd=floor_in(error.message, attempt.reserved_usd))
         else:
             delay = POSTPONED_SECS * (0.5 + self._chance())
             if isinstance(error, TransientError):
@@ -455,3 +461,14 @@ def _why_unproven(error: PlatformError) -> str:
             return FEWER
         case _:
             return REFUSED
+
+
+def floor_in(message: str, refused_usd: Decimal | None) -> Decimal:
+    """
+    The least cap that an Actor takes, by the words of its refusal.
+
+    Where they do not tell it, twice the refused one.
+    """
+    refused = refused_usd or Decimal(0)
+    amounts = [Decimal(amount) for amount in re.findall(r"\$\s*(\d{1,9}(?:\.\d{1,9})?)", message)]
+    return max([amount for amount in amounts if amount > refused], default=2 * refused)

@@ -16,7 +16,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Target
 from orchestrator.model.money import money
-from orchestrator.scheduler.budget import NOTHING, Budget
+from orchestrator.scheduler.budget import NOTHING, Budget, may_cost
 from orchestrator.scheduler.gate import Gate
 from orchestrator.scheduler.room import Resource, RoomEstimate
 
@@ -95,7 +95,8 @@ class Limits:
             )
         if self.max_cost_usd is not None and claim.reserve_usd > self.max_cost_usd:
             return (
-                f"may cost {money(claim.reserve_usd)}, and max_cost_usd is "
+                f"{may_cost(claim.reserve_usd, is_our_cap=not claim.caps_itself)}, and "
+                "max_cost_usd is "
                 f"{money(self.max_cost_usd)} for the whole batch"
             )
         for name in claim.pools:
@@ -269,8 +270,10 @@ class Usage:
 
     def _blocked_by_budget(self, claim: Claim) -> Blocked | None:
         amount = claim.reserve_usd
-        reason = self.budget.blocked(amount) if self.budget is not None and amount else None
-        if self.budget is None or reason is None:
+        if self.budget is None or not amount:
+            return None
+        reason = self.budget.blocked(amount, is_our_cap=not claim.caps_itself)
+        if reason is None:
             return None
         may_help = self.budget.settling_may_help(amount)
         return Blocked(reason=reason, limits=MONEY, waits_for_costs=may_help)

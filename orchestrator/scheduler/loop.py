@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import partial
 
 import anyio
@@ -34,7 +35,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait
-from orchestrator.model.jobs import Demand, Job, demand_of
+from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
@@ -130,6 +131,7 @@ class Scheduler:
         self._ended: deque[tuple[Ended | EndedRun, Waiting]] = deque()
         self._counted: dict[int, JobStatus] = {}
         self._senders: list[Sender] = []
+        self._floors: dict[Target, Decimal] = {}
         self._collecting = 0
         self._tasks_alive = 0
         self._is_settling = False
@@ -387,7 +389,7 @@ class Scheduler:
             end = await self._driver.to_end(
                 attempt,
                 may_exist=may_exist,
-                cap_usd=claim.reserve_usd or None,
+                cap_usd=None if claim.caps_itself else claim.reserve_usd,
                 wait_for_room=partial(self._take_again, waiting),
                 has_started=self._has_started,
             )
@@ -395,6 +397,8 @@ class Scheduler:
             self._usage.give(claim, keeps_money=isinstance(end, Ended))
         if isinstance(end, Next) and end.refusal is not None:
             self._note_refusal(end.refusal)
+        if isinstance(end, Next) and end.floor_usd is not None:
+            self._learn_floor(end.job.target, end.floor_usd)
         if isinstance(end, Ended):
             self._note_cost(end.run, claim)
         if isinstance(end, Over) and end.may_cost and self._usage.budget is not None:
@@ -458,6 +462,19 @@ class Scheduler:
             return
         resource = Resource.MEMORY if refusal.is_memory else Resource.RUNS
         self._usage.refused(resource, anyio.current_time(), self._chance())
+
+    def _learn_floor(self, target: Target, floor_usd: Decimal) -> None:
+        """
+        Raises the caps that we choose to what an Actor takes at least, for all its jobs.
+        """
+        self._floors[target] = max(floor_usd, self._floors.get(target, NOTHING))
+        self._queue.change_claims(self._raised, anyio.current_time())
+
+    def _raised(self, claim: Claim) -> Claim:
+        floor = NOTHING if claim.target is None else self._floors.get(claim.target, NOTHING)
+        if claim.caps_itself or floor <= claim.reserve_usd:
+            return claim
+        return replace(claim, reserve_usd=floor)
 
     def _note_cost(self, run: Run, claim: Claim) -> None:
         if self._usage.budget is not None:
@@ -584,7 +601,7 @@ class Scheduler:
         """
         now = anyio.current_time()
         for waiting in consequences.released:
-            self._queue.add(waiting, now)
+            self._queue.add(replace(waiting, claim=self._raised(waiting.claim)), now)
         if consequences.released:
             self._changed.set()
         if consequences.skipped:
@@ -601,7 +618,7 @@ class Scheduler:
         again = replace(
             waiting,
             number=following.number,
-            claim=self._claim_of(demand_of(following.job), following.remedy),
+            claim=self._raised(self._claim_of(demand_of(following.job), following.remedy)),
             ready_at=now if is_held else now + following.delay_secs,
         )
         self._queue.add(again, now)

@@ -45,6 +45,11 @@ CLOCK_GRAIN_SECS = 1.0
 The platform's `Date` tells whole seconds.
 """
 
+CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
+"""
+The type of a refusal of a cap on the cost that is lower than the Actor takes.
+"""
+
 MOST_ALIKE = 3
 
 
@@ -262,6 +267,9 @@ class Starter:
             await self._ledger.withdraw(attempt)
             raise StartPostponed(error) from error
         except PermanentError as error:
+            if error.error_type == CAP_BELOW_FLOOR and not attempt.caps_itself:
+                await self._ledger.withdraw(attempt)
+                raise StartPostponed(error) from error
             if error.concerns_every_job:
                 await self._ledger.withdraw(attempt)
                 raise

@@ -132,6 +132,92 @@ def test_retry_keeps_to_what_is_left_of_the_budget(
     assert len(platform.runs_of(command.folder / "output" / "money" / "latest")) == 2
 
 
+FLOOR = {
+    "do": "refuse",
+    "method": "POST",
+    "path": "/runs$",
+    "cap_below": 0.5,
+    "status": 400,
+    "type": "max-total-charge-usd-below-minimum",
+    "message": "Maximum cost per run is less than the allowed minimum of $0.50.",
+}
+
+
+def with_a_floor(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> tuple[Command, ServedPlatform]:
+    """A platform whose Actor takes no cap below half a dollar; earlier runs cost little."""
+    command, platform = faulty(FLOOR)
+    command.write("first.toml", sweep("first", 2, duration_secs=0.01, cost_usd=0.02))
+    assert command.run("run", "first.toml").code == 0
+    return with_settling(command, 1), platform
+
+
+def test_cap_of_ours_is_raised_to_what_the_actor_takes(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """No job fails for a cap that the user never set; the refusal tells the least one."""
+    command, platform = with_a_floor(faulty)
+    limits = "timeout_secs = 60\nmemory_mbytes = 512"
+    command.write("s.toml", spec(5, jobs=12, cost=0.02, job=limits).replace(
+        "[[jobs]]", "max_runs = 4\n[[jobs]]"))  # fmt: skip
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 12), done.err
+    caps = {
+        platform.get(f"/actor-runs/{run['id']}")["options"]["maxTotalChargeUsd"]
+        for run in platform.runs_of(Path(done.json["folder"]))
+    }
+    assert caps == {0.5}
+
+
+def test_cap_of_ours_above_the_budget_stops_the_batch_in_plain_words(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """Where even one run at the least cap passes the budget, nothing fails: it stops with 3."""
+    command, _ = with_a_floor(faulty)
+    command.write("s.toml", spec(0.4, job="timeout_secs = 60\nmemory_mbytes = 512", cost=0.02))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["NOT-STARTED"]) == (3, 6), done.err
+    assert "may cost $0.5000 (a cap that we chose, since the spec gives no" in done.err
+
+
+def test_cap_of_the_spec_is_sent_as_it_is(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """The user's own cap is never raised: the platform's refusal is the job's outcome."""
+    command, _ = with_a_floor(faulty)
+    command.write("s.toml", spec(5, jobs=1, job="max_total_charge_usd = 0.1"))
+    done = command.run("run", "s.toml")
+    assert done.code == 1
+    assert "less than the allowed minimum of $0.50" in done.err
+
+
+def test_run_that_costs_as_much_as_our_cap_is_marked(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """It may have been cut short by a cap that the user never set: end and report say so."""
+    command, _ = faulty()
+    command.write("first.toml", spec(1, jobs=1, job="max_total_charge_usd = 0.2", name="first"))
+    command.run("run", "first.toml")
+    command.write("s.toml", spec(10, jobs=2, cost=9, job="timeout_secs = 60\nmemory_mbytes = 512"))
+    done = command.run("run", "s.toml", "--json")
+    assert done.json["near_cap"] == ["job-1", "job-2"]
+    assert "job-1 and 1 more: the run cost $0.1500, close to the cap of $0.1500 that we" in done.err
+    assert "at our cap" in (Path(done.json["folder"]) / "report.html").read_text()
+
+
+def test_plan_foresees_the_cap_that_we_would_choose(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """`plan --online` names the cap of each Actor's runs under a budget, and whose it is."""
+    command, _ = faulty()
+    command.write("first.toml", spec(1, jobs=1, job="max_total_charge_usd = 0.2", name="first"))
+    command.run("run", "first.toml")
+    command.write("s.toml", spec(10, jobs=2, job="timeout_secs = 3600\nmemory_mbytes = 4096"))
+    done = command.run("plan", "s.toml", "--online")
+    assert "cap of each run of actor orchestrator/simulated: $1, chosen by us" in done.out
+
+
 def wait_for_a_run(platform: ServedPlatform, process: Process) -> None:
     """Waits until a process has started a run, or ended."""
     before = len(platform.runs())
