@@ -170,7 +170,8 @@ class PartFile:
         So that the next bytes can arrive while these are hashed and written.
         """
         await self._settle()
-        self._last = self._worker.submit(partial(self._append, data))
+        # The handle of now: the file may be left or discarded before this is performed.
+        self._last = self._worker.submit(partial(self._append, self._handle, data))
 
     def sha256(self) -> str:
         """
@@ -205,10 +206,10 @@ class PartFile:
 
     def _copy(self, other: PartFile) -> None:
         for start in range(0, other._size_bytes, READ_BYTES):
-            self._append(os.pread(other._handle, READ_BYTES, start))
+            self._append(self._handle, os.pread(other._handle, READ_BYTES, start))
 
-    def _append(self, data: bytes) -> None:
-        _append(self._handle, data, self._part)
+    def _append(self, handle: int, data: bytes) -> None:
+        _append(handle, data, self._part)
         self._watch.look_at(data)
         self._digest.update(data)
         self._size_bytes += len(data)

@@ -426,7 +426,7 @@ class ItemsDownload:
 
 class CountUnreadable(TruncatedBody):
     """
-    What should be the number of items is not a number.
+    What should be the number of items cannot be one.
     """
 
 
@@ -439,5 +439,5 @@ def count_of(download: Download) -> int:
     if download.total_text is None:
         raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
     raise CountUnreadable(
-        f"the platform's number of items is not a number: {download.total_text[:40]!r}"
+        f"the platform tells an impossible number of items: {download.total_text[:40]!r}"
     )

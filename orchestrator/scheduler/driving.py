@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -58,6 +59,11 @@ from orchestrator.scheduler.starting import (
 POSTPONED_SECS = 5.0
 """
 About how long a job waits again whose start was refused for now.
+"""
+
+PROBE_SECS = 20.0
+"""
+How long a platform may take to show that it is not away.
 """
 
 LOG_END_BYTES = 65_536
@@ -275,7 +281,7 @@ class Driver:
         try:
             collected = await self._collector.collect(attempt.job, run, ended.run_json)
         except PlatformError as error:
-            if not error.costs_its_job:
+            if not error.costs_its_job and not await self._is_read_alone_refused(run, error):
                 raise
             why = Collected(unproven=_why_unproven(error))
             return await self._end(attempt, outcome_of_unread(run, error), why, run=run)
@@ -284,6 +290,17 @@ class Driver:
             complaint = await self._acceptance.complaint(attempt.job, run, collected)
             outcome = outcome_of_complaint(run, complaint)
         return await self._end(attempt, outcome, collected, run=run)
+
+    async def _is_read_alone_refused(self, run: Run, error: PlatformError) -> bool:
+        """
+        Whether the platform answers, and only what a run made cannot be read for too long.
+        """
+        if error.concerns_every_job:
+            return False
+        with anyio.move_on_after(PROBE_SECS), suppress(PlatformError):
+            await self._client.get_run(run.id)
+            return True
+        return False
 
     async def skip(self, seq: int, reason: str) -> None:
         """

@@ -393,6 +393,26 @@ def test_redirect_of_a_read_does_not_carry_the_token_elsewhere() -> None:
     assert "Authorization" not in there
 
 
+def test_redirect_whose_signature_has_expired_is_asked_for_anew() -> None:
+    """
+    The platform signs a new address; the storage's refusal is not that of the platform.
+    """
+    expired = reply(403, b"<?xml version='1.0'?><Error>Request has expired</Error>")
+    transport = ScriptedTransport(
+        reply(302, b"", Location="https://bucket.example/record?signature=old"),
+        expired,
+        reply(302, b"", Location="https://bucket.example/record?signature=new"),
+        reply(200, b"data"),
+    )
+
+    async def fetch(client: ApifyClient) -> bytes:
+        async with client.stream_record(StoreId("s"), "OUTPUT") as download:
+            return await download.read()
+
+    assert using(transport, fetch) == b"data"
+    assert "signature=new" in transport.asked[-1].request.url
+
+
 def test_redirect_on_the_same_host_keeps_the_token() -> None:
     """
     A redirect within the platform is followed as one of its own.
