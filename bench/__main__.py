@@ -17,6 +17,7 @@ from bench import (
     collecting,
     downloads,
     durability,
+    exporting,
     makespan,
     memory,
     overhead,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "collect": lambda options: collecting.run(
         options.collect_sizes[0], options.collect_sizes[1], options.rounds
     ),
+    "export": lambda options: exporting.run(*options.export_sizes),
     "planning": lambda options: planning.run(100_000, options.rounds),
     "makespan": lambda _options: makespan.run(50),
     "durability": lambda options: durability.run((500, 2500), options.rounds),
@@ -66,6 +68,10 @@ def main() -> None:
     parser.add_argument(
         "--collect-sizes", type=int, nargs=2, default=[10_000, 1_000_000], metavar="N",
         help="datasets and items, of collect (10000 1000000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--export-sizes", type=int, nargs=2, default=[100, 10_000], metavar="N",
+        help="batches and items of each, of export (100 10000)",
     )  # fmt: skip
     parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
     options = parser.parse_args()

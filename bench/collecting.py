@@ -35,7 +35,7 @@ def run(datasets: int, items: int, rounds: int) -> str:
     reads = counts["GET datasets/…/items"] / datasets
     with workplace() as folder:
         with platform(folder / "platform") as place:
-            batch = _batch(place, folder, items)
+            batch = make_batch(place, folder, items)
         taken: dict[tuple[str, str], list[Taken]] = {}
         for _ in range(rounds):
             for format_ in FORMATS:
@@ -62,7 +62,7 @@ def run(datasets: int, items: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def _batch(place: Place, folder: Path, items: int) -> Path:
+def make_batch(place: Place, folder: Path, items: int) -> Path:
     """
     A batch whose jobs have made that many items together.
     """

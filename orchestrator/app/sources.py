@@ -9,10 +9,11 @@ from pathlib import Path
 
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.series import number_of, occurrence_of
-from orchestrator.collector.items import items_name
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.states import JobStatus
 from orchestrator.results.source import Source
+
+ITEMS = "items.jsonl"
 
 
 def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source]:
@@ -29,7 +30,7 @@ def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source
             if has_items(report):
                 job = report.job
                 yield Source(
-                    path=folder / "jobs" / job.key / items_name(job.collect.query),
+                    path=folder / "jobs" / job.key / ITEMS,
                     job=job.key,
                     run=report.run_id,
                     items=report.items or 0,

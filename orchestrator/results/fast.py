@@ -45,6 +45,7 @@ class Rows:
 
     Attributes:
         items: their fields; empty for an item that is not an object.
+        columns: values by the names of fields, where they were taken out already.
         odd: the places of items of which the fields do not say all.
         rejects: what is not among them.
     """
@@ -53,11 +54,19 @@ class Rows:
     lines: list[bytes] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
     odd: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def values(self, name: str) -> list[Any]:
+        """
+        The values of a field; None where it is missing or null.
+        """
+        found = self.columns.get(name)
+        return [item.get(name) for item in self.items] if found is None else found
 
     def kept(self, keep: list[bool]) -> Rows:
         """

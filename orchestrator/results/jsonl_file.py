@@ -11,7 +11,7 @@ from orchestrator.results.column_kinds import Kind, json_text
 from orchestrator.results.fast import Rows
 from orchestrator.results.keys import values_of
 from orchestrator.results.shape import ITEM, Column, Layout
-from orchestrator.results.source import Source
+from orchestrator.results.source import BUFFER_BYTES, Source
 
 
 def form(_column: Column) -> Kind | None:
@@ -30,7 +30,7 @@ class JsonlFile:
     """
 
     def __init__(self, path: Path, *, layout: Layout) -> None:
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=BUFFER_BYTES)
         ours = layout.ours()
         self._ours = [column for column in ours if column.origin != ITEM]
         self._item = next((column.name for column in ours if column.origin == ITEM), "_item")

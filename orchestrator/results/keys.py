@@ -59,7 +59,7 @@ def values_of(rows: Rows, column: Column) -> list[Any]:
     The values of a column that is a field, the job, the run or a parameter.
     """
     if column.origin == FIELD:
-        return [item.get(column.of) for item in rows.items]
+        return rows.values(column.of)
     if column.origin == PARAM:
         return [source.params.get(column.of) for source in rows.sources]
     if column.origin == JOB:
@@ -229,6 +229,11 @@ def seen_by(folder: Path) -> Iterator[Seen]:
         finally:
             db.close()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+            raise NotMerged(
+                f"{path}: another process merges a batch of this series; when it has ended, make "
+                "this one by: orchestrator collect"
+            ) from error
         raise NotMerged(
             f"{path}: the keys of earlier batches cannot be used ({error}); remove the file, and "
             "they are made again from the batches that are there"

@@ -27,7 +27,7 @@ def look_at(rows: Rows, shape: Shape) -> Rows:
         rows.odd.update(n for n, item in enumerate(rows.items) if not refused.isdisjoint(item))
     for name in names:
         if name not in refused:
-            values = [item.get(name) for item in rows.items]
+            values = rows.columns[name] = rows.values(name)
             shape.learn(name, values, rows.items)
             if name in shape.partition_by and not as_text:
                 rows.odd.update(n for n, value in enumerate(values) if is_cut(value))
@@ -46,7 +46,7 @@ def _convert(rows: Rows, shape: Shape) -> Rows:
     reasons: dict[int, str] = {}
     made = {}
     for name, kind in shape.types.items():
-        values = [item.get(name) for item in rows.items]
+        values = rows.values(name)
         made[name], wrong = converted(values, kind)
         reasons.update({place: f"{name}: {reason}" for place, reason in wrong.items()})
     for name, values in made.items():

@@ -23,7 +23,7 @@ except ImportError as error:  # pragma: no cover - told where it is needed
         "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
     ) from error
 
-GROUP_BYTES = 32 * 1024 * 1024
+GROUP_BYTES = 16 * 1024 * 1024
 SMALL_GROUP_BYTES = 2 * 1024 * 1024
 """
 So much is gathered for each of many partitions before it is written.

@@ -13,6 +13,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.system_errors import refuse_exhaustion
 
 CHUNK_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 256 * 1024
 
 
 class NotMerged(OrchestratorError):
@@ -104,7 +105,7 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
     """
     count = 0
     try:
-        with source.path.open("rb") as file:
+        with source.path.open("rb", buffering=BUFFER_BYTES) as file:
             while lines := file.readlines(CHUNK_BYTES):
                 if not lines[-1].endswith(b"\n"):
                     lines[-1] += b"\n"
@@ -129,7 +130,7 @@ def heads(sources: Iterable[Source], *, most: int, size_bytes: int) -> Iterator[
     """
     for _, source in zip(range(most), sources, strict=False):
         try:
-            with source.path.open("rb") as file:
+            with source.path.open("rb", buffering=BUFFER_BYTES) as file:
                 lines = [line for line in file.readlines(size_bytes) if line.endswith(b"\n")]
         except OSError:
             continue

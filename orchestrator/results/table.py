@@ -7,8 +7,11 @@ later item shows that they are others, the rest is only looked at, and then all 
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +52,7 @@ def write_table(
     shape = Shape(
         as_text=plan.format is ResultsFormat.JSONL,
         has_batches=has_batches,
-        types={name: Kind(kind) for name, kind in plan.types.items()},
+        types=_types(plan),
         unique=plan.unique,
         partition_by=plan.partition_by,
     )
@@ -58,8 +61,9 @@ def write_table(
     for source in sources():
         shape.learn_params(source.params)
     try:
-        while (table := _written(sources, plan, folder, shape, seen)) is None:
-            pass
+        with _no_search_for_garbage():
+            while (table := _written(sources, plan, folder, shape, seen)) is None:
+                pass
     except sqlite3.Error as error:
         raise NotMerged(f"keys of items could not be kept: {error}") from error
     return table
@@ -84,6 +88,29 @@ def _written(
     if not is_fit:
         return None
     return work.table(shape.layout())
+
+
+@contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """
+    Items hold no cycles, and Python would look for some among them again and again.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _types(plan: ResultsPlan) -> dict[str, Kind]:
+    """
+    What fields are to be: in Parquet alone, since the other formats have texts for them.
+    """
+    if plan.format is not ResultsFormat.PARQUET:
+        return {}
+    return {name: Kind(kind) for name, kind in plan.types.items()}
 
 
 def _most_rows(shape: Shape) -> int:
