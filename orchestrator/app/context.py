@@ -13,6 +13,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from orchestrator import events
+from orchestrator.app.capacity import capacity
 from orchestrator.app.logs import LogSink
 from orchestrator.app.settings import Settings
 from orchestrator.client import ClientOptions
@@ -25,10 +26,14 @@ from orchestrator.report.progress import Progress
 class Endpoint:
     """
     Where the platform is, and what lets us in.
+
+    Attributes:
+        is_local: whether this process serves it.
     """
 
     base_url: str
     token: SecretStr
+    is_local: bool = False
 
 
 Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
@@ -88,6 +93,7 @@ def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
         silence_timeout_secs=settings.silence_timeout_secs,
         start_deadline_secs=settings.start_deadline_secs,
         away_secs=settings.platform_away_secs,
+        max_polls=capacity(settings.max_downloads, is_local=endpoint.is_local).max_runs,
     )
 
 

@@ -107,11 +107,29 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     from orchestrator.app.settings import load_settings
 
+    _check_working_folder()
     names = ("output", "max_runs", "log_format", "log_level")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     settings = load_settings(config=options.config, flags=flags)
     _warn_of_variables(as_json=settings.log_format == "json")
     return settings
+
+
+def _check_working_folder() -> None:
+    """
+    Makes sure that there is a working folder whose path can be written down.
+    """
+    from orchestrator.errors import ConfigError
+
+    try:
+        str(Path.cwd()).encode()
+    except FileNotFoundError as error:
+        raise ConfigError("the working folder was deleted: change to another one") from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the working folder, {str(Path.cwd())!r}, is not UTF-8 text: rename it, "
+            "or change to another one"
+        ) from error
 
 
 @cache

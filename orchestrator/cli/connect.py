@@ -48,4 +48,4 @@ async def _local(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterator[Endpo
         open_files=original_limit(),
     )
     async with serve_platform(options) as platform:
-        yield Endpoint(base_url=platform.url, token=platform.token)
+        yield Endpoint(base_url=platform.url, token=platform.token, is_local=True)

@@ -84,6 +84,7 @@ def _call(words: Sequence[str]) -> int:
     # Not from the parser: some mistakes are found while it reads the arguments.
     as_json = "--json" in words
     try:
+        _refuse_other_bytes(words)
         options = make_parser(words[0] if words else None).parse_args(words)
         code: int = options.call(options)
     except Exception as error:  # noqa: BLE001 - the place that says what an error means
@@ -91,6 +92,24 @@ def _call(words: Sequence[str]) -> int:
 
         return tell(error, as_json=as_json)
     return code
+
+
+def _refuse_other_bytes(words: Sequence[str]) -> None:
+    """
+    Refuses arguments that are not text: they could be written to no ledger and no JSON.
+
+    Raises:
+        UsageError.
+    """
+    for word in words:
+        # Python reads bytes that it cannot decode as these.
+        if any("\udc80" <= letter <= "\udcff" for letter in word):
+            from orchestrator.errors import UsageError
+
+            raise UsageError(
+                f"{word!r} is not text in the encoding {sys.getfilesystemencoding()}: rename the "
+                "file, or set LC_ALL=C.UTF-8"
+            )
 
 
 def make_parser(command: str | None = None) -> argparse.ArgumentParser:

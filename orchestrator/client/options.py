@@ -37,6 +37,8 @@ class ClientOptions:
         start_deadline_secs: of a start with all its repeats, beyond the wait asked for: a start
             that has no effect by then has none at all.
         away_secs: how long a request that is safe to repeat goes on being repeated.
+        max_polls: answers that wait for the end of a run at once; further ones wait for their turn.
+            None for any number.
         max_answer_bytes: of an answer that is read into memory.
     """
 
@@ -50,6 +52,7 @@ class ClientOptions:
     whole_timeout_secs: float = 120.0
     start_deadline_secs: float = 30.0
     away_secs: float = 3600.0
+    max_polls: int | None = None
     max_answer_bytes: int = 64 * 1024 * 1024
 
 

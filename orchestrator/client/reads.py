@@ -5,7 +5,7 @@ What is safe to repeat: looking at what there is, aborting and deleting.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import date, datetime
 
 from orchestrator.client import endpoints, wire
@@ -56,7 +56,8 @@ class Reads(Requester):
             url = f"{url}?waitForFinish={endpoints.checked_wait(wait_secs)}"
         request = Request("GET", url, self._headers, self._polls[wait_secs])
         trusts = REPEATED if insist else AT_ONCE
-        return await self._sender.ask(Call(request, path, trusts=trusts), read_run)
+        async with self._turns if wait_secs else nullcontext():
+            return await self._sender.ask(Call(request, path, trusts=trusts), read_run)
 
     async def list_runs(
         self,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar, cast
@@ -81,6 +82,9 @@ class Requester:
             for secs in self._polls
             for whole in (options.start_deadline_secs + secs,)
         }
+        self._turns: AbstractAsyncContextManager[object] = (
+            nullcontext() if options.max_polls is None else anyio.Semaphore(options.max_polls)
+        )
         self._held = self._streamed._replace(
             first_byte=SYNC_WAIT_SECS + options.start_deadline_secs
         )

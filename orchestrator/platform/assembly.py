@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 from pydantic import SecretStr
 
-from orchestrator.errors import ConfigError, UsageError
+from orchestrator.errors import BatchHeld, ConfigError
 from orchestrator.platform.account import USER_ID
 from orchestrator.platform.actor_files import load_actors
 from orchestrator.platform.actors import ActorBook
@@ -80,7 +80,7 @@ async def opened(options: PlatformOptions) -> AsyncIterator[Parts]:
 
     Raises:
         ConfigError: an Actor or a task cannot be read, or the folder cannot be written.
-        UsageError: another platform holds the folder.
+        BatchHeld: another platform holds the folder.
     """
     folder = options.data_dir.absolute()
     try:
@@ -192,8 +192,9 @@ def _held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(
-                f"{folder} is in use by another local platform; stop it or choose another folder"
+            raise BatchHeld(
+                f"{folder}: another process runs the local platform on this folder; wait until it "
+                "ends, or choose another folder with --output"
             ) from None
         # What stands in it is told by whoever held the folder before.
         os.ftruncate(file, 0)

@@ -93,7 +93,7 @@ async def serve_platform(
 
     Raises:
         ConfigError: an Actor or a task cannot be read, or the address cannot be used.
-        UsageError: another platform holds the data folder.
+        BatchHeld: another platform holds the data folder.
     """
     async with opened(options) as parts:
         door = _Door(parts.context, parts.tokens, on_answer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from tests.platform.actors import write_actor
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 ACTOR = """
 import resource
@@ -44,6 +44,22 @@ def test_too_few_open_files_for_one_run_are_refused(
     assert done.code in {2, 3}, done.err
     assert "`ulimit -n`" in done.err
     assert len(platform.runs()) == before
+
+
+def test_runs_that_an_earlier_process_started_are_followed_in_turns(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A batch with more runs under way than there are open files is resumed to its end."""
+    command.write("sweep.toml", sweep(jobs=50, batch="max_runs = 50", duration_secs=4, items=1))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 50, "all runs")
+    process.kill()
+    process.communicate()
+    done = command.run_script("ulimit -n 64; orchestrator resume sweep --json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 50), done.err
+    assert "too many open files" not in done.err
+    assert len(platform.runs_of(latest)) == 50
 
 
 def test_process_of_an_actor_gets_the_original_limit(command: Command) -> None:

@@ -48,12 +48,33 @@ def test_output_of_any_encoding_is_written(command: Command) -> None:
     assert (done.code, "results: gr\\xf6\\xdfe/sweep/" in done.out) == (0, True), done.err
 
 
-def test_path_that_is_not_utf8_is_printed_as_json(command: Command) -> None:
-    """The JSON summary names a folder whose bytes no encoding has."""
+@pytest.mark.parametrize(
+    "words", ["--output $'\\xff'", "--param $'a=\\xff'", "--select $'name:\\xff'"]
+)
+def test_argument_that_is_not_text_is_refused(command: Command, words: str) -> None:
+    """Bytes that are no text could be written to no ledger: they are 2, and shown as escapes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
-    done = command.run_script("orchestrator run sweep.toml --json --output $'\\xff'")
-    assert done.code == 0, done.err
-    assert "\udcff/sweep/" in done.json["folder"]
+    done = command.run_script(f"orchestrator run sweep.toml {words}")
+    assert done.code == 2, done.err
+    assert "\\udcff' is not text in the encoding utf-8: rename" in done.err
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("mkdir $'w\\xff'; cp sweep.toml w*; cd w*", "is not UTF-8 text: rename it"),
+        ("mkdir gone; cd gone; rmdir ../gone", "the working folder was deleted"),
+    ],
+    ids=["bytes", "deleted"],
+)
+def test_working_folder_that_cannot_be_named_is_refused(
+    command: Command, script: str, said: str
+) -> None:
+    """A working folder that is gone, or has no name in text, is 2 in words."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
+    done = command.run_script(f"{script}; orchestrator run sweep.toml --json")
+    assert done.code == 2, done.err
+    assert said in done.err
 
 
 def test_logs_end_when_their_reader_is_gone(command: Command, platform: ServedPlatform) -> None:

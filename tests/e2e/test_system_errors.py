@@ -159,3 +159,15 @@ def test_path_that_sqlite_does_not_open_is_told(command: Command, platform: Serv
     assert done.code == 2, done.err
     assert "SQLite opens no file with a path of more than 512 bytes" in done.err
     assert len(platform.runs()) == before
+
+
+def test_second_local_batch_in_one_folder_is_told_who_holds_it(tmp_path: Path) -> None:
+    """While one `run --local` serves the platform of an output folder, another one there is 4."""
+    command = Command(folder=tmp_path)
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=20))
+    process = command.start("run", "sweep.toml", "--local")
+    wait_until((tmp_path / "output/sweep/latest").exists, "a batch")
+    second = command.run("run", "sweep.toml", "--local")
+    process.terminate()
+    process.communicate()
+    assert second.code == 4, second.err

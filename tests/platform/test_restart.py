@@ -15,7 +15,7 @@ import anyio.lowlevel
 import orjson
 import pytest
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import BatchHeld
 from orchestrator.platform import PlatformOptions, serve_platform
 from tests.platform.actors import process_lives, write_actor
 from tests.platform.calling import TOKEN, Caller, calling
@@ -164,7 +164,7 @@ def _use_server(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
 async def test_second_platform_on_the_same_data_is_refused(tmp_path: Path) -> None:
     """One data folder belongs to one platform."""
     async with calling(tmp_path):
-        with pytest.raises(UsageError, match="in use by another local platform"):
+        with pytest.raises(BatchHeld, match="another process runs the local platform"):
             async with serve_platform(PlatformOptions(data_dir=tmp_path)):
                 pass
 
