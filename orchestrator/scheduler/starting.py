@@ -184,7 +184,7 @@ class Starter:
 
         Cancellation: the intent stays; the next process searches before it sends.
         """
-        sent: Run | Answered | StartUnconfirmed | None = None
+        sent: Run | Answered | RunFailed | StartUnconfirmed | None = None
         tally = Tally()
         while True:
             began_at = None
@@ -200,13 +200,13 @@ class Starter:
                     return sent
             run = await self._find(attempt, began_at)
             if run is not None:
-                await self._record(attempt, run, adopted=sent is not Answered.BY_A_RUN)
+                await self._record(attempt, run, adopted=not isinstance(sent, Answered | RunFailed))
                 return run
             await self._ledger.give_up(attempt)
             self._finder.give_up(attempt)
             if sent is Answered.BY_A_RUN:
                 raise StartLost("a run answered the start, but the platform's lists do not show it")
-            self._check_patience(sent if isinstance(sent, StartUnconfirmed) else None, tally)
+            self._check_patience(sent if isinstance(sent, PlatformError) else None, tally)
             await wait_for_room()
             attempt = await self._ledger.send_again(
                 attempt, self._utc_now(), platform_at=self._client.platform_now()
@@ -231,7 +231,7 @@ class Starter:
 
     async def _send(
         self, attempt: Attempt, cap_usd: Decimal | None
-    ) -> Run | Answered | StartUnconfirmed:
+    ) -> Run | Answered | RunFailed | StartUnconfirmed:
         """
         One start request, held to the run's end in sync mode.
 
@@ -256,8 +256,8 @@ class Starter:
                 mark=attempt.mark,
             )
             return self._believed(attempt, run.facts())
-        except RunFailed:
-            return Answered.BY_A_RUN
+        except RunFailed as error:
+            return error
         except StartUnconfirmed as error:
             self._gate.doubts.add(job.seq, error.message, anyio.current_time())
             await self._ledger.unconfirmed(attempt, str(error))
@@ -438,7 +438,7 @@ class Starter:
             )
         return run
 
-    def _check_patience(self, lost_as: StartUnconfirmed | None, tally: Tally) -> None:
+    def _check_patience(self, lost_as: PlatformError | None, tally: Tally) -> None:
         """
         Raises when a start that has no run must not be sent again.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -40,12 +41,13 @@ from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.limits import Limits, Usage
 from orchestrator.threads import InlineWorker
 from tests.simulation.life import Killed, Life, MortalTransport
-from tests.simulation.platform import EPOCH, OF_A_TASK, SimPlatform, wall_clock
+from tests.simulation.platform import EPOCH, OF_A_TASK, Allowed, SimPlatform, wall_clock
 from tests.support.builders import make_batch, make_job
 from tests.support.virtual_time import run_virtual
 
 JOBS = 25
 MOST_STEPS = 250
+POOLS = {"shop": PoolLimits(max_runs=Allowed().shop_runs)}
 TASK = Target(kind=TargetKind.TASK, id="me/task")
 
 
@@ -77,14 +79,14 @@ def play(
             life = Life(chance.randrange(1, MOST_STEPS) if chance.random() < 0.5 else None)
             with anyio.move_on_after(chance.uniform(1, 120)) as scope:
                 try:
-                    await _process(folder, platform, chance, life)
+                    await process(folder, platform, chance, life)
                 except* Killed:
                     life.is_over = True
             _check_files(folder, platform, jobs)
             if not scope.cancelled_caught and not life.is_over:
                 return
             await anyio.sleep(chance.uniform(0, 40))
-        await _process(folder, platform, chance, Life())
+        await process(folder, platform, chance, Life())
 
     run_virtual(night)
     platform.check_limits()
@@ -166,7 +168,14 @@ def _job(seq: int, chance: random.Random) -> Job:
     )
 
 
-async def _process(folder: Path, platform: SimPlatform, chance: random.Random, life: Life) -> None:
+async def process(
+    folder: Path,
+    platform: SimPlatform,
+    chance: random.Random,
+    life: Life,
+    *,
+    pools: Mapping[str, PoolLimits] = POOLS,
+) -> None:
     """
     One process of the orchestrator, from taking over the ledger to the end of the batch.
     """
@@ -175,7 +184,7 @@ async def _process(folder: Path, platform: SimPlatform, chance: random.Random, l
     limits = Limits(
         max_runs=allowed.runs,
         max_memory_mbytes=allowed.memory_mbytes,
-        pools={"shop": PoolLimits(max_runs=allowed.shop_runs)},
+        pools=pools,
     )
     transport = MortalTransport(platform, life)
     with closing(connect(folder / "ledger.sqlite")) as db:
