@@ -12,7 +12,7 @@ from orchestrator.client import endpoints, wire
 from orchestrator.client.download import Download
 from orchestrator.client.pacing import Rate
 from orchestrator.client.reading import check_of_items, read_run, reader_of
-from orchestrator.client.requesting import AT_ONCE, REPEATED, Requester
+from orchestrator.client.requesting import BUT_THE_TOKENS, REPEATED, Requester
 from orchestrator.client.sending import Call
 from orchestrator.client.transport import Request
 from orchestrator.errors import NotFound
@@ -46,7 +46,8 @@ class Reads(Requester):
         A run as it is now.
 
         Args:
-            insist: whether a refusal counts only when the platform repeats it for 20 seconds.
+            insist: whether each refusal, and not only that of the token, counts only when the
+                platform repeats it for 20 seconds.
             wait_secs: how long the platform may hold its answer for the run's end, 0 to 60; a
                 run that goes on after it is a normal answer.
         """
@@ -55,7 +56,7 @@ class Reads(Requester):
         if wait_secs:
             url = f"{url}?waitForFinish={endpoints.checked_wait(wait_secs)}"
         request = Request("GET", url, self._headers, self._polls[wait_secs])
-        trusts = REPEATED if insist else AT_ONCE
+        trusts = REPEATED if insist else BUT_THE_TOKENS
         async with self._turns if wait_secs else nullcontext():
             return await self._sender.ask(Call(request, path, trusts=trusts), read_run)
 
@@ -69,13 +70,11 @@ class Reads(Requester):
         desc: bool = False,
         limit: int = 1000,
         offset: int = 0,
-        insist: bool = False,
     ) -> wire.RunList:
         """
         One page of the account's runs, or of those of one Actor or task, the oldest first.
 
         Args:
-            insist: whether a refusal counts only when the platform repeats it for 20 seconds.
             started_after, started_before: both ends included; not for a task's runs.
             status: any of these; all when empty.
             desc: the newest first; then pages shift while runs are started.
@@ -94,8 +93,8 @@ class Reads(Requester):
             offset=offset,
             limit=limit,
         )
-        trusts = REPEATED if insist else AT_ONCE
-        return await self._get(path, query, read_runs, self._wide_headers, trusts=trusts)
+        # A token may be refused some lists for good; that it is not valid is to be sure.
+        return await self._get(path, query, read_runs, self._wide_headers, trusts=BUT_THE_TOKENS)
 
     async def abort_run(self, run_id: RunId, *, gracefully: bool = False) -> wire.Run:
         """

@@ -24,7 +24,13 @@ from orchestrator.client.pacing import Rate
 from orchestrator.client.sending import Call, ClientStats, Sender
 from orchestrator.client.session_transport import SessionTransport
 from orchestrator.client.transport import Deadlines, Request, Response, Transport
-from orchestrator.errors import PlatformError
+from orchestrator.errors import (
+    ActorRefused,
+    InputRejected,
+    NotFound,
+    PlanLimitReached,
+    PlatformError,
+)
 from orchestrator.foreign import SECRETS, SHORTEST_TOKEN
 
 T = TypeVar("T")
@@ -36,9 +42,10 @@ How long the platform holds a synchronous start (API reference, "Run Actor synch
 
 COMPRESS_ELSEWHERE_BYTES = 128 * 1024
 AT_ONCE: tuple[type[PlatformError], ...] = (PlatformError,)
+BUT_THE_TOKENS = (ActorRefused, InputRejected, NotFound, PlanLimitReached)
 REPEATED: tuple[type[PlatformError], ...] = ()
 """
-Which refusals count at once: all, or none; see `Call.trusts`.
+Which refusals count at once: all, all but that of the token, or none; see `Call.trusts`.
 """
 
 

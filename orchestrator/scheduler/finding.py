@@ -22,7 +22,7 @@ import anyio
 import orjson
 
 from orchestrator.client import ApifyClient, wire
-from orchestrator.errors import NotAuthorized, NotFound, PermanentError, TransientError
+from orchestrator.errors import NotAuthorized, PermanentError, PlatformError, TransientError
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
@@ -240,7 +240,9 @@ class RunFinder:
         try:
             async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
                 return contains(await download.read(MAX_INPUT_BYTES * 2), body)
-        except (NotFound, TransientError):
+        except PlatformError as error:
+            if error.concerns_every_job:
+                raise
             return False
 
     async def _look_for_asked(self) -> None:
@@ -318,7 +320,9 @@ class RunFinder:
                 return ""
             try:
                 run = await self._client.get_run(run_id)
-            except NotFound:
+            except PlatformError as error:
+                if not error.costs_its_job:
+                    raise
                 return ""
             agent = self._agents[run_id] = run.facts().user_agent or ""
             if not agent and run_id not in self._claimed:

@@ -307,7 +307,8 @@ class Follower:
             until = anyio.current_time() + ABORT_GRACE_SECS
             while anyio.current_time() < until:
                 wait_secs = math.ceil(until - anyio.current_time())
-                if (await self._client.get_run(run.id, wait_secs=wait_secs)).facts().is_terminal:
+                told = await self._client.get_run(run.id, wait_secs=wait_secs, insist=True)
+                if told.facts().is_terminal:
                     return True
             await self._client.abort_run(run.id)
         except PlatformError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 
@@ -50,6 +50,7 @@ CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
 The type of a refusal of a cap on the cost that is lower than the Actor takes.
 """
 
+DOUBT_SECS = 20.0
 MOST_ALIKE = 3
 
 
@@ -241,9 +242,10 @@ class Starter:
         job, options = attempt.job, attempt.options
         if options.max_total_charge_usd is None and cap_usd is not None:
             options = replace(options, max_total_charge_usd=cap_usd)
+        sent_at = anyio.current_time()
         try:
             if attempt.remedy.resurrects is not None:
-                return self._believed(attempt, await self._resurrect(attempt, cap_usd))
+                return self._believed(attempt, await self._resurrect(attempt, cap_usd), sent_at)
             body = await self._read_input(job)
             if job.mode is Mode.SYNC:
                 await self._hold(attempt, options, body)
@@ -255,7 +257,7 @@ class Starter:
                 options=options,
                 mark=attempt.mark,
             )
-            return self._believed(attempt, run.facts())
+            return self._believed(attempt, run.facts(), sent_at)
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
@@ -277,13 +279,21 @@ class Starter:
             self._gate.refused(job.target, error, is_resurrection=is_resurrection)
             raise StartRefused(error) from error
 
-    def _believed(self, attempt: Attempt, run: Run) -> Run:
+    def _believed(self, attempt: Attempt, run: Run, sent_at: float) -> Run:
         """
         The run in the answer to a start.
+
+        Args:
+            sent_at: when the start was sent, on the monotonic clock.
 
         Raises:
             StartUnconfirmed: it cannot be the run of this start.
         """
+        platform_now = self._client.platform_now()
+        if attempt.platform_at is None and platform_now is not None:
+            # This very answer may be the first to tell the platform's time.
+            elapsed = timedelta(seconds=anyio.current_time() - sent_at)
+            attempt = replace(attempt, platform_at=platform_now - elapsed)
         reason = doubt(attempt, run, self._finder.claimed)
         if reason is not None:
             raise StartUnconfirmed(f"the start may have taken effect, but {reason}")
@@ -378,8 +388,10 @@ class Starter:
                 # A platform that was silent may do now what it was asked meanwhile.
                 absent_at = anyio.current_time() + settle_secs
                 absent_at = max(absent_at, self._absent_at(attempt, began_at))
-            # Only a look that began after the deadline can show that there is nothing.
-            if looked_at >= absent_at:
+            # Only a look that began after the deadline can show that there is nothing. A list that
+            # was refused is asked for again: one odd answer would leave the start unclear.
+            given_up_at = absent_at if look.is_proof else absent_at + DOUBT_SECS
+            if looked_at >= given_up_at:
                 return await self._find_otherwise(attempt, look)
             await anyio.sleep(LOOK_EVERY_SECS)
 
@@ -409,7 +421,12 @@ class Starter:
             look = await self._finder.find(attempt)
             is_taken = look.run is not None and look.run.id in self._finder.claimed
             return replace(look, run=None) if is_taken else look
-        run = (await self._client.get_run(remedy.resurrects)).facts()
+        try:
+            run = (await self._client.get_run(remedy.resurrects, insist=True)).facts()
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            raise StartLost(f"whether the run was resurrected is not known: {error}") from error
         if run.resurrect_count is None:
             has_begun = not run.is_terminal
         else:

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from pydantic import SecretStr
@@ -43,6 +44,7 @@ from orchestrator.threads import InlineWorker
 from tests.simulation.life import Killed, Life, MortalTransport
 from tests.simulation.platform import EPOCH, OF_A_TASK, Allowed, SimPlatform, wall_clock
 from tests.support.builders import make_batch, make_job
+from tests.support.refusal_types import concern, documented_types
 from tests.support.virtual_time import run_virtual
 
 JOBS = 25
@@ -115,6 +117,9 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
     The job is settled as its runs went, with one run an attempt, and all it made on disk once.
     """
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
+    if "refuse" in given:
+        _check_refused(platform, job, report)
+        return
     outcomes = [*given["outcomes"], "SUCCEEDED"][: job.retries + 1]
     runs = [run for run in platform.runs.values() if run.job == job.seq]
     lives = [life for run in runs for life in run.lives]
@@ -137,6 +142,34 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
     assert not left, f"nothing half written is left: {job.key} has {left}"
 
 
+def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
+    """
+    A job whose start is refused has failed with the platform's words, and no run.
+    """
+    assert report.status is JobStatus.FAILED, f"refused: {job.key} {report}"
+    assert "No." in (report.error or ""), f"refused with words: {job.key} {report}"
+    runs = [run.id for run in platform.runs.values() if run.job == job.seq]
+    assert not runs, f"refused, and yet started: {job.key} has {runs}"
+
+
+def _refused(chance: random.Random) -> dict[str, Any]:
+    """
+    What a job differs in whose start is refused: for itself, or with all of its Actor.
+    """
+    whom = chance.choice(["job", "actor"])
+    kinds = [
+        (status, kind)
+        for status in (400, 403, 404, 409)
+        for kind in (*documented_types(), "not-known-yet")
+        if concern(status, kind) == whom
+    ]
+    name = "me/refused" if whom == "actor" else "me/actor"
+    return {
+        "target": Target(kind=TargetKind.ACTOR, id=name),
+        "refuse": chance.choice(kinds),
+    }
+
+
 def _job(seq: int, chance: random.Random) -> Job:
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6
@@ -156,7 +189,11 @@ def _job(seq: int, chance: random.Random) -> Job:
         "options": RunOptions(memory_mbytes=memory),
         "pools": ("shop",) if is_in_shop else (),
     }
-    if chance.random() < 0.2:
+    if chance.random() < 0.1:
+        other = _refused(chance)
+        given["refuse"] = other["refuse"]
+        fields |= {"input": JobInput(body=json.dumps(given).encode()), "target": other["target"]}
+    elif chance.random() < 0.2:
         fields = {"target": TASK, "options": RunOptions(memory_mbytes=1024), "input": JobInput()}
     return make_job(
         seq,

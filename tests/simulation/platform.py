@@ -24,6 +24,7 @@ from multidict import CIMultiDict
 
 from orchestrator.client import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
+from tests.simulation.oddities import ODD_AFTER, ODD_BEFORE, odd_after, odd_before, refusal_of
 from tests.support.scripted_transport import Reply, refused, reply
 
 EPOCH = datetime(2026, 11, 25, tzinfo=UTC)
@@ -156,6 +157,10 @@ class SimPlatform:
         """Answers a request, or what is left of the answer after some trouble."""
         await anyio.sleep(self._chance.uniform(0.005, 0.1))
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
+        odd = refusal_of(request) or odd_before(trouble, request, self._chance)
+        if odd is not None:
+            yield odd
+            return
         match trouble:
             case "reset-before":
                 raise ConnectionLost("reset")
@@ -170,6 +175,8 @@ class SimPlatform:
                 yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
                 return
         answer = await self._answer(request, trouble)
+        others = [self._to_json(run, 0.0) for run in list(self.runs.values())[:9]]
+        answer = odd_after(trouble, request, answer, self._chance, others)
         match trouble:
             case "reset-after":
                 raise ConnectionLost("reset")
@@ -384,6 +391,8 @@ TROUBLES = (
     "stall",
     "late",
     "cut",
+    *ODD_BEFORE,
+    *ODD_AFTER,
 )
 
 

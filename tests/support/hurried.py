@@ -20,6 +20,7 @@ def hurry() -> None:
     Makes the pauses of this process short.
     """
     starting.LOOK_EVERY_SECS = 0.2
+    starting.DOUBT_SECS = 1.0
     finding.SHORTEST_INTERVAL_SECS = 0.1
     attempts.FIRST_DELAY_SECS = 0.2
     sending.ASK_AGAIN_SECS = (0.1, 0.2, 0.3)

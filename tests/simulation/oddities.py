@@ -1,0 +1,90 @@
+"""
+Answers that are not what was asked for: refusals, pages that are not the API's, runs of others.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from multidict import CIMultiDict
+
+from orchestrator.client import Request
+from tests.support.scripted_transport import Reply, refused
+
+ODD_BEFORE = ("page-before", "odd-refusal")
+ODD_AFTER = ("page-after", "foreign", "agentless")
+PAGES = (302, 400, 401, 402, 403, 404, 413, 425, 429)
+REFUSALS = (400, 401, 403, 404)
+
+
+def refusal_of(request: Request) -> Reply | None:
+    """
+    The refusal that the input of a start asks for; None for other requests.
+    """
+    if "(attempt " not in request.headers["User-Agent"] or not request.body:
+        return None
+    refuse = json.loads(request.body).get("refuse")
+    return None if refuse is None else refused(*refuse)
+
+
+def odd_before(trouble: str | None, request: Request, chance: random.Random) -> Reply | None:
+    """
+    What answers instead of the platform, before any effect; None when nothing does.
+
+    A refusal is believed where it meets a start or asks for an output that may be missing: there it
+    would be the truth.
+    """
+    if trouble not in ODD_BEFORE:
+        return None
+    is_start = "(attempt " in request.headers["User-Agent"]
+    is_believed = is_start or "/records/" in urlsplit(request.url).path
+    if trouble == "odd-refusal" and not is_believed:
+        return refused(chance.choice(REFUSALS), "not-known-yet")
+    return _page(chance)
+
+
+def odd_after(
+    trouble: str | None, request: Request, answer: Reply, chance: random.Random, others: list[Any]
+) -> Reply:
+    """
+    The answer to a request that has had its effect.
+
+    Args:
+        others: runs that the answer to a start may name instead of its own.
+    """
+    if trouble == "page-after":
+        return _page(chance)
+    path = urlsplit(request.url).path.split("/")
+    is_start = request.method == "POST" and path[-1] in {"runs", "resurrect"}
+    if trouble not in ODD_AFTER or not is_start or answer.status >= 300:
+        return answer
+    run = json.loads(answer.chunks_[0])["data"]
+    if trouble == "foreign":
+        run = chance.choice([*others, _stranger(run)])
+    elif chance.random() < 0.5:
+        del run["meta"]["userAgent"]
+    else:
+        run["meta"]["userAgent"] = run["meta"]["userAgent"][:-3]
+    return replace(answer, chunks_=(json.dumps({"data": run}).encode(),))
+
+
+def _stranger(run: dict[str, Any]) -> dict[str, Any]:
+    """
+    A run that somebody else started the day before.
+    """
+    return {
+        **run,
+        "id": "stranger",
+        "startedAt": "2026-11-23T00:00:00.000Z",
+        "meta": {"origin": "WEB"},
+        "defaultDatasetId": "d-stranger",
+    }
+
+
+def _page(chance: random.Random) -> Reply:
+    body = chance.choice([b"", b"<html>busy</html>", b"busy", b"{}"])
+    return Reply(status=chance.choice(PAGES), headers=CIMultiDict(), chunks_=(body,))
