@@ -378,7 +378,7 @@ class Starter:
             StartLost: the lists do not show whether there is one.
         """
         settle_secs = self._policy.settle_secs
-        absent_at = math.inf
+        absent_at = doubted_at = math.inf
         while True:
             looked_at = anyio.current_time()
             look = await self._look(attempt)
@@ -390,9 +390,10 @@ class Starter:
                 absent_at = max(absent_at, self._absent_at(attempt, began_at))
             # Only a look that began after the deadline can show that there is nothing. A list that
             # was refused is asked for again: one odd answer would leave the start unclear.
-            given_up_at = absent_at if look.is_proof else absent_at + DOUBT_SECS
-            if looked_at >= given_up_at:
-                return await self._find_otherwise(attempt, look)
+            if looked_at >= absent_at:
+                doubted_at = min(doubted_at, looked_at)
+                if look.is_proof or looked_at >= doubted_at + DOUBT_SECS:
+                    return await self._find_otherwise(attempt, look)
             await anyio.sleep(LOOK_EVERY_SECS)
 
     def _absent_at(self, attempt: Attempt, began_at: float | None) -> float:
