@@ -18,9 +18,19 @@ OURS, BARE, OFFICIAL = "orchestrator", "bare aiohttp loop", "official client"
 Peer = Callable[[Place, Path, int], Taken]
 
 
-def orchestrator(place: Place, folder: Path, jobs: int, module: str = "orchestrator") -> Taken:
+def orchestrator(
+    place: Place,
+    folder: Path,
+    jobs: int,
+    module: str = "orchestrator",
+    *,
+    settle_secs: float = 0.0,
+) -> Taken:
     """
     `orchestrator run` on a spec of that many jobs, with its ledger and all its files.
+
+    Args:
+        settle_secs: how long it waits after a run's end until its items are counted.
     """
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
@@ -35,7 +45,11 @@ def orchestrator(place: Place, folder: Path, jobs: int, module: str = "orchestra
     )
     return measure(
         _module(module, "run", spec, "--output", folder / "out"),
-        {"APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
+        {
+            "APIFY_TOKEN": place.token,
+            "APIFY_API_BASE_URL": place.url,
+            "ORCHESTRATOR_COUNTS_SETTLE_SECS": str(settle_secs),
+        },
     )
 
 
