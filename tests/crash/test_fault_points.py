@@ -41,7 +41,10 @@ REPEATED = {
     "seen",
     "waits",
     "skip",
+    "refuse",
     "reuse",
+    "found_again",
+    "set_datasets",
 }
 """What the next process simply does again; see the tests of orphans and of `collect`."""
 RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
