@@ -32,9 +32,9 @@ from orchestrator.errors import (
 )
 from orchestrator.system_errors import OUT_OF_DESCRIPTORS, too_many
 
-FAILURES = (ClientError, HttpProcessingError, TimeoutError, OSError)
+FAILURES = (ClientError, HttpProcessingError, TimeoutError, OSError, UnicodeError)
 """
-All that aiohttp raises for what happens on the way.
+All that aiohttp raises for what happens on the way; UnicodeError for a host that cannot be one.
 """
 
 
@@ -131,6 +131,8 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
             return _unsent(f"no connection to the proxy for {host} ({_reason(error)})")
         case ClientConnectorError():
             return _unsent(f"no connection to {host} ({_reason(error)})")
+        case UnicodeError():
+            return _unsent(f"no connection to {host} (it cannot be the name of a host)")
         case ClientHttpProxyError():
             return _unsent(f"the proxy refuses a connection to {host} (HTTP {error.status})")
         case TimeoutError():

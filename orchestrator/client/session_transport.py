@@ -128,8 +128,11 @@ class SessionExchange:
         except FAILURES as error:
             raise failure(error, request) from error
         self._response = response
-        if response.connection is not None and response.connection.protocol is not None:
-            response.connection.protocol.read_timeout = request.deadlines.silence
+        protocol = None if response.connection is None else response.connection.protocol
+        if protocol is not None:
+            # The library goes on with the deadline of the first byte until more bytes arrive.
+            protocol.read_timeout = request.deadlines.silence
+            protocol.start_timeout()
         return Answer(response.status, response.headers, response.content, request)
 
     async def __aexit__(

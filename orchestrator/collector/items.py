@@ -202,7 +202,9 @@ class ItemsDownload:
             if error is None and self._is_done(until):
                 return
             now = anyio.current_time()
-            if (self.place, self._sink.size_bytes) > before:
+            # Items that come after all that are counted, by bodies that break, are no progress.
+            is_credible = error is None or before[0] < self._total
+            if is_credible and (self.place, self._sink.size_bytes) > before:
                 pause, stuck_since = FIRST_PAUSE_SECS, now
                 if error is None and self._is_capped:
                     continue

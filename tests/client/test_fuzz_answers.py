@@ -1,0 +1,240 @@
+"""
+Answers of every kind against the real client: no exception but ours, no second run, bounded.
+
+A case is named by its number; `ORCHESTRATOR_FUZZ_CASE=4711` plays that one alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from orchestrator.client import ApifyClient, ClientOptions, sending
+from orchestrator.client.direct_transport import DirectTransport
+from orchestrator.client.session_transport import SessionTransport
+from orchestrator.collector import ranges
+from orchestrator.collector.blobs import fetch_blob
+from orchestrator.collector.files import Files, flush_group
+from orchestrator.collector.items import ItemsDownload
+from orchestrator.collector.keys import matching_keys
+from orchestrator.errors import OrchestratorError, TransientError
+from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
+from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
+from orchestrator.threads import InlineWorker
+from tests.client import answers_grammar as grammar
+from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
+
+SOAK = "ORCHESTRATOR_SOAK" in os.environ
+BLOCK = 100
+BLOCKS = 30 if SOAK else 5
+LONGEST_SECS = 10.0
+MORE_MBYTES = 128
+GOOD = "the-run-behind-it"
+ACTOR = Target(kind=TargetKind.ACTOR, id="a/b")
+
+
+class Fuzzed:
+    """
+    A server that gives one answer to all requests of a case, and a right one to the last request.
+    """
+
+    def __init__(self) -> None:
+        self.answer: grammar.Answer | None = None
+
+    async def __call__(self, heard: Heard, writer: asyncio.StreamWriter) -> None:
+        answer = self.answer
+        if answer is None or GOOD in heard.target:
+            writer.write(http(b'{"data":{"id":"%s","status":"RUNNING"}}' % GOOD.encode()))
+            return
+        writer.write(answer.head)
+        for piece in answer.pieces:
+            writer.write(piece)
+        match answer.then:
+            case "close":
+                await writer.drain()
+                writer.write_eof()
+            case "reset":
+                raise Hangup
+            case "silence":
+                await asyncio.sleep(60)
+            case "endless":
+                chunk = b"4000\r\n" + b'{"a":1}\n' * 2048 + b"\r\n"
+                while True:
+                    writer.write(chunk)
+                    await writer.drain()
+
+
+async def _start(client: ApifyClient, _folder: Path) -> None:
+    (await client.start_run(ACTOR, body=b"{}", mark=Mark("k.1.1.1"))).facts()
+
+
+async def _start_sync(client: ApifyClient, _folder: Path) -> None:
+    async with client.run_sync(ACTOR, body=b"{}", mark=Mark("k.1.1.1")) as download:
+        await download.read(1_000_000)
+
+
+async def _get_run(client: ApifyClient, _folder: Path) -> None:
+    run = await client.get_run(RunId("r"), wait_secs=1)
+    run.facts()
+    run.to_json()
+
+
+async def _list_runs(client: ApifyClient, _folder: Path) -> None:
+    for run in (await client.list_runs()).items:
+        run.facts()
+
+
+async def _get_limits(client: ApifyClient, _folder: Path) -> None:
+    await client.get_limits()
+
+
+async def _get_keys(client: ApifyClient, _folder: Path) -> None:
+    await matching_keys(client, StoreId("s"), ["*"])
+
+
+async def _get_items(client: ApifyClient, folder: Path, query: ItemsQuery) -> None:
+    download = ItemsDownload(
+        client,
+        Files(InlineWorker(flush_group)),
+        folder=folder,
+        name=f"items.{query.format}",
+        dataset_id=DatasetId("d"),
+        query=query,
+        patience_secs=0.0,
+        settle_secs=0.0,
+    )
+    try:
+        await ranges.fetch(download)
+    finally:
+        download.discard()
+
+
+async def _get_lines(client: ApifyClient, folder: Path) -> None:
+    await _get_items(client, folder, ItemsQuery())
+
+
+async def _get_clean_lines(client: ApifyClient, folder: Path) -> None:
+    await _get_items(client, folder, ItemsQuery(clean=True))
+
+
+async def _get_record(client: ApifyClient, folder: Path) -> None:
+    await fetch_blob(
+        Files(InlineWorker(flush_group)),
+        folder,
+        lambda download: f"out.{download.content_type[:0]}bin",
+        lambda: client.stream_record(StoreId("s"), "OUT"),
+        patience_secs=0.0,
+    )
+
+
+Call = Callable[[ApifyClient, Path], Awaitable[None]]
+CALLS: tuple[tuple[Call, Any, bool, bool], ...] = (
+    (_start, grammar.right_run, False, True),
+    (_start_sync, grammar.right_lines, True, True),
+    (_get_run, grammar.right_run, False, True),
+    (_list_runs, grammar.right_list, False, True),
+    (_get_limits, grammar.right_limits, False, True),
+    (_get_keys, grammar.right_keys, False, True),
+    (_get_lines, grammar.right_lines, True, True),
+    (_get_clean_lines, grammar.right_lines, True, False),
+    (_get_record, grammar.right_lines, True, False),
+)
+"""
+A call, what it is answered with when all is well, whether that is raw, and whether a body without
+an end ends it. A record and a filtered dataset may be of any size.
+"""
+
+
+def _client(server: RawServer, rng: random.Random) -> ApifyClient:
+    options = ClientOptions(
+        base_url=server.url,
+        token=SecretStr("t0ken-of-the-tester"),
+        connect_timeout_secs=1.0,
+        first_byte_timeout_secs=0.4,
+        silence_timeout_secs=0.4,
+        whole_timeout_secs=1.0,
+        start_deadline_secs=0.4,
+        away_secs=0.0,
+        max_answer_bytes=1_000_000,
+    )
+    make = SessionTransport if rng.random() < 0.2 else DirectTransport
+    return ApifyClient(options, transport=make(server.url), rng=rng)
+
+
+async def _error_of(work: Awaitable[None]) -> OrchestratorError | None:
+    try:
+        await work
+    except OrchestratorError as error:
+        return error
+    return None
+
+
+async def _check_next(client: ApifyClient) -> None:
+    """
+    Nothing of the answer before is taken for the next one; its connection may be broken.
+    """
+    for _ in range(5):
+        with suppress(TransientError):
+            assert (await client.get_run(RunId(GOOD))).id == GOOD
+            return
+    pytest.fail("no connection is made any more")
+
+
+async def _play(number: int, server: RawServer, fuzzed: Fuzzed, folder: Path) -> None:
+    rng = random.Random(number)  # noqa: S311 - a case is its number
+    call, right, is_raw, ends = rng.choice(CALLS)
+    answer = grammar.answer(rng, right, is_raw=is_raw)
+    while answer.then == "endless" and not ends:
+        answer = grammar.answer(rng, right, is_raw=is_raw)
+    server.heard.clear()
+    fuzzed.answer = answer
+    with anyio.fail_after(LONGEST_SECS):
+        async with _client(server, rng) as client:
+            error = await _error_of(call(client, folder))
+            assert type(error) is not OrchestratorError, "a broken invariant"
+            assert str(error).replace("\n", "").isprintable()
+            assert "t0ken" not in str(error)
+            starts = [heard for heard in server.heard if heard.method == "POST"]
+            assert len(starts) <= 1 or answer.proves_no_effect, "a start was sent twice"
+            fuzzed.answer = None
+            await _check_next(client)
+
+
+def _blocks() -> list[int]:
+    alone = os.environ.get("ORCHESTRATOR_FUZZ_CASE")
+    return [int(alone)] if alone else [block * BLOCK for block in range(BLOCKS)]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is asked for again after 10 milliseconds, and ranges have a thousand items."""
+    monkeypatch.setattr(sending, "ASK_AGAIN_SECS", (0.01, 0.01))
+    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 1000)
+
+
+@pytest.mark.timeout(LONGEST_SECS * BLOCK)
+@pytest.mark.parametrize("first", _blocks())
+async def test_any_answer_is_read_or_refused(tmp_path: Path, first: int) -> None:
+    """Whatever a server answers, the client has a result or an error of its own, soon."""
+    cases = [first] if len(_blocks()) == 1 else range(first, first + BLOCK)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fuzzed = Fuzzed()
+    async with raw_server(fuzzed) as server:
+        for number in cases:
+            try:
+                await _play(number, server, fuzzed, tmp_path)
+            except BaseException as error:
+                error.add_note(f"case {number}: {fuzzed.answer}"[:3000])
+                raise
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (after - before) / 1024 < MORE_MBYTES
