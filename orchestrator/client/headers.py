@@ -7,9 +7,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MOST_DIGITS = 18
+MOST_DIGITS = 15
 """
-Of a number that fits into 64 bits, as every reader of it expects.
+Of a number of which thousands may be added up in 64 bits.
 """
 
 CREDIBLE_YEARS = range(2000, 2200)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
+import anyio
 from aiohttp import (
     ClientConnectionError,
     ClientConnectorError,
@@ -114,24 +115,27 @@ class SessionExchange:
         if proxy is not None and request.url.startswith("http:"):
             # Without a tunnel the proxy reads the request's own headers.
             headers = {**headers, **proxy.headers}
+        deadlines = request.deadlines
         try:
-            response = await self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                data=request.body,
-                headers=headers,
-                timeout=_timeout(request.deadlines),
-                allow_redirects=False,
-                proxy=proxy.url if proxy else None,
-                proxy_headers=proxy.headers if proxy else None,
-            )
+            # The library's deadline of the first byte ends with an interim answer (1xx).
+            with anyio.fail_after(deadlines.connect + deadlines.first_byte + deadlines.silence):
+                response = await self._session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    data=request.body,
+                    headers=headers,
+                    timeout=_timeout(deadlines),
+                    allow_redirects=False,
+                    proxy=proxy.url if proxy else None,
+                    proxy_headers=proxy.headers if proxy else None,
+                )
         except FAILURES as error:
             raise failure(error, request) from error
         self._response = response
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None:
             # The library goes on with the deadline of the first byte until more bytes arrive.
-            protocol.read_timeout = request.deadlines.silence
+            protocol.read_timeout = deadlines.silence
             protocol.start_timeout()
         return Answer(response.status, response.headers, response.content, request)
 

@@ -31,6 +31,10 @@ from orchestrator.model.proofs import Proof
 
 FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
+EXCESS_RANGES = 40
+"""
+So many ranges may come beyond what is counted, whose count lags a few seconds.
+"""
 
 
 class TooManyItems(TruncatedBody):
@@ -137,7 +141,7 @@ class ItemsDownload:
         self._part: PartFile | None = None
         self._start: tuple[int, int, Mark | None] = (0, 0, None)
         self._line_start: Mark | None = None
-        self._total = self._most = 0
+        self._total = 0
         self._is_capped = False
         self._is_whole = False
 
@@ -202,17 +206,17 @@ class ItemsDownload:
             if error is None and self._is_done(until):
                 return
             now = anyio.current_time()
-            # Items that come after all that are counted, by bodies that break, are no progress.
-            is_credible = error is None or before[0] < self._total
-            if is_credible and (self.place, self._sink.size_bytes) > before:
+            has_grown = (self.place, self._sink.size_bytes) > before
+            # Beyond what is counted, only time tells whether the count or the items are wrong.
+            if has_grown and before[0] < self._total:
                 pause, stuck_since = FIRST_PAUSE_SECS, now
-                if error is None and self._is_capped:
-                    continue
             is_told = error is None or isinstance(error, CountUnreadable)
             if now - stuck_since > (self._settle_secs if is_told else self._patience_secs):
                 if error is None and self._is_whole:
                     return
                 raise error or self._shortage()
+            if has_grown and error is None and self._is_capped:
+                continue
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECS)
 
@@ -301,7 +305,6 @@ class ItemsDownload:
         """
         place = self.place
         limit = until - place if self._by_range else None
-        self._most = until - self._first
         await self._set_mark()
         async with self._client.stream_items(
             self._dataset_id, self._query, offset=place, limit=limit
@@ -326,11 +329,13 @@ class ItemsDownload:
 
     def _end_range(self, limit: int, download: Download, place: int) -> None:
         # The platform may look at fewer items at once than it was asked to.
-        most = limit if download.limit is None else min(limit, download.limit)
+        most = min(limit, download.limit or limit)
         self._looked_at += most
         self._is_capped = most < limit
         came = self.place - place if self._by_line else download.count or 0
         self._is_whole = came < most and self.place >= self._total
+        if not self._is_whole:
+            self._check_end(self.place)
 
     async def _set_mark(self) -> None:
         """
@@ -361,17 +366,18 @@ class ItemsDownload:
         if self._sink.is_inside_line and not was_inside:
             self._line_start = await (await self._opened()).mark()
         await self._write(ready)
-        if ready is not None and self._by_line and self._has_too_many():
+        if ready is not None and self._by_line:
+            self._check_end(self._first + self._sink.handed_lines)
+
+    def _check_end(self, place: int) -> None:
+        """
+        Raises TooManyItems where far more items come than are counted: they have no end.
+        """
+        if place > self._total + EXCESS_RANGES * self.RANGE_ITEMS:
             raise TooManyItems(
                 f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
-                f"more than {self.place}"
+                f"more than {place}"
             )
-
-    def _has_too_many(self) -> bool:
-        """
-        Whether far more items came than were asked for and counted: such an answer has no end.
-        """
-        return self._sink.handed_lines > max(self._total, self._most) + self.RANGE_ITEMS
 
     async def _go_back(self) -> None:
         size_bytes, lines, mark = self._start

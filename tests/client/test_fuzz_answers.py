@@ -19,7 +19,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions, sending
+from orchestrator.client import ApifyClient, ClientOptions, requesting, sending, starts
 from orchestrator.client.direct_transport import DirectTransport
 from orchestrator.client.session_transport import SessionTransport
 from orchestrator.collector import ranges
@@ -36,7 +36,7 @@ from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
 
 SOAK = "ORCHESTRATOR_SOAK" in os.environ
 BLOCK = 100
-BLOCKS = 30 if SOAK else 5
+BLOCKS = 100 if SOAK else 5
 LONGEST_SECS = 10.0
 MORE_MBYTES = 128
 GOOD = "the-run-behind-it"
@@ -217,9 +217,11 @@ def _blocks() -> list[int]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal is asked for again after 10 milliseconds, and ranges have a thousand items."""
+    """A refusal is asked for again soon, a held start takes a moment, and ranges are short."""
     monkeypatch.setattr(sending, "ASK_AGAIN_SECS", (0.01, 0.01))
-    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 1000)
+    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 10)
+    for module in (requesting, starts):
+        monkeypatch.setattr(module, "SYNC_WAIT_SECS", 0.4)
 
 
 @pytest.mark.timeout(LONGEST_SECS * BLOCK)
