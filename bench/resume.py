@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.measuring import Place, place_of, stop_platform, workplace
 from orchestrator.app.folders import LEDGER, publish
 from orchestrator.app.preparing import RunRequest, prepared_batch
-from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.reading import read_batch
+from orchestrator.spec import load_spec
 
 ITEMS = 10
 
@@ -65,10 +67,14 @@ def _make_batch(folder: Path, jobs: int, left: int) -> Path:
         f"input = {{ items = {ITEMS}, duration_secs = 0, item = {{ page = '{{{{ n }}}}' }} }}\n"
         f"matrix = {{ n = {{ range = [1, {jobs}] }} }}\n"
     )
-    with prepared_batch(RunRequest(spec_path=spec, output=folder / "out")) as prepared:
-        with LedgerReader(prepared / LEDGER) as reader:
-            batch_id = reader.batch().id
-        batch = publish(prepared, batch_id)
+    request = RunRequest(
+        loaded=load_spec(spec),
+        output=folder / "out",
+        occurrence=datetime.now(UTC),
+        platform="http://127.0.0.1",
+    )
+    with prepared_batch(request) as prepared:
+        batch = publish(prepared, read_batch(prepared / LEDGER), lambda _: False)
     with closing(sqlite3.connect(batch / LEDGER)) as db, db:
         db.execute("UPDATE jobs SET status = 'SUCCEEDED', attempts = 1 WHERE seq >= ?", (left,))
         db.execute("UPDATE batch SET state = 'stopped'")

@@ -15,6 +15,8 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
     │  └─ TooManyOpenFiles, OutputLost, BatchAborted
     ├─ Interrupted ................... 129, 130 or 143  a signal; the batch can be resumed
+    │  └─ LeftForNextOccurrence             the next occurrence of the schedule has come
+    ├─ WaitedTooLong .................  5  an earlier batch of the series was live for too long
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
        ├─ TransientError                   wait: the same request may be sent again
@@ -38,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from signal import Signals
+from signal import SIGTERM, Signals
 
 from orchestrator.foreign import one_line, plain
 
@@ -217,6 +219,26 @@ class Interrupted(OrchestratorError):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by {Signals(signal_number).name}")
         self.exit_code = 128 + signal_number
+
+
+class LeftForNextOccurrence(Interrupted):
+    """
+    The next occurrence of the schedule has come while an earlier batch was resumed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SIGTERM)
+        self.args = (
+            "the next occurrence of the schedule has come; its runs continue on the platform",
+        )
+
+
+class WaitedTooLong(OrchestratorError):
+    """
+    An earlier batch of the series was live for longer than `lock_wait_secs`.
+    """
+
+    exit_code = 5
 
 
 class BatchHeld(OrchestratorError):

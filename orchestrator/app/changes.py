@@ -5,6 +5,7 @@ Whether the spec of a batch has changed since the batch was made, and how.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -52,18 +53,39 @@ class Changes:
         return "\n".join(lines) or "  only what holds for the batch as a whole"
 
 
-def take_up_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+def note_changes(folder: Path, spec_path: Path | None) -> None:
     """
-    Notices a changed spec, and brings the batch in line with it when that is accepted.
+    Says on stderr that the spec of a batch has changed, and that the batch keeps its own copy.
 
     Args:
         folder: of a batch whose lock the caller holds.
         spec_path: the spec as given now; None for the one that the batch was made of.
-        accept: whether changes are wanted.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        plan = reader.batch().plan
+    path = spec_path or Path(plan.spec_path)
+    try:
+        changes = _changes(folder, load_spec(path), plan) if path.is_file() else None
+    except UsageError as error:
+        sys.stderr.write(f"{path} has mistakes now; the batch keeps its own copy:\n{error}\n")
+        return
+    if changes is not None:
+        sys.stderr.write(
+            f"{path} has changed since this batch was made; the batch keeps its own copy, and "
+            f"--accept-changes takes the changed one:\n{changes.told()}\n"
+        )
+
+
+def take_up_changes(folder: Path, spec_path: Path | None) -> None:
+    """
+    Brings a batch in line with its spec as it is now.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
 
     Raises:
-        UsageError: the spec has changed and `accept` is not set; nothing is touched.
-        SpecError: it has mistakes now.
+        SpecError: it has mistakes now; nothing is touched.
     """
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
@@ -74,11 +96,6 @@ def take_up_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> No
     changes = _changes(folder, loaded, plan)
     if changes is None:
         return
-    if not accept:
-        raise UsageError(
-            f"{path} has changed since this batch was made:\n{changes.told()}\n"
-            "go on with --accept-changes, or start a new batch without --resume"
-        )
     apply_changes(
         folder / LEDGER,
         changes.plan,

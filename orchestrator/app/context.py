@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -61,6 +62,8 @@ class BatchContext:
     Attributes:
         force: whether jobs run although earlier results could be taken.
         abort_on_signal: whether a signal aborts the runs on the platform too.
+        waits_for_platform: whether a platform that is away is waited for before the first start.
+        leave_at: when the batch is left, interrupted, for the next one; None for never.
     """
 
     settings: Settings
@@ -69,6 +72,8 @@ class BatchContext:
     sink: LogSink
     abort_on_signal: bool = False
     force: bool = False
+    waits_for_platform: bool = False
+    leave_at: datetime | None = None
 
 
 @asynccontextmanager

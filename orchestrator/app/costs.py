@@ -107,7 +107,7 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
             write_reports(folder, reader.batch(), reader, reader.totals())
 
     try:
-        with BatchLock(folder), anyio.CancelScope(shield=True):
+        with BatchLock(folder, "costs"), anyio.CancelScope(shield=True):
             await record()
             await to_thread.run_sync(write)
     except BatchHeld:

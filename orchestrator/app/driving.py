@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from orchestrator.app.context import (
     logging_to,
 )
 from orchestrator.app.events import BatchEvents
-from orchestrator.app.finishing import write_reports
+from orchestrator.app.finishing import finish
 from orchestrator.app.folders import LEDGER
 from orchestrator.app.history import expected_durations, usual_items
 from orchestrator.app.merging import merged
@@ -48,6 +49,7 @@ from orchestrator.errors import (
     BatchHeld,
     DiskFull,
     Interrupted,
+    LeftForNextOccurrence,
     OrchestratorError,
     PermanentError,
     PlatformError,
@@ -68,6 +70,7 @@ from orchestrator.threads import GroupWorker
 
 ABORT_SECS = 8.0
 WAITS_EVERY_SECS = 2.0
+CLOCK_EVERY_SECS = 30.0
 
 
 async def drive(
@@ -118,12 +121,12 @@ async def drive(
                 if reason is None or isinstance(reason, StoppedEarly):
                     reason = await _collect_shared(folder, ledger, client, files, context) or reason
                 batch = await _close(ledger, client, folder, reason)
-        with LedgerReader(folder / LEDGER) as reader:
-            totals = reader.totals()
-            # On a full disk the figures are still told, and the files can be made again later.
-            with suppress(*((StoppedEarly,) if reason else ())):
-                write_reports(folder, batch, reader, totals)
         batch = await merged(folder, batch)
+    # On a full disk the figures are still shown, and the files can be made again later.
+    with suppress(*((StoppedEarly,) if reason else ())):
+        batch = await finish(folder, batch)
+    with LedgerReader(folder / LEDGER) as reader:
+        totals = reader.totals()
     return batch, totals, reason
 
 
@@ -215,6 +218,8 @@ async def _schedule(
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
         tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+        if context.leave_at is not None:
+            tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
         if not aborting:
             keep = partial(keep_limits, client, scheduler, plan, context.settings)
             tasks.start_soon(keep, name="limits")
@@ -251,6 +256,15 @@ async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None
     if ended and ended[0] is not None and client.platform_now() is None:
         with suppress(PermanentError):
             await client.get_run(ended[0].id)
+
+
+async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
+    """
+    Leaves the batch at an instant of the wall clock, which may be set meanwhile.
+    """
+    while (left := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
+        await anyio.sleep(min(left, CLOCK_EVERY_SECS))
+    scheduler.stop(LeftForNextOccurrence())
 
 
 def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
@@ -310,7 +324,7 @@ async def _close(
         batch = await ledger.close(
             state,
             exit_code=exit_code,
-            reason=None if reason is None else str(reason),
+            reason=reason,
             now=utc_now(),
         )
     except StoppedEarly:

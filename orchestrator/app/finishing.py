@@ -1,18 +1,22 @@
 """
-The files that say how a batch went, made from its ledger whenever a process leaves it.
+The files that say how a batch went, and what else follows its last run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 import orjson
 
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.remote import uploaded
 from orchestrator.collector.files import write_file
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.reading import Totals
+from orchestrator.ledger.amending import complete
+from orchestrator.ledger.reading import Totals, read_batch
 from orchestrator.model.batches import Batch
 from orchestrator.model.selection import Selection
 from orchestrator.report.page import Rows, page
@@ -20,6 +24,30 @@ from orchestrator.report.summary import job_line, summary_of
 
 PAGE = "report.html"
 LINES_AT_ONCE = 256
+
+
+async def finish(folder: Path, batch: Batch) -> Batch:
+    """
+    Writes the reports of a batch, uploads its files, and records that all is done.
+
+    A process that dies on the way leaves it undone in the ledger, and a later call does it.
+
+    Args:
+        batch: with its results merged, and the exit code that this gave.
+
+    Returns:
+        the batch, whose exit code tells whether the upload failed.
+
+    Raises:
+        StoppedEarly: the disk is full; it may be done again.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        write_reports(folder, batch, reader, reader.totals())
+    batch = await uploaded(folder, batch)
+    # The ledger's code tells of the runs; one that differs, of what follows them.
+    if batch.is_done and batch.exit_code == read_batch(folder / LEDGER).exit_code:
+        return complete(folder / LEDGER, datetime.now(UTC))
+    return batch
 
 
 def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Totals) -> None:

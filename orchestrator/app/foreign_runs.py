@@ -24,7 +24,7 @@ from orchestrator.client.wire import Run
 from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.amending import add_runs
-from orchestrator.model.batches import Batch, BatchPlan
+from orchestrator.model.batches import Batch, BatchPlan, Trigger
 from orchestrator.model.ids import BatchName, JobKey, RunId
 from orchestrator.model.jobs import Job, Target, TargetKind
 
@@ -70,6 +70,8 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
         mark=new_mark(),
         created_at=now,
         plan=BatchPlan(spec_path="", spec_sha256="", remote=settings.remote),
+        occurrence=now,
+        triggered_by=Trigger.COLLECT,
     )
     async with connected(batch, context) as endpoint:
         options = replace(client_options(endpoint, settings), away_secs=PREFLIGHT_AWAY_SECS)
@@ -78,7 +80,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):
         create_ledger(prepared / LEDGER, batch, map(_job, range(len(runs)), runs))
         add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
-        folder = publish(prepared, batch.id)
+        folder = publish(prepared, batch, lambda _: False)
         return await follow_batch(folder, context)
 
 

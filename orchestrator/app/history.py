@@ -1,5 +1,5 @@
 """
-What earlier batches of the same name tell about the jobs of this one.
+What earlier batches of the same series tell about the jobs of this one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 
 from orchestrator import events
-from orchestrator.app.folders import LEDGER, batches
+from orchestrator.app.folders import LEDGER, survey
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.reading import read_batch
 
 NIGHTS = 10
 """
@@ -71,6 +72,11 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
 
 def earlier(folder: Path) -> Iterator[Path]:
     """
-    The folders of the batches before this one, newest first.
+    The folders of the batches of the same series before this one, newest first.
     """
-    return (other for other in batches(folder.parent) if other.name < folder.name)
+    found = survey(folder.parent).found
+    batch = read_batch(folder / LEDGER)
+    for other in found:
+        is_before = (other.number, other.batch.id) < (batch.number, batch.id)
+        if is_before and batch.series.agrees(other.batch.series):
+            yield other.folder

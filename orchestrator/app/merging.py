@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from orchestrator import events
 from orchestrator.app.folders import LEDGER, batches
-from orchestrator.app.series import number_of, series_of
+from orchestrator.app.series import number_of
 from orchestrator.app.sources import sources_of
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
@@ -123,7 +123,7 @@ def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
-    with seen_by(folder.parent / SEEN / series_of(batch)) as seen:
+    with seen_by(folder.parent / SEEN / batch.series.id) as seen:
         for other in batches(folder.parent):
             if other != folder:
                 _remember(other, batch, plan, seen)
@@ -139,7 +139,7 @@ def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
         with LedgerReader(other / LEDGER) as reader:
             earlier = reader.batch()
         is_earlier = number_of(earlier) < number_of(batch)
-        if not is_earlier or series_of(earlier) != series_of(batch):
+        if not is_earlier or not earlier.series.agrees(batch.series):
             return
         if not seen.has_batch(earlier.id, plan.unique):
             remember(partial(sources_of, other), plan.unique, seen)

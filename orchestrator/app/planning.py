@@ -12,11 +12,11 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from orchestrator.app.folders import LEDGER, batches
+from orchestrator.app.folders import LEDGER, survey
 from orchestrator.app.room import DEFAULT_MEMORY_MBYTES, Room
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
-from orchestrator.model.batches import BatchPlan
+from orchestrator.model.batches import BatchPlan, Series
 from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Action
 
@@ -100,14 +100,15 @@ class Forecast:
     last: deque[Job] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
-def own_history(home: Path) -> History:
+def own_history(home: Path, series: Series) -> History:
     """
-    What the last batches of a name tell.
+    What the last batches of a series tell.
     """
     history = History()
-    for folder in islice(batches(home), NIGHTS):
+    same = (one for one in survey(home).found if series.agrees(one.batch.series))
+    for found in islice(same, NIGHTS):
         try:
-            with LedgerReader(folder / LEDGER) as reader:
+            with LedgerReader(found.folder / LEDGER) as reader:
                 for key, demand, secs, cost in reader.takings():
                     taken = Taken(secs=secs, cost_usd=cost)
                     history.by_key.setdefault(key.lower(), taken)

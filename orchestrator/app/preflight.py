@@ -84,6 +84,7 @@ async def look_before_start(
         refused=lookups.refused,
         prices=prices,
         clock=client.clock,
+        account=lookups.account,
     )
 
 
@@ -110,11 +111,13 @@ class _Lookups:
 
     Attributes:
         room: what the account allows.
+        account: the user id; None where the platform does not say it.
         refused: the targets that are missing or refused, with what the platform says.
     """
 
     def __init__(self, client: ApifyClient) -> None:
         self.room = ANY_ROOM
+        self.account: str | None = None
         self.defaults: dict[Target, RunDefaults] = {}
         self.refused: dict[Target, str] = {}
         self._client = client
@@ -146,7 +149,7 @@ class _Lookups:
 
     async def _check_token(self) -> None:
         try:
-            await self._client.get_me()
+            self.account = (await self._client.get_me()).id
         except NotAuthorized as error:
             self._errors.append(error)
         except PlatformError as error:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER, new_folder, new_id
+from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.collector.files import write_file
 from orchestrator.ledger import BatchLock, create_ledger
 from orchestrator.model.batches import (
@@ -24,10 +25,11 @@ from orchestrator.model.batches import (
     PoolLimits,
     ResultsFormat,
     ResultsPlan,
+    Trigger,
 )
 from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
-from orchestrator.spec import LoadedSpec, expand, load_spec
+from orchestrator.spec import LoadedSpec, expand
 from orchestrator.spec.model import ResultsTable
 
 
@@ -39,16 +41,22 @@ class RunRequest:
     Attributes:
         params: the `--param` values, as typed.
         choice: which jobs of the spec are wanted.
-        day: what `{{ date }}` is; None for today in UTC.
+        occurrence: what the batch is for, in UTC.
+        triggered_by: what triggers it.
+        platform: where it runs: a base URL, or `LOCAL`.
+        account: the user id, if it is known already.
         local: set for `--local`.
         remote: URL of the object store that `--output` names, if it does.
     """
 
-    spec_path: Path
+    loaded: LoadedSpec
     output: Path
     params: Mapping[str, str] = field(default_factory=dict)
     choice: Choice = EVERYTHING
-    day: date | None = None
+    occurrence: datetime
+    triggered_by: Trigger = Trigger.RUN
+    platform: str
+    account: str | None = None
     local: LocalPlatformPlan | None = None
     remote: str | None = None
 
@@ -62,9 +70,9 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         SpecError: with every mistake.
         OutputNotWritable, DiskFull.
     """
-    loaded = load_spec(request.spec_path)
+    loaded = request.loaded
     now = datetime.now(UTC)
-    day = request.day or now.date()
+    day = schedule_of(loaded.spec.batch).day_of(request.occurrence)
     batch = Batch(
         id=new_id(now),
         name=BatchName(loaded.spec.batch.name),
@@ -78,6 +86,10 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             local=request.local,
             remote=request.remote,
         ),
+        occurrence=request.occurrence,
+        triggered_by=request.triggered_by,
+        platform=request.platform,
+        account=request.account,
     )
     with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
         jobs = expand(
@@ -122,6 +134,8 @@ def plan_of(
         params=dict(params),
         choice=choice,
         day=day.isoformat(),
+        schedule=asked.schedule,
+        timezone=asked.timezone,
         local=local,
         remote=remote,
     )

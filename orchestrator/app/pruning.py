@@ -114,7 +114,7 @@ def remove(folder: Path) -> None:
     Raises:
         BatchHeld: a process is at it; it is left alone.
     """
-    with BatchLock(folder):
+    with BatchLock(folder, "prune"):
         gone = folder.parent / f".{folder.name}.gone"
         folder.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
@@ -133,7 +133,7 @@ def remove_remains(home: Path) -> None:
         if path.suffix not in (".new", ".gone") or not path.is_dir():
             continue
         try:
-            with BatchLock(path):
+            with BatchLock(path, "prune"):
                 pass
         except BatchHeld:
             continue

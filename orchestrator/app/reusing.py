@@ -13,7 +13,8 @@ from pathlib import Path
 from anyio import to_thread
 
 from orchestrator import events
-from orchestrator.app.folders import LEDGER, batches
+from orchestrator.app.folders import LEDGER
+from orchestrator.app.history import earlier
 from orchestrator.app.verifying import look_again
 from orchestrator.errors import UsageError
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
@@ -35,18 +36,16 @@ async def reuse_results(ledger: Ledger, folder: Path, now: datetime) -> int:
     if not wanted:
         return count
     oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
-    for earlier in batches(folder.parent):
-        if earlier.name >= folder.name:
-            continue
+    for before in earlier(folder):
         try:
-            with LedgerReader(earlier / LEDGER) as reader:
+            with LedgerReader(before / LEDGER) as reader:
                 batch = reader.batch()
                 if batch.ended_at is not None and batch.ended_at < oldest:
                     break
                 for report in reader.reports():
-                    count += await _take(ledger, folder, earlier, report, wanted, now)
+                    count += await _take(ledger, folder, before, report, wanted, now)
         except UsageError as error:
-            events.warning("history_not_read", batch=str(earlier), error=str(error))
+            events.warning("history_not_read", batch=str(before), error=str(error))
         if not wanted:
             break
     return count

@@ -82,6 +82,7 @@ class Room:
         prices: None without a budget.
         keeps_days: how long what runs have made is kept; None where not told.
         clock: what the platform's clock showed, and when that was by the loop's.
+        account: the user id; None where not told.
     """
 
     max_runs: int
@@ -91,6 +92,7 @@ class Room:
     prices: Prices | None = None
     keeps_days: int | None = None
     clock: tuple[datetime, float] | None = None
+    account: str | None = None
 
     def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
         """

@@ -1,18 +1,17 @@
 """
-To which series a batch belongs, and its place in it.
+Where a batch stands among those of its name: its number, and the time and the day that it is for.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date
-from hashlib import sha256
 
 from orchestrator.model.batches import Batch
 
-UNNUMBERED = 10**15
+UNNUMBERED = 10**13
 """
-More milliseconds than any batch was made after 1970: batches without a number come before all
-that have one, in the order of time.
+More than the milliseconds of any time: batches of versions that did not count come before all
+others, in the order in which they began.
 """
 
 
@@ -20,23 +19,14 @@ def number_of(batch: Batch) -> int:
     """
     A number that is higher for each later batch of a name.
     """
-    number: int = getattr(batch, "number", 0)
-    return number or int(batch.created_at.timestamp() * 1000) - UNNUMBERED
-
-
-def series_of(batch: Batch) -> str:
-    """
-    A name for the series of a batch that fits a folder.
-    """
-    series = getattr(batch, "series", None)
-    return series.id if series else sha256(batch.name.encode()).hexdigest()[:12]
+    return batch.number or int(batch.created_at.timestamp() * 1000) - UNNUMBERED
 
 
 def occurrence_of(batch: Batch) -> str:
     """
     The time that a batch is for, in UTC, as text; of those that have none, when they began.
     """
-    occurrence = getattr(batch, "occurrence", None) or batch.created_at
+    occurrence = batch.occurrence or batch.created_at
     return occurrence.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -90,6 +90,11 @@ class Settings(BaseModel):
         description="After how long one job of an Actor is tried whose first five runs failed "
         "alike, in seconds; then after twice and four times that.",
     )
+    lock_wait_secs: Secs = Field(
+        21600.0,
+        description="How long `run --resume` waits for a live batch of an earlier occurrence, in "
+        "seconds.",
+    )
     connect_timeout_secs: Deadline = Field(
         10.0, description="How long a connection may take to be made, in seconds."
     )

@@ -15,7 +15,6 @@ import _thread
 import os
 import select
 import signal
-import time
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # as of `typing`: the sooner this is imported, the sooner signals are handled
@@ -127,5 +126,5 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _end_later(number: int) -> None:
-    time.sleep(LEAVE_SECS)
+    select.select([], [], [], LEAVE_SECS)
     os._exit(128 + number)

@@ -30,7 +30,7 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
-    with BatchLock(folder):
+    with BatchLock(folder, "abort"):
         code = drive(abort_batch, folder, context, as_json=options.json)
     # That jobs are left to start, or were aborted, is what was asked for.
     return 0 if code in {1, BatchAborted.exit_code} else code

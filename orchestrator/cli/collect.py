@@ -92,7 +92,7 @@ def _collect_batch(options: argparse.Namespace) -> int:
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
     context = make_context(options, settings)
-    with BatchLock(folder):
+    with BatchLock(folder, "collect"):
         extra = Extra(run=options.run_json, input=options.input_json)
         done = in_event_loop(collect_batch, folder, context, selection, extra)
     facts = {

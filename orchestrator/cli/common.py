@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
     from orchestrator.model.selection import Choice
 
+DAY_LENGTH = len("2026-11-25")
 SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 
 
@@ -94,7 +95,7 @@ def add_accept_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-changes",
         action="store_true",
-        help="go on although the spec has changed, in line with it as it is now",
+        help="take the spec as it is now, instead of the batch's own copy",
     )
 
 
@@ -102,15 +103,19 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     The settings, with the flags of the command line over everything else.
 
+    Warnings go to stderr from now on.
+
     Raises:
         ConfigError: with every problem.
     """
+    from orchestrator.app.logs import configure_logs
     from orchestrator.app.settings import load_settings
 
     _check_working_folder()
     names = ("output", "max_runs", "log_format", "log_level")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     settings = load_settings(config=options.config, flags=flags)
+    configure_logs(level="warning", as_json=settings.log_format == "json")
     _warn_of_variables(as_json=settings.log_format == "json")
     return settings
 
@@ -217,6 +222,20 @@ def one_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a day as 2026-11-25, found {text!r}") from None
+
+
+def day_or_time(text: str) -> date:
+    """
+    A day, or a time such as `2026-11-25T02:15` or with an offset, for argparse.
+    """
+    from datetime import date, datetime
+
+    try:
+        return date.fromisoformat(text) if len(text) <= DAY_LENGTH else datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a day as 2026-11-25 or a time as 2026-11-25T02:15, found {text!r}"
+        ) from None
 
 
 def span_of_days(text: str) -> list[date]:

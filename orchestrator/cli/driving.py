@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,13 +66,24 @@ def drive(
     return 0 if code is None else code
 
 
-def report(result: Result, *, as_json: bool, more: Mapping[str, object] | None = None) -> None:
+def report(
+    result: Result,
+    *,
+    as_json: bool,
+    more: Mapping[str, object] | None = None,
+    to_stderr: bool = False,
+) -> None:
     """
-    Prints the summary to stdout, and what wants eyes to stderr.
+    Prints the summary to stdout, and what needs attention to stderr.
 
     Args:
         more: what the JSON form tells besides.
+        to_stderr: whether the summary goes there too, as a table: stdout is another batch's.
     """
+    if to_stderr:
+        with redirect_stdout(sys.stderr):
+            report(result, as_json=False, more=more)
+        return
     remote = remote_folder(result.batch)
     if as_json:
         summary = summary_of(result.batch, result.totals)

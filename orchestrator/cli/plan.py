@@ -58,13 +58,17 @@ def call(options: argparse.Namespace) -> int:
     import os
     from datetime import UTC, datetime
 
+    from orchestrator.app.occurrences.schedules import schedule_of
     from orchestrator.app.planning import estimate, forecast, own_history
     from orchestrator.app.preparing import plan_of
+    from orchestrator.model.batches import Series
+    from orchestrator.model.ids import BatchName
     from orchestrator.spec import expand, load_spec
 
     settings = settings_of(options)
     loaded = load_spec(options.spec)
-    day = options.date or datetime.now(UTC).date()
+    schedule = schedule_of(loaded.spec.batch)
+    day = options.date or schedule.day_of(schedule.at(datetime.now(UTC)))
     params, choice = dict(options.param), choice_of(options)
     plan = plan_of(loaded, params=params, choice=choice, day=day, local=None)
 
@@ -73,7 +77,10 @@ def call(options: argparse.Namespace) -> int:
             expand(loaded, params=params, env=os.environ, today=day, output=settings.output)
         )
 
-    history = own_history(settings.output / loaded.spec.batch.name)
+    series = Series(
+        name=BatchName(loaded.spec.batch.name), platform=None, params=params, choice=choice
+    )
+    history = own_history(settings.output / series.name, series)
     made = forecast(jobs(), history)
     account = None
     if options.online:

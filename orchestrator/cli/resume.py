@@ -24,7 +24,7 @@ def call(options: argparse.Namespace) -> int:
     """
     read_ahead()
     from orchestrator.app.batch import resume_batch
-    from orchestrator.app.changes import take_up_changes
+    from orchestrator.app.changes import note_changes, take_up_changes
     from orchestrator.app.folders import find_batch
     from orchestrator.cli.driving import drive, make_context
     from orchestrator.ledger import BatchLock
@@ -32,6 +32,6 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
-    with BatchLock(folder):
-        take_up_changes(folder, None, accept=options.accept_changes)
+    with BatchLock(folder, "resume"):
+        (take_up_changes if options.accept_changes else note_changes)(folder, None)
         return drive(resume_batch, folder, context, as_json=options.json)

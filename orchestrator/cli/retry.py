@@ -50,7 +50,7 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
-    with BatchLock(folder):
+    with BatchLock(folder, "retry"):
         refuse_to_start(folder)
         chosen = _failed(folder, selection)
         if options.dry_run or not chosen:

@@ -41,7 +41,7 @@ def call(options: argparse.Namespace) -> int:
     """
     import json
 
-    from orchestrator.app.folders import LEDGER, all_batches, find_batch
+    from orchestrator.app.folders import LEDGER, find_batch, newest_of_each
     from orchestrator.errors import BatchNotFound
     from orchestrator.ledger import LedgerReader
     from orchestrator.ledger.lock import is_held
@@ -52,10 +52,10 @@ def call(options: argparse.Namespace) -> int:
     if options.batch is not None:
         folder = find_batch(output, options.batch)
     else:
-        folders = sorted(all_batches(output), key=lambda path: path.name, reverse=True)
+        folders = newest_of_each(output)
         if not folders:
             raise BatchNotFound(f"{output}: there is no batch yet")
-        folder = folders[0]
+        folder = max(folders, key=lambda path: path.name)
     if options.why is not None:
         return _tell_why(folder, options.why, as_json=options.json)
     refresh(folder, settings)

@@ -79,13 +79,16 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     import sys
     from datetime import UTC, datetime
 
+    from orchestrator.app.occurrences.schedules import schedule_of
     from orchestrator.spec import expand, load_spec
 
+    loaded = load_spec(path)
+    schedule = schedule_of(loaded.spec.batch)
     jobs = expand(
-        load_spec(path),
+        loaded,
         params=dict(options.param),
         env=os.environ,
-        today=datetime.now(UTC).date(),
+        today=schedule.day_of(schedule.at(datetime.now(UTC))),
         output=options.output,
     )
     if not options.online:

@@ -13,9 +13,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import connection as sqlite
-from orchestrator.ledger.rows import job_of, job_values, plan_text, run_values, stored
-from orchestrator.model.batches import BatchPlan
+from orchestrator.ledger.rows import (
+    batch_of,
+    job_of,
+    job_values,
+    plan_text,
+    run_values,
+    stored,
+)
+from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
 
@@ -48,6 +56,58 @@ def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
         for seq, run in enumerate(runs):
             values = run_values(run)
             execute("insert_run", seq=seq, intent_at=stored(now), **values)
+
+
+def set_number(path: Path, number: int) -> None:
+    """
+    Gives a batch its number among the batches of its name.
+    """
+    with _amended(path) as execute:
+        execute("set_number", batch_number=number)
+
+
+def set_account(path: Path, platform: str, account: str | None) -> Batch:
+    """
+    Records where a batch runs and for whom, and returns the batch with it.
+    """
+    with _amended(path) as execute:
+        batch = batch_of(execute("select_batch").fetchone())
+        batch = replace(batch, platform=platform, account=account)
+        execute("set_account", platform=platform, account=account, series=batch.series.id)
+    return batch
+
+
+def add_later_resume(path: Path, occurrence: datetime, now: datetime) -> None:
+    """
+    Records that a call for a later occurrence is about to resume a batch.
+    """
+    with _amended(path) as execute:
+        execute("insert_later_resume", occurrence=stored(occurrence), began_at=stored(now))
+
+
+def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Batch:
+    """
+    Leaves a batch behind of which nothing could be started, and returns it.
+    """
+    with _amended(path) as execute:
+        execute(
+            "close_batch",
+            state=BatchState.STOPPED,
+            exit_code=reason.exit_code,
+            stop_reason=str(reason),
+            stop_kind=type(reason).__name__,
+            ended_at=stored(now),
+        )
+        return batch_of(execute("select_batch").fetchone())
+
+
+def complete(path: Path, now: datetime) -> Batch:
+    """
+    Records that all that follows the last run of a batch is done, and returns the batch.
+    """
+    with _amended(path) as execute:
+        execute("complete_batch", completed_at=stored(now))
+        return batch_of(execute("select_batch").fetchone())
 
 
 def apply_changes(

@@ -206,6 +206,20 @@ def connect_read_only(path: Path) -> LedgerConnection:
     return connection
 
 
+def connect_briefly(path: Path) -> LedgerConnection:
+    """
+    Opens a ledger of any version to read its batch; its pages are not checked.
+
+    Raises:
+        LedgerCorrupt: the file is not a ledger.
+        LedgerVersionMismatch: it comes from a newer version.
+    """
+    connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
+    with _closing_on_error(connection):
+        _check_identity(connection, path)
+    return connection
+
+
 def _migrated_copy(connection: LedgerConnection, version: int) -> LedgerConnection:
     copy = sqlite3.connect(
         ":memory:", isolation_level=None, check_same_thread=False, factory=LedgerConnection
@@ -356,6 +370,13 @@ def _is_at_rest(path: Path) -> bool:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:
+    version = _check_identity(connection, path)
+    with translated(path, otherwise=OutputNotWritable):
+        _check_pages(connection, path)
+    return version
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
     with translated(path, otherwise=OutputNotWritable):
         identity = connection.execute("PRAGMA application_id").fetchone()[0]
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -366,7 +387,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
                 f"{path}: this ledger was written by a newer version (schema {version}, this one "
                 f"knows {len(migrations())}); it is left as it is: use the newer version"
             )
-        _check_pages(connection, path)
     return version
 
 

@@ -584,7 +584,12 @@ class Ledger:
 
     @transaction
     def close(
-        self, state: BatchState, *, exit_code: int, reason: str | None, now: datetime
+        self,
+        state: BatchState,
+        *,
+        exit_code: int,
+        reason: OrchestratorError | None,
+        now: datetime,
     ) -> Batch:
         """
         Records how this process leaves the batch, and returns it as it then stands.
@@ -593,7 +598,8 @@ class Ledger:
             "close_batch",
             state=state,
             exit_code=exit_code,
-            stop_reason=reason,
+            stop_reason=None if reason is None else str(reason),
+            stop_kind=None if reason is None else type(reason).__name__,
             ended_at=stored(now),
         )
         return batch_of(self._execute("select_batch").fetchone())

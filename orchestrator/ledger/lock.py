@@ -10,7 +10,7 @@ import platform
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from time import sleep
+from select import select
 from types import TracebackType
 from typing import Self
 
@@ -31,13 +31,17 @@ class BatchLock:
     When the file is deleted, a second process can take the batch over; the ledger tells the first
     one so, see `LedgerConnection.check_owner`.
 
+    Args:
+        command: what the batch is held for, for those who find it held.
+
     Raises:
         BatchHeld: on entering, when another process holds the batch; the message names it.
         OutputNotWritable, DiskFull: on entering, when the file cannot be made or locked.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "run") -> None:
         self._folder = folder
+        self._command = command
         self._path = folder / ".lock"
         self._handle = -1
 
@@ -49,7 +53,7 @@ class BatchLock:
         try:
             _take(handle)
         except BlockingIOError as error:
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip()
+            holder = _holder(handle)
             os.close(handle)
             raise BatchHeld(
                 f"{self._folder}: another process holds this batch ({holder or 'just started'}); "
@@ -59,7 +63,8 @@ class BatchLock:
             os.close(handle)
             raise _refusal(error, self._path) from error
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        _write(handle, f"process {os.getpid()} on {platform.node()} since {since}\n")
+        holder = f"process {os.getpid()} on {platform.node()} since {since}: {self._command}\n"
+        _write(handle, holder)
         self._handle = handle
         return self
 
@@ -95,7 +100,7 @@ def _take(handle: int) -> None:
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sleep(MOMENT_SECS)
+            select([], [], [], MOMENT_SECS)
     return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -103,16 +108,29 @@ def is_held(folder: Path) -> bool:
     """
     Whether some process holds the batch in this folder right now.
     """
+    return held_for(folder) is not None
+
+
+def held_for(folder: Path) -> str | None:
+    """
+    The command for which a process holds the batch in this folder; None when none holds it.
+
+    It is empty while the process has not yet written it.
+    """
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise _refusal(error, folder / ".lock") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _holder(handle).rpartition(": ")[2]
     finally:
         os.close(handle)
-    return False
+    return None
+
+
+def _holder(handle: int) -> str:
+    return os.read(handle, 300).decode("utf-8", "replace").strip()

@@ -1,6 +1,8 @@
 -- name: insert_batch
-INSERT INTO batch (only, id, name, mark, created_at, plan, state)
-VALUES (1, :id, :name, :mark, :created_at, :plan, 'open');
+INSERT INTO batch (only, id, name, mark, created_at, plan, state, occurrence, platform, account,
+    series, triggered_by)
+VALUES (1, :id, :name, :mark, :created_at, :plan, 'open', :occurrence, :platform, :account,
+    :series, :triggered_by);
 
 -- name: select_batch
 SELECT * FROM batch;
@@ -9,11 +11,27 @@ SELECT * FROM batch;
 UPDATE batch SET owner = :owner;
 
 -- name: open_batch
-UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL;
+UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
+    stop_kind = NULL, completed_at = NULL;
 
 -- name: close_batch
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
-    stop_reason = :stop_reason;
+    stop_reason = :stop_reason, stop_kind = :stop_kind;
+
+-- name: complete_batch
+UPDATE batch SET completed_at = :completed_at WHERE state <> 'open';
+
+-- name: set_number
+UPDATE batch SET number = :batch_number;
+
+-- name: set_account
+UPDATE batch SET platform = :platform, account = :account, series = :series;
+
+-- name: insert_later_resume
+INSERT OR IGNORE INTO later_resumes (occurrence, began_at) VALUES (:occurrence, :began_at);
+
+-- name: select_later_resumes
+SELECT occurrence FROM later_resumes;
 
 -- name: insert_reused
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
@@ -142,6 +160,9 @@ GROUP BY demand;
 
 -- name: count_jobs
 SELECT status, COUNT(*) AS jobs FROM jobs GROUP BY status;
+
+-- name: count_unsettled
+SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs WHERE status = 'WAITING' LIMIT 1);
 
 -- name: count_open
 SELECT state, COUNT(*) AS attempts FROM attempts

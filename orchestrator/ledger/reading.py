@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -183,6 +184,17 @@ class Totals:
     orphans: list[OrphanRun] = field(default_factory=list)
 
 
+def read_batch(path: Path) -> Batch:
+    """
+    The batch of a ledger of any version, without looking at anything else in the file.
+
+    Raises:
+        LedgerCorrupt, LedgerVersionMismatch.
+    """
+    with closing(sqlite.connect_briefly(path)) as db:
+        return batch_of(db.execute(sqlite.queries()["select_batch"]).fetchone())
+
+
 class LedgerReader:
     """
     A read-only view, as a context manager; each call sees one consistent state.
@@ -267,6 +279,19 @@ class LedgerReader:
         Whether attempts are under way, or were when their process ended.
         """
         return self._execute("count_open").fetchone() is not None
+
+    def has_work(self) -> bool:
+        """
+        Whether a job is not settled.
+        """
+        return bool(self._execute("count_unsettled").fetchone()["jobs"])
+
+    def later_resumes(self) -> frozenset[datetime]:
+        """
+        The later occurrences at which a call has resumed this batch.
+        """
+        rows = self._execute("select_later_resumes")
+        return frozenset(datetime.fromisoformat(row["occurrence"]) for row in rows)
 
     def demands(self) -> dict[Demand, JobKey]:
         """

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.foreign import SECRETS
 from orchestrator.model.attempts import Attempt, OtherDataset, make_mark
-from orchestrator.model.batches import Batch, BatchPlan, BatchState, Wait
+from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.proofs import Proof, proof_from
@@ -173,6 +173,11 @@ def batch_values(batch: Batch) -> dict[str, Any]:
         "mark": batch.mark,
         "created_at": stored(batch.created_at),
         "plan": plan_text(batch.plan),
+        "occurrence": stored(batch.occurrence),
+        "platform": batch.platform,
+        "account": batch.account,
+        "series": batch.series.id,
+        "triggered_by": batch.triggered_by,
     }
 
 
@@ -202,7 +207,26 @@ def batch_of(row: sqlite3.Row) -> Batch:
         requests=row["requests"],
         retries=row["retries"],
         keeps_days=row["keeps_days"],
+        **_occurrence_of(row),
     )
+
+
+def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
+    """
+    What ledgers of the first version do not hold, which are read without being migrated.
+    """
+    if "number" not in row.keys():  # noqa: SIM118 - a row looks for values
+        completed_at = None if row["state"] == BatchState.OPEN else instant(row["ended_at"])
+        return {"completed_at": completed_at}
+    return {
+        "number": row["number"],
+        "occurrence": instant(row["occurrence"]),
+        "platform": row["platform"],
+        "account": row["account"],
+        "triggered_by": Trigger(row["triggered_by"]),
+        "stop_kind": row["stop_kind"],
+        "completed_at": instant(row["completed_at"]),
+    }
 
 
 def job_values(job: Job) -> dict[str, Any]:

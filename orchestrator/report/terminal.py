@@ -23,6 +23,7 @@ from orchestrator.report.progress import Progress
 from orchestrator.report.summary import cost_words, proven_jobs, shown_statuses
 
 WIDE = 200
+SERIES_SHOWN = 6
 COLOURS = {
     JobStatus.SUCCEEDED: "green",
     JobStatus.FAILED: "red",
@@ -101,6 +102,9 @@ def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("batch")
     table.add_column("id", no_wrap=True)
+    table.add_column("occurrence", no_wrap=True)
+    table.add_column("series", no_wrap=True)
+    table.add_column("triggered by", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for name in ("jobs", "done", "failed", "items", "cost"):
         table.add_column(name, justify="right")
@@ -109,6 +113,9 @@ def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             Text(summary["batch"]),
             summary["id"],
+            (summary["occurrence"] or "")[:16].replace("T", " "),
+            summary["series"][:SERIES_SHOWN],
+            summary["triggered_by"],
             "running" if summary["is_held"] else summary["state"],
             f"{summary['jobs_total']:,}",
             f"{sum(jobs[status] for status in SETTLED_JOB_STATUSES):,}",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from orchestrator.model.schedule import check_schedule
 from orchestrator.spec.templates import is_template
 from orchestrator.spec.words import show
 
@@ -139,6 +141,21 @@ def _share(value: Any) -> Any:
     raise ValueError(f'must be a share such as "30%" or 0.3, found {show(value)}')
 
 
+def _schedule(value: str) -> str:
+    check_schedule(value)
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise ValueError(
+            f'must be a time zone such as "Europe/Prague" or "UTC", found {show(value)}'
+        ) from None
+    return value
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
@@ -207,6 +224,8 @@ Age = Annotated[
     BeforeValidator(_age),
     WithJsonSchema({"type": "string", "pattern": "^[0-9.]+[smhdw]$"}),
 ]
+CronText = Annotated[str, AfterValidator(_schedule)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 PlainCount = Annotated[int, Field(ge=0)]
 PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES})]
 Factor = Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=False)]

@@ -15,6 +15,7 @@ from orchestrator.spec.kinds import (
     Age,
     AnyText,
     Count,
+    CronText,
     EventType,
     Factor,
     FailedStatus,
@@ -36,6 +37,7 @@ from orchestrator.spec.kinds import (
     Share,
     Table,
     Text,
+    TimeZone,
     WebAddress,
     WholeNumber,
 )
@@ -81,6 +83,20 @@ class BatchTable(Table):
     max_jobs: Positive = 1_000_000
     """
     A guard: a spec that expands to more jobs is refused.
+    """
+    schedule: CronText | None = None
+    """
+    When a batch is due, in cron notation such as `"15 2 * * *"`, or `@hourly`, `@daily`, `@weekly`,
+    `@monthly`, `@yearly`: `run --resume` makes one batch of each occurrence. Default: each day.
+    """
+    timezone: TimeZone | None = None
+    """
+    Of the schedule and of `{{ date }}`, such as `"Europe/Prague"`. Default: the machine's.
+    """
+    resume_within: Age | None = None
+    """
+    `run --resume` resumes an interrupted batch of an earlier occurrence within this time from that
+    occurrence, such as `"24h"`. Default: `"7d"`.
     """
 
 

@@ -136,4 +136,4 @@ def test_earlier_batch_that_cannot_be_read_is_no_hindrance(command: Command, fol
     (folder / "ledger.sqlite").write_bytes(b"no ledger")
     done = command.run("run", "sweep.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2)
-    assert f"earlier batch left alone batch={folder.name}" in done.err
+    assert f"{folder.name} reason=it cannot be read" in done.err

@@ -14,6 +14,7 @@ SPEC = """\
 [batch]
 name = "facts"
 max_runs = 2
+schedule = "@daily"
 [[jobs]]
 name = "{{ distribution }}"
 actor = "local/package-facts"

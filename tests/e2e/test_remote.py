@@ -143,10 +143,14 @@ def test_only_what_is_new_is_uploaded_again(remote: Command, store: Store) -> No
     done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
     home = f"night/{done.json['id']}"
     store.ask("PUT", f"bkt/{home}/jobs/job-1/items.jsonl", b"touched by somebody else")
-    (Path(done.json["folder"]) / "jobs" / "job-1" / "input.json").unlink()
+    notes = Path(done.json["folder"]) / "jobs" / "job-1" / "notes.txt"
+    notes.write_text("mine")
+    assert remote.run("collect", "s3://bkt/night").code == 0
+    assert f"{home}/jobs/job-1/notes.txt" in store.names("bkt")
+    notes.unlink()
     assert remote.run("collect", "s3://bkt/night").code == 0
     assert store.ask("GET", f"bkt/{home}/jobs/job-1/items.jsonl") == b"touched by somebody else"
-    assert f"{home}/jobs/job-1/input.json" not in store.names("bkt")
+    assert f"{home}/jobs/job-1/notes.txt" not in store.names("bkt")
 
 
 def test_reports_that_are_written_anew_are_uploaded(remote: Command, store: Store) -> None:

@@ -102,6 +102,12 @@ class Process:
         wait_until(lambda: "\n" in _text(self._out) or self.has_ended, "a line")
         return _text(self._out).partition("\n")[0]
 
+    def errors(self) -> str:
+        """
+        What it has written to stderr by now.
+        """
+        return _text(self._err)
+
     def send_signal(self, number: int) -> None:
         """
         Sends it a signal, unless it has ended.
@@ -236,6 +242,20 @@ class Command:
         Runs a command to its end in an interpreter of its own, as a user does.
         """
         return self._run([sys.executable, "-m", "orchestrator", *map(str, words)])
+
+    def start_alone(self, *words: str | Path) -> subprocess.Popen[str]:
+        """
+        Starts a command in an interpreter of its own and goes on.
+        """
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def run_script(self, script: str) -> Done:
         """

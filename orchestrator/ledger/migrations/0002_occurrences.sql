@@ -4,7 +4,7 @@ ALTER TABLE batch ADD COLUMN occurrence TEXT;                    -- UTC; NULL: m
 ALTER TABLE batch ADD COLUMN platform TEXT;                      -- its base URL, or 'local'
 ALTER TABLE batch ADD COLUMN account TEXT;                       -- the user id; NULL until the platform tells it
 ALTER TABLE batch ADD COLUMN series TEXT;                        -- model.batches.Series.id
-ALTER TABLE batch ADD COLUMN made_by TEXT NOT NULL DEFAULT 'run';  -- what triggered it: model.batches.MadeBy
+ALTER TABLE batch ADD COLUMN triggered_by TEXT NOT NULL DEFAULT 'run';  -- what triggered it: model.batches.Trigger
 ALTER TABLE batch ADD COLUMN stop_kind TEXT;                     -- name of the error class; NULL: not stopped early
 ALTER TABLE batch ADD COLUMN costs_settle_secs REAL NOT NULL DEFAULT 120;  -- a cost that is asked so long after the end is final
 ALTER TABLE batch ADD COLUMN owner TEXT;                         -- random per process: the one that drives the batch

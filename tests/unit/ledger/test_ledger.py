@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
+from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
-from orchestrator.ledger.connection import APPLICATION_ID, connect, migrations, queries
+from orchestrator.ledger.connection import APPLICATION_ID, connect, migrations
 from orchestrator.ledger.lock import is_held
+from orchestrator.ledger.reading import read_batch
 from orchestrator.ledger.rows import batch_values
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
@@ -98,12 +99,16 @@ async def test_ledger_of_the_first_version_is_read_as_it_stands(tmp_path: Path) 
         db.executescript(migrations()[0])
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("PRAGMA user_version = 1")
-        plan = '{"spec_path": "/s.toml", "spec_sha256": ""}'
-        db.execute(queries()["insert_batch"], batch_values(make_batch()) | {"plan": plan})
+        db.execute(
+            "INSERT INTO batch (only, id, name, mark, created_at, plan, state) "
+            "VALUES (1, :id, :name, :mark, :created_at, :plan, 'ended')",
+            batch_values(make_batch()),
+        )
         db.commit()
     before = path.read_bytes()
     with LedgerReader(path) as reader:
         assert reader.batch().name == "nightly"
+    assert read_batch(path).number == 0
     assert path.read_bytes() == before
 
 
@@ -130,8 +135,11 @@ async def test_one_run_belongs_to_one_attempt(tmp_path: Path) -> None:
 async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
     """State, exit code and reason are kept for whoever looks later."""
     ledger = make_ledger(tmp_path)
-    batch = await ledger.close(BatchState.STOPPED, exit_code=3, reason="disk full", now=NOON)
+    batch = await ledger.close(
+        BatchState.STOPPED, exit_code=3, reason=DiskFull("disk full"), now=NOON
+    )
     assert (batch.state, batch.exit_code, batch.stop_reason) == ("stopped", 3, "disk full")
+    assert batch.stop_kind == "DiskFull"
 
 
 def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,3 @@
+"""
+`run --resume`: which batch serves an occurrence, and what else a call has to do.
+"""

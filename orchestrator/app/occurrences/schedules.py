@@ -1,0 +1,48 @@
+"""
+The schedule of a spec, and the occurrence that a command is for.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tzlocal import get_localzone
+
+from orchestrator.model.schedule import DAILY, Schedule
+from orchestrator.spec.model import BatchTable
+
+
+def schedule_of(batch: BatchTable) -> Schedule:
+    """
+    The occurrences of a spec's batches: each day at midnight where it does not say.
+    """
+    zone = _machine_zone() if batch.timezone is None else ZoneInfo(batch.timezone)
+    return Schedule(batch.schedule or DAILY, zone)
+
+
+def occurrence_of(named: date | datetime | None, schedule: Schedule, now: datetime) -> datetime:
+    """
+    The occurrence that a command is for, in UTC.
+
+    Args:
+        named: on the command line: a day, or a time, which is in the zone of the schedule where it
+            names none; None for the one that is due now.
+    """
+    if named is None:
+        return schedule.at(now)
+    if not isinstance(named, datetime):
+        return schedule.on(named)
+    if named.tzinfo is None:
+        named = named.replace(tzinfo=schedule.zone)
+    return named.astimezone(UTC)
+
+
+def _machine_zone() -> tzinfo:
+    """
+    The machine's time zone; its offset of today where its name cannot be found out.
+    """
+    try:
+        return get_localzone()
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return datetime.now().astimezone().tzinfo or UTC

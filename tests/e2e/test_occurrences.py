@@ -1,0 +1,167 @@
+"""
+Nights of `run --resume` on a shifted clock: each occurrence gets its batch, once.
+
+Runs are counted at the platform, which alone knows what was started and paid.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clock import NIGHT, at, find_library
+from tests.support.command import (
+    Command,
+    Done,
+    ServedPlatform,
+    served_platform,
+    sweep,
+    wait_until,
+)
+
+pytestmark = pytest.mark.skipif(
+    find_library() is None, reason="Debian's package faketime is not installed"
+)
+SCHEDULE = 'schedule = "15 2 * * *"\ntimezone = "UTC"\nmax_runs = 2'
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+CALL = ("run", "--resume", "s.toml")
+
+
+class Nights:
+    """
+    A spec in a folder, with a platform of its own.
+    """
+
+    def __init__(self, folder: Path, platform: ServedPlatform) -> None:
+        self.command = Command(folder=folder, variables=platform.variables())
+        self.platform = platform
+
+    def write(self, jobs: int = 2, batch: str = SCHEDULE, **work: Any) -> None:
+        """Writes the spec."""
+        text = sweep("night", jobs=jobs, batch=batch, **{"duration_secs": 0, "items": 1, **work})
+        self.command.write("s.toml", text)
+
+    def call(self, instant: datetime, *words: str) -> Done:
+        """Calls the command at an instant, as cron does."""
+        return at(self.command, instant).run_alone(*(words or CALL))
+
+    def cut(self, instant: datetime, number: int, *, runs: int) -> int:
+        """Calls the command, and sends it a signal once the platform has so many runs."""
+        process = at(self.command, instant).start_alone(*CALL)
+        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=60)
+        os.kill(process.pid, number)
+        process.communicate(timeout=30)
+        return process.returncode
+
+    @property
+    def runs(self) -> int:
+        """How many runs were started."""
+        return len(self.platform.runs())
+
+    @property
+    def batches(self) -> list[str]:
+        """The occurrences of all batches, the newest batch first."""
+        found = self.command.run("list", "--json").json["batches"]
+        return [batch["occurrence"][5:16] for batch in found]
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Iterator[Nights]:
+    """A platform that nobody else uses."""
+    with served_platform(tmp_path / "platform") as platform:
+        yield Nights(tmp_path, platform)
+
+
+@pytest.mark.parametrize(
+    ("limit", "work", "code"),
+    [
+        ("stop_after_failures = 1", {"outcome": "FAILED"}, 3),
+        ("deadline_secs = 1", {"duration_secs": 60}, 3),
+        ("", {"outcome": "FAILED"}, 1),
+        ("", {}, 0),
+    ],
+    ids=["failures", "deadline", "failed-jobs", "success"],
+)
+def test_night_that_ended_somehow_is_followed_by_the_next(
+    nights: Nights, limit: str, work: dict[str, Any], code: int
+) -> None:
+    """A batch that its own rules ended is done: a restart buys nothing, the next night its own."""
+    nights.write(
+        3, f"{SCHEDULE}\nmax_runs = 1".replace("max_runs = 2\n", "") + f"\n{limit}", **work
+    )
+    first = nights.call(NIGHT)
+    bought = nights.runs
+    again = nights.call(NIGHT + HOUR)
+    assert nights.runs == bought
+    assert "done already" in again.err
+    second, third = nights.call(NIGHT + DAY), nights.call(NIGHT + 2 * DAY)
+    assert [done.code for done in (first, again, second, third)] == [code] * 4
+    assert nights.runs == 3 * bought
+    assert nights.batches == ["03-03T02:15", "03-02T02:15", "03-01T02:15"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_night_that_was_cut_is_resumed_by_the_next(nights: Nights, number: int) -> None:
+    """Tonight's batch runs first, then last night's goes on; each job has one run in each."""
+    nights.write(4, duration_secs=2)
+    nights.cut(NIGHT, number, runs=2)
+    assert nights.runs == 2
+    done = nights.call(NIGHT + DAY)
+    assert done.code == 0, done.err
+    assert nights.runs == 8
+    assert nights.batches == ["03-02T02:15", "03-01T02:15"]
+    order = [run["startedAt"] for run in nights.platform.runs()]
+    assert order == sorted(order, reverse=True) or order == sorted(order)
+
+
+def test_restart_of_a_supervisor_goes_on_with_the_same_batch(nights: Nights) -> None:
+    """Killed and called again, also after midnight, one batch serves the occurrence."""
+    nights.write(4, duration_secs=2)
+    evening = NIGHT + 21 * HOUR
+    assert nights.cut(evening, signal.SIGKILL, runs=2) == -signal.SIGKILL
+    done = nights.call(evening + 2 * HOUR)
+    assert (done.code, nights.runs) == (0, 4)
+    assert nights.batches == ["03-01T02:15"]
+
+
+def test_night_that_a_person_interrupted_is_left_to_that_person(nights: Nights) -> None:
+    """After Ctrl-C the next night runs its own batch only, and `resume` finishes the other."""
+    nights.write(4, duration_secs=2)
+    assert nights.cut(NIGHT, signal.SIGINT, runs=2) == 130
+    done = nights.call(NIGHT + DAY)
+    assert (done.code, nights.runs) == (0, 6)
+    oldest = nights.command.run("list", "--json").json["batches"][-1]
+    assert nights.command.run("resume", oldest["folder"]).code == 0
+    assert nights.runs == 8
+
+
+def test_daytime_test_with_a_selection_does_not_replace_the_night(nights: Nights) -> None:
+    """A few jobs, interrupted at noon, are a series of their own; NAME is the whole batch."""
+    nights.write(4, duration_secs=2)
+    nights.call(NIGHT)
+    process = at(nights.command, NIGHT + 10 * HOUR).start_alone("run", "s.toml", "--limit", "2")
+    wait_until(lambda: nights.runs >= 6, "the runs of the test", secs=60)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    whole = nights.command.run("status", "night", "--json").json
+    assert whole["jobs_total"] == 4
+    done = nights.call(NIGHT + DAY)
+    assert (done.code, nights.runs) == (0, 10)
+
+
+def test_without_schedule_a_second_call_of_the_day_is_a_mistake(nights: Nights) -> None:
+    """An hourly line without `schedule` ends with 2 and words, and the next day has its batch."""
+    nights.write(2, "max_runs = 2")
+    assert nights.call(NIGHT).code == 0
+    again = nights.call(NIGHT + HOUR)
+    assert again.code == 2
+    assert "schedule" in again.err
+    assert nights.call(NIGHT + DAY).code == 0
+    assert nights.runs == 4

@@ -1,0 +1,44 @@
+"""
+The command under a wall clock that a preloaded library shifts: the product has no such setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.support.command import Command
+
+PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime")
+NIGHT = datetime(2027, 3, 1, 2, 15, tzinfo=UTC)
+"""
+The first occurrence of the tests: 02:15 in UTC.
+"""
+
+
+def find_library() -> Path | None:
+    """
+    The library of Debian's package `faketime`; None where it is not installed.
+    """
+    for place in PLACES:
+        for path in Path("/").glob(f"{place.lstrip('/')}/libfaketime.so.1"):
+            return path
+    return None
+
+
+def at(command: Command, instant: datetime) -> Command:
+    """
+    The command, whose clock shows an instant when it starts.
+
+    Only its wall clock is shifted: how long something takes is measured by another one.
+    """
+    shift = (instant - datetime.now(UTC)) / timedelta(seconds=1)
+    variables = {
+        **command.variables,
+        "LD_PRELOAD": str(find_library()),
+        "FAKETIME": f"{shift:+.0f}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "TZ": "UTC",
+    }
+    return replace(command, variables=variables)
