@@ -133,6 +133,7 @@ def _stream(handle: int, before: TextIO | None) -> TextIO:
         io.BufferedWriter(outlet),
         encoding=getattr(before, "encoding", None) or "utf-8",
         errors="backslashreplace",
-        line_buffering=getattr(before, "line_buffering", handle == 2),
+        # Python's own stderr has no buffer: what is said is to be seen at once, also in a file.
+        line_buffering=handle == 2 or getattr(before, "line_buffering", False),
         write_through=getattr(before, "write_through", False),
     )
