@@ -32,4 +32,4 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
     columns = shape.layout().unique
     for pieces in chunks(sources(), lambda: MOST_ROWS) if columns else ():
         rows = read(pieces, as_text=True)
-        seen.add(keys_of(rows, columns or ()), [source.number for source in rows.sources])
+        seen.take(keys_of(rows, columns or ()), [source.number for source in rows.sources])

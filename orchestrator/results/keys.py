@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from orchestrator.results.careful import JsonText, read_carefully
 from orchestrator.results.fast import Rows
@@ -21,9 +24,15 @@ from orchestrator.results.source import NotMerged
 
 DIGEST_BYTES = 16
 MOST_IN_MEMORY = 500_000
+FILTER_BYTES = 2**24
+"""
+Of a table with ten million keys, one in a hundred is looked for on disk in vain.
+"""
+FILTER_MASK = FILTER_BYTES - 1
+_PLACES = struct.Struct("<III4x").unpack
+TOLD_BY_THEIR_JSON = {str, int, bool, type(None)}
 CACHE_KILOBYTES = 32_768
 BUSY_SECS = 120.0
-NESTED = (dict, list, JsonText)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
     key    BLOB PRIMARY KEY,
@@ -42,16 +51,13 @@ def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
     A digest of the values of some columns for each item; None where one is missing or null.
     """
     salt = json.dumps([column.of or column.origin for column in columns]).encode()
-    keys: list[bytes | None] = []
-    for place in range(len(rows)):
-        texts = [_text_of(rows, place, column) for column in columns]
-        if None in texts:
-            keys.append(None)
-            continue
-        digest = blake2b(salt, digest_size=DIGEST_BYTES)
-        digest.update("\0".join(map(str, texts)).encode())
-        keys.append(digest.digest())
-    return keys
+    texts = zip(*(_texts(rows, column) for column in columns), strict=True)
+    return [
+        None
+        if None in row
+        else blake2b(b"\0".join((salt, *row)), digest_size=DIGEST_BYTES).digest()
+        for row in texts
+    ]
 
 
 def values_of(rows: Rows, column: Column) -> list[Any]:
@@ -67,38 +73,68 @@ def values_of(rows: Rows, column: Column) -> list[Any]:
     return [getattr(source, column.origin) for source in rows.sources]
 
 
-def _text_of(rows: Rows, place: int, column: Column) -> str | None:
+def _texts(rows: Rows, column: Column) -> list[Any]:
     """
-    A text that is the same for equal values, and for those alone.
+    Texts that are the same for equal values, and for those alone; None where there is none.
     """
-    if column.origin != FIELD:
-        source = rows.sources[place]
-        value = (
-            source.params.get(column.of)
-            if column.origin == PARAM
-            else getattr(source, column.origin)
-        )
-        return None if value is None else json.dumps(value, sort_keys=True)
-    value = rows.items[place].get(column.of)
-    if value is None:
-        return None
-    if isinstance(value, float | dict | list):
+    values = values_of(rows, column)
+    if not rows.odd and set(map(type, values)) <= TOLD_BY_THEIR_JSON:
+        try:
+            return [value if value is None else orjson.dumps(value) for value in values]
+        except TypeError:
+            pass  # an integer of more than 64 bits
+    return [
+        value if value is None else _text(rows, place, column, value)
+        for place, value in enumerate(values)
+    ]
+
+
+def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
+    if column.origin == FIELD and isinstance(value, float | dict | list):
         # What was read fast may be less exact than its text.
         value = read_carefully(rows.lines[place]).fields.get(column.of)
     if isinstance(value, JsonText):
         return _canonical(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = json.dumps(value, default=str)
-    # What a value does not say of the item is told by the item alone.
-    return text if place not in rows.odd else f"{text} {rows.lines[place]!r}"
+    text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="surrogatepass")
+    if column.origin == FIELD and place in rows.odd:
+        # What a value does not say of the item is told by the item alone.
+        return text + rows.lines[place]
+    return text
 
 
-def _canonical(text: str) -> str:
+def _canonical(text: str) -> bytes:
     try:
-        return json.dumps(json.loads(text, parse_int=str, parse_float=str), sort_keys=True)
+        value = json.loads(text, parse_int=str, parse_float=str)
+        return json.dumps(value, sort_keys=True).encode()
     except RecursionError:
-        return text
+        return text.encode()
+
+
+class Filter:
+    """
+    A set of keys in little memory, which may take a key for a member that is none.
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(FILTER_BYTES)
+
+    def add(self, keys: Iterable[bytes]) -> None:
+        """
+        Adds keys, which are uniformly distributed.
+        """
+        bits = self._bits
+        for key in keys:
+            for place in _PLACES(key):
+                bits[place >> 3 & FILTER_MASK] |= 1 << (place & 7)
+
+    def may_have(self, key: bytes) -> bool:
+        """
+        Whether a key may be a member; it is none for sure when this is false.
+        """
+        bits = self._bits
+        return all(bits[p >> 3 & FILTER_MASK] & 1 << (p & 7) for p in _PLACES(key))
 
 
 class Uniques:
@@ -112,13 +148,14 @@ class Uniques:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "keys.sqlite"
         self._recent: set[bytes] = set()
+        self._spilled = Filter()
         self._db: sqlite3.Connection | None = None
 
     def are_first(self, keys: Sequence[bytes | None]) -> list[bool]:
         """
         Whether each key comes for the first time; those that are None always do.
         """
-        known = self._spilled(keys)
+        known = self._on_disk(keys)
         answers = []
         for key in keys:
             is_first = key is None or (key not in self._recent and key not in known)
@@ -139,9 +176,10 @@ class Uniques:
             self._db = None
         self._path.unlink(missing_ok=True)
 
-    def _spilled(self, keys: Sequence[bytes | None]) -> set[bytes]:
+    def _on_disk(self, keys: Sequence[bytes | None]) -> set[bytes]:
         if self._db is None:
             return set()
+        keys = [key for key in keys if key is not None and self._spilled.may_have(key)]
         return {key for (key,) in _found(self._db, "SELECT key FROM keys WHERE key = ?", keys)}
 
     def _spill(self) -> None:
@@ -156,6 +194,7 @@ class Uniques:
             "INSERT INTO keys VALUES (?)", ((key,) for key in sorted(self._recent))
         )
         self._db.execute("COMMIT")
+        self._spilled.add(self._recent)
         self._recent.clear()
 
 
@@ -167,29 +206,26 @@ class Seen:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def are_new(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> list[bool]:
+    def take(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> list[bool]:
         """
-        Whether no batch with a lower number gave each key; those that are None are always new.
+        Records which batch gave each key; returns whether no batch with a lower number did.
+
+        Keys that are None are always new.
         """
         first = dict(_found(self._db, "SELECT key, number FROM keys WHERE key = ?", keys))
-        return [
-            key is None or first.get(key, number) >= number
-            for key, number in zip(keys, numbers, strict=True)
-        ]
-
-    def add(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> None:
-        """
-        Records which batch gave each key.
-        """
-        first: dict[bytes, int] = {}
+        earlier: dict[bytes, int] = {}
+        answers = []
         for key, number in zip(keys, numbers, strict=True):
-            if key is not None:
-                first[key] = min(number, first.get(key, number))
+            before = None if key is None else first.get(key)
+            if key is not None and (before is None or before > number):
+                earlier[key] = min(number, earlier.get(key, number))
+            answers.append(before is None or before >= number)
         self._db.executemany(
             "INSERT INTO keys VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
             "SET number = excluded.number WHERE excluded.number < number",
-            sorted(first.items()),
+            sorted(earlier.items()),
         )
+        return answers
 
     def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
         """

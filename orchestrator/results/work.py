@@ -137,8 +137,7 @@ class Work:
         rows, keys = self._without(rows, keys, are_first, "repeated")
         if self._seen is not None:
             numbers = [source.number for source in rows.sources]
-            self._seen.add(keys, numbers)
-            rows, keys = self._without(rows, keys, self._seen.are_new(keys, numbers), "old")
+            rows, keys = self._without(rows, keys, self._seen.take(keys, numbers), "old")
         return rows
 
     def _without(
