@@ -11,12 +11,11 @@ from orchestrator.app.folders import LEDGER
 from orchestrator.collector.checking import Found, look_at
 from orchestrator.collector.items import ItemsFile
 from orchestrator.ledger import JobReport, LedgerReader
-from orchestrator.model.ids import JobKey
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState
 
 
-def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobKey, tuple[str, ...]]]:
+def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobReport, tuple[str, ...]]]:
     """
     What is wrong with the files of each job whose last attempt has a run and is over, as a stream.
 
@@ -30,7 +29,7 @@ def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobKey, tuple[s
                 continue
             if selection.matches(job.key, report.status, job.tags):
                 found = look_again(folder / "jobs" / job.key, report)
-                yield job.key, found.problems
+                yield report, found.problems
 
 
 def look_again(folder: Path, report: JobReport) -> Found:

@@ -42,16 +42,19 @@ def call(options: argparse.Namespace) -> int:
     folder = find_batch(settings_of(options).output, options.batch)
     selection = parse_selection(options.select)
     told = _ask(folder, selection, options) if options.online else {}
-    checked, wrong = 0, []
-    for key, found in verify(folder, selection):
+    checked, unproven, wrong = 0, 0, []
+    for report, found in verify(folder, selection):
+        key = report.job.key
         checked += 1
+        unproven += report.proof is None and report.job.collect.items
         problems = (*found, *([told[key]] if key in told else []))
         if problems:
             wrong.append({"key": key, "problems": list(problems)})
             if not options.json:
                 print(f"{key}: {', '.join(problems)}")
     if options.json:
-        print(json.dumps({"folder": str(folder), "checked": checked, "wrong": wrong}))
+        told_all = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
+        print(json.dumps(told_all))
     elif wrong:
         print(
             f"{len(wrong)} of {checked} jobs are not as they were collected; "
@@ -59,6 +62,11 @@ def call(options: argparse.Namespace) -> int:
         )
     else:
         print(f"{checked} jobs are on disk as they were collected")
+    if unproven and not options.json:
+        print(
+            f"{unproven} jobs are not proven complete; `orchestrator collect {display(folder)}` "
+            "asks the platform again"
+        )
     return 1 if wrong else 0
 
 

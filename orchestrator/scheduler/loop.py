@@ -53,6 +53,7 @@ from orchestrator.scheduler.starting import TargetHeld
 from orchestrator.scheduler.stops import FailureCount
 
 NEEDS_REASON = "waits for the jobs that it needs"
+COUNTING_REASON = "ended; the platform counts their items (counts_settle_secs)"
 MOST_ENDED = 256
 """
 So many runs may wait for a free download before starts wait for the downloads: too much would be
@@ -224,10 +225,12 @@ class Scheduler:
         """
         Why jobs wait, with the number of jobs that each reason holds.
         """
-        if self._drain_reason is not None:
-            return {str(self._drain_reason): len(self._queue)} if len(self._queue) else {}
-        reasons = self._queue.reasons()
-        return reasons | {NEEDS_REASON: len(self._needs)} if len(self._needs) else reasons
+        if self._drain_reason is None:
+            reasons = self._queue.reasons() | {NEEDS_REASON: len(self._needs)}
+        else:
+            reasons = {str(self._drain_reason): len(self._queue)}
+        reasons[COUNTING_REASON] = len(self._settling)
+        return {reason: jobs for reason, jobs in reasons.items() if jobs}
 
     async def _rest(self) -> None:
         """

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.names import record_key
@@ -58,6 +59,23 @@ class Store:
         yield SimpleNamespace(content_type="text/plain", chunks=chunks)
 
 
+class Empty(Store):
+    """A store whose records have no bytes, and a run without a log."""
+
+    @asynccontextmanager
+    async def stream_record(self, _store_id: str, _key: str, **_: object) -> AsyncIterator[Any]:
+        """A record of 0 bytes."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b""
+
+        yield SimpleNamespace(content_type="text/plain", chunks=chunks)
+
+    def stream_log(self, run_id: str, **_: object) -> Any:
+        """A log of 0 bytes."""
+        return self.stream_record("", run_id)
+
+
 def collect(tmp_path: Path, store: Any, job: Job) -> Collected:
     """What a collector tells of the records of a job."""
 
@@ -98,6 +116,20 @@ def test_names_of_records_stay_in_their_folder(tmp_path: Path) -> None:
         path for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents
     ]
     assert {path.parent for path in outside} == {folder.parent}
+
+
+def test_empty_record_and_empty_output_are_empty_files(tmp_path: Path) -> None:
+    """And whoever looks again misses nothing."""
+    plan = CollectPlan(items=False, records=("*",), output=True, log=True)
+    job = make_job(collect=plan)
+    told = collect(tmp_path, Empty(["empty"]), job)
+    folder = tmp_path / "batch" / "jobs" / job.key
+    sizes = {path.name: path.stat().st_size for path in folder.rglob("*.*") if path.is_file()}
+    assert (sizes["output.txt"], sizes["log.txt"]) == (0, 0)
+    assert (folder / "records" / "empty").read_bytes() == b""
+    assert (told.records, told.missing) == (1, ())
+    found = look_at(folder, job, None, records=told.records, missing=told.missing)
+    assert found.problems == ()
 
 
 def test_records_come_over_pages_of_keys(tmp_path: Path) -> None:

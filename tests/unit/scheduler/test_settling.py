@@ -19,7 +19,7 @@ from orchestrator.scheduler.attempts import SETTLED, Verdict
 from orchestrator.scheduler.driving import Driver, Over
 from orchestrator.scheduler.following import Ended
 from orchestrator.scheduler.limits import Claim, Limits, Usage
-from orchestrator.scheduler.loop import Scheduler, Stops
+from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler, Stops
 from orchestrator.scheduler.stops import FailureCount
 from tests.support.builders import NOON, make_job, make_run
 from tests.support.virtual_time import run_virtual
@@ -101,6 +101,26 @@ def test_ended_run_frees_its_slot_before_it_is_collected() -> None:
     assert driver.collected == {
         seq: pytest.approx(end + SETTLE_SECS) for seq, end in driver.ends.items()
     }
+
+
+def test_display_tells_why_nothing_runs() -> None:
+    """While only the platform's count is waited for, the jobs that wait for it are told."""
+    scheduler = scheduler_of(FakeDriver(), 2)
+    told: list[dict[str, int]] = []
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def look() -> None:
+                await anyio.sleep(5)
+                told.append(scheduler.waits_for())
+
+            tasks.start_soon(look)
+            await scheduler.run()
+
+    run_virtual(scenario)
+    assert told == [{COUNTING_REASON: 2}]
+    assert scheduler.waits_for() == {}
 
 
 def test_stop_leaves_runs_that_are_not_counted_yet() -> None:
