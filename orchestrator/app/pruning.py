@@ -74,12 +74,24 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
         how many runs had their storages deleted.
 
     Raises:
-        UsageError: some job is not on disk as it was collected; nothing is deleted.
+        UsageError: some job is not on disk as it was collected, or may not be all that the
+            platform holds; nothing is deleted.
         PlatformError: not all could be deleted; it may be tried again.
     """
-    wrong = [key for key, problems in verify(folder, Selection()) if problems]
+    checked = [(report, problems) for report, problems in verify(folder, Selection())]
+    wrong = [report.job.key for report, problems in checked if problems]
     if wrong:
         raise UsageError(f"{', '.join(wrong[:SHOWN])}: not on disk as it was collected")
+    unproven = [
+        report.job.key
+        for report, _ in checked
+        if report.sha256 is not None and report.proof is None
+    ]
+    if unproven:
+        raise UsageError(
+            f"{', '.join(unproven[:SHOWN])}: not proven to be all that the platform holds; "
+            "`orchestrator collect` asks it again"
+        )
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
         runs = [

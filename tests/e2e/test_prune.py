@@ -71,6 +71,16 @@ def test_prune_deletes_storages_of_what_is_on_disk(
         platform.get(f"/datasets/{other['dataset_id']}")
 
 
+def test_prune_keeps_storages_of_what_is_not_proven(command: Command, folders: list[Path]) -> None:
+    """Items may be on the platform that are not on disk."""
+    with sqlite3.connect(folders[0] / "ledger.sqlite") as db:
+        db.execute("UPDATE attempts SET proof = NULL")
+    db.close()
+    done = command.run("prune", "old", "--keep-last", "1", "--delete-storages", "--json").json
+    assert [folder.exists() for folder in folders] == [True, True, False, True]
+    assert any("not proven to be all that the platform" in kept["reason"] for kept in done["kept"])
+
+
 def test_prune_wants_to_know_what_to_keep(command: Command, folders: list[Path]) -> None:
     """Nothing is removed without a word about what stays."""
     done = command.run("prune", "old")

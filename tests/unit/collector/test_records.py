@@ -63,7 +63,12 @@ class Empty(Store):
     """A store whose records have no bytes, and a run without a log."""
 
     @asynccontextmanager
-    async def stream_record(self, _store_id: str, _key: str, **_: object) -> AsyncIterator[Any]:
+    async def stream_record(
+        self,
+        _store_id: str,
+        key: str,  # noqa: ARG002 - as the store's
+        **_: object,
+    ) -> AsyncIterator[Any]:
         """A record of 0 bytes."""
 
         async def chunks() -> AsyncIterator[bytes]:
