@@ -32,6 +32,7 @@ from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import RunListing
 
 SHORTEST_INTERVAL_SECS = 1.0
+INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
 WATCH_SECS = (5.0, 10.0, 15.0, 30.0, 60.0)
 """
 How long after the one before each look for runs of another process begins.
@@ -235,13 +236,27 @@ class RunFinder:
         return self._target_ids[target]
 
     async def _has_input(self, run: wire.Run, body: bytes | None) -> bool:
+        """
+        Whether a run has the input that was sent.
+
+        Raises:
+            TransientError: its input goes on breaking off: the run may be the one.
+        """
         if body is None:
             return True
+        for pause_secs in INPUT_PAUSES_SECS:
+            try:
+                return await self._holds(run, body)
+            except TransientError:
+                await anyio.sleep(pause_secs)
+        return await self._holds(run, body)
+
+    async def _holds(self, run: wire.Run, body: bytes) -> bool:
         try:
             async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
                 return contains(await download.read(MAX_INPUT_BYTES * 2), body)
         except PlatformError as error:
-            if error.concerns_every_job:
+            if error.concerns_every_job or isinstance(error, TransientError):
                 raise
             return False
 
@@ -319,7 +334,7 @@ class RunFinder:
                 self._agents_hidden(MOST_READS)
                 return ""
             try:
-                run = await self._client.get_run(run_id)
+                run = await self._client.get_run(run_id, insist=True)
             except PlatformError as error:
                 if not error.costs_its_job:
                     raise

@@ -351,6 +351,14 @@ class Starter:
                 raise StartUnconfirmed(f"the answer broke off: {error}") from error
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        """
+        Records the run of an attempt.
+
+        Raises:
+            StartLost: another attempt has it.
+        """
+        if attempt.remedy.resurrects is None and run.id in self._finder.claimed:
+            raise StartLost(f"run {run.id} was found for this start, but another attempt has it")
         self._finder.claim(run.id, attempt.job.target)
         self._gate.accepted(attempt.job.target)
         await self._ledger.started(attempt, run, adopted=adopted)

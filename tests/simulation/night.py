@@ -72,7 +72,7 @@ def play(
     """
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed)
-    jobs = [_job(seq, chance) for seq in range(JOBS)]
+    jobs = [_job(seq, chance, may_be_task=not platform.hides_agents) for seq in range(JOBS)]
     create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
 
     async def night() -> None:
@@ -170,7 +170,13 @@ def _refused(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _job(seq: int, chance: random.Random) -> Job:
+def _job(seq: int, chance: random.Random, *, may_be_task: bool) -> Job:
+    """
+    A job with an input of its own, or of a task without one.
+
+    Args:
+        may_be_task: not where runs are told by their inputs: those of a task are all alike.
+    """
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6
     is_in_shop = chance.random() < 0.2
@@ -193,7 +199,7 @@ def _job(seq: int, chance: random.Random) -> Job:
         other = _refused(chance)
         given["refuse"] = other["refuse"]
         fields |= {"input": JobInput(body=json.dumps(given).encode()), "target": other["target"]}
-    elif chance.random() < 0.2:
+    elif chance.random() < 0.2 and may_be_task:
         fields = {"target": TASK, "options": RunOptions(memory_mbytes=1024), "input": JobInput()}
     return make_job(
         seq,

@@ -66,8 +66,8 @@ def odd_after(
     if trouble == "foreign":
         run = chance.choice([*others, _stranger(run)])
     elif chance.random() < 0.5:
-        del run["meta"]["userAgent"]
-    else:
+        run["meta"].pop("userAgent", None)
+    elif "userAgent" in run["meta"]:
         run["meta"]["userAgent"] = run["meta"]["userAgent"][:-3]
     return replace(answer, chunks_=(json.dumps({"data": run}).encode(),))
 

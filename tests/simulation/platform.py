@@ -131,6 +131,7 @@ class SimPlatform:
         trouble: the share of requests to which something happens.
         violations: what must never be, in the words of the invariant.
         is_recorded: whether a run is durably known to whoever follows it.
+        hides_agents: whether nobody is told who started a run.
     """
 
     seed: int
@@ -139,12 +140,14 @@ class SimPlatform:
     runs: dict[str, SimRun] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     is_recorded: Callable[[str], bool] = lambda _run_id: True
+    hides_agents: bool = False
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
         self._ahead_secs = self._chance.choice([0.0, 0.0, -900.0, 900.0])
         self._lists_agents = self._chance.random() < 0.8
         self._others = self._windows()
+        self._inputs: dict[str, bytes] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,6 +202,8 @@ class SimPlatform:
         Starts or resurrects a run, without an answer.
         """
         path = urlsplit(request.url).path.split("/")
+        if refusal_of(request) is not None:
+            return
         if path[-1] == "resurrect":
             self._resurrect(self.runs[path[-2]], request, begins)
         else:
@@ -259,6 +264,8 @@ class SimPlatform:
                 return reply(200, {"data": self._to_json(run, now + delay)})
             case "GET", ["datasets", dataset_id, "items"]:
                 return self._items(self.runs[dataset_id[2:]], query, now)
+            case "GET", ["key-value-stores", store_id, "records", "INPUT"]:
+                return Reply(200, CIMultiDict(), (self._inputs[store_id[2:]],))
             case "GET", ["key-value-stores", store_id, "records", "OUTPUT"]:
                 return _output(self.runs[store_id[2:]])
         raise AssertionError(f"nobody asks for {request.method} {path}")
@@ -286,6 +293,7 @@ class SimPlatform:
         twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
         self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
         self.runs[run.id] = run
+        self._inputs[run.id] = request.body or b""
         self._check_at(begins)
         return run
 
@@ -333,7 +341,7 @@ class SimPlatform:
         page = found[int(query.get("offset", ["0"])[0]) :][:1000]
         if not self._lists_agents:
             for item in page:
-                del item["meta"]["userAgent"]
+                item["meta"].pop("userAgent", None)
         return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
 
     def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
@@ -361,7 +369,7 @@ class SimPlatform:
             "status": life.outcome if is_over else "RUNNING",
             "exitCode": (0 if life.outcome == "SUCCEEDED" else 1) if is_over else None,
             "stats": {"resurrectCount": run.lives.index(life)},
-            "meta": {"origin": "API", "userAgent": run.agent},
+            "meta": {"origin": "API"} | ({} if self.hides_agents else {"userAgent": run.agent}),
             "buildId": "build",
             "defaultDatasetId": f"d-{run.id}",
             "defaultKeyValueStoreId": f"s-{run.id}",

@@ -1,5 +1,5 @@
 """
-Five mistakes that are easily made: each is planted, and the nights must find it.
+Eight mistakes that are easily made: each is planted, and the nights must find it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestrator.client import sending
+from orchestrator.client import refusals, sending
 from orchestrator.collector.files import Files, PartFile
+from orchestrator.errors import PlatformError
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
+from orchestrator.scheduler import starting
 from orchestrator.scheduler.driving import Driver
 from orchestrator.scheduler.limits import Claim, Usage
 from orchestrator.scheduler.starting import Starter
@@ -50,6 +52,36 @@ def test_nights_find_a_start_that_is_repeated_blindly(
     monkeypatch.setattr(sending, "_may_have_started", lambda error: error.status == 408)
     found = first_failure(tmp_path)
     assert "one run per attempt" in found or "resurrected once an attempt" in found
+
+
+def test_nights_find_a_page_that_is_taken_for_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 4xx is believed to prove that a start did nothing, whoever it comes from."""
+    honest = refusals.class_of
+
+    def class_of(status: int, kind: str | None) -> type[PlatformError]:
+        return honest(status, kind or "not-known-yet")
+
+    monkeypatch.setattr(refusals, "proves_no_effect", lambda status, _kind: 400 <= status < 500)
+    monkeypatch.setattr(refusals, "class_of", class_of)
+    assert first_failure(tmp_path) != "no night failed"
+
+
+def test_nights_find_an_answer_that_is_believed_blindly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever run the answer to a start names is taken for its own."""
+    monkeypatch.setattr(starting, "doubt", lambda *_asked: None)
+    assert first_failure(tmp_path) != "no night failed"
+
+
+def test_nights_find_an_odd_answer_that_counts_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One refusal of a poll or a dataset ends its job, or the batch."""
+    monkeypatch.setattr(sending, "ASK_AGAIN_SECS", ())
+    assert first_failure(tmp_path) != "no night failed"
 
 
 def test_nights_find_a_run_id_that_is_stored_late(
@@ -105,7 +137,8 @@ def test_nights_find_a_part_file_that_is_renamed_early(
 
     honest = Files.open_part
     monkeypatch.setattr(Files, "open_part", open_part)
-    assert "whole under a final name" in first_failure(tmp_path)
+    found = first_failure(tmp_path)
+    assert "whole under a final name" in found or "No such file" in found
 
 
 def test_nights_find_items_that_are_collected_too_early(

@@ -88,7 +88,7 @@ class FakePlatform:
                 item["meta"] = {"origin": "API"}
         return wire.RunList.model_validate({"total": len(items), "items": items})
 
-    async def get_run(self, run_id: RunId) -> wire.Run:
+    async def get_run(self, run_id: RunId, **_given: object) -> wire.Run:
         self.reads += 1
         return wire.Run(next(run for run in self.runs if run["id"] == run_id))
 
