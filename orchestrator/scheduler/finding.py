@@ -27,8 +27,8 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.answers import MARK
 from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.ownership import MARK
 from orchestrator.scheduler.run_list import RunListing
 
 SHORTEST_INTERVAL_SECS = 1.0

@@ -33,11 +33,11 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.answers import MARK, doubt
 from orchestrator.scheduler.finding import Look, RunFinder
 from orchestrator.scheduler.gate import Gate, Tally
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.ownership import MARK, doubt
 
 LOOK_EVERY_SECS = 2.0
 CLOCK_GRAIN_SECS = 1.0
