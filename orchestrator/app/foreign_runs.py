@@ -88,7 +88,7 @@ def is_of_foreign_runs(batch: Batch) -> bool:
     """
     Whether a batch is of runs that somebody else started, whose inputs are not known.
     """
-    return not batch.plan.spec_path
+    return batch.triggered_by is Trigger.COLLECT
 
 
 def refuse_to_start(folder: Path) -> None:

@@ -116,6 +116,8 @@ class Series:
         account: the user id; None where the platform did not tell it, and with `LOCAL`.
         params: the `--param` values, as typed.
         choice: which jobs of the spec.
+        is_of_foreign_runs: whether its batches are made by `collect --runs`: they stand for no
+            batch of a spec, also where they have the same name.
     """
 
     name: BatchName
@@ -123,6 +125,7 @@ class Series:
     account: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     choice: Choice = EVERYTHING
+    is_of_foreign_runs: bool = False
 
     @property
     def id(self) -> str:
@@ -142,6 +145,7 @@ class Series:
             and _may_equal(self.account, other.account)
             and dict(self.params) == dict(other.params)
             and self.choice == other.choice
+            and self.is_of_foreign_runs == other.is_of_foreign_runs
         )
 
 
@@ -294,6 +298,7 @@ class Batch:
             account=self.account,
             params=self.plan.params,
             choice=self.plan.choice,
+            is_of_foreign_runs=self.triggered_by is Trigger.COLLECT,
         )
 
     @property

@@ -85,3 +85,15 @@ def test_runs_are_no_batch_of_a_spec(command: Command, platform: ServedPlatform)
     run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
     done = command.run("collect", "--runs", run, "--name", "ours")
     assert (done.code, "choose another --name" in done.err) == (2, True), done.err
+
+
+def test_batch_of_runs_stands_for_no_batch_of_a_spec(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A spec of the same name runs all the same, whatever occurrence the runs were collected at."""
+    run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
+    assert command.run("collect", "--runs", run, "--name", "ours").code == 0
+    command.write("s.toml", sweep("ours", 1, duration_secs=0))
+    before = len(platform.runs())
+    assert command.run("run", "s.toml", "--resume").code == 0
+    assert len(platform.runs()) == before + 1
