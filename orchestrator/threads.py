@@ -83,7 +83,8 @@ class GroupWorker:
     Args:
         name: of the thread.
         perform_group: performs a group: calls `run` of each member, once or (after undoing
-            everything) again, and may set `error` on them. Never raises.
+            everything) again, and may set `error` on them. What it raises, which is a bug, is
+            the error of them all.
 
     Cancellation: a task that stops waiting does not take back what it handed in.
     """
@@ -129,7 +130,11 @@ class GroupWorker:
                     self._queue.put(None)
                     break
                 group.append(work)
-            self._perform_group(group)
+            try:
+                self._perform_group(group)
+            except BaseException as error:  # noqa: BLE001 - else the tasks would wait for ever
+                for work in group:
+                    work.error = error
             self._loop.call_soon_threadsafe(_hand_back, group)
 
 

@@ -89,9 +89,9 @@ def _known(error: Exception) -> OrchestratorError | None:
     if isinstance(error, OrchestratorError):
         return None if type(error) is OrchestratorError else error
     if isinstance(error, OSError):
-        return error_of(
-            error, error.filename, "used", otherwise=UsageError, advice="mend that, then try again"
-        )
+        place = "a file" if error.filename is None else error.filename
+        advice = "mend that, then try again"
+        return error_of(error, place, "used", otherwise=UsageError, advice=advice)
     return None
 
 

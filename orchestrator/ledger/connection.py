@@ -318,14 +318,12 @@ def _state(path: Path) -> tuple[int, ...]:
     Raises:
         OutputLost: it is gone.
     """
+    log = path.with_name(f"{path.name}-wal")
     try:
         stat = path.stat()
+        wal = log.stat().st_ino if log.exists() else 0
     except OSError as error:
         raise _refusal(error, path, OutputLost) from error
-    try:
-        wal = path.with_name(f"{path.name}-wal").stat().st_ino
-    except FileNotFoundError:
-        wal = 0
     return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
 
 

@@ -125,6 +125,8 @@ def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
     except Exception:  # noqa: BLE001 - each of the group is tried again and keeps its own error
         for work in group:
             _commit_alone(db, work)
+    else:
+        _note_state(db, group)
 
 
 @contextmanager
@@ -136,7 +138,18 @@ def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
     with sqlite.atomic(db):
         db.check_owner()
         yield
-    db.note_state()
+
+
+def _note_state(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
+    """
+    Remembers the file after a commit; where it is another one by now, what was written is lost.
+    """
+    try:
+        db.note_state()
+    except OrchestratorError as error:
+        # Not performed again: it may have been committed all the same.
+        for work in group:
+            work.error = error
 
 
 def _commit_alone(db: sqlite.LedgerConnection, work: Work) -> None:
@@ -146,6 +159,8 @@ def _commit_alone(db: sqlite.LedgerConnection, work: Work) -> None:
             work.error = None
     except Exception as error:  # noqa: BLE001 - carried over to the task that waits
         work.error = error
+    else:
+        _note_state(db, [work])
 
 
 def transaction(
