@@ -34,7 +34,7 @@ TIERS = (
     ("tests/client", "tests/unit/app", "tests/unit/collector", "tests/simulation/test_nights.py"),
     ("tests/simulation/test_refusals.py", "tests/simulation/test_silence.py"),
 )
-NIGHTS = "45"
+NIGHTS = "30"
 LONGEST_SECS = 400
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.ledger.reading import Totals
+from orchestrator.model.attempts import Outcome
+from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.rules import Remedy
+from orchestrator.model.states import JobStatus
+from tests.support.builders import NOON, make_job, make_ledger, make_run
+from tests.support.virtual_time import run_virtual
+
+FAILED = Outcome(status=JobStatus.FAILED, error="no")
+LATER = NOON + timedelta(hours=1)
+
+
+def totals_of(folder: Path) -> Totals:
+    with LedgerReader(folder / "ledger.sqlite") as reader:
+        return reader.totals()
+
+
+async def run_once(
+    ledger: Ledger, seq: int, number: int, cost: str | None, *, again: Remedy | None = None
+) -> None:
+    """An attempt whose run failed; another follows when there is a remedy."""
+    run = make_run(
+        f"run{seq}-{number}", status="FAILED", cost_usd=None if cost is None else Decimal(cost)
+    )
+    attempt = await ledger.intend(seq, number, NOON)
+    if attempt.remedy.resurrects is not None:
+        run = replace(run, id=attempt.remedy.resurrects)
+    await ledger.started(attempt, run)
+    await ledger.finished(attempt, run, ended_at=NOON)
+    if again is None:
+        await ledger.over(attempt, FAILED)
+    else:
+        await ledger.over(attempt, FAILED, ready_at=0.5, remedy=again)
+
+
+def test_total_cost_is_that_of_all_runs(tmp_path: Path) -> None:
+    """Each run counts once: further attempts, runs of nobody, and a resurrected run by its last."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+
+    async def scenario() -> None:
+        await run_once(ledger, 0, 1, "0.10", again=Remedy())
+        await run_once(ledger, 0, 2, "0.20")
+        await run_once(ledger, 1, 1, "0.01", again=Remedy(resurrects=RunId("run1-1")))
+        await run_once(ledger, 1, 2, "0.04")
+        orphan = make_run("orphan", cost_usd=Decimal("1.00"))
+        await ledger.orphan(Mark("mark123.0.1.1"), orphan, NOON)
+
+    run_virtual(scenario)
+    totals = totals_of(tmp_path)
+    assert totals.cost_usd == Decimal("1.34")
+    assert (totals.attempts, totals.runs) == (4, 4)
+
+
+def test_cost_that_is_not_told_makes_the_total_provisional(tmp_path: Path) -> None:
+    """A run without a cost leaves the total provisional until the platform tells it."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+
+    async def scenario() -> None:
+        await run_once(ledger, 0, 1, "0.10")
+        await run_once(ledger, 1, 1, None)
+
+    run_virtual(scenario)
+    totals = totals_of(tmp_path)
+    assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.10"), True)
+    run_virtual(
+        lambda: ledger.costs(
+            {RunId("run0-1"): Decimal("0.11"), RunId("run1-1"): Decimal("0.30")}, LATER
+        )
+    )
+    totals = totals_of(tmp_path)
+    assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.41"), False)
