@@ -116,7 +116,7 @@ def _assembled(
 ) -> tuple[Parts, Timers]:
     created_at = _created_at(folder)
     downtime_secs = _downtime(folder / "alive")
-    token = _account_token(folder, options.token)
+    token = options.token or SecretStr(new_token())
     tokens, timers, events = Tokens(token.get_secret_value()), Timers(journal.batch), EventHub()
     actors = ActorBook(load_actors(options.actors_dirs), created_at)
     tasks = TaskBook(journal)
@@ -201,23 +201,6 @@ def _held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _account_token(folder: Path, given: SecretStr | None) -> SecretStr:
-    if given is not None:
-        return given
-    path = folder / "token"
-    with contextlib.suppress(FileNotFoundError):
-        kept = path.read_text().strip()
-        if kept:
-            return SecretStr(kept)
-    token = new_token()
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(file, token.encode())
-    finally:
-        os.close(file)
-    return SecretStr(token)
 
 
 def _created_at(folder: Path) -> float:

@@ -23,7 +23,7 @@ class PlatformOptions:
         actors_dirs: each folder below one of these that has `.actor/actor.json` is an Actor, and so
             is such a folder itself; `tasks/*.json` in one of them are tasks.
         port: 0 takes a free one.
-        token: of the account; None makes a random one that the data folder remembers.
+        token: of the account; None makes a random one for as long as this platform is served.
         envs_dir: where Actors' environments are built; None is the user's cache folder.
         max_memory_mbytes: of all active runs together; past it a start is refused.
         max_runs: active runs; past it a start is refused.

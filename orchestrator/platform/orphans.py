@@ -67,6 +67,18 @@ def environment_of(pid: int) -> list[bytes]:
         return []
 
 
+def parent_of(pid: int) -> int:
+    """
+    Return the process that started another, or has taken it over; -1 where it is gone.
+    """
+    try:
+        # The name before the last parenthesis may hold anything.
+        told = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
+        return int(told.split()[1])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
 def _kill(marks: frozenset[bytes]) -> int:
     with contextlib.ExitStack() as handles:
         dying = []

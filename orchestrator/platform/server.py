@@ -5,6 +5,7 @@ The platform's lifetime, and what happens to a request between the socket and it
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,11 +16,12 @@ from pydantic import SecretStr
 
 from orchestrator.errors import UsageError
 from orchestrator.platform.account import USER_ID
-from orchestrator.platform.addresses import write_address
+from orchestrator.platform.addresses import told_address
 from orchestrator.platform.assembly import opened
 from orchestrator.platform.context import Context
 from orchestrator.platform.errors import ApiError, no_token, page_not_found
 from orchestrator.platform.faults import FaultKind, FaultPicker, Faults
+from orchestrator.platform.hiding import hide
 from orchestrator.platform.ids import now
 from orchestrator.platform.messages import Answer, Answered, Call, refusal
 from orchestrator.platform.options import PlatformOptions
@@ -96,6 +98,8 @@ async def serve_platform(
         BatchHeld: another platform holds the data folder.
     """
     async with opened(options) as parts:
+        # APIFY_TOKEN is that of the owner's real account, which no Actor here needs.
+        hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
         door = _Door(parts.context, parts.tokens, on_answer)
         server = web.Server(
             door.handle,
@@ -116,9 +120,10 @@ async def serve_platform(
                     "choose another port"
                 ) from problem
             door.base_url = _url(runner, options.host)
-            write_address(options.data_dir, door.base_url, parts.token)
-            parts.go(door.base_url)
-            yield LocalPlatform(door.base_url, parts.token, parts.context)
+            is_run = parts.context.runs.by_id.__contains__
+            with told_address(options.data_dir, door.base_url, parts.token, is_run=is_run):
+                parts.go(door.base_url)
+                yield LocalPlatform(door.base_url, parts.token, parts.context)
         finally:
             with anyio.CancelScope(shield=True):
                 await parts.stop_processes()

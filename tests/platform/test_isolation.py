@@ -4,16 +4,20 @@ What Actors can leave behind, and what they can reach.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
+from orchestrator.platform import read_address
 from orchestrator.platform.orphans import kill_orphans
 from tests.platform.actors import process_lives, write_actor
 from tests.platform.calling import SIMULATED, Caller, calling
@@ -149,3 +153,53 @@ async def test_run_with_limited_permissions_does_its_work(tmp_path: Path, envs_d
             ["GET", "datasets/~mine/items", None],
         ]
         assert await _told(call, again) == [200, 200]
+
+
+SNOOP = """
+    import socket
+    found = {}
+    for pid in os.listdir("/proc"):
+        for name in ("environ", "cmdline"):
+            try:
+                found[pid + " " + name] = open(f"/proc/{pid}/{name}", "rb").read().decode("latin-1")
+            except OSError:
+                pass
+    for folder, _, names in os.walk(json.loads(api("GET", STORE + "/records/INPUT"))["data"]):
+        for name in names:
+            place = os.path.join(folder, name)
+            found[place] = open(place, "rb").read().decode("latin-1")
+    for line in open("/proc/net/unix"):
+        name = line.split()[-1]
+        if name.startswith("@orchestrator-platform-"):
+            with socket.socket(socket.AF_UNIX) as asking:
+                asking.connect("\\0" + name[1:])
+                found[name] = asking.recv(4096).decode()
+    push([{"place": place, "text": text} for place, text in found.items()])
+"""
+SERVE = """
+import sys
+from orchestrator.cli.main import main
+main(["platform", "serve", "--actors", sys.argv[1], "--data", sys.argv[2], "--token", sys.argv[3]])
+"""
+
+
+def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs_dir: Path) -> None:
+    """Not in a file, a variable or an argument of a process, and not by the socket."""
+    actors, data = write_actor(tmp_path / "actors", "snoop", SNOOP), tmp_path / "data"
+    token, account = "owners-own-token", "apify_api_of_the_real_account"
+    environment = {**os.environ, "APIFY_TOKEN": account, "XDG_CACHE_HOME": str(envs_dir)}
+    words = [sys.executable, "-c", SERVE, str(actors), str(data), token]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as served:
+        assert served.stdout is not None
+        url = json.loads(served.stdout.readline())["url"]
+        assert read_address(data) == (url, SecretStr(token))
+        body = json.dumps({"data": str(data)}).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        place = f"{url}/v2/actors/~snoop/run-sync-get-dataset-items"
+        asked = urllib.request.Request(place, body, headers)  # noqa: S310 - on loopback
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - on loopback
+            items = json.load(answer)
+        served.terminate()
+    assert {f"{served.pid} environ", f"{served.pid} cmdline"} <= {item["place"] for item in items}
+    assert any(item["place"].startswith("@orchestrator-platform-") for item in items)
+    assert not [item["place"] for item in items if token in item["text"] or account in item["text"]]

@@ -41,14 +41,18 @@ async def test_token_is_taken_from_header_or_query(tmp_path: Path) -> None:
         assert await ask("", f"Bearer {TOKEN}") == (200, "")
 
 
-async def test_random_token_is_kept_for_the_next_time(tmp_path: Path) -> None:
-    """Without a given token a random one is made, kept privately, and found again."""
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_random_token_is_in_no_file(tmp_path: Path) -> None:
+    """Without a given token a random one is made for each platform, and is not kept."""
     tokens = []
     for _ in range(2):
         async with watched_platform(PlatformOptions(data_dir=tmp_path)) as platform:
             tokens.append(platform.token.get_secret_value())
-    assert tokens[0] == tokens[1]
-    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+            assert not [path for path in _files(tmp_path) if tokens[-1] in path.read_text()]
+    assert tokens[0] != tokens[1]
 
 
 @pytest.mark.parametrize(

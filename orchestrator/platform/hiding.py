@@ -1,0 +1,46 @@
+"""
+Keeps the owner's secrets out of what the system shows of this process to the Actors that it starts.
+
+An Actor runs as the same user. On Linux it could read the arguments, the environment and the memory
+of its parent below `/proc`. The kernel refuses that for a process that is not dumpable, except to
+root; so secrets are overwritten where they stood when the process began, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+_PR_SET_DUMPABLE = 4
+_ARGUMENTS_BEGIN, _ENVIRONMENT_ENDS = 45, 48
+"""
+Fields 48 and 51 of `/proc/self/stat` (proc(5)), counted behind the name and from 0.
+"""
+
+
+def hide(secrets: Iterable[str | None]) -> None:
+    """
+    Hide these secrets, and the memory of this process; does nothing on other systems.
+
+    `os.environ` and `sys.argv` are copies and stay as they are.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+        begin, end = int(fields[_ARGUMENTS_BEGIN]), int(fields[_ENVIRONMENT_ENDS])
+        if 0 < begin < end:
+            for secret in filter(None, secrets):
+                _overwrite(begin, end, secret.encode())
+
+
+def _overwrite(begin: int, end: int, secret: bytes) -> None:
+    shown = ctypes.string_at(begin, end - begin)
+    at = shown.find(secret)
+    while at >= 0:
+        ctypes.memset(begin + at, ord("*"), len(secret))
+        at = shown.find(secret, at + len(secret))
