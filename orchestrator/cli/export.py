@@ -47,6 +47,7 @@ def call(options: argparse.Namespace) -> int:
     """
     import json
     import sys
+    from importlib.util import find_spec
 
     from orchestrator.app.exporting import export
     from orchestrator.app.folders import find_batch
@@ -57,6 +58,10 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if options.json and options.target == STDOUT:
         raise UsageError("--json and --output - both want standard output: name a file")
+    if options.format == "parquet" and find_spec("pyarrow") is None:
+        raise UsageError(
+            "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
+        )
     configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
     folder = find_batch(settings.output, options.batch)
     format_ = ResultsFormat(options.format)

@@ -112,11 +112,12 @@ class Shape:
         Learns names of fields; returns those that are too many.
         """
         refused: set[str] = set()
+        bases = self._bases()
         for name in names:
             if name in self._fields:
                 continue
             # Names that ours might have are always known.
-            if len(self._fields) < MOST_FIELDS or name.lstrip("_") in self._bases():
+            if len(self._fields) < MOST_FIELDS or name.lstrip("_") in bases:
                 self._fields[name] = _Seen(is_missing=self._rows > 0)
             else:
                 refused.add(name)

@@ -114,7 +114,7 @@ def _types(plan: ResultsPlan) -> dict[str, Kind]:
 
 
 def _most_rows(shape: Shape) -> int:
-    return min(MOST_ROWS, MOST_CELLS // (len(shape) + 1))
+    return MOST_ROWS if shape.as_text else min(MOST_ROWS, MOST_CELLS // (len(shape) + 1))
 
 
 def _empty(folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -100,16 +101,24 @@ def same(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("format_", FORMATS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(jobs=JOBS)
+@given(jobs=JOBS, most_rows=st.sampled_from([1, 2, 1000]), sampled=st.sampled_from([0, 1, 200]))
 def test_table_gives_every_item_back(
-    tmp_path_factory: pytest.TempPathFactory, format_: ResultsFormat, jobs: list[list[str]]
+    tmp_path_factory: pytest.TempPathFactory,
+    format_: ResultsFormat,
+    jobs: list[list[str]],
+    most_rows: int,
+    sampled: int,
 ) -> None:
     """Whatever JSON the items of a batch are, the table holds each of their values."""
     if format_ is ResultsFormat.PARQUET:
         pytest.importorskip("pyarrow")
     folder = tmp_path_factory.mktemp("table") / "results"
     params = [{"n": number} for number, _ in enumerate(jobs)]
-    table = make_table(folder, jobs, params=params, format=format_)
+    with (
+        patch("orchestrator.results.table.MOST_ROWS", most_rows),
+        patch("orchestrator.results.table.SAMPLED_JOBS", sampled),
+    ):
+        table = make_table(folder, jobs, params=params, format=format_)
     items = [(f"job-{n}", exact(line)) for n, lines in enumerate(jobs, 1) for line in lines]
     found = read_back(folder)
     assert (table.rows, table.rejected) == (len(items), 0)

@@ -129,6 +129,14 @@ def test_item_with_a_cut_emoji_is_kept_whole_in_parquet(tmp_path: Path) -> None:
     assert (row["price"], row["title"], row["_item"]) == (3, "cut \ufffd", jobs[1][0])
 
 
+@pytest.mark.parametrize("item", ['{"a":1,"a":2}', '{"a": 1, "a": 2}', '{"a":[{"b":1,"b":2}]}'])
+def test_item_with_a_name_twice_is_kept_whole(tmp_path: Path, item: str) -> None:
+    """A column has the last value, as parsers do; nothing of the item is lost."""
+    make_table(tmp_path / "r", [['{"a":0}', item]], format=CSV)
+    *_, row = csv_rows(tmp_path / "r" / "items.csv")
+    assert item in (row.get("_item"), f'{{"a":{row["a"]}}}')
+
+
 @pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
 def test_line_that_is_not_json_is_named_and_the_others_are_merged(
     tmp_path: Path, format_: ResultsFormat
