@@ -165,3 +165,15 @@ def test_without_schedule_a_second_call_of_the_day_is_a_mistake(nights: Nights) 
     assert "schedule" in again.err
     assert nights.call(NIGHT + DAY).code == 0
     assert nights.runs == 4
+
+
+def test_earlier_night_is_left_when_the_next_occurrence_comes(nights: Nights) -> None:
+    """A batch that hangs at each resume ends no later than the next time of the schedule."""
+    nights.write(2, 'schedule = "* * * * *"\ntimezone = "UTC"\nmax_runs = 2', duration_secs=300)
+    assert nights.cut(NIGHT, signal.SIGTERM, runs=2) == 143
+    nights.write(1, 'schedule = "* * * * *"\ntimezone = "UTC"\nmax_runs = 2')
+    done = nights.call(NIGHT + timedelta(minutes=9, seconds=45))
+    assert (done.code, nights.runs) == (0, 3), done.err
+    assert "the next occurrence of the schedule has come" in done.err
+    found = nights.command.run("list", "--json").json["batches"]
+    assert [batch["state"] for batch in found] == ["ended", "stopped"]

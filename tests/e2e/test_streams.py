@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 from tests.support.tracebacks import take_tracebacks
 
 CLOSED = {"stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
@@ -130,3 +130,16 @@ def test_bug_is_told_with_its_traceback_in_a_file(tmp_path: Path) -> None:
     assert "Traceback" not in done.err
     (text,) = take_tracebacks()
     assert "ZeroDivisionError: a bug" in text
+
+
+def test_what_is_said_is_in_the_file_at_once(tmp_path: Path) -> None:
+    """A log that standard error is written to shows each line while the command goes on."""
+    file = tmp_path / "err"
+    script = "import sys, time; from orchestrator.cli.streams import open_streams; open_streams(); "
+    script += "sys.stderr.write('said\\n'); sys.stdin.read()"
+    with file.open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=err
+        )
+        wait_until(lambda: file.read_text() == "said\n", "the line")
+        process.communicate()
