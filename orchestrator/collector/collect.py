@@ -241,8 +241,7 @@ class Collector:
                 return proven
         if answer is not None:
             proven = await self._datasets.check(run.dataset_id, query, answer)
-            if proven is not None:
-                await self._datasets.publish_answer(folder, query)
+            if proven is not None and await self._datasets.publish_answer(folder, query):
                 return proven
         if job.mode is Mode.SYNC:
             await self._files.remove_part(folder, part=answer_part(query))

@@ -143,11 +143,11 @@ class Datasets:
         proof = Proof(by=ProvenBy.LOOK, after_secs=self._settled_after_secs, stored=items.stored)
         return replace(items, proof=proof, unproven=None)
 
-    async def publish_answer(self, folder: Path, query: ItemsQuery) -> None:
+    async def publish_answer(self, folder: Path, query: ItemsQuery) -> bool:
         """
-        Gives the items of a synchronous answer their final name.
+        Gives the items of a synchronous answer their final name; False when they are gone.
         """
-        await self._files.publish_part(folder, items_name(query), part=answer_part(query))
+        return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
 
     def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
         if items.stored == items.counted:

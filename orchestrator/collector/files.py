@@ -116,14 +116,18 @@ class Files:
         grown = PartFile(self._worker, handle, path, f"{folder}/{name}", mark)
         return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
 
-    async def publish_part(self, folder: Path, name: str, *, part: str) -> None:
+    async def publish_part(self, folder: Path, name: str, *, part: str) -> bool:
         """
-        Gives a file that grew and was left its final name, durably.
+        Gives a file that grew and was left its final name, durably; False when it is gone.
         """
         path = f"{folder}/.{part}.part"
-        handle = await self._worker.submit(partial(os.open, path, os.O_RDWR | os.O_CLOEXEC))
+        try:
+            handle = await self._worker.submit(partial(os.open, path, os.O_RDWR | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return False
         unflushed = _Unflushed(str(folder), [(handle, path, f"{folder}/{name}")])
         await self._worker.submit(lambda: unflushed)
+        return True
 
     async def remove_part(self, folder: Path, *, part: str) -> None:
         """

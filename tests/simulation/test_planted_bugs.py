@@ -131,6 +131,9 @@ def test_nights_find_a_part_file_that_is_renamed_early(
         self: Files, folder: Path, name: str, *, part: str | None = None
     ) -> PartFile:
         opened = await honest(self, folder, name, part=part)
+        if part is not None and part.endswith(".answer"):
+            # That of a synchronous answer is opened again before it is renamed.
+            return opened
         Path(opened._part).rename(opened._final)  # noqa: ASYNC240 - time stands still here
         opened._part = opened._final
         return opened
