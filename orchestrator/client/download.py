@@ -41,6 +41,13 @@ class Download:
         return self._response.headers.get("Content-Type", "")
 
     @property
+    def length(self) -> int | None:
+        """
+        Of the body on the wire, in bytes; None where it was not told.
+        """
+        return self._number("Content-Length")
+
+    @property
     def total(self) -> int | None:
         """
         How many items the dataset holds, as the platform counts them; None for what is no items.

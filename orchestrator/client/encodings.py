@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from orchestrator.errors import ServerFault, TruncatedBody
+from orchestrator.errors import TruncatedBody
 
 ACCEPTED = "gzip"
 """
@@ -75,7 +75,7 @@ def decoder_for(encoding: str) -> Decoder | None:
     What undoes a Content-Encoding; None for a body that is as it is.
 
     Raises:
-        ServerFault: nobody asked for this encoding.
+        TruncatedBody: the body cannot be decoded: this encoding was not asked for.
     """
     match encoding.strip().lower():
         case "" | "identity":
@@ -83,7 +83,7 @@ def decoder_for(encoding: str) -> Decoder | None:
         case "gzip" | "x-gzip":
             return GzipDecoder()
         case other:
-            raise ServerFault(
+            raise TruncatedBody(
                 f"the answer has the encoding {other[:40]!r}, which was not asked for"
             )
 

@@ -12,11 +12,21 @@ import anyio
 
 from orchestrator.client import Download
 from orchestrator.collector.files import Files
-from orchestrator.errors import TransientError
+from orchestrator.errors import TransientError, TruncatedBody
 
 SMALL_BYTES = 256 * 1024
 FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
+MOST_UNTOLD_BYTES = 4 * 1024**3
+"""
+Of a body whose length was not told: a longer one has no end.
+"""
+
+
+class EndlessBody(TruncatedBody):
+    """
+    A body that does not end; to ask again is no use.
+    """
 
 
 async def fetch_blob(
@@ -44,6 +54,8 @@ async def fetch_blob(
         async with open_download() as download:
             try:
                 await save_blob(files, folder, name(download), download)
+            except EndlessBody:
+                raise
             except TransientError:
                 give_up_at = give_up_at or anyio.current_time() + patience_secs
                 if anyio.current_time() >= give_up_at:
@@ -83,7 +95,11 @@ async def save_blob(
     part = await files.open_part(folder, name)
     try:
         await part.append(bytes(first))
+        size_bytes = len(first)
         async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > MOST_UNTOLD_BYTES and download.length is None:
+                raise EndlessBody(f"{name} is longer than {MOST_UNTOLD_BYTES:,} bytes: no end")
             await part.append(chunk)
         await part.publish()
     finally:

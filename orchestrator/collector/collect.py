@@ -250,12 +250,25 @@ class Collector:
     async def _collect_output(
         self, job: Job, run: Run, folder: Path, *, has_output: bool
     ) -> tuple[str, ...]:
+        key = job.output_record_key
         if job.collect.output and not has_output:
             try:
-                await self._fetch(folder, output_name, run.store_id, job.output_record_key)
+                if not await self._save_own_input(job, folder, "output.json", key):
+                    await self._fetch(folder, output_name, run.store_id, key)
             except NotFound:
-                return (f"record {job.output_record_key}",)
+                return (f"record {key}",)
         return ()
+
+    async def _save_own_input(self, job: Job, folder: Path, name: str, key: str) -> bool:
+        """
+        Saves the input of a job as the spec has it; returns whether that record is it.
+
+        The platform's copy has the values of the environment.
+        """
+        if key != INPUT_KEY or not job.input.late_paths or job.input.body is None:
+            return False
+        await self._files.save(folder, {name: job.input.body})
+        return True
 
     async def _collect_records(
         self, job: Job, run: Run, folder: Path
@@ -277,12 +290,10 @@ class Collector:
             if name.lower() in taken:
                 name = other_file_name(key)
             taken.add(name.lower())
-            if key == INPUT_KEY and job.input.late_paths and job.input.body is not None:
-                # The platform's copy has the values of the environment.
-                await self._files.save(folder / "records", {name: job.input.body})
+            records = folder / "records"
+            if await self._save_own_input(job, records, name, key):
                 continue
-            named = partial(_constant, name)
-            await self._fetch(folder / "records", named, run.store_id, key, is_listed=True)
+            await self._fetch(records, partial(_constant, name), run.store_id, key, is_listed=True)
         return len(taken), tuple(missing)
 
     async def _fetch(

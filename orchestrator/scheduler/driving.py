@@ -71,6 +71,11 @@ LOG_END_BYTES = 65_536
 How much of the end of a log is searched by rules.
 """
 
+LOG_SECS = 300.0
+"""
+How long a log may take to be read for rules.
+"""
+
 
 class Accepts(Protocol):
     """
@@ -460,9 +465,11 @@ class Driver:
         """
         end = b""
         try:
-            async with self._client.stream_log(run.id) as download:
-                async for chunk in download.chunks():
-                    end = (end + chunk)[-LOG_END_BYTES:]
+            # A log without an end must not hold the job up.
+            with anyio.move_on_after(LOG_SECS):
+                async with self._client.stream_log(run.id) as download:
+                    async for chunk in download.chunks():
+                        end = (end + chunk)[-LOG_END_BYTES:]
         except PlatformError as error:
             if error.concerns_every_job:
                 raise

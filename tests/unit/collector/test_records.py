@@ -199,3 +199,33 @@ def test_input_with_secrets_is_saved_with_their_expressions(tmp_path: Path) -> N
     assert collect(tmp_path, Store(["INPUT"]), job).records == 1
     saved = tmp_path / "batch" / "jobs" / job.key / "records" / "INPUT"
     assert saved.read_bytes() == body
+
+
+def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> None:
+    """Whatever the way to ask for it, the values of the environment are in no file."""
+    body = b'{"key":"{{ env.KEY }}"}'
+    job = make_job(
+        collect=CollectPlan(items=False, output=True),
+        output_record_key="INPUT",
+        input=JobInput(body=body, late_paths=(("key",),)),
+    )
+    assert collect(tmp_path, Store(["INPUT"]), job).missing == ()
+    assert (tmp_path / "batch" / "jobs" / job.key / "output.json").read_bytes() == body
+
+
+def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body whose length was not told and that goes on and on does not fill the disk."""
+    monkeypatch.setattr("orchestrator.collector.blobs.MOST_UNTOLD_BYTES", 10_000_000)
+
+    class Endless(Store):
+        @asynccontextmanager
+        async def stream_record(self, *_asked: Any, **_how: Any) -> AsyncIterator[Any]:
+            async def chunks() -> AsyncIterator[bytes]:
+                while True:
+                    yield b"x" * 1_000_000
+
+            yield SimpleNamespace(content_type="text/plain", chunks=chunks, length=None)
+
+    with pytest.raises(TruncatedBody, match="OUT is longer than"):
+        collect(tmp_path, Endless(["OUT"]), wanting("OUT"))
+    assert not list(tmp_path.rglob("*.part"))
