@@ -15,7 +15,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, size
-from orchestrator.report.summary import cost_words, moment, shown_statuses, status_of
+from orchestrator.report.summary import cost_words, moment, proven_jobs, shown_statuses, status_of
 
 MOST_JOBS = 2000
 MOST_FAILED = 500
@@ -123,6 +123,8 @@ def _figures(batch: Batch, totals: Totals) -> list[tuple[str, str]]:
         ("requests", f"{batch.requests:,}"),
         ("started", moment(batch.created_at) or ""),
     ]
+    if totals.unproven:
+        figures.append(("jobs proven complete", f"{proven_jobs(totals):,}"))
     if totals.reused:
         figures.append(("taken from earlier batches", f"{totals.reused:,}"))
     if batch.ended_at is not None:
