@@ -60,6 +60,17 @@ def capacity(max_downloads: int, *, is_local: bool) -> Capacity:
     return Capacity(max_runs=runs, max_downloads=downloads)
 
 
+def require_some() -> None:
+    """
+    Refuses to go to the network with next to no descriptors, where each error hides another.
+
+    Raises:
+        ConfigError.
+    """
+    if descriptors.unused() < RESERVED:
+        raise ConfigError(f"{too_few()}, which is not enough; {CURE}")
+
+
 CURE = "raise that with `ulimit -n`"
 
 

@@ -23,7 +23,13 @@ from pathlib import Path
 from orchestrator import events
 from orchestrator.app.signals import cleaned_up
 from orchestrator.collector.names import file_name, record_key
-from orchestrator.errors import BatchHeld, BatchNotFound, OrchestratorError, OutputNotWritable
+from orchestrator.errors import (
+    BatchHeld,
+    BatchNotFound,
+    OrchestratorError,
+    OutputNotWritable,
+    TooManyOpenFiles,
+)
 from orchestrator.ledger.amending import set_number
 from orchestrator.ledger.reading import read_batch
 from orchestrator.model.batches import Batch
@@ -242,6 +248,9 @@ def survey(home: Path) -> Survey:
             continue
         try:
             batch = _batch_in(path)
+        except TooManyOpenFiles:
+            # It says nothing of the folder.
+            raise
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             unreadable.append(Unreadable(folder=path, reason=str(error), made_at=_made_at(path)))
             _warn(path, f"it cannot be read: {error}")

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 
+from orchestrator.app.capacity import require_some
 from orchestrator.app.signals import listening
 from orchestrator.errors import Interrupted, OrchestratorError
 
@@ -24,7 +25,9 @@ def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
     Raises:
         Interrupted: a signal has cancelled it.
         OrchestratorError: as the function; also where a task group has wrapped it.
+        ConfigError: the process may have too few open files for that.
     """
+    require_some()
     options = {"use_uvloop": sys.platform != "win32"}
     try:
         return anyio.run(partial(_interruptible, function, *args), backend_options=options)

@@ -8,6 +8,7 @@ opened, and the ledger itself tells whether another process drives the batch by 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from orchestrator import descriptors
 from orchestrator.errors import (
     BatchHeld,
     DiskFull,
@@ -32,6 +34,10 @@ APPLICATION_ID = 0x6F726368
 `orch` in ASCII: tells our files from other SQLite files.
 """
 _sound: set[tuple[int, ...]] = set()
+LEDGER_FILES = 6
+"""
+So many descriptors SQLite needs at once, with some to spare: the file, its log and its index.
+"""
 LONGEST_PATH_BYTES = 512
 """
 SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part).
@@ -299,6 +305,9 @@ def _meaning(
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as reason:
         return _refusal(reason, path, otherwise)
+    if descriptors.unused() < LEDGER_FILES:
+        # This one could be opened again since SQLite has closed its own.
+        return _refusal(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), path)
     return otherwise(f"{path}: the ledger cannot be used ({error}): mend that, then try again")
 
 

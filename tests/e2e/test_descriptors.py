@@ -33,7 +33,7 @@ def test_open_files_bound_the_runs_at_once(command: Command) -> None:
     assert "Too many open files" not in done.err
 
 
-@pytest.mark.parametrize("files", [10, 20, 30])
+@pytest.mark.parametrize("files", [6, 10, 13, 16, 20, 30])
 def test_too_few_open_files_for_one_run_are_refused(
     command: Command, platform: ServedPlatform, files: int
 ) -> None:
