@@ -84,10 +84,17 @@ def test_item_that_is_not_an_object_has_a_column_of_its_own(tmp_path: Path) -> N
         (['{"Id":1,"id":2}', "[]"], "string", ['{"Id":1,"id":2}', "[]"]),
     ],
 )
+@pytest.mark.parametrize("at_once", [1, 1000])
 def test_parquet_column_is_text_unless_all_values_are_of_one_type(
-    tmp_path: Path, values: list[str], type_: str, found: list[object]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: list[str],
+    type_: str,
+    found: list[object],
+    at_once: int,
 ) -> None:
     """Nothing is guessed from the look of a text, and no number loses a digit."""
+    monkeypatch.setattr("orchestrator.results.table.MOST_ROWS", at_once)
     make_table(tmp_path / "r", [[f'{{"v":{value}}}'] for value in values], format=PARQUET)
     column = parquet(tmp_path / "r").column("v")
     assert (str(column.type), column.to_pylist()) == (type_, found)
