@@ -5,6 +5,7 @@ A table as JSON Lines: the text of an item stays as it is, and our columns are p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from orchestrator.results.column_kinds import Kind, json_text
@@ -34,22 +35,29 @@ class JsonlFile:
         ours = layout.ours()
         self._ours = [column for column in ours if column.origin != ITEM]
         self._item = next((column.name for column in ours if column.origin == ITEM), "_item")
-        self._heads: tuple[Source | None, bytes] = (None, b"")
+        self._last: tuple[Source | None, bytes] = (None, b"")
         self.rows = 0
 
     def write(self, rows: Rows) -> None:
         """
         Appends items.
         """
-        texts = [
-            head + line[1:]
-            for head, line in zip(self._heads_of(rows.sources), rows.lines, strict=True)
-        ]
-        for place, item in enumerate(rows.items):
-            if not item:
-                texts[place] = self._unusual(rows, place)
-        self._file.writelines(texts)
-        self.rows += len(texts)
+        start = 0
+        for source, count in _runs(rows.sources):
+            head = self._head_of(source)
+            lines = rows.lines[start : start + count]
+            if all(rows.items[start : start + count]):
+                # A line feed is only between lines: what follows it begins an object.
+                text = b"".join(lines)[1:].replace(b"\n{", b"\n" + head)
+                self._file.write(head + text)
+            else:
+                items = rows.items[start : start + count]
+                self._file.writelines(
+                    head + line[1:] if item else self._unusual(head, line)
+                    for item, line in zip(items, lines, strict=True)
+                )
+            start += count
+        self.rows += len(rows)
 
     def close(self) -> None:
         """
@@ -57,31 +65,34 @@ class JsonlFile:
         """
         self._file.close()
 
-    def _heads_of(self, sources: Sequence[Source]) -> list[bytes]:
+    def _head_of(self, source: Source) -> bytes:
         """
         What stands before the fields of each item: the same bytes for all items of a job.
         """
-        heads = []
-        known, head = self._heads
-        for source in sources:
-            if source is not known:
-                known, head = source, self._head(source)
-            heads.append(head)
-        self._heads = (known, head)
-        return heads
+        if source is not self._last[0]:
+            self._last = (source, self._head(source))
+        return self._last[1]
 
     def _head(self, source: Source) -> bytes:
         one = Rows(sources=[source], items=[{}])
         ours = [f"{json_text(c.name)}:{json_text(values_of(one, c)[0])}" for c in self._ours]
         return ("{" + ",".join(ours) + ",").encode()
 
-    def _unusual(self, rows: Rows, place: int) -> bytes:
+    def _unusual(self, head: bytes, line: bytes) -> bytes:
         """
         An item without fields, or one that is not an object.
         """
-        head, line = self._head(rows.sources[place]), rows.lines[place]
         if line.startswith(b"{"):
             # Fields whose names cannot be read are fields all the same.
             rest = line[1:].lstrip()
             return (head[:-1] if rest.startswith(b"}") else head) + line[1:]
         return head + json_text(self._item).encode() + b":" + line.rstrip() + b"}\n"
+
+
+def _runs(sources: Sequence[Source]) -> list[tuple[Source, int]]:
+    """
+    The sources of items that follow one another, each with how many it has of them.
+    """
+    if sources[0] is sources[-1]:
+        return [(sources[0], len(sources))]
+    return [(source, sum(1 for _ in group)) for source, group in groupby(sources)]

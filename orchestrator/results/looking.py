@@ -19,10 +19,10 @@ def look_at(rows: Rows, shape: Shape) -> Rows:
     as_text = shape.as_text
     if not as_text and shape.types:
         rows = _convert(rows, shape)
-    names = dict.fromkeys(chain.from_iterable(rows.items))
+    names = _names(rows, shape)
     refused = shape.take_names(names)
     if as_text:
-        names = {name: None for name in names if name in shape.partition_by}
+        names = [name for name in shape.partition_by if name in shape.names]
     elif refused:
         rows.odd.update(n for n, item in enumerate(rows.items) if not refused.isdisjoint(item))
     for name in names:
@@ -31,12 +31,24 @@ def look_at(rows: Rows, shape: Shape) -> Rows:
             shape.learn(name, values, rows.items)
             if name in shape.partition_by and not as_text:
                 rows.odd.update(n for n, value in enumerate(values) if is_cut(value))
-    shape.learn_rows(names, len(rows))
+    if not as_text:
+        shape.learn_rows(names, len(rows))
     if not shape.has_odd:
         shape.has_odd = any(
             not as_text or not rows.lines[place].startswith(b"{") for place in rows.odd
         )
     return rows
+
+
+def _names(rows: Rows, shape: Shape) -> list[str]:
+    """
+    The names of all fields in their order; where only the text of items matters, the new ones.
+    """
+    items = rows.items
+    if shape.as_text:
+        is_known = shape.names.issuperset
+        items = [item for item in items if not is_known(item)]
+    return list(dict.fromkeys(chain.from_iterable(items)))
 
 
 def _convert(rows: Rows, shape: Shape) -> Rows:

@@ -92,6 +92,7 @@ class Shape:
         has_batches: whether the table tells of which batch an item is.
         types: what a spec asks fields to be.
         has_odd: whether an item is kept whole in a column.
+        names: of the fields that are known.
     """
 
     as_text: bool
@@ -100,6 +101,7 @@ class Shape:
     unique: Sequence[str] = ()
     partition_by: Sequence[str] = ()
     has_odd: bool = False
+    names: set[str] = field(default_factory=set)
     _fields: dict[str, _Seen] = field(default_factory=dict)
     _params: dict[str, Kind] = field(default_factory=dict)
     _rows: int = 0
@@ -119,6 +121,7 @@ class Shape:
             # Names that ours might have are always known.
             if len(self._fields) < MOST_FIELDS or name.lstrip("_") in bases:
                 self._fields[name] = _Seen(is_missing=self._rows > 0)
+                self.names.add(name)
             else:
                 refused.add(name)
         return refused
@@ -146,7 +149,7 @@ class Shape:
         """
         self._rows += rows
         if rows:
-            for name in self._fields.keys() - names:
+            for name in self.names.difference(names):
                 self._fields[name].is_missing = True
 
     def learn_params(self, params: Mapping[str, Any]) -> None:
