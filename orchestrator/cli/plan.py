@@ -17,6 +17,7 @@ from orchestrator.cli.common import (
     pair,
     settings_of,
 )
+from orchestrator.foreign import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.model.jobs import Job
 
 SHOWN_KEYS = 10
+LONGEST_PRICE = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -271,7 +273,9 @@ def _show_account(answer: dict[str, Any]) -> None:
     print("account: " + ", ".join(f"{name} {value:,}" for name, value in told.items()))
     for target, price in answer["prices"].items():
         each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
-        print(f"price of {target}: {price['model']}" + (f": {each}" if each else ""))
+        # The names of models and events are the platform's.
+        words = f"price of {target}: {price['model']}" + (f": {each}" if each else "")
+        print(one_line(words, LONGEST_PRICE))
     for target, cap in answer["caps"].items():
         floor = (
             "" if cap["floor_usd"] is None else f"; the Actor takes ${cap['floor_usd']:g} or more"

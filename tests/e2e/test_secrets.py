@@ -5,7 +5,12 @@ Secrets and foreign text, seen from outside: in no file, on no stream.
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +35,15 @@ name = "tells"
 actor = "orchestrator/simulated"
 input = {{ duration_secs = 0.01, items = 2, item = {{ a = "{{{{ env.KEY }}}}" }} }}
 collect = {{ records = ["INPUT"] }}
+"""
+LOGGED = r"""
+[batch]
+name = "logged"
+
+[[jobs]]
+name = "one"
+actor = "orchestrator/simulated"
+input = { log_lines = ["a\u001b[2Jb\u0007c\u202ed"] }
 """
 
 
@@ -90,3 +104,35 @@ def test_message_of_a_run_steers_no_terminal(
     for text in texts:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
         assert "\nd [secret]" not in text
+
+
+@pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
+def test_log_on_a_terminal_is_without_escape_sequences(command: Command, is_terminal: bool) -> None:
+    """On a terminal they are left out; into a pipe the log goes as it is."""
+    command.write("s.toml", LOGGED)
+    assert command.run("run", "s.toml").code == 0
+    shown = logs_on_a_terminal(command) if is_terminal else command.run("logs", "logged", "one").out
+    assert ("ab?c?d" in shown) == is_terminal
+    assert ("a\x1b[2Jb\x07c\u202ed" in shown) != is_terminal
+
+
+def logs_on_a_terminal(command: Command) -> str:
+    """What `logs` writes when its output is a terminal."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "orchestrator", "logs", "logged", "one"]
+    with subprocess.Popen(
+        words,
+        cwd=command.folder,
+        env=command.environment(),
+        stdout=theirs,
+        stdin=subprocess.DEVNULL,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux tells the end of a terminal by an error.
+        with suppress(OSError):
+            while piece := os.read(ours, 4096):
+                shown += piece
+        os.close(ours)
+        assert process.wait(30) == 0
+    return shown.decode()
