@@ -9,16 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.client import Download
-from orchestrator.collector.counting import counter_of
+from orchestrator.collector.counting import counter_of, shown_rows, stored_in
 from orchestrator.collector.files import Files
 from orchestrator.collector.items import (
     ItemsFile,
-    count_of,
     items_name,
-    shown_rows,
-    stored_in,
 )
 from orchestrator.collector.sink import Sink
+from orchestrator.collector.totals import count_of
 from orchestrator.errors import TruncatedBody
 from orchestrator.model.jobs import ItemsQuery
 

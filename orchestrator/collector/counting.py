@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import IO, Protocol
 from xml.parsers import expat
 
+from orchestrator.collector.sink import Sink
 from orchestrator.model.jobs import ItemsQuery
 
 PIECE_BYTES = 1024 * 1024
@@ -235,3 +236,22 @@ def keeps_every_item(query: ItemsQuery) -> bool:
     Whether each stored item is one item of the answer: no filter drops or splits any.
     """
     return not any(getattr(query, name) for name in DROPPING)
+
+
+def shown_rows(query: ItemsQuery, sink: Sink, counter: Counter | None) -> int | None:
+    """
+    How many items were written; None when that cannot be counted.
+    """
+    if query.format == "jsonl":
+        return sink.lines
+    return None if counter is None else counter.rows()
+
+
+def stored_in(query: ItemsQuery, rows: int | None, processed: int) -> int:
+    """
+    How many items of the platform went into so many rows.
+
+    Args:
+        processed: how many the platform has looked at, where filters may have dropped some.
+    """
+    return rows if rows is not None and keeps_every_item(query) else processed

@@ -21,10 +21,10 @@ from orchestrator.collector.items import (
     FIRST_PAUSE_SECS,
     ItemsDownload,
     ItemsFile,
-    count_of,
     items_name,
 )
 from orchestrator.collector.ranges import fetch
+from orchestrator.collector.totals import count_of
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery

@@ -20,11 +20,12 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.client import ApifyClient, Download
-from orchestrator.collector.counting import Counter, counter_of, keeps_every_item, rows_of_workbook
+from orchestrator.collector.counting import counter_of, rows_of_workbook, shown_rows, stored_in
 from orchestrator.collector.files import Files, Mark, PartFile
 from orchestrator.collector.names import file_name
 from orchestrator.collector.sink import Sink
-from orchestrator.errors import ServerFault, TransientError, TruncatedBody
+from orchestrator.collector.totals import CountUnreadable, count_of
+from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import Proof
@@ -72,25 +73,6 @@ def items_name(query: ItemsQuery) -> str:
     The name of a dataset's file.
     """
     return f"items.{query.format}"
-
-
-def shown_rows(query: ItemsQuery, sink: Sink, counter: Counter | None) -> int | None:
-    """
-    How many items were written; None when that cannot be counted.
-    """
-    if query.format == "jsonl":
-        return sink.lines
-    return None if counter is None else counter.rows()
-
-
-def stored_in(query: ItemsQuery, rows: int | None, processed: int) -> int:
-    """
-    How many items of the platform went into so many rows.
-
-    Args:
-        processed: how many the platform has looked at, where filters may have dropped some.
-    """
-    return rows if rows is not None and keeps_every_item(query) else processed
 
 
 class ItemsDownload:
@@ -430,22 +412,3 @@ class ItemsDownload:
                 return rows_of_workbook(BytesIO(rest))
             return await to_thread.run_sync(self._part.read, rows_of_workbook)
         return shown_rows(self._query, self._sink, self._counter)
-
-
-class CountUnreadable(TruncatedBody):
-    """
-    What should be the number of items cannot be one.
-    """
-
-
-def count_of(download: Download) -> int:
-    """
-    How many items there are; without that header an answer is not the platform's.
-    """
-    if download.total is not None:
-        return download.total
-    if download.total_text is None:
-        raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
-    raise CountUnreadable(
-        f"the platform tells an impossible number of items: {download.total_text[:40]!r}"
-    )

@@ -1,0 +1,27 @@
+"""
+How many items an answer of the platform says that there are.
+"""
+
+from __future__ import annotations
+
+from orchestrator.client import Download
+from orchestrator.errors import ServerFault, TruncatedBody
+
+
+class CountUnreadable(TruncatedBody):
+    """
+    What should be the number of items cannot be one.
+    """
+
+
+def count_of(download: Download) -> int:
+    """
+    How many items there are; without that header an answer is not the platform's.
+    """
+    if download.total is not None:
+        return download.total
+    if download.total_text is None:
+        raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
+    raise CountUnreadable(
+        f"the platform tells an impossible number of items: {download.total_text[:40]!r}"
+    )
