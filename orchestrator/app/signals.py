@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOW_CURSOR = b"\x1b[?25h"
 LEAVE_SECS = 10.0
 """
 The process ends this long after the first signal, whatever still holds it up.
@@ -109,7 +110,7 @@ async def listen(
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
     if _state.is_leaving:
-        os._exit(128 + number)
+        _end_now(number)
     _state.is_leaving = True
     if _state.listener is not None:
         # Not threading.Thread: what is interrupted may hold a lock of that module.
@@ -127,4 +128,12 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 def _end_later(number: int) -> None:
     select.select([], [], [], LEAVE_SECS)
+    _end_now(number)
+
+
+def _end_now(number: int) -> None:
+    # The live display hides the cursor of the terminal while it draws.
+    with suppress(OSError):
+        if os.isatty(2) and select.select([], [2], [], 0)[1]:
+            os.write(2, SHOW_CURSOR)
     os._exit(128 + number)

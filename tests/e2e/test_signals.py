@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -87,6 +89,20 @@ def test_second_signal_ends_the_command_at_once(command: Command, platform: Serv
     process.send_signal(signal.SIGCONT)
     process.communicate(timeout=15)
     assert process.code in {130, 143}
+
+
+def test_process_that_does_not_get_away_ends_after_ten_seconds(
+    faulty: Callable[..., tuple[Command, ServedPlatform]],
+) -> None:
+    """Whatever still holds the process up, it ends, with the code of the signal."""
+    command, platform = faulty()
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=60, items=1))
+    process = replace(command, program="tests.support.stuck:main_stuck").start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 1, "a run")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=15)
+    assert process.code == 143
 
 
 @pytest.mark.parametrize("ignored", ["HUP", "INT"])
