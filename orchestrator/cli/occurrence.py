@@ -52,6 +52,7 @@ from orchestrator.errors import (
     BatchHeld,
     LeftForNextOccurrence,
     PlatformError,
+    UsageError,
     WaitedTooLong,
 )
 from orchestrator.ledger import BatchLock
@@ -217,7 +218,7 @@ class _Serving:
         """
         step = self._decide_when_free().serve
         code = self._serve(step)
-        if code in ENDS_THE_CALL or (isinstance(step, Nothing) and not step.then_earlier):
+        if code in ENDS_THE_CALL:
             return code
         codes = {code}
         while earlier := self._next_of_earlier():
@@ -300,6 +301,10 @@ class _Serving:
         except BatchHeld:
             _say("another process has taken it meanwhile")
             return 0
+        except UsageError as error:
+            # It cannot be resumed as it is, which is told and keeps nothing else from its end.
+            _say(f"orchestrator: {error}")
+            return error.exit_code
 
     def _resume(self, folder: Path, context: BatchContext, *, is_earlier: bool = False) -> int:
         with BatchLock(folder):
@@ -324,9 +329,10 @@ class _Serving:
         where = "" if step.folder is None else f"{display(step.folder)}: "
         if step.code == HELD:
             raise BatchHeld(f"{where}{step.reason}")
+        if not step.then_earlier or step.folder is None:
+            raise UsageError(f"{where}{step.reason}")
         _say(f"{where}{step.reason}")
-        if step.folder is not None and step.then_earlier:
-            report(result_of(step.folder), as_json=self.asked.is_json)
+        report(result_of(step.folder), as_json=self.asked.is_json)
         return step.code
 
     def _request(self) -> RunRequest:
@@ -344,9 +350,13 @@ class _Serving:
             )
 
     def _warn(self, sentence: str) -> None:
-        if sentence not in self.warned:
-            self.warned.add(sentence)
+        if sentence in self.warned:
+            return
+        self.warned.add(sentence)
+        if self.asked.context.settings.log_format == "json":
             events.warning("occurrence_warning", message=sentence)
+        else:
+            _say(f"warning: {sentence}")
 
 
 def backfill(asked: Asked, days: Sequence[date]) -> int:
