@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.common import one_day, settings_of
+from orchestrator.cli.common import add_output, one_day, settings_of
 
 if TYPE_CHECKING:
     from orchestrator.app.exporting import Exported
@@ -30,14 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="all batches of this name for that day and later ones, as 2026-11-25; columns say "
         "of which batch and occurrence an item is",
     )
-    # Not `output`: that is the folder of the batches in the settings.
     parser.add_argument(
-        "--output",
+        "--to",
         metavar="FILE",
-        dest="target",
         help="where to write it; - is standard output (export/ in the folder of the batch)",
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="a config file to read")
+    add_output(parser)
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
@@ -56,8 +54,8 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.model.batches import ResultsFormat
 
     settings = settings_of(options)
-    if options.json and options.target == STDOUT:
-        raise UsageError("--json and --output - both want standard output: name a file")
+    if options.json and options.to == STDOUT:
+        raise UsageError("--json and --to - both want standard output: name a file")
     if options.format == "parquet" and find_spec("pyarrow") is None:
         raise UsageError(
             "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
@@ -65,10 +63,10 @@ def call(options: argparse.Namespace) -> int:
     configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
     folder = find_batch(settings.output, options.batch)
     format_ = ResultsFormat(options.format)
-    if options.target == STDOUT:
+    if options.to == STDOUT:
         done = _to_stdout(folder, format_, options)
     else:
-        target = None if options.target is None else Path(options.target)
+        target = None if options.to is None else Path(options.to)
         done = export(folder, format_, since=options.since, target=target)
         if options.json:
             print(json.dumps(_facts(done)))

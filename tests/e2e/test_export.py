@@ -39,7 +39,7 @@ def test_export_writes_the_file_that_is_named(command: Command, batch: Path, for
     """With the names of its columns beside it, and nothing else."""
     if format_ == "parquet":
         pytest.importorskip("pyarrow")
-    done = command.run("export", str(batch), "--format", format_, "--output", "here/t", "--json")
+    done = command.run("export", str(batch), "--format", format_, "--to", "here/t", "--json")
     assert (done.code, done.json["rows"]) == (0, 4), done.err
     names = {path.name for path in (command.folder / "here").iterdir()}
     assert names == {"t", "t.columns.json"}
@@ -47,7 +47,7 @@ def test_export_writes_the_file_that_is_named(command: Command, batch: Path, for
 
 def test_export_writes_to_standard_output(command: Command, batch: Path) -> None:
     """The table alone is there."""
-    done = command.run("export", "plain", "--format", "csv", "--output", "-")
+    done = command.run("export", "plain", "--format", "csv", "--to", "-")
     assert (done.code, len(done.out.splitlines())) == (0, 5), done.err
     assert done.out.startswith("_job,_run,n,index\n")
     assert not (batch / "export").exists()
@@ -58,9 +58,7 @@ def test_export_takes_several_batches_together(command: Command) -> None:
     command.write("s.toml", sweep("plain", 1, duration_secs=0.01, items=1))
     for day in ("2026-11-03", "2026-11-01", "2026-11-02"):
         assert command.run("run", "s.toml", "--date", day).code == 0
-    done = command.run(
-        "export", "plain", "--format", "jsonl", "--since", "2026-11-02", "--output=-"
-    )
+    done = command.run("export", "plain", "--format", "jsonl", "--since", "2026-11-02", "--to=-")
     assert done.code == 0, done.err
     found = rows(done.out)
     assert len({row["_batch"] for row in found}) == len(found) == 2
@@ -77,7 +75,7 @@ def test_export_names_what_is_not_in_it(command: Command) -> None:
     )
     command.write("s.toml", text)
     assert command.run("run", "s.toml").code == 1
-    done = command.run("export", "plain", "--format", "jsonl", "--output", "-")
+    done = command.run("export", "plain", "--format", "jsonl", "--to", "-")
     assert (done.code, [row["_job"] for row in rows(done.out)]) == (0, ["job-1"]), done.err
     assert "without the items of 1 jobs that have not succeeded" in done.err
 
@@ -90,7 +88,7 @@ def test_export_of_an_unknown_day_or_batch_is_told(command: Command, batch: Path
         True,
     )
     assert command.run("export", "nothing", "--format", "csv").code == 2
-    done = command.run("export", "plain", "--format", "csv", "--output", str(batch))
+    done = command.run("export", "plain", "--format", "csv", "--to", str(batch))
     assert (done.code, "is a folder: name a file" in done.err) == (2, True)
 
 

@@ -22,7 +22,7 @@ def test_runs_that_somebody_else_started_are_a_batch(
     listed = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
     assert [(job["run_id"], job["items"]) for job in listed] == list(zip(runs, (2, 3), strict=True))
     assert command.run("verify", "theirs").code == 0
-    done = command.run("export", "theirs", "--format", "csv", "--output", "-")
+    done = command.run("export", "theirs", "--format", "csv", "--to", "-")
     assert len(done.out.splitlines()) == 6
     assert command.run("collect", "theirs").code == 0
     assert command.run("status", "theirs").code == 0
