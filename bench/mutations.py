@@ -34,8 +34,7 @@ TIERS = (
     ("tests/client", "tests/unit/app", "tests/unit/collector", "tests/simulation/test_nights.py"),
     ("tests/simulation/test_refusals.py", "tests/simulation/test_silence.py"),
 )
-NIGHTS = "30"
-LONGEST_SECS = 400
+LONGEST_SECS = 900
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -104,7 +103,7 @@ def _instead(node: ast.AST) -> str | None:
     return None
 
 
-def tried(mutation: Mutation, folder: Path) -> str | None:
+def tried(mutation: Mutation, folder: Path, nights: int) -> str | None:
     """
     Which tier notices a mutation; None when none does.
     """
@@ -112,14 +111,14 @@ def tried(mutation: Mutation, folder: Path) -> str | None:
     source = mutation.path.read_bytes()
     target.write_bytes(source[: mutation.start] + mutation.after.encode() + source[mutation.end :])
     try:
-        return next((tier[0] for tier in TIERS if _fails(tier, folder)), None)
+        return next((tier[0] for tier in TIERS if _fails(tier, folder, nights)), None)
     finally:
         target.write_bytes(source)
 
 
-def _fails(tier: tuple[str, ...], folder: Path) -> bool:
+def _fails(tier: tuple[str, ...], folder: Path, nights: int) -> bool:
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", *tier]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "ORCHESTRATOR_NIGHTS": NIGHTS}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "ORCHESTRATOR_NIGHTS": str(nights)}
     try:
         done = subprocess.run(
             words,
@@ -141,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nights", type=int, default=30, help="simulated nights for each mutant")
     options = parser.parse_args()
     paths = sorted(path for pattern in TARGETS for path in ROOT.glob(pattern))
     every = [mutation for path in paths for mutation in mutations_of(path)]
@@ -150,11 +150,11 @@ def main() -> None:
         folder = Path(name) / "project"
         left_out = shutil.ignore_patterns(".venv", ".git", "output", "*.pyc", ".mypy_cache")
         shutil.copytree(ROOT, folder, ignore=left_out)
-        if any(_fails(tier, folder) for tier in TIERS):
+        if any(_fails(tier, folder, options.nights) for tier in TIERS):
             sys.exit("the tests fail without a mutation")
         chosen = chance.sample(every, min(options.count, len(every)))
         for number, mutation in enumerate(chosen, 1):
-            tier = tried(mutation, folder)
+            tier = tried(mutation, folder, options.nights)
             print(f"{number:3} {tier or 'SURVIVES'}  {mutation}", flush=True)
             survivors += [] if tier else [mutation]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} are noticed; the others:")
