@@ -31,7 +31,7 @@ TARGETS = (
 )
 TIERS = (
     ("tests/unit/scheduler", "tests/unit/ledger", "tests/unit/client"),
-    ("tests/client", "tests/unit/app", "tests/unit/collector", "tests/simulation/test_nights.py"),
+    ("tests/client", "tests/unit/collector", "tests/simulation/test_nights.py"),
     ("tests/simulation/test_refusals.py", "tests/simulation/test_silence.py"),
 )
 LONGEST_SECS = 900
