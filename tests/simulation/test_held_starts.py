@@ -51,11 +51,11 @@ class CountingPlatform(SimPlatform):
             yield reply(200, {"data": nothing}) if hidden else answer
 
 
-def sync_job(seq: int) -> Job:
+def sync_job(seq: int, mode: Mode = Mode.SYNC) -> Job:
     given = {"job": seq, "secs": 3.0, "items": 2, "outcomes": [], "memory": 512}
     return make_job(
         seq,
-        mode=Mode.SYNC,
+        mode=mode,
         input=JobInput(body=json.dumps(given).encode()),
         options=RunOptions(memory_mbytes=512),
         collect=CollectPlan(items=False, output=True),

@@ -1,0 +1,111 @@
+"""
+Starts whose answers are lost again and again, always alike: one job's, or those of all jobs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+
+from orchestrator.client import Request
+from orchestrator.errors import StartUnconfirmed
+from orchestrator.ledger import LedgerReader, create_ledger
+from orchestrator.ledger.rows import JobReport
+from orchestrator.model.jobs import Mode
+from orchestrator.model.states import JobStatus
+from tests.simulation.life import Life
+from tests.simulation.night import process
+from tests.simulation.platform import EPOCH, SimPlatform
+from tests.simulation.test_held_starts import sync_job
+from tests.support.builders import make_batch
+from tests.support.scripted_transport import Reply, reply
+from tests.support.virtual_time import run_virtual
+
+AWAY_SECS = 3600.0
+
+
+@dataclass
+class Gateway(SimPlatform):
+    """
+    A gateway that answers some starts with a page, before they have an effect.
+
+    Attributes:
+        jobs: those that it answers, by their places in the spec.
+        until: for how long, in seconds.
+        sent: the starts of each job.
+    """
+
+    trouble: float = 0.0
+    jobs: frozenset[int] = frozenset()
+    until: float = float("inf")
+    sent: Counter[int] = field(default_factory=Counter)
+
+    @asynccontextmanager
+    async def send(self, request: Request) -> AsyncIterator[Reply]:
+        """Answers, or lets the gateway do it."""
+        _, is_start, mark = request.headers["User-Agent"].partition("(attempt ")
+        if is_start:
+            job = int(mark.split(".")[1], 36)
+            self.sent[job] += 1
+            if job in self.jobs and anyio.current_time() < self.until:
+                yield reply(400, b"<html><title>Blocked</title></html>")
+                return
+        async with super().send(request) as answer:
+            yield answer
+
+
+def play(folder: Path, platform: Gateway, count: int) -> float:
+    """Plays one batch to its end; returns how long it took."""
+    jobs = [sync_job(seq, Mode.ASYNC) for seq in range(count)]
+    create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
+
+    async def batch() -> float:
+        await process(folder, platform, Random(1), Life())  # noqa: S311 - to be repeatable
+        return anyio.current_time()
+
+    return run_virtual(batch)
+
+
+def reports_of(folder: Path) -> list[JobReport]:
+    with LedgerReader(folder / "ledger.sqlite") as reader:
+        return list(reader.reports())
+
+
+def test_job_fails_whose_start_alone_is_lost_three_times(tmp_path: Path) -> None:
+    """It is given up when starts of other jobs were accepted between its own, and not before."""
+    platform = Gateway(1, jobs=frozenset({0}))
+    play(tmp_path, platform, 300)
+    first, *others = reports_of(tmp_path)
+    assert first.status is JobStatus.FAILED
+    assert "sent 3 times between starts of other jobs that were accepted" in (first.error or "")
+    assert platform.sent[0] == 3
+    assert {report.status for report in others} == {JobStatus.SUCCEEDED}
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_batch_stops_when_every_start_is_lost(tmp_path: Path, count: int) -> None:
+    """It waits as for a platform that is away, ends with 5 and its words, and fails no job."""
+    platform = Gateway(1, jobs=frozenset(range(count)))
+    with pytest.raises(StartUnconfirmed, match="HTML page") as caught:
+        play(tmp_path, platform, count)
+    assert caught.value.exit_code == 5
+    assert JobStatus.FAILED not in {report.status for report in reports_of(tmp_path)}
+    assert not platform.runs
+    # From five jobs on, one start at a time, and seldom: not each job for itself.
+    assert platform.sent.total() < 90 * min(count, 4)
+
+
+def test_batch_goes_on_when_the_gateway_is_gone(tmp_path: Path) -> None:
+    """After twenty minutes of pages all jobs succeed, each with one run."""
+    platform = Gateway(1, jobs=frozenset(range(30)), until=1200.0)
+    took = play(tmp_path, platform, 30)
+    assert 1200.0 < took < 2600.0
+    assert {report.status for report in reports_of(tmp_path)} == {JobStatus.SUCCEEDED}
+    assert len(platform.runs) == 30
