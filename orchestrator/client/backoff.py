@@ -13,8 +13,11 @@ FIRST_SECS = 0.5
 LONGEST_SECS = 30.0
 LONGEST_ASKED_SECS = 60.0
 """
-The longest pause that the platform is granted: its rate limits count by the second, and a date far
-away, which a gateway's clock may cause, must not end a batch.
+The longest pause that the platform is granted: its rate limits count by the second.
+"""
+LONGEST_CREDIBLE_SECS = 3600.0
+"""
+A longer pause is a mistake, such as that of a gateway with another clock.
 """
 
 
@@ -57,17 +60,15 @@ def retry_after_secs(text: str | None, now: datetime | None = None) -> float | N
     """
     What a `Retry-After` header asks for, in seconds, at most `LONGEST_ASKED_SECS`.
 
-    None where it is neither a number nor a date.
+    None where it is neither a number nor a date, or asks for more than an hour.
 
     Args:
         text: a number of seconds or a date.
         now: the wall clock, for dates.
     """
-    if text and text.isascii() and text.isdecimal():
-        secs = whole_number(text)
-        return LONGEST_ASKED_SECS if secs is None else min(float(secs), LONGEST_ASKED_SECS)
-    at = http_date(text)
-    if at is None:
+    secs: float | None = whole_number(text)
+    if secs is None and (at := http_date(text)) is not None:
+        secs = max((at - (now or datetime.now(UTC))).total_seconds(), 0.0)
+    if secs is None or secs > LONGEST_CREDIBLE_SECS:
         return None
-    secs_left = (at - (now or datetime.now(UTC))).total_seconds()
-    return min(max(secs_left, 0.0), LONGEST_ASKED_SECS)
+    return min(secs, LONGEST_ASKED_SECS)

@@ -59,8 +59,10 @@ def test_pause_beyond_the_end_is_not_taken() -> None:
         ("0", 0.0),
         ("59", 59.0),
         ("120", 60.0),
-        ("9" * 400, 60.0),
-        ("Fri, 01 Jan 2100 00:00:00 GMT", 60.0),
+        ("3601", None),
+        ("9" * 400, None),
+        ("Thu, 01 Jan 2026 00:30:00 GMT", 60.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", None),
         ("Fri, 31 Dec 9999 23:59:59 -2359", None),
         ("-5", None),
         ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
@@ -72,6 +74,6 @@ def test_pause_beyond_the_end_is_not_taken() -> None:
 )
 def test_retry_after_is_read(text: str | None, secs: float | None) -> None:
     """
-    Both forms are read; one that asks for more than a minute is granted a minute.
+    Both forms are read; more than a minute is granted a minute, and more than an hour is nonsense.
     """
     assert retry_after_secs(text, datetime(2026, 1, 1, tzinfo=UTC)) == secs

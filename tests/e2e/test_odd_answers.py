@@ -1,0 +1,98 @@
+"""
+Answers about runs and records that nobody foresaw, at the command: each costs its job at most.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.tampering import Answer, gateway
+
+Change = Callable[[Answer], None]
+
+
+def once(change: Change, part: str) -> Change:
+    """Alters the first answer whose path has this part."""
+    seen: list[str] = []
+
+    def alter(answer: Answer) -> None:
+        if part in answer.path and not seen:
+            seen.append(answer.path)
+            change(answer)
+
+    return alter
+
+
+def refuse(retry_after: str) -> Change:
+    def change(answer: Answer) -> None:
+        answer.status, answer.body = 503, b""
+        answer.headers["Retry-After"] = retry_after
+
+    return change
+
+
+def ended(**fields: Any) -> Change:
+    """Alters runs that have ended."""
+
+    def change(answer: Answer) -> None:
+        if "/v2/actor-runs/" in answer.path and b'"finishedAt":"' in answer.body:
+            told = orjson.loads(answer.body)
+            told["data"].update(fields)
+            # The standard library writes whole numbers of any length.
+            answer.body = json.dumps(told).encode()
+
+    return change
+
+
+def endless_keys(answer: Answer) -> None:
+    if answer.path.partition("?")[0].endswith("/keys"):
+        page = {"items": [{"key": "a"}], "isTruncated": True, "nextExclusiveStartKey": "a"}
+        answer.body = json.dumps({"data": {**page, "count": 1, "limit": 1000}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "job", "code", "status", "words"),
+    [
+        (once(refuse("9" * 400), "/v2/actor-runs/"), "", 0, "SUCCEEDED", ""),
+        (
+            once(refuse("Fri, 31 Dec 2100 23:59:59 GMT"), "/items"), "", 0, "SUCCEEDED", ""
+        ),
+        (ended(exitCode=12345678901234567890), "", 0, "SUCCEEDED", ""),
+        (ended(usageTotalUsd=1e300, stats="none"), "", 0, "SUCCEEDED", ""),
+        (ended(status="EVICTED"), "", 1, "FAILED", "this version does not know"),
+        (
+            endless_keys, 'collect = { records = ["*"] }', 1, "FAILED", "its keys does not end"
+        ),
+    ],
+    ids=["digits", "far date", "exit code", "cost", "status", "keys"],
+)  # fmt: skip
+def test_odd_answer_costs_its_job_at_most(
+    command: Command,
+    platform: ServedPlatform,
+    change: Change,
+    job: str,
+    code: int,
+    status: str,
+    words: str,
+) -> None:
+    """The command ends soon, with a code and words of its own, and one run."""
+    command.write("s.toml", sweep("odd", 1, job=job, duration_secs=0.01, items=3))
+    began = time.monotonic()
+    with gateway(platform.url, change) as url:
+        asking = replace(command, variables={**command.variables, "APIFY_API_BASE_URL": url})
+        done = asking.run("run", "s.toml", "--json")
+    assert done.code == code, done.err
+    (row,) = map(json.loads, (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines())
+    assert row["status"] == status
+    assert words in (row["error"] or "")
+    assert done.json["runs"] == 1
+    assert time.monotonic() - began < 45
