@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator import events
 from orchestrator.app.logs import configure_logs
+from orchestrator.cli.last_words import tell
 from orchestrator.client.reading import read_run
 from orchestrator.collector.secret_watch import SecretWatch
 from orchestrator.errors import ServerFault
@@ -134,3 +135,16 @@ def test_secret_in_results_is_told_once(size: int, caplog: pytest.LogCaptureFixt
     (record,) = caplog.records
     assert record.getMessage() == "secret_in_results"
     assert (record.facts["job"], record.facts["file"]) == ("shop", "records/OUT")  # type: ignore[attr-defined]
+
+
+def test_traceback_of_a_bug_holds_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An exception may quote the input; neither its file nor its line does."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    SECRETS.add("hush-hush-hush")
+    assert tell(ValueError("no number: 'hush-hush-hush' \x1b[2J"), as_json=False) == 70
+    (file,) = tmp_path.iterdir()
+    texts = file.read_text() + capsys.readouterr().err
+    assert "no number: '[secret]' ?[2J" in texts
+    assert "hush" not in texts
