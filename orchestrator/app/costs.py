@@ -123,22 +123,21 @@ def _asked_at(client: ApifyClient, began: float) -> datetime:
 
 async def _costs_of(
     client: ApifyClient, runs: Collection[RunId], since: datetime
-) -> dict[RunId, Decimal]:
+) -> dict[RunId, Decimal | None]:
     """
-    A thousand runs a request; those that are not listed any more, or hide it, are left out.
+    A thousand runs a request; those that are not listed any more are left out.
 
     Args:
         since: when the first of them was started, by the platform's clock.
     """
     missing = set(runs)
-    costs: dict[RunId, Decimal] = {}
+    costs: dict[RunId, Decimal | None] = {}
     if missing:
         async for item in RunListing(client, since):
             run = item.facts()
             if run.id in missing:
                 missing.discard(run.id)
-                if run.cost_usd is not None:
-                    costs[run.id] = run.cost_usd
+                costs[run.id] = run.cost_usd
             if not missing:
                 break
     return costs

@@ -40,7 +40,7 @@ from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of, wanted_runs
 from orchestrator.app.shared_datasets import collect_shared
 from orchestrator.app.signals import listen
-from orchestrator.app.spending import RATE_WINDOW, count_starts, usage_of
+from orchestrator.app.spending import usage_now
 from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient
 from orchestrator.collector.files import Files, flush_group
@@ -166,30 +166,14 @@ async def _schedule(
     with LedgerReader(folder / LEDGER) as reader:
         progress = progress_of(reader.totals(), open_attempts)
         demands = {} if aborting else reader.demands()
-        costs = list(reader.run_costs()) if plan.max_cost_usd is not None else []
         expected = {} if aborting else expected_durations(folder, reader)
         usual = usual_items(folder, reader)
     await _learn_clock(client, open_attempts)
     limits = limits_of(plan, room, demands, context.settings)
     wanted = min(wanted_runs(plan, room, context.settings), waits + len(open_attempts))
     tell_bound(limits.max_runs, wanted)
-    usage = usage_of(
-        limits,
-        costs,
-        room,
-        settle_secs=context.settings.costs_settle_secs,
-        platform_now=client.platform_now(),
-        now=anyio.current_time(),
-    )
     with LedgerReader(folder / LEDGER) as reader:
-        platform_now = client.platform_now()
-        count_starts(
-            usage,
-            reader.pool_starts((platform_now or utc_now()) - RATE_WINDOW),
-            platform_now=platform_now,
-            wall=utc_now(),
-            now=anyio.current_time(),
-        )
+        usage = usage_now(reader, limits, room, context.settings.costs_settle_secs, client, utc_now)
         places = places_of(
             [] if aborting else waiting, room, expected, platform_now=client.platform_now()
         )

@@ -4,11 +4,15 @@ What a batch has spent by now, as its ledger shows it: the limits of a process b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import anyio
+
 from orchestrator.app.room import Room
+from orchestrator.client import ApifyClient
+from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.reading import PoolStart, RunCost
 from orchestrator.scheduler.budget import NOTHING, Budget
 from orchestrator.scheduler.limits import WINDOW_SECS, Limits, Usage
@@ -18,6 +22,37 @@ CLOCK_GRAIN_SECS = 1.0
 """
 The platform's `Date` tells whole seconds.
 """
+
+
+def usage_now(
+    reader: LedgerReader,
+    limits: Limits,
+    room: Room,
+    settle_secs: float,
+    client: ApifyClient,
+    utc_now: Callable[[], datetime],
+) -> Usage:
+    """
+    The limits, with the money that earlier processes have spent and the starts of the last minute.
+
+    Call it in the event loop, whose clock it uses.
+
+    Args:
+        settle_secs: how long after the end of a run its cost is final.
+        utc_now: the wall clock.
+    """
+    platform_now, now = client.platform_now(), anyio.current_time()
+    usage = usage_of(
+        limits,
+        reader.run_costs(),
+        room,
+        settle_secs=settle_secs,
+        platform_now=platform_now,
+        now=now,
+    )
+    starts = reader.pool_starts((platform_now or utc_now()) - RATE_WINDOW)
+    count_starts(usage, starts, platform_now=platform_now, wall=utc_now(), now=now)
+    return usage
 
 
 def usage_of(

@@ -23,6 +23,7 @@ from orchestrator.app.room import Room
 from orchestrator.client import ApifyClient
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.model.attempts import CLOCK_DOUBT
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.observing import Observer
@@ -79,9 +80,8 @@ async def take_over(
         TransientError, NotAuthorized: the platform is away, or refuses the token.
     """
     began = anyio.current_time()
-    now = client.platform_now()
-    ours = utc_now()
-    since = await ledger.began_at() or ledger.batch.created_at + ((now or ours) - ours)
+    # Our clock may have been wrong by a day when the batch was made.
+    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
     costs = await finder.look_over(since)
     if costs is None:
         events.warning("runs_not_listed", consequence="runs of another process are not noticed")

@@ -544,22 +544,24 @@ class Ledger:
 
     @transaction
     def costs(
-        self, costs: Mapping[RunId, Decimal], asked_at: datetime, *, are_all: bool = False
+        self, costs: Mapping[RunId, Decimal | None], asked_at: datetime, *, are_all: bool = False
     ) -> None:
         """
         Records what runs have cost, as the platform reports it.
 
         Args:
+            costs: None where the platform does not report it.
             asked_at: the platform's time at the question.
-            are_all: whether all runs of the batch were asked for; those without a cost have none.
+            are_all: whether all runs of the batch were asked for: then those that ended more than
+                a day ago, and are not there any more, keep the cost that they have.
         """
         cost_at = stored(asked_at)
         for run_id, cost in costs.items():
+            usd = None if cost is None else str(cost)
             for query in ("set_cost", "set_orphan_cost"):
-                self._execute(query, run_id=run_id, cost_usd=str(cost), cost_at=cost_at)
+                self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
         if are_all:
             self._execute("set_all_costs_at", cost_at=cost_at)
-            self._execute("set_all_orphan_costs_at", cost_at=cost_at)
 
     @transaction
     def costs_settle_after(self, secs: float) -> None:

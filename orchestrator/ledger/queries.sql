@@ -53,10 +53,8 @@ AND json_extract(definition, '$.reuse_secs') IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
 
 -- name: set_all_costs_at
-UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL;
-
--- name: set_all_orphan_costs_at
-UPDATE orphan_runs SET cost_at = :cost_at;
+UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL
+    AND julianday(:cost_at) > julianday(COALESCE(finished_at, ended_at)) + 1;
 
 -- name: set_costs_settle_secs
 UPDATE batch SET costs_settle_secs = :secs;
@@ -432,11 +430,11 @@ WHERE seq = :seq AND status <> 'WAITING';
 UPDATE jobs SET status = :status, error = :error WHERE seq = :seq AND status <> 'WAITING';
 
 -- name: set_cost
-UPDATE attempts SET cost_usd = :cost_usd, cost_at = :cost_at WHERE run_id = :run_id AND job_seq = (
+UPDATE attempts SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
 
 -- name: set_orphan_cost
-UPDATE orphan_runs SET cost_usd = :cost_usd, cost_at = :cost_at WHERE run_id = :run_id;
+UPDATE orphan_runs SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at WHERE run_id = :run_id;
 
 -- name: judge_batch
 UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')

@@ -133,22 +133,22 @@ class RunFinder:
         """
         self._orphans.give_up(attempt.mark, attempt.listed_from)
 
-    async def look_over(self, since: datetime) -> dict[RunId, Decimal] | None:
+    async def look_over(self, since: datetime) -> dict[RunId, Decimal | None] | None:
         """
         One pass over the runs of the account since the batch began, at the take-over.
 
         Those with a mark that no intent has are spare from then on.
 
         Returns:
-            what each run has cost; None when the list cannot be read.
+            what each run of the list has cost; None when the list cannot be read.
 
         Raises:
             TransientError, NotAuthorized: the platform is away, or refuses the token.
         """
-        costs: dict[RunId, Decimal] = {}
+        costs: dict[RunId, Decimal | None] = {}
 
         def note(item: wire.RunListItem) -> None:
-            if item.usage_total_usd is not None:
+            if item.id in self._claimed:
                 costs[RunId(item.id)] = item.usage_total_usd
 
         async with self._lock:

@@ -257,7 +257,7 @@ class Usage:
             starts = self._pool_starts[name]
             if pool.starts_per_minute is None:
                 continue
-            while starts and starts[0] <= now - WINDOW_SECS:
+            while starts and starts[0] + WINDOW_SECS <= now:
                 starts.popleft()
             if len(starts) >= pool.starts_per_minute:
                 return Blocked(

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import anyio
 from pydantic import SecretStr
 
 from orchestrator.app.assembly import in_place, make_scheduler, places_of, queue_of
-from orchestrator.app.room import ANY_ROOM
+from orchestrator.app.room import ANY_ROOM, Prices
 from orchestrator.app.settings import Settings
+from orchestrator.app.spending import usage_now
 from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient, ClientOptions
 from orchestrator.collector.files import Files, flush_group
@@ -39,17 +41,25 @@ from orchestrator.model.jobs import (
 )
 from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.limits import Limits, Usage
+from orchestrator.scheduler.limits import Limits
 from orchestrator.threads import InlineWorker
+from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
 from tests.simulation.life import Killed, Life, MortalTransport
-from tests.simulation.platform import EPOCH, OF_A_TASK, Allowed, SimPlatform, wall_clock
+from tests.simulation.platform import OF_A_TASK, SimPlatform
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import concern, documented_types
 from tests.support.virtual_time import run_virtual
 
 JOBS = 25
+LATEST_SECS = 45.0
+"""
+After so long nothing of an earlier process can begin: nobody restores a backup sooner.
+"""
+
+LONGEST_SECS = 7200.0
+SETTLE_SECS = 120.0
+NO_PRICES = Prices(compute_unit_usd=Decimal(0), dearest_usd={})
 MOST_STEPS = 250
-POOLS = {"shop": PoolLimits(max_runs=Allowed().shop_runs)}
 TASK = Target(kind=TargetKind.TASK, id="me/task")
 
 
@@ -71,12 +81,21 @@ def play(
     Plays a night and checks what must hold; a failure tells the invariant.
     """
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
-    platform = platform or SimPlatform(seed)
-    jobs = [_job(seq, chance, may_be_task=not platform.hides_agents) for seq in range(JOBS)]
+    platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
+    is_like = platform.conditions
+    jobs = [_job(seq, chance, is_like) for seq in range(JOBS)]
+    if is_like.has_budget:
+        platform.budget_usd = ROOM_USD + sum(map(_costs, jobs))
+    # As below an output folder: no other night is a neighbour.
+    folder = folder / "nightly" / "night"
+    folder.mkdir(parents=True)
     create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
 
     async def night() -> None:
+        backup: Backup | None = None
         for _ in range(crashes):
+            if is_like.restores and backup is None and chance.random() < 0.5:
+                backup = Backup(folder / "ledger.sqlite")
             # Half of the processes die at a moment, the others between two steps.
             life = Life(chance.randrange(1, MOST_STEPS) if chance.random() < 0.5 else None)
             with anyio.move_on_after(chance.uniform(1, 120)) as scope:
@@ -88,7 +107,12 @@ def play(
             if not scope.cancelled_caught and not life.is_over:
                 return
             await anyio.sleep(chance.uniform(0, 40))
+            if backup is not None and chance.random() < 0.6:
+                await anyio.sleep(LATEST_SECS)
+                backup.restore()
+                backup = None
         await process(folder, platform, chance, Life())
+        platform.hold(anyio.current_time() < LONGEST_SECS, "no wait is too long")
 
     run_virtual(night)
     platform.check_limits()
@@ -98,6 +122,38 @@ def play(
     for job, report in zip(jobs, reports, strict=True):
         _check(folder, platform, job, report)
     return platform
+
+
+class Backup:
+    """
+    A copy of a ledger, as a backup of the folder holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = {
+            file: file.read_bytes()
+            for file in (path, path.with_name(f"{path.name}-wal"))
+            if file.exists()
+        }
+        self._path = path
+
+    def restore(self) -> None:
+        """Puts the copy in the place of what is there."""
+        for end in ("", "-wal", "-shm"):
+            self._path.with_name(f"{self._path.name}{end}").unlink(missing_ok=True)
+        for file, data in self._files.items():
+            file.write_bytes(data)
+
+
+def _costs(job: Job) -> float:
+    """
+    What all runs of a job cost in the end.
+    """
+    given = json.loads(job.input.body) if job.input.body else OF_A_TASK
+    if "refuse" in given:
+        return 0.0
+    lives = min(len(given["outcomes"]), job.retries) + 1
+    return float(lives * given.get("cost", 0.2))
 
 
 def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
@@ -170,12 +226,9 @@ def _refused(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _job(seq: int, chance: random.Random, *, may_be_task: bool) -> Job:
+def _job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
     """
     A job with an input of its own, or of a task without one.
-
-    Args:
-        may_be_task: not where runs are told by their inputs: those of a task are all alike.
     """
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6
@@ -189,24 +242,28 @@ def _job(seq: int, chance: random.Random, *, may_be_task: bool) -> Job:
         "outcomes": chance.choice([[], [], [], ["FAILED"], ["TIMED-OUT", "FAILED"]]),
         "memory": memory,
         "shop": is_in_shop,
+        "cost": chance.choice([0.0, 0.2, 0.6]),
     }
+    cap = Decimal(1) if is_like.has_budget else None
     fields = {
         "input": JobInput(body=json.dumps(given).encode()),
-        "options": RunOptions(memory_mbytes=memory),
+        "options": RunOptions(memory_mbytes=memory, max_total_charge_usd=cap),
         "pools": ("shop",) if is_in_shop else (),
     }
     if chance.random() < 0.1:
         other = _refused(chance)
         given["refuse"] = other["refuse"]
         fields |= {"input": JobInput(body=json.dumps(given).encode()), "target": other["target"]}
-    elif chance.random() < 0.2 and may_be_task:
-        fields = {"target": TASK, "options": RunOptions(memory_mbytes=1024), "input": JobInput()}
+    elif chance.random() < 0.2 and is_like.has_tasks:
+        options = RunOptions(memory_mbytes=1024, max_total_charge_usd=cap)
+        fields = {"target": TASK, "options": options, "input": JobInput()}
+    resurrects = chance.random() < 0.3 and is_like.has_resurrections
     return make_job(
         seq,
         mode=Mode.SYNC if is_sync else Mode.ASYNC,
         collect=CollectPlan(output=has_output),
         retries=chance.choice([1, 3]),
-        rules=(Rule(do=Action.RESURRECT),) if chance.random() < 0.3 else (),
+        rules=(Rule(do=Action.RESURRECT),) if resurrects else (),
         **fields,
     )
 
@@ -217,18 +274,21 @@ async def process(
     chance: random.Random,
     life: Life,
     *,
-    pools: Mapping[str, PoolLimits] = POOLS,
+    pools: Mapping[str, PoolLimits] | None = None,
 ) -> None:
     """
     One process of the orchestrator, from taking over the ledger to the end of the batch.
     """
     options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
-    allowed = platform.allowed
+    allowed, is_like = platform.allowed, platform.conditions
+    wall_clock = is_like.wall_clock
     limits = Limits(
         max_runs=allowed.runs,
         max_memory_mbytes=allowed.memory_mbytes,
-        pools=pools,
+        pools=pools or is_like.pools,
+        max_cost_usd=Decimal(str(round(platform.budget_usd, 6))) if is_like.has_budget else None,
     )
+    room = replace(ANY_ROOM, prices=NO_PRICES if is_like.has_budget else None)
     transport = MortalTransport(platform, life)
     with closing(connect(folder / "ledger.sqlite")) as db:
         platform.is_recorded = partial(_is_recorded, db)
@@ -239,13 +299,15 @@ async def process(
             finder, orphans = await make_finder(
                 ledger,
                 client,
-                ANY_ROOM,
+                room,
                 Silent(),  # type: ignore[arg-type] # it has every method there is
                 folder=folder,
                 utc_now=wall_clock,
             )
             await take_over(ledger, client, finder, orphans, utc_now=wall_clock)
             attempts = await ledger.take_over()
+            with LedgerReader(folder / "ledger.sqlite") as reader:
+                usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
             scheduler = make_scheduler(
                 ledger=ledger,
                 client=client,
@@ -253,17 +315,17 @@ async def process(
                 folder=folder,
                 settings=Settings(),
                 queue=queue_of(
-                    places_of(await ledger.waiting(), ANY_ROOM, platform_now=client.platform_now())
+                    places_of(await ledger.waiting(), room, platform_now=client.platform_now())
                 ),
-                usage=Usage(limits),
-                room=ANY_ROOM,
+                usage=usage,
+                room=room,
                 observer=Silent(),  # type: ignore[arg-type] # it has every method there is
                 finder=finder,
                 orphans=orphans,
                 utc_now=wall_clock,
                 chance=chance.random,
             )
-            await scheduler.run((attempt, in_place(attempt, ANY_ROOM)) for attempt in attempts)
+            await scheduler.run((attempt, in_place(attempt, room)) for attempt in attempts)
 
 
 def _is_recorded(db: sqlite3.Connection, run_id: str) -> bool:

@@ -10,11 +10,12 @@ ledgers.
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -24,23 +25,19 @@ from multidict import CIMultiDict
 
 from orchestrator.client import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
+from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, SHOP_RUNS, Conditions
 from tests.simulation.oddities import ODD_AFTER, ODD_BEFORE, odd_after, odd_before, refusal_of
 from tests.support.scripted_transport import Reply, refused, reply
 
-EPOCH = datetime(2026, 11, 25, tzinfo=UTC)
 LONGEST_LATE_SECS = 25.0
 LONGEST_LAG_SECS = 12.0
 LONGEST_COUNT_LAG_SECS = 9.5
 LONGEST_HOLD_SECS = 300.0
+RATE_WINDOW_SECS = 58.0
 OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 1024}
 """
 What a task does that is started without an input.
 """
-
-
-def wall_clock() -> datetime:
-    """The wall clock of a simulation: it goes with the loop's own."""
-    return EPOCH + timedelta(seconds=anyio.current_time())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +48,7 @@ class Allowed:
 
     runs: int = 6
     memory_mbytes: int = 6144
-    shop_runs: int = 2
+    shop_runs: int = SHOP_RUNS
 
 
 @dataclass
@@ -77,6 +74,8 @@ class SimRun:
         secs: that each life takes.
         counted_from: from then on its items are counted and given in full.
         lags: what is only half there before that: the items, their count, or both.
+        asked_at: when its start was received.
+        cost_usd: of each life, in the end.
     """
 
     id: str
@@ -91,6 +90,8 @@ class SimRun:
     counted_from: float
     lags: str
     target: str
+    asked_at: float
+    cost_usd: float
 
     @property
     def mark(self) -> str:
@@ -131,7 +132,8 @@ class SimPlatform:
         trouble: the share of requests to which something happens.
         violations: what must never be, in the words of the invariant.
         is_recorded: whether a run is durably known to whoever follows it.
-        hides_agents: whether nobody is told who started a run.
+        conditions: what the night is like.
+        budget_usd: what all runs may cost.
     """
 
     seed: int
@@ -140,12 +142,12 @@ class SimPlatform:
     runs: dict[str, SimRun] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     is_recorded: Callable[[str], bool] = lambda _run_id: True
-    hides_agents: bool = False
+    conditions: Conditions = PLAIN
 
     def __post_init__(self) -> None:
+        self.budget_usd = math.inf
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
         self._ahead_secs = self._chance.choice([0.0, 0.0, -900.0, 900.0])
-        self._lists_agents = self._chance.random() < 0.8
         self._others = self._windows()
         self._inputs: dict[str, bytes] = {}
 
@@ -178,7 +180,9 @@ class SimPlatform:
                 yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
                 return
         answer = await self._answer(request, trouble)
-        others = [self._to_json(run, 0.0) for run in list(self.runs.values())[:9]]
+        # Without user agents nothing tells the run of a lost start from that of another one.
+        named = list(self.runs.values())[:9] if self.conditions.tells_agents else []
+        others = [self._to_json(run, 0.0) for run in named]
         answer = odd_after(trouble, request, answer, self._chance, others)
         match trouble:
             case "reset-after":
@@ -215,6 +219,7 @@ class SimPlatform:
         """
         for run in self.runs.values():
             self._check_at(run.begins)
+        self._check_rate()
 
     def hold(self, holds: bool, invariant: str) -> None:
         """
@@ -239,6 +244,8 @@ class SimPlatform:
             case _, [_, _, "run-sync" | "run-sync-get-dataset-items" as kind]:
                 run = self._start(request, now + delay)
                 return await self._held(run, kind, is_lost=trouble is not None)
+            case "GET", ["actor-runs"] if self.conditions.account_list == "refused":
+                return refused(403, "insufficient-permissions")
             case "GET", ["actor-runs"]:
                 return self._list(query, now)
             case "GET", ["acts", _]:
@@ -289,7 +296,11 @@ class SimPlatform:
             counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
             lags=self._chance.choice(["items", "count", "items and count"]),
             target="/".join(urlsplit(request.url).path.split("/")[2:4]),
+            asked_at=anyio.current_time(),
+            cost_usd=given.get("cost", 0.2),
         )
+        cap = parse_qs(urlsplit(request.url).query).get("maxTotalChargeUsd")
+        self.hold(cap == (["1"] if self.conditions.has_budget else None), f"cap is sent: {cap}")
         twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
         self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
         self.runs[run.id] = run
@@ -334,12 +345,12 @@ class SimPlatform:
             for run in self.runs.values()
             if run.listed_from <= now
             and self._clock(run.begins) >= after
-            and of in {None, run.target}
+            and (self._shows(run) if of is None else of == run.target)
         ]
         if "desc" in query:
             found.reverse()
-        page = found[int(query.get("offset", ["0"])[0]) :][:1000]
-        if not self._lists_agents:
+        page = self.conditions.page(found, int(query.get("offset", ["0"])[0]))
+        if not self.conditions.lists_agents:
             for item in page:
                 item["meta"].pop("userAgent", None)
         return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
@@ -369,13 +380,26 @@ class SimPlatform:
             "status": life.outcome if is_over else "RUNNING",
             "exitCode": (0 if life.outcome == "SUCCEEDED" else 1) if is_over else None,
             "stats": {"resurrectCount": run.lives.index(life)},
-            "meta": {"origin": "API"} | ({} if self.hides_agents else {"userAgent": run.agent}),
+            "meta": {"origin": "API"} | self._agent(run),
+            "options": {"memoryMbytes": run.memory_mbytes},
             "buildId": "build",
             "defaultDatasetId": f"d-{run.id}",
             "defaultKeyValueStoreId": f"s-{run.id}",
             "defaultRequestQueueId": f"q-{run.id}",
-            "usageTotalUsd": 0.001,
+            "usageTotalUsd": self._told_usd(run, now),
         }
+
+    def _agent(self, run: SimRun) -> dict[str, str]:
+        return {"userAgent": run.agent} if self.conditions.tells_agents else {}
+
+    def _shows(self, run: SimRun) -> bool:
+        """Whether the account's list shows a run to this token."""
+        shown = self.conditions.account_list
+        return shown == "all" or run.target.startswith(shown)
+
+    def _told_usd(self, run: SimRun, now: float) -> float:
+        lag = self.conditions.cost_lag_secs
+        return round(sum(run.cost_usd for life in run.lives if life.ends + lag <= now), 6)
 
     def _clock(self, now: float) -> datetime:
         return EPOCH + timedelta(seconds=now + self._ahead_secs)
@@ -387,6 +411,26 @@ class SimPlatform:
         self.hold(len(live) <= self.allowed.runs, f"limits: {len(live)} runs at once")
         self.hold(memory <= self.allowed.memory_mbytes, f"limits: {memory} MB at once")
         self.hold(shop <= self.allowed.shop_runs, f"limits: {shop} runs of a pool at once")
+        self._check_money(moment)
+
+    def _check_money(self, moment: float) -> None:
+        """What has ended costs what it costs; what is live may cost its cap."""
+        usd = sum(
+            run.cost_usd if life.ends <= moment else CAP_USD
+            for run in self.runs.values()
+            for life in run.lives
+            if life.begins <= moment
+        )
+        self.hold(usd <= self.budget_usd + 1e-6, f"budget: {usd} of {self.budget_usd}")
+
+    def _check_rate(self) -> None:
+        """A start is received a moment after its intent, which is what counts."""
+        most = self.conditions.shop_starts_per_minute
+        if most is None:
+            return
+        asked = sorted(run.asked_at for run in self.runs.values() if run.is_in_shop)
+        for first, later in zip(asked, asked[most:], strict=False):
+            self.hold(later - first > RATE_WINDOW_SECS, f"rate: {most + 1} starts from {first}")
 
 
 TROUBLES = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.conditions import HIDDEN
 from tests.simulation.night import play
 from tests.simulation.platform import SimPlatform
 
@@ -23,4 +24,4 @@ def test_lost_runs_are_told_by_their_inputs(tmp_path: Path, first: int) -> None:
         # Batches side by side would know each other's runs, whose names are alike here.
         folder = tmp_path / str(seed) / "name" / "batch"
         folder.mkdir(parents=True)
-        assert play(seed, folder, platform=SimPlatform(seed, hides_agents=True)).runs
+        assert play(seed, folder, platform=SimPlatform(seed, conditions=HIDDEN)).runs

@@ -4,13 +4,16 @@ Eight mistakes that are easily made: each is planted, and the nights must find i
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from orchestrator.client import refusals, sending
+from orchestrator.app import spending
+from orchestrator.client import refusals, sending, wire
 from orchestrator.collector.files import Files, PartFile
 from orchestrator.errors import PlatformError
 from orchestrator.ledger import Ledger
@@ -18,18 +21,26 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
 from orchestrator.scheduler import starting
 from orchestrator.scheduler.driving import Driver
+from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.limits import Claim, Usage
+from orchestrator.scheduler.run_list import RunListing
 from orchestrator.scheduler.starting import Starter
+from tests.simulation import night
+from tests.simulation.conditions import Conditions, conditions_of
 from tests.simulation.night import play
 
 SEEDS = 30
 
 
-def first_failure(folder: Path) -> str:
+def first_failure(folder: Path, like: Callable[[Conditions], bool] = lambda _any: True) -> str:
     """
     Plays nights until one fails; returns what it says.
+
+    Args:
+        like: the conditions under which the mistake can show.
     """
-    for seed in range(SEEDS):
+    seeds = (seed for seed in count() if like(conditions_of(seed)))
+    for seed in islice(seeds, SEEDS):
         home = folder / str(seed)
         home.mkdir()
         try:
@@ -151,3 +162,102 @@ def test_nights_find_items_that_are_collected_too_early(
     monkeypatch.setattr(Driver, "settles_at", lambda _self, _ended: anyio.current_time())
     found = first_failure(tmp_path)
     assert "each item on disk once" in found or "whole under a final name" in found
+
+
+def test_nights_find_a_take_over_that_looks_at_the_ledger_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger from a backup is believed, and what was started since is started again."""
+
+    async def nothing(*_given: object, **_more: object) -> None:
+        """Takes over without a look at the platform."""
+
+    monkeypatch.setattr(night, "take_over", nothing)
+    assert "one run per attempt" in first_failure(
+        tmp_path, lambda like: like.restores and not like.has_budget
+    )
+
+
+def test_nights_find_a_cost_that_is_taken_as_final_too_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume takes what the platform has told so far for what the runs have cost."""
+    monkeypatch.setattr(spending, "_is_final", lambda cost, _secs: cost.cost_usd is not None)
+    assert "budget: " in first_failure(
+        tmp_path, lambda like: like.has_budget and like.cost_lag_secs == 90
+    )
+
+
+def test_nights_find_a_rate_that_each_process_counts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume forgets what was started in the last minute."""
+    monkeypatch.setattr(spending, "count_starts", lambda *_given, **_more: None)
+    found = first_failure(tmp_path, lambda like: like.shop_starts_per_minute is not None)
+    assert "rate: " in found
+
+
+def test_nights_find_an_absence_in_a_list_that_hides_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that sees a part of the account is believed when it shows no run."""
+
+    async def look(self: RunFinder) -> None:
+        targets = {attempt.job.target for attempt in self._asked.values()}
+        await self._look(min(one.listed_from for one in self._asked.values()), None)
+        self._proven = targets
+
+    monkeypatch.setattr(RunFinder, "_look_for_asked", look)
+    assert first_failure(tmp_path, lambda like: like.account_list != "all") != "no night failed"
+
+
+def test_nights_find_an_absence_by_the_wall_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set makes a start look long over, or as if it were still to come."""
+
+    def absent_at(self: Starter, attempt: Attempt, _began_at: float | None) -> float:
+        age = (self._utc_now() - attempt.intent_at).total_seconds()
+        return anyio.current_time() + 45.0 - age
+
+    monkeypatch.setattr(Starter, "_absent_at", absent_at)
+    found = first_failure(tmp_path, lambda like: any(secs < -3600 for _, secs in like.clock_steps))
+    assert "one run per attempt" in found or "no wait is too long" in found
+
+
+def test_nights_find_that_nobody_looks_for_runs_by_their_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where user agents are hidden, a lost answer is taken for a start that did nothing."""
+
+    async def none(_self: RunFinder, _attempt: Attempt, _body: bytes | None) -> None:
+        """Finds nothing."""
+
+    monkeypatch.setattr(RunFinder, "find_by_input", none)
+    assert (
+        first_failure(tmp_path, lambda like: not (like.tells_agents or like.has_budget))
+        != "no night failed"
+    )
+
+
+def test_nights_find_a_list_that_is_paged_by_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come twice make others be left out."""
+
+    async def once(self: RunListing) -> AsyncIterator[wire.RunListItem]:
+        offset, self.is_whole = 0, True
+        while True:
+            page = await self._client.list_runs(
+                target=self._target, started_after=self._since, limit=1000, offset=offset
+            )
+            for item in page.items:
+                yield item
+            offset += len(page.items)
+            if not page.items or offset >= page.total:
+                return
+
+    monkeypatch.setattr(RunListing, "__aiter__", once)
+    assert "one run per attempt" in first_failure(
+        tmp_path, lambda like: like.page_rows == 5 and like.page_fault == "doubles"
+    )

@@ -35,9 +35,10 @@ from orchestrator.model.jobs import (
 )
 from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
+from tests.simulation.conditions import EPOCH
 from tests.simulation.life import Life
 from tests.simulation.night import process
-from tests.simulation.platform import EPOCH, Allowed, SimPlatform
+from tests.simulation.platform import Allowed, SimPlatform
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import (
     ACTOR,
