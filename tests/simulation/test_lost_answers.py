@@ -20,9 +20,10 @@ from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.jobs import Mode
 from orchestrator.model.states import JobStatus
+from tests.simulation.conditions import EPOCH
 from tests.simulation.life import Life
 from tests.simulation.night import process
-from tests.simulation.platform import EPOCH, SimPlatform
+from tests.simulation.platform import SimPlatform
 from tests.simulation.test_held_starts import sync_job
 from tests.support.builders import make_batch
 from tests.support.scripted_transport import Reply, reply
