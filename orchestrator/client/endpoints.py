@@ -46,6 +46,13 @@ def segment(text: str) -> str:
     return quote(text, safe="~!'()*")
 
 
+def key_segment(key: str) -> str:
+    """
+    The key of a record as a segment of a path; dots alone are written as escapes.
+    """
+    return key.replace(".", "%2E") if key in {".", ".."} else segment(key)
+
+
 @lru_cache(maxsize=4096)
 def reference(name: str) -> str:
     """

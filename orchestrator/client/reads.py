@@ -200,7 +200,7 @@ class Reads(Requester):
             NotFound: there is no such record.
         """
         store = endpoints.segment(store_id)
-        path = f"/v2/key-value-stores/{store}/records/{endpoints.segment(key)}"
+        path = f"/v2/key-value-stores/{store}/records/{endpoints.key_segment(key)}"
         # Without `attachment`, the platform may alter HTML.
         return self._stream(
             path,

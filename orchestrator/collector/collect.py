@@ -20,8 +20,10 @@ from orchestrator.collector.files import Files
 from orchestrator.collector.items import ItemsFile, items_name
 from orchestrator.collector.keys import (
     INPUT_KEY,
+    MOST_STORE_BYTES,
+    STEP_KEYS,
     UNADDRESSABLE,
-    UNADDRESSABLE_KEYS,
+    is_store_itself,
     matching_keys,
 )
 from orchestrator.collector.names import extension, file_name, other_file_name
@@ -282,7 +284,7 @@ class Collector:
         taken: set[str] = set()
         missing = []
         for key in await matching_keys(self._client, run.store_id, job.collect.records):
-            if key in UNADDRESSABLE_KEYS:
+            if key in STEP_KEYS and not await self._fetch_step(folder, run.store_id, key):
                 events.warning("record_not_fetched", job=job.key, key=key, error=UNADDRESSABLE)
                 missing.append(f"record {key}")
                 continue
@@ -291,10 +293,26 @@ class Collector:
                 name = other_file_name(key)
             taken.add(name.lower())
             records = folder / "records"
-            if await self._save_own_input(job, records, name, key):
+            if key in STEP_KEYS or await self._save_own_input(job, records, name, key):
                 continue
             await self._fetch(records, partial(_constant, name), run.store_id, key, is_listed=True)
         return len(taken), tuple(missing)
+
+    async def _fetch_step(self, folder: Path, store_id: StoreId, key: str) -> bool:
+        """
+        Downloads a record whose key looks like a step of a path; returns whether it is that record.
+        """
+        records, name = folder / "records", file_name(key)
+        try:
+            await self._fetch(records, partial(_constant, name), store_id, key)
+        except NotFound:
+            return False
+        path = records / name
+        is_small = path.stat().st_size <= MOST_STORE_BYTES
+        if is_small and is_store_itself(path.read_bytes(), store_id):
+            path.unlink()
+            return False
+        return True
 
     async def _fetch(
         self,

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+import orjson
+
 from orchestrator.client import ApifyClient
 from orchestrator.errors import TruncatedBody
 from orchestrator.model.ids import StoreId
@@ -19,12 +21,16 @@ In a row: a list that holds nothing and says that more follows does not end.
 
 INPUT_KEY = "INPUT"
 
-UNADDRESSABLE_KEYS = frozenset({".", ".."})
+STEP_KEYS = frozenset({".", ".."})
 """
-Servers and proxies take them for steps of the path, and answer with something else.
+Some servers and proxies take them for steps of the path, and answer with another resource.
 """
 
-UNADDRESSABLE = "no address can name this key: download the record in Apify Console"
+MOST_STORE_BYTES = 64 * 1024
+UNADDRESSABLE = (
+    "the platform, or a proxy before it, takes this key for a step of the path: download the "
+    "record in Apify Console"
+)
 
 
 async def matching_keys(
@@ -56,6 +62,17 @@ async def matching_keys(
         f"key-value store {store_id}: the list of its keys does not end; it was read up to "
         f"{start!r}"
     )
+
+
+def is_store_itself(body: bytes, store_id: StoreId) -> bool:
+    """
+    Whether an answer is the store that a record was asked of, as its own address gives it.
+    """
+    try:
+        data = orjson.loads(body)["data"]
+        return bool(data["id"] == store_id)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
 
 
 def _is_wanted(key: str, patterns: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.files import Files, flush_group
 from orchestrator.collector.names import record_key
-from orchestrator.errors import TruncatedBody
+from orchestrator.errors import NotFound, TruncatedBody
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import CollectPlan, Job, JobInput
 from orchestrator.threads import InlineWorker
@@ -50,7 +50,7 @@ class Store:
     async def stream_record(
         self, _store_id: str, key: str, *, is_listed: bool
     ) -> AsyncIterator[Any]:
-        assert is_listed or key == "OUTPUT"
+        assert is_listed or key in ("OUTPUT", ".", "..")
         """A record whose value is its key."""
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -144,14 +144,43 @@ def test_records_come_over_pages_of_keys(tmp_path: Path) -> None:
     assert len(list(folder.iterdir())) == 101
 
 
-def test_records_whose_keys_are_steps_of_a_path_are_told_as_missing(tmp_path: Path) -> None:
-    """A server may answer with another resource: it is not asked, and the others are fetched."""
+def test_records_whose_keys_are_dots_reach_the_platform_as_themselves(tmp_path: Path) -> None:
+    """They are asked for like any other, and their files have names that are no steps."""
+    records = collected(tmp_path, [".", "..", "a"], "*")
+    assert {path.name: path.read_text() for path in records.iterdir()} == {
+        "%2E": ".",
+        "%2E.": "..",
+        "a": "a",
+    }
+
+
+class Normalising(Store):
+    """A platform behind a proxy that takes dots for steps of the path."""
+
+    @asynccontextmanager
+    async def stream_record(
+        self,
+        _store_id: str,
+        key: str,
+        **_: object,
+    ) -> AsyncIterator[Any]:
+        """The store itself, one step up; nothing, where the step leads to no resource."""
+        if key == ".":
+            raise NotFound("no such page", status=404)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield f'{{"data": {{"id": "{_store_id}"}}}}'.encode() if key == ".." else b"a"
+
+        yield SimpleNamespace(content_type="application/json", chunks=chunks)
+
+
+def test_answer_for_a_step_of_the_path_is_not_taken_for_a_record(tmp_path: Path) -> None:
+    """Records that no address can name are listed as missing, and the others are fetched."""
     job = wanting("*")
-    told = collect(tmp_path, Store([".", "..", "a"]), job)
+    told = collect(tmp_path, Normalising([".", "..", "a"]), job)
     assert (told.records, told.missing) == (1, ("record .", "record .."))
-    assert [
-        path.name for path in (tmp_path / "batch" / "jobs" / job.key / "records").iterdir()
-    ] == ["a"]
+    records = tmp_path / "batch" / "jobs" / job.key / "records"
+    assert [path.name for path in records.iterdir()] == ["a"]
 
 
 def pages(kind: str) -> Iterator[tuple[list[str], str]]:
