@@ -20,6 +20,7 @@ from tests.support.virtual_time import run_virtual
 
 CLAIM = Claim(memory_mbytes=128)
 RUN_SECS = 10.0
+LOOK_SECS = 0.5
 
 
 def attempt(seq: int) -> Attempt:
@@ -44,6 +45,7 @@ class FakeDriver:
         self.live = 0
         self.most = 0
         self.done: list[int] = []
+        self.has_looked = False
 
     async def intend(self, seq: int, _number: int, _claim: Claim) -> Attempt:
         return attempt(seq)
@@ -69,7 +71,9 @@ class FakeDriver:
         """There is none."""
 
     async def look_for_orphans(self) -> None:
-        """There are none."""
+        """Takes a while."""
+        await anyio.sleep(LOOK_SECS)
+        self.has_looked = True
 
     def give_up_waits(self) -> None:
         """Nothing is waited for."""
@@ -132,3 +136,11 @@ def test_stop_ends_those_who_wait_to_send_again() -> None:
     run_virtual(scenario)
     assert usage.runs == 0
     assert driver.done == []
+
+
+def test_batch_ends_after_a_last_look_for_orphans() -> None:
+    """Runs whose starts were given up are looked for once more before the batch is over."""
+    driver = FakeDriver()
+    scheduler = scheduler_of(driver, Usage(Limits(max_runs=1)), waiting=1)
+    run_virtual(scheduler.run)
+    assert driver.has_looked
