@@ -203,9 +203,10 @@ async def _bring_up_to_date(
     try:
         await update_costs(gaps.ledger, gaps.client)
     except PlatformError as error:
-        if not error.costs_its_job:
-            raise
+        # What was fetched stays, and is reported.
         events.warning("costs_not_read", error=str(error))
+        if not error.costs_its_job:
+            return gaps.reason or error
     return gaps.reason
 
 
