@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestrator.app.folders import LEDGER, batches, display
-from orchestrator.app.merging import seen_before, tell_of_table
+from orchestrator.app.merging import seen_before
 from orchestrator.app.series import day_of
 from orchestrator.app.signals import cleaned_up
 from orchestrator.app.sources import has_items, sources_of
@@ -90,7 +90,6 @@ def export(
 
         table = write_table(sources, plan, part, seen=seen, has_batches=since is not None)
         _publish(part, target, format_)
-    tell_of_table(table)
     return Exported(
         file=target, table=table, batches=len(folders), left_out=left_out, is_whole=is_whole
     )

@@ -28,7 +28,7 @@ from orchestrator.results.earlier import remember
 from orchestrator.results.keys import Seen, seen_by
 from orchestrator.results.source import NotMerged
 from orchestrator.results.table import write_table
-from orchestrator.results.work import COLUMNS, Table
+from orchestrator.results.work import COLUMNS, REJECTS, Table
 
 SEEN = ".seen"
 
@@ -45,14 +45,17 @@ async def merged(folder: Path, batch: Batch) -> Batch:
     except NotMerged as error:
         events.warning("results_not_merged", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
-    tell_of_table(table)
+    tell_of_table(table, kept_in=f"results/{REJECTS}")
     events.info("results_merged", rows=table.rows)
     return batch
 
 
-def tell_of_table(table: Table) -> None:
+def tell_of_table(table: Table, *, kept_in: str) -> None:
     """
     Warns of what the user asked for and the table does not have.
+
+    Args:
+        kept_in: where the items are that are not in it.
     """
     for name in table.lacking:
         events.warning("results_column_missing", column=name)
@@ -60,7 +63,7 @@ def tell_of_table(table: Table) -> None:
         events.warning(
             "items_not_in_results",
             items=table.rejected,
-            kept_in="rejects.jsonl",
+            kept_in=kept_in,
             first="; ".join(table.rejects),
         )
 

@@ -50,9 +50,13 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.app.exporting import export
     from orchestrator.app.folders import find_batch
     from orchestrator.app.logs import configure_logs
+    from orchestrator.app.merging import tell_of_table
     from orchestrator.errors import UsageError
     from orchestrator.model.batches import ResultsFormat
+    from orchestrator.results.work import REJECTS
 
+    if options.output == STDOUT:
+        raise UsageError("--output names the folder of the batches; for standard output: --to -")
     settings = settings_of(options)
     if options.json and options.to == STDOUT:
         raise UsageError("--json and --to - both want standard output: name a file")
@@ -72,9 +76,12 @@ def call(options: argparse.Namespace) -> int:
             print(json.dumps(_facts(done)))
         else:
             print(done.file)
+    kept_in = "the files of the jobs" if options.to == STDOUT else f"{done.file}.{REJECTS}"
+    tell_of_table(done.table, kept_in=kept_in)
     for words in done.left_out:
         sys.stderr.write(f"{words}\n")
-    sys.stderr.write(f"{done.table.rows:,} rows of {done.batches} batches\n")
+    batches = "1 batch" if done.batches == 1 else f"{done.batches} batches"
+    sys.stderr.write(f"{done.table.rows:,} rows of {batches}\n")
     return 0 if done.is_whole else 1
 
 

@@ -101,3 +101,19 @@ def test_run_names_the_table(command: Command) -> None:
     command.write("s.toml", text)
     done = command.run("run", "s.toml")
     assert "one table: orchestrator export output/merged/" in done.out
+
+
+def test_export_says_how_to_write_to_standard_output(command: Command, batch: Path) -> None:
+    """`--output` is the folder of the batches, as for every command."""
+    done = command.run("export", "plain", "--format", "csv", "--output", "-")
+    assert (done.code, "--to -" in done.err) == (2, True), done.err
+
+
+def test_export_names_items_that_it_cannot_hold(command: Command, batch: Path) -> None:
+    """With job and line, and where they are kept; the others are in the table."""
+    (batch / "jobs" / "job-1" / "items.jsonl").write_text('{"a":\n{"a":1}\n')
+    done = command.run("export", "plain", "--format", "jsonl", "--to", "t.jsonl")
+    assert (done.code, "job-1, line 1" in done.err) == (0, True), done.err
+    assert len(rows((command.folder / "t.jsonl").read_text())) == 3
+    (reject,) = rows((command.folder / "t.jsonl.rejects.jsonl").read_text())
+    assert (reject["job"], reject["line"], reject["text"]) == ("job-1", 1, '{"a":')
