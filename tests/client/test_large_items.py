@@ -42,7 +42,10 @@ def peak_mbytes() -> float:
 
 def reset_peak() -> float:
     """Begins anew with that; returns what is used now."""
-    Path("/proc/self/clear_refs").write_text("5")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except PermissionError:
+        pytest.skip("a platform that was served in this process has closed its memory to others")
     return peak_mbytes()
 
 

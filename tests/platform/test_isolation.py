@@ -51,13 +51,13 @@ async def test_process_that_daemonises_ends_with_its_run(
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         run = await _start(call, "daemon")
         pid = None
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while pid is None:
                 seen = await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)
                 pid = seen.data["statusMessage"]
         if "sleep" in end:
             await call("POST", f"actor-runs/{run['id']}/abort")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await call.wait(run)
         assert not process_lives(int(pid))
 
