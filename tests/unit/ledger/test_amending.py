@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.errors import PlatformError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.amending import apply_changes, close_unstarted, definitions, set_waiting
+from orchestrator.model.attempts import Outcome
+from orchestrator.model.batches import BatchState
+from orchestrator.model.states import AttemptState, JobStatus
+from tests.support.builders import NOON, make_batch, make_job, make_ledger, reopen_ledger
+from tests.support.virtual_time import run_virtual
+
+FILE = "ledger.sqlite"
+
+
+def statuses(folder: Path) -> list[JobStatus]:
+    with LedgerReader(folder / FILE) as reader:
+        return [report.status for report in reader.reports()]
+
+
+def test_changed_spec_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    """The plan, changed jobs, new ones behind the others, and those that are gone as skipped."""
+    make_ledger(tmp_path, make_job(0), make_job(1))
+    plan = replace(make_batch().plan, max_runs=7)
+    changed = make_job(0, priority=3)
+    apply_changes(tmp_path / FILE, plan, added=[make_job(9)], changed=[changed], removed=["job-1"])
+    with LedgerReader(tmp_path / FILE) as reader:
+        assert reader.batch().plan.max_runs == 7
+        assert [report.job.seq for report in reader.reports()] == [0, 1, 2]
+    jobs = definitions(tmp_path / FILE)
+    assert jobs["job-0"].priority == 3
+    assert set(jobs) == {"job-0", "job-1", "job-9"}
+    assert statuses(tmp_path) == [JobStatus.WAITING, JobStatus.SKIPPED, JobStatus.WAITING]
+
+
+def test_jobs_that_are_retried_wait_again(tmp_path: Path) -> None:
+    """A failed job waits for one more attempt; what it had stays in its history."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+
+    async def fail() -> None:
+        for seq in (0, 1):
+            attempt = await ledger.intend(seq, 1, NOON)
+            failed = Outcome(status=JobStatus.FAILED, error="no")
+            await ledger.over(attempt, failed, state=AttemptState.FAILED)
+
+    run_virtual(fail)
+    set_waiting(tmp_path / FILE, [1])
+    assert statuses(tmp_path) == [JobStatus.FAILED, JobStatus.WAITING]
+    (waiting,) = run_virtual(lambda: reopen_ledger(tmp_path).waiting())
+    assert (waiting.seq, waiting.attempts) == (1, 1)
+
+
+def test_batch_that_could_not_begin_is_left_as_stopped(tmp_path: Path) -> None:
+    """A batch of which nothing could be started holds the reason, and can be resumed."""
+    make_ledger(tmp_path)
+    batch = close_unstarted(tmp_path / FILE, PlatformError("it is away"), NOON)
+    assert (batch.state, batch.exit_code) == (BatchState.STOPPED, 5)
+    assert batch.stop_reason == "it is away"
