@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import PoolLimits
+from orchestrator.scheduler.budget import Budget
 from orchestrator.scheduler.limits import Claim, Limits, Usage
 
 SMALL = Claim(memory_mbytes=1024)
@@ -73,3 +76,22 @@ def test_limits_refuse_a_claim_that_can_never_fit() -> None:
         "needs 2048 MB of memory, and at most 1024 MB may be in use at once"
     )
     assert limits.refusal(SMALL) is None
+
+
+def test_run_of_an_earlier_process_holds_its_share_of_all_limits() -> None:
+    """What an earlier process started counts for runs, memory, pools and money until it ends."""
+    claim = Claim(memory_mbytes=1024, pools=("shop",), reserve_usd=Decimal("0.6"))
+    pools = {"shop": PoolLimits(max_runs=1)}
+    limits = Limits(max_runs=9, max_memory_mbytes=2048, pools=pools, max_cost_usd=Decimal(1))
+    usage = Usage(limits, Budget(Decimal(1), 120.0))
+    usage.hold(claim)
+    for other, said in (
+        (Claim(memory_mbytes=1536), "1024 of 2048 MB are in use"),
+        (Claim(memory_mbytes=128, pools=("shop",)), "pool shop has 1 of 1 runs"),
+        (Claim(memory_mbytes=128, reserve_usd=Decimal("0.6")), "$0.6000 are reserved"),
+    ):
+        blocked = usage.blocked(other, 0.0)
+        assert blocked is not None
+        assert said in blocked.reason
+    usage.give(claim)
+    assert usage.blocked(claim, 0.0) is None
