@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from orchestrator import events
 from orchestrator.app.assembly import utc_now
@@ -29,9 +30,11 @@ from orchestrator.app.preflight import look_before_start
 from orchestrator.app.remote import check_remote
 from orchestrator.app.room import ANY_ROOM, Room, limits_of
 from orchestrator.app.secrets import require_secrets
+from orchestrator.app.signals import listening
 from orchestrator.client import ApifyClient
 from orchestrator.client.options import root_of
 from orchestrator.errors import (
+    Interrupted,
     OrchestratorError,
     PermanentError,
     PlatformError,
@@ -103,7 +106,16 @@ async def start_prepared(
             return leave_behind(prepared, batch, error)
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
-        folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
+        # Imported before the batch has its name: a signal after that must not leave it open.
+        from orchestrator.app import driving  # noqa: F401
+
+        early: list[Interrupted] = []
+        with listening(early.append):
+            folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
+            await checkpoint()
+        if early:
+            close_unstarted(folder / LEDGER, early[0], utc_now())
+            return replace(result_of(folder), reason=early[0])
         warnings: list[str] = []
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")

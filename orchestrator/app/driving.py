@@ -4,8 +4,8 @@ Drives the scheduler of one batch, tells what waits meanwhile, and closes its le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -39,7 +39,7 @@ from orchestrator.app.preflight import keep_limits
 from orchestrator.app.reusing import reuse_results
 from orchestrator.app.room import Room, limits_of, wanted_runs
 from orchestrator.app.shared_datasets import collect_shared
-from orchestrator.app.signals import listen
+from orchestrator.app.signals import listen, listening
 from orchestrator.app.spending import usage_now
 from orchestrator.app.takeover import make_finder, take_over
 from orchestrator.client import ApifyClient
@@ -92,7 +92,10 @@ async def drive(
     Returns:
         the batch and its figures as this process leaves them, and why it was left early.
     """
-    with logging_to(folder, context.sink):
+    early: list[Interrupted] = []
+    with ExitStack() as signals, logging_to(folder, context.sink):
+        # Until the scheduler listens itself: so that the ledger says which signal stopped it.
+        signals.enter_context(listening(early.append))
         with open_ledger(folder / LEDGER) as db:
             async with (
                 GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
@@ -108,9 +111,11 @@ async def drive(
                     folder,
                     room,
                     context,
+                    early,
                     aborting=aborting,
                     is_new=is_new,
                 )
+                signals.close()
                 if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(
                     reason, SecondCopy
                 ):
@@ -137,6 +142,7 @@ async def _schedule(
     folder: Path,
     room: Room,
     context: BatchContext,
+    early: Sequence[Interrupted],
     *,
     aborting: bool,
     is_new: bool,
@@ -201,6 +207,8 @@ async def _schedule(
     events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
+        for signal in early:
+            scheduler.stop(signal)
         tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
         if context.leave_at is not None:
             tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")

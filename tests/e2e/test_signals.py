@@ -77,6 +77,23 @@ def test_signal_stops_a_batch_in_order(
     assert {run["status"] for run in platform.runs_of(latest)} == {"RUNNING"}
 
 
+@pytest.mark.parametrize("moment", range(5))
+def test_interrupt_as_soon_as_there_is_a_batch_is_in_its_ledger(
+    command: Command, moment: int
+) -> None:
+    """From its first instant on, a batch says that a signal stopped it, and is not left open."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=20, items=1))
+    process = command.start("run", "sweep.toml")
+    home = command.folder / "output/sweep"
+    wait_until(lambda: bool(list(home.glob("2*"))), "a batch")
+    time.sleep(0.02 * moment)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+    assert process.code == 130
+    (status,) = [command.run("status", str(path), "--json").json for path in home.glob("2*")]
+    assert (status["state"], status["exit_code"]) == ("stopped", 130)
+
+
 def test_second_signal_ends_the_command_at_once(command: Command, platform: ServedPlatform) -> None:
     """Who presses Ctrl-C twice does not wait for what is being saved."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=60, items=1))
