@@ -101,6 +101,7 @@ class RunFinder:
         self._target_ids: dict[Target, str] = {}
         self._nameless: dict[RunId, wire.Run] = {}
         self._proven: set[Target] = set()
+        self._has_unread = False
         self._passes = 0
         self._next_pass_at = 0.0
 
@@ -289,6 +290,7 @@ class RunFinder:
             the account's list, those of which it shows a run that this batch knows. None when it
             cannot be read.
         """
+        self._has_unread = False
         listing = RunListing(self._client, since, target=target)
         shown = set() if target is None else {target}
         try:
@@ -305,7 +307,7 @@ class RunFinder:
             # A token may be shown an Actor's own runs, and not the account's, or neither.
             return None
         await self._orphans.end_met()
-        return shown if listing.is_whole else set()
+        return shown if listing.is_whole and not self._has_unread else set()
 
     async def _meet(self, item: wire.RunListItem, *, reads_one_by_one: bool) -> None:
         agent = item.meta.user_agent if item.meta else None
@@ -338,6 +340,8 @@ class RunFinder:
             except PlatformError as error:
                 if not error.costs_its_job:
                     raise
+                # Listed, and not to be read: it may be the one that is looked for.
+                self._has_unread = True
                 return ""
             agent = self._agents[run_id] = run.facts().user_agent or ""
             if not agent and run_id not in self._claimed:

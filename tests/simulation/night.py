@@ -56,7 +56,7 @@ LATEST_SECS = 45.0
 After so long nothing of an earlier process can begin: nobody restores a backup sooner.
 """
 
-LONGEST_SECS = 7200.0
+LONGEST_SECS = 20_000.0
 SETTLE_SECS = 120.0
 NO_PRICES = Prices(compute_unit_usd=Decimal(0), dearest_usd={})
 MOST_STEPS = 250

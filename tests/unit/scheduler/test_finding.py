@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from orchestrator.client import ApifyClient, wire
-from orchestrator.errors import NotAuthorized
+from orchestrator.errors import NotAuthorized, NotFound
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
@@ -56,6 +56,7 @@ class FakePlatform:
     Attributes:
         list_agents: whether lists tell user agents.
         shows: the ids that the account's list shows; None for all.
+        unreadable: ids of runs that are listed and cannot be read.
         refuses_own: whether the list of an Actor's runs is refused.
     """
 
@@ -64,6 +65,7 @@ class FakePlatform:
     inputs: dict[str, bytes] = field(default_factory=dict)
     shows: set[str] | None = None
     refuses_own: bool = False
+    unreadable: set[str] = field(default_factory=set)
     lists: int = 0
     reads: int = 0
 
@@ -90,6 +92,8 @@ class FakePlatform:
 
     async def get_run(self, run_id: RunId, **_given: object) -> wire.Run:
         self.reads += 1
+        if run_id in self.unreadable:
+            raise NotFound("gone", method="GET", path="/run", status=404)
         return wire.Run(next(run for run in self.runs if run["id"] == run_id))
 
     @asynccontextmanager
@@ -298,3 +302,15 @@ def test_claimed_run_is_found_for_nobody_else() -> None:
 def test_record_holds_what_was_sent_as_json_values(record: bytes, sent: bytes, holds: bool) -> None:
     """The platform may merge properties in; what was sent must be there as it was."""
     assert contains(record, sent) is holds
+
+
+def test_run_that_is_listed_and_cannot_be_read_makes_a_look_no_proof() -> None:
+    """It may be the run that is looked for: that none was found shows nothing."""
+
+    async def scenario() -> None:
+        platform = FakePlatform([run_json("old", "x", secs=1), run_json("r1", None)], False)
+        platform.unreadable = {"r1"}
+        look = await finder_of(platform, "old").find(sent())
+        assert (look.run, look.is_proof) == (None, False)
+
+    run_virtual(scenario)
