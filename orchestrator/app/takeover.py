@@ -29,6 +29,8 @@ from orchestrator.scheduler.finding import RunFinder
 from orchestrator.scheduler.observing import Observer
 from orchestrator.scheduler.orphans import Orphans
 
+MORE_LOOKS = 4
+LOOK_EVERY_SECS = 5.0
 CLOCK_GRAIN = timedelta(seconds=1)
 """
 The platform's `Date` tells whole seconds.
@@ -83,6 +85,12 @@ async def take_over(
     # Our clock may have been wrong by a day when the batch was made.
     since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
     costs = await finder.look_over(since)
+    for _ in range(MORE_LOOKS):
+        if costs is not None and not finder.has_unread:
+            break
+        # One odd answer would let runs of another process be started again.
+        await anyio.sleep(LOOK_EVERY_SECS)
+        costs = await finder.look_over(since)
     if costs is None:
         events.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return

@@ -76,6 +76,9 @@ class RunFinder:
         is_of_another: whether a run belongs to another batch of the same output folder.
         targets: the Actors and tasks of this batch, as far as they are known.
         agents_hidden: called when no more runs are read one by one for their user agents.
+
+    Attributes:
+        has_unread: whether the last pass met a run on a list that it could not read.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class RunFinder:
         self._target_ids: dict[Target, str] = {}
         self._nameless: dict[RunId, wire.Run] = {}
         self._proven: set[Target] = set()
-        self._has_unread = False
+        self.has_unread = False
         self._passes = 0
         self._next_pass_at = 0.0
 
@@ -213,7 +216,7 @@ class RunFinder:
         for run_id, run in list(self._nameless.items()):
             facts = run.facts()
             fits = (
-                facts.started_at >= (attempt.platform_at or attempt.intent_at)
+                facts.started_at >= (attempt.platform_at or attempt.listed_from)
                 and fits_options(run, attempt.options)
                 and await self._is_of(run, attempt.job.target)
                 and await self._has_input(run, body)
@@ -248,18 +251,21 @@ class RunFinder:
         for pause_secs in INPUT_PAUSES_SECS:
             try:
                 return await self._holds(run, body)
-            except TransientError:
+            except PlatformError as error:
+                # One odd answer would make it another's run, and start a second one.
+                if error.concerns_every_job:
+                    raise
                 await anyio.sleep(pause_secs)
-        return await self._holds(run, body)
-
-    async def _holds(self, run: wire.Run, body: bytes) -> bool:
         try:
-            async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
-                return contains(await download.read(MAX_INPUT_BYTES * 2), body)
-        except PlatformError as error:
-            if error.concerns_every_job or isinstance(error, TransientError):
+            return await self._holds(run, body)
+        except PermanentError as error:
+            if error.concerns_every_job:
                 raise
             return False
+
+    async def _holds(self, run: wire.Run, body: bytes) -> bool:
+        async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
+            return contains(await download.read(MAX_INPUT_BYTES * 2), body)
 
     async def _look_for_asked(self) -> None:
         """
@@ -290,7 +296,7 @@ class RunFinder:
             the account's list, those of which it shows a run that this batch knows. None when it
             cannot be read.
         """
-        self._has_unread = False
+        self.has_unread = False
         listing = RunListing(self._client, since, target=target)
         shown = set() if target is None else {target}
         try:
@@ -307,7 +313,7 @@ class RunFinder:
             # A token may be shown an Actor's own runs, and not the account's, or neither.
             return None
         await self._orphans.end_met()
-        return shown if listing.is_whole and not self._has_unread else set()
+        return shown if listing.is_whole and not self.has_unread else set()
 
     async def _meet(self, item: wire.RunListItem, *, reads_one_by_one: bool) -> None:
         agent = item.meta.user_agent if item.meta else None
@@ -341,7 +347,7 @@ class RunFinder:
                 if not error.costs_its_job:
                     raise
                 # Listed, and not to be read: it may be the one that is looked for.
-                self._has_unread = True
+                self.has_unread = True
                 return ""
             agent = self._agents[run_id] = run.facts().user_agent or ""
             if not agent and run_id not in self._claimed:
