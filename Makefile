@@ -45,7 +45,7 @@ test: setup ## all tests, in parallel
 check: lint types arch ## all checks that are no tests
 
 soak: setup ## the long forms of the random tests
-	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_NIGHTS=1000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
+	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_NIGHTS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
 	    --timeout 3600
 
 bench: setup ## measure, and write the figures into docs/performance.md

@@ -232,7 +232,8 @@ class RunFinder:
         try:
             return of is None or of == await self._id_of(target)
         except PermanentError:
-            return False
+            # Nothing tells that it is of another one: input and options decide.
+            return True
 
     async def _id_of(self, target: Target) -> str:
         if target not in self._target_ids:
