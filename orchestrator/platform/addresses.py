@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -32,14 +32,9 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 @contextmanager
-def told_address(
-    data_dir: Path, url: str, token: SecretStr, *, is_run: Callable[[str], bool]
-) -> Iterator[None]:
+def told_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[None]:
     """
     Tell the address and the token to those who ask, as long as the context is open.
-
-    Args:
-        is_run: whether an id is that of a run of this platform.
     """
     told = orjson.dumps({"url": url, "token": token.get_secret_value()})
     if not _HAS_SOCKET:
@@ -50,7 +45,7 @@ def told_address(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(_name(data_dir))
         listener.listen()
-        thread = Thread(target=_answer_all, args=(listener, told, is_run), daemon=True)
+        thread = Thread(target=_answer_all, args=(listener, told), daemon=True)
         thread.start()
         try:
             yield
@@ -98,20 +93,22 @@ def _name(data_dir: Path) -> bytes:
     return f"\0orchestrator-platform-{digest[:32]}".encode()
 
 
-def _answer_all(listener: socket.socket, told: bytes, is_run: Callable[[str], bool]) -> None:
+def _answer_all(listener: socket.socket, told: bytes) -> None:
     # An OSError of `accept` is the end of the listener.
     with contextlib.suppress(OSError):
         while True:
             peer, _ = listener.accept()
             with peer, contextlib.suppress(OSError):
-                if _may_know(peer, is_run):
+                if _may_know(peer):
                     peer.settimeout(_ANSWER_SECS)
                     peer.sendall(told)
 
 
-def _may_know(peer: socket.socket, is_run: Callable[[str], bool]) -> bool:
+def _may_know(peer: socket.socket) -> bool:
     """
     Whether a process of our user asks, and neither it nor one that started it belongs to a run.
+
+    Of whichever platform: an Actor of one must not get the token of another.
     """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, user, _ = map(int, _CREDENTIALS.unpack(credentials))
@@ -119,8 +116,7 @@ def _may_know(peer: socket.socket, is_run: Callable[[str], bool]) -> bool:
         return False
     own = os.getpid()
     while pid > 1 and pid != own:
-        named = (each.removeprefix(_ACTOR) for each in environment_of(pid) if _ACTOR in each)
-        if any(is_run(os.fsdecode(run_id)) for run_id in named):
+        if any(variable.startswith(_ACTOR) for variable in environment_of(pid)):
             return False
         pid = parent_of(pid)
         if pid == own:

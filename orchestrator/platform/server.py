@@ -120,8 +120,7 @@ async def serve_platform(
                     "choose another port"
                 ) from problem
             door.base_url = _url(runner, options.host)
-            is_run = parts.context.runs.by_id.__contains__
-            with told_address(options.data_dir, door.base_url, parts.token, is_run=is_run):
+            with told_address(options.data_dir, door.base_url, parts.token):
                 parts.go(door.base_url)
                 yield LocalPlatform(door.base_url, parts.token, parts.context)
         finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -193,7 +194,7 @@ main(["platform", "serve", "--actors", sys.argv[1], "--data", sys.argv[2], "--to
 def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs_dir: Path) -> None:
     """Not in a file, a variable or an argument of a process, and not by the socket."""
     actors, data = write_actor(tmp_path / "actors", "snoop", SNOOP), tmp_path / "data"
-    token, account = "owners-own-token", "apify_api_of_the_real_account"
+    token, account = f"own-{secrets.token_hex(8)}", f"real-{secrets.token_hex(8)}"
     environment = {**os.environ, "APIFY_TOKEN": account, "XDG_CACHE_HOME": str(envs_dir)}
     words = [sys.executable, "-c", SERVE, str(actors), str(data), token]
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as served:
