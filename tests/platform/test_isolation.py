@@ -27,11 +27,11 @@ DAEMON = """
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            say(str(os.getpid()))
+            api("PUT", STORE + "/records/PID", os.getpid())
             time.sleep(600)
         os._exit(0)
     os.wait()
-    while json.loads(api("GET", "actor-runs/" + RUN))["data"]["statusMessage"] is None:
+    while b"PID" not in api("GET", STORE + "/keys"):
         time.sleep(0.02)
 """
 
@@ -51,16 +51,15 @@ async def test_process_that_daemonises_ends_with_its_run(
     actors = write_actor(tmp_path / "actors", "daemon", DAEMON + f"    {end}\n")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         run = await _start(call, "daemon")
-        pid = None
+        record = f"actor-runs/{run['id']}/key-value-store/records/PID"
         with anyio.fail_after(60):
-            while pid is None:
-                seen = await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)
-                pid = seen.data["statusMessage"]
+            while (kept := await call("GET", record)).status != 200:
+                await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)
         if "sleep" in end:
             await call("POST", f"actor-runs/{run['id']}/abort")
         with anyio.fail_after(60):
             await call.wait(run)
-        assert not process_lives(int(pid))
+        assert not process_lives(kept.json())
 
 
 def test_processes_of_ended_runs_are_found_at_the_next_start() -> None:
