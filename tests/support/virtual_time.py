@@ -2,8 +2,10 @@
 An event loop whose clock jumps: nothing sleeps, and an hour of waiting takes no time.
 
 Whenever nothing is ready to run, the clock moves to the next timer at once. All of anyio's and
-asyncio's own deadlines follow, as they ask the loop for the time. Threads and sockets do not: work
-that waits for them is given real time, and only while no timer is left to jump to.
+asyncio's own deadlines follow, as they ask the loop for the time. Threads and sockets do not: what
+`anyio.to_thread` is given happens at once, in the loop's own thread, since the clock would jump
+past it; other work that waits for them is given real time, and only while no timer is left to jump
+to.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import anyio
+import anyio.lowlevel
+from anyio import to_thread
 
 T = TypeVar("T")
 STUCK_AFTER_REAL_SECS = 10.0
@@ -78,9 +83,18 @@ def run_virtual(
     Raises:
         Stuck: it would never end.
     """
-    return anyio.run(
-        function,
-        *args,
-        backend="asyncio",
-        backend_options={**(options or {}), "loop_factory": VirtualLoop},
-    )
+    with patch.object(to_thread, "run_sync", _at_once):
+        return anyio.run(
+            function,
+            *args,
+            backend="asyncio",
+            backend_options={**(options or {}), "loop_factory": VirtualLoop},
+        )
+
+
+async def _at_once(function: Callable[..., T], *args: Any, **_: object) -> T:
+    """
+    Does what a worker thread would do.
+    """
+    await anyio.lowlevel.checkpoint()
+    return function(*args)
