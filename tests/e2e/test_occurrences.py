@@ -40,7 +40,8 @@ class Nights:
     """
 
     def __init__(self, folder: Path, platform: ServedPlatform) -> None:
-        self.command = Command(folder=folder, variables=platform.variables())
+        variables = {**platform.variables(), "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
+        self.command = Command(folder=folder, variables=variables)
         self.platform = platform
 
     def write(self, jobs: int = 2, batch: str = SCHEDULE, **work: Any) -> None:
@@ -82,20 +83,20 @@ def nights(tmp_path: Path) -> Iterator[Nights]:
 @pytest.mark.parametrize(
     ("limit", "work", "code"),
     [
+        ("max_cost_usd = 0.02", {"cost_usd": 0.01}, 3),
         ("stop_after_failures = 1", {"outcome": "FAILED"}, 3),
         ("deadline_secs = 1", {"duration_secs": 60}, 3),
         ("", {"outcome": "FAILED"}, 1),
         ("", {}, 0),
     ],
-    ids=["failures", "deadline", "failed-jobs", "success"],
+    ids=["budget", "failures", "deadline", "failed-jobs", "success"],
 )
 def test_night_that_ended_somehow_is_followed_by_the_next(
     nights: Nights, limit: str, work: dict[str, Any], code: int
 ) -> None:
     """A batch that its own rules ended is done: a restart buys nothing, the next night its own."""
-    nights.write(
-        3, f"{SCHEDULE}\nmax_runs = 1".replace("max_runs = 2\n", "") + f"\n{limit}", **work
-    )
+    job = "max_total_charge_usd = 0.01"
+    nights.write(3, f"{SCHEDULE}\n{limit}", job=job, **work)
     first = nights.call(NIGHT)
     bought = nights.runs
     again = nights.call(NIGHT + HOUR)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -118,19 +119,24 @@ def test_wait_that_runs_out_leaves_the_occurrence_for_later(years: Years) -> Non
     assert (left["exit_code"], left["state"], left["runs"]) == (5, "stopped", 0)
 
 
-def test_platform_that_is_away_leaves_the_occurrence_for_the_restart(years: Years) -> None:
+def test_platform_that_is_away_leaves_the_occurrence_for_the_restart(tmp_path: Path) -> None:
     """It is reported and ends with 5; the batch that is left serves the restart."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    away = ServedPlatform(url=f"http://127.0.0.1:{port}", token="made-up-token")
+    years = Years(tmp_path, away)
     years.write(2)
-    variables = {
-        **years.command.variables,
-        "APIFY_API_BASE_URL": "http://127.0.0.1:9",
-        "ORCHESTRATOR_PLATFORM_AWAY_SECS": "1",
-    }
+    variables = {**years.command.variables, "ORCHESTRATOR_PLATFORM_AWAY_SECS": "1"}
     done = replace(years.command, variables=variables).run(*CALL)
     assert done.code == 5, done.err
     assert "platform not reached" in done.err
-    (summary,) = years.command.run("list", "--json").json["batches"]
-    assert (summary["state"], summary["exit_code"], summary["runs"]) == ("stopped", 5, 0)
+    (left,) = years.command.run("list", "--json").json["batches"]
+    assert (left["state"], left["exit_code"], left["runs"]) == ("stopped", 5, 0)
+    words = ("--port", str(port), "--token", "made-up-token")
+    with served_platform(tmp_path / "platform", *words):
+        done = years.call("--json")
+        assert (done.code, done.json["id"], years.runs) == (0, left["id"], 2)
 
 
 @pytest.mark.parametrize("what", ["latest-folder", "file", "broken", "foreign", "of-2040"])
