@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def unfinished(command: Command) -> None:
         db.execute("DELETE FROM attempts WHERE job_seq = 1")
         db.execute("UPDATE jobs SET attempts = 0 WHERE seq = 1")
         # Another mark: else the run that is there would be found, and adopted.
-        db.execute("UPDATE batch SET state = 'stopped', mark = 'another'")
+        db.execute("UPDATE batch SET state = 'stopped', mark = ?", [secrets.token_hex(4)])
     db.close()
 
 

@@ -97,7 +97,8 @@ def test_task_runs_with_its_own_input_and_options(
 
 def test_platform_that_goes_away_costs_no_run(tmp_path: Path) -> None:
     """A platform that dies in the middle and comes back is waited for, and nothing runs twice."""
-    process, platform = start_platform(tmp_path / "platform")
+    token = ("--token", "made-up-token")
+    process, platform = start_platform(tmp_path / "platform", *token)
     command = Command(folder=tmp_path, variables=platform.variables())
     command.write(
         "sweep.toml",
@@ -111,7 +112,7 @@ def test_platform_that_goes_away_costs_no_run(tmp_path: Path) -> None:
     process.kill()
     process.communicate(timeout=30)
     port = platform.url.rpartition(":")[2]
-    with served_platform(tmp_path / "platform", "--port", port) as again:
+    with served_platform(tmp_path / "platform", "--port", port, *token) as again:
         out, _ = run.communicate(timeout=90)
         assert run.code == 0
         assert json.loads(out)["jobs"]["SUCCEEDED"] == 12

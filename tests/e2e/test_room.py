@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -20,5 +21,5 @@ def test_two_programs_share_an_account_and_both_end(
     for process in processes:
         out, err = process.communicate(timeout=60)
         assert process.code == 0, err
-        assert '"SUCCEEDED":20' in out
-        assert '"attempts":20' in out
+        summary = json.loads(out)
+        assert (summary["jobs"]["SUCCEEDED"], summary["attempts"]) == (20, 20)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
 
-from orchestrator.app import batch, driving, finishing
+from orchestrator.app import batch, finishing
 from orchestrator.client import ApifyClient
 from orchestrator.collector import files
 from orchestrator.collector.collect import Collector
@@ -112,7 +112,7 @@ POINTS = {
         closing=_before(Ledger, "close"),
         closed=_after(Ledger, "close"),
         jobs_table_written=_after(finishing, "write_file"),
-        reports_written=_after(driving, "write_reports"),
+        reports_written=_after(finishing, "write_reports"),
     ),
     **_told(
         Story.LARGE,
