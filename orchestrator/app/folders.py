@@ -2,8 +2,8 @@
 Where batches are: `output/<name>/<id>/`, the `latest` link, and how a user names a batch.
 
 A batch's folder is made under a hidden name and renamed when its ledger is whole, so that no other
-command ever sees half a batch. The newest batch is the one with the highest number, whatever the
-clock said; what is not a batch, or cannot be read, is skipped with a warning.
+command ever sees half a batch. The newest batch is the one with the highest number, even if a
+clock was wrong; what is not a batch, or cannot be read, is skipped with a warning.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ def test_batch_that_crashes_at_each_resume_is_left_after_two_occurrences(years: 
 
 
 def test_number_and_not_the_clock_tells_the_newest(years: Years) -> None:
-    """`prune` keeps the batch that was made last, whatever the clock said then."""
+    """`prune` keeps the batch that was made last, even if a clock was wrong."""
     years.write(1)
     for _ in range(2):
         years.command.run("run", "s.toml")
