@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,15 @@ from tests.support.tracebacks import take_tracebacks
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+# A suite that runs in the background (`&`, `nohup`) inherits signals that are ignored, which the
+# commands of the tests would keep to.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        # Only the main thread may.
+        with suppress(ValueError):
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -134,7 +134,7 @@ def test_restart_of_a_supervisor_goes_on_with_the_same_batch(nights: Nights) -> 
 
 def test_night_that_a_person_interrupted_is_left_to_that_person(nights: Nights) -> None:
     """After Ctrl-C the next night runs its own batch only, and `resume` finishes the other."""
-    nights.write(4, duration_secs=2)
+    nights.write(4, duration_secs=4)
     assert nights.cut(NIGHT, signal.SIGINT, runs=2) == 130
     done = nights.call(NIGHT + DAY)
     assert (done.code, nights.runs) == (0, 6)
