@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections import defaultdict
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,8 @@ def test_killed_again_and_again_nothing_is_twice_and_nothing_lost(
             folder=tmp_path, variables={**platform.variables(), **QUICK}, program=HURRIED
         )
         command.write("sweep.toml", SPEC)
-        kills = 0
-        while kills < KILLS:
-            kills += _is_killed(command, output, chance)
-        done = command.run("run", "sweep.toml", "--resume", "--json", timeout=110)
+        call = _killed(command, output, chance)
+        done = command.run(*call, "--json", timeout=110)
         assert done.code == 0, f"seed {seed}: {done.err}"
         batches = sorted(output.glob("2*"))
         check_runs(_all_runs(platform), jobs=JOBS * len(batches))
@@ -100,10 +99,8 @@ def test_killed_together_with_its_local_platform_a_batch_goes_on(tmp_path: Path,
     output = tmp_path / "output" / "sweep"
     command = Command(folder=tmp_path, variables=QUICK, program=HURRIED)
     command.write("sweep.toml", SPEC)
-    kills = 0
-    while kills < KILLS:
-        kills += _is_killed(command, output, chance, "--local")
-    done = command.run("run", "sweep.toml", "--resume", "--local", "--json", timeout=110)
+    words = _killed(command, output, chance, "--local")
+    done = command.run(*words, "--json", timeout=110)
     assert done.code == 0, f"seed {seed}: {done.err}"
     batches = sorted(output.glob("2*"))
     with served_platform(tmp_path / "output" / ".platform") as platform:
@@ -161,11 +158,27 @@ def check_items(batches: list[Path]) -> None:
         assert [json.loads(line)["index"] for line in lines] == list(range(ITEMS)), path
 
 
-def _is_killed(command: Command, output: Path, chance: random.Random, *words: str) -> bool:
+def _killed(command: Command, output: Path, chance: random.Random, *more: str) -> tuple[str, ...]:
+    """
+    Kills processes of one occurrence after the other; returns the call that ends the last one.
+    """
+    kills = 0
+    for day in count(1):
+        words = ("run", "sweep.toml", "--resume", "--date", f"2026-01-{day:02}", *more)
+        while kills < KILLS and _is_killed(command, output, chance, words):
+            kills += 1
+        if kills == KILLS:
+            return words
+    raise AssertionError("there is always another day")
+
+
+def _is_killed(
+    command: Command, output: Path, chance: random.Random, words: tuple[str, ...]
+) -> bool:
     """
     Lets a process go on with the batch, or with a new one, and kills it; or it ends by itself.
     """
-    process = command.start("run", "sweep.toml", "--resume", *words)
+    process = command.start(*words)
     if chance.random() < 0.8:
         # Without this, most would die while they import.
         wait_until(lambda: process.has_ended or _holds(process.pid, output), "a batch")
