@@ -53,7 +53,21 @@ class Changes:
         return "\n".join(lines) or "  only what holds for the batch as a whole"
 
 
-def note_changes(folder: Path, spec_path: Path | None) -> None:
+def heed_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+    """
+    Takes a changed spec up where that is wanted, and else says that the batch keeps its own copy.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
+
+    Raises:
+        SpecError: it is to be taken up and has mistakes now; nothing is touched.
+    """
+    (_take_up_changes if accept else _note_changes)(folder, spec_path)
+
+
+def _note_changes(folder: Path, spec_path: Path | None) -> None:
     """
     Says on stderr that the spec of a batch has changed, and that the batch keeps its own copy.
 
@@ -76,7 +90,7 @@ def note_changes(folder: Path, spec_path: Path | None) -> None:
         )
 
 
-def take_up_changes(folder: Path, spec_path: Path | None) -> None:
+def _take_up_changes(folder: Path, spec_path: Path | None) -> None:
     """
     Brings a batch in line with its spec as it is now.
 

@@ -25,7 +25,7 @@ from orchestrator.app.batch import (
     resume_batch,
     start_prepared,
 )
-from orchestrator.app.changes import note_changes, take_up_changes
+from orchestrator.app.changes import heed_changes
 from orchestrator.app.context import BatchContext, client_options
 from orchestrator.app.folders import LEDGER, PLATFORM, Found, display, survey
 from orchestrator.app.occurrences.decide import (
@@ -141,6 +141,12 @@ class Asked:
             local=self._local_plan() if self.options.local else None,
             remote=settings.remote,
         )
+
+    def heed_changes(self, folder: Path) -> None:
+        """
+        Compares the spec with that of a batch which is resumed; see `app.changes`.
+        """
+        heed_changes(folder, self.options.spec, accept=self.options.accept_changes)
 
     def _local_plan(self) -> LocalPlatformPlan:
         beside = self.options.spec.parent / "actors"
@@ -312,10 +318,8 @@ class _Serving:
                 return self._complete_held(folder, is_earlier=is_earlier)
             if is_earlier:
                 add_later_resume(folder / LEDGER, self.call.occurrence, datetime.now(UTC))
-            elif self.asked.options.accept_changes:
-                take_up_changes(folder, self.asked.options.spec)
             else:
-                note_changes(folder, self.asked.options.spec)
+                self.asked.heed_changes(folder)
             return _told(self.asked, resume_batch, folder, context, is_earlier=is_earlier)
 
     def _complete(self, folder: Path, *, is_earlier: bool = False) -> int:
@@ -389,10 +393,7 @@ def backfill(asked: Asked, days: Sequence[date]) -> int:
 
 def _resume_day(asked: Asked, folder: Path) -> int:
     with BatchLock(folder):
-        if asked.options.accept_changes:
-            take_up_changes(folder, asked.options.spec)
-        else:
-            note_changes(folder, asked.options.spec)
+        asked.heed_changes(folder)
         return _told(asked, resume_batch, folder, asked.context)
 
 

@@ -24,7 +24,7 @@ def call(options: argparse.Namespace) -> int:
     """
     read_ahead()
     from orchestrator.app.batch import resume_batch
-    from orchestrator.app.changes import note_changes, take_up_changes
+    from orchestrator.app.changes import heed_changes
     from orchestrator.app.folders import find_batch
     from orchestrator.cli.driving import drive, make_context
     from orchestrator.ledger import BatchLock
@@ -33,5 +33,5 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder, "resume"):
-        (take_up_changes if options.accept_changes else note_changes)(folder, None)
+        heed_changes(folder, None, accept=options.accept_changes)
         return drive(resume_batch, folder, context, as_json=options.json)

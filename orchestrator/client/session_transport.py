@@ -134,7 +134,7 @@ class SessionExchange:
         self._response = response
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None:
-            # The library goes on with the deadline of the first byte until more bytes arrive.
+            # The library keeps the deadline of the first byte until more bytes arrive.
             protocol.read_timeout = deadlines.silence
             protocol.start_timeout()
         return Answer(response.status, response.headers, response.content, request)

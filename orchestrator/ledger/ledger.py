@@ -324,25 +324,12 @@ class Ledger:
         Records the run of an attempt, known from the answer or found by its mark.
         """
         state = AttemptState.ADOPTED if adopted else AttemptState.STARTED
-        values = run_values(run)
         self._change(
             "mark_started",
             attempt,
             state=state,
             adopted=int(adopted),
-            **{
-                name: values[name]
-                for name in (
-                    "run_id",
-                    "dataset_id",
-                    "store_id",
-                    "run_status",
-                    "started_at",
-                    "build_number",
-                    "memory_mbytes",
-                    "timeout_secs",
-                )
-            },
+            **run_values(run),
         )
 
     @transaction
@@ -737,7 +724,6 @@ class Ledger:
             return False
         if place["status"] != "WAITING":
             self._execute("set_waiting", seq=seq)
-        values = run_values(run)
         self._execute(
             "insert_adopted",
             seq=seq,
@@ -745,17 +731,7 @@ class Ledger:
             send=send_of(mark),
             mark=mark,
             owner=self._owner,
-            **{
-                name: values[name]
-                for name in (
-                    "run_id",
-                    "dataset_id",
-                    "store_id",
-                    "run_status",
-                    "started_at",
-                    "build_number",
-                )
-            },
+            **run_values(run),
         )
         return True
 

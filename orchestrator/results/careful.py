@@ -1,5 +1,5 @@
 """
-Reads items that a fast parser refuses, or would change: nothing is lost, whatever they hold.
+Reads items that a fast parser refuses, or would change: no value of them is lost.
 
 Lone surrogates, numbers of any size, NaN, nesting of any depth and names that come twice are read
 here by a scan of the text, which needs no recursion.

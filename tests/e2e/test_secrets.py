@@ -82,7 +82,7 @@ def test_secret_is_in_nothing_but_what_the_actor_made(done: tuple[Command, Path,
 
 
 def test_later_commands_tell_no_secret(done: tuple[Command, Path, str]) -> None:
-    """A process that goes on with the batch, and one that fetches anew, know its secrets."""
+    """A process that resumes the batch, and one that fetches anew, know its secrets."""
     command, folder, _ = done
     (folder / "jobs/fails/run.json").unlink()
     assert command.run("collect", "nightly").code == 1

@@ -116,7 +116,7 @@ def test_outcome_and_run_hold_no_secret() -> None:
 def test_secrets_of_a_job_are_known_when_it_is_read(
     monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
-    """A process that goes on with a batch has not sent its inputs, and keeps their secrets too."""
+    """A process that resumes a batch has not sent its inputs, and keeps their secrets too."""
     monkeypatch.setenv("SHOP_KEY", "open-sesame")
     body = json.dumps({"key": f"{{{{ {expression} }}}}"}).encode()
     job = make_job(input=JobInput(body=body, late_paths=(("key",),)))

@@ -1,5 +1,5 @@
 """
-Items are counted in what was written, whatever the platform counts.
+Items are counted in what was written, also where the platform counts otherwise.
 """
 
 from __future__ import annotations
