@@ -325,13 +325,16 @@ class Driver:
         """
         Asks what runs that ended a while ago have cost, and records it; None where it is not told.
 
+        One odd answer would let a reservation count for good, so each refusal is asked again.
+
         Raises:
             PlatformError: the platform cannot be asked.
         """
         costs: dict[RunId, Decimal | None] = {}
         for run_id in run_ids:
             try:
-                costs[run_id] = (await self._client.get_run(run_id)).facts().cost_usd
+                run = await self._client.get_run(run_id, insist=True)
+                costs[run_id] = run.facts().cost_usd
             except PlatformError as error:
                 if not error.costs_its_job:
                     raise

@@ -12,8 +12,10 @@ from orchestrator.events import LOGGER
 
 
 @pytest.fixture(autouse=True)
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few hundred items are a large dataset here, which comes and goes to disk in pieces."""
+def _small_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few hundred items are a large dataset here, unless a test asks for the usual pieces."""
+    if not getattr(request, "param", True):
+        return
     monkeypatch.setattr(sink, "SMALL_BYTES", 1024)
     monkeypatch.setattr(sink, "PIECE_BYTES", 1024)
     monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 100)

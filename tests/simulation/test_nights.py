@@ -20,6 +20,11 @@ SEEDS = (
     else [range(first, min(first + PER_TEST, NIGHTS)) for first in range(0, NIGHTS, PER_TEST)]
 )
 
+FAILED_ONCE = ((4317, False),)
+"""
+Nights that have found a fault, and whether datasets came in small pieces then.
+"""
+
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
 def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: range) -> None:
@@ -34,3 +39,9 @@ def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: rang
                 f"again: ORCHESTRATOR_SEED={seed} python -m pytest tests/simulation/test_nights.py"
             )
             raise
+
+
+@pytest.mark.parametrize(("seed", "_small_pieces"), FAILED_ONCE, indirect=["_small_pieces"])
+def test_nights_that_failed_once_pass(tmp_path: Path, seed: int) -> None:
+    """A night that has found a fault does not find it again."""
+    play(seed, tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -21,7 +22,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_tester(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests see a home and a working folder without any settings."""
-    for name in ("APIFY_TOKEN", "APIFY_API_BASE_URL", "XDG_CONFIG_HOME"):
+    ours = [name for name in os.environ if name.startswith("ORCHESTRATOR_")]
+    for name in ("APIFY_TOKEN", "APIFY_API_BASE_URL", "XDG_CONFIG_HOME", *ours):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
