@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-CODE := orchestrator tests bench jobs/actors
+CODE := orchestrator apify_emulator tests bench jobs/actors
 ACTORS := $(wildcard jobs/actors/*/requirements.txt)
 
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.platform import Answered, PlatformOptions, serve_platform
+from apify_emulator import Answered, EmulatorOptions, serve_emulator
 
 
 async def main() -> None:
@@ -28,9 +28,9 @@ async def main() -> None:
         counts[kind] += 1
         first_at.setdefault(kind, time.monotonic())
 
-    options = PlatformOptions(data_dir=Path(sys.argv[1]))
+    options = EmulatorOptions(data_dir=Path(sys.argv[1]))
     with anyio.open_signal_receiver(signal.SIGTERM) as received:
-        async with serve_platform(options, on_answer=count) as platform:
+        async with serve_emulator(options, on_answer=count) as platform:
             place = {"url": platform.url, "token": platform.token.get_secret_value()}
             print(json.dumps(place), flush=True)
             async for _ in received:

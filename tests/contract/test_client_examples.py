@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.platform import PlatformOptions
-from tests.support.openapi import watched_platform
+from apify_emulator import EmulatorOptions
+from tests.support.openapi import watched_emulator
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "client.md"
 EXAMPLE = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -29,7 +29,7 @@ async def test_example_of_the_client_runs(
     """
     Each example in docs/client.md does what the text around it says.
     """
-    async with watched_platform(PlatformOptions(data_dir=tmp_path)) as platform:
+    async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
         names: dict[str, Any] = {"BASE_URL": platform.url, "TOKEN": platform.token}
         exec(compile(EXAMPLES[title], f"{DOCUMENT.name}: {title}", "exec"), names)  # noqa: S102
         await names["main"]()

@@ -16,6 +16,14 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from apify_emulator import (
+    Emulator,
+    EmulatorOptions,
+    FaultKind,
+    FaultRule,
+    Faults,
+    serve_emulator,
+)
 from orchestrator.client import ApifyClient, ClientOptions, Request
 from orchestrator.client.direct_transport import DirectTransport
 from orchestrator.errors import (
@@ -29,15 +37,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
-from orchestrator.platform import (
-    FaultKind,
-    FaultRule,
-    Faults,
-    LocalPlatform,
-    PlatformOptions,
-    serve_platform,
-)
-from tests.support.openapi import watched_platform
+from tests.support.openapi import watched_emulator
 from tests.support.openapi_requests import mistakes_of_request
 
 ACTOR = Target(kind=TargetKind.ACTOR, id="orchestrator/simulated")
@@ -59,7 +59,7 @@ class CheckedTransport(DirectTransport):
         return super().send(request)
 
 
-def client_of(platform: LocalPlatform, **options: Any) -> ApifyClient:
+def client_of(platform: Emulator, **options: Any) -> ApifyClient:
     chosen = ClientOptions(base_url=platform.url, token=platform.token, **options)
     return ApifyClient(chosen, transport=CheckedTransport(platform.url))
 
@@ -71,11 +71,11 @@ async def client_and_platform(
     """
     A client on a fresh platform whose answers are checked, unless they are to go wrong.
     """
-    chosen = PlatformOptions(
+    chosen = EmulatorOptions(
         data_dir=folder, faults=Faults(rules=faults) if faults else None, **options
     )
-    serve: AbstractAsyncContextManager[LocalPlatform] = (
-        serve_platform(chosen) if faults else watched_platform(chosen)
+    serve: AbstractAsyncContextManager[Emulator] = (
+        serve_emulator(chosen) if faults else watched_emulator(chosen)
     )
     async with serve as platform, client_of(platform) as client:
         yield client
@@ -296,8 +296,8 @@ async def test_refusals_have_their_classes(tmp_path: Path) -> None:
     """
     A full account, an unknown Actor, a wrong option and a wrong token are told apart.
     """
-    options = PlatformOptions(data_dir=tmp_path, max_memory_mbytes=1024)
-    async with watched_platform(options) as platform:
+    options = EmulatorOptions(data_dir=tmp_path, max_memory_mbytes=1024)
+    async with watched_emulator(options) as platform:
         async with client_of(platform) as client:
             with pytest.raises(NoRoom):
                 await client.start_run(ACTOR, options=RunOptions(memory_mbytes=2048))

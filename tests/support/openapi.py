@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from orchestrator.platform import Answered, LocalPlatform, PlatformOptions, serve_platform
+from apify_emulator import Answered, Emulator, EmulatorOptions, serve_emulator
 
 _DESCRIPTION = Path(__file__).parent.parent / "data" / "apify-openapi.json"
 # Answers that are what a user stored, whatever the description shows as an example.
@@ -144,11 +144,11 @@ def _validator_of(answered: Answered) -> jsonschema_rs.Draft202012Validator | No
 
 
 @asynccontextmanager
-async def watched_platform(options: PlatformOptions) -> AsyncIterator[LocalPlatform]:
+async def watched_emulator(options: EmulatorOptions) -> AsyncIterator[Emulator]:
     """
     Serve a platform and, at the end, fail when one of its answers broke the contract.
     """
     watch = ContractWatch()
-    async with serve_platform(options, on_answer=watch.on_answer) as platform:
+    async with serve_emulator(options, on_answer=watch.on_answer) as platform:
         yield platform
     watch.assert_kept()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orchestrator.platform
+import apify_emulator.commands
 from orchestrator.cli.main import main
-from tests.support.openapi import watched_platform
+from tests.support.openapi import watched_emulator
 
 
 def main_watched(words: Sequence[str]) -> None:
     """
     The command, whose platform is watched.
     """
-    orchestrator.platform.serve_platform = watched_platform  # type: ignore[assignment] # the same call
+    apify_emulator.commands.serve_emulator = watched_emulator  # type: ignore[assignment, attr-defined] # the same call
     main(words)

@@ -1,0 +1,60 @@
+"""
+An emulator of the Apify API: a server on loopback that runs Actors as processes, or simulates them.
+
+It is an independent reading of the API and shares no code with the client, so that one
+misunderstanding cannot hide on both sides.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apify_emulator.addresses import read_address
+    from apify_emulator.environments import build_actor_envs
+    from apify_emulator.errors import (
+        AddressUnavailable,
+        DataFolderInUse,
+        EmulatorError,
+        SetupError,
+    )
+    from apify_emulator.faults import FaultKind, FaultRule, Faults, load_faults
+    from apify_emulator.messages import Answered
+    from apify_emulator.options import EmulatorOptions
+    from apify_emulator.server import Emulator, serve_emulator
+
+__all__ = [
+    "AddressUnavailable",
+    "Answered",
+    "DataFolderInUse",
+    "Emulator",
+    "EmulatorError",
+    "EmulatorOptions",
+    "FaultKind",
+    "FaultRule",
+    "Faults",
+    "SetupError",
+    "build_actor_envs",
+    "load_faults",
+    "read_address",
+    "serve_emulator",
+]
+
+_MODULES = {
+    "addresses": ("read_address",),
+    "environments": ("build_actor_envs",),
+    "errors": ("AddressUnavailable", "DataFolderInUse", "EmulatorError", "SetupError"),
+    "faults": ("FaultKind", "FaultRule", "Faults", "load_faults"),
+    "messages": ("Answered",),
+    "options": ("EmulatorOptions",),
+    "server": ("Emulator", "serve_emulator"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is used: `--help` must not wait for the HTTP library."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,157 @@
+"""
+Who owns everything here, and what the account may do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from apify_emulator.ids import iso, now
+
+USERNAME = "local"
+USER_ID = "localUser00000000"
+PROXY_PASSWORD = "no-proxy-here"  # noqa: S105 - there is no proxy; SDKs want a value
+_FEATURES = (
+    "ACTORS",
+    "STORAGE",
+    "SCHEDULER",
+    "PROXY",
+    "PROXY_EXTERNAL_ACCESS",
+    "PROXY_RESIDENTIAL",
+    "PROXY_SERPS",
+    "WEBHOOKS",
+    "ACTORS_PUBLIC_ALL",
+    "ACTORS_PUBLIC_DEVELOPER",
+)
+_PLENTY = 1_000_000
+
+
+def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+    """
+    Return the account as its owner sees it.
+    """
+    return {
+        "id": USER_ID,
+        "username": USERNAME,
+        "profile": {"name": "Local platform"},
+        "email": "local@localhost",
+        "proxy": {"password": PROXY_PASSWORD, "groups": []},
+        "plan": {
+            "id": "LOCAL",
+            "description": "The local platform",
+            "isEnabled": True,
+            "monthlyBasePriceUsd": 0,
+            "monthlyUsageCreditsUsd": _PLENTY,
+            "usageDiscountPercent": 0,
+            "enabledPlatformFeatures": list(_FEATURES),
+            "maxMonthlyUsageUsd": _PLENTY,
+            "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+            "maxMonthlyActorComputeUnits": _PLENTY,
+            "maxMonthlyResidentialProxyGbytes": 0,
+            "maxMonthlyProxySerps": 0,
+            "maxMonthlyExternalDataTransferGbytes": _PLENTY,
+            "maxActorCount": _PLENTY,
+            "maxActorTaskCount": _PLENTY,
+            "dataRetentionDays": _PLENTY,
+            "availableProxyGroups": {},
+            "teamAccountSeatCount": 1,
+            "supportLevel": "COMMUNITY",
+            "availableAddOns": [],
+            "maxConcurrentActorRuns": max_runs,
+        },
+        "effectivePlatformFeatures": {
+            name: {
+                "isEnabled": not name.startswith("PROXY") and name != "SCHEDULER",
+                "disabledReason": None,
+                "disabledReasonType": None,
+                "isTrial": False,
+                "trialExpirationAt": None,
+            }
+            for name in _FEATURES
+        },
+        "createdAt": iso(created_at),
+        "isPaying": False,
+    }
+
+
+def public_view() -> dict[str, Any]:
+    """
+    Return the account as others see it.
+    """
+    return {"username": USERNAME, "profile": {"name": "Local platform"}}
+
+
+def limits_view(
+    *,
+    max_memory_mbytes: int,
+    max_runs: int,
+    memory_mbytes: int,
+    active_runs: int,
+    actor_count: int,
+    task_count: int,
+    spent_usd: float,
+) -> dict[str, Any]:
+    """
+    Return what the account may use and what it uses; memory is in gigabytes here.
+    """
+    return {
+        "monthlyUsageCycle": usage_cycle(),
+        "limits": {
+            "maxMonthlyUsageUsd": _PLENTY,
+            "maxMonthlyActorComputeUnits": _PLENTY,
+            "maxMonthlyExternalDataTransferGbytes": _PLENTY,
+            "maxMonthlyProxySerps": 0,
+            "maxMonthlyResidentialProxyGbytes": 0,
+            "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+            "maxActorCount": _PLENTY,
+            "maxActorTaskCount": _PLENTY,
+            "maxConcurrentActorJobs": max_runs,
+            "maxTeamAccountSeatCount": 1,
+            "dataRetentionDays": _PLENTY,
+            "maxScheduleCount": 0,
+        },
+        "current": {
+            "monthlyUsageUsd": spent_usd,
+            "monthlyActorComputeUnits": 0.0,
+            "monthlyExternalDataTransferGbytes": 0.0,
+            "monthlyProxySerps": 0,
+            "monthlyResidentialProxyGbytes": 0.0,
+            "actorMemoryGbytes": memory_mbytes / 1024,
+            "actorCount": actor_count,
+            "actorTaskCount": task_count,
+            "activeActorJobCount": active_runs,
+            "teamAccountSeatCount": 1,
+            "scheduleCount": 0,
+        },
+    }
+
+
+def usage_view(spent_usd: float, compute_units: float, unit_usd: float) -> dict[str, Any]:
+    """
+    Return this month's usage.
+    """
+    item = {
+        "quantity": compute_units,
+        "baseAmountUsd": spent_usd,
+        "baseUnitPriceUsd": unit_usd,
+        "amountAfterVolumeDiscountUsd": spent_usd,
+        "priceTiers": [],
+    }
+    return {
+        "usageCycle": usage_cycle(),
+        "monthlyServiceUsage": {"ACTOR_COMPUTE_UNITS": item},
+        "dailyServiceUsages": [],
+        "totalUsageCreditsUsdBeforeVolumeDiscount": spent_usd,
+        "totalUsageCreditsUsdAfterVolumeDiscount": spent_usd,
+    }
+
+
+def usage_cycle() -> dict[str, str]:
+    """
+    Return the present month as the API writes it.
+    """
+    today = datetime.fromtimestamp(now(), UTC)
+    start = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return {"startAt": iso(start.timestamp()), "endAt": iso(following.timestamp() - 0.001)}

@@ -1,0 +1,111 @@
+"""
+The options of `serve` and `build`, and what they say of an emulator.
+
+Imports nothing heavy: the arguments are read before the server is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apify_emulator.options import EmulatorOptions
+
+_NUMBERS = ("port", "max_runs", "max_memory_mbytes", "sync_wait_secs")
+
+
+def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
+    """
+    Adds `serve` and `build`; the parsed arguments have the name of the command as `command`.
+
+    Args:
+        data_dir: the data folder when `--data` is not given.
+    """
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True
+    )
+    serve = commands.add_parser(
+        "serve",
+        help="serve the Apify API on loopback until stopped",
+        description="Serve the Apify API until stopped. The first line on stdout is a JSON object "
+        "with url and token.",
+    )
+    build = commands.add_parser(
+        "build",
+        help="build the environments of Actors, so that later runs need no network",
+        description="Build the environments of Actors, so that later runs need no network.",
+    )
+    _add_serve_options(serve)
+    for command in (serve, build):
+        command.add_argument(
+            "--actors", metavar="DIR", type=_path, action="append", default=[],
+            help="a folder of Actors; can be given several times",
+        )  # fmt: skip
+        command.add_argument(
+            "--data", metavar="DIR", type=_path, default=data_dir,
+            help=f"the folder for storages, logs and runs ({data_dir})",
+        )  # fmt: skip
+
+
+def _add_serve_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, metavar="N", help="port to listen on (a free one)")
+    serve.add_argument("--token", metavar="T", help="the account's token (a random one)")
+    serve.add_argument(
+        "--max-runs", type=int, metavar="N", help="the most runs at once of the account (256)"
+    )
+    serve.add_argument(
+        "--max-memory-mbytes", type=int, metavar="N",
+        help="the most memory of all runs at once of the account (65536)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--sync-wait-secs", type=float, metavar="S",
+        help="how long the run-sync endpoints wait for the run (300)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--faults", type=Path, metavar="FILE", help="a JSON file of faults to inject, for tests"
+    )
+
+
+def options_of(
+    arguments: argparse.Namespace, *, token: str | None, open_files: int | None
+) -> EmulatorOptions:
+    """
+    Returns what the arguments ask for.
+
+    Args:
+        token: the account's token when `--token` is not given; None makes a random one.
+        open_files: the soft limit of open files of processes; None leaves them the emulator's.
+
+    Raises:
+        SetupError: the file of `--faults` cannot be used.
+    """
+    from pydantic import SecretStr
+
+    from apify_emulator.faults import load_faults
+    from apify_emulator.options import EmulatorOptions
+
+    if arguments.command == "build":
+        return EmulatorOptions(
+            data_dir=arguments.data, actors_dirs=tuple(arguments.actors), open_files=open_files
+        )
+    token = arguments.token or token
+    numbers = {name: getattr(arguments, name) for name in _NUMBERS}
+    return EmulatorOptions(
+        data_dir=arguments.data,
+        actors_dirs=tuple(arguments.actors),
+        host=arguments.host,
+        token=SecretStr(token) if token else None,
+        faults=load_faults(arguments.faults) if arguments.faults else None,
+        open_files=open_files,
+        **{name: value for name, value in numbers.items() if value is not None},
+    )
+
+
+def _path(text: str) -> Path:
+    """Returns a path; an empty text, as an unset variable gives it, is not the working folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)

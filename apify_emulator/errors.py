@@ -1,0 +1,37 @@
+"""
+Every error that the emulator raises for its user, and the exit code of each one.
+
+    EmulatorError ...................  2  correct the command, the Actors or the data folder
+    ├─ SetupError                         an Actor, a task, a fault file or the data folder
+    │  └─ BuildFailed                     the environment of one Actor
+    ├─ AddressUnavailable                 the address to listen on
+    └─ DataFolderInUse ..............  4  another process uses the data folder
+
+Refusals that the API answers with are not among them: see `refusals`.
+"""
+
+from __future__ import annotations
+
+
+class EmulatorError(Exception):
+    """The root of the errors; its message is for the user."""
+
+    exit_code = 2
+
+
+class SetupError(EmulatorError):
+    """An Actor, a task, a fault file or the data folder cannot be used."""
+
+
+class BuildFailed(SetupError):
+    """An environment cannot be built, or the Actor has no way to start; the message says why."""
+
+
+class AddressUnavailable(EmulatorError):
+    """The emulator cannot listen on its address."""
+
+
+class DataFolderInUse(EmulatorError):
+    """Another process uses the data folder."""
+
+    exit_code = 4

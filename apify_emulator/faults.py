@@ -1,0 +1,175 @@
+"""
+Seeded misbehaviour: which requests go wrong, and how.
+
+Decides only; the server does what is decided. With one seed and one order of requests the same
+faults happen.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from apify_emulator.errors import SetupError
+
+
+class FaultKind(StrEnum):
+    """
+    What goes wrong. "Before" and "after" mean the effect of the request.
+    """
+
+    RATE_LIMITED = "rate-limited"
+    ERROR_BEFORE = "error-before"
+    ERROR_AFTER = "error-after"
+    RESET_BEFORE = "reset-before"
+    RESET_AFTER = "reset-after"
+    REFUSE = "refuse"
+    HTML = "html"
+    HTML_AFTER = "html-after"
+    TRUNCATED = "truncated"
+    STALL = "stall"
+    SLOW_HEADERS = "slow-headers"
+    BAD_GZIP = "bad-gzip"
+    GARBAGE = "garbage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRule:
+    """
+    One kind of fault and the requests that it befalls.
+
+    Attributes:
+        do: what happens. `refuse` answers with the API's error object before any effect; `html`
+            with a gateway's page before any effect, and `html-after` after it; `stall` sends half
+            the answer and pauses; `slow-headers` pauses between the effect and the answer;
+            `garbage` has its effect and answers with `body`, in the status and content type of the
+            truth.
+        method: a regular expression for the whole method.
+        path: a regular expression found anywhere in the path, which begins with `/v2`.
+        nth: which of the matching requests, counted from 1; empty for all of them.
+        after: how many of the matching requests are spared first.
+        rate: the share of the matching requests, drawn from the seed.
+        times: how often at most; None for no end.
+        secs: how long a pause lasts.
+        status: of the errors, the refusal and the page.
+        type, message, approval_url: of the refusal; an empty URL is left out.
+        body: of the garbage.
+        cap_below: befalls only starts with a `maxTotalChargeUsd` below this; None for all requests.
+    """
+
+    do: FaultKind
+    method: str = ".*"
+    path: str = ""
+    nth: tuple[int, ...] = ()
+    after: int = 0
+    rate: float = 1.0
+    times: int | None = None
+    secs: float = 1.0
+    status: int = 502
+    type: str = "invalid-input"
+    message: str = "The platform refuses this."
+    approval_url: str = ""
+    body: str = ""
+    cap_below: float | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """
+    How a platform misbehaves.
+
+    Attributes:
+        rules: the first one that strikes decides; every matching rule counts the request.
+        list_lag_secs: how long a new run is missing from lists.
+        count_lag_secs: how long `itemCount` and `cleanItemCount` stay behind.
+        items_lag_secs: how long after the last one half of the new items are neither given nor in
+            the total.
+        total_lag_secs: how long the total alone (`X-Apify-Pagination-Total`) is so.
+        usage_lag_secs: how long after its end a run shows no cost.
+    """
+
+    seed: int = 0
+    rules: tuple[FaultRule, ...] = ()
+    list_lag_secs: float = 0.0
+    count_lag_secs: float = 0.0
+    items_lag_secs: float = 0.0
+    total_lag_secs: float = 0.0
+    usage_lag_secs: float = 0.0
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+def load_faults(path: Path) -> Faults:
+    """
+    Read faults from a JSON file with the fields of `Faults`.
+
+    Raises:
+        SetupError: the file cannot be read or says something else.
+    """
+    try:
+        return TypeAdapter(Faults).validate_json(path.read_bytes())
+    except OSError as problem:
+        raise SetupError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except ValidationError as problem:
+        mistakes = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
+            for error in problem.errors()
+        )
+        raise SetupError(f"{path}: not a list of faults: {mistakes}") from problem
+
+
+class FaultPicker:
+    """
+    Draws the fault of each request; remembers how often each rule matched and struck.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        # Not for secrets: a seed must give the same faults again.
+        self._random = random.Random(faults.seed)  # noqa: S311
+        self._rules = [
+            (rule, re.compile(rule.method), re.compile(rule.path)) for rule in faults.rules
+        ]
+        self._matched = [0] * len(self._rules)
+        self._struck = [0] * len(self._rules)
+
+    @property
+    def struck(self) -> int:
+        """
+        How many faults have happened.
+        """
+        return sum(self._struck)
+
+    def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
+        """
+        Return the rule that strikes this request; None for a sound answer.
+
+        Args:
+            cap: the `maxTotalChargeUsd` of the request, if it has one.
+        """
+        chosen: FaultRule | None = None
+        for at, (rule, method_pattern, path_pattern) in enumerate(self._rules):
+            if not method_pattern.fullmatch(method) or not path_pattern.search(path):
+                continue
+            if rule.cap_below is not None and not (cap and float(cap) < rule.cap_below):
+                continue
+            self._matched[at] += 1
+            if chosen is None and self._strikes(at, rule):
+                self._struck[at] += 1
+                chosen = rule
+        return chosen
+
+    def _strikes(self, at: int, rule: FaultRule) -> bool:
+        if rule.times is not None and self._struck[at] >= rule.times:
+            return False
+        if self._matched[at] <= rule.after or (rule.nth and self._matched[at] not in rule.nth):
+            return False
+        return rule.rate >= 1.0 or self._random.random() < rule.rate

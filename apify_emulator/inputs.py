@@ -1,0 +1,121 @@
+"""
+What an Actor's input schema asks of an input: its defaults and its rules.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from apify_emulator.refusals import ApiError, invalid_input
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the input with the schema's defaults for what is missing.
+    """
+    if schema is None:
+        return given
+    defaults = {
+        name: rules["default"]
+        for name, rules in _properties(schema).items()
+        if "default" in rules and name not in given
+    }
+    return {**defaults, **given} if defaults else given
+
+
+def check_input(schema: dict[str, Any] | None, given: dict[str, Any]) -> None:
+    """
+    Check an input, its defaults filled in, against the schema.
+
+    Raises:
+        ApiError: the first rule that is broken (400, `invalid-input`).
+    """
+    if schema is None:
+        return
+    for name in schema.get("required") or ():
+        if name not in given:
+            raise _broken(name, "is required")
+    properties = _properties(schema)
+    for name, value in given.items():
+        rules = properties.get(name)
+        if rules is not None:
+            _check_value(name, value, rules)
+        elif schema.get("additionalProperties") is False:
+            raise invalid_input(f"Input is not valid: Property input.{name} is not allowed")
+
+
+def _properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return {}
+    return {name: rules for name, rules in properties.items() if isinstance(rules, dict)}
+
+
+def _broken(name: str, problem: str) -> ApiError:
+    return invalid_input(f"Input is not valid: Field input.{name} {problem}")
+
+
+def _check_value(name: str, value: Any, rules: dict[str, Any]) -> None:
+    if value is None and rules.get("nullable"):
+        return
+    wanted = rules.get("type")
+    kinds = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    if kinds and not any(_is_a(value, kind) for kind in kinds):
+        raise _broken(name, f"must be {' or '.join(kinds)}")
+    allowed = rules.get("enum")
+    if allowed is not None and value not in allowed:
+        raise _broken(name, f"must be equal to one of the allowed values: {allowed}")
+    if isinstance(value, str):
+        _check_text(name, value, rules)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        _check_range(name, value, rules, "minimum", "maximum", "must be")
+    elif isinstance(value, list):
+        _check_list(name, value, rules)
+    elif isinstance(value, dict):
+        _check_range(name, len(value), rules, "minProperties", "maxProperties", "must have")
+
+
+def _is_a(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    if kind == "null":
+        return value is None
+    return isinstance(value, _TYPES.get(kind, (object,)))
+
+
+def _check_text(name: str, value: str, rules: dict[str, Any]) -> None:
+    _check_range(name, len(value), rules, "minLength", "maxLength", "must have a length")
+    pattern = rules.get("pattern")
+    if pattern and not re.search(pattern, value):
+        raise _broken(name, f"must match the pattern {pattern}")
+
+
+def _check_list(name: str, value: list[Any], rules: dict[str, Any]) -> None:
+    _check_range(name, len(value), rules, "minItems", "maxItems", "must have a number of items")
+    if rules.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
+        raise _broken(name, "must not hold an item twice")
+    items = rules.get("items")
+    if isinstance(items, dict):
+        for at, item in enumerate(value):
+            _check_value(f"{name}[{at}]", item, items)
+
+
+def _check_range(
+    name: str, size: float, rules: dict[str, Any], least: str, most: str, words: str
+) -> None:
+    if least in rules and size < rules[least]:
+        raise _broken(name, f"{words} >= {rules[least]}")
+    if most in rules and size > rules[most]:
+        raise _broken(name, f"{words} <= {rules[most]}")

@@ -1,0 +1,51 @@
+"""
+Whose token it is: the account's, or one process incarnation's.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from apify_emulator.ids import new_token
+from apify_emulator.refusals import bad_token
+
+
+class Tokens:
+    """
+    The tokens that are valid now.
+
+    Those of processes live in memory only: what an orphan of an earlier platform holds is worth
+    nothing.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._of_processes: dict[str, str] = {}
+
+    def issue(self, run_id: str) -> str:
+        """
+        Return a token for one incarnation of a run's process.
+        """
+        token = new_token()
+        self._of_processes[token] = run_id
+        return token
+
+    def revoke(self, token: str) -> None:
+        """
+        Refuse a token from now on.
+        """
+        self._of_processes.pop(token, None)
+
+    def run_of(self, token: str) -> str | None:
+        """
+        Return the run whose process holds the token; None for the account's own token.
+
+        Raises:
+            ApiError: the token is not valid (401).
+        """
+        if secrets.compare_digest(token.encode(), self._owner.encode()):
+            return None
+        run_id = self._of_processes.get(token)
+        if run_id is None:
+            raise bad_token()
+        return run_id

@@ -1,0 +1,98 @@
+"""
+The only module that imports the emulator: runs it, and turns its errors into ours.
+
+The emulator is a package of its own, `apify_emulator`. It is heavy, so it is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apify_emulator.arguments import add_commands, options_of
+from apify_emulator.errors import AddressUnavailable, DataFolderInUse, EmulatorError
+
+if TYPE_CHECKING:
+    from orchestrator.app.context import Endpoint
+    from orchestrator.model.batches import LocalPlatformPlan
+
+TOKEN_VARIABLE = "ORCHESTRATOR_PLATFORM_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def add_emulator_commands(parser: argparse.ArgumentParser) -> None:
+    """`serve` and `build`, with their options."""
+    add_commands(parser, data_dir=Path("output/.platform"))
+
+
+async def run_emulator_command(arguments: argparse.Namespace) -> None:
+    """
+    Runs `serve` until a signal, or `build`.
+
+    Raises:
+        ConfigError: an Actor, a task, a fault file or the data folder cannot be used.
+        UsageError: the address cannot be used.
+        BatchHeld: another process uses the data folder.
+    """
+    import anyio
+
+    from apify_emulator.commands import build, serve
+    from orchestrator.app.signals import listening
+    from orchestrator.descriptors import original_limit
+
+    with _our_errors():
+        # A token on the command line can be read by others on the machine; the variable cannot.
+        token = os.environ.get(TOKEN_VARIABLE)
+        options = options_of(arguments, token=token, open_files=original_limit())
+        if arguments.command == "build":
+            await build(options)
+            return
+        stop = anyio.Event()
+        with listening(lambda _: stop.set()):
+            await serve(options, stop)
+
+
+@asynccontextmanager
+async def local_platform(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterator[Endpoint]:
+    """
+    The local platform of a batch, served as long as the context is open.
+
+    Args:
+        share: whether one that another process serves is used, which may end.
+
+    Raises:
+        ConfigError, UsageError, BatchHeld: as `run_emulator_command`.
+    """
+    from apify_emulator import EmulatorOptions, read_address, serve_emulator
+    from orchestrator.app.context import Endpoint
+    from orchestrator.descriptors import original_limit
+
+    found = read_address(Path(plan.data_dir)) if share else None
+    if found is not None:
+        yield Endpoint(base_url=found[0], token=found[1])
+        return
+    options = EmulatorOptions(
+        data_dir=Path(plan.data_dir),
+        actors_dirs=tuple(map(Path, plan.actors_dirs)),
+        open_files=original_limit(),
+    )
+    with _our_errors():
+        async with serve_emulator(options) as emulator:
+            yield Endpoint(base_url=emulator.url, token=emulator.token, is_local=True)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    from orchestrator.errors import BatchHeld, ConfigError, UsageError
+
+    try:
+        yield
+    except DataFolderInUse as error:
+        raise BatchHeld(str(error)) from error
+    except AddressUnavailable as error:
+        raise UsageError(str(error)) from error
+    except EmulatorError as error:
+        raise ConfigError(str(error)) from error

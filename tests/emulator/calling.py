@@ -1,0 +1,137 @@
+"""
+A bare HTTP caller, so that the tests see what is on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from pydantic import SecretStr
+
+from apify_emulator import Emulator, EmulatorOptions
+from tests.support.openapi import watched_emulator
+
+TOKEN = "test-token"
+SIMULATED = "actors/orchestrator~simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    An answer, read to its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """
+        Return the body as JSON.
+        """
+        return orjson.loads(self.body)
+
+    @property
+    def data(self) -> Any:
+        """
+        Return what is in the envelope.
+        """
+        return self.json()["data"]
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """
+        Return status and type of a refusal.
+        """
+        return self.status, self.json()["error"]["type"]
+
+    @property
+    def lines(self) -> list[Any]:
+        """
+        Return the body as JSON Lines.
+        """
+        return [orjson.loads(line) for line in self.body.splitlines()]
+
+
+class Caller:
+    """
+    Calls one platform with the account's token.
+    """
+
+    def __init__(self, platform: Emulator, session: aiohttp.ClientSession) -> None:
+        self.platform = platform
+        self.session = session
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
+    ) -> Reply:
+        """
+        Send a request to a path below `/v2`.
+        """
+        sent = dict(headers or {})
+        if json is not None:
+            body = orjson.dumps(json)
+            sent.setdefault("Content-Type", "application/json")
+        params = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in query.items()
+        }
+        url = f"{self.platform.url}/v2/{path}"
+        data = None if body is None else BytesIO(body)
+        async with self.session.request(
+            method, url, data=data, headers=sent, params=params
+        ) as answer:
+            return Reply(answer.status, answer.headers, await answer.read())
+
+    async def start(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
+        """
+        Start a simulated run and return it.
+        """
+        reply = await self("POST", f"{SIMULATED}/runs", json=script or {}, **query)
+        assert reply.status == 201, reply.body
+        run: dict[str, Any] = reply.data
+        return run
+
+    async def wait(self, run: dict[str, Any]) -> dict[str, Any]:
+        """
+        Wait for the end of a run and return it.
+        """
+        ended: dict[str, Any] = (
+            await self("GET", f"actor-runs/{run['id']}", waitForFinish=60)
+        ).data
+        return ended
+
+    async def finish(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
+        """
+        Start a simulated run, wait for its end and return it.
+        """
+        return await self.wait(await self.start(script, **query))
+
+
+@asynccontextmanager
+async def calling(data_dir: Path, **options: Any) -> AsyncIterator[Caller]:
+    """
+    Serve a platform on a folder and give a caller of it.
+    """
+    options.setdefault("token", SecretStr(TOKEN))
+    async with (
+        watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as platform,
+        aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {platform.token.get_secret_value()}"}
+        ) as session,
+    ):
+        yield Caller(platform, session)

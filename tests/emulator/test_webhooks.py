@@ -1,0 +1,110 @@
+"""
+Webhooks and their deliveries.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+from aiohttp import web
+
+from tests.emulator.calling import SIMULATED, Caller, calling
+
+
+class _Receiver:
+    """
+    What a webhook's target was told.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.told: list[dict[str, Any]] = []
+        self.arrived = anyio.Event()
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """
+        Take one delivery.
+        """
+        self.told.append(orjson.loads(await request.read()))
+        self.arrived.set()
+        return web.Response()
+
+
+@asynccontextmanager
+async def _receiving() -> AsyncIterator[_Receiver]:
+    receiver = _Receiver()
+    runner = web.ServerRunner(web.Server(receiver.handle))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+async def _dispatch(call: Caller) -> dict[str, Any]:
+    with anyio.fail_after(10):
+        while True:
+            (dispatch,) = (await call("GET", "webhook-dispatches")).data["items"]
+            if dispatch["status"] != "ACTIVE":
+                found: dict[str, Any] = dispatch
+                return found
+
+
+async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
+    """A webhook of a start is called with the run at its end."""
+    async with _receiving() as receiver, calling(tmp_path) as call:
+        hook = {"eventTypes": ["ACTOR.RUN.FAILED"], "requestUrl": receiver.url}
+        encoded = base64.b64encode(orjson.dumps([hook])).decode()
+        run = await call.finish({"outcome": "FAILED"}, webhooks=encoded)
+        with anyio.fail_after(10):
+            await receiver.arrived.wait()
+        (told,) = receiver.told
+        assert told["eventType"] == "ACTOR.RUN.FAILED"
+        assert told["eventData"]["actorRunId"] == told["resource"]["id"] == run["id"]
+        assert (await _dispatch(call))["status"] == "SUCCEEDED"
+
+
+async def test_webhook_to_another_machine_is_not_delivered(tmp_path: Path) -> None:
+    """The local platform calls nobody outside, and says so."""
+    async with calling(tmp_path) as call:
+        actor = (await call("GET", SIMULATED)).data["id"]
+        body = {
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"],
+            "requestUrl": "https://example.com/",
+            "condition": {"actorId": actor},
+        }
+        made = await call("POST", "webhooks", json=body)
+        assert made.status == 201
+        await call.finish()
+        dispatch = await _dispatch(call)
+        assert dispatch["status"] == "FAILED"
+        assert "loopback" in dispatch["calls"][0]["errorMessage"]
+
+
+async def test_webhooks_can_be_managed(tmp_path: Path) -> None:
+    """Webhooks are made once per idempotency key, read, changed, listed and deleted."""
+    async with calling(tmp_path) as call:
+        actor = (await call("GET", SIMULATED)).data["id"]
+        body = {
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"],
+            "requestUrl": "https://example.com/",
+            "condition": {"actorId": actor},
+            "idempotencyKey": "once",
+        }
+        first = (await call("POST", "webhooks", json=body)).data
+        assert (await call("POST", "webhooks", json=body)).data["id"] == first["id"]
+        place = f"webhooks/{first['id']}"
+        changed = await call("PUT", place, json={"requestUrl": "https://example.com/2"})
+        assert changed.data["requestUrl"] == "https://example.com/2"
+        for path in ("webhooks", f"{SIMULATED}/webhooks"):
+            assert [one["id"] for one in (await call("GET", path)).data["items"]] == [first["id"]]
+        assert (await call("DELETE", place)).status == 204
+        assert (await call("GET", place)).error == (404, "record-not-found")

@@ -1,0 +1,146 @@
+"""
+What holds for every endpoint: tokens, paths, methods, bodies.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import brotli  # type: ignore[import-untyped]  # it has no type information
+import pytest
+from pydantic import SecretStr
+
+from apify_emulator import EmulatorOptions
+from tests.emulator.calling import SIMULATED, TOKEN, calling
+from tests.support.openapi import watched_emulator
+
+LIMIT = 9_437_184
+
+
+async def test_token_is_taken_from_header_or_query(tmp_path: Path) -> None:
+    """A request without a token, or with a wrong one, is refused."""
+    async with (
+        watched_emulator(EmulatorOptions(data_dir=tmp_path, token=SecretStr(TOKEN))) as platform,
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"{platform.url}/v2/users/me"
+
+        async def ask(query: str, header: str | None = None) -> tuple[int, str]:
+            headers = {"Authorization": header} if header else {}
+            async with session.get(url + query, headers=headers) as answer:
+                return answer.status, (await answer.json()).get("error", {}).get("type", "")
+
+        assert await ask("") == (401, "token-not-provided")
+        assert await ask("?token=wrong") == (401, "user-or-token-not-found")
+        assert await ask("", "Bearer wrong") == (401, "user-or-token-not-found")
+        assert await ask(f"?token={TOKEN}") == (200, "")
+        assert await ask("", f"Bearer {TOKEN}") == (200, "")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_random_token_is_in_no_file(tmp_path: Path) -> None:
+    """Without a given token a random one is made for each platform, and is not kept."""
+    tokens = []
+    for _ in range(2):
+        async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
+            tokens.append(platform.token.get_secret_value())
+            assert not [path for path in _files(tmp_path) if tokens[-1] in path.read_text()]
+    assert tokens[0] != tokens[1]
+
+
+@pytest.mark.parametrize(
+    "path", ["", "v1/users/me", "nothing", "actor-runs/x/y/z", "datasets//items"]
+)
+async def test_unknown_endpoints_are_404_in_the_api_s_form(tmp_path: Path, path: str) -> None:
+    """What is not there is a 404 with the error envelope."""
+    async with calling(tmp_path) as call:
+        assert (await call("GET", path)).error == (404, "page-not-found")
+
+
+async def test_wrong_method_is_405_with_the_right_ones(tmp_path: Path) -> None:
+    """A wrong method is told which ones there are."""
+    async with calling(tmp_path) as call:
+        reply = await call("DELETE", "actor-runs")
+        assert reply.error == (405, "method-not-allowed")
+        assert reply.json()["error"]["message"].endswith("OPTIONS,GET")
+
+
+async def test_get_can_stand_for_another_method(tmp_path: Path) -> None:
+    """The parameter `method` overrides GET, for callers that cannot send others."""
+    async with calling(tmp_path) as call:
+        reply = await call("GET", f"{SIMULATED}/runs?method=POST")
+        assert reply.status == 201
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("identity", bytes),
+        ("gzip", gzip.compress),
+        ("br", brotli.compress),
+        ("deflate", zlib.compress),
+    ],
+)
+async def test_bodies_may_be_packed_up_to_the_limit(
+    tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """A body of exactly the limit is taken, one byte more is refused, in every encoding."""
+    async with calling(tmp_path) as call:
+        store = (await call("POST", "key-value-stores")).data["id"]
+        headers = {"Content-Encoding": encoding, "Content-Type": "text/plain"}
+        path = f"key-value-stores/{store}/records/big"
+        good = await call("PUT", path, body=pack(b"x" * LIMIT), headers=headers)
+        assert good.status == 201
+        assert len((await call("GET", path)).body) == LIMIT
+        bad = await call("PUT", path, body=pack(b"x" * (LIMIT + 1)), headers=headers)
+        assert bad.error == (413, "request-too-large")
+        assert bad.json()["error"]["message"] == (
+            "The POST payload is too large (limit: 9437184 bytes, actual length: 9437185 bytes)."
+        )
+
+
+async def test_unknown_encoding_is_refused(tmp_path: Path) -> None:
+    """An encoding that the platform does not know is a 415."""
+    async with calling(tmp_path) as call:
+        reply = await call(
+            "POST", f"{SIMULATED}/runs", body=b"x", headers={"Content-Encoding": "zstd"}
+        )
+        assert reply.error == (415, "unsupported-content-encoding")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+async def test_broken_packing_is_refused(tmp_path: Path, encoding: str) -> None:
+    """A body that is not what it says it is, is the caller's mistake."""
+    async with calling(tmp_path) as call:
+        reply = await call(
+            "POST", f"{SIMULATED}/runs", body=b"{}{}", headers={"Content-Encoding": encoding}
+        )
+        assert reply.error == (400, "invalid-request")
+
+
+async def test_account_shows_its_limits_in_gigabytes(tmp_path: Path) -> None:
+    """The account's limits are those of the options."""
+    async with calling(tmp_path, max_memory_mbytes=8192, max_runs=5) as call:
+        limits = (await call("GET", "users/me/limits")).data["limits"]
+        assert (limits["maxActorMemoryGbytes"], limits["maxConcurrentActorJobs"]) == (8, 5)
+        assert (await call("GET", "users/me")).data["username"] == "local"
+        assert (await call("GET", "users/me/usage/monthly")).status == 200
+        assert (await call("GET", "users/local")).data["username"] == "local"
+
+
+async def test_actors_and_builds_are_shown(tmp_path: Path) -> None:
+    """Actors can be listed and read, and so can their builds."""
+    async with calling(tmp_path) as call:
+        (listed,) = (await call("GET", "actors", my=1)).data["items"]
+        actor = (await call("GET", f"acts/{listed['id']}")).data
+        assert f"{actor['username']}/{actor['name']}" == "orchestrator/simulated"
+        build = (await call("GET", f"{SIMULATED}/builds/default")).data
+        assert (await call("GET", f"actor-builds/{build['id']}")).data == build
+        assert (await call("GET", "actor-builds/none")).error == (404, "record-not-found")
