@@ -58,11 +58,11 @@ constraints: ## pin the newest versions that fit
 	rm -r .venv-pins
 
 example-config: setup ## write config.example.toml from the settings
-	$(BIN)/python -c 'from orchestrator.app.settings import example_config as e; print(e(), end="")' \
+	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \
 	    > config.example.toml
 
 spec-reference: setup ## write docs/spec.md from the models
-	$(BIN)/python -c 'from orchestrator.spec.reference import spec_reference as r; print(r(), end="")' \
+	$(BIN)/python -c 'from orchestrator.specfile.reference import spec_reference as r; print(r(), end="")' \
 	    > docs/spec.md
 
 clean: ## remove what was set up; results stay

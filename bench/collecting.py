@@ -19,7 +19,7 @@ SETTLE_SECS = 10
 OURS = """
 import sys
 from pathlib import Path
-from orchestrator.app.merging import merge_results
+from orchestrator.app.outputs.merge import merge_results
 from orchestrator.model.batches import ResultsFormat, ResultsPlan
 merge_results(Path(sys.argv[2]), ResultsPlan(format=ResultsFormat(sys.argv[1])))
 """

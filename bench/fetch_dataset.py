@@ -13,13 +13,13 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions
-from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.items import ItemsDownload
+from orchestrator.apify import ApifyClient, ClientOptions
+from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.ranges import fetch
+from orchestrator.group_worker import GroupWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.threads import GroupWorker
+from orchestrator.store.atomic_files import Files, flush_group
 
 
 async def main(url: str, folder: Path) -> None:

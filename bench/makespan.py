@@ -12,8 +12,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 
 LIMITS = Limits(max_runs=32, max_memory_mbytes=65_536)
 MEMORY = (512, 1024, 2048, 4096, 8192)

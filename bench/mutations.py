@@ -24,13 +24,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TARGETS = (
-    "orchestrator/scheduler/*.py",
+    "orchestrator/scheduler/**/*.py",
     "orchestrator/ledger/*.py",
-    "orchestrator/client/sending.py",
-    "orchestrator/client/starts.py",
+    "orchestrator/apify/policy/sender.py",
+    "orchestrator/apify/starts.py",
 )
 TIERS = (
-    ("tests/unit/scheduler", "tests/unit/ledger", "tests/unit/client"),
+    ("tests/unit/scheduler", "tests/unit/ledger", "tests/unit/apify"),
     ("tests/client", "tests/unit/collector", "tests/simulation/test_nights.py"),
     ("tests/simulation/test_refusals.py", "tests/simulation/test_silence.py"),
 )

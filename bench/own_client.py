@@ -10,7 +10,7 @@ import anyio
 from pydantic import SecretStr
 
 from bench.arguments import read_arguments
-from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.model.ids import DatasetId, RunId
 from orchestrator.model.jobs import Target, TargetKind
 

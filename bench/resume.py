@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.measuring import Place, place_of, stop_platform, workplace
-from orchestrator.app.folders import LEDGER, publish
-from orchestrator.app.preparing import RunRequest, prepared_batch
-from orchestrator.ledger.reading import read_batch
-from orchestrator.spec import load_spec
+from orchestrator.app.batch.creation import RunRequest, prepared_batch
+from orchestrator.app.batch_folders import LEDGER, publish
+from orchestrator.ledger.reader import read_batch
+from orchestrator.specfile import load_spec
 
 ITEMS = 10
 

@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import SIGTERM, Signals
 
-from orchestrator.foreign import one_line, plain
+from orchestrator.safe_text import one_line, plain
 
 LONGEST_TYPE = 100
 

@@ -3,7 +3,7 @@ Events for the log: a name in snake_case and past tense, and facts.
 
 They go by the standard library's logging: whoever uses a part of this as a library finds them in
 the logger `orchestrator`, with the facts in `record.facts`. The command's own handler is in
-`orchestrator.app.logs`.
+`orchestrator.app.setup.log_file`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import settings
 
-from orchestrator.foreign import SECRETS
+from orchestrator.safe_text import SECRETS
 from tests.support.tracebacks import take_tracebacks
 
 # How long an example takes says nothing on a busy machine.

@@ -40,7 +40,7 @@ def test_no_module_is_named_after_nothing() -> None:
     ("module", "heavy"),
     [
         ("orchestrator.cli.main", ["aiohttp", "pydantic", "rich", "jinja2", "anyio"]),
-        ("orchestrator.spec", ["aiohttp", "anyio", "rich"]),
+        ("orchestrator.specfile", ["aiohttp", "anyio", "rich"]),
         ("orchestrator.ledger", ["aiohttp", "anyio", "rich", "jinja2"]),
     ],
 )

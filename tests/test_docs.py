@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import COMMANDS, EXIT_CODES
-from orchestrator.spec import expand, load_spec
-from orchestrator.spec.reference import spec_reference
+from orchestrator.specfile import expand, load_spec
+from orchestrator.specfile.reference import spec_reference
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -17,7 +17,7 @@ from apify_emulator.arguments import add_commands, options_of
 from apify_emulator.errors import AddressUnavailable, DataFolderInUse, EmulatorError
 
 if TYPE_CHECKING:
-    from orchestrator.app.context import Endpoint
+    from orchestrator.app.setup.context import Endpoint
     from orchestrator.model.batches import LocalPlatformPlan
 
 TOKEN_VARIABLE = "ORCHESTRATOR_PLATFORM_TOKEN"  # noqa: S105 - the name of a variable
@@ -40,7 +40,7 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
     import anyio
 
     from apify_emulator.commands import build, serve
-    from orchestrator.app.signals import listening
+    from orchestrator.app.setup.signals import listening
     from orchestrator.descriptors import original_limit
 
     with _our_errors():
@@ -67,7 +67,7 @@ async def local_platform(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterat
         ConfigError, UsageError, BatchHeld: as `run_emulator_command`.
     """
     from apify_emulator import EmulatorOptions, read_address, serve_emulator
-    from orchestrator.app.context import Endpoint
+    from orchestrator.app.setup.context import Endpoint
     from orchestrator.descriptors import original_limit
 
     found = read_address(Path(plan.data_dir)) if share else None

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import anyio
 
-from orchestrator.app.capacity import require_some
-from orchestrator.app.signals import listening
+from orchestrator.app.setup.process_limits import require_some
+from orchestrator.app.setup.signals import listening
 from orchestrator.errors import Interrupted, OrchestratorError
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from orchestrator.app.signals import handle_signals
+from orchestrator.app.setup.signals import handle_signals
 
 TYPE_CHECKING = False  # as of `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ COMMANDS = {
     "platform": "run the local platform",
 }
 
-MODULES = {"import": "importing"}
+MODULES = {"import": "import_run"}
 """
 The modules of commands whose names are no names of modules.
 """
@@ -88,7 +88,7 @@ def _call(words: Sequence[str]) -> int:
         options = make_parser(words[0] if words else None).parse_args(words)
         code: int = options.call(options)
     except Exception as error:  # noqa: BLE001 - the place that says what an error means
-        from orchestrator.cli.last_words import tell
+        from orchestrator.cli.error_exit import tell
 
         return tell(error, as_json=as_json)
     return code
@@ -138,7 +138,7 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command in {name, None}:
-            module = importlib.import_module(f"orchestrator.cli.{MODULES.get(name, name)}")
+            module = importlib.import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
             module.add_arguments(subparser)
             subparser.set_defaults(call=module.call)
     return parser

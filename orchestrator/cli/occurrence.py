@@ -16,7 +16,10 @@ from pathlib import Path
 import anyio
 
 from orchestrator import events
-from orchestrator.app.batch import (
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.options import root_of
+from orchestrator.app.batch.creation import RunRequest, prepared_batch
+from orchestrator.app.batch.lifecycle import (
     Result,
     complete_batch,
     leave_behind,
@@ -25,9 +28,8 @@ from orchestrator.app.batch import (
     resume_batch,
     start_prepared,
 )
-from orchestrator.app.changes import heed_changes
-from orchestrator.app.context import BatchContext, client_options
-from orchestrator.app.folders import LEDGER, PLATFORM, Found, display, survey
+from orchestrator.app.batch.spec_changes import heed_changes
+from orchestrator.app.batch_folders import LEDGER, PLATFORM, Found, display, survey
 from orchestrator.app.occurrences.decide import (
     HELD,
     Call,
@@ -42,12 +44,10 @@ from orchestrator.app.occurrences.decide import (
 from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.occurrences.turn import occurrence_turn
-from orchestrator.app.preparing import RunRequest, prepared_batch
-from orchestrator.cli.common import choice_of
-from orchestrator.cli.driving import report
+from orchestrator.app.setup.context import BatchContext, client_options
+from orchestrator.cli.arguments import choice_of
+from orchestrator.cli.batch_run import report
 from orchestrator.cli.event_loop import in_event_loop
-from orchestrator.client import ApifyClient
-from orchestrator.client.options import root_of
 from orchestrator.errors import (
     BatchHeld,
     LeftForNextOccurrence,
@@ -56,13 +56,13 @@ from orchestrator.errors import (
     WaitedTooLong,
 )
 from orchestrator.ledger import BatchLock
-from orchestrator.ledger.amending import add_later_resume
+from orchestrator.ledger.amendments import add_later_resume
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reading import read_batch
+from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import LOCAL, Batch, LocalPlatformPlan, Series, Trigger
 from orchestrator.model.ids import BatchName
 from orchestrator.model.schedule import Schedule
-from orchestrator.spec import LoadedSpec
+from orchestrator.specfile import LoadedSpec
 
 WORST_LAST = (0, 1, 3, 2)
 ENDS_THE_CALL = frozenset({5, 70, 129, 130, 143})

@@ -16,9 +16,9 @@ from typing import Any
 from anyio import to_thread
 
 from orchestrator import events
+from orchestrator.collector.item_download import items_name
 from orchestrator.collector.item_lines import LARGEST_ITEM_BYTES, item_lines
 from orchestrator.collector.item_values import canonical, parse_item, plain
-from orchestrator.collector.items import items_name
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation, Job
 from orchestrator.model.runs import Run
@@ -158,7 +158,7 @@ def _checks(expect: Expectation) -> Iterator[Check]:
     if expect.fields:
         yield lambda item: _lacks(item, expect.fields)
     if expect.schema is not None:
-        from orchestrator.spec.json_schema import misfit_finder
+        from orchestrator.specfile.jobs.item_schema import misfit_finder
 
         misfit = misfit_finder(expect.schema)
         yield lambda item: _does_not_fit(_tolerant(misfit, item))

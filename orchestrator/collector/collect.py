@@ -12,13 +12,17 @@ import anyio
 from anyio import to_thread
 
 from orchestrator import events
-from orchestrator.client import ApifyClient, Download
-from orchestrator.collector.answers import answer_part, save_answer
-from orchestrator.collector.blobs import fetch_blob, save_blob
-from orchestrator.collector.datasets import Datasets, count_behind
-from orchestrator.collector.files import Files
-from orchestrator.collector.items import ItemsFile, items_name
-from orchestrator.collector.keys import (
+from orchestrator.apify import ApifyClient, Download
+from orchestrator.collector.dataset import Datasets, count_behind
+from orchestrator.collector.item_download import ItemsFile, items_name
+from orchestrator.collector.other_datasets import (
+    aliases_of,
+    collect_aliased,
+    shared_names,
+    wanted_aliases,
+)
+from orchestrator.collector.record_file import fetch_blob, save_blob
+from orchestrator.collector.record_keys import (
     INPUT_KEY,
     MOST_STORE_BYTES,
     STEP_KEYS,
@@ -26,19 +30,15 @@ from orchestrator.collector.keys import (
     is_store_itself,
     matching_keys,
 )
-from orchestrator.collector.names import extension, file_name, other_file_name
-from orchestrator.collector.other_datasets import (
-    aliases_of,
-    collect_aliased,
-    shared_names,
-    wanted_aliases,
-)
+from orchestrator.collector.sync_items import answer_part, save_answer
 from orchestrator.errors import NotFound, PlatformError, TransientError
 from orchestrator.model.attempts import Collected, OtherDataset
 from orchestrator.model.ids import JobKey, StoreId
 from orchestrator.model.jobs import Job, Mode
 from orchestrator.model.proofs import MORE, NOT_WANTED
 from orchestrator.model.runs import Run
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.file_names import extension, file_name, other_file_name
 
 LIVE_EVERY_SECS = 3.0
 

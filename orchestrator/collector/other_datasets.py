@@ -10,12 +10,12 @@ from pathlib import Path
 
 import orjson
 
-from orchestrator.collector.datasets import Datasets
-from orchestrator.collector.items import ItemsFile
-from orchestrator.collector.names import file_name, other_file_name
+from orchestrator.collector.dataset import Datasets
+from orchestrator.collector.item_download import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
+from orchestrator.store.file_names import file_name, other_file_name
 
 FOLDER = "datasets"
 DEFAULT = "default"

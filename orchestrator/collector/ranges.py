@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from orchestrator.collector.items import ItemsDownload, ItemsFile
+from orchestrator.collector.item_download import ItemsDownload, ItemsFile
 from orchestrator.errors import OrchestratorError
 
 HELPERS = 4

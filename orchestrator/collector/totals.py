@@ -4,7 +4,7 @@ How many items an answer of the platform says that there are.
 
 from __future__ import annotations
 
-from orchestrator.client import Download
+from orchestrator.apify import Download
 from orchestrator.errors import ServerFault, TruncatedBody
 
 

@@ -2,10 +2,10 @@
 The durable record of a batch: what was intended and what happened, in one SQLite file.
 """
 
-from orchestrator.ledger.ledger import Ledger, create_ledger, open_ledger
 from orchestrator.ledger.lock import BatchLock
-from orchestrator.ledger.reading import LedgerReader
+from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.rows import JobReport, WaitingJob
+from orchestrator.ledger.writer import Ledger, create_ledger, open_ledger
 
 __all__ = [
     "BatchLock",

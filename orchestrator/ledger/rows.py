@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from orchestrator.foreign import SECRETS
 from orchestrator.model.attempts import Attempt, OtherDataset, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
@@ -24,6 +23,7 @@ from orchestrator.model.proofs import Proof, proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import TERMINAL_RUN_STATUSES, AttemptState, JobStatus, RunStatus
+from orchestrator.safe_text import SECRETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

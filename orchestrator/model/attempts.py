@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from string import ascii_lowercase
 
-from orchestrator.foreign import one_line
 from orchestrator.model.ids import DatasetId, Mark
 from orchestrator.model.jobs import Job, RunOptions
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.safe_text import one_line
 
 LONGEST_ERROR = 2000
 CLOCK_DOUBT = timedelta(hours=25)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from orchestrator.ledger.reading import Totals
+from orchestrator.ledger.reader import Totals
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money

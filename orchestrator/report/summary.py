@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from orchestrator.ledger.reading import Totals
+from orchestrator.ledger.reader import Totals
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState

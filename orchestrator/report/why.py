@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from orchestrator.ledger.reading import Place
+from orchestrator.ledger.reader import Place
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import demand_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from orchestrator.results.fast import Rows
-from orchestrator.results.keys import values_of
+from orchestrator.results.distinct_keys import values_of
+from orchestrator.results.fast_reader import Rows
 from orchestrator.results.shape import FIELD, ITEM, NULLS, Column, Layout
 
 

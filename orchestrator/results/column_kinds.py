@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from orchestrator.results.careful import INTEGERS, JsonText
+from orchestrator.results.tolerant_reader import INTEGERS, JsonText
 
 EXACT_IN_A_DOUBLE = range(-(2**53), 2**53 + 1)
 WRITTEN_FAST = {str, bool, int, dict, list, type(None)}

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.results.cells import cells_of
 from orchestrator.results.column_kinds import Kind, json_texts
-from orchestrator.results.fast import Rows
+from orchestrator.results.fast_reader import Rows
 from orchestrator.results.shape import Column, Layout
 
 QUOTED = re.compile(r'^$|[",\r\n]')

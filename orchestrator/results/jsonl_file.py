@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 
 from orchestrator.results.column_kinds import Kind, json_text
-from orchestrator.results.fast import Rows
-from orchestrator.results.keys import values_of
+from orchestrator.results.distinct_keys import values_of
+from orchestrator.results.fast_reader import Rows
+from orchestrator.results.item_source import BUFFER_BYTES, Source
 from orchestrator.results.shape import ITEM, Column, Layout
-from orchestrator.results.source import BUFFER_BYTES, Source
 
 
 def form(_column: Column) -> Kind | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from orchestrator.results.cells import cells_of
 from orchestrator.results.column_kinds import Kind, json_texts
-from orchestrator.results.fast import Rows
+from orchestrator.results.fast_reader import Rows
+from orchestrator.results.item_source import NotMerged
 from orchestrator.results.shape import Column, Layout
-from orchestrator.results.source import NotMerged
 
 try:
     import pyarrow as pa

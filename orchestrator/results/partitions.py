@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from orchestrator.results.column_kinds import Kind, json_text
-from orchestrator.results.fast import Rows
-from orchestrator.results.keys import values_of
+from orchestrator.results.distinct_keys import values_of
+from orchestrator.results.fast_reader import Rows
 from orchestrator.results.shape import Column
 
 MOST_OPEN = 32

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from orchestrator.model.batches import ResultsFormat, ResultsPlan
 from orchestrator.results.column_kinds import Kind
-from orchestrator.results.fast import read
-from orchestrator.results.keys import Seen
-from orchestrator.results.looking import look_at
+from orchestrator.results.distinct_keys import Seen
+from orchestrator.results.fast_reader import read
+from orchestrator.results.inference import look_at
+from orchestrator.results.item_source import NotMerged, Sources, chunks, heads
 from orchestrator.results.shape import Layout, Shape
-from orchestrator.results.source import NotMerged, Sources, chunks, heads
-from orchestrator.results.work import Table, Work, module_of
+from orchestrator.results.table_writer import Table, Work, module_of
 
 MOST_ROWS = 16_384
 MOST_CELLS = 2_000_000

@@ -39,18 +39,18 @@ from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
-from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.attempts import outcome_of_run
-from orchestrator.scheduler.budget import NOTHING
-from orchestrator.scheduler.driving import Driver, Next, Over
-from orchestrator.scheduler.following import Ended
-from orchestrator.scheduler.gate import alike
-from orchestrator.scheduler.limits import Blocked, Claim, Limits, Usage
-from orchestrator.scheduler.needs import Consequences, Needs, Skipped
-from orchestrator.scheduler.room import Resource
-from orchestrator.scheduler.settling import EndedRun, Settling
-from orchestrator.scheduler.starting import TargetHeld
-from orchestrator.scheduler.stops import FailureCount
+from orchestrator.scheduler.attempt import Driver, Next, Over
+from orchestrator.scheduler.decide.budget import NOTHING
+from orchestrator.scheduler.decide.capacity import Resource
+from orchestrator.scheduler.decide.dependencies import Consequences, Needs, Skipped
+from orchestrator.scheduler.decide.limits import Blocked, Claim, Limits, Usage
+from orchestrator.scheduler.decide.pending_counts import EndedRun, Settling
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.retries import outcome_of_run
+from orchestrator.scheduler.decide.start_gate import alike
+from orchestrator.scheduler.decide.stops import FailureCount
+from orchestrator.scheduler.follow import Ended
+from orchestrator.scheduler.start import TargetHeld
 
 NEEDS_REASON = "waits for the jobs that it needs"
 COUNTING_REASON = "ended; the platform counts their items (counts_settle_secs)"

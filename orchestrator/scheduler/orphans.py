@@ -19,14 +19,14 @@ from datetime import datetime
 
 import anyio
 
-from orchestrator.client import ApifyClient
+from orchestrator.apify import ApifyClient
 from orchestrator.errors import PlatformError, SecondCopy
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, place_of
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.budget import Budget
-from orchestrator.scheduler.observing import Observer
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.observer import Observer
 
 MOST_OF_OTHERS = 2
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from orchestrator.client import ApifyClient, wire
+from orchestrator.apify import ApifyClient, models
 from orchestrator.model.jobs import Target, TargetKind
 
 MARGIN = timedelta(minutes=5)
@@ -43,7 +43,7 @@ class RunListing:
         self._seen: set[str] = set()
         self.is_whole = False
 
-    async def __aiter__(self) -> AsyncIterator[wire.RunListItem]:
+    async def __aiter__(self) -> AsyncIterator[models.RunListItem]:
         """
         Raises `PlatformError` when the list cannot be read.
         """
@@ -58,7 +58,7 @@ class RunListing:
                 self.is_whole = True
                 return
 
-    async def _read(self) -> AsyncIterator[tuple[wire.RunList, list[wire.RunListItem]]]:
+    async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.RunListItem]]]:
         """
         One reading of all pages, each with the runs on it that were not seen before.
         """
@@ -86,5 +86,5 @@ class RunListing:
                 return
 
 
-def _began_before(item: wire.RunListItem, since: datetime) -> bool:
+def _began_before(item: models.RunListItem, since: datetime) -> bool:
     return item.started_at is not None and item.started_at < since

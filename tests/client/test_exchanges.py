@@ -9,9 +9,9 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions, Transport
-from orchestrator.client.direct_transport import DirectTransport
-from orchestrator.client.session_transport import SessionTransport
+from orchestrator.apify import ApifyClient, ClientOptions, Transport
+from orchestrator.apify.http.direct_transport import DirectTransport
+from orchestrator.apify.http.session_transport import SessionTransport
 from orchestrator.errors import (
     ConnectionLost,
     InputRejected,

@@ -19,18 +19,19 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions, requesting, sending, starts
-from orchestrator.client.direct_transport import DirectTransport
-from orchestrator.client.session_transport import SessionTransport
+from orchestrator.apify import ApifyClient, ClientOptions, requests, starts
+from orchestrator.apify.http.direct_transport import DirectTransport
+from orchestrator.apify.http.session_transport import SessionTransport
+from orchestrator.apify.policy import sender
 from orchestrator.collector import ranges
-from orchestrator.collector.blobs import fetch_blob
-from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.items import ItemsDownload
-from orchestrator.collector.keys import matching_keys
+from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.collector.record_file import fetch_blob
+from orchestrator.collector.record_keys import matching_keys
 from orchestrator.errors import OrchestratorError, TransientError
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
-from orchestrator.threads import InlineWorker
+from orchestrator.store.atomic_files import Files, flush_group
 from tests.client import answers_grammar as grammar
 from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
 
@@ -218,9 +219,9 @@ def _blocks() -> list[int]:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal is asked for again soon, a held start takes a moment, and ranges are short."""
-    monkeypatch.setattr(sending, "ASK_AGAIN_SECS", (0.01, 0.01))
+    monkeypatch.setattr(sender, "ASK_AGAIN_SECS", (0.01, 0.01))
     monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 10)
-    for module in (requesting, starts):
+    for module in (requests, starts):
         monkeypatch.setattr(module, "SYNC_WAIT_SECS", 0.4)
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.collector import ranges
-from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.items import ItemsDownload
+from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.threads import InlineWorker
+from orchestrator.store.atomic_files import Files, flush_group
 from tests.client.raw_server import answering, http, raw_server
 
 MBYTE = 1024**2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions
+from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.errors import ConnectionLost
 from orchestrator.model.ids import RunId
 from tests.client.raw_server import Heard, answering, http, raw_server

@@ -24,8 +24,8 @@ from apify_emulator import (
     Faults,
     serve_emulator,
 )
-from orchestrator.client import ApifyClient, ClientOptions, Request
-from orchestrator.client.direct_transport import DirectTransport
+from orchestrator.apify import ApifyClient, ClientOptions, Request
+from orchestrator.apify.http.direct_transport import DirectTransport
 from orchestrator.errors import (
     InputRejected,
     NoRoom,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.collector import sink
-from orchestrator.collector.items import ItemsDownload
+from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.events import LOGGER
+from orchestrator.store import sink
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
-from orchestrator.client import Request
-from orchestrator.threads import Work
+from orchestrator.apify import Request
+from orchestrator.group_worker import Work
 from tests.simulation.platform import SimPlatform
 from tests.support.scripted_transport import Reply
 

@@ -18,17 +18,17 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from orchestrator.app.assembly import in_place, make_scheduler, places_of, queue_of
-from orchestrator.app.room import ANY_ROOM, Prices
-from orchestrator.app.settings import Settings
-from orchestrator.app.spending import usage_now
-from orchestrator.app.takeover import make_finder, take_over
-from orchestrator.client import ApifyClient, ClientOptions
-from orchestrator.collector.files import Files, flush_group
+from orchestrator.apify import ApifyClient, ClientOptions
+from orchestrator.app.account.account_limits import ANY_ROOM, Prices
+from orchestrator.app.batch.assembly import in_place, make_scheduler, places_of, queue_of
+from orchestrator.app.batch.spending import usage_now
+from orchestrator.app.batch.takeover import make_finder, take_over
+from orchestrator.app.setup.settings import Settings
+from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.ledger import commit_group
 from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.writer import commit_group
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import (
     CollectPlan,
@@ -41,8 +41,8 @@ from orchestrator.model.jobs import (
 )
 from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.limits import Limits
-from orchestrator.threads import InlineWorker
+from orchestrator.scheduler.decide.limits import Limits
+from orchestrator.store.atomic_files import Files, flush_group
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
 from tests.simulation.life import Killed, Life, MortalTransport
 from tests.simulation.platform import OF_A_TASK, SimPlatform

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from multidict import CIMultiDict
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from tests.support.scripted_transport import Reply, refused
 
 ODD_BEFORE = ("page-before", "odd-refusal")

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 from multidict import CIMultiDict
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, SHOP_RUNS, Conditions
 from tests.simulation.oddities import ODD_AFTER, ODD_BEFORE, odd_after, odd_before, refusal_of

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.rows import JobReport
 from orchestrator.model.jobs import CollectPlan, Job, JobInput, Mode, RunOptions

@@ -14,7 +14,7 @@ from random import Random
 import anyio
 import pytest
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from orchestrator.errors import StartUnconfirmed
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.rows import JobReport

@@ -12,19 +12,20 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestrator.app import spending
-from orchestrator.client import refusals, sending, wire
-from orchestrator.collector.files import Files, PartFile
+from orchestrator.apify import models
+from orchestrator.apify.policy import refusals, sender
+from orchestrator.app.batch import spending
 from orchestrator.errors import PlatformError
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
-from orchestrator.scheduler import starting
-from orchestrator.scheduler.driving import Driver
-from orchestrator.scheduler.finding import RunFinder
-from orchestrator.scheduler.limits import Claim, Usage
+from orchestrator.scheduler import start
+from orchestrator.scheduler.attempt import Driver
+from orchestrator.scheduler.decide.limits import Claim, Usage
 from orchestrator.scheduler.run_list import RunListing
-from orchestrator.scheduler.starting import Starter
+from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.start import Starter
+from orchestrator.store.atomic_files import Files, PartFile
 from tests.simulation import night
 from tests.simulation.conditions import Conditions, conditions_of
 from tests.simulation.night import play
@@ -60,7 +61,7 @@ def test_nights_find_a_start_that_is_repeated_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every lost answer is taken for a start that did nothing, except that a held one is late."""
-    monkeypatch.setattr(sending, "_may_have_started", lambda error: error.status == 408)
+    monkeypatch.setattr(sender, "_may_have_started", lambda error: error.status == 408)
     found = first_failure(tmp_path)
     assert "one run per attempt" in found or "resurrected once an attempt" in found
 
@@ -83,7 +84,7 @@ def test_nights_find_an_answer_that_is_believed_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever run the answer to a start names is taken for its own."""
-    monkeypatch.setattr(starting, "doubt", lambda *_asked: None)
+    monkeypatch.setattr(start, "doubt", lambda *_asked: None)
     assert first_failure(tmp_path) != "no night failed"
 
 
@@ -91,7 +92,7 @@ def test_nights_find_an_odd_answer_that_counts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One refusal of a poll or a dataset ends its job, or the batch."""
-    monkeypatch.setattr(sending, "ASK_AGAIN_SECS", ())
+    monkeypatch.setattr(sender, "ASK_AGAIN_SECS", ())
     assert first_failure(tmp_path) != "no night failed"
 
 
@@ -245,7 +246,7 @@ def test_nights_find_a_list_that_is_paged_by_its_rows(
 ) -> None:
     """Rows that come twice make others be left out."""
 
-    async def once(self: RunListing) -> AsyncIterator[wire.RunListItem]:
+    async def once(self: RunListing) -> AsyncIterator[models.RunListItem]:
         offset, self.is_whole = 0, True
         while True:
             page = await self._client.list_runs(

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from orchestrator.errors import NotAuthorized, OrchestratorError, PlanExhausted
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.rows import JobReport

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestrator.client import Request
+from orchestrator.apify import Request
 from orchestrator.errors import RequestTimeout
 from tests.simulation.night import play
 from tests.simulation.platform import SimPlatform

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
+from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, create_ledger
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.ledger import commit_group
+from orchestrator.ledger.writer import commit_group
 from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, RunId, StoreId
 from orchestrator.model.jobs import Job, JobInput, Target, TargetKind
 from orchestrator.model.runs import Run
-from orchestrator.threads import InlineWorker
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

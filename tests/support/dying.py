@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any, NoReturn
 
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.http.direct_transport import DirectExchange, DirectTransport
+from orchestrator.apify.http.transport import Request
 from orchestrator.cli.main import main
-from orchestrator.client import ApifyClient
-from orchestrator.client.direct_transport import DirectExchange, DirectTransport
-from orchestrator.client.transport import Request
 from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestrator.cli import list as list_command
+from orchestrator.cli.commands import list as list_command
 from orchestrator.cli.main import main
 
 

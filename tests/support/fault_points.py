@@ -11,13 +11,13 @@ from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
 
-from orchestrator.app import batch, finishing
-from orchestrator.client import ApifyClient
-from orchestrator.collector import files
+from orchestrator.apify import ApifyClient
+from orchestrator.app.batch import final_files, lifecycle
 from orchestrator.collector.collect import Collector
-from orchestrator.collector.files import Files, PartFile
 from orchestrator.ledger import Ledger
-from orchestrator.scheduler.finding import RunFinder
+from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.store import atomic_files
+from orchestrator.store.atomic_files import Files, PartFile
 
 
 class Story(StrEnum):
@@ -80,10 +80,10 @@ def _told(story: Story, **points: Point) -> dict[str, Point]:
 POINTS = {
     **_told(
         Story.PLAIN,
-        batch_prepared=_before(batch, "publish"),
+        batch_prepared=_before(lifecycle, "publish"),
         batch_renamed=_before(Path, "symlink_to"),
         batch_link_made=_after(Path, "symlink_to"),
-        batch_published=_after(batch, "publish"),
+        batch_published=_after(lifecycle, "publish"),
         taking_over=_before(Ledger, "take_over"),
         taken_over=_after(Ledger, "take_over"),
         intending=_before(Ledger, "intend"),
@@ -98,10 +98,10 @@ POINTS = {
         finished_uncommitted=_after(Ledger, "_execute", query="mark_finished"),
         finished_recorded=_after(Ledger, "finished"),
         items_read=_before(Files, "save"),
-        part_written=_after(files, "_write"),
-        file_flushed=_after(files, "_flush", since="intend"),
-        file_renamed=_after(files, "_rename", since="intend"),
-        folder_flushed=_after(files, "_flush_folder", since="intend"),
+        part_written=_after(atomic_files, "_write"),
+        file_flushed=_after(atomic_files, "_flush", since="intend"),
+        file_renamed=_after(atomic_files, "_rename", since="intend"),
+        folder_flushed=_after(atomic_files, "_flush_folder", since="intend"),
         collected=_before(Ledger, "over"),
         attempt_over_uncommitted=_after(Ledger, "_execute", query="mark_over"),
         job_settled_uncommitted=_after(Ledger, "_execute", query="settle_job"),
@@ -111,8 +111,8 @@ POINTS = {
         requests_saved=_after(Ledger, "add_requests"),
         closing=_before(Ledger, "close"),
         closed=_after(Ledger, "close"),
-        jobs_table_written=_after(finishing, "write_file"),
-        reports_written=_after(finishing, "write_reports"),
+        jobs_table_written=_after(final_files, "write_file"),
+        reports_written=_after(final_files, "write_reports"),
     ),
     **_told(
         Story.LARGE,

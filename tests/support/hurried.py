@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.apify import starts
+from orchestrator.apify.policy import sender
 from orchestrator.cli.main import main
-from orchestrator.client import sending, starts
-from orchestrator.scheduler import attempts, driving, finding, starting
+from orchestrator.scheduler import attempt, run_search, start
+from orchestrator.scheduler.decide import retries
 
 SYNC_WAIT_SECS = 1
 
@@ -19,13 +21,13 @@ def hurry() -> None:
     """
     Makes the pauses of this process short.
     """
-    starting.LOOK_EVERY_SECS = 0.2
-    starting.DOUBT_SECS = 1.0
-    finding.SHORTEST_INTERVAL_SECS = 0.1
-    attempts.FIRST_DELAY_SECS = 0.2
-    sending.ASK_AGAIN_SECS = (0.1, 0.2, 0.3)
-    driving.POSTPONED_SECS = 0.2
-    for module in (starting, starts):
+    start.LOOK_EVERY_SECS = 0.2
+    start.DOUBT_SECS = 1.0
+    run_search.SHORTEST_INTERVAL_SECS = 0.1
+    retries.FIRST_DELAY_SECS = 0.2
+    sender.ASK_AGAIN_SECS = (0.1, 0.2, 0.3)
+    attempt.POSTPONED_SECS = 0.2
+    for module in (start, starts):
         vars(module).update(SYNC_WAIT_SECS=SYNC_WAIT_SECS)
 
 

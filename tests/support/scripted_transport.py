@@ -16,7 +16,7 @@ import anyio
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
-from orchestrator.client import ApifyClient, ClientOptions, Request
+from orchestrator.apify import ApifyClient, ClientOptions, Request
 
 BASE_URL = "https://api.example"
 TOKEN = "apify_api_made_up"

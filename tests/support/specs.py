@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import SpecError
 from orchestrator.model.jobs import Job
-from orchestrator.spec import expand, load_spec
+from orchestrator.specfile import expand, load_spec
 
 MINIMAL = """\
 [batch]

@@ -7,7 +7,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from orchestrator.app import finishing, signals
+from orchestrator.app.batch import final_files
+from orchestrator.app.setup import signals
 from orchestrator.cli.main import main
 
 LEAVE_SECS = 2.0
@@ -17,7 +18,7 @@ def main_stuck(words: Sequence[str]) -> None:
     """
     The command, which has two seconds to leave instead of ten.
     """
-    finishing.write_reports = _never  # type: ignore[assignment]
+    final_files.write_reports = _never  # type: ignore[assignment]
     signals.LEAVE_SECS = LEAVE_SECS
     main(words)
 

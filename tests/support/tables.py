@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.batches import ResultsFormat, ResultsPlan
-from orchestrator.results.keys import Seen
-from orchestrator.results.source import Source
+from orchestrator.results.distinct_keys import Seen
+from orchestrator.results.item_source import Source
 from orchestrator.results.table import write_table
-from orchestrator.results.work import Table
+from orchestrator.results.table_writer import Table
 
 NOT_A_NUMBER = "not a number"
 CELL = re.compile(r'("(?:[^"]|"")*"|[^,\n]*)([,\n])')

@@ -13,17 +13,17 @@ import orjson
 import pytest
 
 from orchestrator import events
-from orchestrator.app.logs import configure_logs
-from orchestrator.cli.last_words import tell
-from orchestrator.client.reading import read_run
-from orchestrator.collector.secret_watch import SecretWatch
+from orchestrator.apify.models.decoding import read_run
+from orchestrator.app.setup.log_file import configure_logs
+from orchestrator.cli.error_exit import tell
 from orchestrator.errors import ServerFault
 from orchestrator.events import LOGGER
-from orchestrator.foreign import SECRETS, one_line, plain
 from orchestrator.ledger.rows import job_of, job_values
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.jobs import JobInput
 from orchestrator.model.states import JobStatus
+from orchestrator.safe_text import SECRETS, one_line, plain
+from orchestrator.store.secret_warnings import SecretWatch
 from tests.support.builders import make_job
 from tests.support.scripted_transport import run_reply
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.app.folders import LEDGER, Found, survey
+from orchestrator.app.batch_folders import LEDGER, Found, survey
 from orchestrator.app.occurrences.decide import Illegible, Known, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reading import read_batch
+from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch, Trigger
 from orchestrator.model.schedule import Schedule
-from orchestrator.spec import LoadedSpec, load_spec
+from orchestrator.specfile import LoadedSpec, load_spec
 
 RUN = "run"
 

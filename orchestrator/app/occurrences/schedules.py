@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tzlocal import get_localzone
 
 from orchestrator.model.schedule import DAILY, Schedule
-from orchestrator.spec.model import BatchTable
+from orchestrator.specfile.model import BatchTable
 
 
 def schedule_of(batch: BatchTable) -> Schedule:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator import descriptors
-from orchestrator.app.capacity import Capacity, capacity
+from orchestrator.app.setup.process_limits import Capacity, capacity
 from orchestrator.errors import ConfigError
 
 

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.app.preflight import look_before_start
-from orchestrator.app.room import Room
-from orchestrator.client import Request
+from orchestrator.apify import Request
+from orchestrator.app.account.account_limits import Room
+from orchestrator.app.account.preflight import look_before_start
 from orchestrator.errors import NotAuthorized, ServerFault, UnknownTarget
 from orchestrator.model.jobs import Demand, Target, TargetKind
 from tests.support.scripted_transport import Reply, ScriptedTransport, client_of, refused, reply

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app.pricing import Price, price_of
-from orchestrator.client.wire.actors import PricingInfo
+from orchestrator.apify.models.actors import PricingInfo
+from orchestrator.app.account.pricing import Price, price_of
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 EVENTS = {

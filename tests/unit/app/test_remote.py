@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app import remote
-from orchestrator.app.remote import uploaded
+from orchestrator.app.outputs import object_store
+from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import BatchId, BatchName
 
@@ -20,7 +20,7 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     from obstore.store import MemoryStore
 
     store = MemoryStore()
-    monkeypatch.setattr(remote, "_open", lambda _url: store)
+    monkeypatch.setattr(object_store, "_open", lambda _url: store)
     (tmp_path / "summary.json").write_bytes(b"{}")
     return Batch(
         id=BatchId("id"),

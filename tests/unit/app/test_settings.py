@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.settings import (
+from orchestrator.app.setup.settings import (
     Settings,
     example_config,
     file_names,

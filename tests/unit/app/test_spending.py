@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from orchestrator.app.room import ANY_ROOM
-from orchestrator.app.spending import count_starts, usage_of
-from orchestrator.ledger.reading import PoolStart, RunCost
+from orchestrator.app.account.account_limits import ANY_ROOM
+from orchestrator.app.batch.spending import count_starts, usage_of
+from orchestrator.ledger.reader import PoolStart, RunCost
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.budget import Budget
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from tests.support.builders import NOON
 
 HOUR = timedelta(hours=1)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from orchestrator.collector.collect import Collector
-from orchestrator.collector.files import Files, flush_group
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import ItemsQuery, Mode
 from orchestrator.model.proofs import ProvenBy
-from orchestrator.threads import InlineWorker
+from orchestrator.store.atomic_files import Files, flush_group
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collector.counting import Counter, counter_of, rows_of_workbook
+from orchestrator.collector.item_counter import Counter, counter_of, rows_of_workbook
 from orchestrator.model.jobs import ItemsQuery
 
 VALUES = st.recursive(

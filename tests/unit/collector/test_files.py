@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.collector.files import Files, flush_group, write_file
 from orchestrator.errors import OutputLost
-from orchestrator.threads import GroupWorker
+from orchestrator.group_worker import GroupWorker
+from orchestrator.store.atomic_files import Files, flush_group, write_file
 
 
 async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import anyio
 import pytest
 
 from orchestrator.collector import ranges
-from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.items import ItemsDownload, ItemsFile
+from orchestrator.collector.item_download import ItemsDownload, ItemsFile
 from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.threads import InlineWorker
+from orchestrator.store.atomic_files import Files, flush_group
 from tests.support.virtual_time import run_virtual
 
 CLEAN = ItemsQuery(clean=True)

@@ -18,16 +18,16 @@ import pytest
 
 from orchestrator import events
 from orchestrator.collector import acceptance, ranges
-from orchestrator.collector import sink as sink_module
-from orchestrator.collector.files import Files, flush_group
+from orchestrator.collector.item_download import ItemsDownload, ItemsFile
 from orchestrator.collector.item_lines import item_lines
-from orchestrator.collector.items import ItemsDownload, ItemsFile
-from orchestrator.collector.sink import Sink
 from orchestrator.errors import TruncatedBody
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import Expectation, ItemsQuery
-from orchestrator.threads import InlineWorker
+from orchestrator.store import sink as sink_module
+from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.sink import Sink
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 
@@ -84,7 +84,7 @@ async def test_half_line_of_any_length_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part file that was left inside a long item goes on after the item before it."""
-    monkeypatch.setattr("orchestrator.collector.files.READ_BYTES", 16)
+    monkeypatch.setattr("orchestrator.store.atomic_files.READ_BYTES", 16)
     part = tmp_path / ".items.jsonl.d1.part"
     part.write_bytes(b"1\n" + b"2" * 100 + b"\n" + b"3" * 100)
     files = Files(InlineWorker(flush_group))

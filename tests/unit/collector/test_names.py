@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collector.names import LONGEST_NAME, extension, file_name, record_key
+from orchestrator.store.file_names import LONGEST_NAME, extension, file_name, record_key
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.collector.checking import look_at
 from orchestrator.collector.collect import Collector
-from orchestrator.collector.files import Files, flush_group
-from orchestrator.collector.names import record_key
+from orchestrator.collector.disk_check import look_at
 from orchestrator.errors import NotFound, TruncatedBody
+from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import CollectPlan, Job, JobInput
-from orchestrator.threads import InlineWorker
+from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.file_names import record_key
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 
@@ -244,7 +244,7 @@ def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> 
 
 def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body whose length was not told and that goes on and on does not fill the disk."""
-    monkeypatch.setattr("orchestrator.collector.blobs.MOST_UNTOLD_BYTES", 10_000_000)
+    monkeypatch.setattr("orchestrator.collector.record_file.MOST_UNTOLD_BYTES", 10_000_000)
 
     class Endless(Store):
         @asynccontextmanager

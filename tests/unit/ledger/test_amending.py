@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.errors import PlatformError
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.amending import apply_changes, close_unstarted, definitions, set_waiting
+from orchestrator.ledger.amendments import apply_changes, close_unstarted, definitions, set_waiting
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.states import AttemptState, JobStatus

@@ -13,7 +13,7 @@ from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch, 
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.connection import APPLICATION_ID, connect, migrations
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reading import read_batch
+from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.rows import batch_values
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.batches import ResultsFormat
-from orchestrator.results.source import NotMerged, Source
+from orchestrator.results.item_source import NotMerged, Source
 from orchestrator.results.table import write_table
 from tests.support.tables import csv_rows, make_table, read_back, rejected, sources_in
 
@@ -220,7 +220,7 @@ def test_unique_takes_our_own_columns(tmp_path: Path) -> None:
 
 def test_unique_goes_on_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of large tables do not stay in memory."""
-    monkeypatch.setattr("orchestrator.results.keys.MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("orchestrator.results.distinct_keys.MOST_IN_MEMORY", 100)
     monkeypatch.setattr("orchestrator.results.table.MOST_ROWS", 50)
     items = [f'{{"k":{n % 400}}}' for n in range(1000)]
     table = make_table(tmp_path / "r", [items], unique=("k",))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.batches import PoolLimits
-from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 
 SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)

@@ -10,7 +10,7 @@ from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions
 from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
 from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.scheduler.attempts import (
+from orchestrator.scheduler.decide.retries import (
     SETTLED,
     LogNeeded,
     Verdict,

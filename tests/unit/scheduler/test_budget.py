@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.budget import NOTHING, Budget
+from orchestrator.scheduler.decide.budget import NOTHING, Budget
 
 ONE, TWO, THREE = Decimal(1), Decimal(2), Decimal(3)
 RUN = RunId("run1")

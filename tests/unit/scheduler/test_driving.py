@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.driving import Driver
+from orchestrator.scheduler.attempt import Driver
 from tests.support.builders import NOON, make_ledger
 from tests.support.scripted_transport import ScriptedTransport, client_of, refused, run_reply
 from tests.support.virtual_time import run_virtual

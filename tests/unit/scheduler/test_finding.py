@@ -9,16 +9,16 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from orchestrator.client import ApifyClient, wire
+from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotAuthorized, NotFound
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler import finding
-from orchestrator.scheduler.finding import RunFinder, contains
+from orchestrator.scheduler import run_search
 from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_search import RunFinder, contains
 from tests.support.builders import NOON, make_job
 from tests.support.virtual_time import run_virtual
 
@@ -69,12 +69,12 @@ class FakePlatform:
     lists: int = 0
     reads: int = 0
 
-    async def get_target(self, _target: Target) -> wire.Actor:
-        return wire.Actor.model_validate({"id": "act1"})
+    async def get_target(self, _target: Target) -> models.Actor:
+        return models.Actor.model_validate({"id": "act1"})
 
     async def list_runs(
         self, *, target: Target | None, started_after: datetime, **_given: object
-    ) -> wire.RunList:
+    ) -> models.RunList:
         self.lists += 1
         await anyio.sleep(0.1)
         if target is not None and self.refuses_own:
@@ -88,13 +88,13 @@ class FakePlatform:
         if not self.list_agents:
             for item in items:
                 item["meta"] = {"origin": "API"}
-        return wire.RunList.model_validate({"total": len(items), "items": items})
+        return models.RunList.model_validate({"total": len(items), "items": items})
 
-    async def get_run(self, run_id: RunId, **_given: object) -> wire.Run:
+    async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
         self.reads += 1
         if run_id in self.unreadable:
             raise NotFound("gone", method="GET", path="/run", status=404)
-        return wire.Run(next(run for run in self.runs if run["id"] == run_id))
+        return models.Run(next(run for run in self.runs if run["id"] == run_id))
 
     @asynccontextmanager
     async def stream_record(self, store_id: str, _key: str) -> AsyncIterator[Body]:
@@ -261,7 +261,7 @@ def test_runs_of_other_actors_are_not_read_one_by_one() -> None:
 
 def test_reads_one_by_one_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """An account with a million runs is not read through; that is said."""
-    monkeypatch.setattr(finding, "MOST_READS", 3)
+    monkeypatch.setattr(run_search, "MOST_READS", 3)
     warned: list[int] = []
 
     async def scenario() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import ActorRefused, InputRejected, NotFound, PermanentError
 from orchestrator.model.jobs import Target, TargetKind
-from orchestrator.scheduler.gate import Breaker, Doubts, Gate, Tally
+from orchestrator.scheduler.decide.start_gate import Breaker, Doubts, Gate, Tally
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OTHER = Target(kind=TargetKind.ACTOR, id="me/other")

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import PoolLimits
-from orchestrator.scheduler.budget import Budget
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 
 SMALL = Claim(memory_mbytes=1024)
 

@@ -11,9 +11,9 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import Mark
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.driving import Driver
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.attempt import Driver
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 from orchestrator.scheduler.loop import Scheduler
 from tests.support.builders import NOON, make_job
 from tests.support.virtual_time import run_virtual

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from orchestrator.client import ApifyClient, wire
+from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import SecondCopy, ServerFault
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.budget import Budget
+from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
@@ -31,12 +31,12 @@ class FakePlatform:
     def platform_now(self) -> None:
         return None
 
-    async def abort_run(self, run_id: RunId) -> wire.Run:
+    async def abort_run(self, run_id: RunId) -> models.Run:
         if self.fails:
             self.fails -= 1
             raise ServerFault("away", method="POST", path="/abort")
         self.aborted.append(run_id)
-        return wire.Run(
+        return models.Run(
             {
                 "id": run_id,
                 "status": "ABORTING",

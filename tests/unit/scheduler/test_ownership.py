@@ -10,7 +10,7 @@ from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler.ownership import UNTOLD, doubt
+from orchestrator.scheduler.decide.ownership import UNTOLD, doubt
 from tests.support.builders import NOON, make_job, make_run
 
 ATTEMPT = Attempt(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from orchestrator.scheduler.limits import Claim, Limits, Usage
-from orchestrator.scheduler.room import Resource
+from orchestrator.scheduler.decide.capacity import Resource
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 
 SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)

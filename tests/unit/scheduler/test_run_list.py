@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.client import ApifyClient, wire
+from orchestrator.apify import ApifyClient, models
 from orchestrator.scheduler.run_list import RunListing
 from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
@@ -22,11 +22,11 @@ class FakeList:
     total: Callable[[], int]
     reads: int = 0
 
-    async def list_runs(self, *, offset: int, **_given: Any) -> wire.RunList:
+    async def list_runs(self, *, offset: int, **_given: Any) -> models.RunList:
         self.reads += 1
         total = self.total()
         items = [{"id": name, "startedAt": NOON.isoformat()} for name in self.page(offset)]
-        return wire.RunList.model_validate({"total": total, "items": items})
+        return models.RunList.model_validate({"total": total, "items": items})
 
 
 def names_of(platform: FakeList) -> tuple[list[str], bool]:

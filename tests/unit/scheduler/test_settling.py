@@ -14,13 +14,13 @@ from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import FailureLimit
 from orchestrator.model.ids import Mark
 from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.scheduler.admission import Waiting, WaitingQueue
-from orchestrator.scheduler.attempts import SETTLED, Verdict
-from orchestrator.scheduler.driving import Driver, Over
-from orchestrator.scheduler.following import Ended
-from orchestrator.scheduler.limits import Claim, Limits, Usage
+from orchestrator.scheduler.attempt import Driver, Over
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.retries import SETTLED, Verdict
+from orchestrator.scheduler.decide.stops import FailureCount
+from orchestrator.scheduler.follow import Ended
 from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler, Stops
-from orchestrator.scheduler.stops import FailureCount
 from tests.support.builders import NOON, make_job, make_run
 from tests.support.virtual_time import run_virtual
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from orchestrator.model.batches import FailureLimit
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.kin import Kin
-from orchestrator.scheduler.stops import FailureCount
+from orchestrator.scheduler.decide.stops import FailureCount
+from orchestrator.scheduler.decide.stragglers import Kin
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED

@@ -1,0 +1,1 @@
+"""HTTP as the client needs it: connections, bodies, encodings, deadlines."""

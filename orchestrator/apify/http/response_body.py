@@ -1,0 +1,163 @@
+"""
+What both kinds of real HTTP share: reading an answer's body, and naming what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ClientPayloadError,
+    ClientProxyConnectionError,
+    ConnectionTimeoutError,
+    StreamReader,
+)
+from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
+
+from orchestrator.apify.http.encodings import decoder_for
+from orchestrator.apify.http.headers import whole_number
+from orchestrator.apify.http.transport import Request
+from orchestrator.errors import (
+    ConnectionLost,
+    PlatformError,
+    RequestTimeout,
+    ServerFault,
+    TruncatedBody,
+)
+from orchestrator.system_errors import OUT_OF_DESCRIPTORS, too_many
+
+FAILURES = (ClientError, HttpProcessingError, TimeoutError, OSError, UnicodeError)
+"""
+All that aiohttp raises for what happens on the way; UnicodeError for a host that cannot be one.
+"""
+
+
+class Answer:
+    """
+    An answer whose body is still to be read; see `Response`.
+    """
+
+    __slots__ = ("_content", "_request", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: Mapping[str, str], content: StreamReader, request: Request
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self._content = content
+        self._request = request
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """
+        The whole body, decoded.
+        """
+        headers = self.headers
+        length = whole_number(headers.get("Content-Length"))
+        if length is not None and "Content-Encoding" not in headers:
+            if length > limit_bytes:
+                raise self._too_long(limit_bytes)
+            content = self._content
+            try:
+                # A small body arrives together with its headers: nothing to wait for then.
+                return content.read_nowait() if content.is_eof() else await content.read()
+            except FAILURES as error:
+                raise failure(error, self._request, answered=True) from error
+        body = bytearray()
+        async for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit_bytes:
+                raise self._too_long(limit_bytes)
+        return bytes(body)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """
+        The body, decoded, in pieces as they arrive.
+        """
+        try:
+            decoder = decoder_for(self.headers.get("Content-Encoding", ""))
+            content = self._content
+            # A small body arrives together with its headers: nothing to wait for then.
+            while chunk := content.read_nowait() if content.is_eof() else await content.readany():
+                if decoder is None:
+                    yield chunk
+                    continue
+                for text in decoder.feed(chunk):
+                    yield text
+            if decoder is not None:
+                decoder.finish()
+        except PlatformError as error:
+            _place(error, self._request)
+            raise
+        except FAILURES as error:
+            raise failure(error, self._request, answered=True) from error
+
+    def _too_long(self, limit_bytes: int) -> PlatformError:
+        return _place(ServerFault(f"the answer is longer than {limit_bytes} bytes"), self._request)
+
+
+def failure(error: Exception, request: Request, *, answered: bool = False) -> PlatformError:
+    """
+    Our word for what went wrong on the way.
+
+    Args:
+        answered: whether the headers of an answer had arrived.
+    """
+    return _place(_named(error, request, answered), request)
+
+
+def _place(error: PlatformError, request: Request) -> PlatformError:
+    error.method = error.method or request.method
+    error.path = error.path or urlsplit(request.url).path
+    return error
+
+
+def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
+    host = urlsplit(request.url).netloc
+    match error:
+        case ConnectionTimeoutError():
+            return _unsent(f"no connection to {host} within {request.deadlines.connect:g} s")
+        case ClientConnectorCertificateError():
+            return _unsent(
+                f"the certificate of {host} is not trusted ({error.certificate_error}); name its "
+                "authority's file in SSL_CERT_FILE"
+            )
+        case ClientProxyConnectionError():
+            return _unsent(f"no connection to the proxy for {host} ({_reason(error)})")
+        case ClientConnectorError():
+            return _unsent(f"no connection to {host} ({_reason(error)})")
+        case UnicodeError():
+            return _unsent(f"no connection to {host} (it cannot be the name of a host)")
+        case ClientHttpProxyError():
+            return _unsent(f"the proxy refuses a connection to {host} (HTTP {error.status})")
+        case TimeoutError():
+            return RequestTimeout(
+                f"{host} was silent in the middle of its answer"
+                if answered
+                else f"{host} did not answer in time"
+            )
+        case ClientPayloadError() | PayloadEncodingError():
+            return TruncatedBody("the connection broke in the middle of the answer")
+        case ClientConnectionError() | OSError():
+            return ConnectionLost(f"the connection to {host} broke ({_reason(error)})")
+        case _:
+            return ServerFault(f"the answer of {host} is not HTTP")
+
+
+def _unsent(message: str) -> ConnectionLost:
+    error = ConnectionLost(message)
+    error.had_no_effect = True
+    return error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
+        return too_many(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,98 @@
+"""
+From the bytes of an answer to a model, or to words that say why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.apify import models
+from orchestrator.apify.http.transport import Response
+from orchestrator.apify.models.base import drop, is_word
+from orchestrator.apify.policy.refusals import describe_page
+from orchestrator.errors import ServerFault
+from orchestrator.model.jobs import ItemsQuery
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def reader_of(model: type[M]) -> Callable[[bytes], M]:
+    """
+    A function that reads `{"data": <model>}`.
+
+    It raises `ServerFault` when the body is not that. A field of a shape that nobody foresaw is
+    treated as missing rather than making the whole answer unreadable: for a start that would cost
+    the id of a run.
+    """
+
+    def read_or_say(body: bytes) -> M:
+        try:
+            found: M = _read(_envelope(model), body)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ServerFault(
+                f"the answer is JSON but not what the API promises: {place}: {first['msg']}"
+            ) from None
+        return found
+
+    return read_or_say
+
+
+@cache
+def _envelope(model: type[BaseModel]) -> type[models.Envelope[Any]]:
+    return models.Envelope[model]  # type: ignore[valid-type]  # a class that is made here
+
+
+def _read(envelope: type[models.Envelope[Any]], body: bytes) -> Any:
+    try:
+        return envelope.model_validate_json(body).data
+    except ValidationError as error:
+        return envelope.model_validate(_mended(body, error)).data
+
+
+def read_run(body: bytes) -> models.Run:
+    """
+    Reads `{"data": <run>}`.
+
+    Raises:
+        ServerFault: the body is not that, or the run has no id.
+    """
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        raise ServerFault(f"the answer is {describe_page(body)}") from None
+    run = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not is_word(run["id"]):
+        raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
+    return models.Run(run)
+
+
+def check_of_items(query: ItemsQuery) -> Callable[[Response], None] | None:
+    """
+    Raises `ServerFault` for an answer that cannot be items; None where every answer can.
+    """
+    return None if query.format == "html" else _refuse_page
+
+
+def _refuse_page(response: Response) -> None:
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise ServerFault("an HTML page came instead of items, probably from a gateway")
+
+
+def _mended(body: bytes, error: ValidationError) -> Any:
+    """
+    The parsed body without the values that did not fit.
+    """
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        raise ServerFault(f"the answer is {describe_page(body)}") from None
+    for mistake in error.errors(include_input=False, include_url=False):
+        drop(answer, mistake["loc"])
+    return answer

@@ -1,0 +1,395 @@
+"""
+A run, alone and in lists (API reference, "Get run", "Get list of runs").
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import AliasChoices, Field
+
+from orchestrator.apify.models.actors import PricingInfo
+from orchestrator.apify.models.base import Number, Page, Time, Usd, Whole, WireModel, Word, is_word
+from orchestrator.apify.models.lazy_fields import (
+    Told,
+    counts,
+    flag,
+    part,
+    parts,
+    text,
+    time,
+    usd,
+    whole,
+)
+from orchestrator.model import runs as model
+from orchestrator.model.ids import DatasetId, RunId, StoreId
+from orchestrator.safe_text import SECRETS, without_secrets
+
+NEVER = datetime.fromtimestamp(0, UTC)
+"""
+Stands for the start of a run whose answer leaves it out.
+"""
+
+
+class RunMeta(WireModel):
+    """
+    How a run came to be.
+
+    Attributes:
+        origin: such as `API`, `WEB`, `SCHEDULER`.
+        user_agent: of the client that started the run; holds our mark.
+        schedule_id: of the schedule that started it.
+    """
+
+    origin: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    schedule_id: str | None = None
+    scheduled_at: Time | None = None
+
+
+class RunStats(WireModel):
+    """
+    What a run took; preliminary until about ten seconds after its end.
+
+    Attributes:
+        input_body_len: bytes of the input.
+        restart_count: how often its process was restarted after a failure.
+        resurrect_count: how often the run was brought back after its end.
+        mem_avg_bytes, mem_max_bytes, mem_current_bytes: memory in bytes.
+        cpu_avg_usage, cpu_max_usage, cpu_current_usage: per cent of one core.
+        net_rx_bytes, net_tx_bytes: network traffic in bytes.
+        duration_millis: from start to end, in milliseconds.
+        run_time_secs: that the process ran, in seconds.
+        metamorph: how often the run turned into another Actor.
+        compute_units: gigabytes of memory times hours.
+    """
+
+    input_body_len: Number | None = None
+    migration_count: Number | None = None
+    reboot_count: Number | None = None
+    restart_count: Number | None = None
+    resurrect_count: Number | None = None
+    mem_avg_bytes: Number | None = None
+    mem_max_bytes: Number | None = None
+    mem_current_bytes: Number | None = None
+    cpu_avg_usage: Number | None = None
+    cpu_max_usage: Number | None = None
+    cpu_current_usage: Number | None = None
+    net_rx_bytes: Number | None = None
+    net_tx_bytes: Number | None = None
+    duration_millis: Number | None = None
+    run_time_secs: Number | None = None
+    metamorph: Number | None = None
+    compute_units: Number | None = None
+
+
+class RunOptions(WireModel):
+    """
+    What a run was started with.
+
+    Attributes:
+        build: tag or number.
+        timeout_secs: 0 means none.
+        memory_mbytes: in megabytes, a power of two.
+        disk_mbytes: in megabytes.
+        max_items: cap on charged items.
+        max_total_charge_usd: cap on the cost.
+    """
+
+    build: str | None = None
+    timeout_secs: Number | None = None
+    memory_mbytes: Number | None = None
+    disk_mbytes: Number | None = None
+    max_items: Number | None = None
+    max_total_charge_usd: Usd | None = None
+
+
+EXTERNAL_TRANSFER = AliasChoices("DATA_TRANSFER_EXTERNAL_GBYTES", "DATA_TRANSFER_EXTERNAL_GBYTES?")
+"""
+An older reference spells the name with a question mark.
+"""
+
+
+class RunUsage(WireModel):
+    """
+    What a run used, by service: counts of operations, gigabytes, compute units.
+    """
+
+    actor_compute_units: Number | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
+    dataset_reads: Number | None = Field(None, alias="DATASET_READS")
+    dataset_writes: Number | None = Field(None, alias="DATASET_WRITES")
+    key_value_store_reads: Number | None = Field(None, alias="KEY_VALUE_STORE_READS")
+    key_value_store_writes: Number | None = Field(None, alias="KEY_VALUE_STORE_WRITES")
+    key_value_store_lists: Number | None = Field(None, alias="KEY_VALUE_STORE_LISTS")
+    request_queue_reads: Number | None = Field(None, alias="REQUEST_QUEUE_READS")
+    request_queue_writes: Number | None = Field(None, alias="REQUEST_QUEUE_WRITES")
+    data_transfer_internal_gbytes: Number | None = Field(
+        None, alias="DATA_TRANSFER_INTERNAL_GBYTES"
+    )
+    data_transfer_external_gbytes: Number | None = Field(
+        None,
+        validation_alias=EXTERNAL_TRANSFER,
+        serialization_alias="DATA_TRANSFER_EXTERNAL_GBYTES",
+    )
+    proxy_residential_transfer_gbytes: Number | None = Field(
+        None, alias="PROXY_RESIDENTIAL_TRANSFER_GBYTES"
+    )
+    proxy_serps: Number | None = Field(None, alias="PROXY_SERPS")
+
+
+class RunUsageUsd(WireModel):
+    """
+    What the platform's services cost a run, in US dollars; shown to its owner only.
+    """
+
+    actor_compute_units: Usd | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
+    dataset_reads: Usd | None = Field(None, alias="DATASET_READS")
+    dataset_writes: Usd | None = Field(None, alias="DATASET_WRITES")
+    key_value_store_reads: Usd | None = Field(None, alias="KEY_VALUE_STORE_READS")
+    key_value_store_writes: Usd | None = Field(None, alias="KEY_VALUE_STORE_WRITES")
+    key_value_store_lists: Usd | None = Field(None, alias="KEY_VALUE_STORE_LISTS")
+    request_queue_reads: Usd | None = Field(None, alias="REQUEST_QUEUE_READS")
+    request_queue_writes: Usd | None = Field(None, alias="REQUEST_QUEUE_WRITES")
+    data_transfer_internal_gbytes: Usd | None = Field(None, alias="DATA_TRANSFER_INTERNAL_GBYTES")
+    data_transfer_external_gbytes: Usd | None = Field(
+        None,
+        validation_alias=EXTERNAL_TRANSFER,
+        serialization_alias="DATA_TRANSFER_EXTERNAL_GBYTES",
+    )
+    proxy_residential_transfer_gbytes: Usd | None = Field(
+        None, alias="PROXY_RESIDENTIAL_TRANSFER_GBYTES"
+    )
+    proxy_serps: Usd | None = Field(None, alias="PROXY_SERPS")
+
+
+class StorageIds(WireModel):
+    """
+    The ids of a run's storages, by their names in the run; `default` is always there.
+    """
+
+    datasets: dict[str, str] | None = None
+    key_value_stores: dict[str, str] | None = None
+    request_queues: dict[str, str] | None = None
+
+
+class Metamorph(WireModel):
+    """
+    One time that a run turned into another Actor.
+
+    Attributes:
+        input_key: of the record that holds the new input.
+    """
+
+    created_at: Time | None = None
+    actor_id: str | None = None
+    build_id: str | None = None
+    input_key: str | None = None
+
+
+class RunListItem(WireModel):
+    """
+    A run as lists tell it.
+
+    Attributes:
+        status: the platform's word; see `orchestrator.model.states.RunStatus`.
+        finished_at: None while the run goes on.
+        usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
+            absent where the caller does not own the run.
+    """
+
+    id: Word
+    act_id: str | None = None
+    user_id: str | None = None
+    actor_task_id: str | None = None
+    status: Word = ""
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    build_id: str | None = None
+    build_number: str | None = None
+    build_number_int: Whole | None = None
+    meta: RunMeta | None = None
+    usage_total_usd: Usd | None = None
+    default_key_value_store_id: Word = ""
+    default_dataset_id: Word = ""
+    default_request_queue_id: Word = ""
+
+    def facts(self) -> model.Run:
+        """
+        The facts that decisions are made by; a list does not tell exit code and message.
+        """
+        return model.Run(
+            id=RunId(self.id),
+            status=self.status,
+            started_at=self.started_at or NEVER,
+            finished_at=self.finished_at,
+            dataset_id=DatasetId(self.default_dataset_id),
+            store_id=StoreId(self.default_key_value_store_id),
+            cost_usd=self.usage_total_usd,
+            user_agent=self.meta.user_agent if self.meta else None,
+            build_number=self.build_number,
+        )
+
+
+LONGEST_MESSAGE = 65_536
+
+
+class _Part:
+    """
+    The fields of a run's nested objects that decisions are made by.
+    """
+
+    __slots__ = ("_told",)
+
+    memory_mbytes = Told("memoryMbytes", whole)
+    timeout_secs = Told("timeoutSecs", whole)
+    resurrect_count = Told("resurrectCount", whole)
+    user_agent = Told("userAgent", text)
+
+    def __init__(self, told: Any) -> None:
+        self._told: dict[str, Any] = told if isinstance(told, dict) else {}
+
+
+class Run:
+    """
+    A run as its own endpoints tell it.
+
+    Batches read thousands of these, each for a few facts only. So the answer is kept as it was
+    told, and a field is read when it is asked for: one that is missing, or of a shape that nobody
+    foresaw, is None.
+
+    Args:
+        told: the run's JSON object; has an `id`.
+
+    Attributes:
+        act_id: of the Actor that runs now.
+        started_at, finished_at: aware; `finished_at` is None while the run goes on.
+        status_message: the Actor's or the platform's own words, untrusted text.
+        is_status_message_terminal: whether the message is the last one.
+        meta: how the run came to be; holds our mark.
+        stats: what it took.
+        charged_event_counts: how often each event was charged, for pay-per-event Actors.
+        options: what it was started with.
+        exit_code: of the process; None before the end.
+        general_access: who may read the run.
+        storage_ids: the ids of all its storages, by name.
+        container_url: where the run's own web server answers.
+        usage: what it used of each service; `usage_usd` is what that cost.
+        usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
+            None where the caller does not own the run.
+        metamorphs: the times that it turned into another Actor, the oldest first.
+        platform_usage_billing_model: who pays for what it uses of the platform.
+    """
+
+    __slots__ = ("_told",)
+
+    act_id = Told("actId", text)
+    user_id = Told("userId", text)
+    actor_task_id = Told("actorTaskId", text)
+    started_at = Told("startedAt", time)
+    finished_at = Told("finishedAt", time)
+    status_message = Told("statusMessage", text)
+    is_status_message_terminal = Told("isStatusMessageTerminal", flag)
+    meta = Told("meta", part(RunMeta))
+    pricing_info = Told("pricingInfo", part(PricingInfo))
+    stats = Told("stats", part(RunStats))
+    charged_event_counts = Told("chargedEventCounts", counts)
+    options = Told("options", part(RunOptions))
+    build_id = Told("buildId", text)
+    exit_code = Told("exitCode", whole)
+    general_access = Told("generalAccess", text)
+    storage_ids = Told("storageIds", part(StorageIds))
+    build_number = Told("buildNumber", text)
+    container_url = Told("containerUrl", text)
+    is_container_server_ready = Told("isContainerServerReady", flag)
+    git_branch_name = Told("gitBranchName", text)
+    usage = Told("usage", part(RunUsage))
+    usage_total_usd = Told("usageTotalUsd", usd)
+    usage_usd = Told("usageUsd", part(RunUsageUsd))
+    metamorphs = Told("metamorphs", parts(Metamorph))
+    platform_usage_billing_model = Told("platformUsageBillingModel", text)
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """
+        The run's id.
+        """
+        return str(self._told["id"])
+
+    @property
+    def status(self) -> str:
+        """
+        The platform's word; see `orchestrator.model.states.RunStatus`.
+        """
+        return self._word("status")
+
+    @property
+    def default_dataset_id(self) -> str:
+        """
+        Of the dataset that its items go to; empty when not told.
+        """
+        return self._word("defaultDatasetId")
+
+    @property
+    def default_key_value_store_id(self) -> str:
+        """
+        Of the store that holds its input and output; empty when not told.
+        """
+        return self._word("defaultKeyValueStoreId")
+
+    @property
+    def default_request_queue_id(self) -> str:
+        """
+        Of its request queue; empty when not told.
+        """
+        return self._word("defaultRequestQueueId")
+
+    def _word(self, name: str) -> str:
+        """
+        An id or a status; empty where it is none, such as a number or a text with a line break.
+        """
+        value = self._told.get(name)
+        return value if isinstance(value, str) and is_word(value) else ""
+
+    def facts(self) -> model.Run:
+        """
+        The facts that decisions are made by.
+        """
+        message = self.status_message
+        meta, stats, options = (
+            _Part(self._told.get(name)) for name in ("meta", "stats", "options")
+        )
+        return model.Run(
+            id=RunId(self.id),
+            status=self.status,
+            status_message=None if message is None else SECRETS.redact(message)[:LONGEST_MESSAGE],
+            exit_code=self.exit_code,
+            started_at=self.started_at or NEVER,
+            finished_at=self.finished_at,
+            dataset_id=DatasetId(self.default_dataset_id),
+            store_id=StoreId(self.default_key_value_store_id),
+            memory_mbytes=options.memory_mbytes,
+            timeout_secs=options.timeout_secs,
+            cost_usd=self.usage_total_usd,
+            user_agent=meta.user_agent,
+            build_number=self.build_number,
+            resurrect_count=stats.resurrect_count,
+        )
+
+    def to_json(self) -> bytes:
+        """
+        The object as the platform told it, unknown fields included and secrets replaced.
+        """
+        data = orjson.dumps(self._told)
+        return orjson.dumps(without_secrets(self._told)) if SECRETS.are_in(data) else data
+
+
+RunList = Page[RunListItem]

@@ -1,0 +1,1 @@
+"""What the client does when a request fails: refusals, retries, rate limits."""

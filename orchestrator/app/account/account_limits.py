@@ -1,0 +1,219 @@
+"""
+What the account allows, and what runs take of it that do not say so themselves. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_UP, Decimal
+
+from orchestrator.app.setup.process_limits import capacity
+from orchestrator.app.setup.settings import Settings
+from orchestrator.errors import UsageError
+from orchestrator.model.batches import Batch, BatchPlan
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import Demand, Target
+from orchestrator.model.rules import NO_REMEDY, Remedy
+from orchestrator.scheduler.decide.budget import NOTHING
+from orchestrator.scheduler.decide.limits import Claim, Limits
+
+DEFAULT_MAX_RUNS = 25
+"""
+When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits").
+"""
+
+DEFAULT_MEMORY_MBYTES = 1024
+CENTIMILL = Decimal("0.00001")
+HISTORY_MARGIN = Decimal("1.5")
+"""
+How far above the dearest of the last runs a cap is that we choose.
+"""
+
+NO_CAP = (
+    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd, since no "
+    "earlier run of {target} shows what it costs"
+)
+NO_TIMEOUT = (
+    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd or "
+    "timeout_secs, since runs of {target} have no timeout"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDefaults:
+    """
+    What a run of a target gets where its start does not say otherwise; None where not told.
+
+    Attributes:
+        timeout_secs: 0 means none.
+        cap_usd: of a task, the most that its runs may cost.
+        floor_usd: the least cap that the Actor takes.
+    """
+
+    memory_mbytes: int | None = None
+    timeout_secs: int | None = None
+    cap_usd: Decimal | None = None
+    floor_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """
+    What runs cost this account; looked up under a budget only.
+
+    Attributes:
+        compute_unit_usd: for a gigabyte of memory and an hour.
+        dearest_usd: the dearest of the last runs of each target that has had some.
+    """
+
+    compute_unit_usd: Decimal
+    dearest_usd: Mapping[Target, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """
+    What the account allows, and what runs take that do not say it.
+
+    Attributes:
+        refused: the targets of which no run can be started, with the platform's words.
+        prices: None without a budget.
+        keeps_days: how long what runs have made is kept; None where not told.
+        clock: what the platform's clock showed, and when that was by the loop's.
+        account: the user id; None where not told.
+    """
+
+    max_runs: int
+    max_memory_mbytes: int | None
+    defaults: Mapping[Target, RunDefaults] = field(default_factory=dict)
+    refused: Mapping[Target, str] = field(default_factory=dict)
+    prices: Prices | None = None
+    keeps_days: int | None = None
+    clock: tuple[datetime, float] | None = None
+    account: str | None = None
+
+    def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
+        """
+        What a run of a job with this demand holds.
+        """
+        return Claim(
+            memory_mbytes=self._memory(demand, remedy),
+            pools=demand.pools,
+            target=demand.target,
+            reserve_usd=self._reserve(demand, remedy),
+            caps_itself=self.prices is None or self._cap(demand) is not None,
+        )
+
+    def floor_of(self, demand: Demand) -> Decimal | None:
+        """
+        The least cap that the Actor of a demand takes; None where it tells none.
+        """
+        return self._of(demand).floor_usd
+
+    def unpriced(self, demand: Demand) -> str | None:
+        """
+        Why nobody can say what a run may cost at most; None when it is known, or does not matter.
+        """
+        if self.prices is None or self._cap(demand) is not None:
+            return None
+        if demand.target not in self.prices.dearest_usd:
+            return NO_CAP.format(target=demand.target)
+        return None if self._timeout(demand, NO_REMEDY) else NO_TIMEOUT.format(target=demand.target)
+
+    def _reserve(self, demand: Demand, remedy: Remedy) -> Decimal:
+        """
+        The run's own cap as it is; else one that we choose.
+
+        That is memory times timeout, or what the dearest of the last runs cost and half as much
+        again; and never less than the Actor takes.
+        """
+        if self.prices is None:
+            return NOTHING
+        cap = self._cap(demand)
+        if cap is not None:
+            return cap
+        memory, timeout = self._memory(demand, remedy), self._timeout(demand, remedy)
+        units = Decimal(memory) / 1024 * timeout / 3600
+        most = max(
+            units * self.prices.compute_unit_usd,
+            self.prices.dearest_usd.get(demand.target, NOTHING) * HISTORY_MARGIN,
+            self._of(demand).floor_usd or NOTHING,
+        )
+        return most.quantize(CENTIMILL, rounding=ROUND_UP)
+
+    def _cap(self, demand: Demand) -> Decimal | None:
+        return demand.cap_usd or self._of(demand).cap_usd
+
+    def _memory(self, demand: Demand, remedy: Remedy) -> int:
+        return (
+            remedy.memory_mbytes
+            or demand.memory_mbytes
+            or self._of(demand).memory_mbytes
+            or DEFAULT_MEMORY_MBYTES
+        )
+
+    def _timeout(self, demand: Demand, remedy: Remedy) -> int:
+        if remedy.timeout_secs is not None:
+            return remedy.timeout_secs
+        if demand.timeout_secs is not None:
+            return demand.timeout_secs
+        return self._of(demand).timeout_secs or 0
+
+    def _of(self, demand: Demand) -> RunDefaults:
+        return self.defaults.get(demand.target, UNTOLD)
+
+
+UNTOLD = RunDefaults()
+ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None)
+"""
+For a process that starts nothing, or is told nothing.
+"""
+
+
+def downloads_at_once(settings: Settings, batch: Batch) -> int:
+    """
+    How many runs' results are fetched at once, if this process may open enough files.
+    """
+    is_local = batch.plan.local is not None
+    return capacity(settings.max_downloads, is_local=is_local).max_downloads
+
+
+def wanted_runs(plan: BatchPlan, room: Room, settings: Settings) -> int:
+    """
+    How many runs at once were asked for, within what the account allows.
+    """
+    asked = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
+    return min(asked or room.max_runs, room.max_runs)
+
+
+def limits_of(
+    plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
+) -> Limits:
+    """
+    The limits of a batch: what was asked for, what the account allows, or what open files allow.
+
+    Args:
+        demands: what waits, each with one job that asks it.
+
+    Raises:
+        UsageError: some job can never be started within them.
+    """
+    asked_memory = plan.max_memory_mbytes
+    open_files = capacity(settings.max_downloads, is_local=plan.local is not None)
+    limits = Limits(
+        max_runs=min(wanted_runs(plan, room, settings), open_files.max_runs),
+        max_memory_mbytes=(min(filter(None, (asked_memory, room.max_memory_mbytes)), default=None)),
+        pools=plan.pools,
+        max_cost_usd=plan.max_cost_usd,
+    )
+    refusals = [
+        f"{key}: {refusal}"
+        for demand, key in demands.items()
+        if demand.target not in room.refused
+        and (refusal := room.unpriced(demand) or limits.refusal(room.claim_of(demand)))
+    ]
+    if refusals:
+        raise UsageError("these jobs can never be started:\n  " + "\n  ".join(sorted(refusals)))
+    return limits

@@ -1,0 +1,143 @@
+"""
+What runs have cost by now, as the platform tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.apify import ApifyClient
+from orchestrator.app.batch.assembly import utc_now
+from orchestrator.app.batch.final_files import write_reports
+from orchestrator.app.batch.progress_events import BatchEvents
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.setup.context import Connect, client_options
+from orchestrator.app.setup.settings import Settings
+from orchestrator.errors import BatchHeld, PlatformError
+from orchestrator.group_worker import InlineWorker
+from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.writer import commit_group
+from orchestrator.model.attempts import CLOCK_DOUBT
+from orchestrator.model.ids import RunId
+from orchestrator.report.progress import Progress
+from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_list import RunListing
+from orchestrator.scheduler.run_search import RunFinder
+
+LONGEST_SECS = 5.0
+
+
+async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
+    """
+    Brings the costs of the runs of a batch up to date that this process holds the lock of.
+
+    Orphan runs that the lists show on the way are ended.
+
+    Raises:
+        PlatformError: the lists cannot be read.
+    """
+    began = anyio.current_time()
+    runs = await ledger.runs()
+    orphans = Orphans(
+        ledger=ledger,
+        client=client,
+        observer=BatchEvents(Progress(total=0, began_at=0.0)),
+        given_up=await ledger.given_up(),
+        utc_now=utc_now,
+    )
+    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    costs = await _costs_of(client, runs, since)
+    await ledger.costs(costs, _asked_at(client, began), are_all=True)
+    await RunFinder(client, orphans, await ledger.run_targets()).look_for_orphans()
+
+
+async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:
+    """
+    As `refresh_costs`, from the platform of the settings, and within a few seconds.
+
+    Raises:
+        OrchestratorError: as `refresh_costs`; there is no token; nothing came in time.
+    """
+    async with connect(None) as endpoint:
+        options = replace(client_options(endpoint, settings), away_secs=0.0)
+        with anyio.move_on_after(LONGEST_SECS) as scope:
+            async with ApifyClient(options) as client:
+                await refresh_costs(folder, client)
+    if scope.cancelled_caught:
+        raise PlatformError(
+            f"{endpoint.base_url} did not tell it in {LONGEST_SECS:g} s; `orchestrator collect` "
+            "asks for as long as it takes"
+        )
+
+
+async def refresh_costs(folder: Path, client: ApifyClient) -> None:
+    """
+    Brings the costs of a batch up to date that no process is at, and the files that tell them.
+
+    The batch is held for no longer than it takes to write them; one that another process holds
+    by then is left to it.
+
+    Raises:
+        PlatformError: the lists cannot be read.
+        DiskFull, OutputLost, UsageError: what is there stays.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        since = reader.began_at() or reader.batch().created_at - CLOCK_DOUBT
+        runs = reader.runs()
+    began = anyio.current_time()
+    costs = await _costs_of(client, runs, since)
+
+    asked_at = _asked_at(client, began)
+
+    async def record() -> None:
+        with open_ledger(folder / LEDGER) as db:
+            worker = InlineWorker(partial(commit_group, db))
+            await Ledger(db, worker).costs(costs, asked_at, are_all=bool(costs))
+
+    def write() -> None:
+        with LedgerReader(folder / LEDGER) as reader:
+            write_reports(folder, reader.batch(), reader, reader.totals())
+
+    try:
+        with BatchLock(folder, "costs"), anyio.CancelScope(shield=True):
+            await record()
+            await to_thread.run_sync(write)
+    except BatchHeld:
+        return
+
+
+def _asked_at(client: ApifyClient, began: float) -> datetime:
+    """
+    The platform's time at an instant of the loop's clock.
+    """
+    return (client.platform_now() or utc_now()) - timedelta(seconds=anyio.current_time() - began)
+
+
+async def _costs_of(
+    client: ApifyClient, runs: Collection[RunId], since: datetime
+) -> dict[RunId, Decimal | None]:
+    """
+    A thousand runs a request; those that are not listed any more are left out.
+
+    Args:
+        since: when the first of them was started, by the platform's clock.
+    """
+    missing = set(runs)
+    costs: dict[RunId, Decimal | None] = {}
+    if missing:
+        async for item in RunListing(client, since):
+            run = item.facts()
+            if run.id in missing:
+                missing.discard(run.id)
+                costs[run.id] = run.cost_usd
+            if not missing:
+                break
+    return costs

@@ -1,0 +1,276 @@
+"""
+What is looked up once before the first start: the token, each Actor and task, the account's limits.
+
+Nothing has been started when it fails, and it is over within half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestrator import events
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.models import DefaultRunOptions, TaskOptions
+from orchestrator.app.account.account_limits import (
+    ANY_ROOM,
+    DEFAULT_MAX_RUNS,
+    Prices,
+    Room,
+    RunDefaults,
+    limits_of,
+)
+from orchestrator.app.account.pricing import floor_of
+from orchestrator.app.setup.settings import Settings
+from orchestrator.errors import (
+    NotAuthorized,
+    PermanentError,
+    PlatformError,
+    TransientError,
+    UnknownTarget,
+)
+from orchestrator.model.batches import BatchPlan
+from orchestrator.model.jobs import Demand, Target, TargetKind
+
+if TYPE_CHECKING:
+    from orchestrator.scheduler.loop import Scheduler
+
+LONGEST_SECS = 25.0
+LOOKUPS_AT_ONCE = 16
+LIMITS_EVERY_SECS = 30.0
+RUNS_LOOKED_BACK = 20
+USUAL_COMPUTE_UNIT_USD = Decimal("0.4")
+"""
+What a compute unit costs where the account does not tell: the dearest plan's price.
+"""
+
+
+async def look_before_start(
+    client: ApifyClient,
+    demands: Collection[Demand],
+    *,
+    has_budget: bool,
+    refuses_missing: bool = True,
+    has_runs: bool = False,
+) -> Room:
+    """
+    Checks the token and the targets, and reads the limits; under a budget the prices too.
+
+    Args:
+        refuses_missing: whether one target that is missing or refused is enough to raise. When it
+            is not, such targets are in `Room.refused`: their jobs fail without a start. It raises
+            then only when no target can be used.
+        has_runs: whether runs are under way, which are to be collected even then.
+
+    Raises:
+        NotAuthorized: the token is refused.
+        UnknownTarget: names every Actor and task that is missing or refused.
+        PlatformError: the platform cannot be reached.
+    """
+    targets = {demand.target for demand in demands}
+    uncapped = {demand.target for demand in demands if demand.cap_usd is None}
+    lookups = _Lookups(client)
+    with anyio.move_on_after(LONGEST_SECS) as scope:
+        await lookups.look(targets)
+        if refuses_missing or (len(lookups.refused) == len(targets) and not has_runs):
+            lookups.raise_missing()
+        prices = await _read_prices(client, uncapped) if has_budget else None
+    if scope.cancelled_caught:
+        raise PlatformError(
+            f"the platform at {client.base_url} does not answer: nothing came back in "
+            f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
+        )
+    return replace(
+        lookups.room,
+        defaults=lookups.defaults,
+        refused=lookups.refused,
+        prices=prices,
+        clock=client.clock,
+        account=lookups.account,
+    )
+
+
+async def keep_limits(
+    client: ApifyClient, scheduler: Scheduler, plan: BatchPlan, settings: Settings
+) -> None:
+    """
+    Reads the account's limits again and again, as long as jobs wait; until cancelled.
+    """
+    while True:
+        await anyio.sleep(LIMITS_EVERY_SECS)
+        if scheduler.jobs_wait:
+            try:
+                room = await read_limits(client)
+            except PlatformError as error:
+                events.warning("limits_not_read", error=str(error))
+                continue
+            scheduler.set_limits(limits_of(plan, room, {}, settings))
+
+
+class _Lookups:
+    """
+    What the platform says of the token, the account and the targets, asked at the same time.
+
+    Attributes:
+        room: what the account allows.
+        account: the user id; None where the platform does not say it.
+        refused: the targets that are missing or refused, with what the platform says.
+    """
+
+    def __init__(self, client: ApifyClient) -> None:
+        self.room = ANY_ROOM
+        self.account: str | None = None
+        self.defaults: dict[Target, RunDefaults] = {}
+        self.refused: dict[Target, str] = {}
+        self._client = client
+        self._errors: list[PlatformError] = []
+
+    async def look(self, targets: Collection[Target]) -> None:
+        """
+        Asks for everything.
+
+        Raises:
+            PlatformError: the first one that concerns every job, the token's before all others.
+        """
+        async with anyio.create_task_group() as lookups:
+            lookups.start_soon(self._check_token, name="token")
+            lookups.start_soon(self._read_room, name="limits")
+            await _for_each(targets, self._look_up)
+        if self._errors:
+            raise min(self._errors, key=lambda error: not isinstance(error, NotAuthorized))
+
+    def raise_missing(self) -> None:
+        """
+        Raises `UnknownTarget` when a target is missing or refused.
+        """
+        if self.refused:
+            raise UnknownTarget(
+                "not found on the platform, or not allowed to this token:\n  "
+                + "\n  ".join(sorted(f"{target}: {said}" for target, said in self.refused.items()))
+            )
+
+    async def _check_token(self) -> None:
+        try:
+            self.account = (await self._client.get_me()).id
+        except NotAuthorized as error:
+            self._errors.append(error)
+        except PlatformError as error:
+            # A scoped token may not read its user, and still start runs.
+            events.warning("account_not_read", error=str(error))
+
+    async def _read_room(self) -> None:
+        try:
+            self.room = await read_limits(self._client)
+        except PlatformError as error:
+            self._errors.append(error)
+
+    async def _look_up(self, target: Target) -> None:
+        try:
+            self.defaults[target] = await _defaults(self._client, target)
+        except PlatformError as error:
+            if error.concerns_every_job or isinstance(error, TransientError):
+                self._errors.append(error)
+            else:
+                self.refused[target] = error.message
+
+
+async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
+    if target.kind is TargetKind.ACTOR:
+        actor = await client.get_actor(target.id)
+        now = client.platform_now() or datetime.now(UTC)
+        options = actor.default_run_options or DefaultRunOptions()
+        return RunDefaults(
+            memory_mbytes=options.memory_mbytes,
+            timeout_secs=options.timeout_secs,
+            floor_usd=floor_of(actor.pricing_infos or [], now),
+        )
+    task = await client.get_task(target.id)
+    own = task.options or TaskOptions()
+    below = RunDefaults()
+    if not own.memory_mbytes or own.timeout_secs is None:
+        try:
+            below = await _defaults(client, Target(kind=TargetKind.ACTOR, id=task.act_id))
+        except PermanentError as error:
+            if isinstance(error, NotAuthorized):
+                raise
+            # A task may be shown to a token that is not shown its Actor.
+            below = RunDefaults()
+    return RunDefaults(
+        memory_mbytes=own.memory_mbytes or below.memory_mbytes,
+        timeout_secs=below.timeout_secs if own.timeout_secs is None else own.timeout_secs,
+        cap_usd=own.max_total_charge_usd,
+        floor_usd=below.floor_usd,
+    )
+
+
+async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Prices:
+    """
+    What a unit costs, and what the last runs of some targets have cost.
+    """
+    dearest: dict[Target, Decimal] = {}
+
+    async def look_back(target: Target) -> None:
+        try:
+            page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+        except PlatformError as error:
+            # The runs of an Actor may not be shown to this token: then none shows what it costs.
+            events.warning("runs_not_listed", target=str(target), error=str(error))
+            return
+        ended = [run.facts() for run in page.items]
+        costs = [run.cost_usd for run in ended if run.is_terminal and run.cost_usd is not None]
+        if costs:
+            dearest[target] = max(costs)
+
+    unit = USUAL_COMPUTE_UNIT_USD
+    try:
+        usage = (await client.get_monthly_usage()).monthly_service_usage or {}
+        told = usage.get("ACTOR_COMPUTE_UNITS")
+        unit = (told and told.base_unit_price_usd) or unit
+    except PlatformError as error:
+        events.warning("price_not_read", error=str(error), assumed_usd=str(unit))
+    await _for_each(targets, look_back)
+    return Prices(compute_unit_usd=unit, dearest_usd=dearest)
+
+
+async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaitable[None]]) -> None:
+    """
+    Works on several targets at once.
+    """
+    turns = anyio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def in_turn(target: Target) -> None:
+        async with turns:
+            await work(target)
+
+    async with anyio.create_task_group() as lookups:
+        for target in targets:
+            lookups.start_soon(in_turn, target, name=f"look-up {target}")
+
+
+async def read_limits(client: ApifyClient) -> Room:
+    """
+    What the account allows; defaults where the platform does not tell it.
+
+    Raises:
+        NotAuthorized: the token is refused.
+    """
+    try:
+        limits = (await client.get_limits()).limits
+    except NotAuthorized:
+        raise
+    except PlatformError as error:
+        events.warning("limits_not_read", error=str(error))
+        limits = None
+    if limits is None:
+        return ANY_ROOM
+    memory_gbytes = limits.max_actor_memory_gbytes
+    return Room(
+        max_runs=limits.max_concurrent_actor_jobs or DEFAULT_MAX_RUNS,
+        max_memory_mbytes=round(memory_gbytes * 1024) if memory_gbytes else None,
+        keeps_days=limits.data_retention_days,
+    )

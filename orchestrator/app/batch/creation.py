@@ -1,0 +1,169 @@
+"""
+From a spec to a batch on disk with every job in its ledger; nothing is started here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
+from orchestrator.app.occurrences.schedules import schedule_of
+from orchestrator.ledger import BatchLock, create_ledger
+from orchestrator.model.batches import (
+    Batch,
+    BatchPlan,
+    FailureLimit,
+    LocalPlatformPlan,
+    OnUnconfirmed,
+    PoolLimits,
+    ResultsFormat,
+    ResultsPlan,
+    Trigger,
+)
+from orchestrator.model.ids import BatchName
+from orchestrator.model.selection import EVERYTHING, Choice
+from orchestrator.specfile import LoadedSpec, expand
+from orchestrator.specfile.model import ResultsTable
+from orchestrator.store.atomic_files import write_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """
+    What `run` was asked for.
+
+    Attributes:
+        params: the `--param` values, as typed.
+        choice: which jobs of the spec are wanted.
+        occurrence: what the batch is for, in UTC.
+        triggered_by: what triggers it.
+        platform: where it runs: a base URL, or `LOCAL`.
+        account: the user id, if it is known already.
+        local: set for `--local`.
+        remote: URL of the object store that `--output` names, if it does.
+    """
+
+    loaded: LoadedSpec
+    output: Path
+    params: Mapping[str, str] = field(default_factory=dict)
+    choice: Choice = EVERYTHING
+    occurrence: datetime
+    triggered_by: Trigger = Trigger.RUN
+    platform: str
+    account: str | None = None
+    local: LocalPlatformPlan | None = None
+    remote: str | None = None
+
+
+@contextmanager
+def prepared_batch(request: RunRequest) -> Iterator[Path]:
+    """
+    A hidden folder with a new batch, locked by this process; removed unless it is published.
+
+    Raises:
+        SpecError: with every mistake.
+        OutputNotWritable, DiskFull.
+    """
+    loaded = request.loaded
+    now = datetime.now(UTC)
+    day = schedule_of(loaded.spec.batch).day_of(request.occurrence)
+    batch = Batch(
+        id=new_id(now),
+        name=BatchName(loaded.spec.batch.name),
+        mark=new_mark(),
+        created_at=now,
+        plan=plan_of(
+            loaded,
+            params=request.params,
+            choice=request.choice,
+            day=day,
+            local=request.local,
+            remote=request.remote,
+        ),
+        occurrence=request.occurrence,
+        triggered_by=request.triggered_by,
+        platform=request.platform,
+        account=request.account,
+    )
+    with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
+        jobs = expand(
+            loaded,
+            params=request.params,
+            env=os.environ,
+            today=day,
+            output=request.output,
+        )
+        create_ledger(folder / LEDGER, batch, request.choice.of(jobs))
+        write_file(folder / f"spec{loaded.ending}", [loaded.source])
+        yield folder
+
+
+def plan_of(
+    loaded: LoadedSpec,
+    *,
+    params: Mapping[str, str],
+    choice: Choice,
+    day: date,
+    local: LocalPlatformPlan | None,
+    remote: str | None = None,
+) -> BatchPlan:
+    """
+    What holds for a batch of this spec as a whole.
+    """
+    asked = loaded.spec.batch
+    return BatchPlan(
+        spec_path=str(loaded.path.absolute()),
+        spec_sha256=loaded.sha256,
+        max_runs=asked.max_runs,
+        max_memory_mbytes=asked.max_memory_mbytes,
+        max_cost_usd=asked.max_cost_usd,
+        stop_after_failures=_failure_limit(asked.stop_after_failures),
+        deadline_secs=asked.deadline_secs,
+        results=_results(loaded.spec.results),
+        pools={
+            name: PoolLimits(max_runs=pool.max_runs, starts_per_minute=pool.starts_per_minute)
+            for name, pool in loaded.spec.pools.items()
+        },
+        on_unconfirmed=OnUnconfirmed(asked.on_unconfirmed),
+        params=dict(params),
+        choice=choice,
+        day=day.isoformat(),
+        schedule=asked.schedule,
+        timezone=asked.timezone,
+        local=local,
+        remote=remote,
+    )
+
+
+def _results(asked: ResultsTable | None) -> ResultsPlan | None:
+    if asked is None:
+        return None
+    return ResultsPlan(
+        format=ResultsFormat(asked.format),
+        partition_by=tuple(asked.partition_by or ()),
+        unique=tuple(asked.unique or ()),
+        unique_missing=asked.unique_missing,
+        new_only=asked.new_only,
+        types=dict(asked.types),
+        csv_safe=asked.csv_safe,
+    )
+
+
+def _failure_limit(asked: int | str | None) -> FailureLimit | None:
+    if isinstance(asked, str):
+        return FailureLimit(share=float(asked.rstrip("% ")) / 100)
+    return None if asked is None else FailureLimit(count=asked)
+
+
+def new_mark() -> str:
+    """
+    Seven characters of `a-z0-9`: enough that two batches of one account do not meet.
+    """
+    alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return "".join(secrets.choice(alphabet) for _ in range(7))

@@ -1,0 +1,334 @@
+"""
+Drives the scheduler of one batch, tells what waits meanwhile, and closes its ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from orchestrator import events
+from orchestrator.apify import ApifyClient
+from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
+from orchestrator.app.account.preflight import keep_limits
+from orchestrator.app.batch.assembly import (
+    in_place,
+    make_scheduler,
+    places_of,
+    progress_of,
+    queue_of,
+    utc_now,
+)
+from orchestrator.app.batch.final_files import finish
+from orchestrator.app.batch.needed_results import needed_facts, needs_of
+from orchestrator.app.batch.progress_events import BatchEvents
+from orchestrator.app.batch.reuse import reuse_results
+from orchestrator.app.batch.spending import usage_now
+from orchestrator.app.batch.takeover import make_finder, take_over
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.estimates import expected_durations, usual_items
+from orchestrator.app.outputs.merge import merged
+from orchestrator.app.outputs.shared_datasets import collect_shared
+from orchestrator.app.setup.context import (
+    BatchContext,
+    Endpoint,
+    client_options,
+    logging_to,
+)
+from orchestrator.app.setup.process_limits import tell_bound
+from orchestrator.app.setup.signals import listen, listening
+from orchestrator.errors import (
+    BatchAborted,
+    BatchHeld,
+    DiskFull,
+    Interrupted,
+    LeftForNextOccurrence,
+    OrchestratorError,
+    PermanentError,
+    PlatformError,
+    SecondCopy,
+    StoppedEarly,
+    UsageError,
+)
+from orchestrator.group_worker import GroupWorker
+from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.writer import commit_group
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.batches import Batch, BatchState, Wait
+from orchestrator.model.ids import RunId
+from orchestrator.model.states import JobStatus
+from orchestrator.report.progress import Progress
+from orchestrator.scheduler.loop import Scheduler
+from orchestrator.store.atomic_files import Files, flush_group
+
+ABORT_SECS = 8.0
+WAITS_EVERY_SECS = 2.0
+CLOCK_EVERY_SECS = 30.0
+
+
+async def drive(
+    folder: Path,
+    endpoint: Endpoint,
+    room: Room,
+    context: BatchContext,
+    *,
+    aborting: bool,
+    is_new: bool = False,
+) -> tuple[Batch, Totals, OrchestratorError | None]:
+    """
+    Drives a batch until it is settled or left, and writes its reports.
+
+    Args:
+        aborting: whether its live runs are aborted, and no job is started.
+        is_new: whether this process has just made it: then there is nothing to take over.
+
+    Returns:
+        the batch and its figures as this process leaves them, and why it was left early.
+    """
+    early: list[Interrupted] = []
+    with ExitStack() as signals, logging_to(folder, context.sink):
+        # Until the scheduler listens itself: so that the ledger says which signal stopped it.
+        signals.enter_context(listening(early.append))
+        with open_ledger(folder / LEDGER) as db:
+            async with (
+                GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+                GroupWorker("files", flush_group) as file_worker,
+                ApifyClient(client_options(endpoint, context.settings)) as client,
+            ):
+                ledger = Ledger(db, ledger_worker)
+                files = Files(file_worker)
+                reason = await _schedule(
+                    ledger,
+                    client,
+                    files,
+                    folder,
+                    room,
+                    context,
+                    early,
+                    aborting=aborting,
+                    is_new=is_new,
+                )
+                signals.close()
+                if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(
+                    reason, SecondCopy
+                ):
+                    # The ledger, or the batch, is not this process's any more: nothing to close.
+                    raise reason
+                if context.abort_on_signal and isinstance(reason, Interrupted):
+                    await _abort_live_runs(ledger, client)
+                if reason is None or isinstance(reason, StoppedEarly):
+                    reason = await _collect_shared(folder, ledger, client, files, context) or reason
+                batch = await _close(ledger, client, folder, reason)
+        batch = await merged(folder, batch)
+    # On a full disk the figures are still shown, and the files can be made again later.
+    with suppress(*((StoppedEarly,) if reason else ())):
+        batch = await finish(folder, batch)
+    with LedgerReader(folder / LEDGER) as reader:
+        totals = reader.totals()
+    return batch, totals, reason
+
+
+async def _schedule(
+    ledger: Ledger,
+    client: ApifyClient,
+    files: Files,
+    folder: Path,
+    room: Room,
+    context: BatchContext,
+    early: Sequence[Interrupted],
+    *,
+    aborting: bool,
+    is_new: bool,
+) -> OrchestratorError | None:
+    """
+    Drives the batch until it is settled or left; returns why it was left.
+    """
+    client.know_clock(room.clock)
+    observer = BatchEvents(Progress(total=0, began_at=0.0))
+    finder, orphans = await make_finder(
+        ledger, client, room, observer, folder=folder, utc_now=utc_now
+    )
+    if not is_new:
+        try:
+            await take_over(ledger, client, finder, orphans, utc_now=utc_now)
+        except (PlatformError, SecondCopy) as reason:
+            return reason
+    open_attempts = await ledger.take_over()
+    await ledger.costs_settle_after(context.settings.costs_settle_secs)
+    if room.keeps_days is not None:
+        await ledger.keeps_days(room.keeps_days)
+    if not (aborting or context.force):
+        await reuse_results(ledger, folder, utc_now())
+    waiting = await ledger.waiting()
+    waits = len(waiting)
+    plan = ledger.batch.plan
+    with LedgerReader(folder / LEDGER) as reader:
+        progress = progress_of(reader.totals(), open_attempts)
+        demands = {} if aborting else reader.demands()
+        expected = {} if aborting else expected_durations(folder, reader)
+        usual = usual_items(folder, reader)
+    await _learn_clock(client, open_attempts)
+    limits = limits_of(plan, room, demands, context.settings)
+    wanted = min(wanted_runs(plan, room, context.settings), waits + len(open_attempts))
+    tell_bound(limits.max_runs, wanted)
+    with LedgerReader(folder / LEDGER) as reader:
+        usage = usage_now(reader, limits, room, context.settings.costs_settle_secs, client, utc_now)
+        places = places_of(
+            [] if aborting else waiting, room, expected, platform_now=client.platform_now()
+        )
+        needs, free = needs_of(reader, places)
+    queue = queue_of(free)
+    del waiting, free
+    scheduler = make_scheduler(
+        ledger=ledger,
+        client=client,
+        files=files,
+        folder=folder,
+        settings=context.settings,
+        queue=queue,
+        usage=usage,
+        room=room,
+        observer=BatchEvents(progress),
+        finder=finder,
+        orphans=orphans,
+        usual_items=usual,
+        needs=needs,
+        needed=partial(_needed, folder),
+        jobs_left=waits + len(open_attempts),
+        aborting="`orchestrator abort` was called" if aborting else None,
+    )
+    events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen, scheduler.stop, name="signals")
+        for signal in early:
+            scheduler.stop(signal)
+        tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+        if context.leave_at is not None:
+            tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
+        if not aborting:
+            keep = partial(keep_limits, client, scheduler, plan, context.settings)
+            tasks.start_soon(keep, name="limits")
+            tasks.start_soon(_tell_waits, ledger, scheduler, name="waits")
+        try:
+            await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
+        except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
+            return reason
+        finally:
+            tasks.cancel_scope.cancel()
+    return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
+
+
+async def _collect_shared(
+    folder: Path, ledger: Ledger, client: ApifyClient, files: Files, context: BatchContext
+) -> OrchestratorError | None:
+    """
+    Downloads the datasets that runs share; returns why they could not be.
+    """
+    try:
+        await collect_shared(
+            folder, ledger, client, files, patience_secs=context.settings.platform_away_secs
+        )
+    except (StoppedEarly, PlatformError) as error:
+        return error
+    return None
+
+
+async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None:
+    """
+    Asks for the platform's time, by which runs that ended earlier need no further wait.
+    """
+    ended = [attempt.run for attempt in attempts if attempt.ended_at is not None]
+    if ended and ended[0] is not None and client.platform_now() is None:
+        with suppress(PermanentError):
+            await client.get_run(ended[0].id)
+
+
+async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
+    """
+    Leaves the batch at an instant of the wall clock, which may be set meanwhile.
+    """
+    while (left := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
+        await anyio.sleep(min(left, CLOCK_EVERY_SECS))
+    scheduler.stop(LeftForNextOccurrence())
+
+
+def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
+    with LedgerReader(folder / LEDGER) as reader:
+        return needed_facts(reader, folder / "jobs", needs)
+
+
+async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
+    """
+    Keeps in the ledger why jobs wait, for `status --why`; until cancelled.
+    """
+    told: list[Wait] = []
+    while True:
+        waits = scheduler.waits()
+        try:
+            # Also when there is nothing new: it shows whether the batch is still this process's.
+            await (ledger.look() if waits == told else ledger.waits(waits))
+        except DiskFull:
+            # It stops the batch where it matters more.
+            pass
+        except (StoppedEarly, BatchHeld, UsageError) as error:
+            scheduler.stop(error)
+        told = waits
+        await anyio.sleep(WAITS_EVERY_SECS)
+
+
+async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
+    """
+    Aborts what the ledger knows to be going, within the time that a signal leaves.
+    """
+
+    async def abort(run_id: RunId) -> None:
+        try:
+            await client.abort_run(run_id)
+        except PlatformError as error:
+            events.warning("run_not_aborted", run=run_id, error=str(error))
+        else:
+            events.info("run_aborted", run=run_id)
+
+    with anyio.move_on_after(ABORT_SECS):
+        async with anyio.create_task_group() as aborts:
+            for run_id in await ledger.live_runs():
+                aborts.start_soon(abort, run_id, name=f"abort {run_id}")
+
+
+async def _close(
+    ledger: Ledger, client: ApifyClient, folder: Path, reason: OrchestratorError | None
+) -> Batch:
+    with LedgerReader(folder / LEDGER) as reader:
+        jobs = reader.totals().jobs
+    if reason is not None:
+        state, exit_code = BatchState.STOPPED, reason.exit_code
+    else:
+        state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
+    try:
+        await ledger.add_requests(client.stats.requests, client.stats.retries)
+        batch = await ledger.close(
+            state,
+            exit_code=exit_code,
+            reason=reason,
+            now=utc_now(),
+        )
+    except StoppedEarly:
+        if reason is None:
+            raise
+        # The disk is full: the ledger stays open, which resume takes as it is.
+        batch = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
+    events.info(
+        "batch_left",
+        state=batch.state.value,
+        exit_code=exit_code,
+        reason=batch.stop_reason,
+        jobs={status.value: count for status, count in jobs.items()},
+    )
+    return batch

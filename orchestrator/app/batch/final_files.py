@@ -1,0 +1,96 @@
+"""
+The files that say how a batch went, and what else follows its last run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import orjson
+
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.outputs.object_store import uploaded
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.amendments import complete
+from orchestrator.ledger.reader import Totals, read_batch
+from orchestrator.model.batches import Batch
+from orchestrator.model.selection import Selection
+from orchestrator.report.page import Rows, page
+from orchestrator.report.summary import job_line, summary_of
+from orchestrator.store.atomic_files import write_file
+
+PAGE = "report.html"
+LINES_AT_ONCE = 256
+
+
+async def finish(folder: Path, batch: Batch) -> Batch:
+    """
+    Writes the reports of a batch, uploads its files, and records that all is done.
+
+    A process that dies on the way leaves it undone in the ledger, and a later call does it.
+
+    Args:
+        batch: with its results merged, and the exit code that this gave.
+
+    Returns:
+        the batch, whose exit code tells whether the upload failed.
+
+    Raises:
+        StoppedEarly: the disk is full; it may be done again.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        write_reports(folder, batch, reader, reader.totals())
+    batch = await uploaded(folder, batch)
+    # The ledger's code tells of the runs; one that differs, of what follows them.
+    if batch.is_done and batch.exit_code == read_batch(folder / LEDGER).exit_code:
+        return complete(folder / LEDGER, datetime.now(UTC))
+    return batch
+
+
+def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Totals) -> None:
+    """
+    Writes `summary.json`, `jobs.jsonl` and `report.html`, each whole or not at all.
+
+    Raises:
+        DiskFull, OutputLost.
+    """
+    rows = Rows(batch, totals)
+    # A write for each line would take longer than all the rest.
+    write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader, rows)))
+    summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
+    write_file(folder / "summary.json", [summary, b"\n"])
+    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+
+
+def write_page(
+    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, selection: Selection
+) -> None:
+    """
+    Writes `report.html` alone, with some of the jobs.
+
+    Raises:
+        DiskFull, OutputLost.
+    """
+    rows = Rows(batch, totals)
+    for report in reader.reports():
+        if selection.matches(report.job.key, report.status, report.job.tags):
+            rows.add(report)
+    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+
+
+def _lines(batch: Batch, reader: LedgerReader, rows: Rows) -> Iterator[bytes]:
+    """
+    The lines of `jobs.jsonl`; the page gets its rows on the way.
+    """
+    for report in reader.reports():
+        rows.add(report)
+        yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    lines = iter(lines)
+    while piece := b"".join(islice(lines, LINES_AT_ONCE)):
+        yield piece

@@ -1,0 +1,298 @@
+"""
+Starts, resumes, completes or aborts one batch: a look at the platform, then the scheduler.
+
+What drives is imported after the look: reading it takes as long as the platform's first answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from orchestrator import events
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.options import root_of
+from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
+from orchestrator.app.account.preflight import look_before_start
+from orchestrator.app.batch.assembly import utc_now
+from orchestrator.app.batch.final_files import finish
+from orchestrator.app.batch_folders import LEDGER, Found, mend_latest, publish
+from orchestrator.app.outputs.merge import merged
+from orchestrator.app.outputs.object_store import check_remote
+from orchestrator.app.setup.context import (
+    BatchContext,
+    Endpoint,
+    client_options,
+    connected,
+    logging_to,
+)
+from orchestrator.app.setup.environment_secrets import require_secrets
+from orchestrator.app.setup.signals import listening
+from orchestrator.errors import (
+    Interrupted,
+    OrchestratorError,
+    PermanentError,
+    PlatformError,
+    UsageError,
+)
+from orchestrator.ledger import LedgerReader, open_ledger
+from orchestrator.ledger.amendments import close_unstarted, set_account
+from orchestrator.ledger.lock import held_for
+from orchestrator.ledger.reader import Totals
+from orchestrator.model.batches import LOCAL, Batch, BatchState
+
+PREFLIGHT_AWAY_SECS = 12.0
+"""
+How long a platform that is away is waited for before anything was started.
+"""
+
+EARLIER_SECS = 10.0
+"""
+How much longer earlier batches may be looked after than the batch that is run.
+"""
+
+AGAIN_SECS = 10.0
+"""
+The pause between two looks at a platform that is away.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    How this process left a batch.
+
+    Attributes:
+        reason: why it was left early; None when every job is settled.
+        warnings: what people should know of earlier batches.
+    """
+
+    folder: Path
+    batch: Batch
+    totals: Totals
+    reason: OrchestratorError | None
+    warnings: Sequence[str] = ()
+
+
+async def start_prepared(
+    prepared: Path, context: BatchContext, is_in_the_way: Callable[[Batch, Found], bool]
+) -> Result:
+    """
+    Looks at the platform, then gives a prepared batch its name and runs it.
+
+    Under `context.waits_for_platform`, a batch that cannot begin because the platform is away or
+    refuses the token is left behind as interrupted.
+
+    Args:
+        is_in_the_way: whether the prepared batch must not begin beside a batch that is there.
+
+    Raises:
+        UsageError, PlatformError, BatchHeld: nothing was started, and the batch is not published.
+    """
+    is_patient = context.waits_for_platform
+    with LedgerReader(prepared / LEDGER) as reader:
+        batch = reader.batch()
+    async with connected(batch, context) as endpoint:
+        try:
+            room = await _look(prepared, endpoint, context, refuses_missing=not is_patient)
+        except PlatformError as error:
+            if not is_patient:
+                raise
+            return leave_behind(prepared, batch, error)
+        await check_remote(prepared, batch)
+        batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
+        # Imported before the batch has its name: a signal after that must not leave it open.
+
+        early: list[Interrupted] = []
+        with listening(early.append):
+            folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
+            await checkpoint()
+        if early:
+            close_unstarted(folder / LEDGER, early[0], utc_now())
+            return replace(result_of(folder), reason=early[0])
+        warnings: list[str] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")
+            result = await _drive(folder, endpoint, room, context, is_new=True)
+            # A short batch does not wait long for what was not its own.
+            tasks.cancel_scope.deadline = anyio.current_time() + (
+                EARLIER_SECS if result.reason is None else 0.0
+            )
+        return replace(result, warnings=warnings)
+
+
+def leave_behind(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
+    """
+    Publishes a prepared batch of which nothing was started, as interrupted.
+    """
+    close_unstarted(prepared / LEDGER, reason, utc_now())
+    folder = publish(prepared, batch, lambda _: False)
+    return replace(result_of(folder), reason=reason)
+
+
+def result_of(folder: Path) -> Result:
+    """
+    A batch as it stands.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        return Result(folder=folder, batch=reader.batch(), totals=reader.totals(), reason=None)
+
+
+async def resume_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Resumes a batch that this process holds the lock of; one that has ended is only completed.
+
+    Raises:
+        UsageError, PlatformError: nothing was started.
+    """
+    with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
+        batch, waits = reader.batch(), reader.has_work()
+        require_secrets(reader.rendered_late(), os.environ)
+    mend_latest(folder, batch.name)
+    if batch.state is BatchState.ENDED and not waits:
+        return await complete_batch(folder, context)
+    async with connected(batch, context) as endpoint:
+        room = await _look(folder, endpoint, context, refuses_missing=False)
+        _check_account(folder, batch, endpoint, room)
+        return await _drive(folder, endpoint, room, context)
+
+
+async def complete_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Does what a batch lacks besides runs: merged results, reports, upload; starts nothing.
+    """
+    batch = result_of(folder).batch
+    if batch.completed_at is None:
+        with logging_to(folder, context.sink):
+            batch = await merged(folder, batch)
+        batch = await finish(folder, batch)
+    return replace(result_of(folder), batch=batch)
+
+
+async def follow_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Follows and collects the runs of a batch that this process holds the lock of.
+
+    It must have no job that waits for a start: no room is looked for.
+
+    Raises:
+        PlatformError: the platform cannot be reached.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    async with connected(batch, context) as endpoint:
+        return await _drive(folder, endpoint, ANY_ROOM, context)
+
+
+async def abort_batch(folder: Path, context: BatchContext) -> Result:
+    """
+    Aborts the live runs of a batch that this process holds the lock of, and keeps what they made.
+
+    Jobs that wait are left waiting: the batch can be resumed. A batch that has ended, or was
+    aborted before, stays as it is.
+
+    Raises:
+        PlatformError: the platform cannot be reached.
+    """
+    with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
+        batch, is_under_way = reader.batch(), reader.has_open_attempts()
+    was_aborted = batch.stop_kind == "BatchAborted"
+    if not is_under_way and (was_aborted or batch.state is BatchState.ENDED):
+        return result_of(folder)
+    async with connected(batch, context) as endpoint:
+        return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
+
+
+def platform_of(endpoint: Endpoint, batch: Batch) -> str:
+    """
+    The name of a platform, as a series has it.
+    """
+    return LOCAL if batch.plan.local is not None else root_of(endpoint.base_url)
+
+
+def is_live(found: Found) -> bool:
+    """
+    Whether a process runs a batch, or resumes it.
+    """
+    return held_for(found.folder) in ("", "run", "resume")
+
+
+def refuse_live_series(batch: Batch, found: Found) -> bool:
+    """
+    Whether a new batch must wait for one that is there: the same series, and live.
+    """
+    return batch.series.agrees(found.batch.series) and is_live(found)
+
+
+def _check_account(folder: Path, batch: Batch, endpoint: Endpoint, room: Room) -> None:
+    """
+    Refuses the token of another account: it would not show the runs that this batch has started.
+    """
+    if batch.account is None or room.account is None:
+        if batch.platform is None or room.account is not None:
+            set_account(folder / LEDGER, platform_of(endpoint, batch), room.account)
+    elif batch.account != room.account and batch.plan.local is None:
+        raise UsageError(
+            f"{folder}: this batch belongs to the account {batch.account}, and the token to "
+            f"{room.account}: use a token of {batch.account}"
+        )
+
+
+async def _tend_earlier(
+    folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
+) -> None:
+    from orchestrator.app.history.earlier_batches import tend_earlier
+
+    await tend_earlier(folder, endpoint, context, warnings)
+
+
+async def _look(
+    folder: Path, endpoint: Endpoint, context: BatchContext, *, refuses_missing: bool
+) -> Room:
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, demands, has_runs = reader.batch(), reader.demands(), reader.has_open_attempts()
+    options = client_options(endpoint, context.settings)
+    has_budget = batch.plan.max_cost_usd is not None
+    patience = context.settings.platform_away_secs if context.waits_for_platform else 0.0
+    until = anyio.current_time() + patience
+    async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
+        while True:
+            try:
+                room = await look_before_start(
+                    client,
+                    demands,
+                    has_budget=has_budget,
+                    refuses_missing=refuses_missing,
+                    has_runs=has_runs,
+                )
+                break
+            except PlatformError as error:
+                left = until - anyio.current_time()
+                if isinstance(error, PermanentError) or left <= 0:
+                    raise
+                events.warning("platform_away", error=str(error), waiting_secs=round(left))
+            await anyio.sleep(min(AGAIN_SECS, left))
+    limits_of(batch.plan, room, demands, context.settings)
+    return room
+
+
+async def _drive(
+    folder: Path,
+    endpoint: Endpoint,
+    room: Room,
+    context: BatchContext,
+    *,
+    aborting: bool = False,
+    is_new: bool = False,
+) -> Result:
+    from orchestrator.app.batch.execution import drive
+
+    batch, totals, reason = await drive(
+        folder, endpoint, room, context, aborting=aborting, is_new=is_new
+    )
+    return Result(folder=folder, batch=batch, totals=totals, reason=reason)

@@ -1,0 +1,148 @@
+"""
+What jobs need of others: who waits for whom, and what templates may take of those that succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestrator.collector.item_download import items_name
+from orchestrator.errors import InputRejected
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.jobs import MAX_INPUT_BYTES
+from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.decide.dependencies import Needs
+from orchestrator.scheduler.decide.queue import Waiting
+from orchestrator.specfile.jobs.needed_jobs import matching
+from orchestrator.system_errors import refuse_exhaustion
+
+FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
+
+
+def needs_of(reader: LedgerReader, waiting: Iterable[Waiting]) -> tuple[Needs, list[Waiting]]:
+    """
+    The jobs that wait for others, and those that do not.
+    """
+    needing = reader.needing()
+    if not needing:
+        return Needs(), list(waiting)
+    seqs, keys, statuses = zip(*reader.statuses(), strict=True)
+    needed = {
+        needs: [seqs[place] for _, places in matching(needs, list(keys)) for place in places]
+        for needs in set(needing.values())
+    }
+    held, free = [], []
+    for job in waiting:
+        needs = needing.get(job.seq)
+        if needs is None:
+            free.append(job)
+        else:
+            held.append((job, needs))
+    return Needs(needed, held, dict(zip(seqs, statuses, strict=True))), free
+
+
+class Table(Mapping[str, Any]):
+    """
+    A table whose values are made when they are asked for.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> Any:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
+    """
+    The keys of jobs that are needed and have not succeeded.
+    """
+    if not needs:
+        return []
+    _, keys, statuses = zip(*reader.statuses(), strict=True)
+    places = {place for _, found in matching(needs, list(keys)) for place in found}
+    return [keys[place] for place in sorted(places) if statuses[place] is not JobStatus.SUCCEEDED]
+
+
+def needed_facts(reader: LedgerReader, jobs: Path, needs: tuple[str, ...]) -> dict[str, Table]:
+    """
+    What the template name `needs` stands for: a table of facts for each key that is needed.
+
+    For each pattern there is one too, in which each fact is a list in the order of the spec.
+
+    Args:
+        jobs: `jobs/` of the batch.
+    """
+    keys = reader.keys()
+    facts: dict[str, Table] = {}
+    for pattern, places in matching(needs, list(keys)):
+        found = [_facts_of(reader, jobs, keys[place]) for place in places]
+        facts.update({keys[place]: table for place, table in zip(places, found, strict=True)})
+        if any(mark in pattern for mark in "*?["):
+            facts[pattern] = Table({name: partial(_all, found, name) for name in FACTS})
+    return facts
+
+
+def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
+    report = reader.report(key)
+    if report is None or report.status is not JobStatus.SUCCEEDED:
+        raise InputRejected(f"needs {key}, which has not succeeded")
+    folder = jobs / key
+    return Table(
+        {
+            "run_id": lambda: report.run_id,
+            "dataset_id": lambda: report.dataset_id,
+            "store_id": lambda: report.store_id,
+            "output": lambda: _output(folder),
+            "items": lambda: _items(folder / items_name(report.job.collect.query)),
+        }
+    )
+
+
+def _all(tables: Sequence[Table], name: str) -> list[Any]:
+    """
+    A fact of several jobs; their items are put together.
+    """
+    values = [table[name] for table in tables]
+    return [item for items in values for item in items] if name == "items" else values
+
+
+def _items(path: Path) -> list[Any]:
+    return [orjson.loads(line) for line in _read(path).splitlines()]
+
+
+def _output(folder: Path) -> Any:
+    """
+    The output record: data for JSON, else text.
+    """
+    for path in folder.glob("output.*"):
+        body = _read(path)
+        return orjson.loads(body) if path.suffix == ".json" else body.decode("utf-8", "replace")
+    raise InputRejected(f"{folder.name} has no output record on disk: give it collect.output")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_INPUT_BYTES:
+            raise InputRejected(f"{path.name} of {path.parent.name} is larger than an input may be")
+        return path.read_bytes()
+    except OSError as error:
+        refuse_exhaustion(error)
+        raise InputRejected(f"{path.name} of {path.parent.name}: {error.strerror}") from error
+
+
+Facts = Callable[[tuple[str, ...]], Mapping[str, object]]
+"""
+Gives what `needs` stands for, for a job with these needs.
+"""

@@ -1,0 +1,148 @@
+"""
+Whether the spec of a batch has changed since the batch was made, and how.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from orchestrator.app.batch.creation import plan_of
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.amendments import apply_changes, definitions
+from orchestrator.model.batches import BatchPlan
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import Job
+from orchestrator.specfile import LoadedSpec, expand, load_spec
+from orchestrator.store.atomic_files import write_file
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """
+    How a spec differs from the batch that was made of it.
+    """
+
+    plan: BatchPlan
+    added: Sequence[Job]
+    changed: Sequence[Job]
+    removed: Sequence[str]
+
+    def told(self) -> str:
+        """
+        The changes for people, a line each, the first ones of each kind.
+        """
+        kinds: dict[str, list[JobKey | str]] = {
+            "added": [job.key for job in self.added],
+            "changed": [job.key for job in self.changed],
+            "removed": list(self.removed),
+        }
+        lines = []
+        for kind, keys in kinds.items():
+            lines += [f"  {kind}: {key}" for key in keys[:SHOWN]]
+            if len(keys) > SHOWN:
+                lines.append(f"  {kind}: … and {len(keys) - SHOWN} more")
+        return "\n".join(lines) or "  only what holds for the batch as a whole"
+
+
+def heed_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+    """
+    Takes a changed spec up where that is wanted, and else says that the batch keeps its own copy.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
+
+    Raises:
+        SpecError: it is to be taken up and has mistakes now; nothing is touched.
+    """
+    (_take_up_changes if accept else _note_changes)(folder, spec_path)
+
+
+def _note_changes(folder: Path, spec_path: Path | None) -> None:
+    """
+    Says on stderr that the spec of a batch has changed, and that the batch keeps its own copy.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        plan = reader.batch().plan
+    path = spec_path or Path(plan.spec_path)
+    try:
+        changes = _changes(folder, load_spec(path), plan) if path.is_file() else None
+    except UsageError as error:
+        sys.stderr.write(f"{path} has mistakes now; the batch keeps its own copy:\n{error}\n")
+        return
+    if changes is not None:
+        sys.stderr.write(
+            f"{path} has changed since this batch was made; the batch keeps its own copy, and "
+            f"--accept-changes takes the changed one:\n{changes.told()}\n"
+        )
+
+
+def _take_up_changes(folder: Path, spec_path: Path | None) -> None:
+    """
+    Brings a batch in line with its spec as it is now.
+
+    Args:
+        folder: of a batch whose lock the caller holds.
+        spec_path: the spec as given now; None for the one that the batch was made of.
+
+    Raises:
+        SpecError: it has mistakes now; nothing is touched.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        plan = reader.batch().plan
+    path = spec_path or Path(plan.spec_path)
+    if not path.is_file():
+        return
+    loaded = load_spec(path)
+    changes = _changes(folder, loaded, plan)
+    if changes is None:
+        return
+    apply_changes(
+        folder / LEDGER,
+        changes.plan,
+        added=changes.added,
+        changed=changes.changed,
+        removed=changes.removed,
+    )
+    write_file(folder / f"spec{loaded.ending}", [loaded.source])
+
+
+def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:
+    """
+    The changes; None when there are none.
+    """
+    day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
+    now = plan_of(
+        loaded,
+        params=plan.params,
+        choice=plan.choice,
+        day=day,
+        local=plan.local,
+        remote=plan.remote,
+    )
+    if now.spec_sha256 == plan.spec_sha256:
+        return None
+    before = definitions(folder / LEDGER)
+    added, changed = [], []
+    output = folder.parent.parent
+    jobs = expand(loaded, params=plan.params, env=os.environ, today=day, output=output)
+    for job in plan.choice.of(jobs):
+        old = before.pop(job.key, None)
+        if old is None:
+            added.append(job)
+        elif old != replace(job, seq=0):
+            changed.append(job)
+    return Changes(plan=now, added=added, changed=changed, removed=list(before))

@@ -1,0 +1,126 @@
+"""
+Takes a batch over from the process that had it before: which of the account's runs are its own.
+
+The list of runs is read first and the ledger after it. So a run whose mark no intent has was
+started by a process that works on another copy of the ledger, or before the folder was restored
+from a backup. The attempt that its mark names takes it when it has no run; see `scheduler.orphans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from orchestrator import events
+from orchestrator.apify import ApifyClient
+from orchestrator.app.account.account_limits import Room
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.model.attempts import CLOCK_DOUBT
+from orchestrator.model.ids import RunId
+from orchestrator.scheduler.observer import Observer
+from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_search import RunFinder
+
+MORE_LOOKS = 4
+LOOK_EVERY_SECS = 5.0
+CLOCK_GRAIN = timedelta(seconds=1)
+"""
+The platform's `Date` tells whole seconds.
+"""
+
+
+async def make_finder(
+    ledger: Ledger,
+    client: ApifyClient,
+    room: Room,
+    observer: Observer,
+    *,
+    folder: Path,
+    utc_now: Callable[[], datetime],
+) -> tuple[RunFinder, Orphans]:
+    """
+    What finds the runs of a batch, and what ends those that belong to none of its attempts.
+    """
+    orphans = Orphans(
+        ledger=ledger,
+        client=client,
+        observer=observer,
+        given_up=await ledger.given_up(),
+        utc_now=utc_now,
+    )
+    finder = RunFinder(
+        client,
+        orphans,
+        await ledger.run_targets(),
+        is_of_another=partial(_is_of_another, folder),
+        targets=room.defaults,
+        agents_hidden=_warn_of_hidden_agents,
+    )
+    return finder, orphans
+
+
+async def take_over(
+    ledger: Ledger,
+    client: ApifyClient,
+    finder: RunFinder,
+    orphans: Orphans,
+    *,
+    utc_now: Callable[[], datetime],
+) -> None:
+    """
+    One pass over the account's runs since the batch began: its costs, and the runs that it lacks.
+
+    Raises:
+        TransientError, NotAuthorized: the platform is away, or refuses the token.
+    """
+    began = anyio.current_time()
+    # Our clock may have been wrong by a day when the batch was made.
+    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    costs = await finder.look_over(since)
+    for _ in range(MORE_LOOKS):
+        if costs is not None and not finder.has_unread:
+            break
+        # One odd answer would let runs of another process be started again.
+        await anyio.sleep(LOOK_EVERY_SECS)
+        costs = await finder.look_over(since)
+    if costs is None:
+        events.warning("runs_not_listed", consequence="runs of another process are not noticed")
+        return
+    passed = timedelta(seconds=anyio.current_time() - began)
+    platform_now = client.platform_now() or utc_now()
+    orphans.took_over_at = platform_now + CLOCK_GRAIN
+    await ledger.costs(costs, platform_now - passed, are_all=True)
+    for run in await orphans.adopt_spares():
+        events.warning("run_of_another_process_adopted", run=run.id, status=run.status)
+    for run_id, target in (await ledger.run_targets()).items():
+        finder.claim(run_id, target)
+
+
+async def _is_of_another(folder: Path, run_id: RunId) -> bool:
+    return await to_thread.run_sync(_find_in_others, folder, run_id)
+
+
+def _find_in_others(folder: Path, run_id: RunId) -> bool:
+    for path in folder.parent.parent.glob(f"*/*/{LEDGER}"):
+        if path.parent != folder:
+            # A ledger that cannot be read tells nothing.
+            with suppress(OrchestratorError, OSError), LedgerReader(path) as reader:
+                if reader.has_run(run_id):
+                    return True
+    return False
+
+
+def _warn_of_hidden_agents(reads: int) -> None:
+    events.warning(
+        "user_agents_hidden",
+        runs_read=reads,
+        consequence="a start whose answer is lost may not be found by its mark",
+    )

@@ -1,0 +1,351 @@
+"""
+Where batches are: `output/<name>/<id>/`, the `latest` link, and how a user names a batch.
+
+A batch's folder is made under a hidden name and renamed when its ledger is whole, so that no other
+command ever sees half a batch. The newest batch is the one with the highest number, even if a
+clock was wrong; what is not a batch, or cannot be read, is skipped with a warning.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from orchestrator import events
+from orchestrator.app.setup.signals import cleaned_up
+from orchestrator.errors import (
+    BatchHeld,
+    BatchNotFound,
+    OrchestratorError,
+    OutputNotWritable,
+    TooManyOpenFiles,
+)
+from orchestrator.ledger.amendments import set_number
+from orchestrator.ledger.reader import read_batch
+from orchestrator.model.batches import Batch
+from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.model.schedule import EARLY
+from orchestrator.store.file_names import file_name, record_key
+from orchestrator.system_errors import error_of
+
+LEDGER = "ledger.sqlite"
+LATEST = "latest"
+PLATFORM = ".platform"
+REMOTES = Path("output/.remote")
+REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)*/?")
+
+
+def new_id(now: datetime) -> BatchId:
+    """
+    A batch id: the time in UTC, its milliseconds and a random end in hex; ids sort by time.
+    """
+    milliseconds = now.microsecond // 1000
+    return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{milliseconds:03x}{secrets.token_hex(2)}")
+
+
+def folder_of_remote(url: str) -> Path:
+    """
+    Where the batches of an object store are on this machine.
+    """
+    return REMOTES / file_name(url.rstrip("/"))
+
+
+@contextmanager
+def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Path]:
+    """
+    A hidden folder to prepare a batch in; whatever is left of it afterwards is removed.
+
+    Raises:
+        OutputNotWritable, DiskFull: the folder cannot be made.
+    """
+    home = output / name
+    folder = home / f".{batch_id}.new"
+    made = [path for path in (home, *home.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        advice = "choose another with --output, or mend its permissions"
+        raise error_of(
+            error, folder.parent, "written", otherwise=OutputNotWritable, advice=advice
+        ) from error
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        # A parent that has something in it by now stays, and so do its own parents.
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+    with cleaned_up(remove):
+        yield folder
+
+
+def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]) -> Path:
+    """
+    Gives a prepared batch its number and its final name, and mends `latest`; returns the folder.
+
+    Args:
+        is_in_the_way: whether a batch that is there forbids this one.
+
+    Raises:
+        BatchHeld: one does; the prepared batch is not published.
+    """
+    home = prepared.parent
+    folder = home / batch.id
+    with _turn(home):
+        found = survey(home).found
+        rival = next(filter(is_in_the_way, found), None)
+        if rival is not None:
+            raise BatchHeld(
+                f"{rival.folder}: another process runs this batch of the same series; wait until "
+                "it ends, or start a second one beside it with --concurrent"
+            )
+        set_number(prepared / LEDGER, 1 + max((one.number for one in found), default=0))
+        prepared.rename(folder)
+        mend_latest(folder, batch.name)
+    for path in (home, home.parent):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(handle)
+        os.close(handle)
+    return folder
+
+
+@contextmanager
+def _turn(home: Path) -> Iterator[None]:
+    """
+    One process at a time gives a number to a batch of this name.
+    """
+    handle = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def mend_latest(folder: Path, name: BatchName) -> None:
+    """
+    Points `latest` to the newest batch beside this one, where that is not the case.
+
+    Does nothing for a batch that was moved away from the others of its name, or where `latest` is
+    something else than a link.
+    """
+    home = folder.parent
+    found = newest(home) if home.name == name else None
+    link = home / LATEST
+    if found is None or (link.exists() and not link.is_symlink()):
+        return
+    if link.resolve() != found.resolve():
+        new = home / f".{LATEST}.{found.name}"
+        new.unlink(missing_ok=True)
+        new.symlink_to(found.name, target_is_directory=True)
+        new.replace(link)
+
+
+def find_batch(output: Path, text: str) -> Path:
+    """
+    The folder of a batch that a user named: a folder, `NAME` (its latest) or `NAME/ID`.
+
+    The latest is the newest without a selection. Both may be below the URL of an object store.
+
+    Raises:
+        BatchNotFound: with the nearest names.
+    """
+    if not text.strip():
+        raise BatchNotFound("expected a batch, found nothing; give its folder, NAME or NAME/ID")
+    if REMOTE.fullmatch(text):
+        output, text = _below_remote(text)
+    for folder in (Path(text), output / text):
+        if (folder / LEDGER).is_file():
+            return folder.resolve()
+    latest = newest(output / text)
+    if latest is None and Path(text).is_dir():
+        latest = newest(Path(text))
+    if latest is not None:
+        return latest
+    names = ", ".join(sorted(path.name for path in _names(output))) or "none"
+    raise BatchNotFound(
+        f"no batch {text!r}: it is no batch folder, and {output} has these names: {names}"
+    )
+
+
+def _below_remote(url: str) -> tuple[Path, str]:
+    """
+    The folder of the object store that a URL is below, and the rest of it.
+    """
+    known = sorted(REMOTES.iterdir(), reverse=True) if REMOTES.is_dir() else []
+    for folder in known:
+        root = f"{record_key(folder.name)}/"
+        if url.startswith(root):
+            return folder, url.removeprefix(root).rstrip("/")
+    raise BatchNotFound(
+        f"no batch {url!r}: this machine has none of that store under {REMOTES}, and the ledger of "
+        "a batch stays where it was run"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    A batch on disk.
+    """
+
+    folder: Path
+    batch: Batch
+
+    @property
+    def number(self) -> int:
+        """
+        Its number among the batches of its name.
+        """
+        return self.batch.number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """
+    A folder that may hold a batch and cannot be read.
+
+    Attributes:
+        made_at: by its name, or else by the file system's time; aware UTC.
+    """
+
+    folder: Path
+    reason: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """
+    What is in the folder of a batch name.
+
+    Attributes:
+        found: the highest number first.
+    """
+
+    found: Sequence[Found] = ()
+    unreadable: Sequence[Unreadable] = ()
+
+
+def survey(home: Path) -> Survey:
+    """
+    Looks at everything in the folder of a batch name; warns of what is not a readable batch.
+    """
+    found: dict[BatchId, Found] = {}
+    unreadable = []
+    for path in sorted(home.iterdir()) if home.is_dir() else ():
+        if path.name.startswith(".") or path.is_symlink():
+            continue
+        try:
+            batch = _batch_in(path)
+        except TooManyOpenFiles:
+            # It says nothing of the folder.
+            raise
+        except (OrchestratorError, OSError, ValueError, LookupError) as error:
+            unreadable.append(Unreadable(folder=path, reason=str(error), made_at=_made_at(path)))
+            _warn(path, f"it cannot be read: {error}")
+            continue
+        if batch is None:
+            continue
+        if batch.id in found and path.name != batch.id:
+            _warn(path, f"it is a copy of {batch.id}")
+        else:
+            found[batch.id] = Found(folder=path, batch=batch)
+    ordered = sorted(found.values(), key=lambda one: (one.number, one.batch.id), reverse=True)
+    return Survey(found=ordered, unreadable=unreadable)
+
+
+def _batch_in(path: Path) -> Batch | None:
+    """
+    The batch of a folder; None, with a warning, where there is none.
+    """
+    if path.name == LATEST:
+        _warn(path, "it is not the link to the newest batch; remove it to get the link back")
+    elif not path.is_dir() or not (path / LEDGER).is_file():
+        _warn(path, "it is not a batch")
+    else:
+        return read_batch(path / LEDGER)
+    return None
+
+
+def _made_at(path: Path) -> datetime:
+    try:
+        return datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+@cache
+def _warn(path: Path, reason: str) -> None:
+    """
+    Warns once in each process, however often a folder is looked at.
+    """
+    events.warning("folder_skipped", folder=str(path), reason=reason)
+
+
+def newest(home: Path) -> Path | None:
+    """
+    The newest batch of a name; None when there is none.
+
+    It is one that has all jobs of its spec and whose occurrence is not in the future, if there is
+    such a one.
+    """
+    found = survey(home).found
+    latest = datetime.now(UTC) + EARLY
+    present = [one for one in found if not one.batch.is_after(latest)]
+    whole = [one for one in present if one.batch.is_whole]
+    for one in found:
+        if one not in present:
+            _warn(one.folder, f"its occurrence {one.batch.occurrence} is in the future")
+    some = (*whole, *present, *(one for one in found if one.batch.is_whole), *found)
+    return next((one.folder for one in some), None)
+
+
+def batches(home: Path) -> Iterator[Path]:
+    """
+    The batches of a name, the highest number first.
+    """
+    return (one.folder for one in survey(home).found)
+
+
+def all_batches(output: Path) -> Iterator[Path]:
+    """
+    All batches under an output folder, by name and newest first.
+    """
+    for home in _names(output):
+        yield from batches(home)
+
+
+def newest_of_each(output: Path) -> list[Path]:
+    """
+    The newest batch of each name under an output folder.
+    """
+    return [folder for home in _names(output) if (folder := newest(home)) is not None]
+
+
+def _names(output: Path) -> list[Path]:
+    if not output.is_dir():
+        return []
+    return sorted(
+        path for path in output.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def display(path: Path) -> str:
+    """
+    A path as short as it can be told: relative to the working folder when it lies below it.
+    """
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,1 @@
+"""Results of a batch: download them again, merge, export, verify, upload."""

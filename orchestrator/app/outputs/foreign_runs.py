@@ -1,0 +1,181 @@
+"""
+A batch of runs that somebody else started: they are collected, merged and reported like ours.
+
+Nothing is started. Runs that still go on are followed to their ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.models import Run
+from orchestrator.app.batch.creation import new_mark
+from orchestrator.app.batch.lifecycle import PREFLIGHT_AWAY_SECS, Result, follow_batch
+from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id, publish
+from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
+from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
+from orchestrator.ledger.amendments import add_runs
+from orchestrator.model.batches import Batch, BatchPlan, Trigger
+from orchestrator.model.ids import BatchName, JobKey, RunId
+from orchestrator.model.jobs import Job, Target, TargetKind
+
+AT_ONCE = 16
+PAGE = 1000
+SHOWN = 5
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsRequest:
+    """
+    Which runs a batch is made of.
+
+    Attributes:
+        name: of the batch.
+        runs: their ids.
+        task: takes this task's runs instead; an id or `me/name`.
+        last: those that began so long ago or less.
+    """
+
+    name: str
+    runs: Sequence[str] = ()
+    task: str | None = None
+    last: timedelta | None = None
+
+
+async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
+    """
+    Makes a batch of runs, and collects it.
+
+    Raises:
+        UsageError: a run or the task does not exist, or the name is that of other batches; there
+            is no batch then.
+        PlatformError.
+    """
+    settings = context.settings
+    _check_name(settings.output / request.name, request.name)
+    now = datetime.now(UTC)
+    batch = Batch(
+        id=new_id(now),
+        name=BatchName(request.name),
+        mark=new_mark(),
+        created_at=now,
+        plan=BatchPlan(spec_path="", spec_sha256="", remote=settings.remote),
+        occurrence=now,
+        triggered_by=Trigger.COLLECT,
+    )
+    async with connected(batch, context) as endpoint:
+        options = replace(client_options(endpoint, settings), away_secs=PREFLIGHT_AWAY_SECS)
+        async with ApifyClient(options) as client:
+            runs = await _runs(client, request, now)
+    with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):
+        create_ledger(prepared / LEDGER, batch, map(_job, range(len(runs)), runs))
+        add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
+        folder = publish(prepared, batch, lambda _: False)
+        return await follow_batch(folder, context)
+
+
+def is_of_foreign_runs(batch: Batch) -> bool:
+    """
+    Whether a batch is of runs that somebody else started, whose inputs are not known.
+    """
+    return batch.triggered_by is Trigger.COLLECT
+
+
+def refuse_to_start(folder: Path) -> None:
+    """
+    Refuses to start jobs of such a batch again.
+
+    Raises:
+        UsageError: it is of runs that somebody else started.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        if is_of_foreign_runs(reader.batch()):
+            raise UsageError(
+                f"{folder}: its runs were started by somebody else, and their inputs are not "
+                "known; orchestrator collect fetches what is missing, and orchestrator import "
+                "RUN_ID makes a spec of a run"
+            )
+
+
+def _check_name(home: Path, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"--name {name!r} does not fit a folder: 1 to 100 of A-Z, a-z, 0-9, _, - and ., not "
+            "starting with a dot"
+        )
+    for folder in batches(home):
+        with LedgerReader(folder / LEDGER) as reader:
+            if not is_of_foreign_runs(reader.batch()):
+                raise UsageError(
+                    f"{home} has batches of a spec: runs that somebody else started would count "
+                    "among them; choose another --name"
+                )
+
+
+async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> list[Run]:
+    """
+    The runs, each once, in the order in which they were named or began.
+    """
+    ids = list(request.runs)
+    if request.task is not None:
+        ids = await _runs_of_task(client, request.task, now - (request.last or timedelta(0)))
+        if not ids:
+            raise UsageError(f"task {request.task}: no run began in the time that --last names")
+    found: dict[str, Run] = {}
+    missing: list[str] = []
+    turns = anyio.Semaphore(AT_ONCE)
+
+    async def look(run_id: str) -> None:
+        async with turns:
+            try:
+                found[run_id] = await client.get_run(RunId(run_id))
+            except NotFound as error:
+                missing.append(f"run {run_id}: {error.message}")
+
+    async with anyio.create_task_group() as looks:
+        for run_id in dict.fromkeys(ids):
+            looks.start_soon(partial(look, run_id), name=f"run {run_id}")
+    if missing:
+        more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise UsageError("; ".join(sorted(missing)[:SHOWN]) + more)
+    runs = {found[run_id].id: found[run_id] for run_id in dict.fromkeys(ids)}
+    for run_id in runs:
+        if not NAME.fullmatch(run_id):
+            raise UsageError(f"the platform answers with a run whose id is {run_id!r}")
+    return list(runs.values())
+
+
+async def _runs_of_task(client: ApifyClient, task: str, since: datetime) -> list[str]:
+    """
+    The ids of a task's runs since a time, the oldest first.
+    """
+    target = Target(kind=TargetKind.TASK, id=task)
+    found: dict[str, None] = {}
+    offset = 0
+    while True:
+        try:
+            page = await client.list_runs(target=target, desc=True, limit=PAGE, offset=offset)
+        except (NotFound, PermanentError) as error:
+            raise UnknownTarget(f"task {task}: {error}") from error
+        young = [run.id for run in page.items if run.started_at and run.started_at >= since]
+        found.update(dict.fromkeys(young))
+        offset += len(page.items)
+        # The newest come first: where one is older, so is all that follows.
+        if len(young) < len(page.items) or len(page.items) < PAGE:
+            return list(reversed(found))
+
+
+def _job(seq: int, run: Run) -> Job:
+    kind = TargetKind.TASK if run.actor_task_id else TargetKind.ACTOR
+    target = Target(kind=kind, id=run.actor_task_id or run.act_id or "unknown")
+    return Job(seq=seq, key=JobKey(run.id), target=target)

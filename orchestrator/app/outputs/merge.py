@@ -1,0 +1,169 @@
+"""
+The items of all jobs of a batch as one table in `results/`.
+
+Only jobs that succeeded are in it. The folder appears whole, or stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from orchestrator import events
+from orchestrator.app.batch_folders import LEDGER, batches
+from orchestrator.app.history.series import number_of
+from orchestrator.app.outputs.item_files import sources_of
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.batches import Batch, BatchState, ResultsPlan
+from orchestrator.results.distinct_keys import Seen, seen_by
+from orchestrator.results.item_source import NotMerged
+from orchestrator.results.known_keys import remember
+from orchestrator.results.table import write_table
+from orchestrator.results.table_writer import COLUMNS, REJECTS, Table
+
+SEEN = ".seen"
+
+
+async def merged(folder: Path, batch: Batch) -> Batch:
+    """
+    Merges the results of a batch, if it is to have any; its exit code tells when that fails.
+    """
+    plan = batch.plan.results
+    if plan is None:
+        return batch
+    try:
+        table = await to_thread.run_sync(merge_results, folder, plan)
+    except NotMerged as error:
+        events.warning("results_not_merged", error=str(error))
+        return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
+    tell_of_table(table, kept_in=f"results/{REJECTS}")
+    events.info("results_merged", rows=table.rows)
+    return batch
+
+
+def tell_of_table(table: Table, *, kept_in: str) -> None:
+    """
+    Warns of what the user asked for and the table does not have.
+
+    Args:
+        kept_in: where the items are that are not in it.
+    """
+    for name in table.lacking:
+        events.warning("results_column_missing", column=name)
+    if table.rejected:
+        events.warning(
+            "items_not_in_results",
+            items=table.rejected,
+            kept_in=kept_in,
+            first="; ".join(table.rejects),
+        )
+
+
+def merge_results(folder: Path, plan: ResultsPlan) -> Table:
+    """
+    Puts the items of a batch together, in the caller's thread.
+
+    Raises:
+        NotMerged: a library is missing, or files are not as they were collected.
+    """
+    part = folder / ".results.new"
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        with ExitStack() as stack:
+            seen = stack.enter_context(seen_before(folder, plan)) if plan.new_only else None
+            table = write_table(partial(sources_of, folder), plan, part, seen=seen)
+        _publish(part, folder / "results")
+    except OSError as error:
+        raise NotMerged(
+            f"results could not be written ({error.strerror or error}); when that is mended, make "
+            "them by: orchestrator collect"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    The table of a batch that is on disk.
+
+    Attributes:
+        path: its file, or its folder where it is partitioned.
+    """
+
+    path: Path
+    rows: int
+
+
+def table_on_disk(folder: Path) -> Found | None:
+    """
+    The merged results of a batch; None where there are none.
+    """
+    results = folder / "results"
+    try:
+        facts = json.loads((results / COLUMNS).read_bytes())
+        file = results / f"items.{facts['format']}"
+        return Found(path=file if file.exists() else results, rows=int(facts["rows"]))
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+@contextmanager
+def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
+    """
+    The keys of all earlier batches of a batch's series; those of its own are recorded as well.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    with seen_by(folder.parent / SEEN / batch.series.id) as seen:
+        for other in batches(folder.parent):
+            if other != folder:
+                _remember(other, batch, plan, seen)
+        yield seen
+        seen.add_batch(batch.id, plan.unique)
+
+
+def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
+    """
+    Records what another batch gave, if it is an earlier one of the series and not recorded.
+    """
+    try:
+        with LedgerReader(other / LEDGER) as reader:
+            earlier = reader.batch()
+        is_earlier = number_of(earlier) < number_of(batch)
+        if not is_earlier or not earlier.series.agrees(batch.series):
+            return
+        if not seen.has_batch(earlier.id, plan.unique):
+            remember(partial(sources_of, other), plan.unique, seen)
+            if earlier.state is BatchState.ENDED:
+                seen.add_batch(earlier.id, plan.unique)
+    except (UsageError, NotMerged) as error:
+        # A batch that cannot be read is no reason not to merge this one.
+        events.warning("history_not_read", batch=str(other), error=str(error))
+
+
+def _publish(part: Path, results: Path) -> None:
+    """
+    Flushes what was written and gives it its name; what was there before goes.
+    """
+    for path in [*part.rglob("*"), part]:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(handle)
+        os.close(handle)
+    old = results.with_name(".results.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if results.exists():
+        results.rename(old)
+    part.rename(results)
+    shutil.rmtree(old, ignore_errors=True)

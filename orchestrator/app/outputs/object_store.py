@@ -1,0 +1,283 @@
+"""
+Output to an object store: what is finished on disk goes there whole, and is verified.
+
+The batch itself lives in a folder of this machine, where its ledger and its part files stay; every
+command works on that. An object is verified by its size and by its digest: the store's own, where
+it is told, else by reading the object back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+from anyio import to_thread
+
+from orchestrator import events
+from orchestrator.app.batch_folders import LATEST, LEDGER
+from orchestrator.errors import OrchestratorError, OutputNotWritable
+from orchestrator.model.batches import Batch
+from orchestrator.store.atomic_files import write_file
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+INDEX = ".remote.json"
+AT_ONCE = 16
+PIECE_BYTES = 8 * 1024 * 1024
+"""
+Of one request; larger files go in several.
+"""
+RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
+MD5 = re.compile(r'"?([0-9a-f]{32}(?:-[0-9]+)?)"?')
+FINAL = "summary.json"
+
+Seen = dict[str, list[int]]
+"""
+Size and time of change of each file as it was uploaded, by its path in the batch.
+"""
+
+
+class NotUploaded(OrchestratorError):
+    """
+    Something is not in the object store; it is on disk all the same.
+    """
+
+    exit_code = 1
+
+
+async def check_remote(prepared: Path, batch: Batch) -> None:
+    """
+    Uploads the spec of a batch that is about to start, to see that it can be done.
+
+    Raises:
+        OutputNotWritable: it cannot.
+    """
+    if batch.plan.remote is None:
+        return
+    names = await to_thread.run_sync(_found, prepared)
+    spec = next(name for name in names if name.startswith("spec."))
+    try:
+        await _Upload(batch.plan.remote, prepared, batch).put(spec)
+    except NotUploaded as error:
+        raise OutputNotWritable(
+            f"{error}; nothing was started. Credentials and the address of the store are taken "
+            "from the environment, as its own tools do"
+        ) from error
+
+
+async def uploaded(folder: Path, batch: Batch) -> Batch:
+    """
+    Uploads what is new of a batch, if it is to be; its exit code tells when that fails.
+    """
+    try:
+        await upload(folder, batch)
+    except NotUploaded as error:
+        events.warning("results_not_uploaded", error=str(error))
+        return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
+    return batch
+
+
+async def upload(folder: Path, batch: Batch) -> None:
+    """
+    Uploads what is new of a batch, if it is to be.
+
+    Raises:
+        NotUploaded: it could not all be done.
+    """
+    if batch.plan.remote is not None:
+        count = await _Upload(batch.plan.remote, folder, batch).run()
+        events.info("results_uploaded", files=count, remote=remote_folder(batch))
+
+
+def remote_folder(batch: Batch) -> str | None:
+    """
+    The URL that the files of a batch are under; None for a batch that stays on this machine.
+    """
+    return batch.plan.remote and f"{batch.plan.remote}/{batch.name}/{batch.id}"
+
+
+@dataclass(slots=True)
+class _Upload:
+    """
+    Brings an object store in line with a batch's folder.
+    """
+
+    url: str
+    folder: Path
+    batch: Batch
+    _store: ObjectStore = field(init=False)
+    _home: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._store = _open(self.url)
+        self._home = f"{self.batch.name}/{self.batch.id}"
+
+    async def run(self) -> int:
+        """
+        Uploads what is new or has changed, removes what is gone; returns how many files went.
+
+        Raises:
+            NotUploaded: it could not all be done; what was, is not done again.
+        """
+        index = self.folder / INDEX
+        seen: Seen = orjson.loads(index.read_bytes()) if index.exists() else {}
+        found = await to_thread.run_sync(_found, self.folder)
+        new = [name for name in found if seen.get(name) != found[name]]
+        try:
+            await self._put_all([name for name in new if name != FINAL], found, seen)
+            for name in seen.keys() - found.keys():
+                await self._remove(name)
+                del seen[name]
+            # Whoever waits for this one finds all the others.
+            await self._put_all([name for name in new if name == FINAL], found, seen)
+            await self._point_latest()
+        finally:
+            write_file(index, [orjson.dumps(seen)])
+        return len(new)
+
+    async def put(self, name: str) -> None:
+        """
+        Uploads one file whole and verifies what has arrived.
+
+        Raises:
+            NotUploaded.
+        """
+        import obstore
+
+        path, key = self.folder / name, f"{self._home}/{name}"
+        try:
+            told = await to_thread.run_sync(_digests, path)
+            put = await obstore.put_async(self._store, key, path, chunk_size=PIECE_BYTES)
+            size = (await obstore.head_async(self._store, key))["size"]
+            etag = MD5.fullmatch(put["e_tag"] or "")
+            is_whole = size == told.size_bytes and (
+                (etag is not None and etag[1] == told.etag)
+                or await self._read_back(key) == told.sha256
+            )
+        except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+            raise NotUploaded(
+                f"{self.url}/{key} cannot be written: {_first_line(error)}"
+            ) from error
+        if not is_whole:
+            raise NotUploaded(
+                f"{self.url}/{key}: what has arrived is not {path}: {size} bytes of "
+                f"{told.size_bytes}, or another digest"
+            )
+
+    async def _put_all(self, names: list[str], found: Seen, seen: Seen) -> None:
+        errors: list[NotUploaded] = []
+        waiting = iter(names)
+
+        async def work() -> None:
+            for name in waiting:
+                try:
+                    await self.put(name)
+                except NotUploaded as error:
+                    errors.append(error)
+                    workers.cancel_scope.cancel()
+                    return
+                seen[name] = found[name]
+
+        async with anyio.create_task_group() as workers:
+            for number in range(min(AT_ONCE, len(names))):
+                workers.start_soon(work, name=f"upload-{number}")
+        if errors:
+            raise errors[0]
+
+    async def _read_back(self, key: str) -> str:
+        import obstore
+
+        digest = hashlib.sha256()
+        async for chunk in (await obstore.get_async(self._store, key)).stream():
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    async def _remove(self, name: str) -> None:
+        import obstore
+
+        try:
+            await obstore.delete_async(self._store, f"{self._home}/{name}")
+        except FileNotFoundError:
+            return
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise NotUploaded(f"{self.url}: {_first_line(error)}") from error
+
+    async def _point_latest(self) -> None:
+        import obstore
+
+        key = f"{self.batch.name}/{LATEST}"
+        try:
+            await obstore.put_async(self._store, key, self.batch.id.encode())
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise NotUploaded(f"{self.url}/{key}: {_first_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Digests:
+    """
+    What a file should be when it has arrived.
+
+    Attributes:
+        etag: as S3 makes it, of the pieces that the file goes in.
+    """
+
+    size_bytes: int
+    sha256: str
+    etag: str
+
+
+def _digests(path: Path) -> _Digests:
+    sha256, pieces, size = hashlib.sha256(), [], 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            sha256.update(piece)
+            pieces.append(hashlib.md5(piece, usedforsecurity=False))
+            size += len(piece)
+    if len(pieces) == 1:
+        etag = pieces[0].hexdigest()
+    else:
+        joined = b"".join(piece.digest() for piece in pieces)
+        etag = hashlib.md5(joined, usedforsecurity=False).hexdigest()
+        etag += f"-{len(pieces)}" if pieces else ""
+    return _Digests(size_bytes=size, sha256=sha256.hexdigest(), etag=etag)
+
+
+def _open(url: str) -> ObjectStore:
+    import obstore.store
+
+    # The store checks the digest of each request too, where it knows how.
+    own: Any = {"checksum_algorithm": "SHA256"} if url.startswith("s3:") else {}
+    try:
+        return obstore.store.from_url(url, retry_config=RETRIES, **own)
+    except (obstore.exceptions.BaseError, ValueError) as error:
+        raise NotUploaded(f"{url}: {_first_line(error)}") from error
+
+
+def _found(folder: Path) -> Seen:
+    """
+    The finished files of a batch: all but the ledger and what is hidden.
+    """
+    return dict(sorted(_walk(folder, folder)))
+
+
+def _walk(folder: Path, root: Path) -> Iterator[tuple[str, list[int]]]:
+    for path in folder.iterdir():
+        if path.name.startswith((".", LEDGER)):
+            continue
+        if path.is_dir():
+            yield from _walk(path, root)
+        else:
+            stat = path.stat()
+            yield path.relative_to(root).as_posix(), [stat.st_size, stat.st_mtime_ns]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

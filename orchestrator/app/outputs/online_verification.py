@@ -1,0 +1,77 @@
+"""
+Checks the datasets of a batch against the platform: whether it holds more than is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from orchestrator.apify import ApifyClient
+from orchestrator.app.account.account_limits import downloads_at_once
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.outputs.verification import stored_of
+from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.collector.dataset import count_behind
+from orchestrator.errors import NotFound
+from orchestrator.ledger import JobReport, LedgerReader
+from orchestrator.model.ids import JobKey
+from orchestrator.model.selection import Selection
+from orchestrator.model.states import AttemptState
+
+
+async def verify_online(
+    folder: Path, context: BatchContext, selection: Selection
+) -> dict[JobKey, str]:
+    """
+    What the platform holds otherwise, by job; one request each, behind the last item on disk.
+
+    Raises:
+        UsageError: the ledger cannot be read.
+        PlatformError: the platform cannot be asked.
+    """
+    wrong: dict[JobKey, str] = {}
+    with LedgerReader(folder / LEDGER) as reader:
+        reports = (report for report in reader.reports() if _is_asked(report, selection))
+        at_once = downloads_at_once(context.settings, reader.batch())
+        async with (
+            connected(reader.batch(), context) as endpoint,
+            ApifyClient(client_options(endpoint, context.settings)) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            for number in range(at_once):
+                tasks.start_soon(_ask, client, reports, wrong, name=f"verify-{number}")
+    return wrong
+
+
+def _is_asked(report: JobReport, selection: Selection) -> bool:
+    job = report.job
+    is_over = report.state is AttemptState.SETTLED and report.dataset_id is not None
+    is_on_disk = job.collect.items and report.sha256 is not None
+    return is_over and is_on_disk and selection.matches(job.key, report.status, job.tags)
+
+
+async def _ask(client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, str]) -> None:
+    for report in reports:
+        assert report.dataset_id is not None  # noqa: S101 - the caller's choice
+        stored = stored_of(report)
+        try:
+            held = await count_behind(client, report.dataset_id, report.job.collect.query, stored)
+        except NotFound:
+            wrong[report.job.key] = f"dataset {report.dataset_id} is gone from the platform"
+            continue
+        if held != stored:
+            wrong[report.job.key] = f"the platform holds {held} items, and {stored} were collected"
+        for other in report.datasets:
+            if other.dataset_id is None:
+                continue
+            held = await count_behind(
+                client, other.dataset_id, report.job.collect.query, other.stored
+            )
+            if held != other.stored:
+                wrong[report.job.key] = (
+                    f"the platform holds {held} items of dataset {other.name}, and {other.stored} "
+                    "were collected"
+                )

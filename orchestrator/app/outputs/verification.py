@@ -1,0 +1,74 @@
+"""
+Checks the files of a batch against its ledger, without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.collector.disk_check import Found, look_at
+from orchestrator.collector.item_download import ItemsFile
+from orchestrator.ledger import JobReport, LedgerReader
+from orchestrator.model.selection import Selection
+from orchestrator.model.states import AttemptState
+
+
+def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobReport, tuple[str, ...]]]:
+    """
+    What is wrong with the files of each job whose last attempt has a run and is over, as a stream.
+
+    Raises:
+        UsageError: the ledger cannot be read.
+    """
+    with LedgerReader(folder / LEDGER) as reader:
+        for report in reader.reports():
+            job = report.job
+            if report.state is not AttemptState.SETTLED or report.run_id is None:
+                continue
+            if selection.matches(job.key, report.status, job.tags):
+                found = look_again(folder / "jobs" / job.key, report)
+                yield report, found.problems
+
+
+def look_again(folder: Path, report: JobReport) -> Found:
+    """
+    Looks at the files of a job as they were collected.
+
+    Args:
+        folder: of the job.
+    """
+    return look_at(
+        folder,
+        report.job,
+        items_of(report),
+        records=report.records,
+        missing=report.missing,
+        datasets=report.datasets,
+    )
+
+
+def items_of(report: JobReport) -> ItemsFile | None:
+    """
+    A job's dataset file, as it was collected; None when it never was.
+    """
+    if report.sha256 is None or report.size_bytes is None:
+        return None
+    return ItemsFile(
+        items=report.items or 0,
+        size_bytes=report.size_bytes,
+        sha256=report.sha256,
+        data=None,
+        stored=stored_of(report),
+        counted=stored_of(report),
+        proof=report.proof,
+        unproven=report.unproven,
+    )
+
+
+def stored_of(report: JobReport) -> int:
+    """
+    How many items of the platform are in a job's dataset file, as far as is known.
+    """
+    return report.items or 0 if report.proof is None else report.proof.stored

@@ -1,0 +1,1 @@
+"""What a spec will do, before anything starts."""

@@ -1,0 +1,108 @@
+"""
+What the account tells of a plan: its limits, its usage, and prices and earlier runs of the Actors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import anyio
+
+from orchestrator import events
+from orchestrator.apify import ApifyClient
+from orchestrator.app.account.account_limits import Room
+from orchestrator.app.account.preflight import look_before_start
+from orchestrator.app.account.pricing import Price, price_of
+from orchestrator.app.plan.forecast import History, Taken
+from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.errors import PlatformError
+from orchestrator.model.batches import Batch
+from orchestrator.model.jobs import Demand, Target, TargetKind
+from orchestrator.model.states import RunStatus
+
+RUNS_LOOKED_BACK = 100
+AWAY_SECS = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """
+    What the account says; None where it does not tell.
+
+    Attributes:
+        prices: of targets whose Actors tell them.
+        used_usd: in this billing cycle, of `most_usd`.
+    """
+
+    room: Room
+    prices: dict[Target, Price]
+    used_usd: Decimal | None
+    most_usd: Decimal | None
+
+
+async def ask_account(
+    batch: Batch, context: BatchContext, demands: Collection[Demand], history: History
+) -> Account:
+    """
+    Looks the targets and the limits up, and adds earlier runs to a history that lacks them.
+
+    Raises:
+        UnknownTarget, PlatformError.
+    """
+    async with connected(batch, context) as endpoint:
+        options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
+        async with ApifyClient(options) as client:
+            has_budget = batch.plan.max_cost_usd is not None
+            room = await look_before_start(client, demands, has_budget=has_budget)
+            prices: dict[Target, Price] = {}
+            missing = {demand.target for demand in demands} - history.by_target.keys()
+            async with anyio.create_task_group() as looks:
+                for target in {demand.target for demand in demands}:
+                    looks.start_soon(_look_up_price, client, target, prices, name=f"{target}")
+                for target in missing:
+                    looks.start_soon(_look_back, client, target, history, name=f"{target}")
+            try:
+                told = await client.get_limits()
+            except PlatformError:
+                return Account(room=room, prices=prices, used_usd=None, most_usd=None)
+    return Account(
+        room=room,
+        prices=prices,
+        used_usd=told.current.monthly_usage_usd if told.current else None,
+        most_usd=told.limits.max_monthly_usage_usd if told.limits else None,
+    )
+
+
+async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Target, Price]) -> None:
+    try:
+        actor_id = target.id
+        if target.kind is TargetKind.TASK:
+            actor_id = (await client.get_task(target.id)).act_id
+        infos = (await client.get_actor(actor_id)).pricing_infos
+    except PlatformError as error:
+        # A task may be shown to a token that is not shown its Actor.
+        events.warning("price_not_read", target=str(target), error=str(error))
+        return
+    price = price_of(infos or [], datetime.now(UTC))
+    if price is not None:
+        prices[target] = price
+
+
+async def _look_back(client: ApifyClient, target: Target, history: History) -> None:
+    try:
+        page = await client.list_runs(
+            target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
+        )
+    except PlatformError as error:
+        events.warning("runs_not_listed", target=str(target), error=str(error))
+        return
+    taken = [
+        Taken(secs=(run.finished_at - run.started_at).total_seconds(), cost_usd=run.cost_usd)
+        for run in (item.facts() for item in page.items)
+        if run.finished_at is not None
+    ]
+    if taken:
+        history.by_target[target] = taken

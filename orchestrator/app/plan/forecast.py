@@ -1,0 +1,265 @@
+"""
+What a spec will do, take and cost, before it does: nothing is started.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+from orchestrator.app.account.account_limits import DEFAULT_MEMORY_MBYTES, Room
+from orchestrator.app.batch_folders import LEDGER, survey
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.batches import BatchPlan, Series
+from orchestrator.model.jobs import Demand, Job, Target, demand_of
+from orchestrator.model.rules import Action
+
+SHOWN = 3
+NIGHTS = 5
+REQUESTS_A_RUN = 3
+"""
+A start, a poll and the items; further polls come once a minute.
+"""
+
+LOW, HIGH = 0.1, 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """
+    What is expected: nine of ten times at least `low`, half of the time `likely`, at most `high`.
+    """
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """
+    What one earlier run took; the cost is None where it is not told.
+    """
+
+    secs: float
+    cost_usd: Decimal | None
+
+
+@dataclass(slots=True)
+class History:
+    """
+    What earlier runs took.
+
+    Attributes:
+        by_key: the last run of each job, by its key in lower case.
+        by_target: runs of each Actor or task.
+    """
+
+    by_key: dict[str, Taken] = field(default_factory=dict)
+    by_target: dict[Target, list[Taken]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Group:
+    """
+    Jobs alike in what they ask of the limits.
+    """
+
+    jobs: int = 0
+    secs: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    cost: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    longest: float = 0.0
+
+
+@dataclass(slots=True)
+class Forecast:
+    """
+    What a batch will take.
+
+    Attributes:
+        jobs: their number.
+        runs_most: were every run tried again as often as is allowed.
+        untold: jobs of which no earlier run tells how long they take.
+        unpriced: jobs of which none tells what they cost.
+        groups: by what they ask.
+        first, last: jobs in full.
+    """
+
+    jobs: int = 0
+    runs_most: int = 0
+    untold: Counter[Target] = field(default_factory=Counter)
+    unpriced: Counter[Target] = field(default_factory=Counter)
+    groups: dict[Demand, Group] = field(default_factory=dict)
+    first: list[Job] = field(default_factory=list)
+    last: deque[Job] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+
+def own_history(home: Path, series: Series) -> History:
+    """
+    What the last batches of a series tell.
+    """
+    history = History()
+    same = (one for one in survey(home).found if series.agrees(one.batch.series))
+    for found in islice(same, NIGHTS):
+        try:
+            with LedgerReader(found.folder / LEDGER) as reader:
+                for key, demand, secs, cost in reader.takings():
+                    taken = Taken(secs=secs, cost_usd=cost)
+                    history.by_key.setdefault(key.lower(), taken)
+                    history.by_target.setdefault(demand.target, []).append(taken)
+        except UsageError:
+            continue
+    return history
+
+
+def forecast(jobs: Iterable[Job], history: History) -> Forecast:
+    """
+    Adds up what jobs will take; keeps little of each.
+    """
+    made = Forecast()
+    usual = {target: _quantiles(taken) for target, taken in history.by_target.items()}
+    for job in jobs:
+        made.jobs += 1
+        made.runs_most += _most_attempts(job)
+        if len(made.first) < SHOWN:
+            made.first.append(job)
+        else:
+            made.last.append(job)
+        group = made.groups.setdefault(demand_of(job), Group())
+        group.jobs += 1
+        secs, cost = usual.get(job.target, (None, None))
+        own = history.by_key.get(job.key.lower())
+        _add(group.secs, secs, None if own is None else own.secs)
+        own_cost = None if own is None or own.cost_usd is None else float(own.cost_usd)
+        _add(group.cost, cost, own_cost)
+        made.untold[job.target] += secs is None
+        made.unpriced[job.target] += cost is None
+        group.longest = max(group.longest, (own.secs if own else secs[1] if secs else 0.0))
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """
+    A forecast within limits; a range is None where nothing is known of some job.
+
+    Attributes:
+        memory_gbyte_hours: gigabytes of memory times hours.
+        binds: the limit that decides how long the batch takes, in words.
+    """
+
+    duration_secs: Range | None
+    memory_gbyte_hours: Range | None
+    cost_usd: Range | None
+    binds: str | None
+
+
+def estimate(made: Forecast, plan: BatchPlan, room: Room | None) -> Estimate:
+    """
+    How long the batch takes and what it costs within its limits, and the account's where told.
+    """
+    max_runs = _tighter(plan.max_runs, None if room is None else room.max_runs)
+    max_memory = _tighter(plan.max_memory_mbytes, None if room is None else room.max_memory_mbytes)
+    is_told = made.jobs > 0 and not +made.untold
+    hours, durations, binds = [], [], None
+    for place in range(3):
+        secs = sum(group.secs[place] for group in made.groups.values())
+        mbyte_secs = sum(
+            group.secs[place] * _memory(demand, room) for demand, group in made.groups.items()
+        )
+        hours.append(mbyte_secs / 1024 / 3600)
+        bounds = {
+            "the longest job": max(group.longest for group in made.groups.values())
+            if made.groups
+            else 0.0
+        }
+        if max_runs is not None:
+            bounds[f"max_runs = {max_runs}"] = secs / max_runs
+        if max_memory is not None:
+            bounds[f"max_memory_mbytes = {max_memory}"] = mbyte_secs / max_memory
+        bounds |= _pool_bounds(made, plan, place)
+        longest = max(bounds, key=lambda name: bounds[name])
+        durations.append(bounds[longest])
+        binds = longest if place == 1 else binds
+    costs = [sum(group.cost[place] for group in made.groups.values()) for place in range(3)]
+    return Estimate(
+        duration_secs=_range(durations) if is_told and max_runs is not None else None,
+        memory_gbyte_hours=_range(hours) if is_told else None,
+        cost_usd=_range(costs) if made.jobs and not +made.unpriced else None,
+        binds=binds if is_told and max_runs is not None else None,
+    )
+
+
+def _pool_bounds(made: Forecast, plan: BatchPlan, place: int) -> Mapping[str, float]:
+    """
+    How long each pool needs at least for its jobs.
+    """
+    bounds = {}
+    for name, pool in plan.pools.items():
+        groups = [group for demand, group in made.groups.items() if name in demand.pools]
+        if pool.max_runs:
+            secs = sum(group.secs[place] for group in groups)
+            bounds[f"pool {name}, max_runs = {pool.max_runs}"] = secs / pool.max_runs
+        if pool.starts_per_minute:
+            minutes = sum(group.jobs for group in groups) / pool.starts_per_minute
+            shown = f"pool {name}, starts_per_minute = {pool.starts_per_minute}"
+            bounds[shown] = max(0.0, minutes - 1) * 60
+    return bounds
+
+
+def _memory(demand: Demand, room: Room | None) -> int:
+    if room is not None:
+        return room.claim_of(demand).memory_mbytes
+    return demand.memory_mbytes or DEFAULT_MEMORY_MBYTES
+
+
+def _tighter(one: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
+
+
+def _range(values: list[float]) -> Range:
+    low, likely, high = values
+    return Range(low=low, likely=likely, high=high)
+
+
+def _add(sums: list[float], usual: tuple[float, ...] | None, own: float | None) -> None:
+    """
+    Adds what one job takes: likely as its own last run, and as far off as its kin are.
+    """
+    if usual is None:
+        return
+    factor = 1.0 if own is None or not usual[1] else own / usual[1]
+    for place in range(3):
+        sums[place] += usual[place] * factor
+
+
+def _quantiles(
+    taken: list[Taken],
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    secs = sorted(run.secs for run in taken)
+    costs = sorted(float(run.cost_usd) for run in taken if run.cost_usd is not None)
+    return _three(secs), _three(costs)
+
+
+def _three(values: list[float]) -> tuple[float, ...] | None:
+    if not values:
+        return None
+    last = len(values) - 1
+    return (
+        values[math.floor(last * LOW)],
+        values[len(values) // 2],
+        values[math.ceil(last * HIGH)],
+    )
+
+
+def _most_attempts(job: Job) -> int:
+    again = [
+        rule.max for rule in job.rules if rule.max and rule.do in {Action.RESTART, Action.RESURRECT}
+    ]
+    return max([job.retries + 1, *again])

@@ -1,0 +1,139 @@
+"""
+What only the platform can say of a spec: whether Actors, tasks and builds exist, and inputs fit.
+
+Nothing is started. Each distinct input is sent once; a platform that does not answer is a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import anyio
+
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.models import Actor
+from orchestrator.app.batch.run_inputs import read_input
+from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.errors import PermanentError, TransientError
+from orchestrator.model.batches import Batch, BatchPlan
+from orchestrator.model.ids import BatchId, BatchName, JobKey
+from orchestrator.model.jobs import Job, Target, TargetKind
+
+AT_ONCE = 16
+AWAY_SECS = 12.0
+BUILD_NUMBER = re.compile(r"\d+\.\d+(\.\d+)?")
+
+Question = tuple[Target, str | None, str]
+"""
+What the platform is asked once: the target, the build, and the hash of the input.
+"""
+
+
+@dataclass(slots=True)
+class Answers:
+    """
+    What the platform says.
+
+    Attributes:
+        mistakes: what is wrong, each with the key of the first job that it concerns.
+        warnings: what could not be found out.
+        asked: how many inputs were checked.
+    """
+
+    mistakes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    asked: int = 0
+
+
+async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
+    """
+    Checks targets and inputs of jobs.
+
+    Raises:
+        NotAuthorized: the token is refused.
+        PlatformError: the platform cannot be reached at all.
+    """
+    batch = Batch(
+        id=BatchId("validate"),
+        name=BatchName("validate"),
+        mark="",
+        created_at=datetime.now(UTC),
+        plan=BatchPlan(spec_path="", spec_sha256=""),
+    )
+    async with connected(batch, context) as endpoint:
+        options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
+        async with ApifyClient(options) as client:
+            await client.get_me()
+            return await _Asking(client).ask(jobs)
+
+
+class _Asking:
+    def __init__(self, client: ApifyClient) -> None:
+        self._client = client
+        self._answers = Answers()
+        self._turns = anyio.Semaphore(AT_ONCE)
+
+    async def ask(self, jobs: Iterable[Job]) -> Answers:
+        targets: dict[Target, JobKey] = {}
+        builds: dict[tuple[Target, str], JobKey] = {}
+        inputs: dict[Question, Job] = {}
+        for job in jobs:
+            targets.setdefault(job.target, job.key)
+            build = job.options.build
+            if build is not None:
+                builds.setdefault((job.target, build), job.key)
+            if job.target.kind is TargetKind.ACTOR and not job.input.late_paths:
+                inputs.setdefault((job.target, build, job.input.sha256), job)
+        actors = await self._look_up(targets)
+        for (target, build), key in builds.items():
+            actor = actors.get(target)
+            if isinstance(actor, Actor) and not _has_build(actor, build):
+                tags = ", ".join(sorted(actor.tagged_builds or {})) or "none"
+                self._answers.mistakes.append(
+                    f"{key}: {target} has no build {build!r}; its tags are {tags}"
+                )
+        async with anyio.create_task_group() as checks:
+            for (target, build, _), job in inputs.items():
+                if target in actors:
+                    checks.start_soon(self._check, job, build, name=f"input of {job.key}")
+        self._answers.mistakes.sort()
+        return self._answers
+
+    async def _look_up(self, targets: dict[Target, JobKey]) -> dict[Target, object]:
+        found: dict[Target, object] = {}
+
+        async def look_up(target: Target, key: JobKey) -> None:
+            async with self._turns:
+                try:
+                    found[target] = await self._client.get_target(target)
+                except PermanentError as error:
+                    self._answers.mistakes.append(f"{key}: {target}: {error.message}")
+                except TransientError as error:
+                    self._answers.warnings.append(f"{target} could not be looked up: {error}")
+
+        async with anyio.create_task_group() as looks:
+            for target, key in targets.items():
+                looks.start_soon(look_up, target, key, name=f"look-up {target}")
+        return found
+
+    async def _check(self, job: Job, build: str | None) -> None:
+        if job.input.content_type.partition(";")[0] != "application/json":
+            return
+        async with self._turns:
+            try:
+                body = await read_input(job, env={})
+                await self._client.validate_input(job.target, body or b"{}", build=build)
+            except PermanentError as error:
+                self._answers.mistakes.append(f"{job.key}: {error.message}")
+            except TransientError as error:
+                self._answers.warnings.append(f"the input of {job.key} was not checked: {error}")
+            else:
+                self._answers.asked += 1
+
+
+def _has_build(actor: Actor, build: str) -> bool:
+    tags = actor.tagged_builds
+    return tags is None or build in tags or BUILD_NUMBER.fullmatch(build) is not None

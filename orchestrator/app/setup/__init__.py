@@ -1,0 +1,1 @@
+"""What each command needs before its work: settings, secrets, signals, the log."""

@@ -1,0 +1,119 @@
+"""
+What a command brings along to work on a batch, and what it opens for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from orchestrator import events
+from orchestrator.apify import ClientOptions
+from orchestrator.app.setup.log_file import LogSink
+from orchestrator.app.setup.process_limits import capacity
+from orchestrator.app.setup.settings import Settings
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.batches import Batch, LocalPlatformPlan
+from orchestrator.report.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    Where the platform is, and what lets us in.
+
+    Attributes:
+        is_local: whether this process serves it.
+    """
+
+    base_url: str
+    token: SecretStr
+    is_local: bool = False
+
+
+Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
+"""
+Gives the platform of a batch: the one of the settings, or the local one, started.
+"""
+
+
+class Display(Protocol):
+    """
+    Shows how a batch goes.
+    """
+
+    async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
+        """
+        Shows progress until cancelled.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchContext:
+    """
+    What every command that drives a batch brings along.
+
+    Attributes:
+        force: whether jobs run although earlier results could be taken.
+        abort_on_signal: whether a signal aborts the runs on the platform too.
+        waits_for_platform: whether a platform that is away is waited for before the first start.
+        leave_at: when the batch is left, interrupted, for the next one; None for never.
+    """
+
+    settings: Settings
+    connect: Connect
+    display: Display
+    sink: LogSink
+    abort_on_signal: bool = False
+    force: bool = False
+    waits_for_platform: bool = False
+    leave_at: datetime | None = None
+
+
+@asynccontextmanager
+async def connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
+    """
+    The platform of a batch.
+    """
+    async with context.connect(batch.plan.local) as endpoint:
+        yield endpoint
+
+
+def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
+    """
+    The client's options, as the settings have them.
+    """
+    return ClientOptions(
+        base_url=endpoint.base_url,
+        token=endpoint.token,
+        path_prefix=settings.actors_path_prefix,
+        connect_timeout_secs=settings.connect_timeout_secs,
+        first_byte_timeout_secs=settings.first_byte_timeout_secs,
+        silence_timeout_secs=settings.silence_timeout_secs,
+        start_deadline_secs=settings.start_deadline_secs,
+        away_secs=settings.platform_away_secs,
+        max_polls=capacity(settings.max_downloads, is_local=endpoint.is_local).max_runs,
+    )
+
+
+@contextmanager
+def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
+    """
+    Writes the log of what happens meanwhile to the batch's `log.jsonl` too.
+    """
+    sink.open_file(folder / "log.jsonl")
+    try:
+        yield
+    except OrchestratorError:
+        raise
+    except Exception:
+        events.exception("bug_met")
+        raise
+    finally:
+        sink.close_file()

@@ -1,0 +1,112 @@
+"""
+`orchestrator collect`: what the runs of a batch hold and the disk does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli.arguments import add_output, add_select, add_telling, age, settings_of
+from orchestrator.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument(
+        "batch", metavar="BATCH", nargs="?", help="a batch: its folder, NAME or NAME/ID"
+    )
+    add_runs(parser)
+    add_select(parser, "which jobs to look at")
+    for name in ("run", "input"):
+        parser.add_argument(
+            f"--{name}-json",
+            action="store_true",
+            help=f"write {name}.json too where the spec says collect = {{ {name} = false }}",
+        )
+    add_output(parser)
+    add_telling(parser)
+    parser.set_defaults(on_signal="leave")
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """
+    What makes a batch of runs that somebody else started.
+    """
+    group = parser.add_argument_group(
+        "a batch of runs that somebody else started",
+        "nothing is started; their ends are waited for",
+    )
+    group.add_argument("--runs", metavar="ID", nargs="+", help="these runs")
+    group.add_argument("--task", metavar="T", help="the runs of a task: its id, or me/my-task")
+    group.add_argument(
+        "--last", metavar="AGE", type=age, help="those of the task that began in it, such as 24h"
+    )
+    group.add_argument("--name", metavar="N", help="the name of the batch")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    if options.runs or options.task or options.name or options.last:
+        return _collect_runs(options)
+    if options.batch is None:
+        raise UsageError("name a batch, or runs by --runs ID… --name N")
+    return _collect_batch(options)
+
+
+def _collect_runs(options: argparse.Namespace) -> int:
+    from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
+    from orchestrator.cli.batch_run import make_context, report
+    from orchestrator.cli.event_loop import in_event_loop
+
+    if options.batch is not None or options.select is not None:
+        raise UsageError("--runs and --task make a new batch: leave out BATCH and --select")
+    if bool(options.runs) == bool(options.task) or bool(options.task) != bool(options.last):
+        raise UsageError("give --runs ID…, or --task T with --last AGE such as 24h")
+    if not options.name:
+        raise UsageError("give the batch a name: --name N")
+    settings = settings_of(options)
+    settings.require_token()
+    request = RunsRequest(
+        name=options.name, runs=options.runs or (), task=options.task, last=options.last
+    )
+    result = in_event_loop(collect_runs, request, make_context(options, settings))
+    report(result, as_json=options.json)
+    return result.batch.exit_code or 0
+
+
+def _collect_batch(options: argparse.Namespace) -> int:
+    import sys
+
+    from orchestrator.app.batch_folders import display, find_batch
+    from orchestrator.app.outputs.collection import Extra, collect_batch
+    from orchestrator.cli.batch_run import make_context, report
+    from orchestrator.cli.event_loop import in_event_loop
+    from orchestrator.ledger import BatchLock
+    from orchestrator.model.selection import parse_selection
+
+    settings = settings_of(options)
+    selection = parse_selection(options.select)
+    folder = find_batch(settings.output, options.batch)
+    context = make_context(options, settings)
+    with BatchLock(folder, "collect"):
+        extra = Extra(run=options.run_json, input=options.input_json)
+        done = in_event_loop(collect_batch, folder, context, selection, extra)
+    facts = {
+        "fetched": done.fetched,
+        "lacking": [{"key": key, "error": error} for key, error in done.lacking.items()],
+        "under_way": done.under_way,
+    }
+    report(done.result, as_json=options.json, more=facts)
+    sys.stderr.write(f"{len(done.fetched)} jobs had something to fetch\n")
+    for key, error in done.lacking.items():
+        sys.stderr.write(f"cannot be fetched: {key}: {error}\n")
+    if done.under_way:
+        sys.stderr.write(
+            f"{done.under_way} jobs are under way; go on with them by: "
+            f"orchestrator resume {display(folder)}\n"
+        )
+    return done.exit_code

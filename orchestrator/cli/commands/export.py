@@ -1,0 +1,121 @@
+"""
+`orchestrator export`: one table of all results of a batch, whenever it is wanted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.arguments import add_output, one_day, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.app.outputs.export_file import Exported
+    from orchestrator.model.batches import ResultsFormat
+
+STDOUT = "-"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
+    parser.add_argument(
+        "--since",
+        metavar="DATE",
+        type=one_day,
+        help="all batches of this name for that day and later ones, as 2026-11-25; columns say "
+        "of which batch and occurrence an item is",
+    )
+    parser.add_argument(
+        "--to",
+        metavar="FILE",
+        help="where to write it; - is standard output (export/ in the folder of the batch)",
+    )
+    add_output(parser)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+    import sys
+    from importlib.util import find_spec
+
+    from orchestrator.app.batch_folders import find_batch
+    from orchestrator.app.outputs.export_file import export
+    from orchestrator.app.outputs.merge import tell_of_table
+    from orchestrator.app.setup.log_file import configure_logs
+    from orchestrator.errors import UsageError
+    from orchestrator.model.batches import ResultsFormat
+    from orchestrator.results.table_writer import REJECTS
+
+    if options.output == STDOUT:
+        raise UsageError("--output names the folder of the batches; for standard output: --to -")
+    settings = settings_of(options)
+    if options.json and options.to == STDOUT:
+        raise UsageError("--json and --to - both want standard output: name a file")
+    if options.format == "parquet" and find_spec("pyarrow") is None:
+        raise UsageError(
+            "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
+        )
+    configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
+    folder = find_batch(settings.output, options.batch)
+    format_ = ResultsFormat(options.format)
+    if options.to == STDOUT:
+        done = _to_stdout(folder, format_, options)
+    else:
+        target = None if options.to is None else Path(options.to)
+        done = export(folder, format_, since=options.since, target=target)
+        if options.json:
+            print(json.dumps(_facts(done)))
+        else:
+            print(done.file)
+    kept_in = "the files of the jobs" if options.to == STDOUT else f"{done.file}.{REJECTS}"
+    tell_of_table(done.table, kept_in=kept_in)
+    for words in done.left_out:
+        sys.stderr.write(f"{words}\n")
+    batches = "1 batch" if done.batches == 1 else f"{done.batches} batches"
+    sys.stderr.write(f"{done.table.rows:,} rows of {batches}\n")
+    return 0 if done.is_whole else 1
+
+
+def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace) -> Exported:
+    """
+    Writes the table to a temporary file, and that to standard output.
+    """
+    import sys
+    from shutil import rmtree
+    from tempfile import mkdtemp
+
+    from orchestrator.app.outputs.export_file import export
+    from orchestrator.app.setup.signals import cleaned_up
+    from orchestrator.cli.streams import output_is_broken
+
+    place = mkdtemp(prefix="orchestrator-export-")
+    with cleaned_up(lambda: rmtree(place, ignore_errors=True)):
+        done = export(folder, format_, since=options.since, target=Path(place, "table"))
+        with done.file.open("rb") as file:
+            while not output_is_broken() and (piece := file.read(1024 * 1024)):
+                sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    return done
+
+
+def _facts(done: Exported) -> dict[str, object]:
+    from orchestrator.results.table_writer import LEFT_OUT
+
+    table = done.table
+    return {
+        "file": str(done.file.absolute()),
+        "batches": done.batches,
+        "items": table.items,
+        "rows": table.rows,
+        **{name: getattr(table, name) for name in LEFT_OUT},
+        "left_out": list(done.left_out),
+    }

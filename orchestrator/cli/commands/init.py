@@ -1,0 +1,83 @@
+"""
+`orchestrator init`: a commented spec and config to start from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from orchestrator.cli.arguments import given_path
+
+SCHEMA = "orchestrator.schema.json"
+SPEC = f"""\
+#:schema ./{SCHEMA}
+# A batch of Apify runs. Try it offline, on the embedded local platform:
+#   orchestrator validate batch.toml
+#   orchestrator plan batch.toml
+#   orchestrator run batch.toml --local
+
+[batch]
+name = "first-batch"            # names the folder under output/
+max_runs = 4                    # runs at once; without it, what the account allows
+# max_cost_usd = 5.0            # needs max_total_charge_usd below, or earlier runs
+# stop_after_failures = "10%"   # or a count
+
+[params]                        # values for templates; --param greeting=Ahoj overrides
+greeting = "Hello"
+
+[defaults]                      # hold for all jobs that do not say otherwise
+memory_mbytes = 256
+timeout_secs = 300
+retries = 1
+
+[[jobs]]
+name = "greet-{{{{ who | slug }}}}-{{{{ n }}}}"   # unique for each cell of the matrix
+actor = "orchestrator/simulated"          # made up by the local platform; or apify/web-scraper, …
+input = {{ greeting = "{{{{ greeting }}}}, {{{{ who }}}}!", duration_secs = 0.5, items = 3 }}
+tags = ["example"]
+expect = {{ min_items = 1 }}                # a run that made nothing did not succeed
+
+[jobs.matrix]                   # every combination is a job
+who = ["Ada", "Grace"]          # or {{ file = "people.csv", column = "name" }}
+n = {{ range = [1, 3] }}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument(
+        "folder", metavar="DIR", type=given_path, nargs="?", default=Path(), help="where to (here)"
+    )
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+
+    from orchestrator.app.setup.settings import example_config
+    from orchestrator.errors import OutputNotWritable, UsageError
+    from orchestrator.specfile import spec_schema
+
+    files = {
+        "batch.toml": SPEC,
+        "config.toml": example_config(),
+        SCHEMA: json.dumps(spec_schema(), indent=2) + "\n",
+    }
+    there = [name for name in files if (options.folder / name).exists()]
+    if there:
+        raise UsageError(
+            f"{options.folder}: {', '.join(there)} is there already; nothing is changed"
+        )
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (options.folder / name).write_text(text, "utf-8")
+            print(options.folder / name)
+    except OSError as error:
+        raise OutputNotWritable(f"{options.folder}: {error.strerror}") from error
+    return 0

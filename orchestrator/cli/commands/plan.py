@@ -1,0 +1,283 @@
+"""
+`orchestrator plan`: what a spec will do, take and cost; starts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.arguments import (
+    SPEC_HELP,
+    add_choice,
+    add_output,
+    choice_of,
+    one_day,
+    pair,
+    settings_of,
+)
+from orchestrator.safe_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.app.plan.account_forecast import Account
+    from orchestrator.app.plan.forecast import Estimate, Forecast, History
+    from orchestrator.model.batches import BatchPlan
+    from orchestrator.model.jobs import Job
+
+SHOWN_KEYS = 10
+LONGEST_PRICE = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="ask the account for limits, usage, prices and earlier runs",
+    )
+    parser.add_argument("--diff", metavar="BATCH", help="how the jobs differ from a batch's")
+    parser.add_argument(
+        "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
+    )
+    parser.add_argument("--date", metavar="D", type=one_day, help="the day of `{{ date }}` (today)")
+    add_choice(parser)
+    add_output(parser)
+    parser.set_defaults(on_signal="leave")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+    import os
+    from datetime import UTC, datetime
+
+    from orchestrator.app.batch.creation import plan_of
+    from orchestrator.app.occurrences.schedules import schedule_of
+    from orchestrator.app.plan.forecast import estimate, forecast, own_history
+    from orchestrator.model.batches import Series
+    from orchestrator.model.ids import BatchName
+    from orchestrator.specfile import expand, load_spec
+
+    settings = settings_of(options)
+    loaded = load_spec(options.spec)
+    schedule = schedule_of(loaded.spec.batch)
+    day = options.date or schedule.day_of(schedule.at(datetime.now(UTC)))
+    params, choice = dict(options.param), choice_of(options)
+    plan = plan_of(loaded, params=params, choice=choice, day=day, local=None)
+
+    def jobs() -> Iterator[Job]:
+        return choice.of(
+            expand(loaded, params=params, env=os.environ, today=day, output=settings.output)
+        )
+
+    series = Series(
+        name=BatchName(loaded.spec.batch.name), platform=None, params=params, choice=choice
+    )
+    history = own_history(settings.output / series.name, series)
+    made = forecast(jobs(), history)
+    account = None
+    if options.online:
+        account = _ask(options, plan, made, history)
+        made = forecast(jobs(), history)
+    figures = estimate(made, plan, None if account is None else account.room)
+    answer = _answer(loaded.spec.batch.name, made, figures, account)
+    if options.diff is not None:
+        answer["diff"] = _diff(settings.output, options.diff, jobs())
+    if options.json:
+        print(json.dumps(answer))
+    else:
+        _show(answer)
+    return 0
+
+
+def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
+    from datetime import UTC, datetime
+
+    from orchestrator.app.plan.account_forecast import ask_account
+    from orchestrator.cli.batch_run import make_context
+    from orchestrator.cli.event_loop import in_event_loop
+    from orchestrator.model.batches import Batch
+    from orchestrator.model.ids import BatchId, BatchName
+
+    context = make_context(options, settings_of(options))
+    batch = Batch(
+        id=BatchId("plan"),
+        name=BatchName("plan"),
+        mark="",
+        created_at=datetime.now(UTC),
+        plan=plan,
+    )
+    return in_event_loop(ask_account, batch, context, list(made.groups), history)
+
+
+def _answer(
+    name: str, made: Forecast, figures: Estimate, account: Account | None
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from orchestrator.app.plan.forecast import REQUESTS_A_RUN
+
+    unknown = [
+        f"how long {count:,} jobs of {target} take: no earlier run tells it"
+        for target, count in (+made.untold).items()
+    ] + [
+        f"what {count:,} jobs of {target} cost: no earlier run tells it"
+        for target, count in (+made.unpriced).items()
+    ]
+    if account is None and figures.duration_secs is None and not +made.untold:
+        unknown.append("how many runs the account allows: ask with --online, or set max_runs")
+    ranges = {
+        field: None if value is None else {k: round(v, 4) for k, v in asdict(value).items()}
+        for field, value in (
+            ("memory_gbyte_hours", figures.memory_gbyte_hours),
+            ("duration_secs", figures.duration_secs),
+            ("cost_usd", figures.cost_usd),
+        )
+    }
+    return {
+        "version": 1,
+        "batch": name,
+        "jobs": made.jobs,
+        "runs": made.jobs,
+        "runs_most": made.runs_most,
+        "requests": made.jobs * REQUESTS_A_RUN,
+        **ranges,
+        "binds": figures.binds,
+        "account": None if account is None else _told(account),
+        "prices": None if account is None else _prices(account),
+        "caps": None if account is None else _caps(made, account),
+        "unknown": unknown,
+        "first": [_in_full(job) for job in made.first],
+        "last": [_in_full(job) for job in made.last],
+    }
+
+
+def _told(account: Account) -> dict[str, Any]:
+    return {
+        "max_runs": account.room.max_runs,
+        "max_memory_mbytes": account.room.max_memory_mbytes,
+        "monthly_usage_usd": None if account.used_usd is None else float(account.used_usd),
+        "max_monthly_usage_usd": None if account.most_usd is None else float(account.most_usd),
+    }
+
+
+def _prices(account: Account) -> dict[str, Any]:
+    return {
+        str(target): {
+            "model": price.model,
+            "usd": {name: float(usd) for name, usd in price.usd.items()},
+        }
+        for target, price in account.prices.items()
+    }
+
+
+def _caps(made: Forecast, account: Account) -> dict[str, Any]:
+    """
+    The caps that we would choose under `max_cost_usd`, by Actor or task; the largest of each.
+    """
+    caps: dict[str, Any] = {}
+    for demand in made.groups:
+        claim = account.room.claim_of(demand)
+        if claim.caps_itself or account.room.unpriced(demand):
+            continue
+        before = caps.get(str(demand.target), {"cap_usd": 0.0})
+        floor = account.room.floor_of(demand)
+        caps[str(demand.target)] = {
+            "cap_usd": max(float(claim.reserve_usd), before["cap_usd"]),
+            "floor_usd": None if floor is None else float(floor),
+        }
+    return caps
+
+
+def _in_full(job: Job) -> dict[str, Any]:
+    """
+    A job as it will be started; values of `env` and `needs` are still expressions.
+    """
+    import json
+    from dataclasses import asdict
+
+    options = {k: v for k, v in asdict(job.options).items() if v not in (None, ())}
+    return {
+        "key": job.key,
+        job.target.kind.value: job.target.id,
+        "input": json.loads(job.input.body) if job.input.body is not None else job.input.path,
+        **{name: float(v) if name.endswith("_usd") else v for name, v in options.items()},
+        "pools": list(job.pools),
+        "tags": list(job.tags),
+        "needs": list(job.needs),
+        "retries": job.retries,
+        "priority": job.priority,
+    }
+
+
+def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from orchestrator.app.batch_folders import LEDGER, find_batch
+    from orchestrator.ledger.amendments import definitions
+
+    folder = find_batch(output, name)
+    before: dict[str, Job] = definitions(folder / LEDGER)
+    added, changed = [], []
+    for job in jobs:
+        old = before.pop(job.key, None)
+        if old is None:
+            added.append(job.key)
+        elif old != replace(job, seq=0):
+            changed.append(job.key)
+    return {"batch": str(folder), "added": added, "changed": changed, "removed": list(before)}
+
+
+def _show(answer: dict[str, Any]) -> None:
+    """
+    Prints a plan for people.
+    """
+    import json
+
+    print(f"{answer['batch']}: {answer['jobs']:,} jobs, at most {answer['runs_most']:,} runs")
+    print(f"requests: about {answer['requests']:,}")
+    for field, title, unit in (
+        ("duration_secs", "time", "s"),
+        ("memory_gbyte_hours", "memory", "GB hours"),
+        ("cost_usd", "cost", "US dollars"),
+    ):
+        told = answer[field]
+        if told is not None:
+            print(f"{title}: {told['likely']:,g} {unit} ({told['low']:,g} to {told['high']:,g})")
+    if answer["binds"]:
+        print(f"what decides the time: {answer['binds']}")
+    if answer["account"]:
+        _show_account(answer)
+    for sentence in answer["unknown"]:
+        print(f"not known: {sentence}")
+    for name, keys in answer.get("diff", {}).items():
+        if isinstance(keys, list):
+            shown = ", ".join(keys[:SHOWN_KEYS]) + (" …" if len(keys) > SHOWN_KEYS else "")
+            print(f"{name}: {len(keys):,}{f' ({shown})' if keys else ''}")
+    for title in ("first", "last"):
+        for job in answer[title]:
+            print(f"{title}: {json.dumps(job, ensure_ascii=False)}")
+
+
+def _show_account(answer: dict[str, Any]) -> None:
+    told = {name: value for name, value in answer["account"].items() if value is not None}
+    print("account: " + ", ".join(f"{name} {value:,}" for name, value in told.items()))
+    for target, price in answer["prices"].items():
+        each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
+        # The names of models and events are the platform's.
+        words = f"price of {target}: {price['model']}" + (f": {each}" if each else "")
+        print(one_line(words, LONGEST_PRICE))
+    for target, cap in answer["caps"].items():
+        floor = (
+            "" if cap["floor_usd"] is None else f"; the Actor takes ${cap['floor_usd']:g} or more"
+        )
+        print(f"cap of each run of {target}: ${cap['cap_usd']:g}, chosen by us{floor}")

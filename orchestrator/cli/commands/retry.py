@@ -1,0 +1,105 @@
+"""
+`orchestrator retry`: failed jobs again, as new attempts in the same batch.
+
+A job whose last run may have succeeded, though it could not be read, is not started again: that run
+was paid for, and is asked for first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.arguments import add_driving, add_select, read_ahead, settings_of
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.rows import JobReport
+    from orchestrator.model.selection import Selection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    add_select(parser, "which of the failed jobs")
+    parser.add_argument("--dry-run", action="store_true", help="only tell which jobs it would be")
+    add_driving(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    read_ahead()
+    import os
+
+    from orchestrator.app.batch.lifecycle import resume_batch
+    from orchestrator.app.batch_folders import LEDGER, find_batch
+    from orchestrator.app.outputs.collection import collect_batch
+    from orchestrator.app.outputs.foreign_runs import refuse_to_start
+    from orchestrator.app.setup.environment_secrets import require_secrets
+    from orchestrator.cli.batch_run import drive, make_context, report
+    from orchestrator.cli.event_loop import in_event_loop
+    from orchestrator.ledger import BatchLock, LedgerReader
+    from orchestrator.ledger.amendments import set_waiting
+    from orchestrator.model.selection import Keys, parse_selection
+
+    settings = settings_of(options)
+    selection = parse_selection(options.select)
+    folder = find_batch(settings.output, options.batch)
+    with BatchLock(folder, "retry"):
+        refuse_to_start(folder)
+        chosen = _failed(folder, selection)
+        if options.dry_run or not chosen:
+            _print_jobs(chosen, as_json=options.json)
+            return 0
+        context = make_context(options, settings)
+        wanted = {job.job.seq for job in chosen}
+        with LedgerReader(folder / LEDGER) as reader:
+            late = reader.rendered_late(with_settled=True)
+            require_secrets((job for job in late if job.seq in wanted), os.environ)
+        unread = frozenset(job.job.key for job in chosen if job.is_unread)
+        if unread:
+            asked = in_event_loop(collect_batch, folder, context, Keys(unread))
+            chosen = [
+                job
+                for job in _failed(folder, selection)
+                if job.job.seq in wanted and not job.is_unread
+            ]
+            if asked.result.reason is not None or not (chosen or asked.under_way):
+                report(asked.result, as_json=options.json)
+                return asked.exit_code
+        set_waiting(folder / LEDGER, [job.job.seq for job in chosen])
+        return drive(resume_batch, folder, context, as_json=options.json)
+
+
+def _failed(folder: Path, selection: Selection) -> list[JobReport]:
+    """
+    The failed jobs that are selected.
+    """
+    from orchestrator.app.batch_folders import LEDGER
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.model.states import FAILED_JOB_STATUSES
+
+    with LedgerReader(folder / LEDGER) as reader:
+        return [
+            report
+            for report in reader.reports()
+            if report.status in FAILED_JOB_STATUSES
+            and selection.matches(report.job.key, report.status, report.job.tags)
+        ]
+
+
+def _print_jobs(chosen: Sequence[JobReport], *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        jobs = [{"key": report.job.key, "status": report.status.value} for report in chosen]
+        print(json.dumps({"jobs": jobs}))
+        return
+    for report in chosen:
+        print(f"{report.status}  {report.job.key}")
+    print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")

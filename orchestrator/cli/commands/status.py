@@ -1,0 +1,137 @@
+"""
+`orchestrator status`: one look at a batch, without disturbing the process that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.arguments import add_output, settings_of
+from orchestrator.cli.cost_refresh import refresh
+from orchestrator.safe_text import plain
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.reader import Totals
+    from orchestrator.model.batches import Batch
+
+
+SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument(
+        "batch",
+        metavar="BATCH",
+        nargs="?",
+        help="a batch: its folder, NAME or NAME/ID (the newest of all)",
+    )
+    parser.add_argument("--why", metavar="JOB", help="tell what a job waits for")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    add_output(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+
+    from orchestrator.app.batch_folders import LEDGER, find_batch, newest_of_each
+    from orchestrator.errors import BatchNotFound
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.ledger.lock import is_held
+    from orchestrator.report.summary import summary_of
+
+    settings = settings_of(options)
+    output = settings.output
+    if options.batch is not None:
+        folder = find_batch(output, options.batch)
+    else:
+        folders = newest_of_each(output)
+        if not folders:
+            raise BatchNotFound(f"{output}: there is no batch yet")
+        folder = max(folders, key=lambda path: path.name)
+    if options.why is not None:
+        return _tell_why(folder, options.why, as_json=options.json)
+    refresh(folder, settings)
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, totals = reader.batch(), reader.totals()
+    held = is_held(folder)
+    if options.json:
+        facts = {**summary_of(batch, totals), "folder": str(folder), "is_held": held}
+        print(json.dumps(facts))
+        return 0
+    show(batch, totals, folder, is_held=held)
+    return 0
+
+
+def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
+    """
+    Prints how a batch stands, for people.
+    """
+    from datetime import UTC, datetime
+
+    from orchestrator.app.batch_folders import display
+    from orchestrator.report.expiry import expiry_warning
+    from orchestrator.report.terminal import print_table, summary_table
+
+    print_table(summary_table(batch, totals))
+    print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
+    if batch.stop_reason:
+        print(f"stopped early: {plain(batch.stop_reason)}")
+    warning = expiry_warning(batch, totals, display(folder), datetime.now(UTC))
+    if warning:
+        print(warning)
+    if totals.ready:
+        print(f"{totals.ready} runs are READY for more than a minute: the platform has no room")
+    if totals.stragglers:
+        keys = ", ".join(totals.stragglers[:SHOWN])
+        more = len(totals.stragglers) - SHOWN
+        print(f"far slower than others of their kind: {keys}" + (f", {more} more" * (more > 0)))
+
+
+def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
+    """
+    Prints what one job waits for.
+    """
+    import json
+
+    from orchestrator.app.batch.needed_results import unmet
+    from orchestrator.app.batch_folders import LEDGER
+    from orchestrator.errors import UsageError
+    from orchestrator.ledger import LedgerReader
+    from orchestrator.ledger.lock import is_held
+    from orchestrator.report.why import why
+    from orchestrator.specfile.diagnostics import unknown
+
+    held = is_held(folder)
+    with LedgerReader(folder / LEDGER) as reader:
+        report = reader.report(key)
+        if report is None:
+            raise UsageError(f"{folder.name}: {unknown(key, reader.keys(), 'job')}")
+        reason = why(
+            report,
+            reader.place(report.job.key),
+            reader.waits(),
+            unmet=unmet(reader, report.job.needs),
+            is_held=held,
+        )
+    if as_json:
+        facts = {"job": report.job.key, "status": report.status.value, "waits_for": reason}
+        print(json.dumps(facts))
+    else:
+        print(f"{report.job.key} ({report.status.value}) waits for {plain(reason)}")
+    return 0
+
+
+def _told(state: str, *, held: bool) -> str:
+    if held:
+        return "a process is at it"
+    if state == "open":
+        return "left without a word (killed?); `orchestrator resume` goes on with it"
+    return "ended" if state == "ended" else "can be resumed"

@@ -1,0 +1,79 @@
+"""
+`orchestrator verify`: a batch's files against its ledger, and with `--online` the platform.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.cli.arguments import add_output, add_select, settings_of
+from orchestrator.model.ids import JobKey
+from orchestrator.model.selection import Selection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    The command's options.
+    """
+    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    add_select(parser, "which jobs")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="ask the platform too whether it holds more items than are on disk",
+    )
+    add_output(parser)
+    parser.set_defaults(on_signal="leave")
+
+
+def call(options: argparse.Namespace) -> int:
+    """
+    Runs the command.
+    """
+    import json
+
+    from orchestrator.app.batch_folders import display, find_batch
+    from orchestrator.app.outputs.verification import verify
+    from orchestrator.model.selection import parse_selection
+
+    folder = find_batch(settings_of(options).output, options.batch)
+    selection = parse_selection(options.select)
+    told = _ask(folder, selection, options) if options.online else {}
+    checked, unproven, wrong = 0, 0, []
+    for report, found in verify(folder, selection):
+        key = report.job.key
+        checked += 1
+        unproven += report.proof is None and report.job.collect.items
+        problems = (*found, *([told[key]] if key in told else []))
+        if problems:
+            wrong.append({"key": key, "problems": list(problems)})
+            if not options.json:
+                print(f"{key}: {', '.join(problems)}")
+    if options.json:
+        told_all = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
+        print(json.dumps(told_all))
+    elif wrong:
+        print(
+            f"{len(wrong)} of {checked} jobs are not as they were collected; "
+            f"`orchestrator collect {display(folder)}` fetches what is missing"
+        )
+    else:
+        print(f"{checked} jobs are on disk as they were collected")
+    if unproven and not options.json:
+        print(
+            f"{unproven} jobs are not proven complete; `orchestrator collect {display(folder)}` "
+            "asks the platform again"
+        )
+    return 1 if wrong else 0
+
+
+def _ask(folder: Path, selection: Selection, options: argparse.Namespace) -> Mapping[JobKey, str]:
+    from orchestrator.app.outputs.online_verification import verify_online
+    from orchestrator.cli.batch_run import make_context
+    from orchestrator.cli.event_loop import in_event_loop
+
+    context = make_context(options, settings_of(options))
+    return in_event_loop(verify_online, folder, context, selection)

@@ -1,0 +1,32 @@
+"""
+The platform of a batch: the one of the settings, or the local one, started for as long as needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from orchestrator.app.setup.context import Connect, Endpoint
+from orchestrator.app.setup.settings import Settings
+from orchestrator.cli.emulator import local_platform
+from orchestrator.model.batches import LocalPlatformPlan
+
+
+def connector(settings: Settings, *, share: bool = False) -> Connect:
+    """
+    A function that gives the platform of a batch as an async context.
+
+    Args:
+        share: whether a local platform that another process serves is used, which may end.
+    """
+
+    def connect(local: LocalPlatformPlan | None) -> AbstractAsyncContextManager[Endpoint]:
+        return _remote(settings) if local is None else local_platform(local, share=share)
+
+    return connect
+
+
+@asynccontextmanager
+async def _remote(settings: Settings) -> AsyncIterator[Endpoint]:
+    yield Endpoint(base_url=settings.api_base_url, token=settings.require_token())

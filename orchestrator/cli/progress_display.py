@@ -1,0 +1,76 @@
+"""
+Progress on stderr: live on a terminal, plain lines elsewhere, nothing where logs are JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import anyio
+
+from orchestrator.app.setup.context import Display
+from orchestrator.report.lines import progress_line
+from orchestrator.report.progress import Progress
+
+LINE_EVERY_SECS = 30.0
+FIRST_LINE_SECS = 5.0
+
+WaitsFor = Callable[[], dict[str, int]]
+
+
+def display_for(
+    log_format: str,
+    *,
+    first_line_secs: float = FIRST_LINE_SECS,
+    line_every_secs: float = LINE_EVERY_SECS,
+) -> Display:
+    """
+    The display that suits stderr.
+
+    Args:
+        first_line_secs, line_every_secs: when lines come where stderr is no terminal.
+    """
+    if log_format == "json":
+        return NoDisplay()
+    if sys.stderr.isatty():
+        # Imported for terminals alone: what draws takes a while to be read.
+        from orchestrator.cli.live_view import LiveDisplay
+
+        return LiveDisplay()
+    return LineDisplay(first_line_secs, line_every_secs)
+
+
+class LineDisplay:
+    """
+    A line now and then, when something has changed.
+    """
+
+    def __init__(self, first_secs: float, every_secs: float) -> None:
+        self._first_secs = first_secs
+        self._every_secs = every_secs
+
+    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+        """
+        Writes lines until cancelled.
+        """
+        await anyio.sleep(self._first_secs)
+        last = None
+        while True:
+            figures = (progress.done, progress.running, progress.failed)
+            if figures != last:
+                last = figures
+                sys.stderr.write(progress_line(progress, anyio.current_time()) + "\n")
+            await anyio.sleep(self._every_secs)
+
+
+class NoDisplay:
+    """
+    Says nothing: the log does.
+    """
+
+    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+        """
+        Waits until cancelled.
+        """
+        await anyio.sleep_forever()

@@ -1,0 +1,193 @@
+"""
+A dataset on disk, and the proof that it is all that the platform holds.
+
+Counters, totals and even items appear some seconds after a run's end. A download that begins after
+that and is read to the end is the proof; what was read before is proven by one request behind its
+last item.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+
+from orchestrator.apify import ApifyClient
+from orchestrator.collector.item_download import (
+    FIRST_PAUSE_SECS,
+    ItemsDownload,
+    ItemsFile,
+    items_name,
+)
+from orchestrator.collector.ranges import fetch
+from orchestrator.collector.sync_items import answer_part
+from orchestrator.collector.totals import count_of
+from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.model.ids import DatasetId
+from orchestrator.model.jobs import ItemsQuery
+from orchestrator.model.proofs import FEWER, MORE, Proof, ProvenBy
+from orchestrator.store.atomic_files import Files
+
+DISAGREEMENT_SECS = 15.0
+"""
+How long a file is downloaded again whose items are not as many as the platform counts.
+"""
+
+TRIES = 3
+EXACT_FORMATS = frozenset({"jsonl", "json", "csv"})
+"""
+Where a stored item that no filter drops is one item of the file for certain.
+"""
+
+
+class Datasets:
+    """
+    Downloads datasets of runs that have ended.
+
+    Args:
+        patience_secs: how long a download may stand still before it is given up.
+        settled_after_secs: how long ago those runs ended, at least.
+    """
+
+    def __init__(
+        self, client: ApifyClient, files: Files, *, patience_secs: float, settled_after_secs: float
+    ) -> None:
+        self._client = client
+        self._files = files
+        self._patience_secs = patience_secs
+        self._settled_after_secs = settled_after_secs
+
+    def download(
+        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
+    ) -> ItemsDownload:
+        """
+        A download that has not begun.
+        """
+        return ItemsDownload(
+            self._client,
+            self._files,
+            folder=folder,
+            name=name or items_name(query),
+            dataset_id=dataset_id,
+            query=query,
+            patience_secs=self._patience_secs,
+        )
+
+    async def fetch(
+        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
+    ) -> ItemsFile:
+        """
+        Downloads a dataset; its file has its name then, unless `data` holds the bytes.
+
+        Raises:
+            NotFound: the dataset is gone.
+            TransientError: the platform stays away, or does not give what it counts.
+            DiskFull, OutputLost: files that are there are whole.
+
+        Cancellation: nothing half written gets a final name.
+        """
+        began_at, pause = anyio.current_time(), FIRST_PAUSE_SECS
+        while True:
+            is_last = anyio.current_time() - began_at > DISAGREEMENT_SECS
+            download = self.download(folder, dataset_id, query, name=name)
+            try:
+                items = await fetch(download)
+                # Plain JSON Lines go on where they are, and have waited already.
+                if items.stored == items.counted or query == ItemsQuery() or is_last:
+                    items = self._judged(items, dataset_id, query)
+                    if items.data is None:
+                        await download.publish()
+                    return items
+            except TruncatedBody:
+                raise
+            except (TransientError, anyio.get_cancelled_exc_class()):
+                download.leave()
+                raise
+            finally:
+                download.discard()
+            await anyio.sleep(pause)
+            pause *= 2
+
+    async def fetch_file(
+        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str
+    ) -> ItemsFile:
+        """
+        As `fetch`, and saves the bytes too.
+        """
+        items = await self.fetch(folder, dataset_id, query, name=name)
+        if items.data is not None:
+            await self._files.save(folder, {name: items.data})
+        return items
+
+    async def check(
+        self, dataset_id: DatasetId, query: ItemsQuery, items: ItemsFile
+    ) -> ItemsFile | None:
+        """
+        A file that was downloaded earlier, with its proof; None when the platform holds more.
+
+        Raises:
+            NotFound: the dataset is gone.
+        """
+        proof = items.proof
+        if proof is not None and proof.after_secs >= self._settled_after_secs:
+            return items
+        try:
+            held = await count_behind(self._client, dataset_id, query, items.stored)
+        except TransientError:
+            # A download has more patience, and is a proof too.
+            return None
+        if held != items.stored:
+            return None
+        proof = Proof(by=ProvenBy.LOOK, after_secs=self._settled_after_secs, stored=items.stored)
+        return replace(items, proof=proof, unproven=None)
+
+    async def publish_answer(self, folder: Path, query: ItemsQuery) -> bool:
+        """
+        Gives the items of a synchronous answer their final name; False when they are gone.
+        """
+        return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
+
+    def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
+        if items.stored == items.counted:
+            proof = Proof(
+                by=ProvenBy.DOWNLOAD, after_secs=self._settled_after_secs, stored=items.stored
+            )
+            return replace(items, proof=proof)
+        if items.stored > items.counted:
+            return replace(items, unproven=MORE)
+        if query.format in EXACT_FORMATS:
+            raise TruncatedBody(
+                f"dataset {dataset_id}: the platform counts {items.counted} items and gives "
+                f"{items.stored}"
+            )
+        return replace(items, unproven=FEWER)
+
+
+async def count_behind(
+    client: ApifyClient, dataset_id: DatasetId, query: ItemsQuery, stored: int
+) -> int:
+    """
+    How many items the platform holds, by one request behind the last of so many.
+
+    Raises:
+        NotFound: the dataset is gone.
+        TransientError: the platform stays away, or its answer broke off again and again.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(TransientError):
+            return await _count_behind(client, dataset_id, query, stored)
+        await anyio.sleep(FIRST_PAUSE_SECS)
+    return await _count_behind(client, dataset_id, query, stored)
+
+
+async def _count_behind(
+    client: ApifyClient, dataset_id: DatasetId, query: ItemsQuery, stored: int
+) -> int:
+    async with client.stream_items(dataset_id, query, offset=stored, limit=1) as download:
+        total = count_of(download)
+        if total == stored and query.format == "jsonl" and not query.desc:
+            # The total may be behind the items.
+            total += bool((await download.read()).strip())
+    return total

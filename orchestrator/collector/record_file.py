@@ -1,0 +1,107 @@
+"""
+One record or log to one file, streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import anyio
+
+from orchestrator.apify import Download
+from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.store.atomic_files import Files
+
+SMALL_BYTES = 256 * 1024
+FIRST_PAUSE_SECS = 0.5
+LONGEST_PAUSE_SECS = 30.0
+MOST_UNTOLD_BYTES = 4 * 1024**3
+"""
+Of a body whose length was not told: a longer one has no end.
+"""
+
+
+class EndlessBody(TruncatedBody):
+    """
+    A body that does not end; to ask again is no use.
+    """
+
+
+async def fetch_blob(
+    files: Files,
+    folder: Path,
+    name: Callable[[Download], str],
+    open_download: Callable[[], AbstractAsyncContextManager[Download]],
+    *,
+    patience_secs: float,
+) -> None:
+    """
+    Saves the body that `open_download` gives, beginning again when it breaks.
+
+    Args:
+        name: of the file, from the answer's headers.
+        patience_secs: how long to go on after the first break.
+
+    Raises:
+        TransientError: it went on breaking.
+        NotFound, DiskFull, OutputLost.
+    """
+    pause = FIRST_PAUSE_SECS
+    give_up_at = None
+    while True:
+        async with open_download() as download:
+            try:
+                await save_blob(files, folder, name(download), download)
+            except EndlessBody:
+                raise
+            except TransientError:
+                give_up_at = give_up_at or anyio.current_time() + patience_secs
+                if anyio.current_time() >= give_up_at:
+                    raise
+            else:
+                return
+        await anyio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECS)
+
+
+async def save_blob(
+    files: Files, folder: Path, name: str, download: Download, *, keeps_empty: bool = True
+) -> bool:
+    """
+    Saves one body, which is given only once, under its final name when it is whole.
+
+    Args:
+        keeps_empty: whether an empty body is a file of 0 bytes.
+
+    Returns:
+        whether there was anything.
+
+    Raises:
+        TransientError: it broke; nothing has appeared.
+        DiskFull, OutputLost.
+    """
+    chunks = download.chunks()
+    first = bytearray()
+    async for chunk in chunks:
+        first += chunk
+        if len(first) > SMALL_BYTES:
+            break
+    else:
+        if first or keeps_empty:
+            await files.save(folder, {name: bytes(first)})
+        return bool(first)
+    part = await files.open_part(folder, name)
+    try:
+        await part.append(bytes(first))
+        size_bytes = len(first)
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > MOST_UNTOLD_BYTES and download.length is None:
+                raise EndlessBody(f"{name} is longer than {MOST_UNTOLD_BYTES:,} bytes: no end")
+            await part.append(chunk)
+        await part.publish()
+    finally:
+        part.discard()
+    return True

@@ -1,0 +1,288 @@
+"""
+Which items were there before: within a table, and in everything that a series ever gave.
+
+Only digests of the values that tell items apart are kept, most of them on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestrator.results.fast_reader import Rows
+from orchestrator.results.item_source import NotMerged
+from orchestrator.results.shape import FIELD, JOB, PARAM, Column
+from orchestrator.results.tolerant_reader import JsonText, read_carefully
+
+DIGEST_BYTES = 16
+MOST_IN_MEMORY = 500_000
+FILTER_BYTES = 2**24
+"""
+Of a table with ten million keys, one in a hundred is looked for on disk in vain.
+"""
+FILTER_MASK = FILTER_BYTES - 1
+_PLACES = struct.Struct("<III4x").unpack
+TOLD_BY_THEIR_JSON = {str, int, bool, type(None)}
+CACHE_KILOBYTES = 32_768
+BUSY_SECS = 120.0
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS keys (
+    key    BLOB PRIMARY KEY,
+    number INTEGER NOT NULL      -- of the batch that first gave it
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (
+    id     TEXT NOT NULL,
+    fields TEXT NOT NULL,        -- JSON: the names that told items apart
+    PRIMARY KEY (id, fields)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
+    """
+    A digest of the values of some columns for each item; None where one is missing or null.
+    """
+    salt = json.dumps([column.of or column.origin for column in columns]).encode()
+    texts = zip(*(_texts(rows, column) for column in columns), strict=True)
+    return [
+        None
+        if None in row
+        else blake2b(b"\0".join((salt, *row)), digest_size=DIGEST_BYTES).digest()
+        for row in texts
+    ]
+
+
+def values_of(rows: Rows, column: Column) -> list[Any]:
+    """
+    The values of a column that is a field, the job, the run or a parameter.
+    """
+    if column.origin == FIELD:
+        return rows.values(column.of)
+    if column.origin == PARAM:
+        return [source.params.get(column.of) for source in rows.sources]
+    if column.origin == JOB:
+        return [source.job for source in rows.sources]
+    return [getattr(source, column.origin) for source in rows.sources]
+
+
+def _texts(rows: Rows, column: Column) -> list[Any]:
+    """
+    Texts that are the same for equal values, and for those alone; None where there is none.
+    """
+    values = values_of(rows, column)
+    if not rows.odd and set(map(type, values)) <= TOLD_BY_THEIR_JSON:
+        try:
+            return [value if value is None else orjson.dumps(value) for value in values]
+        except TypeError:
+            pass  # an integer of more than 64 bits
+    return [
+        value if value is None else _text(rows, place, column, value)
+        for place, value in enumerate(values)
+    ]
+
+
+def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
+    if column.origin == FIELD and isinstance(value, float | dict | list):
+        # What was read fast may be less exact than its text.
+        value = read_carefully(rows.lines[place]).fields.get(column.of)
+    if isinstance(value, JsonText):
+        return _canonical(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="surrogatepass")
+    if column.origin == FIELD and place in rows.odd:
+        # What a value does not say of the item is told by the item alone.
+        return text + rows.lines[place]
+    return text
+
+
+def _canonical(text: str) -> bytes:
+    try:
+        value = json.loads(text, parse_int=str, parse_float=str)
+        return json.dumps(value, sort_keys=True).encode()
+    except RecursionError:
+        return text.encode()
+
+
+class Filter:
+    """
+    A set of keys in little memory, which may take a key for a member that is none.
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(FILTER_BYTES)
+
+    def add(self, keys: Iterable[bytes]) -> None:
+        """
+        Adds keys, which are uniformly distributed.
+        """
+        bits = self._bits
+        for key in keys:
+            for place in _PLACES(key):
+                bits[place >> 3 & FILTER_MASK] |= 1 << (place & 7)
+
+    def may_have(self, key: bytes) -> bool:
+        """
+        Whether a key may be a member; it is none for sure when this is false.
+        """
+        bits = self._bits
+        return all(bits[p >> 3 & FILTER_MASK] & 1 << (p & 7) for p in _PLACES(key))
+
+
+class Uniques:
+    """
+    Tells whether a key came before, with few of them in memory.
+
+    Args:
+        folder: for a file of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "keys.sqlite"
+        self._recent: set[bytes] = set()
+        self._spilled = Filter()
+        self._db: sqlite3.Connection | None = None
+
+    def are_first(self, keys: Sequence[bytes | None]) -> list[bool]:
+        """
+        Whether each key comes for the first time; those that are None always do.
+        """
+        known = self._on_disk(keys)
+        answers = []
+        for key in keys:
+            is_first = key is None or (key not in self._recent and key not in known)
+            if is_first and key is not None:
+                self._recent.add(key)
+            answers.append(is_first)
+        if len(self._recent) > MOST_IN_MEMORY:
+            self._spill()
+        return answers
+
+    def close(self) -> None:
+        """
+        Forgets all keys.
+        """
+        self._recent.clear()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._path.unlink(missing_ok=True)
+
+    def _on_disk(self, keys: Sequence[bytes | None]) -> set[bytes]:
+        if self._db is None:
+            return set()
+        keys = [key for key in keys if key is not None and self._spilled.may_have(key)]
+        return {key for (key,) in _found(self._db, "SELECT key FROM keys WHERE key = ?", keys)}
+
+    def _spill(self) -> None:
+        if self._db is None:
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = OFF")
+            self._db.execute("PRAGMA synchronous = OFF")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+            self._db.execute("CREATE TABLE keys (key BLOB PRIMARY KEY) STRICT, WITHOUT ROWID")
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO keys VALUES (?)", ((key,) for key in sorted(self._recent))
+        )
+        self._db.execute("COMMIT")
+        self._spilled.add(self._recent)
+        self._recent.clear()
+
+
+class Seen:
+    """
+    The keys of everything that a series ever gave, each with the batch that first gave it.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def take(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> list[bool]:
+        """
+        Records which batch gave each key; returns whether no batch with a lower number did.
+
+        Keys that are None are always new.
+        """
+        first = dict(_found(self._db, "SELECT key, number FROM keys WHERE key = ?", keys))
+        earlier: dict[bytes, int] = {}
+        answers = []
+        for key, number in zip(keys, numbers, strict=True):
+            before = None if key is None else first.get(key)
+            if key is not None and (before is None or before > number):
+                earlier[key] = min(number, earlier.get(key, number))
+            answers.append(before is None or before >= number)
+        self._db.executemany(
+            "INSERT INTO keys VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET number = excluded.number WHERE excluded.number < number",
+            sorted(earlier.items()),
+        )
+        return answers
+
+    def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
+        """
+        Whether the keys of a batch were recorded, as these fields tell items apart.
+        """
+        query = "SELECT 1 FROM batches WHERE id = ? AND fields = ?"
+        return self._db.execute(query, (batch_id, json.dumps(fields))).fetchone() is not None
+
+    def add_batch(self, batch_id: str, fields: Sequence[str]) -> None:
+        """
+        Records that all keys of a batch are there.
+        """
+        self._db.execute(
+            "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, json.dumps(fields))
+        )
+
+
+@contextmanager
+def seen_by(folder: Path) -> Iterator[Seen]:
+    """
+    Opens the keys of a series; what was added is kept when all went well.
+
+    Raises:
+        NotMerged: they cannot be read or written.
+        OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "keys.sqlite"
+    try:
+        db = sqlite3.connect(path, timeout=BUSY_SECS, isolation_level=None)
+        try:
+            db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+            db.executescript(SCHEMA)
+            db.execute("BEGIN IMMEDIATE")
+            yield Seen(db)
+            db.execute("COMMIT")
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+            raise NotMerged(
+                f"{path}: another process merges a batch of this series; when it has ended, make "
+                "this one by: orchestrator collect"
+            ) from error
+        raise NotMerged(
+            f"{path}: the keys of earlier batches cannot be used ({error}); remove the file, and "
+            "they are made again from the batches that are there"
+        ) from error
+
+
+def _found(
+    db: sqlite3.Connection, query: str, keys: Iterable[bytes | None]
+) -> Iterator[tuple[Any, ...]]:
+    """
+    The rows of those keys that there are; asked in their order, which is that of the file.
+    """
+    for key in sorted(filter(None, set(keys))):
+        row = db.execute(query, (key,)).fetchone()
+        if row is not None:
+            yield row

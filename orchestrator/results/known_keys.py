@@ -1,0 +1,35 @@
+"""
+What batches gave that were never compared: their keys are recorded when they are first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.results.distinct_keys import Seen, keys_of
+from orchestrator.results.fast_reader import read
+from orchestrator.results.inference import look_at
+from orchestrator.results.item_source import Sources, chunks, heads
+from orchestrator.results.shape import Shape
+from orchestrator.results.table import MOST_ROWS, SAMPLED_BYTES, SAMPLED_JOBS
+
+
+def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
+    """
+    Records the keys of all items of a batch.
+
+    Args:
+        unique: the columns that tell items apart.
+
+    Raises:
+        NotMerged: its items are not all there.
+    """
+    shape = Shape(as_text=True, unique=unique)
+    for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):
+        look_at(read([piece], as_text=True), shape)
+    for source in sources():
+        shape.learn_params(source.params)
+    columns = shape.layout().unique
+    for pieces in chunks(sources(), lambda: MOST_ROWS) if columns else ():
+        rows = read(pieces, as_text=True)
+        seen.take(keys_of(rows, columns or ()), [source.number for source in rows.sources])

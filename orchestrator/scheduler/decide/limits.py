@@ -1,0 +1,279 @@
+"""
+The limits of a batch and what is in use of them, as plain state.
+
+A slot is taken before a start is intended and given back when the run has ended, so that at no
+instant more is in use than was allowed. `now` is always the caller's monotonic clock, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.batches import PoolLimits
+from orchestrator.model.jobs import Target
+from orchestrator.model.money import money
+from orchestrator.scheduler.decide.budget import NOTHING, Budget, may_cost
+from orchestrator.scheduler.decide.capacity import Resource, RoomEstimate
+from orchestrator.scheduler.decide.start_gate import Gate
+
+WINDOW_SECS = 60.0
+RUNS = frozenset({"runs"})
+MEMORY = frozenset({"memory"})
+MONEY = frozenset({"money"})
+ALL_USE = RUNS | MEMORY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    What one run holds of the limits while it goes on.
+
+    Attributes:
+        target: what it runs; None where that does not matter.
+        reserve_usd: the most that it may cost, under a budget.
+        caps_itself: whether that is the spec's or the task's own cap, or there is no budget; else
+            it is a cap that we choose and send.
+    """
+
+    memory_mbytes: int
+    pools: tuple[str, ...] = ()
+    target: Target | None = None
+    reserve_usd: Decimal = NOTHING
+    caps_itself: bool = True
+
+    def uses(self, limit: str) -> bool:
+        """
+        Whether the run counts against a limit, as `Blocked` names it.
+        """
+        if limit == "money":
+            return self.reserve_usd > 0
+        return limit in ALL_USE or limit.removeprefix("pool ") in self.pools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """
+    Why a claim cannot be taken now.
+
+    Attributes:
+        reason: for people, such as `pool shop has 4 of 4 runs`.
+        until: when time alone may heal it; None when a run must end first.
+        limits: the names of what there is too little of; a job that was passed often enough is
+            waited for by others that would use them.
+        waits_for_costs: whether the final costs of ended runs may make room.
+    """
+
+    reason: str
+    until: float | None = None
+    limits: frozenset[str] = frozenset()
+    waits_for_costs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """
+    What may be in use at once; None means no limit.
+    """
+
+    max_runs: int
+    max_memory_mbytes: int | None = None
+    pools: Mapping[str, PoolLimits] = field(default_factory=dict)
+    max_cost_usd: Decimal | None = None
+
+    def refusal(self, claim: Claim) -> str | None:
+        """
+        Why a claim can never be taken, however long it waits; None when it can.
+        """
+        if self.max_memory_mbytes is not None and claim.memory_mbytes > self.max_memory_mbytes:
+            return (
+                f"needs {claim.memory_mbytes} MB of memory, and at most {self.max_memory_mbytes} "
+                "MB may be in use at once"
+            )
+        if self.max_cost_usd is not None and claim.reserve_usd > self.max_cost_usd:
+            return (
+                f"{may_cost(claim.reserve_usd, is_our_cap=not claim.caps_itself)}, and "
+                "max_cost_usd is "
+                f"{money(self.max_cost_usd)} for the whole batch"
+            )
+        for name in claim.pools:
+            if self.pools[name].max_runs == 0 or self.pools[name].starts_per_minute == 0:
+                return f"is in pool {name}, which allows no run at all"
+        return None
+
+
+class Usage:
+    """
+    What is in use of the limits.
+
+    Args:
+        budget: None where money does not matter.
+
+    Attributes:
+        limits: may be replaced while runs go on; what is in use already stays.
+        runs, memory_mbytes: in use now.
+        gate: holds starts back by how earlier ones went.
+    """
+
+    def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
+        self.limits = limits
+        self.budget = budget
+        self.runs = 0
+        self.memory_mbytes = 0
+        self.gate = Gate()
+        self._room = RoomEstimate()
+        self._pool_runs = dict.fromkeys(limits.pools, 0)
+        self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
+
+    def blocked(self, claim: Claim, now: float) -> Blocked | None:
+        """
+        Why a claim cannot be taken now; None when it can.
+        """
+        paused = self.gate.blocked(claim.target, now)
+        if paused is not None:
+            return Blocked(reason=paused.reason, until=paused.until)
+        return (
+            self.full(now)
+            or self._blocked_by_memory(claim, now)
+            or self._blocked_by_pools(claim, now)
+            or self._blocked_by_budget(claim)
+        )
+
+    def full(self, now: float) -> Blocked | None:
+        """
+        Why no run at all can be started now, whatever it claims; None when one may.
+        """
+        most = self.limits.max_runs
+        if self.runs >= most:
+            return Blocked(reason=f"{self.runs} of {most} runs are going", limits=RUNS)
+        until = self._room.blocked(self.runs + 1, Resource.RUNS, now)
+        if until is None:
+            return None
+        return Blocked(
+            reason=f"the account has no room for more than these {self.runs} runs, since others "
+            "use it too; it is tried again",
+            until=until,
+            limits=RUNS,
+        )
+
+    def take(self, claim: Claim, now: float) -> None:
+        """
+        Takes a claim for a start that is about to be intended.
+        """
+        self.hold(claim)
+        self.gate.take(claim.target)
+        self._room.take(self.runs, Resource.RUNS, now)
+        self._room.take(self.memory_mbytes, Resource.MEMORY, now)
+        for name in claim.pools:
+            self._pool_starts[name].append(now)
+
+    def count_start(self, pools: Iterable[str], at: float) -> None:
+        """
+        Counts a start of an earlier process, in the order of time.
+
+        Args:
+            at: on the monotonic clock.
+        """
+        for name in pools:
+            if name in self._pool_starts:
+                self._pool_starts[name].append(at)
+
+    def hold(self, claim: Claim) -> None:
+        """
+        Takes a claim for a run that an earlier process started, whatever the limits say.
+        """
+        self.runs += 1
+        self.memory_mbytes += claim.memory_mbytes
+        for name in claim.pools:
+            self._pool_runs[name] += 1
+        if self.budget is not None:
+            self.budget.reserve(claim.reserve_usd)
+
+    def give(self, claim: Claim, *, keeps_money: bool = False) -> None:
+        """
+        Gives a claim back; its run has ended, or was never started.
+
+        Args:
+            keeps_money: whether a run was started: then its money stays reserved until the cost is
+                final, which the budget knows.
+        """
+        self.runs -= 1
+        self.memory_mbytes -= claim.memory_mbytes
+        for name in claim.pools:
+            self._pool_runs[name] -= 1
+        if self.budget is not None and not keeps_money:
+            self.budget.release(claim.reserve_usd)
+        self.assert_consistent()
+
+    def refused(self, resource: Resource, now: float, jitter: float) -> None:
+        """
+        Notes that the platform had no room for a start; its claim has been given back.
+        """
+        in_use = self.runs if resource is Resource.RUNS else self.memory_mbytes
+        self._room.refused(in_use, resource, now, jitter)
+
+    def started(self, now: float) -> None:
+        """
+        Notes that the platform has let a run start with what is in use now.
+        """
+        self._room.started(self.runs, Resource.RUNS, now)
+        self._room.started(self.memory_mbytes, Resource.MEMORY, now)
+
+    def assert_consistent(self) -> None:
+        """
+        Raises `OrchestratorError` when more was given back than taken.
+        """
+        if self.runs < 0 or self.memory_mbytes < 0 or min(self._pool_runs.values(), default=0) < 0:
+            raise OrchestratorError("a slot was given back twice")
+
+    def _blocked_by_memory(self, claim: Claim, now: float) -> Blocked | None:
+        wanted, most = claim.memory_mbytes, self.limits.max_memory_mbytes
+        if most is not None and self.memory_mbytes + wanted > most:
+            return Blocked(
+                reason=f"needs {wanted} MB, and {self.memory_mbytes} of {most} MB are in use",
+                limits=MEMORY,
+            )
+        until = self._room.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
+        if until is None:
+            return None
+        return Blocked(
+            reason=f"needs {wanted} MB, and the account has no room for more than these "
+            f"{self.memory_mbytes} MB, since others use it too; it is tried again",
+            until=until,
+            limits=MEMORY,
+        )
+
+    def _blocked_by_pools(self, claim: Claim, now: float) -> Blocked | None:
+        for name in claim.pools:
+            pool, runs = self.limits.pools[name], self._pool_runs[name]
+            names = frozenset({f"pool {name}"})
+            if pool.max_runs is not None and runs >= pool.max_runs:
+                return Blocked(
+                    reason=f"pool {name} has {runs} of {pool.max_runs} runs", limits=names
+                )
+            starts = self._pool_starts[name]
+            if pool.starts_per_minute is None:
+                continue
+            while starts and starts[0] + WINDOW_SECS <= now:
+                starts.popleft()
+            if len(starts) >= pool.starts_per_minute:
+                return Blocked(
+                    reason=f"pool {name} has had {len(starts)} of {pool.starts_per_minute} starts "
+                    "in the last minute",
+                    until=starts[0] + WINDOW_SECS,
+                    limits=names,
+                )
+        return None
+
+    def _blocked_by_budget(self, claim: Claim) -> Blocked | None:
+        amount = claim.reserve_usd
+        if self.budget is None or not amount:
+            return None
+        reason = self.budget.blocked(amount, is_our_cap=not claim.caps_itself)
+        if reason is None:
+            return None
+        may_help = self.budget.settling_may_help(amount)
+        return Blocked(reason=reason, limits=MONEY, waits_for_costs=may_help)

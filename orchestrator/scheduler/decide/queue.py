@@ -1,0 +1,221 @@
+"""
+Which waiting jobs may start now, and why the others wait. No clock, no I/O.
+
+Jobs with the same claim are alike to the limits, so they wait in one lane; a decision looks at the
+head of each lane only, and its cost does not grow with the number of jobs. A job that does not fit
+lets later ones by; but not for ever: one that was passed often enough is waited for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
+
+from orchestrator.model.batches import Wait
+from orchestrator.model.jobs import Target
+from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim, Usage
+
+FEWEST_PASSES = 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Waiting:
+    """
+    A job that waits for its next attempt; the order is the order of starts.
+
+    Attributes:
+        rank: minus the priority, so that the smaller one is first.
+        shortness: minus the seconds that its run is expected to take: the longest is first, so that
+            it does not outlast the others.
+        seq: the job's place in the spec.
+        number: of the attempt that it waits for.
+        claim: what its run will hold.
+        ready_at: not before this time, on the monotonic clock.
+    """
+
+    rank: int
+    shortness: float
+    seq: int
+    number: int
+    claim: Claim = field(compare=False)
+    ready_at: float = field(default=0.0, compare=False)
+
+
+@dataclass(slots=True)
+class Lane:
+    """
+    The jobs with one claim.
+
+    Attributes:
+        jobs: a heap.
+        passes: how many later jobs were started since its first job could have been the next.
+    """
+
+    jobs: list[Waiting] = field(default_factory=list)
+    passes: int = 0
+
+
+class WaitingQueue:
+    """
+    The waiting jobs of a batch.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[Claim, Lane] = {}
+        self._later: list[tuple[float, Waiting]] = []
+        self._blocked: dict[Claim, Blocked] = {}
+        self._full: Blocked | None = None
+
+    def __len__(self) -> int:
+        return sum(len(lane.jobs) for lane in self._lanes.values()) + len(self._later)
+
+    def add(self, waiting: Waiting, now: float) -> None:
+        """
+        Puts a job in; it may be admitted from its `ready_at` on.
+        """
+        if waiting.ready_at > now:
+            heapq.heappush(self._later, (waiting.ready_at, waiting))
+        else:
+            heapq.heappush(self._lanes.setdefault(waiting.claim, Lane()).jobs, waiting)
+
+    def change_claims(self, change: Callable[[Claim], Claim], now: float) -> None:
+        """
+        Lets all jobs wait with other claims.
+        """
+        lanes, later = self._lanes, self._later
+        self._lanes, self._later = {}, []
+        jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
+        for job in jobs:
+            self.add(replace(job, claim=change(job.claim)), now)
+
+    def admit(self, usage: Usage, now: float) -> list[Waiting]:
+        """
+        Takes out the jobs that may start now, in the order of their starts.
+
+        Their claims are taken from `usage`.
+        """
+        while self._later and self._later[0][0] <= now:
+            self.add(heapq.heappop(self._later)[1], now)
+        self._blocked.clear()
+        self._full = usage.full(now)
+        if self._full is not None or not self._lanes:
+            return []
+        heads = [(lane.jobs[0], lane) for lane in self._lanes.values()]
+        heapq.heapify(heads)
+        most_passes = max(FEWEST_PASSES, 2 * usage.limits.max_runs)
+        waited_for: dict[str, Waiting] = {}
+        passed: list[Lane] = []
+        admitted = []
+        while heads:
+            waiting, lane = heads[0]
+            blocked = _behind(waiting.claim, waited_for) or usage.blocked(waiting.claim, now)
+            if blocked is None:
+                usage.take(waiting.claim, now)
+                admitted.append(heapq.heappop(lane.jobs))
+                for other in passed:
+                    other.passes += 1
+                lane.passes = 0
+                if lane.jobs:
+                    heapq.heapreplace(heads, (lane.jobs[0], lane))
+                else:
+                    heapq.heappop(heads)
+                    del self._lanes[waiting.claim]
+                continue
+            if blocked.limits is RUNS:
+                # So is everything behind it.
+                self._full = blocked
+                break
+            self._blocked[waiting.claim] = blocked
+            passed.append(lane)
+            if lane.passes >= most_passes:
+                waited_for.update(dict.fromkeys(blocked.limits, waiting))
+            heapq.heappop(heads)
+        return admitted
+
+    def remove(self, targets: Container[Target], *, later: bool) -> dict[Target, list[Waiting]]:
+        """
+        Takes out the jobs of some targets.
+
+        Args:
+            later: whether those too that may not be admitted yet.
+        """
+        removed: list[Waiting] = []
+        for claim in [claim for claim in self._lanes if claim.target in targets]:
+            removed += self._lanes.pop(claim).jobs
+        if later:
+            removed += [job for _, job in self._later if job.claim.target in targets]
+            self._later = [one for one in self._later if one[1].claim.target not in targets]
+            heapq.heapify(self._later)
+        found: dict[Target, list[Waiting]] = {}
+        for job in removed:
+            if job.claim.target is not None:
+                found.setdefault(job.claim.target, []).append(job)
+        return found
+
+    def next_wake(self) -> float | None:
+        """
+        When time alone may let another job start; None when a run must end first.
+        """
+        blocked = [*self._blocked.values(), *([self._full] if self._full else [])]
+        times = [one.until for one in blocked if one.until is not None]
+        if self._later:
+            times.append(self._later[0][0])
+        return min(times, default=None)
+
+    def reasons(self) -> dict[str, int]:
+        """
+        Why jobs wait, as the last decision found, with the number of jobs that each reason holds.
+        """
+        reasons: Counter[str] = Counter()
+        for wait in self.waits():
+            reasons[wait.reason] += wait.jobs
+        if self._later:
+            reasons["waits for its next attempt"] = len(self._later)
+        return dict(reasons)
+
+    def waits(self) -> list[Wait]:
+        """
+        Why the jobs of each lane wait, as the last decision found.
+        """
+        waits = []
+        for claim, lane in self._lanes.items():
+            blocked = self._blocked.get(claim) or self._full
+            if blocked is not None:
+                wait = Wait(
+                    target=claim.target,
+                    memory_mbytes=claim.memory_mbytes,
+                    pools=claim.pools,
+                    reason=blocked.reason,
+                    jobs=len(lane.jobs),
+                )
+                waits.append(wait)
+        return waits
+
+    @property
+    def lacks_money(self) -> bool:
+        """
+        Whether some job waits for money, as the last decision found.
+        """
+        return any(blocked.limits is MONEY for blocked in self._blocked.values())
+
+    @property
+    def waits_for_costs(self) -> bool:
+        """
+        Whether the final costs of ended runs may let some job start, as the last decision found.
+        """
+        return any(blocked.waits_for_costs for blocked in self._blocked.values())
+
+
+def _behind(claim: Claim, waited_for: dict[str, Waiting]) -> Blocked | None:
+    """
+    Why a job stays behind one that was passed too often.
+    """
+    for limit, first in waited_for.items():
+        if claim.uses(limit):
+            return Blocked(
+                reason=f"lets job {first.seq + 1} of the spec go first, which has waited long for "
+                f"{limit}"
+            )
+    return None

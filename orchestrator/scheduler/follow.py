@@ -1,0 +1,319 @@
+"""
+A run that is followed to its end: long polls, aborts, and what is usual for its kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+
+from orchestrator.apify import ApifyClient
+from orchestrator.errors import OrchestratorError, PlatformError, StoppedEarly
+from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.jobs import Job
+from orchestrator.model.runs import Run
+from orchestrator.model.states import RunStatus
+from orchestrator.scheduler.decide.stragglers import Kin
+from orchestrator.scheduler.observer import Observer
+
+SHORTEST_POLL_SECS = 1.0
+"""
+A platform that answers a long poll at once is not asked more often than this.
+"""
+
+ABORT_GRACE_SECS = 35.0
+"""
+What the platform grants to a graceful abort (30 s), and a little more.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """
+    A run that has ended and is not collected yet.
+
+    Attributes:
+        run_json: as the platform told it last; None when that was told to an earlier process.
+        aborted_because: why this process aborted it; None when it did not.
+    """
+
+    attempt: Attempt
+    run: Run
+    run_json: bytes | None = None
+    aborted_because: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    """
+    A run that is followed.
+
+    Attributes:
+        began_at: when the run began, about, on the monotonic clock.
+        status: of the run, when last heard of.
+        scope: of the poll that is open; cancelling it makes room for an abort.
+        abort_because: why the run is to be aborted; None when it is not.
+        is_left: whether it was to be aborted with all others and the platform refuses that.
+    """
+
+    attempt: Attempt
+    run: Run
+    began_at: float
+    status: str
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    abort_because: str | None = None
+    is_aborted: bool = False
+    is_left: bool = False
+    straggles: bool = False
+
+
+class Follower:
+    """
+    Follows the runs of a batch.
+
+    Args:
+        tail: brings home what a run makes while it goes on, until cancelled.
+        utc_now: the wall clock.
+        aborting: why runs are aborted rather than waited for; None when they are not.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        client: ApifyClient,
+        tail: Callable[[Job, Run], Awaitable[None]],
+        observer: Observer,
+        utc_now: Callable[[], datetime],
+        aborting: str | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._tail = tail
+        self._observer = observer
+        self._utc_now = utc_now
+        self._aborting = aborting
+        self._waits: set[anyio.CancelScope] = set()
+        self._followed: set[_Followed] = set()
+        self._kin = Kin()
+
+    @property
+    def is_aborting(self) -> bool:
+        """
+        Whether all runs are aborted.
+        """
+        return self._aborting is not None
+
+    async def follow(self, attempt: Attempt, run: Run) -> Ended | None:
+        """
+        Waits until a run has ended, and records that.
+
+        Returns:
+            the ended run; None when `give_up_waits` was called, or when the platform refuses to
+            abort a run that is to be aborted with all others.
+
+        Raises:
+            PlatformError: the run cannot be read.
+            StoppedEarly: of concern to the whole batch.
+        """
+        ended = None
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                wait = self._wait_and_tail if attempt.job.collect.live else self._wait
+                ended = await wait(attempt, run)
+            finally:
+                self._waits.discard(scope)
+        return ended
+
+    def abort_runs(self, because: str) -> None:
+        """
+        Aborts all runs that are followed, and those that will be.
+        """
+        self._aborting = self._aborting or because
+        for followed in self._followed:
+            followed.scope.cancel()
+
+    def give_up_waits(self) -> None:
+        """
+        Ends all waits at once; the runs go on, and the ledger knows them.
+        """
+        for scope in self._waits:
+            scope.cancel()
+
+    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended | None:
+        """
+        Waits for a run's end, and brings home what it makes meanwhile.
+        """
+        stop, failures = anyio.CancelScope(), list[OrchestratorError]()
+        ended: Ended | None = None
+
+        async def tail() -> None:
+            with stop:
+                try:
+                    await self._tail(attempt.job, run)
+                except StoppedEarly as error:
+                    failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tail, name=f"live {run.id}")
+            try:
+                ended = await self._wait(attempt, run)
+            except OrchestratorError as error:
+                failures.append(error)
+            stop.cancel()
+        if failures:
+            raise failures[0]
+        return ended
+
+    async def _wait(self, attempt: Attempt, run: Run) -> Ended | None:
+        """
+        Long polls until the run has ended; aborts it where that is wanted.
+        """
+        now = anyio.current_time()
+        age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
+        # A run that this process has started has just begun.
+        began_at = now if attempt.run is None else now - age
+        followed = _Followed(attempt, run, began_at, run.status)
+        self._followed.add(followed)
+        try:
+            while True:
+                asked = anyio.current_time()
+                ended = await self._poll(followed)
+                if ended is not None or followed.is_left:
+                    return ended
+                if followed.abort_because is None:
+                    await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
+        finally:
+            self._followed.discard(followed)
+
+    async def _poll(self, followed: _Followed) -> Ended | None:
+        """
+        One long poll, or an abort and its end.
+        """
+        attempt, run = followed.attempt, followed.run
+        if self._judge_duration(followed):
+            await self._ledger.seen(attempt, followed.status, straggles=True)
+        because = followed.abort_because or self._aborting
+        if because is not None and not followed.is_aborted:
+            followed.abort_because, followed.is_aborted = because, True
+            if not await self._abort(run) and self.is_aborting:
+                followed.is_left = True
+                return None
+        told = None
+        with anyio.CancelScope(deadline=self._next_look(followed)) as followed.scope:
+            told = await self._client.get_run(
+                run.id, wait_secs=attempt.job.wait_for_finish_secs, insist=True
+            )
+        if told is None:
+            return None
+        facts = told.facts()
+        if facts.is_terminal:
+            run_json = told.to_json()
+            await self._finish(followed, facts, run_json)
+            return Ended(attempt, facts, run_json, followed.abort_because)
+        if facts.status != followed.status:
+            followed.status = facts.status
+            await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
+            self._observer.run_seen(attempt, facts)
+        return None
+
+    def _platform_now(self) -> datetime:
+        return self._client.platform_now() or self._utc_now()
+
+    async def _finish(self, followed: _Followed, run: Run, run_json: bytes) -> None:
+        """
+        Records the end of a run.
+        """
+        attempt = followed.attempt
+        if run.finished_at is not None:
+            secs = (run.finished_at - run.started_at).total_seconds()
+            usual = self._kin.straggles_from(attempt.job.target)
+            if usual is not None and secs > usual and attempt.remedy.resurrects is None:
+                followed.straggles = True
+            if run.status == RunStatus.SUCCEEDED:
+                self._kin.add(attempt.job.target, secs)
+                self._look_sooner(attempt.job)
+        await self._ledger.finished(
+            attempt,
+            run,
+            straggles=followed.straggles,
+            ended_at=self._client.platform_now(),
+            run_object=run_json,
+        )
+        self._observer.run_finished(attempt, run)
+
+    def _judge_duration(self, followed: _Followed) -> bool:
+        """
+        Marks a run that takes far longer than is usual, and one that is to be aborted for that.
+
+        Returns:
+            whether it was marked as a straggler just now.
+        """
+        job = followed.attempt.job
+        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
+        if usual is None or from_secs is None or followed.status == RunStatus.READY:
+            return False
+        secs = anyio.current_time() - followed.began_at
+        factor = job.abort_after_factor
+        is_too_long = factor is not None and secs >= factor * usual
+        is_new = (secs > from_secs or is_too_long) and not followed.straggles
+        if is_new:
+            followed.straggles = True
+            self._observer.run_straggles(followed.attempt, followed.run, secs, usual)
+        if is_too_long and followed.abort_because is None:
+            followed.abort_because = (
+                f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
+            )
+        return is_new
+
+    def _next_look(self, followed: _Followed) -> float:
+        """
+        When a poll is broken off to look at the run's duration; for ever when it is not.
+        """
+        job = followed.attempt.job
+        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
+        if usual is None or from_secs is None or followed.status == RunStatus.READY:
+            return math.inf
+        looks = [] if followed.straggles else [from_secs + 0.01]
+        if job.abort_after_factor is not None and not followed.is_aborted:
+            looks.append(job.abort_after_factor * usual)
+        return followed.began_at + min(looks, default=math.inf)
+
+    def _look_sooner(self, job: Job) -> None:
+        """
+        Lets polls that are open know what is usual by now, where a run may have to be aborted.
+        """
+        if job.abort_after_factor is None:
+            return
+        for followed in self._followed:
+            if followed.attempt.job.target == job.target:
+                followed.scope.deadline = self._next_look(followed)
+
+    async def _abort(self, run: Run) -> bool:
+        """
+        Aborts a run gracefully, and hard when it takes longer than the platform grants.
+
+        Returns:
+            False when the platform refuses it.
+        """
+        try:
+            await self._client.abort_run(run.id, gracefully=True)
+            until = anyio.current_time() + ABORT_GRACE_SECS
+            while anyio.current_time() < until:
+                wait_secs = math.ceil(until - anyio.current_time())
+                told = await self._client.get_run(run.id, wait_secs=wait_secs, insist=True)
+                if told.facts().is_terminal:
+                    return True
+            await self._client.abort_run(run.id)
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            self._observer.abort_refused(run, str(error))
+            return False
+        return True

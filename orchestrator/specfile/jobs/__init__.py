@@ -1,0 +1,1 @@
+"""From a `[[jobs]]` table to jobs."""

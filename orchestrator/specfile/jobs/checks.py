@@ -1,0 +1,215 @@
+"""
+What can be said of a job before any cell of its matrix is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.jobs.defaults import Merged
+from orchestrator.specfile.model import CollectTable, ExpectTable, Spec, WebhookTable
+from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
+from orchestrator.specfile.templates.trees import names_in, templates_in
+from orchestrator.specfile.text.positions import Path as FieldPath
+
+Found = Iterator[tuple[FieldPath, str]]
+OF_FORMAT = {
+    "delimiter": "csv",
+    "skip_header_row": "csv",
+    "xml_root": "xml",
+    "xml_row": "xml",
+    "feed_title": "rss",
+    "feed_description": "rss",
+}
+"""
+The parameters of the items endpoint that one format has alone.
+"""
+OWN_FILES = ("items", "datasets", "records", "log", "live", "run", "input")
+"""
+Fields of `collect` that are not parameters of the items endpoint; `output` is one more.
+"""
+RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
+"""
+The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
+"""
+
+
+def check_fields(merged: Merged, pools: Collection[str]) -> Found:
+    """
+    What fields must have to do with one another.
+    """
+    fields = merged.fields
+    for one, other in (("actor", "task"), ("input", "input_file")):
+        if one in fields and other in fields:
+            yield merged.place(other), f"give {one} or {other}, not both"
+    if "actor" not in fields and "task" not in fields:
+        yield merged.path, "is missing an actor or a task to run"
+    if "input_content_type" in merged.own and "input_file" not in fields:
+        yield merged.place("input_content_type"), "goes with input_file only"
+    for index, pool in enumerate(fields.get("pools") or ()):
+        if not is_template(pool) and pool not in pools:
+            yield merged.place("pools", index), unknown(pool, pools, "pool")
+
+
+def check_parameters(merged: Merged) -> Found:
+    """
+    Whether the platform would act on the parameters of the items; others it drops in silence.
+    """
+    collect: CollectTable | None = merged.fields.get("collect")
+    if collect is None:
+        return
+    for name in sorted(collect.model_fields_set & OF_FORMAT.keys()):
+        if collect.format != OF_FORMAT[name]:
+            yield merged.place("collect", name), f'goes with format = "{OF_FORMAT[name]}" only'
+    if collect.delimiter is not None and len(collect.delimiter) != 1:
+        yield merged.place("collect", "delimiter"), "must be one character"
+    if collect.skip_failed_pages and not collect.simplified:
+        yield merged.place("collect", "skip_failed_pages"), "goes with simplified = true only"
+    kept = len(collect.fields or ())
+    if collect.output_fields is not None and len(collect.output_fields) != kept:
+        yield (
+            merged.place("collect", "output_fields"),
+            f"must have as many names as fields, which has {kept}",
+        )
+
+
+def check_live(merged: Merged) -> Found:
+    """
+    Whether items can be fetched while a run goes on.
+    """
+    collect: CollectTable | None = merged.fields.get("collect")
+    if collect is None or not collect.live:
+        return
+    asked = collect.model_fields_set - {"output", "format", *OWN_FILES}
+    if collect.items is False or collect.format not in (None, "jsonl") or asked:
+        yield merged.place("collect", "live"), 'goes with items as "jsonl", unfiltered'
+    elif merged.fields.get("mode") == "sync":
+        yield merged.place("collect", "live"), "is for async mode only"
+
+
+def check_expectations(merged: Merged) -> Found:
+    """
+    Whether what a job expects can be looked at.
+    """
+    expect: ExpectTable | None = merged.fields.get("expect")
+    if expect is None:
+        return
+    collect: CollectTable = merged.fields.get("collect") or CollectTable()
+    counts = ("min_items", "max_items", "max_drop")
+    reads = ("fields", "share", "schema", "unique")
+    for name in expect.model_fields_set:
+        told = "schema" if name == "json_schema" else name
+        if told in counts + reads and collect.items is False:
+            yield merged.place("expect", told), "needs the items, which collect.items leaves out"
+        elif told in reads and collect.format not in (None, "jsonl"):
+            yield merged.place("expect", told), 'needs items in the format "jsonl"'
+    if expect.json_schema is not None:
+        yield from _wrong_with_schema(merged, expect.json_schema)
+
+
+def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
+    # Imported for the specs that have one: the library is large.
+    try:
+        from orchestrator.specfile.jobs.item_schema import schema_mistake
+    except ImportError:
+        yield (
+            merged.place("expect", "schema"),
+            "needs a library that is not installed: pip install 'orchestrator[schema]'",
+        )
+        return
+    mistake = schema_mistake(schema)
+    if mistake is not None:
+        yield merged.place("expect", "schema"), f"is no JSON Schema: {mistake}"
+
+
+def check_results(spec: Spec) -> Found:
+    """
+    Whether the items of all jobs can be put together.
+    """
+    results = spec.results
+    if results is None:
+        return
+    if results.format == "parquet" and find_spec("pyarrow") is None:
+        yield (
+            ("results", "format"),
+            "needs a library that is not installed: pip install 'apify-batch[parquet]'",
+        )
+    if results.new_only and not results.unique:
+        yield ("results", "new_only"), "needs unique: the fields that tell items apart"
+    if results.csv_safe and results.format != "csv":
+        yield ("results", "csv_safe"), 'goes with format = "csv" only'
+    for place, table in (("defaults", spec.defaults), *(("jobs", job) for job in spec.jobs)):
+        collect = table.collect
+        if collect is not None and (
+            collect.items is False or collect.format not in (None, "jsonl")
+        ):
+            yield ("results",), f'needs the items of all jobs as "jsonl"; {place} say otherwise'
+
+
+def check_templates(
+    merged: Merged, known: Collection[str], env: Mapping[str, str], unkept: Collection[str] = ()
+) -> Found:
+    """
+    Every template of a job: compiled, its names known, secrets in inputs only.
+
+    Args:
+        unkept: names that are not known any more when a secret is rendered.
+    """
+    for path in names_in(merged.fields.get("input")):
+        if is_template(str(path[-1])):
+            yield (
+                merged.place("input", *path),
+                "the name of a field cannot be a template",
+            )
+    for name, value in merged.fields.items():
+        for path, text in templates_in(rendered_part(name, value)):
+            is_input = name == "input" and path != ()
+            late = {"env", "needs"} if "needs" in merged.fields else {"env"}
+            for message in _wrong_with(text, known, late, env, unkept, is_input=is_input):
+                yield merged.place(name, *path), message
+
+
+def rendered_part(name: str, value: Any) -> Any:
+    """
+    The part of a field that may hold templates, as a tree.
+    """
+    if name == "webhooks":
+        return [_rendered_of_webhook(hook) for hook in value]
+    return None if name in ("collect", "rules", "expect", "reuse") else value
+
+
+def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:
+    texts = {name: getattr(hook, name) for name in RENDERED_OF_WEBHOOK}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _wrong_with(
+    text: str,
+    known: Collection[str],
+    late: Collection[str],
+    env: Mapping[str, str],
+    unkept: Collection[str],
+    *,
+    is_input: bool,
+) -> Iterator[str]:
+    try:
+        template = compile_template(text)
+    except TemplateMistake as mistake:
+        yield str(mistake)
+        return
+    for wrong in sorted(template.names - set(known) - set(late)):
+        if wrong == "needs":
+            yield 'is used, but the job needs no other: give it needs = ["KEY"]'
+        else:
+            yield unknown(wrong, known, "name")
+    if "needs" in template.names & set(late) and not is_input:
+        yield "needs is for the values of an input table only: it is known when the job starts"
+    if "env" in template.names and not is_input:
+        yield "env is for the values of an input table only: it is a secret"
+    if "env" in template.names and template.names & set(unkept):
+        yield "env and a parameter with chunks cannot stand in one text"
+    for missing in sorted(template.env_names - env.keys()):
+        yield f"the environment has no {missing}"

@@ -1,0 +1,99 @@
+"""
+The fields of a job over those of `[defaults]`, and where each of them stands in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, Spec
+from orchestrator.specfile.text.positions import Path as FieldPath
+
+RIVALS = {"actor": "task", "task": "actor", "input": "input_file", "input_file": "input"}
+"""
+Fields of which a job has one: its own drives out the other one of the defaults.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """
+    What holds for a job.
+
+    Attributes:
+        path: of its table.
+        own: the fields that it gives itself.
+        fields: its own and the defaults'; those not given are left out.
+        places: where each of these fields stands.
+    """
+
+    path: FieldPath
+    own: frozenset[str]
+    fields: dict[str, Any]
+    places: dict[str, FieldPath]
+
+    def place(self, *path: str | int) -> FieldPath:
+        """
+        Where a field, or something in it, stands in the text.
+        """
+        first, *rest = path
+        return (*self.places.get(str(first), (*self.path, first)), *rest)
+
+
+def merge(spec: Spec, index: int) -> Merged:
+    """
+    Merges a job of a spec with its defaults: by field, and in `collect` and `expect` once more so.
+    """
+    fields: dict[str, Any] = {}
+    places: dict[str, FieldPath] = {}
+    table, path = spec.jobs[index], ("jobs", index)
+    sources: tuple[tuple[FieldPath, JobFields], ...] = (
+        (("defaults",), spec.defaults),
+        (path, table),
+    )
+    for source, model in sources:
+        given = {
+            name: value
+            for name in model.model_fields_set - {"matrix"}
+            if (value := getattr(model, name)) is not None
+        }
+        for name, value in given.items():
+            rival = RIVALS.get(name)
+            if rival is not None and rival not in given:
+                fields.pop(rival, None)
+            fields[name] = _over(fields.get(name), value)
+            places[name] = (*source, name)
+    return Merged(path=path, own=frozenset(table.model_fields_set), fields=fields, places=places)
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not isinstance(below, (CollectTable, ExpectTable)):
+        return above
+    given = {name: getattr(above, name) for name in above.model_fields_set}
+    return below.model_copy(update=given)
+
+
+def take_out_misfits(merged: Merged) -> Iterator[tuple[FieldPath, str]]:
+    """
+    Removes fields that the job's endpoint does not have.
+
+    In a job such a field is a mistake, which is told; in `[defaults]` it is for the jobs that it
+    fits, and leaves the others without a word.
+    """
+    fields = merged.fields
+    is_sync, is_task = fields.get("mode") == "sync", "task" in fields
+    has_no_input = not {"input", "input_file"} & fields.keys()
+    misfits = {
+        "force_permission_level": (is_sync or is_task, "is for Actors in async mode only"),
+        "wait_for_finish_secs": (is_sync, "is for async mode only"),
+        "output_record_key": (not is_sync, "is for sync mode only"),
+        "restart_on_error": (
+            is_sync and is_task and has_no_input,
+            "cannot be set for a task in sync mode without an input",
+        ),
+    }
+    for name, (does_not_fit, why) in misfits.items():
+        if does_not_fit and fields.pop(name, None) is not None and name in merged.own:
+            yield merged.place(name), why

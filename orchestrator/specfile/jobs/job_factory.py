@@ -1,0 +1,325 @@
+"""
+One `[[jobs]]` table, compiled, to the job of each cell of its matrix.
+
+What is the same for all cells is made once and shared by their jobs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import orjson
+from pydantic import JsonValue, ValidationError
+
+from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import (
+    CollectPlan,
+    Expectation,
+    ItemsQuery,
+    Job,
+    JobInput,
+    Mode,
+    RunOptions,
+    Target,
+    TargetKind,
+    Webhook,
+)
+from orchestrator.model.rules import Action, Rule
+from orchestrator.specfile.diagnostics import plain, unknown
+from orchestrator.specfile.jobs.checks import OWN_FILES, rendered_part
+from orchestrator.specfile.jobs.defaults import Merged
+from orchestrator.specfile.jobs.job_input import JSON_TYPE, InputFiles, InputTemplate
+from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, RuleTable
+from orchestrator.specfile.templates.template import Render, TemplateMistake
+from orchestrator.specfile.templates.trees import Values, renderer
+from orchestrator.specfile.text.positions import Path as FieldPath
+
+KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
+MADE_APART = {
+    "name",
+    "input",
+    "input_file",
+    "input_content_type",
+    "collect",
+    "mode",
+    "rules",
+    "expect",
+    "reuse",
+}
+TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
+OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
+           "restart_on_error", "build", "force_permission_level")  # fmt: skip
+PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority", "abort_after_factor")
+"""
+Fields of a job that become a field of `Job` of the same name.
+"""
+MOST_PARTS = 1024
+"""
+How many different settings of a sweep are remembered, of those that its cells give.
+"""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CellMistake(Exception):
+    """
+    The mistakes of one cell, each with its place in the text.
+    """
+
+    def __init__(self, found: list[tuple[FieldPath, str]]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+class JobMaker:
+    """
+    Makes the jobs of one table.
+
+    Args:
+        merged: the table over the defaults, found right so far.
+        params: the parameters of the spec that its jobs tell.
+        folder: what the name of an input file is relative to.
+        pools: the names of those that are declared.
+        unkept: parameters that jobs do not tell.
+
+    Raises:
+        CellMistake: what is the same for all cells has a mistake.
+    """
+
+    def __init__(
+        self,
+        merged: Merged,
+        *,
+        params: Mapping[str, JsonValue],
+        files: InputFiles,
+        folder: Path,
+        pools: Collection[str],
+        unkept: Collection[str] = (),
+    ) -> None:
+        self._merged = merged
+        self._unkept = unkept
+        self._params = params
+        self._files = files
+        self._folder = folder
+        self._pools = pools
+        fields = merged.fields
+        self._name = fields["name"]
+        self._moving = self._renderers(fields)
+        self._shifting = [name for name in self._moving if name not in MADE_APART]
+        self._input = (
+            self._at("input", InputTemplate, fields["input"]) if "input" in fields else None
+        )
+        self._mode = Mode(fields.get("mode") or Mode.ASYNC)
+        self._collect = collect_plan(fields.get("collect"), self._mode)
+        self._expect = _expectation(fields.get("expect"))
+        self._rules = tuple(map(_rule, fields.get("rules") or ()))
+        self._parts = {} if self._shifting else self._parts_of({})
+        self._known_parts: dict[bytes, dict[str, Any]] = {}
+
+    def make(self, seq: int, cell: Mapping[str, JsonValue], values: Values) -> Job:
+        """
+        The job of a cell.
+
+        Args:
+            values: the names that templates may use.
+
+        Raises:
+            CellMistake: the job has mistakes.
+        """
+        key = self.key(values)
+        parts = self._shifted_parts(values) if self._shifting else self._parts
+        return Job(
+            seq=seq,
+            key=key,
+            mode=self._mode,
+            input=self._input_of(values),
+            params=self._told(cell),
+            collect=self._collect,
+            expect=self._expect,
+            reuse_secs=self._merged.fields.get("reuse"),
+            rules=self._rules,
+            **parts,
+        )
+
+    def key(self, values: Values) -> JobKey:
+        """
+        The key alone of the job of a cell.
+
+        Raises:
+            CellMistake: the name gives none.
+        """
+        return self._at("name", self._key, values)
+
+    def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        params = {**self._params, **cell}
+        for name in self._unkept:
+            params.pop(name, None)
+        return params
+
+    def _renderers(self, fields: Mapping[str, Any]) -> dict[str, Render]:
+        found = {}
+        for name, value in fields.items():
+            if name == "input":
+                continue
+            render = self._at(name, renderer, rendered_part(name, value))
+            if render is not None:
+                found[name] = render
+        return found
+
+    def _at(self, name: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """
+        What a step makes; its mistake is one of a field.
+        """
+        try:
+            return make(*args, **kwargs)
+        except TemplateMistake as mistake:
+            place = self._merged.place(name, *mistake.path)
+            raise CellMistake([(place, str(mistake))]) from mistake
+
+    def _rendered(self, name: str, values: Values) -> Any:
+        render = self._moving.get(name)
+        return self._merged.fields.get(name) if render is None else render(values)
+
+    def _key(self, values: Values) -> JobKey:
+        text = str(self._rendered("name", values))
+        if not KEY.fullmatch(text):
+            raise TemplateMistake(
+                f"{text[:80]!r} is no job key: 1 to 200 of A-Za-z0-9._=- are allowed, not starting "
+                "with a dot; the filter slug makes text fit"
+            )
+        return JobKey(text)
+
+    def _input_of(self, values: Values) -> JobInput:
+        if self._input is not None:
+            return self._at("input", self._input.make, values)
+        if "input_file" not in self._merged.fields:
+            return JobInput()
+        return self._at("input_file", self._file_of, values)
+
+    def _file_of(self, values: Values) -> JobInput:
+        content_type = self._rendered("input_content_type", values) or JSON_TYPE
+        path = self._folder / str(self._rendered("input_file", values))
+        return self._files.get(path, str(content_type))
+
+    def _shifted_parts(self, values: Values) -> dict[str, Any]:
+        rendered = {name: self._at(name, self._moving[name], values) for name in self._shifting}
+        sign = orjson.dumps(rendered)
+        parts = self._known_parts.get(sign)
+        if parts is None:
+            parts = self._parts_of(rendered)
+            if len(self._known_parts) < MOST_PARTS:
+                self._known_parts[sign] = parts
+        return parts
+
+    def _parts_of(self, rendered: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        The parts of a job that come from plain fields, checked once more where they were rendered.
+        """
+        fields = {
+            name: _as_given(name, value)
+            for name, value in {**self._merged.fields, **rendered}.items()
+            if name not in MADE_APART
+        }
+        if "webhooks" in fields:
+            fields["webhooks"] = _webhooks(self._merged.fields["webhooks"], fields["webhooks"])
+        try:
+            table = JobFields.model_validate(fields)
+        except ValidationError as error:
+            raise CellMistake(
+                [
+                    (self._merged.place(*detail["loc"]), plain(detail))
+                    for detail in error.errors(include_url=False)
+                ]
+            ) from error
+        self._check_pools(table.pools or ())
+        return job_parts(table)
+
+    def _check_pools(self, pools: Collection[str]) -> None:
+        found = [
+            (self._merged.place("pools", index), unknown(pool, self._pools, "pool"))
+            for index, pool in enumerate(pools)
+            if pool not in self._pools
+        ]
+        if found:
+            raise CellMistake(found)
+
+
+def job_parts(table: JobFields) -> dict[str, Any]:
+    """
+    The fields of `Job` that a table of settled fields gives.
+    """
+    if table.actor is not None:
+        target = Target(kind=TargetKind.ACTOR, id=table.actor)
+    else:
+        target = Target(kind=TargetKind.TASK, id=table.task or "")
+    webhooks = tuple(
+        Webhook(**{**hook.model_dump(), "event_types": tuple(hook.event_types)})
+        for hook in table.webhooks or ()
+    )
+    options = {name: getattr(table, name) for name in OPTIONS}
+    plain_ones = {name: value for name in PLAIN if (value := getattr(table, name)) is not None}
+    return {
+        "target": target,
+        "options": RunOptions(**options, webhooks=webhooks),
+        "tags": tuple(dict.fromkeys(table.tags or ())),
+        "pools": tuple(dict.fromkeys(table.pools or ())),
+        "needs": tuple(dict.fromkeys(table.needs or ())),
+        **plain_ones,
+    }
+
+
+def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
+    """
+    What to bring home; the output record too in sync mode, unless told otherwise.
+    """
+    given = {} if table is None else table.model_dump(exclude_none=True)
+    settled: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
+    own = {name: settled.pop(name) for name in OWN_FILES if name in settled}
+    output = settled.pop("output", mode is Mode.SYNC)
+    return CollectPlan(output=output, **own, query=ItemsQuery(**settled))
+
+
+def _expectation(table: ExpectTable | None) -> Expectation | None:
+    if table is None:
+        return None
+    return Expectation(
+        min_items=table.min_items,
+        max_items=table.max_items,
+        max_drop=table.max_drop,
+        fields=tuple(table.fields or ()),
+        share=table.share or {},
+        schema=table.json_schema,
+        unique=tuple(table.unique or ()),
+        max_duration_secs=table.max_duration_secs,
+    )
+
+
+def _rule(table: RuleTable) -> Rule:
+    given = table.model_dump(exclude_none=True)
+    many = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Rule(**{**given, **many, "do": Action(table.do)})
+
+
+def _as_given(name: str, value: Any) -> Any:
+    """
+    A field as its table has it: text where it is text, whatever a template gave.
+    """
+    if name in ("tags", "pools", "needs"):
+        return [str(element) for element in value]
+    return str(value) if name in TEXTS else value
+
+
+def _webhooks(tables: list[Any], rendered: list[Any]) -> list[dict[str, Any]]:
+    """
+    Webhooks with their rendered texts in place.
+    """
+    return [
+        hook.model_dump(exclude_none=True) | (texts if isinstance(texts, dict) else {})
+        for hook, texts in zip(tables, rendered, strict=True)
+    ]

@@ -1,0 +1,118 @@
+"""
+Whether the columns that `[results]` names will be there, as far as that can be known beforehand.
+
+Fields that `collect.fields` keeps and parameters are certain. Otherwise the newest batch tells, if
+all its jobs succeeded; a spec that it ran unchanged is refused only for what looks misspelt, since
+one night with odd items must not keep the next one from starting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.load import LoadedSpec
+from orchestrator.specfile.model import CollectTable
+from orchestrator.specfile.text.positions import Path as FieldPath
+
+OURS = ("_job", "_run")
+MADE_NEW = ("unwind", "flatten", "view", "simplified")
+"""
+Parameters of the items endpoint by which items get other fields than the stored ones.
+"""
+MOST_BYTES = 16 * 1024 * 1024
+CLOSE = 0.6
+
+
+def check_columns(
+    loaded: LoadedSpec, collects: Iterable[CollectTable], params: Collection[str], output: Path
+) -> Iterator[tuple[FieldPath, str]]:
+    """
+    Columns that will not be there.
+
+    Args:
+        collects: what is collected of each sweep.
+        params: the names of all parameters.
+        output: where batches are.
+    """
+    results = loaded.spec.results
+    if results is None:
+        return
+    wanted = {
+        name: ("results", field)
+        for field in ("unique", "partition_by", "types")
+        for name in getattr(results, field) or ()
+        if name not in (*OURS, *params)
+    }
+    kept = [_kept(collect) for collect in collects]
+    if not wanted or not kept:
+        return
+    stated = {name for names in kept for name in names or ()}
+    if None not in kept:
+        known = stated | set(OURS) | set(params)
+        for name, path in wanted.items():
+            if name not in stated:
+                yield path, unknown(name, known, "column")
+        return
+    wanted = {name: path for name, path in wanted.items() if name not in stated}
+    if wanted:
+        yield from _check_by_newest(loaded, wanted, output)
+
+
+def _kept(collect: CollectTable) -> set[str] | None:
+    """
+    The fields that items may have; None where they may have any.
+    """
+    if not collect.fields or any(getattr(collect, name) for name in MADE_NEW):
+        return None
+    # A field that is kept may be inside another one.
+    names = collect.output_fields or collect.fields
+    return {name.split(".")[0] for name in names} | set(names)
+
+
+def _check_by_newest(
+    loaded: LoadedSpec, wanted: Mapping[str, FieldPath], output: Path
+) -> Iterator[tuple[FieldPath, str]]:
+    folder = output / loaded.spec.batch.name / "latest"
+    try:
+        had = _fields_of(folder)
+        is_same = (folder / f"spec{loaded.ending}").read_bytes() == loaded.source
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # there is no such batch, or it cannot be read: its own commands say so
+    for name, path in wanted.items() if had else ():
+        close = get_close_matches(name, had, n=1, cutoff=CLOSE)
+        if name in had or (is_same and not close):
+            continue
+        right = f"; did you mean {close[0]!r}?" if close else ""
+        newest = f"no item of the newest batch, {folder.resolve().name}, has {name!r}{right}"
+        yield path, f"{newest} (a field that is new is named in collect.fields)"
+
+
+def _fields_of(folder: Path) -> set[str]:
+    """
+    The fields of a batch's items; none where it is not whole, or too large to look at.
+    """
+    summary = orjson.loads((folder / "summary.json").read_bytes())
+    jobs = summary["jobs"]
+    if not summary["items"] or jobs["SUCCEEDED"] != sum(jobs.values()):
+        return set()
+    columns = folder / "results" / "columns.json"
+    if columns.is_file():
+        facts = orjson.loads(columns.read_bytes())
+        return {column["of"] for column in facts["columns"] if column["from"] == "field"}
+    if summary["bytes"] > MOST_BYTES:
+        return set()
+    fields: set[str] = set()
+    for line in (folder / "jobs.jsonl").read_bytes().splitlines():
+        for path in (folder / "jobs" / orjson.loads(line)["key"]).glob("items.jsonl"):
+            fields.update(*filter(_is_object, map(orjson.loads, path.read_bytes().splitlines())))
+    return fields
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)

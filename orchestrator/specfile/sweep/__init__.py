@@ -1,0 +1,1 @@
+"""A matrix of parameters, expanded to cells in a stable order."""

@@ -1,0 +1,1 @@
+"""Data files as columns of values."""

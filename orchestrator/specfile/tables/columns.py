@@ -1,0 +1,349 @@
+"""
+Data of any format to columns of values, with the line of each row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import JsonValue
+
+from orchestrator.specfile.diagnostics import show, unknown
+from orchestrator.specfile.tables.data_source import Source, SourceMistake
+from orchestrator.specfile.tables.value_types import checked, maker_of
+
+MOST_VALUES = 8_000_000
+LARGEST_JSON = 16 * 1024 * 1024
+WHOLE = ""
+"""
+Stands for the column of a source without columns: a line of text, or an element as it is.
+"""
+CSV_WORDS = {
+    "field larger": "a cell has more than 131,072 characters",
+    "unexpected end": "a cell has no closing quote",
+    "expected after": "after a closing quote comes no next cell; a quote in a cell is doubled",
+}
+
+Tell = Callable[[SourceMistake], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    What is to be read of a source.
+
+    Attributes:
+        columns: by parameter; None takes all, each as a parameter of its name.
+        types: by parameter.
+    """
+
+    columns: Mapping[str, str] | None
+    types: Mapping[str, str]
+    encoding: str = "utf-8"
+    delimiter: str = ","
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """
+    Columns of values that stand side by side.
+
+    Attributes:
+        columns: by parameter.
+        lines: of each row, counted from 1; empty where a format has none.
+    """
+
+    columns: Mapping[str, list[JsonValue]]
+    lines: Sequence[int] = ()
+
+
+def read_data(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    """
+    The columns of a source.
+
+    Args:
+        tell: takes the mistakes of single rows, which are left out.
+
+    Raises:
+        SourceMistake: the data cannot be used at all.
+    """
+    readers: dict[str, Callable[[Source, Wanted, Tell], Data]] = {
+        "csv": _read_csv,
+        "text": _read_text,
+        "jsonl": _read_json_lines,
+        "json": _read_json,
+        "parquet": _read_parquet,
+    }
+    return readers[source.format](source, wanted, tell)
+
+
+def _read_csv(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    reader = csv.reader(_lines(source, wanted.encoding), delimiter=wanted.delimiter, strict=True)
+    rows = _parsed(source, reader)
+    header = next(rows, None)
+    if not header:
+        raise SourceMistake(source.shown, "is empty; its first line must name the columns", 1)
+    _refuse_twins(source, wanted, header)
+    places = {
+        parameter: header.index(name) for parameter, name in _chosen(source, wanted, header).items()
+    }
+    makers = [maker_of(wanted.types.get(parameter)) for parameter in places]
+    pairs = list(zip(places.values(), makers, strict=True))
+    columns: list[list[JsonValue]] = [[] for _ in places]
+    width, lines = len(header), array("I")
+    line = reader.line_num + 1
+    for row in rows:
+        if len(row) == width:
+            try:
+                made = [make(row[place]) for place, make in pairs]
+            except ValueError:
+                tell(_misfit(source, wanted, line, row, places))
+            else:
+                for values, value in zip(columns, made, strict=True):
+                    values.append(value)
+                lines.append(line)
+        elif row:
+            cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+            said = f"the row has {cells}, expected {width} as in the first line"
+            tell(SourceMistake(source.shown, said, line))
+        _refuse_too_many(source, len(lines) * len(columns))
+        line = reader.line_num + 1
+    return Data(columns=dict(zip(places, columns, strict=True)), lines=lines)
+
+
+def _parsed(source: Source, reader: Any) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        said = str(error)
+        words = next((words for part, words in CSV_WORDS.items() if part in said), said)
+        raise SourceMistake(source.shown, words, reader.line_num) from error
+
+
+def _refuse_twins(source: Source, wanted: Wanted, header: Sequence[str]) -> None:
+    for index, name in enumerate(header):
+        if name in header[:index]:
+            raise SourceMistake(
+                source.shown,
+                f"the column {name!r} is there twice",
+                1,
+                _column_of(source, wanted, 1, index),
+            )
+
+
+def _misfit(
+    source: Source, wanted: Wanted, line: int, row: Sequence[str], places: Mapping[str, int]
+) -> SourceMistake:
+    """
+    The mistake of the first cell of a row that is not of its type.
+    """
+    for parameter, place in places.items():
+        try:
+            maker_of(wanted.types.get(parameter))(row[place])
+        except ValueError as wrong:
+            column = _column_of(source, wanted, line, place)
+            return SourceMistake(source.shown, str(wrong), line, column)
+    raise AssertionError(row)
+
+
+def _column_of(source: Source, wanted: Wanted, line: int, place: int) -> int | None:
+    """
+    Where a cell begins in its line, counted from 1; None for one that begins on a later line.
+    """
+    whole = next(text for at, text in enumerate(_lines(source, wanted.encoding), 1) if at == line)
+    cell = re.compile(rf'"(?:[^"]|"")*"|[^{re.escape(wanted.delimiter)}\r\n]*')
+    at = 0
+    for _ in range(place):
+        found = cell.match(whole, at)
+        at = (found.end() if found else at) + 1
+    return at + 1 if at < len(whole) else None
+
+
+def _read_text(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    if wanted.columns is None or set(wanted.columns.values()) != {WHOLE}:
+        raise SourceMistake(source.shown, "lines of text have no columns")
+    (parameter,) = wanted.columns
+    make = maker_of(wanted.types.get(parameter))
+    values: list[JsonValue] = []
+    lines = array("I")
+    for line, text in enumerate(_lines(source, wanted.encoding), 1):
+        if found := text.strip():
+            try:
+                values.append(make(found))
+            except ValueError as error:
+                tell(SourceMistake(source.shown, str(error), line, 1))
+            else:
+                lines.append(line)
+            _refuse_too_many(source, len(lines))
+    return Data(columns={parameter: values}, lines=lines)
+
+
+def _read_json_lines(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    rows = _Rows(source, wanted)
+    lines = array("I")
+    for line, whole in enumerate(_lines(source, wanted.encoding), 1):
+        if text := whole.rstrip():
+            try:
+                rows.add(orjson.loads(text))
+            except orjson.JSONDecodeError as error:
+                said = f"is no valid JSON: {error.msg}"
+                tell(SourceMistake(source.shown, said, line, error.colno))
+            except ValueError as error:
+                tell(SourceMistake(source.shown, str(error), line))
+            else:
+                lines.append(line)
+            rows.refuse_too_many()
+    return Data(columns=rows.columns, lines=lines)
+
+
+def _read_json(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    if len(source.content) > LARGEST_JSON:
+        raise SourceMistake(
+            source.shown, f"has more than {LARGEST_JSON:,} bytes; JSON Lines may have more"
+        )
+    text = "".join(_lines(source, "utf-8"))
+    try:
+        elements = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise SourceMistake(
+            source.shown, f"is no valid JSON: {error.msg}", error.lineno, error.colno
+        ) from error
+    if not isinstance(elements, list):
+        raise SourceMistake(source.shown, f"must have a list, found {show(elements)}")
+    return _of_elements(source, wanted, tell, elements)
+
+
+def _read_parquet(source: Source, wanted: Wanted, tell: Tell) -> Data:
+    try:
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise SourceMistake(
+            source.shown,
+            "Parquet needs one more library: pip install 'orchestrator[parquet]'; "
+            "or give the data as CSV or JSON Lines",
+        ) from None
+    try:
+        file = ParquetFile(pa.BufferReader(source.content))
+        chosen = _chosen(source, wanted, file.schema_arrow.names)
+        _refuse_too_many(source, file.metadata.num_rows * len(chosen))
+        elements = file.read(columns=list(chosen.values())).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise SourceMistake(source.shown, f"is no Parquet that can be read: {error}") from error
+    return _of_elements(source, wanted, tell, elements)
+
+
+def _of_elements(source: Source, wanted: Wanted, tell: Tell, elements: Sequence[Any]) -> Data:
+    rows = _Rows(source, wanted)
+    for number, element in enumerate(elements, 1):
+        try:
+            rows.add(element)
+        except ValueError as error:
+            tell(SourceMistake(source.shown, f"element {number}: {error}"))
+        rows.refuse_too_many()
+    return Data(columns=rows.columns)
+
+
+class _Rows:
+    """
+    Columns that grow by tables, or by any values where a source has no columns.
+    """
+
+    def __init__(self, source: Source, wanted: Wanted) -> None:
+        self._source = source
+        self._wanted = wanted
+        self._chosen = wanted.columns
+        self._count = 0
+        self.columns: dict[str, list[JsonValue]] = {name: [] for name in wanted.columns or ()}
+
+    def add(self, row: Any) -> None:
+        """
+        Adds a row.
+
+        Raises:
+            ValueError: it lacks a column, or has a value of another type; it is left out.
+        """
+        chosen = self._chosen
+        if chosen is None or WHOLE not in chosen.values():
+            if not isinstance(row, dict):
+                raise ValueError(f"expected a table, found {show(row)}")
+            if chosen is None:
+                self._chosen = chosen = {name: name for name in row}
+                self.columns = {name: [] for name in row}
+        made = [self._value(row, parameter, name) for parameter, name in chosen.items()]
+        for values, value in zip(self.columns.values(), made, strict=True):
+            values.append(value)
+        self._count += 1
+
+    def refuse_too_many(self) -> None:
+        """
+        Raises SourceMistake when there are more values than memory should hold.
+        """
+        _refuse_too_many(self._source, self._count * len(self.columns))
+
+    def _value(self, row: Any, parameter: str, name: str) -> JsonValue:
+        if name is not WHOLE and name not in row:
+            raise ValueError(f"has no column {show(name)}")
+        value = row if name is WHOLE else row[name]
+        if hasattr(value, "isoformat"):  # Parquet has times of its own
+            value = value.isoformat()
+        try:
+            return checked(self._wanted.types.get(parameter), value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+def _chosen(source: Source, wanted: Wanted, there: Sequence[str]) -> Mapping[str, str]:
+    """
+    The columns to take, by parameter.
+    """
+    for name in (wanted.columns or {}).values():
+        if name is WHOLE:
+            columns = " or ".join(show(column) for column in there[:5])
+            raise SourceMistake(source.shown, f"say which column: column = {columns}")
+        if name not in there:
+            raise SourceMistake(source.shown, unknown(name, there, "column"), 1)
+    return {name: name for name in there} if wanted.columns is None else wanted.columns
+
+
+def _lines(source: Source, encoding: str) -> Iterator[str]:
+    """
+    The lines of a text with their ends, decoded one after the other.
+    """
+    name = "utf-8-sig" if encoding == "utf-8" else encoding
+    try:
+        yield from io.TextIOWrapper(io.BytesIO(source.content), name, newline="")
+    except UnicodeDecodeError:
+        raise _not_decoded(source, name) from None
+
+
+def _not_decoded(source: Source, encoding: str) -> SourceMistake:
+    try:
+        source.content.decode(encoding)
+    except UnicodeDecodeError as error:
+        # What is told of the place leaves a byte order mark out.
+        skipped = len(source.content) - len(error.object)
+        start = error.start + skipped
+        before = source.content[:start]
+        return SourceMistake(
+            source.shown,
+            f"is no text in {encoding.removesuffix('-sig')}: found the byte "
+            f'0x{source.content[start]:02x}; give its encoding, such as encoding = "cp1252"',
+            before.count(b"\n") + 1,
+            start - before.rfind(b"\n"),
+        )
+    return SourceMistake(source.shown, f"is no text in {encoding}")
+
+
+def _refuse_too_many(source: Source, values: int) -> None:
+    if values > MOST_VALUES:
+        raise SourceMistake(
+            source.shown, f"has more than {MOST_VALUES:,} values; take fewer columns, or split it"
+        )

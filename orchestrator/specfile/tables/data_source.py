@@ -1,0 +1,156 @@
+"""
+Where the data of a matrix comes from: a file, standard input, or what another batch collected.
+
+Bytes are read here, whole and within bounds; `tables` makes columns of them.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from orchestrator.specfile.sweep.matrix import SourceTable
+from orchestrator.specfile.text.stdin import STANDARD_INPUT, read_piped
+from orchestrator.system_errors import refuse_exhaustion
+
+LARGEST_BYTES = 128 * 1024 * 1024
+FORMATS = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
+
+
+class SourceMistake(Exception):
+    """
+    Data that cannot be used.
+
+    Attributes:
+        file: where it is, as messages name it.
+    """
+
+    def __init__(
+        self, file: str, message: str, line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """
+    The bytes of one file.
+
+    Attributes:
+        shown: its name in messages.
+    """
+
+    shown: str
+    format: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """
+    What is around a matrix.
+
+    Attributes:
+        folder: what names of files are relative to.
+        output: where batches are.
+        is_piped: whether standard input is the spec itself.
+    """
+
+    folder: Path
+    output: Path
+    is_piped: bool
+
+
+def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
+    """
+    The files that a table names: one, or one for each job of another batch.
+
+    Raises:
+        SourceMistake: one cannot be read.
+    """
+    if table.results is not None:
+        yield from _results(table.results, around.output)
+    elif table.file == STANDARD_INPUT:
+        shown = "standard input"
+        if around.is_piped:
+            raise SourceMistake(shown, "is the spec itself; it cannot be data as well")
+        if table.format is None:
+            raise SourceMistake(shown, f"give its format: {_formats()}")
+        yield Source(
+            shown=shown,
+            format=table.format,
+            content=_bounded(shown, read_piped(LARGEST_BYTES)),
+        )
+    else:
+        path = around.folder / str(table.file)
+        yield Source(shown=str(path), format=_format(table, path), content=_read(path))
+
+
+def _format(table: SourceTable, path: Path) -> str:
+    found = table.format or FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise SourceMistake(
+            str(path), f"the ending {path.suffix!r} tells no format; give {_formats()}"
+        )
+    return found
+
+
+def _formats() -> str:
+    return 'format = "csv", "json", "jsonl", "parquet" or "text"'
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceMistake(str(path), "is no file with data")
+        with path.open("rb") as file:
+            return _bounded(str(path), file.read(LARGEST_BYTES + 1))
+    except OSError as error:
+        refuse_exhaustion(error)
+        raise SourceMistake(str(path), (error.strerror or str(error)).lower()) from error
+    except ValueError as error:
+        raise SourceMistake(repr(str(path)), "is no name of a file") from error
+
+
+def _bounded(shown: str, content: bytes) -> bytes:
+    if len(content) > LARGEST_BYTES:
+        raise SourceMistake(shown, f"has more than {LARGEST_BYTES:,} bytes; split it")
+    return content
+
+
+def _results(name: str, output: Path) -> Iterator[Source]:
+    """
+    The items of the jobs of a batch that succeeded, in the order of its spec.
+    """
+    folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / "latest"
+    listing = folder / "jobs.jsonl"
+    if not listing.is_file():
+        raise SourceMistake(
+            str(output / name), "has no results: no batch of that name has come to its end"
+        )
+    for line in _read(listing).splitlines():
+        job = orjson.loads(line)
+        if job["status"] == "SUCCEEDED":
+            files = sorted((folder / "jobs" / job["key"]).glob("items.json*"))
+            if not files:
+                raise SourceMistake(
+                    str(folder / "jobs" / job["key"]),
+                    "has no items as JSON; the other batch must collect them as jsonl or json",
+                )
+            yield Source(
+                shown=str(files[0]), format=FORMATS[files[0].suffix], content=_read(files[0])
+            )

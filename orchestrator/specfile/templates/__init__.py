@@ -1,0 +1,1 @@
+"""`{{ expressions }}` in the strings of a spec."""

@@ -1,0 +1,220 @@
+"""
+Jinja2's sandbox for the templates of a spec: expressions and filters, and nothing else.
+
+No statements, no calls, no methods; nothing that a template can say takes long or much memory.
+Imported by the first template that is more than a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, Undefined, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.tests import TESTS
+
+from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.templates.filters import (
+    LONGEST_TEXT,
+    days,
+    join,
+    replace,
+    rounded,
+    slug,
+    to_json,
+    to_quoted,
+)
+from orchestrator.specfile.templates.template import Template, TemplateMistake
+
+LARGEST_BITS = 4096
+BORROWED_FILTERS = (
+    "abs", "capitalize", "default", "first", "float", "int", "last", "length", "lower", "max",
+    "min", "sort", "string", "title", "trim", "unique", "upper",
+)  # fmt: skip
+BORROWED_TESTS = ("defined", "none", "odd", "even")
+LISTS = (list, tuple)
+FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+def compile_expressions(text: str) -> Template:
+    """
+    Compiles a string that has expressions of any kind.
+
+    Raises:
+        TemplateMistake: it is no valid template, or uses what is not allowed.
+    """
+    environment = _environment()
+    try:
+        tree = environment.parse(text)
+        _check(tree)
+        produce = _lone(environment, tree) or environment.from_string(text).render
+    except TemplateError as error:
+        said = str(error).replace("end of print statement", "}}")
+        raise TemplateMistake(f"{text!r} is no valid template: {said}") from error
+    except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
+        raise TemplateMistake("the template is nested too deeply") from error
+    return Template(
+        source=text,
+        names=frozenset(meta.find_undeclared_variables(tree)),
+        env_names=frozenset(_env_names(tree)),
+        render=_guarded(text, produce),
+    )
+
+
+def _guarded(
+    text: str, produce: Callable[[Mapping[str, Any]], Any]
+) -> Callable[[Mapping[str, Any]], Any]:
+    def render(values: Mapping[str, Any]) -> Any:
+        try:
+            value = produce(values)
+        except FAULTS as error:
+            raise TemplateMistake(f"{text!r} cannot be rendered: {error}") from error
+        except (RecursionError, MemoryError) as error:
+            raise TemplateMistake(f"{text!r} cannot be rendered: it is too large") from error
+        if isinstance(value, Undefined):
+            raise TemplateMistake(f"{text!r} has no value")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise TemplateMistake(f"{text!r} gives more than {LONGEST_TEXT:,} characters")
+        return value
+
+    return render
+
+
+def _check(tree: nodes.Template) -> None:
+    if next(tree.find_all((nodes.Call, nodes.CallBlock)), None) is not None:
+        raise TemplateMistake("functions and methods cannot be called in a template; use filters")
+    if not all(isinstance(node, nodes.Output) for node in tree.body):
+        raise TemplateMistake("a template has expressions only, no statements")
+    known = _environment().filters
+    for node in tree.find_all(nodes.Filter):
+        if node.name not in known:
+            raise TemplateMistake(unknown(node.name, known, "filter"))
+    named = len(_env_names(tree))
+    used = sum(1 for node in tree.find_all(nodes.Name) if node.name == "env")
+    if used > named:
+        raise TemplateMistake("env is used as env.NAME, one variable at a time")
+
+
+def _lone(
+    environment: SandboxedEnvironment, tree: nodes.Template
+) -> Callable[[Mapping[str, Any]], Any] | None:
+    """
+    What evaluates a template that is one expression and no text around it; None for others.
+    """
+    outputs = [node for output in tree.find_all(nodes.Output) for node in output.nodes]
+    if len(outputs) != 1 or isinstance(outputs[0], nodes.TemplateData):
+        return None
+    # As Jinja2's own compile_expression does, from the tree instead of the text.
+    body = [nodes.Assign(nodes.Name("result", "store"), outputs[0], lineno=1)]
+    made = environment.from_string(nodes.Template(body, lineno=1))
+
+    def evaluate(values: Mapping[str, Any]) -> Any:
+        context = made.new_context(dict(values))
+        for _ in made.root_render_func(context):
+            pass
+        return context.vars["result"]
+
+    return evaluate
+
+
+def _env_names(tree: nodes.Template) -> list[str]:
+    """
+    The variables of the environment that are named outright; one for each use.
+    """
+    return [
+        *(node.attr for node in tree.find_all(nodes.Getattr) if _is_env(node.node)),
+        *(
+            str(node.arg.value)
+            for node in tree.find_all(nodes.Getitem)
+            if _is_env(node.node) and isinstance(node.arg, nodes.Const)
+        ),
+    ]
+
+
+def _is_env(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "env"
+
+
+class Sandbox(SandboxedEnvironment):
+    """
+    Jinja2's sandbox, with bounds on what an operator may make and no way to methods of tables.
+    """
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
+        """
+        Performs an operator whose result could be huge, unless it would be.
+        """
+        if operator == "%" and isinstance(left, (str, bytes)):
+            raise SecurityError("text cannot be formatted by %; join it by ~")
+        if operator == "*" and (isinstance(left, LISTS) or isinstance(right, LISTS)):
+            raise SecurityError("a list cannot be multiplied")
+        if operator == "*" and _product_bits(left, right) > LARGEST_BITS:
+            raise SecurityError("the product is too large")
+        if operator == "**" and _power_bits(left, right) > LARGEST_BITS:
+            raise SecurityError("the power is too large")
+        return self.binop_table[operator](left, right)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """
+        The element of a list, a text or a table.
+        """
+        try:
+            return obj[argument]
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """
+        The field of a table, and of nothing else: `site.keys` is a field, not a method.
+        """
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return self.undefined(obj=obj, name=attribute)
+
+
+def _product_bits(left: Any, right: Any) -> int:
+    sizes = [len(value) * 8 for value in (left, right) if isinstance(value, str)]
+    numbers = [value for value in (left, right) if isinstance(value, int)]
+    if sizes and numbers:
+        return sizes[0] * max(numbers[0], 0)
+    return sum(number.bit_length() for number in numbers)
+
+
+def _power_bits(left: Any, right: Any) -> int:
+    if isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() * abs(right)
+    return 0
+
+
+@cache
+def _environment() -> Sandbox:
+    # Statements and comments are given marks that no text has, so that `{%` and `{#` are text.
+    environment = Sandbox(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        block_start_string="\0{%",
+        block_end_string="%}\0",
+        comment_start_string="\0{#",
+        comment_end_string="#}\0",
+        cache_size=0,
+        optimized=False,
+    )
+    environment.globals.clear()
+    environment.filters = {name: FILTERS[name] for name in BORROWED_FILTERS}
+    environment.filters |= {
+        "slug": slug,
+        "json": to_json,
+        "quote": to_quoted,
+        "replace": replace,
+        "join": join,
+        "round": rounded,
+        "days": days,
+    }
+    environment.tests = {name: TESTS[name] for name in BORROWED_TESTS}
+    return environment

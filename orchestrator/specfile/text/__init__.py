@@ -1,0 +1,1 @@
+"""The text of a spec: TOML, YAML or JSON, with the place of every field."""

@@ -1,0 +1,117 @@
+"""
+A spec with the files that it includes, as one; and from each field back to the file it stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import Mistake, SpecError
+from orchestrator.specfile.diagnostics import show
+from orchestrator.specfile.text.positions import Path as FieldPath
+from orchestrator.specfile.text.positions import shown_path
+from orchestrator.specfile.text.syntax import Document, read_document, shown_file
+
+MOST_FILES = 100
+INCLUDE = "include"
+
+
+class Documents:
+    """
+    The files of a spec over one another.
+
+    Tables are merged entry by entry: what a file says itself wins over what it includes. Jobs are
+    put one below the other, those of included files first.
+
+    Attributes:
+        files: included ones before those that include them; the spec itself is the last one.
+        data: of all together.
+    """
+
+    def __init__(self, files: Sequence[Document]) -> None:
+        self.files = tuple(files)
+        self.data: dict[str, Any] = {}
+        self._jobs: list[tuple[Document, int]] = []
+        self._homes: dict[FieldPath, Document] = {}
+        for document in files:
+            for name, value in document.data.items():
+                self._add(document, name, value)
+
+    def _add(self, document: Document, name: str, value: Any) -> None:
+        below = self.data.get(name)
+        self._homes[name,] = document
+        if name == "jobs" and isinstance(value, list):
+            self._jobs += [(document, index) for index in range(len(value))]
+            self.data[name] = [*below, *value] if isinstance(below, list) else value
+        elif isinstance(value, dict):
+            self._homes |= {(name, entry): document for entry in value}
+            self.data[name] = {**below, **value} if isinstance(below, dict) else value
+        else:
+            self.data[name] = value
+
+    def home(self, path: FieldPath) -> tuple[Document, FieldPath]:
+        """
+        The file that a field stands in, and its path there.
+        """
+        match path:
+            case ("jobs", int(index), *rest) if index < len(self._jobs):
+                document, own = self._jobs[index]
+                return document, ("jobs", own, *rest)
+        for length in (2, 1):
+            if path[:length] in self._homes:
+                return self._homes[path[:length]], path
+        return self.files[-1], path
+
+    def mistake(self, path: FieldPath, message: str) -> Mistake:
+        """
+        A mistake at a field.
+        """
+        document, own = self.home(path)
+        line, column = document.find(own)
+        return Mistake(
+            file=shown_file(document.path),
+            line=line,
+            column=column,
+            field=shown_path(own),
+            message=message,
+        )
+
+
+def read_documents(path: Path) -> Documents:
+    """
+    Reads a spec and what it includes, each file once.
+
+    Raises:
+        SpecError: a file cannot be read, or includes itself.
+    """
+    return Documents(list(_read(path, (), set())))
+
+
+def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Iterator[Document]:
+    document = read_document(path)
+    seen.add(path.resolve())
+    names = document.data.pop(INCLUDE, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _refusal(document, (INCLUDE,), f"expected a list of files, found {show(names)}")
+    for index, name in enumerate(names):
+        place = (INCLUDE, index)
+        try:
+            inner = path.parent / name
+            resolved = inner.resolve()
+        except (OSError, ValueError) as error:
+            raise _refusal(document, place, f"{show(name)} is no name of a file") from error
+        if resolved in (*above, path.resolve()):
+            raise _refusal(document, place, f"{name} includes itself")
+        if not inner.is_file():
+            raise _refusal(document, place, f"{inner}: no such file")
+        if len(seen) >= MOST_FILES:
+            raise _refusal(document, place, f"a spec has at most {MOST_FILES} files")
+        if resolved not in seen:
+            yield from _read(inner, (*above, path.resolve()), seen)
+    yield document
+
+
+def _refusal(document: Document, place: FieldPath, message: str) -> SpecError:
+    return SpecError([Documents([document]).mistake(place, message)])

@@ -1,0 +1,40 @@
+"""
+Parameters of the API that a spec cannot have: refused in words, since ignoring them would cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.specfile.text.positions import Path as FieldPath
+
+NEVER: Mapping[str, str] = {
+    "limit": "every item is fetched; to have fewer, let the Actor make fewer",
+    "offset": "every item is fetched, from the first one on",
+    "attachment": "is for browsers; the items become a file in any case",
+    "signature": "is for those without a token",
+}
+"""
+Parameters of the items endpoint that do not fit what `collect` is for.
+"""
+
+Found = Iterator[tuple[FieldPath, str]]
+
+
+def take_out_of_scope(data: dict[str, Any]) -> Found:
+    """
+    Removes what does not fit from a spec as it was read, and tells of each field.
+    """
+    jobs = data.get("jobs")
+    tables: list[tuple[FieldPath, Any]] = [
+        (("defaults",), data.get("defaults")),
+        *((("jobs", n), job) for n, job in enumerate(jobs if isinstance(jobs, list) else [])),
+    ]
+    for path, table in tables:
+        collect = table.get("collect") if isinstance(table, dict) else None
+        if not isinstance(collect, dict):
+            continue
+        for name in sorted(NEVER.keys() & collect.keys()):
+            del collect[name]
+            yield (*path, "collect", name), NEVER[name]

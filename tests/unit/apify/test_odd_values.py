@@ -1,0 +1,116 @@
+"""
+Numbers, times and words of an answer that nobody foresaw: they count as missing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from orchestrator.apify import models
+from orchestrator.apify.http.headers import http_date, whole_number
+from orchestrator.apify.models.decoding import read_run, reader_of
+from orchestrator.apify.policy.rate_limits import Lane
+from orchestrator.errors import ServerFault
+from tests.support.scripted_transport import reply, run_reply
+
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("9" * 15, 10**15 - 1),
+        ("9" * 16, None),
+        (NINES, None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0661", None),
+        ("1_0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_number_in_a_header_is_read_or_passed_over(text: str | None, number: int | None) -> None:
+    """A header of any length holds a number or nothing."""
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("Thu, 01 Jan 2026 00:00:00 GMT", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +999999999999", None),
+        ("x" * 5000, None),
+        (",", None),
+        (None, None),
+    ],
+)
+def test_date_in_a_header_is_read_or_passed_over(text: str | None, at: datetime | None) -> None:
+    """A header of any length holds a date that a clock can show, or nothing."""
+    assert http_date(text) == at
+
+
+def test_absurd_rate_limit_is_passed_over() -> None:
+    """A limit of 5,000 digits slows nothing and breaks nothing."""
+    lane = Lane(60.0)
+    lane.learn(NINES)
+    assert lane.limit_per_sec == 60.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [12345678901234567890, 1e300, -(2**63) - 1, 1.5, True, "1", [], {}],
+    ids=str,
+)
+def test_exit_code_that_is_none_counts_as_missing(value: Any) -> None:
+    """Only a whole number that fits into the ledger is one."""
+    body = run_reply(exitCode=value, options={"memoryMbytes": value}).chunks_[0]
+    facts = read_run(body).facts()
+    assert (facts.exit_code, facts.memory_mbytes) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", 1e300, "0" * 50, {}])
+def test_cost_that_is_no_amount_counts_as_missing(value: Any) -> None:
+    """Money that cannot be summed up is not known."""
+    assert read_run(run_reply(usageTotalUsd=value).chunks_[0]).facts().cost_usd is None
+
+
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "soon"]
+)
+def test_time_far_away_counts_as_missing(value: str) -> None:
+    """Sums with it would overflow."""
+    body = run_reply(finishedAt=value).chunks_[0]
+    assert read_run(body).facts().finished_at is None
+    listed = b'{"data":{"items":[{"id":"r","finishedAt":"%s"}]}}' % value.encode()
+    (item,) = reader_of(models.RunList)(listed).items
+    assert item.finished_at is None
+
+
+@pytest.mark.parametrize("number", ["1e400", NINES, "Infinity", "-Infinity", "NaN"])
+def test_limit_of_an_account_that_is_no_number_counts_as_missing(number: str) -> None:
+    """The rest of the answer is read."""
+    body = f'{{"data":{{"limits":{{"maxConcurrentActorJobs":{number},"dataRetentionDays":7}}}}}}'
+    try:
+        limits = reader_of(models.AccountLimits)(body.encode()).limits
+    except ServerFault:
+        # What is not JSON is no answer at all, and is asked for again.
+        return
+    assert limits is not None
+    assert (limits.max_concurrent_actor_jobs, limits.data_retention_days) == (None, 7)
+
+
+@pytest.mark.parametrize("word", ["a\nb", "\x1b[2J", "\u202e", "x" * 1000, "", 7, None])
+def test_id_that_is_no_word_is_none(word: Any) -> None:
+    """A run is not known by what cannot be printed, and such a status is none."""
+    with pytest.raises(ServerFault, match="no run with an id"):
+        read_run(reply(body={"data": {"id": word}}).chunks_[0])
+    told = {"id": "r", "status": word, "defaultDatasetId": word}
+    run = read_run(reply(body={"data": told}).chunks_[0])
+    assert (run.status, run.default_dataset_id) == ("", "")

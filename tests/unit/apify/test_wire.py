@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from orchestrator.apify import models
+from orchestrator.apify.models import accounts, actors, runs, storages
+from orchestrator.apify.models.decoding import read_run, reader_of
+from orchestrator.errors import ServerFault
+from tests.support.openapi_requests import examples, fields_of, mistakes_of_answer
+
+RUN: dict[str, Any] = {
+    "id": "run1",
+    "actId": "actor1",
+    "userId": "user1",
+    "startedAt": "2026-01-02T03:04:05.678Z",
+    "finishedAt": None,
+    "status": "RUNNING",
+    "meta": {"origin": "API", "userAgent": "orchestrator/1 (attempt k.1.1.1)"},
+    "stats": {"restartCount": 0, "resurrectCount": 2, "computeUnits": 0.1},
+    "options": {"build": "latest", "timeoutSecs": 300, "memoryMbytes": 1024, "diskMbytes": 2048},
+    "buildId": "build1",
+    "generalAccess": "RESTRICTED",
+    "defaultKeyValueStoreId": "store1",
+    "defaultDatasetId": "data1",
+    "defaultRequestQueueId": "queue1",
+    "usageTotalUsd": 0.2654,
+}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "RunShort": runs.RunListItem,
+    "RunMeta": runs.RunMeta,
+    "RunStats": runs.RunStats,
+    "RunOptions": runs.RunOptions,
+    "RunUsage": runs.RunUsage,
+    "RunUsageUsd": runs.RunUsageUsd,
+    "Metamorph": runs.Metamorph,
+    "Actor": actors.Actor,
+    "ActorStats": actors.ActorStats,
+    "ActorStandby": actors.ActorStandby,
+    "DefaultRunOptions": actors.DefaultRunOptions,
+    "ExampleRunInput": actors.ExampleRunInput,
+    "Version": actors.Version,
+    "EnvVar": actors.EnvVar,
+    "TaggedBuildInfo": actors.TaggedBuild,
+    "PayPerEventActorPricingInfo": actors.PricingInfo,
+    "PricePerDatasetItemActorPricingInfo": actors.PricingInfo,
+    "FlatPricePerMonthActorPricingInfo": actors.PricingInfo,
+    "FreeActorPricingInfo": actors.PricingInfo,
+    "ActorChargeEvent": actors.ChargeEvent,
+    "Task": actors.Task,
+    "TaskOptions": actors.TaskOptions,
+    "TaskStats": actors.TaskStats,
+    "Build": actors.Build,
+    "BuildsMeta": actors.BuildMeta,
+    "BuildStats": actors.BuildStats,
+    "BuildOptions": actors.BuildOptions,
+    "Dataset": storages.Dataset,
+    "DatasetListItem": storages.Dataset,
+    "DatasetStats": storages.DatasetStats,
+    "ListOfKeys": storages.KeyList,
+    "KeyValueStoreKey": storages.Key,
+    "ListOfRuns": models.RunList,
+    "UserPrivateInfo": accounts.Account,
+    "Profile": accounts.Profile,
+    "Proxy": accounts.Proxy,
+    "ProxyGroup": accounts.ProxyGroup,
+    "Plan": accounts.Plan,
+    "EffectivePlatformFeature": accounts.PlatformFeature,
+    "AccountLimits": accounts.AccountLimits,
+    "Limits": accounts.Limits,
+    "Current": accounts.CurrentUse,
+    "UsageCycle": accounts.UsageCycle,
+    "MonthlyUsage": accounts.MonthlyUsage,
+    "UsageItem": accounts.UsageItem,
+    "PriceTiers": accounts.PriceTier,
+    "DailyServiceUsages": accounts.DailyUsage,
+}
+MODEL_OF_PATH: dict[str, Any] = {
+    "/v2/actor-runs/{runId}": models.Run,
+    "/v2/actors/{actorId}/runs": models.Run,
+    "/v2/actor-tasks/{actorTaskId}/runs": models.Run,
+    "/v2/actor-runs/{runId}/abort": models.Run,
+    "/v2/actor-runs/{runId}/resurrect": models.Run,
+    "/v2/actors/{actorId}": models.Actor,
+    "/v2/actor-tasks/{actorTaskId}": models.Task,
+    "/v2/actor-builds/{buildId}": models.Build,
+    "/v2/datasets/{datasetId}": models.Dataset,
+    "/v2/datasets": models.DatasetList,
+    "/v2/key-value-stores/{storeId}/keys": models.KeyList,
+    "/v2/users/me": models.Account,
+    "/v2/users/me/limits": models.AccountLimits,
+    "/v2/users/me/usage/monthly": models.MonthlyUsage,
+    "/v2/actor-runs": models.RunList,
+}
+EXAMPLES = [
+    (method, path, status, example)
+    for method, path, status, example in examples()
+    if status < 300 and isinstance(example, dict) and "data" in example
+]
+
+
+def read(model: Any, answer: Any) -> Any:
+    body = json.dumps(answer).encode()
+    return read_run(body) if model is models.Run else reader_of(model)(body)
+
+
+@pytest.mark.parametrize(("schema", "model"), SCHEMAS.items(), ids=SCHEMAS)
+def test_model_has_every_documented_field(schema: str, model: type[BaseModel]) -> None:
+    """
+    Each field of the official description has its place in a model.
+    """
+    names = {field.serialization_alias or field.alias for field in model.model_fields.values()}
+    assert fields_of(schema) - names == set()
+
+
+def test_run_has_every_documented_field() -> None:
+    """
+    Each documented field of a run can be asked for, by its name in snake_case.
+    """
+    names = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field).lower() for field in fields_of("Run")}
+    assert {name for name in names if not hasattr(models.Run({"id": "x"}), name)} == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "example"),
+    EXAMPLES,
+    ids=[f"{method} {path} {status}" for method, path, status, _ in EXAMPLES],
+)
+def test_documented_example_is_read(method: str, path: str, status: int, example: Any) -> None:
+    """
+    Each example of the official description is read; a list at least as a page.
+    """
+    model = MODEL_OF_PATH.get(path, models.WireModel)
+    if method == "GET" and path.endswith("/runs"):
+        model = models.RunList
+    if isinstance(example["data"], list):
+        pytest.skip("an answer of another form, which the client does not ask for")
+    assert read(model, example) is not None
+
+
+def test_run_gives_its_facts() -> None:
+    """
+    What decisions are made by is taken from the run.
+    """
+    facts = read(models.Run, {"data": RUN}).facts()
+    assert facts.id == "run1"
+    assert facts.started_at == datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+    assert facts.cost_usd == Decimal("0.2654")
+    assert facts.user_agent == "orchestrator/1 (attempt k.1.1.1)"
+    assert facts.resurrect_count == 2
+    assert (facts.dataset_id, facts.store_id) == ("data1", "store1")
+    assert not facts.is_terminal
+
+
+def test_list_item_gives_its_facts() -> None:
+    """
+    A run in a list tells whose it is and how it stands.
+    """
+    page = read(models.RunList, {"data": {"total": 1, "count": 1, "items": [RUN]}})
+    facts = page.items[0].facts()
+    assert (facts.id, facts.status) == ("run1", "RUNNING")
+    assert facts.user_agent == "orchestrator/1 (attempt k.1.1.1)"
+
+
+def test_nested_objects_are_read_when_asked_for() -> None:
+    """
+    A run's options and usage come with their types.
+    """
+    usage = {"DATA_TRANSFER_EXTERNAL_GBYTES?": 0.5, "DATASET_READS": 4}
+    run = read(models.Run, {"data": RUN | {"usage": usage, "usageUsd": usage}})
+    assert run.options.memory_mbytes == 1024
+    assert run.usage.data_transfer_external_gbytes == 0.5
+    assert run.usage_usd.data_transfer_external_gbytes == Decimal("0.5")
+    assert run.metamorphs is None
+
+
+def test_run_is_told_again_as_it_was_told() -> None:
+    """
+    A run written down holds all that the platform said, unknown fields included.
+    """
+    told = RUN | {"brandNew": {"a": [1, 2.5]}, "status": "ON-HOLD"}
+    run = read(models.Run, {"data": told})
+    assert json.loads(run.to_json()) == told
+    assert not mistakes_of_answer(
+        "GET", "/v2/actor-runs/x", 200, {"data": json.loads(run.to_json()) | {"status": "READY"}}
+    )
+
+
+def test_missing_fields_are_tolerated() -> None:
+    """
+    A run of which only the id is told can still be followed.
+    """
+    run = read(models.Run, {"data": {"id": "run1"}})
+    assert run.stats is None
+    assert run.facts().id == "run1"
+
+
+def test_field_of_an_unforeseen_shape_counts_as_missing() -> None:
+    """
+    A platform that changes the type of a field costs that field, and not the run.
+    """
+    told = RUN | {"exitCode": {"code": 1}, "startedAt": 7.5e300, "stats": [], "meta": "x"}
+    run = read(models.Run, {"data": told})
+    assert (run.id, run.exit_code, run.started_at) == ("run1", None, None)
+    assert run.facts().user_agent is None
+    assert run.stats is None
+
+
+def test_unreadable_part_is_left_out() -> None:
+    """
+    A nested object with one odd field is read without it.
+    """
+    run = read(models.Run, {"data": RUN | {"options": {"build": 5, "memoryMbytes": 256}}})
+    assert run.options.build is None
+    assert run.options.memory_mbytes == 256
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "an empty body"),
+        (b"<!doctype html><title>Login</title>", "an HTML page titled 'Login'"),
+        (b'{"data": {"id": "r', "JSON that breaks off"),
+        (b'{"data": {}}', "no run with an id"),
+        (b"[]", "not what the API promises"),
+        (b'{"error": {}}', "not what the API promises"),
+    ],
+)
+def test_unreadable_answer_says_what_it_is(body: bytes, words: str) -> None:
+    """
+    A success that is not the API's is an error in plain words.
+    """
+    with pytest.raises(ServerFault, match=words):
+        read_run(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<!doctype html>", "an HTML page"),
+        (b'{"data": {}}', "data.items"),
+        (b"[]", "not what the API promises"),
+    ],
+)
+def test_unreadable_list_says_what_it_is(body: bytes, words: str) -> None:
+    """
+    A list that is not the API's is an error in plain words.
+    """
+    with pytest.raises(ServerFault, match=words):
+        reader_of(models.RunList)(body)
+
+
+def test_odd_field_of_a_list_item_counts_as_missing() -> None:
+    """
+    One odd field in a list costs neither the list nor the item.
+    """
+    page = read(models.RunList, {"data": {"items": [RUN | {"buildNumberInt": "x"}, RUN]}})
+    assert [item.id for item in page.items] == ["run1", "run1"]
+    assert page.items[0].build_number_int is None
+
+
+def test_secrets_are_not_shown() -> None:
+    """
+    A dataset's signing key and the proxy password stay out of logs and tracebacks.
+    """
+    dataset = read(models.Dataset, {"data": {"id": "d", "urlSigningSecretKey": "s3cret"}})
+    account = read(models.Account, {"data": {"proxy": {"password": "s3cret"}}})
+    assert "s3cret" not in repr(dataset) + repr(account)
+    assert account.proxy.password == "s3cret"

@@ -1,0 +1,117 @@
+"""
+Whatever a file holds: a spec or mistakes in words, soon and with little memory.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import SpecError
+from orchestrator.specfile import expand, load_spec
+
+ENDINGS = st.sampled_from(["toml", "yaml", "json"])
+LONGEST_SECS = 10.0
+MOST_MBYTES = 1000
+HOSTILE = {
+    "deep.json": b'{"batch":' + b"[" * 100_000,
+    "deep.yaml": b"a: " + b"[" * 100_000,
+    "deep.toml": b"a = " + b"[" * 100_000,
+    "keys.toml": b".".join([b"a"] * 50_000) + b" = 1",
+    "number.json": b'{"batch": {"name": "b", "max_runs": ' + b"9" * 1_000_000 + b"}}",
+    "number.toml": b"a = " + b"9" * 1_000_000,
+    "float.yaml": b"a: 1e" + b"9" * 1_000_000,
+    "bomb.yaml": b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+    + b"".join(
+        b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 12)
+    ),
+    "range.toml": b"[batch]\nname='b'\n[[jobs]]\nname='{{ n }}'\nactor='a/b'\n"
+    b"matrix = { n = { range = [1, 9000000000000000000] } }",
+    "product.toml": b"[batch]\nname='b'\n[[jobs]]\nname='{{ a }}'\nactor='a/b'\n[jobs.matrix]\n"
+    + b"\n".join(b"%c = { range = [1, 100000] }" % (97 + n) for n in range(20)),
+    "power.toml": b"[batch]\nname='b'\n[[jobs]]\nname='{{ 9 ** 9 ** 9 }}'\nactor='a/b'",
+    "repeat.toml": b"[batch]\nname='b'\n[[jobs]]\nname=\"{{ 'x' * 10 ** 12 }}\"\nactor='a/b'",
+    "loop.toml": b"[batch]\nname='b'\n[[jobs]]\nname='{{ range(10**9) | list }}'\nactor='a/b'",
+    "nul.toml": b'a = "\x00"',
+    "bytes.yaml": bytes(range(256)),
+    "empty.toml": b"",
+}
+
+
+def look_at(path: Path) -> None:
+    """Reads and expands a spec, of which mistakes may be told; anything else is a failure."""
+    began = time.monotonic()
+    with suppress(SpecError):
+        for number, _ in enumerate(expand(load_spec(path), env={}, today=date(2026, 11, 25))):
+            if number > 1000:
+                break
+    assert time.monotonic() - began < LONGEST_SECS
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.binary(max_size=400), ending=ENDINGS)
+def test_any_bytes_are_a_spec_or_mistakes(tmp_path: Path, data: bytes, ending: str) -> None:
+    """Random bytes in each of the languages."""
+    path = tmp_path / f"any.{ending}"
+    path.write_bytes(data)
+    look_at(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+    | st.sampled_from(["{{ n }}", "{{ env.X }}", "{{ needs.a.items }}", "{{", "a/b", "24h", "10%"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+FIELDS = st.sampled_from(
+    ["name", "actor", "task", "input", "matrix", "rules", "expect", "needs", "reuse", "collect",
+     "webhooks", "memory_mbytes", "retries", "tags", "pools", "mode", "build", "zip", "rows"]
+)  # fmt: skip
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    job=st.dictionaries(FIELDS, JSON, max_size=6),
+    batch=st.dictionaries(
+        st.sampled_from(["name", "max_runs", "max_cost_usd", "x"]), JSON, max_size=3
+    ),
+    more=st.dictionaries(
+        st.sampled_from(["params", "pools", "results", "defaults"]), JSON, max_size=2
+    ),
+)
+def test_any_values_are_a_spec_or_mistakes(
+    tmp_path: Path, job: dict[str, Any], batch: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """The right names with values of any shape."""
+    spec = {"batch": {"name": "b", **batch}, "jobs": [{"name": "j", "actor": "a/b", **job}], **more}
+    path = tmp_path / "any.json"
+    path.write_text(json.dumps(spec))
+    look_at(path)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_file_is_refused_soon(tmp_path: Path, name: str) -> None:
+    """Deep nesting, huge numbers, bombs of aliases and of products, templates without an end."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    path = tmp_path / name
+    path.write_bytes(HOSTILE[name])
+    began = time.monotonic()
+    with pytest.raises(SpecError):
+        list(expand(load_spec(path), env={}, today=date(2026, 11, 25)))
+    assert time.monotonic() - began < LONGEST_SECS
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown / 1024 < MOST_MBYTES

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import SpecError
+from orchestrator.specfile import load_spec
+from tests.support.specs import MINIMAL, jobs_of, mistakes_of
+
+# ruff: noqa: ISC004 - the sentences are long
+JOB = '[batch]\nname = "b"\n[[jobs]]\nname = "j"\nactor = "a/b"\n'
+SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[batch\n",
+            "spec.toml:1:7: is no valid TOML: expected ']' at the end of a table declaration",
+        ),
+        ("", "spec.toml: is empty; a spec has a [batch] with a name, and [[jobs]]"),
+        ("[batch]\nname = 3\n" + JOB[18:], "spec.toml:2:1: batch.name: expected text, found 3"),
+        (
+            JOB.replace('"b"', '"../b"', 1),
+            "spec.toml:2:1: batch.name: must be 1 to 100 of A-Za-z0-9._=-, not starting with a "
+            'dot, since it names a folder, found "../b"',
+        ),
+        (
+            JOB + "memory = 1\n",
+            "spec.toml:6:1: jobs[0].memory: unknown field 'memory'; did you mean 'memory_mbytes'?",
+        ),
+        (
+            JOB + "maxItems = 1\n",
+            "spec.toml:6:1: jobs[0].maxItems: unknown field 'maxItems'; did you mean 'max_items'?",
+        ),
+        (
+            JOB + "memory_mbytes = 300\n",
+            "spec.toml:6:1: jobs[0].memory_mbytes: must be a power of two from 128 to 32768 "
+            "(megabytes), found 300",
+        ),
+        (
+            JOB + "wait_for_finish_secs = 61\n",
+            "spec.toml:6:1: jobs[0].wait_for_finish_secs: must be at most 60, found 61",
+        ),
+        (
+            JOB + 'retries = "two"\n',
+            'spec.toml:6:1: jobs[0].retries: expected a whole number, found "two"',
+        ),
+        (
+            JOB + 'mode = "fast"\n',
+            'spec.toml:6:1: jobs[0].mode: expected "async" or "sync", found "fast"',
+        ),
+        (
+            JOB + 'task = "a/c"\n',
+            "spec.toml:6:1: jobs[0].task: give actor or task, not both",
+        ),
+        (
+            JOB.replace('actor = "a/b"', ""),
+            "spec.toml:3:1: jobs[0]: is missing an actor or a task to run",
+        ),
+        (
+            JOB + 'pools = ["shop"]\n',
+            "spec.toml:6:10: jobs[0].pools[0]: unknown pool 'shop'; known here: none",
+        ),
+        (
+            JOB + 'output_record_key = "X"\n',
+            "spec.toml:6:1: jobs[0].output_record_key: is for sync mode only",
+        ),
+        (
+            JOB + 'mode = "sync"\nwait_for_finish_secs = 5\n',
+            "spec.toml:7:1: jobs[0].wait_for_finish_secs: is for async mode only",
+        ),
+        (
+            JOB + "reuse = 24\n",
+            'spec.toml:6:1: jobs[0].reuse: must be an age such as "24h" or "7d" (s, m, h, d, w), '
+            "found 24",
+        ),
+        (
+            JOB + "collect.fromat = 'csv'\n",
+            "spec.toml:6:1: jobs[0].collect.fromat: unknown field 'fromat'; did you mean 'format'?",
+        ),
+        (
+            SWEEP + "matrix = { n = 3 }\n",
+            "spec.toml:6:12: jobs[0].matrix.n: expected a list of values, "
+            "{ range = [first, last] }, { dates = [first, last] } or { file = NAME }, found 3",
+        ),
+        (
+            SWEEP + "matrix = { n = { range = [3, 1] } }\n",
+            "spec.toml:6:12: jobs[0].matrix.n: has no values: the range leads away from its end",
+        ),
+        (
+            SWEEP + "matrix = { m = [1] }\n",
+            "spec.toml:4:1: jobs[0].name: unknown name 'n'; known here: date, m",
+        ),
+        (
+            JOB + "matrix = { n = [1, 2] }\n",
+            "spec.toml:4:1: jobs[0].name: two jobs have the key 'j' (case does not count): jobs[0] "
+            "where n = 1, and jobs[0] where n = 2; put n into the name",
+        ),
+        (
+            JOB.replace('"j"', '"a b"'),
+            "spec.toml:4:1: jobs[0].name: 'a b' is no job key: 1 to 200 of A-Za-z0-9._=- are "
+            "allowed, not starting with a dot; the filter slug makes text fit",
+        ),
+        (
+            JOB + 'build = "{{ env.B }}"\n',
+            "spec.toml:6:1: jobs[0].build: env is for the values of an input table only: it is a "
+            "secret",
+        ),
+        (
+            JOB + 'input = { key = "{{ env.B }}" }\n',
+            "spec.toml:6:11: jobs[0].input.key: the environment has no B",
+        ),
+        (
+            JOB + 'input = { key = "{{ date.upper() }}" }\n',
+            "spec.toml:6:11: jobs[0].input.key: functions and methods cannot be called in a "
+            "template; use filters",
+        ),
+        (
+            JOB + 'input_file = "nope.json"\n',
+            "No such file or directory",
+        ),
+        (JOB + "input = { a = nan }\n", "spec.toml:6:11: jobs[0].input.a: nan is no JSON number"),
+        (
+            JOB + "input = { a = 99999999999999999999 }\n",
+            "spec.toml:6:11: jobs[0].input.a: the number does not fit into 64 bits",
+        ),
+        (
+            JOB + "input = { a = " + "[" * 150 + "]" * 150 + " }\n",
+            "spec.toml:6:17: jobs[0].input.a[0][0]: is nested more than 100 levels deep",
+        ),
+        (
+            JOB + "input.a = " + "[" * 5000 + "]" * 5000 + "\n",
+            "spec.toml: is no valid TOML: nested too deeply",
+        ),
+        (
+            JOB.replace('"b"', "2026-11-25", 1),
+            "spec.toml:2:1: batch.name: expected text, found 2026-11-25",
+        ),
+        (
+            JOB.replace("a/b", "../users/me"),
+            'spec.toml:5:1: jobs[0].actor: must be an id or "owner/name", found "../users/me"',
+        ),
+        (
+            JOB + "max_runs = 3\n",
+            "spec.toml:6:1: jobs[0].max_runs: unknown field 'max_runs'; it belongs in [batch]",
+        ),
+        (
+            JOB.replace("[[jobs]]", "retries = 1\n[[jobs]]"),
+            "spec.toml:3:1: batch.retries: unknown field 'retries'; it belongs in [[jobs]]",
+        ),
+        (
+            JOB.replace("[[jobs]]", "[jobs]"),
+            "spec.toml:3:1: jobs: expected [[jobs]] in double brackets, found a table",
+        ),
+        ('[batch]\nname = "b"\n', "spec.toml: jobs: is missing: a spec has at least one [[jobs]]"),
+        (
+            JOB + "collect = { limit = 5 }\n",
+            "spec.toml:6:13: jobs[0].collect.limit: every item is fetched; to have fewer, let the "
+            "Actor make fewer",
+        ),
+        (
+            JOB + "collect = { delimiter = ';', xml_row = 'r' }\n",
+            'spec.toml:6:13: jobs[0].collect.delimiter: goes with format = "csv" only',
+        ),
+        (
+            JOB + "collect = { format = 'csv', delimiter = '::' }\n",
+            "spec.toml:6:29: jobs[0].collect.delimiter: must be one character",
+        ),
+        (
+            JOB + "collect = { skip_failed_pages = true }\n",
+            "spec.toml:6:13: jobs[0].collect.skip_failed_pages: goes with simplified = true only",
+        ),
+        (
+            JOB + "collect = { fields = ['a'], output_fields = ['b', 'c'] }\n",
+            "spec.toml:6:29: jobs[0].collect.output_fields: must have as many names as fields, "
+            "which has 1",
+        ),
+        (
+            SWEEP + "matrix.n = { range = [1, 'x'] }\n",
+            'spec.toml:6:26: jobs[0].matrix.n.range[1]: expected a number, found "x"',
+        ),
+        (
+            SWEEP + "matrix.n = { range = [1, 2, 0] }\n",
+            "spec.toml:6:1: jobs[0].matrix.n: the step of a range must not be 0",
+        ),
+        (
+            SWEEP + "memory_mbytes = '{{ n }}'\nmatrix.n = [128, 300]\n",
+            "spec.toml:6:1: jobs[0].memory_mbytes: must be a power of two from 128 to 32768 "
+            "(megabytes), found 300 (where n = 300)",
+        ),
+        (
+            SWEEP + "pools = ['{{ n }}']\nmatrix.n = ['shop']\n[pools.shops]\n",
+            "spec.toml:6:10: jobs[0].pools[0]: unknown pool 'shop'; did you mean 'shops'? "
+            '(where n = "shop")',
+        ),
+        (
+            JOB + "webhooks = [{ event_types = ['ACTOR.RUN.FALED'], requestUrl = 'https://x' }]\n",
+            'spec.toml:6:30: jobs[0].webhooks[0].event_types[0]: unknown value "ACTOR.RUN.FALED"; '
+            'did you mean "ACTOR.RUN.FAILED"?',
+        ),
+        (
+            JOB + 'input = { "{{ date }}" = 1 }\n',
+            'spec.toml:6:11: jobs[0].input."{{ date }}": the name of a field cannot be a template',
+        ),
+        (
+            JOB + 'input = "{{ date }}"\n',
+            "spec.toml:6:1: jobs[0].input: '{{ date }}' gives \"2026-11-25\"; an input is a table",
+        ),
+        (JOB + "input_file = '.'\n", "is no file that can be sent"),
+        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is no file that can be sent"),
+        (JOB + "name = 'k'\n", "spec.toml:6:11: is no valid TOML: the name has a value already"),
+        (
+            JOB + 'build = "\\q"\n',
+            r"spec.toml:6:12: is no valid TOML: a backslash is written \\ in double quotes; or use "
+            "single ones",
+        ),
+        (
+            JOB + "[[jobs]]\nname = 'J'\ntask = 't'\n",
+            "spec.toml:7:1: jobs[1].name: two jobs have the key 'J' (case does not count): "
+            "jobs[0], and jobs[1]",
+        ),
+    ],
+)  # fmt: skip
+def test_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    """A mistake is told by file, line, column, field, what was found and what was expected."""
+    said = mistakes_of(tmp_path, text)
+    assert any(told in line for line in said), said
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """Mistakes in several tables are told together, in the order of the file."""
+    text = '[batch]\nnme = "b"\n[defaults]\nretries = -1\n[[jobs]]\nname = 3\nactor = "a/b"\n'
+    assert [line.split(": ")[1] for line in mistakes_of(tmp_path, text)] == [
+        "batch.nme",
+        "defaults.retries",
+        "jobs[0].name",
+    ]
+
+
+def test_many_mistakes_are_counted_and_the_first_ones_shown(tmp_path: Path) -> None:
+    """A sweep with a thousand wrong keys shows twenty of them, and how many there are."""
+    said = mistakes_of(
+        tmp_path, SWEEP.replace("j-{{", "/{{") + "matrix.n = { range = [1, 1000] }\n"
+    )
+    assert len(said) == 21
+    assert said[-1] == "… and 980 more mistakes"
+
+
+def test_too_many_jobs_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    """A matrix that explodes is refused by its size alone."""
+    text = SWEEP.replace('"b"', '"b"\nmax_jobs = 10', 1) + "matrix.n = { range = [1, 99999999] }\n"
+    assert mistakes_of(tmp_path, text) == [
+        "spec.toml:3:1: batch.max_jobs: the spec expands to 99,999,999 jobs, more than max_jobs = "
+        "10 allows"
+    ]
+
+
+def test_secret_value_is_in_no_message(tmp_path: Path) -> None:
+    """A template around a secret that fails tells its name and not its value."""
+    text = JOB + 'input = { key = "{{ env.B }} {{ nope }}" }\n'
+    assert "hush" not in " ".join(mistakes_of(tmp_path, text, env={"B": "hush"}))
+
+
+@given(st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    """No file makes the loader fail in any other way than by telling mistakes."""
+    path = tmp_path / "spec.toml"
+    path.write_bytes(content)
+    try:
+        load_spec(path)
+    except SpecError as error:
+        assert error.mistakes  # noqa: PT017 - either way is right, and this one has a reason
+
+
+@given(st.text(alphabet='[]{}"=.,#\n ab1{{}}|', max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_tail_is_read_or_refused(tmp_path: Path, tail: str) -> None:
+    """Whatever stands behind a right spec, only mistakes are told."""
+    mistakes_of(tmp_path, MINIMAL + tail)
+
+
+def test_misspelt_field_is_not_told_as_a_missing_one_too(tmp_path: Path) -> None:
+    """A field that must be there and is misspelt is one mistake, not two."""
+    assert mistakes_of(tmp_path, JOB.replace('name = "j"', 'nam = "j"')) == [
+        "spec.toml:4:1: jobs[0].nam: unknown field 'nam'; did you mean 'name'?"
+    ]
+
+
+def test_mistake_of_the_defaults_is_told_once(tmp_path: Path) -> None:
+    """What is wrong for every job alike is one mistake."""
+    text = JOB + '[[jobs]]\nname = "k"\nactor = "a/b"\n[defaults]\nbuild = "{{ x }}"\n'
+    assert mistakes_of(tmp_path, text) == [
+        "spec.toml:10:1: defaults.build: unknown name 'x'; known here: date"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cuntry": "de"}, "--param cuntry: unknown parameter 'cuntry'; did you mean 'country'?"),
+        ({"count": "two"}, "--param count=two: expected a whole number"),
+        ({"count": "2.5"}, "--param count=2.5: expected a whole number"),
+    ],
+    ids=["unknown", "no-number", "no-whole-number"],
+)
+def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: str) -> None:
+    """A parameter of the command line has a name of the spec and the type that it has there."""
+    with pytest.raises(SpecError) as caught:
+        jobs_of(tmp_path, JOB + "[params]\ncountry = 'us'\ncount = 1\n", params=given)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nope.toml", "nope.toml: no such file"),
+        ("folder", "folder: is a folder; give the spec in it"),
+        (
+            "spec.txt",
+            "spec.txt: a spec has one of the endings '.toml', '.yaml', '.yml', '.json', found "
+            "'.txt'",
+        ),
+    ],
+)
+def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    """What cannot be a spec is said to be none."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "spec.txt").touch()
+    with pytest.raises(SpecError) as caught:
+        load_spec(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path}/{said}"
+
+
+def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+    """A spec in another encoding is refused at its first wrong byte."""
+    (tmp_path / "spec.toml").write_bytes(b"[batch]\nname = '\xe9'\n")
+    with pytest.raises(SpecError, match=r"spec\.toml:2:9: is no UTF-8 text: found the byte 0xe9"):
+        load_spec(tmp_path / "spec.toml")

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from orchestrator.specfile.jobs.job_factory import KEY
+from orchestrator.specfile.templates.filters import slug
+from orchestrator.specfile.templates.sandbox import compile_expressions
+from orchestrator.specfile.templates.template import TemplateMistake, compile_template
+
+VALUES: dict[str, Any] = {
+    "n": 3,
+    "text": "Café a/b",
+    "empty": None,
+    "yes": True,
+    "items": [1, "two"],
+    "site": {"name": "shop", "keys": 2, "pop": 5},
+}
+
+
+def told(text: str, values: dict[str, Any] | None = None) -> str:
+    """What is said of a template that is refused or cannot be rendered."""
+    with pytest.raises(TemplateMistake) as caught:
+        compile_template(text).render(VALUES if values is None else values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ n }}", 3),
+        ("{{n}}", 3),
+        ("{{ -n }}", -3),
+        ("{{ n * 2 + 1 }}", 7),
+        ("{{ yes }}", True),
+        ("{{ empty }}", None),
+        ("{{ items }}", [1, "two"]),
+        ("{{ items[1] }}", "two"),
+        ("{{ site.name }}", "shop"),
+        ("{{ site.keys }}", 2),
+        ("{{ site['pop'] }}", 5),
+        ("{{ 'big' if n > 2 else 'small' }}", "big"),
+        ("{{ items | length }}", 2),
+        (" {{ n }}", " 3"),
+        ("{{ n }}{{ n }}", "33"),
+        ("n={{ n }}, {{ yes }}", "n=3, True"),
+        ("{{ text | slug }}", "cafe-a-b"),
+        ("{{ text | quote }}", "Caf%C3%A9%20a%2Fb"),
+        ("{{ site | json }}", '{"name":"shop","keys":2,"pop":5}'),
+        ("{{ items | join('+') }}", "1+two"),
+        ("{{ text | replace('a', 'o') }}", "Cofé o/b"),
+        ("{{ 2.567 | round(1) }}", 2.6),
+        ("{{ '{{' }} n }}", "{{ n }}"),
+    ],
+)
+def test_template_gives_the_value(text: str, value: object) -> None:
+    """A lone expression keeps the value's type; with text around it, it is text."""
+    assert compile_template(text).render(VALUES) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ n", "'{{ n' is no valid template: unexpected end of template, expected '}}'."),
+        ("{{ }}", "'{{ }}' is no valid template: Expected an expression, got '}}'"),
+        ("{{ n | slugg }}", "unknown filter 'slugg'; did you mean 'slug'?"),
+        ("{{ nope }}", "'{{ nope }}' cannot be rendered: nope has no value"),
+        ("{{ site.nope }}", "'{{ site.nope }}' has no value"),
+        ("{{ items.append }}", "'{{ items.append }}' has no value"),
+        ("{{ items['append'] }}", "\"{{ items['append'] }}\" has no value"),
+        (
+            "{{ text.upper() }}",
+            "functions and methods cannot be called in a template; use filters",
+        ),
+        ("{{ env }}", "env is used as env.NAME, one variable at a time"),
+        ("{{ env[text] }}", "env is used as env.NAME, one variable at a time"),
+        ("{{ n / 0 }}", "'{{ n / 0 }}' cannot be rendered: division by zero"),
+    ],
+)
+def test_wrong_template_is_told_in_words(text: str, said: str) -> None:
+    """What is wrong with a template is said with the template and the reason."""
+    assert told(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{ "a" * 1000000000 }}',
+        '{{ (("a" * 500) * 500) * 500 }}',
+        "{{ [[[1] * 64] * 64] * 64 }}",
+        "{{ 10 ** (10 ** 10) }}",
+        "{{ 10 ** 100000 }}",
+        '{{ "%1000000000d" % 1 }}',
+        "{{ 'x'.__class__ }}",
+        "{{ range(10) }}",
+        "{{ ''.format() }}",
+        "{{ [] | first }}",
+        "{{ long | join(long) }}",
+        "{{ long | replace('a', long) }}",
+        "{{ 1 | round(1000000000, 'ceil') }}",
+        "{{ long ~ long }}",
+        "{{ long }}{{ long }}",
+        "{{" + "(" * 5000 + "1" + ")" * 5000 + "}}",
+        "{{" + "-" * 50000 + "1}}",
+    ],
+)
+def test_template_that_would_harm_is_stopped(text: str) -> None:
+    """What would take long, eat memory or leave the sandbox is refused with words."""
+    assert told(text, {"long": "a" * 600_000})
+
+
+def test_statements_are_text() -> None:
+    """Only double braces mean something, so that other templates can be passed on."""
+    assert compile_template("{% if %}{# #} {{ 1 }}").render({}) == "{% if %}{# #} 1"
+
+
+@given(
+    st.lists(st.sampled_from(["{{ n }}", "{{text|slug}}", "{{ site |json}}", "-", "}}", " {% "])),
+)
+def test_short_way_gives_what_the_sandbox_gives(parts: list[str]) -> None:
+    """Names and our filters are rendered without Jinja2, and to the same value."""
+    text = "".join(parts)
+    assume("{{" in text)
+    assert compile_template(text).render(VALUES) == compile_expressions(text).render(VALUES)
+
+
+@given(st.text())
+def test_slug_always_makes_a_key(text: str) -> None:
+    """Any text becomes a valid key, and a slug stays as it is."""
+    assert KEY.fullmatch(slug(text))
+    assert slug(slug(text)) == slug(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("東京", "京東"), ("東京 A", "大阪 A"), ("x" * 150 + "1", "x" * 150 + "2"), ("", "Ω")],
+)
+def test_slug_keeps_different_texts_apart(one: str, other: str) -> None:
+    """Letters that a key cannot have, or the end of a long text, still tell keys apart."""
+    assert slug(one) != slug(other)
