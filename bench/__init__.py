@@ -1,3 +1,1 @@
-"""
-Benchmarks: each peer in a process of its own, in turn in one run, against one local platform.
-"""
+"""Benchmarks: each peer in a process of its own, in turn in one run, against one local platform."""

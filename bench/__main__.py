@@ -1,6 +1,4 @@
-"""
-`python -m bench`: measures, prints the figures and writes them into docs/performance.md.
-"""
+"""`python -m bench`: measures, prints the figures and writes them into docs/performance.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What every peer is told on its command line.
-"""
+"""What every peer is told on its command line."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from pathlib import Path
 
 
 def read_arguments() -> argparse.Namespace:
-    """
-    The platform's url and token, a folder to make, the jobs, how many at once, their input.
-    """
+    """The platform's url and token, a folder to make, the jobs, how many at once, their input."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("token")

@@ -1,6 +1,4 @@
-"""
-The floor: a bare aiohttp loop that makes the same three calls, and has no ledger.
-"""
+"""The floor: a bare aiohttp loop that makes the same three calls, and has no ledger."""
 
 from __future__ import annotations
 

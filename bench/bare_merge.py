@@ -16,9 +16,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 
 
 def main() -> None:
-    """
-    Merges the items of a batch: `bare_merge jsonl|parquet FOLDER`.
-    """
+    """Merges the items of a batch: `bare_merge jsonl|parquet FOLDER`."""
     format_, folder = sys.argv[1], Path(sys.argv[2])
     jobs = []
     for line in (folder / "jobs.jsonl").read_bytes().splitlines():
@@ -29,9 +27,7 @@ def main() -> None:
 
 
 def to_jsonl(jobs: list[tuple[Path, dict[str, Any]]], target: Path) -> None:
-    """
-    Parses and writes each line.
-    """
+    """Parses and writes each line."""
     with target.open("wb") as out:
         for path, ours in jobs:
             with path.open("rb") as file:
@@ -41,9 +37,7 @@ def to_jsonl(jobs: list[tuple[Path, dict[str, Any]]], target: Path) -> None:
 
 
 def to_parquet(jobs: list[tuple[Path, dict[str, Any]]], target: Path) -> None:
-    """
-    Parses lines, and writes the columns of some megabytes at once.
-    """
+    """Parses lines, and writes the columns of some megabytes at once."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

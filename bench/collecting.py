@@ -1,6 +1,4 @@
-"""
-Many small datasets, and their items as one table.
-"""
+"""Many small datasets, and their items as one table."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ FORMATS = {"jsonl": "JSON Lines", "parquet": "Parquet"}
 
 
 def run(datasets: int, items: int, rounds: int) -> str:
-    """
-    Collects that many datasets of 10 items, merges that many items, and returns the figures.
-    """
+    """Collects that many datasets of 10 items, merges that many items, and returns the figures."""
     with workplace() as folder:
         with platform(folder / "platform") as place:
             batch = make_batch(place, folder, items)
@@ -60,9 +56,7 @@ def run(datasets: int, items: int, rounds: int) -> str:
 
 
 def settled(datasets: int) -> str:
-    """
-    Collects that many datasets of 10 items, each ten seconds after its run's end.
-    """
+    """Collects that many datasets of 10 items, each ten seconds after its run's end."""
     counts: Counter[str] = Counter()
     with workplace() as folder, platform(folder / "platform", counts) as place:
         taken = orchestrator(place, folder / "results", datasets, settle_secs=SETTLE_SECS)
@@ -77,9 +71,7 @@ def settled(datasets: int) -> str:
 
 
 def make_batch(place: Place, folder: Path, items: int) -> Path:
-    """
-    A batch whose jobs have made that many items together.
-    """
+    """A batch whose jobs have made that many items together."""
     spec = folder / "spec.toml"
     item = '{ title = "A thing", price = 12.5, tags = ["a", "b"], url = "https://example.com/a" }'
     spec.write_text(

@@ -39,9 +39,7 @@ async def main() -> None:
 
 
 def _kind(answered: Answered) -> str:
-    """
-    The request without what differs from run to run: `GET datasets/…/items`.
-    """
+    """The request without what differs from run to run: `GET datasets/…/items`."""
     parts = answered.path.removeprefix("/v2/").replace("acts/", "actors/").split("/")
     if len(parts) > 1 and parts[0] != "users":
         parts[1] = "…"

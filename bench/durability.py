@@ -1,6 +1,4 @@
-"""
-What it costs that the ledger is durable.
-"""
+"""What it costs that the ledger is durable."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The items of many batches as one table, and the memory that it takes.
-"""
+"""The items of many batches as one table, and the memory that it takes."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ FORMATS = ("jsonl", "csv", "parquet")
 
 
 def run(batches: int, items: int) -> str:
-    """
-    Exports a tenth of the batches and all of them, and returns the figures.
-    """
+    """Exports a tenth of the batches and all of them, and returns the figures."""
     lines = [
         f"Batches of {items:,} items, exported together by `--since`.",
         "",
@@ -47,9 +43,7 @@ def run(batches: int, items: int) -> str:
 
 
 def _copy(batch: Path, number: int) -> None:
-    """
-    Makes another batch of the same items.
-    """
+    """Makes another batch of the same items."""
     other = batch.with_name(f"{batch.name[:-4]}{number:04x}")
     shutil.copytree(batch, other)
     with closing(sqlite3.connect(other / "ledger.sqlite")) as db, db:

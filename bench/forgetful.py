@@ -1,6 +1,4 @@
-"""
-The command with a ledger that is kept in memory: what durability costs is the difference.
-"""
+"""The command with a ledger that is kept in memory: what durability costs is the difference."""
 
 from __future__ import annotations
 

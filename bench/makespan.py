@@ -18,16 +18,12 @@ from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 LIMITS = Limits(max_runs=32, max_memory_mbytes=65_536)
 MEMORY = (512, 1024, 2048, 4096, 8192)
 HISTORY_ERROR = 0.3
-"""
-How far the last durations are from the next ones, as the sigma of a log-normal factor.
-"""
+"""How far the last durations are from the next ones, as the sigma of a log-normal factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimJob:
-    """
-    A job with what its run takes; the expectation is what history tells, 0 without one.
-    """
+    """A job with what its run takes; the expectation is what history tells, 0 without one."""
 
     seq: int
     memory_mbytes: int
@@ -50,9 +46,7 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        """
-        The makespan over its lower bound.
-        """
+        """The makespan over its lower bound."""
         return self.makespan_secs / self.bound_secs
 
 
@@ -61,9 +55,7 @@ Policy = Callable[[Sequence[SimJob]], Admit]
 
 
 def jobs_of(seed: int, jobs: int = 1000, *, has_history: bool = True) -> list[SimJob]:
-    """
-    Jobs of log-normal duration and mixed memory.
-    """
+    """Jobs of log-normal duration and mixed memory."""
     chance = random.Random(seed)  # noqa: S311 - the same jobs each time
     made = []
     for seq in range(jobs):
@@ -81,9 +73,7 @@ def jobs_of(seed: int, jobs: int = 1000, *, has_history: bool = True) -> list[Si
 
 
 def lower_bound(jobs: Sequence[SimJob], limits: Limits = LIMITS) -> float:
-    """
-    The larger of work over capacity, for runs and for memory, and of the longest job.
-    """
+    """The larger of work over capacity, for runs and for memory, and of the longest job."""
     assert limits.max_memory_mbytes is not None
     return max(
         sum(job.secs for job in jobs) / limits.max_runs,
@@ -93,9 +83,7 @@ def lower_bound(jobs: Sequence[SimJob], limits: Limits = LIMITS) -> float:
 
 
 def play(jobs: Sequence[SimJob], policy: Policy, limits: Limits = LIMITS) -> Outcome:
-    """
-    Runs all jobs on a clock that jumps.
-    """
+    """Runs all jobs on a clock that jumps."""
     usage, admit = Usage(limits), policy(jobs)
     ends: list[tuple[float, int, SimJob]] = []
     now, started = 0.0, 0
@@ -111,9 +99,7 @@ def play(jobs: Sequence[SimJob], policy: Policy, limits: Limits = LIMITS) -> Out
 
 
 def ours(jobs: Sequence[SimJob]) -> Admit:
-    """
-    The admission of a batch.
-    """
+    """The admission of a batch."""
     queue, by_seq = WaitingQueue(), {job.seq: job for job in jobs}
     for job in jobs:
         claim = Claim(memory_mbytes=job.memory_mbytes)
@@ -127,9 +113,7 @@ def ours(jobs: Sequence[SimJob]) -> Admit:
 
 
 def first_come(jobs: Sequence[SimJob]) -> Admit:
-    """
-    Strictly in the order of the spec: what does not fit holds up all that is behind it.
-    """
+    """Strictly in the order of the spec: what does not fit holds up all that is behind it."""
     left = list(reversed(jobs))
 
     def admit(usage: Usage, now: float) -> list[SimJob]:
@@ -146,9 +130,7 @@ def first_come(jobs: Sequence[SimJob]) -> Admit:
 
 
 def semaphore(jobs: Sequence[SimJob]) -> Admit:
-    """
-    As many at once as fit when each were the largest: all that a bare semaphore can promise.
-    """
+    """As many at once as fit when each were the largest: all that a bare semaphore can promise."""
     at_once = (LIMITS.max_memory_mbytes or 0) // max(job.memory_mbytes for job in jobs)
     left = list(reversed(jobs))
 
@@ -163,9 +145,7 @@ def semaphore(jobs: Sequence[SimJob]) -> Admit:
 
 
 def run(seeds: int) -> str:
-    """
-    Plays the same jobs under each policy and returns the figures as Markdown.
-    """
+    """Plays the same jobs under each policy and returns the figures as Markdown."""
     rows: dict[str, tuple[Policy, bool]] = {
         "orchestrator, with earlier batches": (ours, True),
         "orchestrator, the first time": (ours, False),

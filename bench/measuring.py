@@ -1,6 +1,4 @@
-"""
-Runs a command and tells what it took; starts the platform that all commands talk to.
-"""
+"""Runs a command and tells what it took; starts the platform that all commands talk to."""
 
 from __future__ import annotations
 
@@ -121,17 +119,13 @@ def platform(
 
 
 def place_of(process: subprocess.Popen[bytes]) -> Place:
-    """
-    Where a platform is that was just started; it says so in its first line.
-    """
+    """Where a platform is that was just started; it says so in its first line."""
     assert process.stdout is not None
     return Place(**json.loads(process.stdout.readline()))
 
 
 def stop_platform(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """
-    Ends a platform and returns its last words; only a counting one has any.
-    """
+    """Ends a platform and returns its last words; only a counting one has any."""
     process.terminate()
     last_words, _ = process.communicate()
     return dict(json.loads(last_words or b"{}"))

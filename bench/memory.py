@@ -1,6 +1,4 @@
-"""
-How memory grows with the number of jobs in a batch.
-"""
+"""How memory grows with the number of jobs in a batch."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from bench.peers import orchestrator
 
 
 def run(sizes: Sequence[int]) -> str:
-    """
-    Measures batches of each size, smallest first, and returns the figures as Markdown.
-    """
+    """Measures batches of each size, smallest first, and returns the figures as Markdown."""
     lines = ["| jobs | peak, MB | of the smallest's |", "| ---: | ---: | ---: |"]
     least = 0.0
     with workplace() as folder, platform(folder / "platform") as place:

@@ -44,9 +44,7 @@ TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """
-    One place, and what stands there instead.
-    """
+    """One place, and what stands there instead."""
 
     path: Path
     line: int
@@ -62,9 +60,7 @@ class Mutation:
 
 
 def mutations_of(path: Path) -> Iterator[Mutation]:
-    """
-    Every mutation of a file.
-    """
+    """Every mutation of a file."""
     text = path.read_text()
     lines = text.splitlines(keepends=True)
     offsets = [0]
@@ -81,9 +77,7 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
 
 
 def _instead(node: ast.AST) -> str | None:
-    """
-    What is written in the place of a node; None where it is left alone.
-    """
+    """What is written in the place of a node; None where it is left alone."""
     match node:
         case ast.Compare(left=left, ops=[operator], comparators=[right]):
             turned = TURNED[type(operator)]()
@@ -104,9 +98,7 @@ def _instead(node: ast.AST) -> str | None:
 
 
 def tried(mutation: Mutation, folder: Path, nights: int) -> str | None:
-    """
-    Which tier notices a mutation; None when none does.
-    """
+    """Which tier notices a mutation; None when none does."""
     target = folder / mutation.path.relative_to(ROOT)
     source = mutation.path.read_bytes()
     target.write_bytes(source[: mutation.start] + mutation.after.encode() + source[mutation.end :])
@@ -134,9 +126,7 @@ def _fails(tier: tuple[str, ...], folder: Path, nights: int) -> bool:
 
 
 def main() -> None:
-    """
-    Tries some mutations, and prints each with the tier that noticed it.
-    """
+    """Tries some mutations, and prints each with the tier that noticed it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,6 +1,4 @@
-"""
-What a job costs beyond its run, beside a bare loop and the official client.
-"""
+"""What a job costs beyond its run, beside a bare loop and the official client."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The client of this project by itself, with a semaphore: what the API calls alone cost.
-"""
+"""The client of this project by itself, with a semaphore: what the API calls alone cost."""
 
 from __future__ import annotations
 

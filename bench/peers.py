@@ -1,6 +1,4 @@
-"""
-Who is measured: each runs the same simulated jobs in a process of its own.
-"""
+"""Who is measured: each runs the same simulated jobs in a process of its own."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def orchestrator(
 
 
 def script(module: str) -> Peer:
-    """
-    A peer that is a script of this folder.
-    """
+    """A peer that is a script of this folder."""
 
     def peer(place: Place, folder: Path, jobs: int) -> Taken:
         given = json.dumps(INPUT)

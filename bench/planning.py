@@ -1,6 +1,4 @@
-"""
-What it takes to plan and to validate large sweeps, beside the bare work.
-"""
+"""What it takes to plan and to validate large sweeps, beside the bare work."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ matrix = { n = { range = [1, 100] } }
 
 
 def run(rows: int, rounds: int) -> str:
-    """
-    Measures in turn and returns the figures as Markdown.
-    """
+    """Measures in turn and returns the figures as Markdown."""
     with workplace() as folder:
         _write(folder / "rows", rows)
         _write(folder / "many", 10 * rows)

@@ -16,9 +16,7 @@ SECS = (15, 30)
 
 
 def run() -> str:
-    """
-    Follows all runs to their ends and returns the figures as Markdown.
-    """
+    """Follows all runs to their ends and returns the figures as Markdown."""
     with workplace() as folder, platform(folder / "platform", None, str(RUNS)) as place:
         peak = _follow(folder, place)
         delays = sorted(_delays(folder / "out" / "polling" / "latest"))
@@ -36,9 +34,7 @@ def run() -> str:
 
 
 def _follow(folder: Path, place: Place) -> float:
-    """
-    Runs the batch; returns the most memory that it held, in megabytes.
-    """
+    """Runs the batch; returns the most memory that it held, in megabytes."""
     low, high = SECS
     (folder / "spec.toml").write_text(
         f'[batch]\nname = "polling"\nmax_runs = {RUNS}\n[defaults]\nmemory_mbytes = 128\n'
@@ -55,9 +51,7 @@ def _follow(folder: Path, place: Place) -> float:
 
 
 def _delays(batch: Path) -> list[float]:
-    """
-    How long after its end each run was known to have ended, in milliseconds.
-    """
+    """How long after its end each run was known to have ended, in milliseconds."""
     noticed = {}
     for line in (batch / "log.jsonl").read_text().splitlines():
         event = json.loads(line)

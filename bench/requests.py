@@ -1,6 +1,4 @@
-"""
-How many requests a job takes, as the platform counts them.
-"""
+"""How many requests a job takes, as the platform counts them."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ SHOWN = 4
 
 
 def run(jobs: int) -> str:
-    """
-    Runs that many jobs by each peer and returns the counts as Markdown.
-    """
+    """Runs that many jobs by each peer and returns the counts as Markdown."""
     lines = ["| | requests a job | the most frequent |", "| --- | ---: | --- |"]
     for name, peer in PEERS.items():
         counts: Counter[str] = Counter()

@@ -1,6 +1,4 @@
-"""
-How soon a large batch that is nearly done goes on, and how large its ledger is.
-"""
+"""How soon a large batch that is nearly done goes on, and how large its ledger is."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ def run(jobs: int, left: int, rounds: int) -> str:
 
 
 def _make_batch(folder: Path, jobs: int, left: int) -> Path:
-    """
-    A real batch, whose attempts are then written as if they had come to pass.
-    """
+    """A real batch, whose attempts are then written as if they had come to pass."""
     spec = folder / "spec.toml"
     spec.write_text(
         '[batch]\nname = "bench"\nmax_runs = 100\n[[jobs]]\nname = "job-{{ n }}"\n'
@@ -96,9 +92,7 @@ def _make_batch(folder: Path, jobs: int, left: int) -> Path:
 
 
 def _resume(folder: Path, batch: Path) -> tuple[float, float]:
-    """
-    Seconds to the first answered request, and to the first answered start.
-    """
+    """Seconds to the first answered request, and to the first answered start."""
     command = [sys.executable, "-m", "bench.counting_platform", str(folder / "platform")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         place: Place = place_of(server)

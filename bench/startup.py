@@ -1,6 +1,4 @@
-"""
-How long a whole process takes from its start to its first request.
-"""
+"""How long a whole process takes from its start to its first request."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ matrix = { n = { range = [1, 100] } }
 
 
 def run(rounds: int) -> str:
-    """
-    Starts processes one after the other and returns the figures as Markdown.
-    """
+    """Starts processes one after the other and returns the figures as Markdown."""
     ours, library = [], []
     with workplace() as folder:
         (folder / "spec.toml").write_text(SPEC)

@@ -1,6 +1,4 @@
-"""
-`python -m orchestrator` is the `orchestrator` command.
-"""
+"""`python -m orchestrator` is the `orchestrator` command."""
 
 from orchestrator.cli.main import main
 

@@ -12,13 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_OF_MACOS = 10_240
-"""
-macOS says that there is no hard limit, and lets no process have more than this.
-"""
+"""macOS says that there is no hard limit, and lets no process have more than this."""
 USUALLY_OPEN = 16
-"""
-What is taken for open where the system does not tell it.
-"""
+"""What is taken for open where the system does not tell it."""
 
 
 class _Limit:
@@ -26,9 +22,7 @@ class _Limit:
 
 
 def raise_limit() -> None:
-    """
-    Raises this process's soft limit to the hard one.
-    """
+    """Raises this process's soft limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     _Limit.original = soft
     for wanted in (hard, MOST_OF_MACOS):
@@ -39,23 +33,17 @@ def raise_limit() -> None:
 
 
 def original_limit() -> int | None:
-    """
-    The soft limit that this process was started with; None when it was never raised.
-    """
+    """The soft limit that this process was started with; None when it was never raised."""
     return _Limit.original
 
 
 def allowed() -> int:
-    """
-    How many descriptors this process may have.
-    """
+    """How many descriptors this process may have."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def unused() -> int:
-    """
-    How many descriptors this process may still open.
-    """
+    """How many descriptors this process may still open."""
     try:
         used = sum(1 for _ in Path("/dev/fd").iterdir()) - 1
     except OSError:

@@ -62,17 +62,13 @@ class OrchestratorError(Exception):
 
 
 class UsageError(OrchestratorError):
-    """
-    What the user wrote cannot be done; nothing was started.
-    """
+    """What the user wrote cannot be done; nothing was started."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """
-    A setting is missing, unknown or out of range.
-    """
+    """A setting is missing, unknown or out of range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,101 +116,69 @@ class SpecError(UsageError):
 
 
 class UnknownTarget(UsageError):
-    """
-    The platform knows no Actor or task of that name, or does not show it to this token.
-    """
+    """The platform knows no Actor or task of that name, or does not show it to this token."""
 
 
 class BatchNotFound(UsageError):
-    """
-    No batch of that name, id or folder.
-    """
+    """No batch of that name, id or folder."""
 
 
 class OutputNotWritable(UsageError):
-    """
-    The output folder cannot be made or written.
-    """
+    """The output folder cannot be made or written."""
 
 
 class SecondCopy(UsageError):
-    """
-    Another process works on a copy of the batch's folder, and starts runs.
-    """
+    """Another process works on a copy of the batch's folder, and starts runs."""
 
 
 class LedgerCorrupt(UsageError):
-    """
-    The file is torn, or is no ledger of ours. It is left as it is.
-    """
+    """The file is torn, or is no ledger of ours. It is left as it is."""
 
 
 class LedgerVersionMismatch(UsageError):
-    """
-    The ledger was written by a newer version. It is left as it is.
-    """
+    """The ledger was written by a newer version. It is left as it is."""
 
 
 class StoppedEarly(OrchestratorError):
-    """
-    The batch stopped before its end and can be resumed.
-    """
+    """The batch stopped before its end and can be resumed."""
 
     exit_code = 3
 
 
 class BudgetExhausted(StoppedEarly):
-    """
-    Starting one more run could pass `max_cost_usd`.
-    """
+    """Starting one more run could pass `max_cost_usd`."""
 
 
 class PlanExhausted(StoppedEarly):
-    """
-    The account has no money, or its plan allows no more.
-    """
+    """The account has no money, or its plan allows no more."""
 
 
 class TooManyFailures(StoppedEarly):
-    """
-    `stop_after_failures` was reached.
-    """
+    """`stop_after_failures` was reached."""
 
 
 class DeadlinePassed(StoppedEarly):
-    """
-    `deadline_secs` went by.
-    """
+    """`deadline_secs` went by."""
 
 
 class DiskFull(StoppedEarly):
-    """
-    The output disk takes no more.
-    """
+    """The output disk takes no more."""
 
 
 class TooManyOpenFiles(StoppedEarly):
-    """
-    The system lets this process open no more files.
-    """
+    """The system lets this process open no more files."""
 
 
 class OutputLost(StoppedEarly):
-    """
-    The batch's folder can no longer be written.
-    """
+    """The batch's folder can no longer be written."""
 
 
 class BatchAborted(StoppedEarly):
-    """
-    The batch's live runs were aborted at the user's wish; some jobs still wait.
-    """
+    """The batch's live runs were aborted at the user's wish; some jobs still wait."""
 
 
 class Interrupted(OrchestratorError):
-    """
-    A signal asked for the end; the batch can be resumed.
-    """
+    """A signal asked for the end; the batch can be resumed."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by {Signals(signal_number).name}")
@@ -222,9 +186,7 @@ class Interrupted(OrchestratorError):
 
 
 class LeftForNextOccurrence(Interrupted):
-    """
-    The next occurrence of the schedule has come while an earlier batch was resumed.
-    """
+    """The next occurrence of the schedule has come while an earlier batch was resumed."""
 
     def __init__(self) -> None:
         super().__init__(SIGTERM)
@@ -234,17 +196,13 @@ class LeftForNextOccurrence(Interrupted):
 
 
 class WaitedTooLong(OrchestratorError):
-    """
-    An earlier batch of the series was live for longer than `lock_wait_secs`.
-    """
+    """An earlier batch of the series was live for longer than `lock_wait_secs`."""
 
     exit_code = 5
 
 
 class BatchHeld(OrchestratorError):
-    """
-    Another process holds the batch.
-    """
+    """Another process holds the batch."""
 
     exit_code = 4
 
@@ -307,15 +265,11 @@ class TransientError(PlatformError):
 
 
 class RateLimited(TransientError):
-    """
-    HTTP 429, or a request that the limits of rates held back.
-    """
+    """HTTP 429, or a request that the limits of rates held back."""
 
 
 class ServerFault(TransientError):
-    """
-    HTTP 5xx, or an answer that is not the API's (a gateway's page).
-    """
+    """HTTP 5xx, or an answer that is not the API's (a gateway's page)."""
 
 
 class ConnectionLost(TransientError):
@@ -327,42 +281,30 @@ class ConnectionLost(TransientError):
 
 
 class TruncatedBody(TransientError):
-    """
-    The answer ended before its announced end, or cannot be decoded.
-    """
+    """The answer ended before its announced end, or cannot be decoded."""
 
     costs_its_job = True
 
 
 class RequestTimeout(TransientError):
-    """
-    A deadline of the request passed (not the run's timeout, nor the wait's), or HTTP 408.
-    """
+    """A deadline of the request passed (not the run's timeout, nor the wait's), or HTTP 408."""
 
 
 class NoRoom(PlatformError):
-    """
-    The start was refused because the account is full: memory or concurrent runs.
-    """
+    """The start was refused because the account is full: memory or concurrent runs."""
 
     @property
     def is_memory(self) -> bool:
-        """
-        Whether it is memory that is short, and not runs.
-        """
+        """Whether it is memory that is short, and not runs."""
         return self.error_type == "actor-memory-limit-exceeded"
 
 
 class PermanentError(PlatformError):
-    """
-    Repeating the request changes nothing.
-    """
+    """Repeating the request changes nothing."""
 
 
 class NotAuthorized(PermanentError):
-    """
-    The token is missing or not valid, or its user is disabled.
-    """
+    """The token is missing or not valid, or its user is disabled."""
 
     concerns_every_job = True
     costs_its_job = False
@@ -375,30 +317,22 @@ class ActorRefused(PermanentError):
 
 
 class InputRejected(PermanentError):
-    """
-    The platform refuses the input or an option of the start.
-    """
+    """The platform refuses the input or an option of the start."""
 
 
 class NotFound(PermanentError):
-    """
-    The thing named in the path is not there, or not shown to this token.
-    """
+    """The thing named in the path is not there, or not shown to this token."""
 
 
 class PlanLimitReached(PermanentError):
-    """
-    No money, or the plan does not allow it: no start will succeed.
-    """
+    """No money, or the plan does not allow it: no start will succeed."""
 
     concerns_every_job = True
     costs_its_job = False
 
 
 class RunFailed(PermanentError):
-    """
-    A synchronous start whose run did not succeed; the message names the run.
-    """
+    """A synchronous start whose run did not succeed; the message names the run."""
 
 
 class StartUnconfirmed(PlatformError):

@@ -15,30 +15,22 @@ LOGGER.addHandler(logging.NullHandler())
 
 
 def debug(event: str, /, **facts: object) -> None:
-    """
-    Explains a decision.
-    """
+    """Explains a decision."""
     if LOGGER.isEnabledFor(logging.DEBUG):
         LOGGER.debug(event, extra={"facts": facts})
 
 
 def info(event: str, /, **facts: object) -> None:
-    """
-    Marks a change of state.
-    """
+    """Marks a change of state."""
     if LOGGER.isEnabledFor(logging.INFO):
         LOGGER.info(event, extra={"facts": facts})
 
 
 def warning(event: str, /, **facts: object) -> None:
-    """
-    Wants eyes.
-    """
+    """Wants eyes."""
     LOGGER.warning(event, extra={"facts": facts})
 
 
 def exception(event: str, /, **facts: object) -> None:
-    """
-    Wants hands: a bug, with its traceback; call it while it is handled.
-    """
+    """Wants hands: a bug, with its traceback; call it while it is handled."""
     LOGGER.error(event, extra={"facts": facts}, exc_info=True)  # noqa: LOG014 - the caller handles it

@@ -37,18 +37,14 @@ class Work:
         self._future = future
 
     def run(self) -> None:
-        """
-        Performs the function and keeps its result or its error.
-        """
+        """Performs the function and keeps its result or its error."""
         try:
             self.result = self.perform()
         except BaseException as error:  # noqa: BLE001 - carried over to the task that waits
             self.error = error
 
     def hand_back(self) -> None:
-        """
-        Gives the outcome to the waiting task; called in the event loop's thread.
-        """
+        """Gives the outcome to the waiting task; called in the event loop's thread."""
         if self._future.done():
             return
         if self.error is None:
@@ -58,20 +54,14 @@ class Work:
 
 
 class Worker(Protocol):
-    """
-    Something that performs functions elsewhere, in the order in which they are handed in.
-    """
+    """Something that performs functions elsewhere, in the order in which they are handed in."""
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
-        """
-        Hands in a function at once; awaiting the answer gives its result or raises its error.
-        """
+        """Hands in a function at once; awaiting the answer gives its result or raises its error."""
 
 
 def run_each(group: Sequence[Work]) -> None:
-    """
-    Performs the members of a group one after the other, on their own.
-    """
+    """Performs the members of a group one after the other, on their own."""
     for work in group:
         work.run()
 
@@ -114,9 +104,7 @@ class GroupWorker:
         await asyncio.sleep(0)
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
-        """
-        Hands in a function at once; awaiting the answer gives its result or raises its error.
-        """
+        """Hands in a function at once; awaiting the answer gives its result or raises its error."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Work(perform, future))
         return future
@@ -144,17 +132,13 @@ def _hand_back(group: Sequence[Work]) -> None:
 
 
 class InlineWorker:
-    """
-    Performs functions at once in the caller's own thread, for simulation on virtual time.
-    """
+    """Performs functions at once in the caller's own thread, for simulation on virtual time."""
 
     def __init__(self, perform_group: Callable[[Sequence[Work]], None] = run_each) -> None:
         self._perform_group = perform_group
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
-        """
-        Performs a function before returning; awaiting gives its result or raises its error.
-        """
+        """Performs a function before returning; awaiting gives its result or raises its error."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         work = Work(perform, future)
         self._perform_group([work])

@@ -26,9 +26,7 @@ SHORTEST_TOKEN = 6
 
 
 class Secrets:
-    """
-    The secrets that this process knows, in all the forms in which they may be quoted.
-    """
+    """The secrets that this process knows, in all the forms in which they may be quoted."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -36,9 +34,7 @@ class Secrets:
         self._bytes: tuple[bytes, ...] = ()
 
     def add(self, value: str, *, shortest: int = SHORTEST) -> None:
-        """
-        Keeps a value out of everything that is written from now on, unless it is too short.
-        """
+        """Keeps a value out of everything that is written from now on, unless it is too short."""
         if len(value) < shortest or value in self._known:
             return
         self._known.add(value)
@@ -50,39 +46,29 @@ class Secrets:
     def add_variables(
         self, names: Iterable[str], environment: Mapping[str, str] = os.environ
     ) -> None:
-        """
-        Keeps the values of these variables out; one that is not set has none.
-        """
+        """Keeps the values of these variables out; one that is not set has none."""
         for name in names:
             self.add(environment.get(name, ""))
 
     def clear(self) -> None:
-        """
-        Forgets all.
-        """
+        """Forgets all."""
         self._known.clear()
         self._forms, self._bytes = (), ()
 
     def redact(self, text: str) -> str:
-        """
-        The text without secrets.
-        """
+        """The text without secrets."""
         for form in self._forms:
             if form in text:
                 text = text.replace(form, REPLACEMENT)
         return text
 
     def are_in(self, data: bytes) -> bool:
-        """
-        Whether any secret is in these bytes.
-        """
+        """Whether any secret is in these bytes."""
         return any(form in data for form in self._bytes)
 
     @property
     def longest_bytes(self) -> int:
-        """
-        Of a form of a secret; 0 when none is known.
-        """
+        """Of a form of a secret; 0 when none is known."""
         return max(map(len, self._bytes), default=0)
 
 
@@ -90,9 +76,7 @@ SECRETS = Secrets()
 
 
 def _forms_of(secret: str) -> set[str]:
-    """
-    A secret as it is, and as JSON, URLs, HTML and Python write it.
-    """
+    """A secret as it is, and as JSON, URLs, HTML and Python write it."""
     spaced = " ".join(secret.split())
     return {
         form
@@ -111,9 +95,7 @@ def _forms_of(secret: str) -> set[str]:
 
 
 def plain(text: str) -> str:
-    """
-    Text of several lines without secrets and without anything that cannot be printed.
-    """
+    """Text of several lines without secrets and without anything that cannot be printed."""
     text = SECRETS.redact(text)
     if text.isprintable():
         return text
@@ -121,18 +103,14 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str, chars: int) -> str:
-    """
-    The same on one line, without HTML's entities, and at most `chars` long.
-    """
+    """The same on one line, without HTML's entities, and at most `chars` long."""
     text = " ".join(SECRETS.redact(html.unescape(text)).split())
     text = plain(text)
     return text if len(text) <= chars else f"{text[: chars - 1]}…"
 
 
 def without_secrets(tree: Any) -> Any:
-    """
-    Parsed JSON whose texts have no secrets.
-    """
+    """Parsed JSON whose texts have no secrets."""
     match tree:
         case str():
             return SECRETS.redact(tree)

@@ -1,6 +1,4 @@
-"""
-What the operating system refuses, as errors of ours: in words, and with what to do.
-"""
+"""What the operating system refuses, as errors of ours: in words, and with what to do."""
 
 from __future__ import annotations
 
@@ -56,9 +54,7 @@ def refuse_exhaustion(error: OSError) -> None:
 
 
 def too_many(error: OSError) -> str:
-    """
-    What a lack of descriptors is about.
-    """
+    """What a lack of descriptors is about."""
     if error.errno == errno.ENFILE:
         return "the whole system has too many open files (fs.file-max): close some, then try again"
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

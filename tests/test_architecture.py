@@ -1,6 +1,4 @@
-"""
-Rules about the code that no linter knows.
-"""
+"""Rules about the code that no linter knows."""
 
 from __future__ import annotations
 

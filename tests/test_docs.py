@@ -1,6 +1,4 @@
-"""
-What the documents say is true.
-"""
+"""What the documents say is true."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The client: every endpoint that running Actors and tasks needs, as plain methods.
-"""
+"""The client: every endpoint that running Actors and tasks needs, as plain methods."""
 
 from __future__ import annotations
 

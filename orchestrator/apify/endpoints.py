@@ -47,17 +47,13 @@ def segment(text: str) -> str:
 
 
 def key_segment(key: str) -> str:
-    """
-    The key of a record as a segment of a path; dots alone are written as escapes.
-    """
+    """The key of a record as a segment of a path; dots alone are written as escapes."""
     return key.replace(".", "%2E") if key in {".", ".."} else segment(key)
 
 
 @lru_cache(maxsize=4096)
 def reference(name: str) -> str:
-    """
-    An Actor or task in a path: an id, or `owner~name`, also when it was written `owner/name`.
-    """
+    """An Actor or task in a path: an id, or `owner~name`, also when it was written `owner/name`."""
     return segment(name.replace("/", "~", 1))
 
 
@@ -73,9 +69,7 @@ def target_path(target: Target, prefix: str) -> str:
 
 
 def query(pairs: Pairs) -> str:
-    """
-    A query with its question mark; empty for no parameters.
-    """
+    """A query with its question mark; empty for no parameters."""
     if not pairs:
         return ""
     return "?" + "&".join(
@@ -151,9 +145,7 @@ def resurrect_query(options: RunOptions) -> str:
 
 
 def items_query(items: ItemsQuery, offset: int, limit: int | None) -> str:
-    """
-    The query of a dataset's items.
-    """
+    """The query of a dataset's items."""
     return query(items_pairs(items, offset, limit))
 
 
@@ -240,16 +232,12 @@ def list_query(
 
 
 def instant(at: datetime) -> str:
-    """
-    A moment as the API writes it: UTC with milliseconds.
-    """
+    """A moment as the API writes it: UTC with milliseconds."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def webhooks_text(webhooks: Sequence[Webhook]) -> str:
-    """
-    Ad-hoc webhooks as the parameter wants them: base64 of a JSON array.
-    """
+    """Ad-hoc webhooks as the parameter wants them: base64 of a JSON array."""
     array = [
         {
             name: value

@@ -1,6 +1,4 @@
-"""
-What is safe to repeat: looking at what there is, aborting and deleting.
-"""
+"""What is safe to repeat: looking at what there is, aborting and deleting."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
 
 LOG_SILENCE_SECS = 600.0
-"""
-How long a log that is followed may stay without a line before its connection counts as dead.
-"""
+"""How long a log that is followed may stay without a line before its connection counts as dead."""
 
 read_runs = reader_of(models.RunList)
 read_actor = reader_of(models.Actor)
@@ -37,9 +33,7 @@ read_usage = reader_of(models.MonthlyUsage)
 
 
 class Reads(Requester):
-    """
-    The methods of `ApifyClient` that may be repeated.
-    """
+    """The methods of `ApifyClient` that may be repeated."""
 
     async def get_run(
         self, run_id: RunId, *, wait_secs: int = 0, insist: bool = False
@@ -111,15 +105,11 @@ class Reads(Requester):
         return await self._sender.ask(Call(request, path, trusts=REPEATED), read_run)
 
     async def delete_dataset(self, dataset_id: DatasetId) -> None:
-        """
-        Deletes a dataset; one that is gone already is no error.
-        """
+        """Deletes a dataset; one that is gone already is no error."""
         await self._delete(f"/v2/datasets/{endpoints.segment(dataset_id)}")
 
     async def delete_store(self, store_id: StoreId) -> None:
-        """
-        Deletes a key-value store; one that is gone already is no error.
-        """
+        """Deletes a key-value store; one that is gone already is no error."""
         await self._delete(f"/v2/key-value-stores/{endpoints.segment(store_id)}")
 
     async def _delete(self, path: str) -> None:
@@ -168,9 +158,7 @@ class Reads(Requester):
         return self._stream(f"{path}/items", text, path, check=check)
 
     async def get_dataset(self, dataset_id: DatasetId) -> models.Dataset:
-        """
-        A dataset; its counts lag a few seconds behind its items.
-        """
+        """A dataset; its counts lag a few seconds behind its items."""
         path = f"/v2/datasets/{endpoints.segment(dataset_id)}"
         return await self._get(path, "", read_dataset)
 
@@ -238,23 +226,17 @@ class Reads(Requester):
         )
 
     async def get_actor(self, actor_id: str) -> models.Actor:
-        """
-        An Actor, by id, `owner/name` or `owner~name`.
-        """
+        """An Actor, by id, `owner/name` or `owner~name`."""
         path = f"/v2/{self._options.path_prefix}/{endpoints.reference(actor_id)}"
         return await self._get(path, "", read_actor, self._wide_headers)
 
     async def get_task(self, task_id: str) -> models.Task:
-        """
-        A task, by id, `owner/name` or `owner~name`.
-        """
+        """A task, by id, `owner/name` or `owner~name`."""
         path = f"/v2/actor-tasks/{endpoints.reference(task_id)}"
         return await self._get(path, "", read_task, self._wide_headers)
 
     async def get_target(self, target: Target) -> models.Actor | models.Task:
-        """
-        What a job runs.
-        """
+        """What a job runs."""
         if target.kind is TargetKind.ACTOR:
             return await self.get_actor(target.id)
         return await self.get_task(target.id)
@@ -274,15 +256,11 @@ class Reads(Requester):
         return await self._sender.ask(Call(request, path), read_build)
 
     async def get_me(self) -> models.Account:
-        """
-        The account that the token belongs to: the cheapest check of a token.
-        """
+        """The account that the token belongs to: the cheapest check of a token."""
         return await self._get("/v2/users/me", "", read_account)
 
     async def get_limits(self) -> models.AccountLimits:
-        """
-        The account's limits and how much of them is used; a snapshot.
-        """
+        """The account's limits and how much of them is used; a snapshot."""
         return await self._get("/v2/users/me/limits", "", read_limits)
 
     async def get_monthly_usage(self, day: date | None = None) -> models.MonthlyUsage:

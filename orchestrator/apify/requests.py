@@ -1,6 +1,4 @@
-"""
-What all of the client's methods need: one place to send through, and requests put together.
-"""
+"""What all of the client's methods need: one place to send through, and requests put together."""
 
 from __future__ import annotations
 
@@ -37,23 +35,17 @@ from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 T = TypeVar("T")
 
 SYNC_WAIT_SECS = 300
-"""
-How long the platform holds a synchronous start (API reference, "Run Actor synchronously").
-"""
+"""How long the platform holds a synchronous start (API reference, "Run Actor synchronously")."""
 
 COMPRESS_ELSEWHERE_BYTES = 128 * 1024
 AT_ONCE: tuple[type[PlatformError], ...] = (PlatformError,)
 BUT_THE_TOKENS = (ActorRefused, InputRejected, NotFound, PlanLimitReached)
 REPEATED: tuple[type[PlatformError], ...] = ()
-"""
-Which refusals count at once: all, all but that of the token, or none; see `Call.trusts`.
-"""
+"""Which refusals count at once: all, all but that of the token, or none; see `Call.trusts`."""
 
 
 class Requester:
-    """
-    The part of a client that makes requests; see `ApifyClient`.
-    """
+    """The part of a client that makes requests; see `ApifyClient`."""
 
     def __init__(
         self,
@@ -119,9 +111,7 @@ class Requester:
 
     @property
     def base_url(self) -> str:
-        """
-        The platform's address, without `/v2`.
-        """
+        """The platform's address, without `/v2`."""
         return self._root
 
     @property
@@ -141,16 +131,12 @@ class Requester:
         return told + timedelta(seconds=anyio.current_time() - at)
 
     def know_clock(self, clock: tuple[datetime, float] | None) -> None:
-        """
-        Takes over what another client of this process has learnt of the platform's clock.
-        """
+        """Takes over what another client of this process has learnt of the platform's clock."""
         self._sender.clock = self._sender.clock or clock
 
     @property
     def stats(self) -> ClientStats:
-        """
-        What was sent so far.
-        """
+        """What was sent so far."""
         return self._sender.stats
 
     async def _get(
@@ -187,9 +173,7 @@ class Requester:
     async def _packed(
         self, body: bytes, content_type: str, headers: Mapping[str, str]
     ) -> tuple[dict[str, str], bytes]:
-        """
-        A body and its headers, compressed where that helps.
-        """
+        """A body and its headers, compressed where that helps."""
         complete = {**headers, "Content-Type": content_type}
         if len(body) > COMPRESS_ELSEWHERE_BYTES:
             packed = await to_thread.run_sync(compress, body)
@@ -202,9 +186,7 @@ class Requester:
 
 
 def real_transport(root: str) -> Transport:
-    """
-    Real HTTP to a platform, through the proxy that the environment names for it, if any.
-    """
+    """Real HTTP to a platform, through the proxy that the environment names for it, if any."""
     if network_environment.proxy_for(root) is not None:
         return SessionTransport(root)
     return DirectTransport(root)

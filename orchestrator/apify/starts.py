@@ -1,6 +1,4 @@
-"""
-What starts something, and may cost money: sent once unless it certainly did nothing.
-"""
+"""What starts something, and may cost money: sent once unless it certainly did nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
 
 
 class Starts(Requester):
-    """
-    The starting methods of `ApifyClient`.
-    """
+    """The starting methods of `ApifyClient`."""
 
     async def start_run(
         self,
@@ -209,9 +205,7 @@ class Starts(Requester):
         *,
         accepted: str = "identity",
     ) -> Request:
-        """
-        A request that starts something.
-        """
+        """A request that starts something."""
         endpoints.check_body(body)
         headers = dict(self._headers)
         headers["Accept-Encoding"] = accepted
@@ -223,9 +217,7 @@ class Starts(Requester):
 
 
 def read_validity(body: bytes) -> None:
-    """
-    Reads the answer of validate-input, which is a success when it is there at all.
-    """
+    """Reads the answer of validate-input, which is a success when it is there at all."""
     try:
         answer = orjson.loads(body)
     except ValueError:

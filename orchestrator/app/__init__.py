@@ -1,3 +1,1 @@
-"""
-Wires the parts together; no policy of its own.
-"""
+"""Wires the parts together; no policy of its own."""

@@ -45,17 +45,13 @@ REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)
 
 
 def new_id(now: datetime) -> BatchId:
-    """
-    A batch id: the time in UTC, its milliseconds and a random end in hex; ids sort by time.
-    """
+    """A batch id: the time in UTC, its milliseconds and a random end in hex; ids sort by time."""
     milliseconds = now.microsecond // 1000
     return BatchId(f"{now:%Y%m%dT%H%M%SZ}-{milliseconds:03x}{secrets.token_hex(2)}")
 
 
 def folder_of_remote(url: str) -> Path:
-    """
-    Where the batches of an object store are on this machine.
-    """
+    """Where the batches of an object store are on this machine."""
     return REMOTES / file_name(url.rstrip("/"))
 
 
@@ -121,9 +117,7 @@ def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]
 
 @contextmanager
 def _turn(home: Path) -> Iterator[None]:
-    """
-    One process at a time gives a number to a batch of this name.
-    """
+    """One process at a time gives a number to a batch of this name."""
     handle = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -179,9 +173,7 @@ def find_batch(output: Path, text: str) -> Path:
 
 
 def _below_remote(url: str) -> tuple[Path, str]:
-    """
-    The folder of the object store that a URL is below, and the rest of it.
-    """
+    """The folder of the object store that a URL is below, and the rest of it."""
     known = sorted(REMOTES.iterdir(), reverse=True) if REMOTES.is_dir() else []
     for folder in known:
         root = f"{record_key(folder.name)}/"
@@ -195,18 +187,14 @@ def _below_remote(url: str) -> tuple[Path, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """
-    A batch on disk.
-    """
+    """A batch on disk."""
 
     folder: Path
     batch: Batch
 
     @property
     def number(self) -> int:
-        """
-        Its number among the batches of its name.
-        """
+        """Its number among the batches of its name."""
         return self.batch.number
 
 
@@ -238,9 +226,7 @@ class Survey:
 
 
 def survey(home: Path) -> Survey:
-    """
-    Looks at everything in the folder of a batch name; warns of what is not a readable batch.
-    """
+    """Looks at everything in the folder of a batch name; warns of what is not a readable batch."""
     found: dict[BatchId, Found] = {}
     unreadable = []
     for path in sorted(home.iterdir()) if home.is_dir() else ():
@@ -266,9 +252,7 @@ def survey(home: Path) -> Survey:
 
 
 def _batch_in(path: Path) -> Batch | None:
-    """
-    The batch of a folder; None, with a warning, where there is none.
-    """
+    """The batch of a folder; None, with a warning, where there is none."""
     if path.name == LATEST:
         _warn(path, "it is not the link to the newest batch; remove it to get the link back")
     elif not path.is_dir() or not (path / LEDGER).is_file():
@@ -287,9 +271,7 @@ def _made_at(path: Path) -> datetime:
 
 @cache
 def _warn(path: Path, reason: str) -> None:
-    """
-    Warns once in each process, however often a folder is looked at.
-    """
+    """Warns once in each process, however often a folder is looked at."""
     events.warning("folder_skipped", folder=str(path), reason=reason)
 
 
@@ -312,24 +294,18 @@ def newest(home: Path) -> Path | None:
 
 
 def batches(home: Path) -> Iterator[Path]:
-    """
-    The batches of a name, the highest number first.
-    """
+    """The batches of a name, the highest number first."""
     return (one.folder for one in survey(home).found)
 
 
 def all_batches(output: Path) -> Iterator[Path]:
-    """
-    All batches under an output folder, by name and newest first.
-    """
+    """All batches under an output folder, by name and newest first."""
     for home in _names(output):
         yield from batches(home)
 
 
 def newest_of_each(output: Path) -> list[Path]:
-    """
-    The newest batch of each name under an output folder.
-    """
+    """The newest batch of each name under an output folder."""
     return [folder for home in _names(output) if (folder := newest(home)) is not None]
 
 
@@ -342,9 +318,7 @@ def _names(output: Path) -> list[Path]:
 
 
 def display(path: Path) -> str:
-    """
-    A path as short as it can be told: relative to the working folder when it lies below it.
-    """
+    """A path as short as it can be told: relative to the working folder when it lies below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -1,3 +1,1 @@
-"""
-The command line: one module per command, which parses, calls the app and prints.
-"""
+"""The command line: one module per command, which parses, calls the app and prints."""

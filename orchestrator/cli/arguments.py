@@ -1,6 +1,4 @@
-"""
-Options that several commands share, and the settings that they give.
-"""
+"""Options that several commands share, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """
-    `--output` and `--config`.
-    """
+    """`--output` and `--config`."""
     parser.add_argument(
         "--output", metavar="DIR", help="where batches are: a folder or s3://bucket/prefix (output)"
     )
@@ -33,9 +29,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def add_driving(parser: argparse.ArgumentParser) -> None:
-    """
-    What every command takes that drives a batch.
-    """
+    """What every command takes that drives a batch."""
     add_output(parser)
     add_telling(parser)
     parser.add_argument("--max-runs", metavar="N", type=int, help="runs at once")
@@ -48,9 +42,7 @@ def add_driving(parser: argparse.ArgumentParser) -> None:
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """
-    What commands take that work on some of the jobs of a spec.
-    """
+    """What commands take that work on some of the jobs of a spec."""
     add_select(parser, "only these jobs")
     parser.add_argument(
         "--exclude", metavar="S", type=selection_text, help="all but these jobs; the same grammar"
@@ -59,9 +51,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """
-    `--select`, with what it means for the command.
-    """
+    """`--select`, with what it means for the command."""
     parser.add_argument(
         "--select",
         metavar="S",
@@ -71,27 +61,21 @@ def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def choice_of(options: argparse.Namespace) -> Choice:
-    """
-    Which jobs of a spec are wanted.
-    """
+    """Which jobs of a spec are wanted."""
     from orchestrator.model.selection import Choice
 
     return Choice(select=options.select, exclude=options.exclude, limit=options.limit)
 
 
 def add_telling(parser: argparse.ArgumentParser) -> None:
-    """
-    How a command that works on a batch tells of it.
-    """
+    """How a command that works on a batch tells of it."""
     parser.add_argument("--log-format", choices=["auto", "text", "json"], help="of stderr (auto)")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def add_accept_changes(parser: argparse.ArgumentParser) -> None:
-    """
-    What commands take that go on with a batch.
-    """
+    """What commands take that go on with a batch."""
     parser.add_argument(
         "--accept-changes",
         action="store_true",
@@ -121,9 +105,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def _check_working_folder() -> None:
-    """
-    Makes sure that there is a working folder whose path can be written down.
-    """
+    """Makes sure that there is a working folder whose path can be written down."""
     from orchestrator.errors import ConfigError
 
     try:
@@ -139,9 +121,7 @@ def _check_working_folder() -> None:
 
 @cache
 def _warn_of_variables(*, as_json: bool) -> None:
-    """
-    Tells once of variables that look like settings and are none.
-    """
+    """Tells once of variables that look like settings and are none."""
     import json
 
     from orchestrator.app.setup.settings import unknown_variables
@@ -186,18 +166,14 @@ def given_path(text: str) -> Path:
 
 
 def positive(text: str) -> int:
-    """
-    A number from 1, for argparse.
-    """
+    """A number from 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
     return int(text)
 
 
 def age(text: str) -> timedelta:
-    """
-    An age such as `24h` or `7d`, for argparse.
-    """
+    """An age such as `24h` or `7d`, for argparse."""
     from datetime import timedelta
 
     from pydantic import TypeAdapter, ValidationError
@@ -213,9 +189,7 @@ def age(text: str) -> timedelta:
 
 
 def one_day(text: str) -> date:
-    """
-    A day such as `2026-11-25`, for argparse.
-    """
+    """A day such as `2026-11-25`, for argparse."""
     from datetime import date
 
     try:
@@ -225,9 +199,7 @@ def one_day(text: str) -> date:
 
 
 def day_or_time(text: str) -> date:
-    """
-    A day, or a time such as `2026-11-25T02:15` or with an offset, for argparse.
-    """
+    """A day, or a time such as `2026-11-25T02:15` or with an offset, for argparse."""
     from datetime import date, datetime
 
     try:
@@ -239,9 +211,7 @@ def day_or_time(text: str) -> date:
 
 
 def span_of_days(text: str) -> list[date]:
-    """
-    All days of `A..B`, for argparse.
-    """
+    """All days of `A..B`, for argparse."""
     from datetime import timedelta
 
     first, dots, last = text.partition("..")
@@ -254,9 +224,7 @@ def span_of_days(text: str) -> list[date]:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """
-    `NAME=VALUE` as a pair, for argparse.
-    """
+    """`NAME=VALUE` as a pair, for argparse."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text!r}")

@@ -1,6 +1,4 @@
-"""
-What `run` and `resume` share: a context to drive a batch in, and what is printed at the end.
-"""
+"""What `run` and `resume` share: a context to drive a batch in, and what is printed at the end."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ SHOWN_FAILURES = 10
 
 
 def make_context(options: argparse.Namespace, settings: Settings) -> BatchContext:
-    """
-    The context of a command that drives a batch; logs are set up with it.
-    """
+    """The context of a command that drives a batch; logs are set up with it."""
     sink = configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
     if settings.token is not None:
         SECRETS.add(settings.token.get_secret_value(), shortest=SHORTEST_TOKEN)
@@ -57,9 +53,7 @@ def drive(
     *,
     as_json: bool,
 ) -> int:
-    """
-    Drives a batch in an event loop of its own, prints how it went and returns the exit code.
-    """
+    """Drives a batch in an event loop of its own, prints how it went and returns the exit code."""
     result = in_event_loop(function, folder, context)
     report(result, as_json=as_json)
     code = result.batch.exit_code
@@ -120,9 +114,7 @@ def report(
 
 
 def _words_of_table(result: Result) -> str:
-    """
-    Where the one table of all results is, or how it is made.
-    """
+    """Where the one table of all results is, or how it is made."""
     table = table_on_disk(result.folder)
     if table is not None:
         return f"table: {display(table.path)} ({table.rows:,} rows)"
@@ -130,9 +122,7 @@ def _words_of_table(result: Result) -> str:
 
 
 def _words_of_caps(near_cap: Sequence[NearCap]) -> str:
-    """
-    That runs may have been cut short by a cap that the user did not give.
-    """
+    """That runs may have been cut short by a cap that the user did not give."""
     one = near_cap[0]
     more = f" and {len(near_cap) - 1} more" if len(near_cap) > 1 else ""
     return (
@@ -143,9 +133,7 @@ def _words_of_caps(near_cap: Sequence[NearCap]) -> str:
 
 
 def _tell_failures(result: Result) -> None:
-    """
-    Prints the first failures; jobs that failed in the same words share a line.
-    """
+    """Prints the first failures; jobs that failed in the same words share a line."""
     failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
     if not failed:
         return

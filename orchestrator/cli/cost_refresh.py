@@ -1,6 +1,4 @@
-"""
-Costs that the platform had not settled when a batch ended, for commands that only look.
-"""
+"""Costs that the platform had not settled when a batch ended, for commands that only look."""
 
 from __future__ import annotations
 

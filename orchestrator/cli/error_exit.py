@@ -1,6 +1,4 @@
-"""
-What the command says of an error that ends it, and its exit code.
-"""
+"""What the command says of an error that ends it, and its exit code."""
 
 from __future__ import annotations
 
@@ -64,9 +62,7 @@ def known_error(error: Exception) -> OrchestratorError | None:
 
 
 def _tell_bug(error: Exception) -> None:
-    """
-    Writes the traceback to a file of its own, and names it.
-    """
+    """Writes the traceback to a file of its own, and names it."""
     text = plain("".join(traceback.format_exception(error)))
     words = plain(f"{type(error).__name__}: {error}")
     sys.stderr.write(f"orchestrator: this is a bug of ours: {words}\n")

@@ -1,6 +1,4 @@
-"""
-The event loop of a command, which a signal ends.
-"""
+"""The event loop of a command, which a signal ends."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
 
 
 def _only_error(group: BaseExceptionGroup) -> OrchestratorError | None:
-    """
-    The first of our errors in a group; None where it holds something else too: a bug.
-    """
+    """The first of our errors in a group; None where it holds something else too: a bug."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]

@@ -1,6 +1,4 @@
-"""
-Progress on a terminal, drawn anew in place.
-"""
+"""Progress on a terminal, drawn anew in place."""
 
 from __future__ import annotations
 
@@ -17,14 +15,10 @@ LIVE_EVERY_SECS = 0.25
 
 
 class LiveDisplay:
-    """
-    A bar and figures that are drawn anew in place.
-    """
+    """A bar and figures that are drawn anew in place."""
 
     async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
-        """
-        Draws until cancelled.
-        """
+        """Draws until cancelled."""
         console = Console(stderr=True)
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:

@@ -41,9 +41,7 @@ COMMANDS = {
 }
 
 MODULES = {"import": "import_run"}
-"""
-The modules of commands whose names are no names of modules.
-"""
+"""The modules of commands whose names are no names of modules."""
 
 EXIT_CODES = """\
 exit codes:
@@ -64,9 +62,7 @@ Python's own 700 makes it look for garbage dozens of times while modules are rea
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """
-    Runs a command and exits with its code.
-    """
+    """Runs a command and exits with its code."""
     handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     from orchestrator.cli.streams import open_streams
@@ -78,9 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(words: Sequence[str]) -> int:
-    """
-    Runs a command; returns the exit code, also of errors.
-    """
+    """Runs a command; returns the exit code, also of errors."""
     # Not from the parser: some mistakes are found while it reads the arguments.
     as_json = "--json" in words
     try:
@@ -113,9 +107,7 @@ def _refuse_other_bytes(words: Sequence[str]) -> None:
 
 
 def make_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """
-    The parser, with the options of one command, or of all where none is known.
-    """
+    """The parser, with the options of one command, or of all where none is known."""
     import argparse
     import importlib
 

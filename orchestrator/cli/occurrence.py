@@ -1,6 +1,4 @@
-"""
-What `orchestrator run` does for an occurrence: performs the steps that are decided, in turn.
-"""
+"""What `orchestrator run` does for an occurrence: performs the steps that are decided, in turn."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ RESUME_WITHIN_SECS = 7 * 86_400.0
 
 @dataclass(frozen=True, kw_only=False)
 class Asked:
-    """
-    What the command line asks for, with the spec that it names.
-    """
+    """What the command line asks for, with the spec that it names."""
 
     options: argparse.Namespace
     loaded: LoadedSpec
@@ -84,36 +80,26 @@ class Asked:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """
-        The occurrences of the spec.
-        """
+        """The occurrences of the spec."""
         return schedule_of(self.loaded.spec.batch)
 
     @property
     def home(self) -> Path:
-        """
-        The folder of the batches of this name.
-        """
+        """The folder of the batches of this name."""
         return self.context.settings.output / self.loaded.spec.batch.name
 
     @property
     def platform(self) -> str:
-        """
-        The platform, as a series names it.
-        """
+        """The platform, as a series names it."""
         return LOCAL if self.options.local else root_of(self.context.settings.api_base_url)
 
     @property
     def is_json(self) -> bool:
-        """
-        Whether the answer is wanted as JSON.
-        """
+        """Whether the answer is wanted as JSON."""
         return bool(self.options.json)
 
     def series(self, account: str | None) -> Series:
-        """
-        The series that is asked for.
-        """
+        """The series that is asked for."""
         return Series(
             name=BatchName(self.loaded.spec.batch.name),
             platform=self.platform,
@@ -125,9 +111,7 @@ class Asked:
     def request(
         self, occurrence: datetime, triggered_by: Trigger = Trigger.RUN, account: str | None = None
     ) -> RunRequest:
-        """
-        A new batch for an occurrence.
-        """
+        """A new batch for an occurrence."""
         settings = self.context.settings
         return RunRequest(
             loaded=self.loaded,
@@ -143,9 +127,7 @@ class Asked:
         )
 
     def heed_changes(self, folder: Path) -> None:
-        """
-        Compares the spec with that of a batch which is resumed; see `app.changes`.
-        """
+        """Compares the spec with that of a batch which is resumed; see `app.changes`."""
         heed_changes(folder, self.options.spec, accept=self.options.accept_changes)
 
     def _local_plan(self) -> LocalPlatformPlan:
@@ -219,9 +201,7 @@ class _Serving:
     warned: set[str] = field(default_factory=set)
 
     def serve(self) -> int:
-        """
-        This occurrence first, then the earlier ones.
-        """
+        """This occurrence first, then the earlier ones."""
         step = self._decide_when_free().serve
         code = self._serve(step)
         if code in ENDS_THE_CALL:
@@ -272,9 +252,7 @@ class _Serving:
         return decision
 
     def _serve(self, step: Step) -> int:
-        """
-        Performs a step for this occurrence.
-        """
+        """Performs a step for this occurrence."""
         match step:
             case RunNew():
                 self._warn_of_midnight()
@@ -426,9 +404,7 @@ def _account(asked: Asked) -> str | None:
 
 
 async def _wait_for(folder: Path, secs: float) -> None:
-    """
-    Returns when no process holds a batch, or after so many seconds.
-    """
+    """Returns when no process holds a batch, or after so many seconds."""
     with anyio.move_on_after(secs):
         while held_for(folder) is not None:  # noqa: ASYNC110 - the lock is another process's
             await anyio.sleep(LOOK_EVERY_SECS)
@@ -447,9 +423,7 @@ async def _ask_account(context: BatchContext) -> str | None:
 
 
 def _is_of_occurrence(batch: Batch, found: Found) -> bool:
-    """
-    Whether a batch is live that serves the same occurrence.
-    """
+    """Whether a batch is live that serves the same occurrence."""
     return refuse_live_series(batch, found) and found.batch.occurrence == batch.occurrence
 
 

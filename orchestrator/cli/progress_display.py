@@ -1,6 +1,4 @@
-"""
-Progress on stderr: live on a terminal, plain lines elsewhere, nothing where logs are JSON.
-"""
+"""Progress on stderr: live on a terminal, plain lines elsewhere, nothing where logs are JSON."""
 
 from __future__ import annotations
 
@@ -42,18 +40,14 @@ def display_for(
 
 
 class LineDisplay:
-    """
-    A line now and then, when something has changed.
-    """
+    """A line now and then, when something has changed."""
 
     def __init__(self, first_secs: float, every_secs: float) -> None:
         self._first_secs = first_secs
         self._every_secs = every_secs
 
     async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
-        """
-        Writes lines until cancelled.
-        """
+        """Writes lines until cancelled."""
         await anyio.sleep(self._first_secs)
         last = None
         while True:
@@ -65,12 +59,8 @@ class LineDisplay:
 
 
 class NoDisplay:
-    """
-    Says nothing: the log does.
-    """
+    """Says nothing: the log does."""
 
     async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
-        """
-        Waits until cancelled.
-        """
+        """Waits until cancelled."""
         await anyio.sleep_forever()

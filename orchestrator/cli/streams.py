@@ -17,13 +17,9 @@ from contextlib import suppress
 from typing import TextIO
 
 PATIENCE_SECS = 5.0
-"""
-How long standard error may take to be read.
-"""
+"""How long standard error may take to be read."""
 PIPE_BYTES = 4096
-"""
-A pipe that can be written to takes so many bytes without blocking (`PIPE_BUF` of Linux).
-"""
+"""A pipe that can be written to takes so many bytes without blocking (`PIPE_BUF` of Linux)."""
 
 
 class Outlet(io.RawIOBase):
@@ -45,21 +41,15 @@ class Outlet(io.RawIOBase):
         self.is_broken = False
 
     def writable(self) -> bool:
-        """
-        Always.
-        """
+        """Always."""
         return True
 
     def fileno(self) -> int:
-        """
-        The descriptor.
-        """
+        """The descriptor."""
         return self._handle
 
     def isatty(self) -> bool:
-        """
-        Whether it is a terminal.
-        """
+        """Whether it is a terminal."""
         return os.isatty(self._handle)
 
     def write(self, data: object) -> int:
@@ -106,9 +96,7 @@ def open_streams() -> None:
 
 
 def output_is_broken() -> bool:
-    """
-    Whether nobody takes what is written to standard output, such as a pipe without a reader.
-    """
+    """Whether nobody takes what is written to standard output, such as a pipe without a reader."""
     outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(outlet, Outlet) and outlet.is_broken
 

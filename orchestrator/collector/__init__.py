@@ -1,3 +1,1 @@
-"""
-Brings what runs made to disk: whole, counted and flushed before anyone is told.
-"""
+"""Brings what runs made to disk: whole, counted and flushed before anyone is told."""

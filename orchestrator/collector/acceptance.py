@@ -29,9 +29,7 @@ TOO_LARGE = f"larger than {LARGEST_ITEM_BYTES // 1024**2} MiB: counted, and not 
 KEY_BYTES = 16
 
 Check = Callable[[Any], str | None]
-"""
-Says what is wrong with an item; None when nothing is.
-"""
+"""Says what is wrong with an item; None when nothing is."""
 
 
 class Acceptance:
@@ -48,9 +46,7 @@ class Acceptance:
         self._usual_items = usual_items
 
     async def complaint(self, job: Job, run: Run, collected: Collected) -> str | None:
-        """
-        What is not as expected, for people; None when all is.
-        """
+        """What is not as expected, for people; None when all is."""
         expect = job.expect
         if expect is None:
             return None
@@ -141,9 +137,7 @@ def _complaint_of(
 
 
 def _too_rare(look: _Look, shares: Mapping[str, float]) -> str | None:
-    """
-    Which field too few items have.
-    """
+    """Which field too few items have."""
     for name, share in shares.items():
         if look.having[name] < share * look.parsed:
             return (

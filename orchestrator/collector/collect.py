@@ -1,6 +1,4 @@
-"""
-All that is wanted of one run, on disk: dataset, output, records, log, and what run it was.
-"""
+"""All that is wanted of one run, on disk: dataset, output, records, log, and what run it was."""
 
 from __future__ import annotations
 
@@ -72,9 +70,7 @@ class Collector:
         self._answers: dict[JobKey, ItemsFile | None] = {}
 
     def folder_of(self, key: JobKey) -> Path:
-        """
-        Where the files of a job are.
-        """
+        """Where the files of a job are."""
         return self._folder / key
 
     async def save_answer(self, job: Job, download: Download) -> None:
@@ -185,9 +181,7 @@ class Collector:
         return (*collected, *shared)
 
     async def _elsewhere(self, job: Job, items: ItemsFile, run_json: bytes | None) -> str | None:
-        """
-        Which other datasets of a run hold items, where its default one holds none.
-        """
+        """Which other datasets of a run hold items, where its default one holds none."""
         if items.stored:
             return None
         filled = []
@@ -348,9 +342,7 @@ class Collector:
 
 
 def output_name(download: Download) -> str:
-    """
-    The name of the output record's file, by its content type.
-    """
+    """The name of the output record's file, by its content type."""
     return f"output.{extension(download.content_type)}"
 
 

@@ -31,15 +31,11 @@ from orchestrator.model.proofs import FEWER, MORE, Proof, ProvenBy
 from orchestrator.store.atomic_files import Files
 
 DISAGREEMENT_SECS = 15.0
-"""
-How long a file is downloaded again whose items are not as many as the platform counts.
-"""
+"""How long a file is downloaded again whose items are not as many as the platform counts."""
 
 TRIES = 3
 EXACT_FORMATS = frozenset({"jsonl", "json", "csv"})
-"""
-Where a stored item that no filter drops is one item of the file for certain.
-"""
+"""Where a stored item that no filter drops is one item of the file for certain."""
 
 
 class Datasets:
@@ -62,9 +58,7 @@ class Datasets:
     def download(
         self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
     ) -> ItemsDownload:
-        """
-        A download that has not begun.
-        """
+        """A download that has not begun."""
         return ItemsDownload(
             self._client,
             self._files,
@@ -113,9 +107,7 @@ class Datasets:
     async def fetch_file(
         self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str
     ) -> ItemsFile:
-        """
-        As `fetch`, and saves the bytes too.
-        """
+        """As `fetch`, and saves the bytes too."""
         items = await self.fetch(folder, dataset_id, query, name=name)
         if items.data is not None:
             await self._files.save(folder, {name: items.data})
@@ -144,9 +136,7 @@ class Datasets:
         return replace(items, proof=proof, unproven=None)
 
     async def publish_answer(self, folder: Path, query: ItemsQuery) -> bool:
-        """
-        Gives the items of a synchronous answer their final name; False when they are gone.
-        """
+        """Gives the items of a synchronous answer their final name; False when they are gone."""
         return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
 
     def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:

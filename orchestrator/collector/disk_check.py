@@ -1,6 +1,4 @@
-"""
-Whether what a job should have on disk is there, and is what was collected.
-"""
+"""Whether what a job should have on disk is there, and is what was collected."""
 
 from __future__ import annotations
 

@@ -24,25 +24,17 @@ DROPPING = ("clean", "skip_empty", "unwind", "simplified", "skip_failed_pages", 
 
 
 class Counter(Protocol):
-    """
-    Counts items from pieces of a file.
-    """
+    """Counts items from pieces of a file."""
 
     def feed(self, data: bytes) -> None:
-        """
-        Takes the next piece.
-        """
+        """Takes the next piece."""
 
     def rows(self) -> int | None:
-        """
-        The items so far; None when the file is not what its format says.
-        """
+        """The items so far; None when the file is not what its format says."""
 
 
 class CsvCounter:
-    """
-    Counts the rows below the header; a line feed between quotes does not end one.
-    """
+    """Counts the rows below the header; a line feed between quotes does not end one."""
 
     def __init__(self, *, has_header: bool) -> None:
         self._header_rows = int(has_header)
@@ -52,9 +44,7 @@ class CsvCounter:
         self._last = b""
 
     def feed(self, data: bytes) -> None:
-        """
-        Takes the next piece.
-        """
+        """Takes the next piece."""
         if not data:
             return
         outside = int(self._is_quoted)
@@ -66,17 +56,13 @@ class CsvCounter:
             self._head += data[: len(BOM) + 1]
 
     def rows(self) -> int:
-        """
-        The rows so far.
-        """
+        """The rows so far."""
         is_open = self._head not in (b"", BOM) and self._last != b"\n"
         return max(0, self._ends + is_open - self._header_rows)
 
 
 class JsonCounter:
-    """
-    Counts the elements of the outermost array.
-    """
+    """Counts the elements of the outermost array."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -86,9 +72,7 @@ class JsonCounter:
         self._escapes = False
 
     def feed(self, data: bytes) -> None:
-        """
-        Takes the next piece.
-        """
+        """Takes the next piece."""
         place, end = 0, len(data)
         while place < end:
             if self._in_string:
@@ -104,9 +88,7 @@ class JsonCounter:
             place = stop + 1
 
     def rows(self) -> int:
-        """
-        The elements so far.
-        """
+        """The elements so far."""
         return 0 if self._is_empty else self._commas + 1
 
     def _structure(self, mark: bytes) -> None:
@@ -133,9 +115,7 @@ class JsonCounter:
 
 
 class XmlCounter:
-    """
-    Counts the elements at a depth, or those of a name there.
-    """
+    """Counts the elements at a depth, or those of a name there."""
 
     def __init__(self, depth: int, name: str | None = None) -> None:
         self._name = name
@@ -147,9 +127,7 @@ class XmlCounter:
         self._parser.EndElementHandler = self._end
 
     def feed(self, data: bytes) -> None:
-        """
-        Takes the next piece.
-        """
+        """Takes the next piece."""
         if self._rows is None:
             return
         try:
@@ -159,9 +137,7 @@ class XmlCounter:
             self._rows = None
 
     def rows(self) -> int | None:
-        """
-        The elements so far; None for what is not XML.
-        """
+        """The elements so far; None for what is not XML."""
         return self._rows
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
@@ -175,9 +151,7 @@ class XmlCounter:
 
 
 class TagCounter:
-    """
-    Counts the rows of a table below its header; text in it cannot hold a tag.
-    """
+    """Counts the rows of a table below its header; text in it cannot hold a tag."""
 
     def __init__(self, tag: bytes, *, has_header: bool = True) -> None:
         self._tag = tag
@@ -186,17 +160,13 @@ class TagCounter:
         self._found = 0
 
     def feed(self, data: bytes) -> None:
-        """
-        Takes the next piece.
-        """
+        """Takes the next piece."""
         text = self._rest + data
         self._found += text.count(self._tag)
         self._rest = text[1 - len(self._tag) :]
 
     def rows(self) -> int:
-        """
-        The rows so far.
-        """
+        """The rows so far."""
         return max(0, self._found - self._header_rows)
 
 
@@ -210,17 +180,13 @@ COUNTERS: dict[str, Callable[[ItemsQuery], Counter]] = {
 
 
 def counter_of(query: ItemsQuery) -> Counter | None:
-    """
-    What counts the items of a format from its bytes; None for JSON Lines and for workbooks.
-    """
+    """What counts the items of a format from its bytes; None for JSON Lines and for workbooks."""
     make = COUNTERS.get(query.format)
     return None if make is None else make(query)
 
 
 def rows_of_workbook(file: IO[bytes]) -> int | None:
-    """
-    The rows below the header of the first sheet of an XLSX file; None for what is not one.
-    """
+    """The rows below the header of the first sheet of an XLSX file; None for what is not one."""
     counter = TagCounter(b"<row ")
     try:
         with zipfile.ZipFile(file) as book, book.open(SHEET) as sheet:
@@ -232,16 +198,12 @@ def rows_of_workbook(file: IO[bytes]) -> int | None:
 
 
 def keeps_every_item(query: ItemsQuery) -> bool:
-    """
-    Whether each stored item is one item of the answer: no filter drops or splits any.
-    """
+    """Whether each stored item is one item of the answer: no filter drops or splits any."""
     return not any(getattr(query, name) for name in DROPPING)
 
 
 def shown_rows(query: ItemsQuery, sink: Sink, counter: Counter | None) -> int | None:
-    """
-    How many items were written; None when that cannot be counted.
-    """
+    """How many items were written; None when that cannot be counted."""
     if query.format == "jsonl":
         return sink.lines
     return None if counter is None else counter.rows()

@@ -33,15 +33,11 @@ from orchestrator.store.sink import Sink
 FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
 EXCESS_RANGES = 40
-"""
-So many ranges may come beyond what is counted, whose count lags a few seconds.
-"""
+"""So many ranges may come beyond what is counted, whose count lags a few seconds."""
 
 
 class TooManyItems(TruncatedBody):
-    """
-    An answer with items that does not end; to ask again is no use.
-    """
+    """An answer with items that does not end; to ask again is no use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +65,7 @@ class ItemsFile:
 
 
 def items_name(query: ItemsQuery) -> str:
-    """
-    The name of a dataset's file.
-    """
+    """The name of a dataset's file."""
     return f"items.{query.format}"
 
 
@@ -129,16 +123,12 @@ class ItemsDownload:
 
     @property
     def first(self) -> int:
-        """
-        The place of its first item.
-        """
+        """The place of its first item."""
         return self._first
 
     @property
     def place(self) -> int:
-        """
-        The place of the first item that is not there yet.
-        """
+        """The place of the first item that is not there yet."""
         return self._first + (self._sink.lines if self._by_line else self._looked_at)
 
     @property
@@ -152,9 +142,7 @@ class ItemsDownload:
 
     @property
     def total(self) -> int:
-        """
-        How many items the dataset holds, as last told.
-        """
+        """How many items the dataset holds, as last told."""
         return self._total
 
     async def take_up(self) -> None:
@@ -221,9 +209,7 @@ class ItemsDownload:
             raise error
 
     def range_from(self, first: int) -> ItemsDownload:
-        """
-        A download of the same items from that place on, to be taken over by `append`.
-        """
+        """A download of the same items from that place on, to be taken over by `append`."""
         return ItemsDownload(
             self._client,
             self._files,
@@ -256,23 +242,17 @@ class ItemsDownload:
             raise TruncatedBody(f"dataset {self._dataset_id}: a range has more or fewer items")
 
     async def publish(self) -> None:
-        """
-        Gives a file that went to a part file its final name.
-        """
+        """Gives a file that went to a part file its final name."""
         if self._part is not None:
             await self._part.publish()
 
     def leave(self) -> None:
-        """
-        Closes the part file; a later download goes on from there, if it can.
-        """
+        """Closes the part file; a later download goes on from there, if it can."""
         if self._part is not None and self._by_line:
             self._part.leave()
 
     def discard(self) -> None:
-        """
-        Removes what is not published and was not left.
-        """
+        """Removes what is not published and was not left."""
         if self._part is not None:
             self._part.discard()
 
@@ -282,9 +262,7 @@ class ItemsDownload:
         return f"{self._name}.{file_name(self._dataset_id)}"
 
     async def _pass(self, until: int) -> TransientError | None:
-        """
-        One request; returns the error that broke its body, if any.
-        """
+        """One request; returns the error that broke its body, if any."""
         place = self.place
         limit = until - place if self._by_range else None
         await self._set_mark()
@@ -320,9 +298,7 @@ class ItemsDownload:
             self._check_end(self.place)
 
     async def _set_mark(self) -> None:
-        """
-        Remembers where a range begins that must be whole or not be there.
-        """
+        """Remembers where a range begins that must be whole or not be there."""
         if self._by_line:
             return
         self._counter = counter_of(self._query)
@@ -338,9 +314,7 @@ class ItemsDownload:
             await self._part.go_back(self._line_start)
 
     async def _take(self, chunk: bytes) -> None:
-        """
-        Takes a part of the body, and remembers where a line begins that is written in parts.
-        """
+        """Takes a part of the body, and remembers where a line begins that is written in parts."""
         if self._counter is not None:
             self._counter.feed(chunk)
         was_inside = self._sink.is_inside_line
@@ -352,9 +326,7 @@ class ItemsDownload:
             self._check_end(self._first + self._sink.handed_lines)
 
     def _check_end(self, place: int) -> None:
-        """
-        Raises TooManyItems where far more items come than are counted: they have no end.
-        """
+        """Raises TooManyItems where far more items come than are counted: they have no end."""
         if place > self._total + EXCESS_RANGES * self.RANGE_ITEMS:
             raise TooManyItems(
                 f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
@@ -387,9 +359,7 @@ class ItemsDownload:
         )
 
     async def finish(self) -> ItemsFile:
-        """
-        What was read, to be given its name by `publish`.
-        """
+        """What was read, to be given its name by `publish`."""
         rest = self._sink.rest()
         if self._part is None:
             sha256 = hashlib.sha256(rest).hexdigest()

@@ -15,9 +15,7 @@ from typing import Any
 import orjson
 
 DEEPEST = 200
-"""
-Deeper containers count as empty where the parsers' own limits are passed.
-"""
+"""Deeper containers count as empty where the parsers' own limits are passed."""
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
@@ -40,9 +38,7 @@ def parse_item(line: bytes) -> Any:
 
 
 def canonical(value: Any) -> bytes:
-    """
-    The same bytes for equal values.
-    """
+    """The same bytes for equal values."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
@@ -55,9 +51,7 @@ def canonical(value: Any) -> bytes:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """
-    A value without lone surrogates and deep nesting, for libraries that take neither.
-    """
+    """A value without lone surrogates and deep nesting, for libraries that take neither."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()

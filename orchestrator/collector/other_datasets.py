@@ -1,6 +1,4 @@
-"""
-The datasets that a run filled besides its default one.
-"""
+"""The datasets that a run filled besides its default one."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def aliases_of(run_json: bytes | None) -> dict[str, DatasetId]:
 def wanted_aliases(
     patterns: Iterable[str], aliases: Mapping[str, DatasetId]
 ) -> dict[str, DatasetId]:
-    """
-    The aliases that match a pattern.
-    """
+    """The aliases that match a pattern."""
     patterns = tuple(patterns)
     return {
         alias: dataset_id
@@ -51,9 +47,7 @@ def wanted_aliases(
 
 
 def shared_names(patterns: Iterable[str], aliases: Mapping[str, DatasetId]) -> Iterator[str]:
-    """
-    The names that are not aliases of the run: of datasets that runs share.
-    """
+    """The names that are not aliases of the run: of datasets that runs share."""
     for name in patterns:
         if name not in aliases and not WILDCARDS.intersection(name):
             yield name
@@ -81,9 +75,7 @@ async def collect_aliased(
 
 
 def as_collected(name: str, dataset_id: DatasetId, file: str, items: ItemsFile) -> OtherDataset:
-    """
-    What the ledger keeps of a dataset's file.
-    """
+    """What the ledger keeps of a dataset's file."""
     return OtherDataset(
         name=name,
         dataset_id=dataset_id,

@@ -18,16 +18,12 @@ from orchestrator.errors import OrchestratorError
 
 HELPERS = 4
 HELP_AFTER_SECS = 2.0
-"""
-How long a range may take before helpers begin.
-"""
+"""How long a range may take before helpers begin."""
 
 
 @dataclass(slots=True)
 class _Ahead:
-    """
-    A range that a helper reads.
-    """
+    """A range that a helper reads."""
 
     download: ItemsDownload
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -78,9 +74,7 @@ async def _read_by_ranges(download: ItemsDownload) -> None:
 
 
 class _Ranges:
-    """
-    The ranges of one download: which is next, and which helpers have.
-    """
+    """The ranges of one download: which is next, and which helpers have."""
 
     def __init__(self, download: ItemsDownload) -> None:
         self.ahead: dict[int, _Ahead] = {}
@@ -105,9 +99,7 @@ class _Ranges:
             del self.ahead[ahead.download.first]
 
     async def _needed(self) -> None:
-        """
-        Returns when a range takes long.
-        """
+        """Returns when a range takes long."""
         due = self._began_at + HELP_AFTER_SECS
         while due > anyio.current_time():
             await anyio.sleep_until(due)

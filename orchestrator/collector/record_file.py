@@ -1,6 +1,4 @@
-"""
-One record or log to one file, streamed.
-"""
+"""One record or log to one file, streamed."""
 
 from __future__ import annotations
 
@@ -18,15 +16,11 @@ SMALL_BYTES = 256 * 1024
 FIRST_PAUSE_SECS = 0.5
 LONGEST_PAUSE_SECS = 30.0
 MOST_UNTOLD_BYTES = 4 * 1024**3
-"""
-Of a body whose length was not told: a longer one has no end.
-"""
+"""Of a body whose length was not told: a longer one has no end."""
 
 
 class EndlessBody(TruncatedBody):
-    """
-    A body that does not end; to ask again is no use.
-    """
+    """A body that does not end; to ask again is no use."""
 
 
 async def fetch_blob(

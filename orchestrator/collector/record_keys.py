@@ -1,6 +1,4 @@
-"""
-Which records of a key-value store are fetched.
-"""
+"""Which records of a key-value store are fetched."""
 
 from __future__ import annotations
 
@@ -15,16 +13,12 @@ from orchestrator.model.ids import StoreId
 
 MOST_PAGES = 1000
 MOST_EMPTY_PAGES = 10
-"""
-In a row: a list that holds nothing and says that more follows does not end.
-"""
+"""In a row: a list that holds nothing and says that more follows does not end."""
 
 INPUT_KEY = "INPUT"
 
 STEP_KEYS = frozenset({".", ".."})
-"""
-Some servers and proxies take them for steps of the path, and answer with another resource.
-"""
+"""Some servers and proxies take them for steps of the path, and answer with another resource."""
 
 MOST_STORE_BYTES = 64 * 1024
 UNADDRESSABLE = (
@@ -65,9 +59,7 @@ async def matching_keys(
 
 
 def is_store_itself(body: bytes, store_id: StoreId) -> bool:
-    """
-    Whether an answer is the store that a record was asked of, as its own address gives it.
-    """
+    """Whether an answer is the store that a record was asked of, as its own address gives it."""
     try:
         data = orjson.loads(body)["data"]
         return bool(data["id"] == store_id)

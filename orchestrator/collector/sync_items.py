@@ -22,9 +22,7 @@ from orchestrator.store.sink import Sink
 
 
 def answer_part(query: ItemsQuery) -> str:
-    """
-    What the file of an answer is called until it is proven.
-    """
+    """What the file of an answer is called until it is proven."""
     return f"{items_name(query)}.answer"
 
 

@@ -1,6 +1,4 @@
-"""
-How many items an answer of the platform says that there are.
-"""
+"""How many items an answer of the platform says that there are."""
 
 from __future__ import annotations
 
@@ -9,15 +7,11 @@ from orchestrator.errors import ServerFault, TruncatedBody
 
 
 class CountUnreadable(TruncatedBody):
-    """
-    What should be the number of items cannot be one.
-    """
+    """What should be the number of items cannot be one."""
 
 
 def count_of(download: Download) -> int:
-    """
-    How many items there are; without that header an answer is not the platform's.
-    """
+    """How many items there are; without that header an answer is not the platform's."""
     if download.total is not None:
         return download.total
     if download.total_text is None:

@@ -1,6 +1,4 @@
-"""
-The durable record of a batch: what was intended and what happened, in one SQLite file.
-"""
+"""The durable record of a batch: what was intended and what happened, in one SQLite file."""
 
 from orchestrator.ledger.lock import BatchLock
 from orchestrator.ledger.reader import LedgerReader

@@ -29,29 +29,21 @@ from orchestrator.model.runs import Run
 
 
 class Execute(Protocol):
-    """
-    Executes a named statement.
-    """
+    """Executes a named statement."""
 
     def __call__(self, query: str, **values: Any) -> Any:
-        """
-        Returns the cursor.
-        """
+        """Returns the cursor."""
 
 
 def set_waiting(path: Path, seqs: Iterable[int]) -> None:
-    """
-    Lets settled jobs wait for one more attempt; what they had stays in their history.
-    """
+    """Lets settled jobs wait for one more attempt; what they had stays in their history."""
     with _amended(path) as execute:
         for seq in seqs:
             execute("set_waiting", seq=seq)
 
 
 def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
-    """
-    Gives each job, in the order of the spec, a run that somebody else started.
-    """
+    """Gives each job, in the order of the spec, a run that somebody else started."""
     with _amended(path) as execute:
         for seq, run in enumerate(runs):
             values = run_values(run)
@@ -59,17 +51,13 @@ def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
 
 
 def set_number(path: Path, number: int) -> None:
-    """
-    Gives a batch its number among the batches of its name.
-    """
+    """Gives a batch its number among the batches of its name."""
     with _amended(path) as execute:
         execute("set_number", batch_number=number)
 
 
 def set_account(path: Path, platform: str, account: str | None) -> Batch:
-    """
-    Records where a batch runs and for whom, and returns the batch with it.
-    """
+    """Records where a batch runs and for whom, and returns the batch with it."""
     with _amended(path) as execute:
         batch = batch_of(execute("select_batch").fetchone())
         batch = replace(batch, platform=platform, account=account)
@@ -78,17 +66,13 @@ def set_account(path: Path, platform: str, account: str | None) -> Batch:
 
 
 def add_later_resume(path: Path, occurrence: datetime, now: datetime) -> None:
-    """
-    Records that a call for a later occurrence is about to resume a batch.
-    """
+    """Records that a call for a later occurrence is about to resume a batch."""
     with _amended(path) as execute:
         execute("insert_later_resume", occurrence=stored(occurrence), began_at=stored(now))
 
 
 def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Batch:
-    """
-    Leaves a batch behind of which nothing could be started, and returns it.
-    """
+    """Leaves a batch behind of which nothing could be started, and returns it."""
     with _amended(path) as execute:
         execute(
             "close_batch",
@@ -102,9 +86,7 @@ def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Bat
 
 
 def complete(path: Path, now: datetime) -> Batch:
-    """
-    Records that all that follows the last run of a batch is done, and returns the batch.
-    """
+    """Records that all that follows the last run of a batch is done, and returns the batch."""
     with _amended(path) as execute:
         execute("complete_batch", completed_at=stored(now))
         return batch_of(execute("select_batch").fetchone())
@@ -137,9 +119,7 @@ def apply_changes(
 
 
 def definitions(path: Path) -> dict[str, Job]:
-    """
-    The jobs of a ledger by key; their places in the spec left out.
-    """
+    """The jobs of a ledger by key; their places in the spec left out."""
     with _amended(path) as execute:
         rows = execute("select_definitions")
         return {row["key"]: replace(job_of(row["definition"]), seq=0) for row in rows}

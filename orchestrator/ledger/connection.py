@@ -30,18 +30,12 @@ from orchestrator.errors import (
 from orchestrator.system_errors import error_of
 
 APPLICATION_ID = 0x6F726368
-"""
-`orch` in ASCII: tells our files from other SQLite files.
-"""
+"""`orch` in ASCII: tells our files from other SQLite files."""
 _sound: set[tuple[int, ...]] = set()
 LEDGER_FILES = 6
-"""
-So many descriptors SQLite needs at once, with some to spare: the file, its log and its index.
-"""
+"""So many descriptors SQLite needs at once, with some to spare: the file, its log and its index."""
 LONGEST_PATH_BYTES = 512
-"""
-SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part).
-"""
+"""SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part)."""
 
 FULL = frozenset(
     {
@@ -51,9 +45,7 @@ FULL = frozenset(
         sqlite3.SQLITE_IOERR_SHMSIZE,
     }
 )
-"""
-How SQLite says that a disk is full, depending on which file it was about to grow.
-"""
+"""How SQLite says that a disk is full, depending on which file it was about to grow."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 REFUSED = frozenset(
@@ -65,9 +57,7 @@ REFUSED = frozenset(
         sqlite3.SQLITE_AUTH,
     }
 )
-"""
-The primary codes of what the system refuses; SQLite does not tell its reason.
-"""
+"""The primary codes of what the system refuses; SQLite does not tell its reason."""
 
 
 class LedgerConnection(sqlite3.Connection):
@@ -138,9 +128,7 @@ class LedgerConnection(sqlite3.Connection):
 
 @cache
 def migrations() -> tuple[str, ...]:
-    """
-    The SQL of each schema version, the first one at index 0.
-    """
+    """The SQL of each schema version, the first one at index 0."""
     folder = files("orchestrator.ledger").joinpath("migrations")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple(folder.joinpath(name).read_text("utf-8") for name in names)
@@ -148,9 +136,7 @@ def migrations() -> tuple[str, ...]:
 
 @cache
 def queries() -> Mapping[str, str]:
-    """
-    The named statements of `queries.sql`.
-    """
+    """The named statements of `queries.sql`."""
     text = files("orchestrator.ledger").joinpath("queries.sql").read_text("utf-8")
     blocks = text.split("-- name: ")[1:]
     return {name.strip(): sql.strip() for name, sql in (b.split("\n", 1) for b in blocks)}
@@ -278,9 +264,7 @@ def translated(path: Path, *, otherwise: type[OrchestratorError]) -> Iterator[No
 def _meaning(
     error: sqlite3.DatabaseError, path: Path, otherwise: type[OrchestratorError]
 ) -> OrchestratorError | None:
-    """
-    What an error of SQLite means for the user; None for a bug of ours.
-    """
+    """What an error of SQLite means for the user; None for a bug of ours."""
     code = getattr(error, "sqlite_errorcode", 0)
     kind = code & 0xFF
     if code in FULL:
@@ -398,9 +382,7 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """
-    Reads a whole file, but not again while this process has seen it sound and it is the same.
-    """
+    """Reads a whole file, but not again while this process has seen it sound and it is the same."""
     stat = path.stat()
     state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     if state in _sound:

@@ -1,6 +1,4 @@
-"""
-One process per batch: a lock that the system takes back when its holder dies.
-"""
+"""One process per batch: a lock that the system takes back when its holder dies."""
 
 from __future__ import annotations
 
@@ -93,9 +91,7 @@ def _write(handle: int, text: str) -> None:
 
 
 def _take(handle: int) -> None:
-    """
-    Takes the lock; those who only look whether it is held have it for less than a moment.
-    """
+    """Takes the lock; those who only look whether it is held have it for less than a moment."""
     for _ in range(TRIES - 1):
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,9 +101,7 @@ def _take(handle: int) -> None:
 
 
 def is_held(folder: Path) -> bool:
-    """
-    Whether some process holds the batch in this folder right now.
-    """
+    """Whether some process holds the batch in this folder right now."""
     return held_for(folder) is not None
 
 

@@ -1,6 +1,4 @@
-"""
-Reads a ledger beside the process that writes it: for status, list, reports and summaries.
-"""
+"""Reads a ledger beside the process that writes it: for status, list, reports and summaries."""
 
 from __future__ import annotations
 
@@ -224,15 +222,11 @@ class LedgerReader:
                 raise error
 
     def batch(self) -> Batch:
-        """
-        The batch as it stands.
-        """
+        """The batch as it stands."""
         return batch_of(self._execute("select_batch").fetchone())
 
     def totals(self) -> Totals:
-        """
-        The batch in numbers.
-        """
+        """The batch in numbers."""
         jobs = {JobStatus(row["status"]): row["jobs"] for row in self._execute("count_jobs")}
         running = sum(row["attempts"] for row in self._execute("count_open"))
         if running:
@@ -275,37 +269,27 @@ class LedgerReader:
         return bool(self._execute("has_provisional_cost").fetchone()["has_some"])
 
     def has_open_attempts(self) -> bool:
-        """
-        Whether attempts are under way, or were when their process ended.
-        """
+        """Whether attempts are under way, or were when their process ended."""
         return self._execute("count_open").fetchone() is not None
 
     def has_work(self) -> bool:
-        """
-        Whether a job is not settled.
-        """
+        """Whether a job is not settled."""
         return bool(self._execute("count_unsettled").fetchone()["jobs"])
 
     def later_resumes(self) -> frozenset[datetime]:
-        """
-        The later occurrences at which a call has resumed this batch.
-        """
+        """The later occurrences at which a call has resumed this batch."""
         rows = self._execute("select_later_resumes")
         return frozenset(datetime.fromisoformat(row["occurrence"]) for row in rows)
 
     def demands(self) -> dict[Demand, JobKey]:
-        """
-        What the waiting jobs ask of the limits, each with one job that asks it.
-        """
+        """What the waiting jobs ask of the limits, each with one job that asks it."""
         return {
             demand_from(row["demand"]): JobKey(row["example"])
             for row in self._execute("count_demands")
         }
 
     def runs(self) -> list[RunId]:
-        """
-        All runs that the batch has paid for, orphan runs among them.
-        """
+        """All runs that the batch has paid for, orphan runs among them."""
         return [RunId(row["run_id"]) for row in self._execute("select_all_runs")]
 
     def run_costs(self) -> Iterator[RunCost]:
@@ -320,15 +304,11 @@ class LedgerReader:
             yield _cost_of(row, None)
 
     def waiting_keys(self) -> dict[str, int]:
-        """
-        The places in the spec of jobs that are not settled, by their keys in lower case.
-        """
+        """The places in the spec of jobs that are not settled, by their keys in lower case."""
         return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
 
     def rendered_late(self, *, with_settled: bool = False) -> Iterator[Job]:
-        """
-        The jobs whose inputs are rendered when they start, as a stream.
-        """
+        """The jobs whose inputs are rendered when they start, as a stream."""
         rows = self._execute("select_rendered_late", with_settled=with_settled)
         return (job_of(row["definition"]) for row in rows)
 
@@ -340,22 +320,16 @@ class LedgerReader:
         return {row["seq"]: tuple(json.loads(row["needs"])) for row in rows}
 
     def statuses(self) -> Iterator[tuple[int, JobKey, JobStatus]]:
-        """
-        Place in the spec, key and status of all jobs, in the order of the spec.
-        """
+        """Place in the spec, key and status of all jobs, in the order of the spec."""
         for row in self._execute("select_statuses"):
             yield row["seq"], JobKey(row["key"]), JobStatus(row["status"])
 
     def dropping_keys(self) -> dict[str, int]:
-        """
-        The places in the spec of jobs with a `max_drop`, by their keys in lower case.
-        """
+        """The places in the spec of jobs with a `max_drop`, by their keys in lower case."""
         return {row["key"].lower(): row["seq"] for row in self._execute("select_dropping_keys")}
 
     def items_made(self) -> Iterator[tuple[JobKey, int]]:
-        """
-        How many items jobs have made that succeeded, by their keys, as a stream.
-        """
+        """How many items jobs have made that succeeded, by their keys, as a stream."""
         for row in self._execute("select_items_made"):
             yield JobKey(row["key"]), row["items"]
 
@@ -368,16 +342,12 @@ class LedgerReader:
             yield JobKey(row["key"]), demand_from(row["demand"]), row["secs"], cost
 
     def durations(self) -> Iterator[tuple[JobKey, float]]:
-        """
-        How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream.
-        """
+        """How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream."""
         for row in self._execute("select_durations"):
             yield JobKey(row["key"]), row["secs"]
 
     def report(self, key: str) -> JobReport | None:
-        """
-        How one job stands; None when there is none of this key.
-        """
+        """How one job stands; None when there is none of this key."""
         row = self._execute("select_report", key=key).fetchone()
         return None if row is None else report_of(row)
 
@@ -399,41 +369,29 @@ class LedgerReader:
         return found
 
     def run_object(self, seq: int, number: int) -> bytes | None:
-        """
-        The run of an attempt as the platform sent it; None where the ledger does not keep it.
-        """
+        """The run of an attempt as the platform sent it; None where the ledger does not keep it."""
         row = self._execute("select_run_object", seq=seq, number=number).fetchone()
         return None if row is None else run_object_of(row)
 
     def place(self, key: JobKey) -> Place:
-        """
-        Where a job stands in the queue.
-        """
+        """Where a job stands in the queue."""
         row = self._execute("select_place", key=key).fetchone()
         return Place(ahead=row["ahead"], ready_at=row["ready_at"], remedy=remedy_of(row["remedy"]))
 
     def reusing(self) -> list[int]:
-        """
-        The places in the spec of jobs that have not begun and may take earlier results.
-        """
+        """The places in the spec of jobs that have not begun and may take earlier results."""
         return [row["seq"] for row in self._execute("select_reusing")]
 
     def keys(self) -> list[JobKey]:
-        """
-        The keys of all jobs, in the order of the spec.
-        """
+        """The keys of all jobs, in the order of the spec."""
         return [JobKey(row["key"]) for row in self._execute("select_keys")]
 
     def waits(self) -> list[Wait]:
-        """
-        Why jobs wait, as the process that runs the batch told it last.
-        """
+        """Why jobs wait, as the process that runs the batch told it last."""
         return waits_of(self._execute("select_waits").fetchone()["waits"])
 
     def reports(self) -> Iterator[JobReport]:
-        """
-        How each job stands, in the order of the spec, as a stream.
-        """
+        """How each job stands, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))
 
     def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
@@ -458,15 +416,11 @@ class LedgerReader:
         return instant(self._execute("began_at").fetchone()["began_at"])
 
     def has_run(self, run_id: RunId) -> bool:
-        """
-        Whether an attempt of this batch has a run.
-        """
+        """Whether an attempt of this batch has a run."""
         return self._execute("select_run", run_id=run_id).fetchone() is not None
 
     def orphans(self) -> list[OrphanRun]:
-        """
-        The runs that turned up after their starts had been given up.
-        """
+        """The runs that turned up after their starts had been given up."""
         return [
             OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
             for row in self._execute("select_orphans")

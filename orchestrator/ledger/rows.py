@@ -1,6 +1,4 @@
-"""
-Rows to values and back, here and nowhere else.
-"""
+"""Rows to values and back, here and nowhere else."""
 
 from __future__ import annotations
 
@@ -117,56 +115,42 @@ def _remedy_adapter() -> TypeAdapter[Remedy]:
 
 
 def remedy_of(text: str | None) -> Remedy:
-    """
-    The remedy of a `remedy` column.
-    """
+    """The remedy of a `remedy` column."""
     return NO_REMEDY if text is None else _remedy_adapter().validate_json(text)
 
 
 def remedy_text(remedy: Remedy) -> str | None:
-    """
-    A remedy as it is stored; None when it changes nothing.
-    """
+    """A remedy as it is stored; None when it changes nothing."""
     if remedy == NO_REMEDY:
         return None
     return _remedy_adapter().dump_json(remedy, exclude_defaults=True).decode()
 
 
 def datasets_text(datasets: tuple[OtherDataset, ...]) -> str | None:
-    """
-    Other datasets as they are stored; None when there are none.
-    """
+    """Other datasets as they are stored; None when there are none."""
     if not datasets:
         return None
     return _datasets_adapter().dump_json(datasets, exclude_defaults=True).decode()
 
 
 def datasets_of(row: sqlite3.Row) -> tuple[OtherDataset, ...]:
-    """
-    The other datasets of a row.
-    """
+    """The other datasets of a row."""
     text = row["datasets"]
     return () if text is None else _datasets_adapter().validate_json(text)
 
 
 def instant(text: str | None) -> datetime | None:
-    """
-    A stored time as an aware UTC value.
-    """
+    """A stored time as an aware UTC value."""
     return None if text is None else datetime.fromisoformat(text)
 
 
 def stored(time: datetime | None) -> str | None:
-    """
-    A time as it is stored: ISO 8601 in UTC, so that text order is time order.
-    """
+    """A time as it is stored: ISO 8601 in UTC, so that text order is time order."""
     return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def batch_values(batch: Batch) -> dict[str, Any]:
-    """
-    The parameters of `insert_batch`.
-    """
+    """The parameters of `insert_batch`."""
     return {
         "id": batch.id,
         "name": batch.name,
@@ -182,16 +166,12 @@ def batch_values(batch: Batch) -> dict[str, Any]:
 
 
 def plan_text(plan: BatchPlan) -> str:
-    """
-    A plan as it is stored.
-    """
+    """A plan as it is stored."""
     return _plan_adapter().dump_json(plan).decode()
 
 
 def batch_of(row: sqlite3.Row) -> Batch:
-    """
-    The batch of a `batch` row.
-    """
+    """The batch of a `batch` row."""
     created_at = instant(row["created_at"])
     assert created_at is not None  # noqa: S101 - the column is NOT NULL
     return Batch(
@@ -212,9 +192,7 @@ def batch_of(row: sqlite3.Row) -> Batch:
 
 
 def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
-    """
-    What ledgers of the first version do not hold, which are read without being migrated.
-    """
+    """What ledgers of the first version do not hold, which are read without being migrated."""
     if "number" not in row.keys():  # noqa: SIM118 - a row looks for values
         completed_at = None if row["state"] == BatchState.OPEN else instant(row["ended_at"])
         return {"completed_at": completed_at}
@@ -230,9 +208,7 @@ def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def job_values(job: Job) -> dict[str, Any]:
-    """
-    The parameters of `insert_job`.
-    """
+    """The parameters of `insert_job`."""
     return {
         "seq": job.seq,
         "key": job.key,
@@ -252,9 +228,7 @@ def job_of(definition: str) -> Job:
 
 
 def waiting_of(row: sqlite3.Row) -> WaitingJob:
-    """
-    The waiting job of a `select_waiting` row.
-    """
+    """The waiting job of a `select_waiting` row."""
     return WaitingJob(
         seq=row["seq"],
         demand=demand_from(row["demand"]),
@@ -267,9 +241,7 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
 
 
 def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
-    """
-    The attempt of a `select_open_attempts` row.
-    """
+    """The attempt of a `select_open_attempts` row."""
     intent_at = instant(row["intent_at"])
     assert intent_at is not None  # noqa: S101 - the column is NOT NULL
     return Attempt(
@@ -289,25 +261,19 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
 
 
 def mark_of(row: sqlite3.Row, batch_mark: str) -> Mark:
-    """
-    The mark that a send carried; ledgers of earlier versions do not hold it.
-    """
+    """The mark that a send carried; ledgers of earlier versions do not hold it."""
     if row["mark"] is not None:
         return Mark(row["mark"])
     return make_mark(batch_mark, row["job_seq"], row["number"], row["send"])
 
 
 def run_object_of(row: sqlite3.Row) -> bytes | None:
-    """
-    A run as the platform sent it; None where it is not kept.
-    """
+    """A run as the platform sent it; None where it is not kept."""
     return None if row["run_object"] is None else zlib.decompress(row["run_object"])
 
 
 def run_values(run: Run) -> dict[str, Any]:
-    """
-    The parameters of `mark_started` and `mark_finished` that come from a run.
-    """
+    """The parameters of `mark_started` and `mark_finished` that come from a run."""
     return {
         "run_id": run.id,
         "dataset_id": run.dataset_id,
@@ -325,9 +291,7 @@ def run_values(run: Run) -> dict[str, Any]:
 
 
 def report_of(row: sqlite3.Row) -> JobReport:
-    """
-    The report of a `select_reports` row.
-    """
+    """The report of a `select_reports` row."""
     state = None if row["state"] is None else AttemptState(row["state"])
     is_open = state not in {None, AttemptState.SETTLED, AttemptState.LOST, AttemptState.FAILED}
     status = JobStatus(row["status"])
@@ -375,24 +339,18 @@ def _waits_adapter() -> TypeAdapter[list[Wait]]:
 
 
 def waits_text(waits: Sequence[Wait]) -> str:
-    """
-    Why jobs wait, as it is stored.
-    """
+    """Why jobs wait, as it is stored."""
     return _waits_adapter().dump_json(list(waits)).decode()
 
 
 def waits_of(text: str) -> list[Wait]:
-    """
-    Why jobs wait, of a `waits` column.
-    """
+    """Why jobs wait, of a `waits` column."""
     return _waits_adapter().validate_json(text)
 
 
 @lru_cache(maxsize=4096)
 def demand_from(text: str) -> Demand:
-    """
-    The demand of a `demand` column; equal texts give the same value.
-    """
+    """The demand of a `demand` column; equal texts give the same value."""
     return _demand_adapter().validate_json(text)
 
 

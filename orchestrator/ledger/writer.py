@@ -66,9 +66,7 @@ T = TypeVar("T")
 
 NOTHING = Collected()
 WORD_LENGTH = 4
-"""
-So many random letters does each process put into its marks.
-"""
+"""So many random letters does each process put into its marks."""
 
 
 def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
@@ -100,9 +98,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
 
 @contextmanager
 def open_ledger(path: Path) -> Iterator[sqlite.LedgerConnection]:
-    """
-    The connection for a `Ledger` and for its worker's `commit_group`.
-    """
+    """The connection for a `Ledger` and for its worker's `commit_group`."""
     db = sqlite.connect(path)
     try:
         yield db
@@ -166,9 +162,7 @@ def _commit_alone(db: sqlite.LedgerConnection, work: Work) -> None:
 def transaction(
     method: Callable[Concatenate[Ledger, P], T],
 ) -> Callable[Concatenate[Ledger, P], Awaitable[T]]:
-    """
-    Makes a method of `Ledger` a transaction that is handed in when called.
-    """
+    """Makes a method of `Ledger` a transaction that is handed in when called."""
 
     @wraps(method)
     def submit(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
@@ -213,15 +207,11 @@ class Ledger:
 
     @transaction
     def look(self) -> None:
-        """
-        Looks whether the file and the batch are still this process's, which any call does.
-        """
+        """Looks whether the file and the batch are still this process's, which any call does."""
 
     @transaction
     def waiting(self) -> list[WaitingJob]:
-        """
-        The jobs that wait for an attempt and have none under way, in the order of the spec.
-        """
+        """The jobs that wait for an attempt and have none under way, in the order of the spec."""
         return [waiting_of(row) for row in self._execute("select_waiting")]
 
     @transaction
@@ -276,9 +266,7 @@ class Ledger:
 
     @transaction
     def withdraw(self, attempt: Attempt) -> None:
-        """
-        Takes an intent back whose start was refused for now; no attempt is used up.
-        """
+        """Takes an intent back whose start was refused for now; no attempt is used up."""
         self._change("delete_intent", attempt)
 
     @transaction
@@ -313,16 +301,12 @@ class Ledger:
 
     @transaction
     def unconfirmed(self, attempt: Attempt, error: str) -> None:
-        """
-        Records that the answer to a start was lost.
-        """
+        """Records that the answer to a start was lost."""
         self._change("mark_unconfirmed", attempt, error=error)
 
     @transaction
     def started(self, attempt: Attempt, run: Run, *, adopted: bool = False) -> None:
-        """
-        Records the run of an attempt, known from the answer or found by its mark.
-        """
+        """Records the run of an attempt, known from the answer or found by its mark."""
         state = AttemptState.ADOPTED if adopted else AttemptState.STARTED
         self._change(
             "mark_started",
@@ -334,9 +318,7 @@ class Ledger:
 
     @transaction
     def seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
-        """
-        Records the status of a run that goes on, and whether it takes far too long.
-        """
+        """Records the status of a run that goes on, and whether it takes far too long."""
         self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
 
     @transaction
@@ -371,9 +353,7 @@ class Ledger:
 
     @transaction
     def ended_attempt(self, seq: int, number: int) -> tuple[Attempt, bytes | None]:
-        """
-        An attempt whose run has ended, and that run as the platform sent it.
-        """
+        """An attempt whose run has ended, and that run as the platform sent it."""
         row = self._execute("select_attempt", seq=seq, number=number).fetchone()
         return attempt_of(row, self.batch.mark), run_object_of(row)
 
@@ -463,16 +443,12 @@ class Ledger:
 
     @transaction
     def skip(self, seq: int, reason: str) -> None:
-        """
-        Settles a job that waits, without an attempt.
-        """
+        """Settles a job that waits, without an attempt."""
         self._execute("skip_waiting", seq=seq, error=reason)
 
     @transaction
     def refuse(self, seqs: Sequence[int], reason: str) -> list[str]:
-        """
-        Settles jobs that wait as failed, without an attempt; returns their keys.
-        """
+        """Settles jobs that wait as failed, without an attempt; returns their keys."""
         rows = (self._execute("refuse_waiting", seq=seq, error=reason).fetchone() for seq in seqs)
         return [row["key"] for row in rows if row is not None]
 
@@ -480,9 +456,7 @@ class Ledger:
     def collected_again(
         self, seq: int, number: int, outcome: Outcome, collected: Collected
     ) -> None:
-        """
-        Records what was fetched later of a settled attempt, and judges its job by it.
-        """
+        """Records what was fetched later of a settled attempt, and judges its job by it."""
         values = {
             "items": collected.items,
             "size_bytes": collected.size_bytes,
@@ -524,9 +498,7 @@ class Ledger:
 
     @transaction
     def set_datasets(self, seq: int, number: int, datasets: tuple[OtherDataset, ...]) -> None:
-        """
-        Records anew what an attempt has besides its default dataset.
-        """
+        """Records anew what an attempt has besides its default dataset."""
         self._execute("set_datasets", seq=seq, number=number, datasets=datasets_text(datasets))
 
     @transaction
@@ -552,38 +524,28 @@ class Ledger:
 
     @transaction
     def costs_settle_after(self, secs: float) -> None:
-        """
-        Records how long after the end of a run its cost is final.
-        """
+        """Records how long after the end of a run its cost is final."""
         self._execute("set_costs_settle_secs", secs=secs)
 
     @transaction
     def keeps_days(self, days: int) -> None:
-        """
-        Records how long the platform keeps what runs have made.
-        """
+        """Records how long the platform keeps what runs have made."""
         self._execute("set_keeps_days", keeps_days=days)
 
     @transaction
     def judge_again(self) -> Batch:
-        """
-        Brings the exit code of a batch that has ended in line with its jobs, and returns it.
-        """
+        """Brings the exit code of a batch that has ended in line with its jobs, and returns it."""
         self._execute("judge_batch")
         return batch_of(self._execute("select_batch").fetchone())
 
     @transaction
     def waits(self, waits: Sequence[Wait]) -> None:
-        """
-        Records why jobs wait, for those who look at the batch meanwhile.
-        """
+        """Records why jobs wait, for those who look at the batch meanwhile."""
         self._execute("set_waits", waits=waits_text(waits))
 
     @transaction
     def add_requests(self, requests: int, retries: int) -> None:
-        """
-        Adds to the counts of requests sent.
-        """
+        """Adds to the counts of requests sent."""
         self._execute("add_requests", requests=requests, retries=retries)
 
     @transaction
@@ -595,9 +557,7 @@ class Ledger:
         reason: OrchestratorError | None,
         now: datetime,
     ) -> Batch:
-        """
-        Records how this process leaves the batch, and returns it as it then stands.
-        """
+        """Records how this process leaves the batch, and returns it as it then stands."""
         self._execute(
             "close_batch",
             state=state,
@@ -610,16 +570,12 @@ class Ledger:
 
     @transaction
     def runs(self) -> list[RunId]:
-        """
-        All runs of the batch so far.
-        """
+        """All runs of the batch so far."""
         return [RunId(row["run_id"]) for row in self._execute("select_runs")]
 
     @transaction
     def run_targets(self) -> dict[RunId, Target]:
-        """
-        All runs of the batch so far, and what they run.
-        """
+        """All runs of the batch so far, and what they run."""
         return {
             RunId(row["run_id"]): demand_from(row["demand"]).target
             for row in self._execute("select_run_targets")
@@ -627,16 +583,12 @@ class Ledger:
 
     @transaction
     def live_runs(self) -> list[RunId]:
-        """
-        The runs that were going when last heard of.
-        """
+        """The runs that were going when last heard of."""
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
 
     @transaction
     def given_up(self) -> dict[Mark, datetime]:
-        """
-        The marks of all sends that were given up, and from when on their runs are listed.
-        """
+        """The marks of all sends that were given up, and from when on their runs are listed."""
         marks = {}
         for row in self._execute("select_given_up"):
             since = instant(row["since"])
@@ -646,9 +598,7 @@ class Ledger:
 
     @transaction
     def give_up(self, attempt: Attempt) -> None:
-        """
-        Records that a send has no run, as far as can be known; its mark is never used again.
-        """
+        """Records that a send has no run, as far as can be known; its mark is never used again."""
         self._execute(
             "give_up",
             seq=attempt.job.seq,
@@ -683,9 +633,7 @@ class Ledger:
 
     @transaction
     def sent(self, marks: Iterable[Mark]) -> set[Mark]:
-        """
-        Those marks that an intent of this ledger has, or had before its send was given up.
-        """
+        """Those marks that an intent of this ledger has, or had before its send was given up."""
         known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
         return known.intersection(marks)
 

@@ -1,3 +1,1 @@
-"""
-The nouns of the project as plain values: no I/O, no policy.
-"""
+"""The nouns of the project as plain values: no I/O, no policy."""

@@ -1,6 +1,4 @@
-"""
-Attempts at a job: what one try is, what it brought home and how it ended.
-"""
+"""Attempts at a job: what one try is, what it brought home and how it ended."""
 
 from __future__ import annotations
 
@@ -42,17 +40,13 @@ def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "")
 
 
 def place_of(mark: Mark) -> tuple[int, int]:
-    """
-    The job's place in the spec and the number of the attempt that a mark names.
-    """
+    """The job's place in the spec and the number of the attempt that a mark names."""
     _, seq, number, _ = mark.split(".")
     return int(seq, 36), int(number)
 
 
 def send_of(mark: Mark) -> int:
-    """
-    The number of the send that a mark names.
-    """
+    """The number of the send that a mark names."""
     return int(mark.rpartition(".")[2].rstrip(ascii_lowercase))
 
 
@@ -99,9 +93,7 @@ class Attempt:
 
     @property
     def options(self) -> RunOptions:
-        """
-        The parameters of its start.
-        """
+        """The parameters of its start."""
         remedy, options = self.remedy, self.job.options
         if remedy is NO_REMEDY:
             return options
@@ -138,9 +130,7 @@ class OtherDataset:
 
     @property
     def is_shared(self) -> bool:
-        """
-        Whether it has a name, and other runs may fill it too.
-        """
+        """Whether it has a name, and other runs may fill it too."""
         return self.dataset_id is None
 
 

@@ -1,6 +1,4 @@
-"""
-A batch: what was asked for as a whole, and how it stands.
-"""
+"""A batch: what was asked for as a whole, and how it stands."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ from orchestrator.model.selection import EVERYTHING, Choice
 
 
 class OnUnconfirmed(StrEnum):
-    """
-    What to do with a start that stays unclear to the end.
-    """
+    """What to do with a start that stays unclear to the end."""
 
     ADOPT = "adopt"
     FAIL = "fail"
@@ -29,9 +25,7 @@ class OnUnconfirmed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """
-    The limits that the jobs of a pool share; None means no limit of that kind.
-    """
+    """The limits that the jobs of a pool share; None means no limit of that kind."""
 
     max_runs: int | None = None
     starts_per_minute: int | None = None
@@ -68,9 +62,7 @@ class LocalPlatformPlan:
 
 
 class ResultsFormat(StrEnum):
-    """
-    What merged results are written as.
-    """
+    """What merged results are written as."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -101,9 +93,7 @@ class ResultsPlan:
 
 
 LOCAL = "local"
-"""
-The platform of a series that runs on the emulator of `--local`.
-"""
+"""The platform of a series that runs on the emulator of `--local`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +119,12 @@ class Series:
 
     @property
     def id(self) -> str:
-        """
-        12 hexadecimal digits; two series have the same if, and only if, they are equal.
-        """
+        """12 hexadecimal digits; two series have the same if, and only if, they are equal."""
         facts = {**asdict(self), "params": sorted(self.params.items())}
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def agrees(self, other: Series) -> bool:
-        """
-        Whether two batches belong together; what is not known of one agrees with anything.
-        """
+        """Whether two batches belong together; what is not known of one agrees with anything."""
         return (
             self.name == other.name
             and _may_equal(self.platform, other.platform)
@@ -154,9 +140,7 @@ def _may_equal(one: str | None, other: str | None) -> bool:
 
 
 class Trigger(StrEnum):
-    """
-    What triggered a batch: `run`, `run --resume`, or `collect --runs`.
-    """
+    """What triggered a batch: `run`, `run --resume`, or `collect --runs`."""
 
     RUN = "run"
     RESUME = "run --resume"
@@ -225,9 +209,7 @@ STOPPED_BY_RULES = 3
 DONE_KINDS = frozenset(
     {"BudgetExhausted", "PlanExhausted", "TooManyFailures", "DeadlinePassed", "BatchAborted"}
 )
-"""
-Error classes that end a batch for good, unless somebody resumes it.
-"""
+"""Error classes that end a batch for good, unless somebody resumes it."""
 
 
 class BatchState(StrEnum):
@@ -289,9 +271,7 @@ class Batch:
 
     @property
     def series(self) -> Series:
-        """
-        The series that it belongs to.
-        """
+        """The series that it belongs to."""
         return Series(
             name=self.name,
             platform=self.platform or (None if self.plan.local is None else LOCAL),
@@ -303,15 +283,11 @@ class Batch:
 
     @property
     def is_whole(self) -> bool:
-        """
-        Whether it has all jobs of its spec.
-        """
+        """Whether it has all jobs of its spec."""
         return self.plan.choice == EVERYTHING
 
     def is_after(self, instant: datetime) -> bool:
-        """
-        Whether it is for an occurrence after an instant.
-        """
+        """Whether it is for an occurrence after an instant."""
         return (self.occurrence or self.created_at) > instant
 
     @property

@@ -1,6 +1,4 @@
-"""
-Names for the strings that identify things, so that one is not passed for another.
-"""
+"""Names for the strings that identify things, so that one is not passed for another."""
 
 from typing import NewType
 

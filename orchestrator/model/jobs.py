@@ -18,15 +18,11 @@ from orchestrator.model.ids import JobKey
 from orchestrator.model.rules import Rule
 
 MAX_INPUT_BYTES = 9_437_184
-"""
-The platform's limit of a start request's body (API reference, "Run Actor", 413).
-"""
+"""The platform's limit of a start request's body (API reference, "Run Actor", 413)."""
 
 
 class TargetKind(StrEnum):
-    """
-    What a job runs.
-    """
+    """What a job runs."""
 
     ACTOR = "actor"
     TASK = "task"
@@ -34,9 +30,7 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """
-    An Actor or a task, named as the user did: an id, `owner/name` or `owner~name`.
-    """
+    """An Actor or a task, named as the user did: an id, `owner/name` or `owner~name`."""
 
     kind: TargetKind
     id: str
@@ -46,9 +40,7 @@ class Target:
 
 
 class Mode(StrEnum):
-    """
-    How a job is started: by a start and long polls, or by one held request (run-sync).
-    """
+    """How a job is started: by a start and long polls, or by one held request (run-sync)."""
 
     ASYNC = "async"
     SYNC = "sync"
@@ -56,9 +48,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """
-    An ad-hoc webhook of one run (API reference, "Ad-hoc webhooks"); None leaves a field out.
-    """
+    """An ad-hoc webhook of one run (API reference, "Ad-hoc webhooks"); None leaves a field out."""
 
     event_types: tuple[str, ...]
     request_url: str
@@ -93,9 +83,7 @@ class RunOptions:
 
 
 VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*|\[\s*\\*["'])(\w+)""")
-"""
-`env.NAME` and `env["NAME"]`, also where a JSON text holds it.
-"""
+"""`env.NAME` and `env["NAME"]`, also where a JSON text holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +111,7 @@ class JobInput:
 
     @property
     def is_empty(self) -> bool:
-        """
-        Whether nothing is sent: the task's own input is used.
-        """
+        """Whether nothing is sent: the task's own input is used."""
         return self.body is None and self.path is None
 
     @property
@@ -218,9 +204,7 @@ class Expectation:
 
     @property
     def looks_at_items(self) -> bool:
-        """
-        Whether the items themselves must be read.
-        """
+        """Whether the items themselves must be read."""
         return bool(self.fields or self.share or self.unique or self.schema is not None)
 
 
@@ -304,9 +288,7 @@ class Demand:
 
 
 def demand_of(job: Job) -> Demand:
-    """
-    The part of a job that admission looks at.
-    """
+    """The part of a job that admission looks at."""
     return Demand(
         target=job.target,
         memory_mbytes=job.options.memory_mbytes,

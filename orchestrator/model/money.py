@@ -1,6 +1,4 @@
-"""
-Money for people.
-"""
+"""Money for people."""
 
 from __future__ import annotations
 
@@ -8,7 +6,5 @@ from decimal import Decimal
 
 
 def money(cost_usd: Decimal) -> str:
-    """
-    Money for people.
-    """
+    """Money for people."""
     return f"${cost_usd:,.2f}" if cost_usd >= 1 or not cost_usd else f"${cost_usd:.4f}"

@@ -1,6 +1,4 @@
-"""
-How it is known that a dataset on disk is all that the platform holds of it.
-"""
+"""How it is known that a dataset on disk is all that the platform holds of it."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ class Proof:
 
 
 def proof_from(text: str | None) -> Proof | None:
-    """
-    The proof that `str` made a text of; None for None.
-    """
+    """The proof that `str` made a text of; None for None."""
     if text is None:
         return None
     by, after_secs, stored = text.split()

@@ -1,6 +1,4 @@
-"""
-Rules for what follows a run that did not succeed, and what they change for the next attempt.
-"""
+"""Rules for what follows a run that did not succeed, and what they change for the next attempt."""
 
 from __future__ import annotations
 

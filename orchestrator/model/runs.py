@@ -1,6 +1,4 @@
-"""
-What we know of a run on the platform.
-"""
+"""What we know of a run on the platform."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ class Run:
 
     @property
     def is_terminal(self) -> bool:
-        """
-        Whether the run has ended; an unknown status counts as an end once it has an end time.
-        """
+        """Whether the run has ended; an unknown status counts as an end once it has an end time."""
         if self.status in RUN_STATUSES:
             return self.status in TERMINAL_RUN_STATUSES
         return self.finished_at is not None

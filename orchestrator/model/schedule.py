@@ -24,14 +24,10 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 EARLY = timedelta(minutes=5)
-"""
-A call may come so much before its occurrence: schedulers and clocks are not exact.
-"""
+"""A call may come so much before its occurrence: schedulers and clocks are not exact."""
 
 LOOKED_BACK = tuple(timedelta(days=days) for days in (1, 7, 31, 366, 5 * 366, 41 * 366))
-"""
-How far back the last occurrence is searched for, one step after the other.
-"""
+"""How far back the last occurrence is searched for, one step after the other."""
 
 ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -61,36 +57,26 @@ class Schedule:
         return following if following - now <= early else last
 
     def opens_at(self, occurrence: datetime) -> datetime:
-        """
-        From when on calls are for an occurrence.
-        """
+        """From when on calls are for an occurrence."""
         before = self._around(occurrence - timedelta(seconds=1))[0]
         return occurrence - min(EARLY, (occurrence - before) / 10)
 
     def after(self, instant: datetime) -> datetime:
-        """
-        The first occurrence after an instant, in UTC.
-        """
+        """The first occurrence after an instant, in UTC."""
         return self._around(instant)[1]
 
     def on(self, day: date) -> datetime:
-        """
-        The first occurrence of a day, in UTC; the day's midnight where it has none.
-        """
+        """The first occurrence of a day, in UTC; the day's midnight where it has none."""
         midnight = datetime.combine(day, time(), self.zone).astimezone(UTC)
         first = self.after(midnight - timedelta(seconds=1))
         return first if self.day_of(first) == day else midnight
 
     def day_of(self, occurrence: datetime) -> date:
-        """
-        The day that an occurrence has in the time zone of the schedule.
-        """
+        """The day that an occurrence has in the time zone of the schedule."""
         return occurrence.astimezone(self.zone).date()
 
     def _around(self, instant: datetime) -> tuple[datetime, datetime]:
-        """
-        The last occurrence that is not after an instant, and the one that follows it.
-        """
+        """The last occurrence that is not after an instant, and the one that follows it."""
         for back in LOOKED_BACK:
             last = None
             for found in self._from(instant - back):
@@ -107,9 +93,7 @@ class Schedule:
 
 
 def expand(text: str) -> str:
-    """
-    Cron notation with a nickname written out.
-    """
+    """Cron notation with a nickname written out."""
     return NICKNAMES.get(text.strip().lower(), text)
 
 

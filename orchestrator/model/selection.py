@@ -22,17 +22,13 @@ KINDS = ("name", "status", "tag")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """
-    One condition, such as `tag:eu`; the pattern is in lower case.
-    """
+    """One condition, such as `tag:eu`; the pattern is in lower case."""
 
     kind: str
     pattern: str
 
     def matches(self, key: str, status: str, tags: Collection[str]) -> bool:
-        """
-        Whether a job fulfils the condition.
-        """
+        """Whether a job fulfils the condition."""
         match self.kind:
             case "name":
                 return fnmatchcase(key.lower(), self.pattern)
@@ -44,16 +40,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """
-    Alternatives, each of them conditions that must all hold; none at all selects every job.
-    """
+    """Alternatives, each of them conditions that must all hold; none at all selects every job."""
 
     alternatives: tuple[tuple[Term, ...], ...] = ()
 
     def matches(self, key: str, status: str, tags: Collection[str]) -> bool:
-        """
-        Whether a job is selected.
-        """
+        """Whether a job is selected."""
         return not self.alternatives or any(
             all(term.matches(key, status, tags) for term in terms) for terms in self.alternatives
         )
@@ -61,16 +53,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """
-    Jobs that are known already, selected by their keys.
-    """
+    """Jobs that are known already, selected by their keys."""
 
     keys: frozenset[str]
 
     def matches(self, key: str, status: str, tags: Collection[str]) -> bool:  # noqa: ARG002
-        """
-        Whether a job is selected; as `Selection.matches`.
-        """
+        """Whether a job is selected; as `Selection.matches`."""
         return key in self.keys
 
 

@@ -11,9 +11,7 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """
-    The platform's words for a run (API reference, "Run object", field `status`).
-    """
+    """The platform's words for a run (API reference, "Run object", field `status`)."""
 
     READY = "READY"
     RUNNING = "RUNNING"
@@ -32,9 +30,7 @@ TERMINAL_RUN_STATUSES: frozenset[str] = frozenset(
 
 
 class JobStatus(StrEnum):
-    """
-    Where a job is, and how it ended.
-    """
+    """Where a job is, and how it ended."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"

@@ -1,3 +1,1 @@
-"""
-From the ledger's rows to something that a person or a program reads.
-"""
+"""From the ledger's rows to something that a person or a program reads."""

@@ -1,6 +1,4 @@
-"""
-Results that are still on the platform alone, and for how long. No I/O.
-"""
+"""Results that are still on the platform alone, and for how long. No I/O."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ WARNED_BEFORE = timedelta(days=3)
 
 
 def expires_at(batch: Batch, totals: Totals) -> datetime | None:
-    """
-    When the platform deletes the first results that are not on disk; None when it does not.
-    """
+    """When the platform deletes the first results that are not on disk; None when it does not."""
     if totals.uncollected is None or batch.keeps_days is None:
         return None
     return totals.uncollected.since + timedelta(days=batch.keeps_days)

@@ -1,6 +1,4 @@
-"""
-Figures for people as plain text.
-"""
+"""Figures for people as plain text."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from orchestrator.report.progress import Progress
 
 
 def progress_line(progress: Progress, now: float) -> str:
-    """
-    One plain line of progress.
-    """
+    """One plain line of progress."""
     left = progress.secs_left(now)
     parts = [
         f"{progress.done} of {progress.total} done",
@@ -29,16 +25,12 @@ def progress_line(progress: Progress, now: float) -> str:
 
 
 def clock(secs: float) -> str:
-    """
-    A duration for people, such as `1:02:03`.
-    """
+    """A duration for people, such as `1:02:03`."""
     return str(timedelta(seconds=round(secs)))
 
 
 def size(count: int) -> str:
-    """
-    A number of bytes for people.
-    """
+    """A number of bytes for people."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:

@@ -26,9 +26,7 @@ class LogText:
         self._rest = ""
 
     def feed(self, piece: bytes) -> str:
-        """
-        Takes the next bytes; the beginning of an escape sequence at their end is held back.
-        """
+        """Takes the next bytes; the beginning of an escape sequence at their end is held back."""
         text = SEQUENCE.sub("", self._rest + self._decoder.decode(piece))
         found = OPEN_SEQUENCE.search(text)
         end = len(text)
@@ -38,9 +36,7 @@ class LogText:
         return _shown(text[:end])
 
     def finish(self) -> str:
-        """
-        What is left at the end of the log.
-        """
+        """What is left at the end of the log."""
         rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
         return _shown(rest)
 

@@ -1,6 +1,4 @@
-"""
-A batch as one page: no script, nothing from elsewhere, and whatever Actors say is text.
-"""
+"""A batch as one page: no script, nothing from elsewhere, and whatever Actors say is text."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ TONES = {
     JobStatus.RUNNING: "going",
     JobStatus.WAITING: "going",
 }
-"""
-How statuses are coloured; all others are bad.
-"""
+"""How statuses are coloured; all others are bad."""
 
 
 class Rows:
@@ -56,15 +52,11 @@ class Rows:
 
     @property
     def slowest(self) -> list[dict[str, Any]]:
-        """
-        By the duration of their runs, the longest first.
-        """
+        """By the duration of their runs, the longest first."""
         return [row for _, _, row in sorted(self._slowest, reverse=True)]
 
     def add(self, report: JobReport) -> None:
-        """
-        Takes a job in; all come in the order of the spec.
-        """
+        """Takes a job in; all come in the order of the spec."""
         row = _row(self._batch, report)
         row["is_slow"] = report.job.key in self._stragglers
         row["is_near_cap"] = report.job.key in self._near_cap

@@ -1,6 +1,4 @@
-"""
-The figures of a batch while it goes on.
-"""
+"""The figures of a batch while it goes on."""
 
 from __future__ import annotations
 
@@ -42,22 +40,16 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """
-        Jobs that are over.
-        """
+        """Jobs that are over."""
         return self.settled.total()
 
     @property
     def failed(self) -> int:
-        """
-        Jobs that are over and did not succeed.
-        """
+        """Jobs that are over and did not succeed."""
         return sum(self.settled[status] for status in FAILED_JOB_STATUSES)
 
     def follow(self, totals: Totals) -> None:
-        """
-        Takes the figures over from the ledger of a batch that another process runs.
-        """
+        """Takes the figures over from the ledger of a batch that another process runs."""
         self.settled = Counter({s: n for s, n in totals.jobs.items() if s in SETTLED_JOB_STATUSES})
         self.total = sum(totals.jobs.values())
         self.running = totals.jobs.get(JobStatus.RUNNING, 0)
@@ -65,15 +57,11 @@ class Progress:
         self.cost_usd = totals.cost_usd
 
     def elapsed_secs(self, now: float) -> float:
-        """
-        How long this process has been at it.
-        """
+        """How long this process has been at it."""
         return now - self.began_at
 
     def secs_left(self, now: float) -> float | None:
-        """
-        How long the rest will take at the speed so far; None before the first job is over.
-        """
+        """How long the rest will take at the speed so far; None before the first job is over."""
         done_here = self.done - self.settled_before
         if done_here <= 0:
             return None

@@ -1,6 +1,4 @@
-"""
-Rows to figures: `summary.json` and the lines of `jobs.jsonl`. No I/O.
-"""
+"""Rows to figures: `summary.json` and the lines of `jobs.jsonl`. No I/O."""
 
 from __future__ import annotations
 
@@ -18,15 +16,11 @@ from orchestrator.model.states import JobStatus
 from orchestrator.report.expiry import expires_at
 
 VERSION = 1
-"""
-Of both files; fields are added, never changed or removed.
-"""
+"""Of both files; fields are added, never changed or removed."""
 
 
 def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
-    """
-    The totals of a batch, as `summary.json` holds them.
-    """
+    """The totals of a batch, as `summary.json` holds them."""
     jobs = shown_statuses(batch, totals)
     ended_at = batch.ended_at
     return {
@@ -72,9 +66,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
 
 
 def proven_jobs(totals: Totals) -> int:
-    """
-    How many jobs have on disk, for certain, all items that the platform holds.
-    """
+    """How many jobs have on disk, for certain, all items that the platform holds."""
     return sum(totals.jobs.values()) - sum(totals.unproven.values())
 
 
@@ -89,18 +81,14 @@ def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
 
 
 def status_of(batch: Batch, status: JobStatus) -> JobStatus:
-    """
-    A job's status as a reader should see it.
-    """
+    """A job's status as a reader should see it."""
     if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
         return JobStatus.NOT_STARTED
     return status
 
 
 def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
-    """
-    One line of `jobs.jsonl`.
-    """
+    """One line of `jobs.jsonl`."""
     status = status_of(batch, report.status)
     return {
         "key": report.job.key,
@@ -144,21 +132,15 @@ def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
 
 
 def cost_words(totals: Totals) -> str:
-    """
-    What the cost of a batch is called.
-    """
+    """What the cost of a batch is called."""
     return "cost (provisional)" if totals.cost_is_provisional else "cost"
 
 
 def moment(time: datetime | None) -> str | None:
-    """
-    A time as the files say it: ISO 8601, UTC, milliseconds.
-    """
+    """A time as the files say it: ISO 8601, UTC, milliseconds."""
     return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def number(money: Decimal) -> float:
-    """
-    Money as a JSON number.
-    """
+    """Money as a JSON number."""
     return float(money)

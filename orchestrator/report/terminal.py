@@ -1,6 +1,4 @@
-"""
-What a person sees: live progress and the closing summary.
-"""
+"""What a person sees: live progress and the closing summary."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ COLOURS = {
 
 
 def progress_view(progress: Progress, now: float) -> RenderableType:
-    """
-    The live display: a bar, a line of figures, and what waiting jobs wait for.
-    """
+    """The live display: a bar, a line of figures, and what waiting jobs wait for."""
     grid = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=40)
     share = f"{progress.done}/{progress.total}"
@@ -55,9 +51,7 @@ def progress_view(progress: Progress, now: float) -> RenderableType:
 
 
 def summary_table(batch: Batch, totals: Totals) -> Table:
-    """
-    The closing table: jobs by status, then the figures.
-    """
+    """The closing table: jobs by status, then the figures."""
     table = Table(title=f"{batch.name} {batch.id}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -85,9 +79,7 @@ def _cost(totals: Totals) -> str:
 
 
 def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
-    """
-    Prints a table; plain where the stream is no terminal.
-    """
+    """Prints a table; plain where the stream is no terminal."""
     console = Console(stderr=to_stderr, highlight=False)
     if not console.is_terminal:
         # Who reads a file or a pipe wants what is in the table, not what fits a terminal.
@@ -96,9 +88,7 @@ def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
 
 
 def batches_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
-    """
-    A row per batch, from their summaries with `folder` and `is_held` added.
-    """
+    """A row per batch, from their summaries with `folder` and `is_held` added."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("batch")
     table.add_column("id", no_wrap=True)

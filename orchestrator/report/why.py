@@ -1,6 +1,4 @@
-"""
-What a job waits for, in words. No I/O.
-"""
+"""What a job waits for, in words. No I/O."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""
-The items of many jobs as one table: which values it keeps, and in which files.
-"""
+"""The items of many jobs as one table: which values it keeps, and in which files."""

@@ -1,6 +1,4 @@
-"""
-The values of a table's columns for some items, a list for each column.
-"""
+"""The values of a table's columns for some items, a list for each column."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from orchestrator.results.shape import FIELD, ITEM, NULLS, Column, Layout
 
 
 def cells_of(rows: Rows, column: Column, layout: Layout) -> list[Any]:
-    """
-    The values of a column; None where there is none.
-    """
+    """The values of a column; None where there is none."""
     if column.origin == ITEM:
         return [
             line.decode().strip() if place in rows.odd else None
@@ -29,8 +25,6 @@ def cells_of(rows: Rows, column: Column, layout: Layout) -> list[Any]:
 
 
 def _nulls(item: dict[str, Any], names: list[str]) -> str | None:
-    """
-    The fields that an item has and that are null, as JSON.
-    """
+    """The fields that an item has and that are null, as JSON."""
     found = [name for name in names if name in item and item[name] is None]
     return orjson.dumps(found).decode() if found else None

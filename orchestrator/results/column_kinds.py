@@ -1,6 +1,4 @@
-"""
-What a column holds, so that each value can be read back: the kinds of values and their texts.
-"""
+"""What a column holds, so that each value can be read back: the kinds of values and their texts."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ NUMERIC = {
 
 
 def joined(one: Kind, other: Kind) -> Kind:
-    """
-    The kind of a column that has values of both kinds.
-    """
+    """The kind of a column that has values of both kinds."""
     if one is other or other is Kind.NOTHING:
         return one
     if one is Kind.NOTHING:
@@ -58,9 +54,7 @@ def joined(one: Kind, other: Kind) -> Kind:
 
 
 def kind_of(values: Iterable[Any]) -> Kind:
-    """
-    The kind of values; None among them counts for nothing.
-    """
+    """The kind of values; None among them counts for nothing."""
     types = set(map(type, values)) - {type(None)}
     if not types:
         return Kind.NOTHING
@@ -82,9 +76,7 @@ def _kind_of_numbers(values: list[Any], has_fractions: bool) -> Kind:
 
 
 def json_text(value: Any) -> str:
-    """
-    The JSON text of a value.
-    """
+    """The JSON text of a value."""
     if isinstance(value, JsonText):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -96,9 +88,7 @@ def json_text(value: Any) -> str:
 
 
 def json_texts(values: Sequence[Any]) -> list[str | None]:
-    """
-    The JSON text of each value; None stays.
-    """
+    """The JSON text of each value; None stays."""
     if set(map(type, values)) <= WRITTEN_FAST:
         try:
             dumps = orjson.dumps
@@ -154,9 +144,7 @@ CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: _boolean,
     Kind.TEXT: _text,
 }
-"""
-What `types` of a spec may ask for, and what makes a value of it, or raises.
-"""
+"""What `types` of a spec may ask for, and what makes a value of it, or raises."""
 
 
 def converted(values: Sequence[Any], kind: Kind) -> tuple[list[Any], dict[int, str]]:

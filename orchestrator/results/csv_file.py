@@ -18,16 +18,12 @@ from orchestrator.results.shape import Column, Layout
 
 QUOTED = re.compile(r'^$|[",\r\n]')
 FORMULA = re.compile(r"[=+@\t\r'-]")
-"""
-How cells begin that a spreadsheet takes for formulas, and how those that were made safe.
-"""
+"""How cells begin that a spreadsheet takes for formulas, and how those that were made safe."""
 PLAIN = (Kind.BOOLEAN, Kind.INTEGER, Kind.LONG, Kind.NUMBER)
 
 
 def form(column: Column) -> Kind | None:
-    """
-    What of a column's kind its text depends on.
-    """
+    """What of a column's kind its text depends on."""
     return Kind.TEXT if column.kind in (Kind.TEXT, Kind.NOTHING) else Kind.JSON
 
 
@@ -50,9 +46,7 @@ class CsvFile:
             self._file.write(",".join(names) + "\n")
 
     def write(self, rows: Rows) -> None:
-        """
-        Appends items.
-        """
+        """Appends items."""
         columns = [
             self._cells(column, cells_of(rows, column, self._layout)) for column in self._columns
         ]
@@ -60,9 +54,7 @@ class CsvFile:
         self.rows += len(rows)
 
     def close(self) -> None:
-        """
-        Ends the file.
-        """
+        """Ends the file."""
         self._file.close()
 
     def _cells(self, column: Column, values: Sequence[Any]) -> list[str]:

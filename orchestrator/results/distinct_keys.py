@@ -25,9 +25,7 @@ from orchestrator.results.tolerant_reader import JsonText, read_carefully
 DIGEST_BYTES = 16
 MOST_IN_MEMORY = 500_000
 FILTER_BYTES = 2**24
-"""
-Of a table with ten million keys, one in a hundred is looked for on disk in vain.
-"""
+"""Of a table with ten million keys, one in a hundred is looked for on disk in vain."""
 FILTER_MASK = FILTER_BYTES - 1
 _PLACES = struct.Struct("<III4x").unpack
 TOLD_BY_THEIR_JSON = {str, int, bool, type(None)}
@@ -47,9 +45,7 @@ CREATE TABLE IF NOT EXISTS batches (
 
 
 def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
-    """
-    A digest of the values of some columns for each item; None where one is missing or null.
-    """
+    """A digest of the values of some columns for each item; None where one is missing or null."""
     salt = json.dumps([column.of or column.origin for column in columns]).encode()
     texts = zip(*(_texts(rows, column) for column in columns), strict=True)
     return [
@@ -61,9 +57,7 @@ def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
 
 
 def values_of(rows: Rows, column: Column) -> list[Any]:
-    """
-    The values of a column that is a field, the job, the run or a parameter.
-    """
+    """The values of a column that is a field, the job, the run or a parameter."""
     if column.origin == FIELD:
         return rows.values(column.of)
     if column.origin == PARAM:
@@ -74,9 +68,7 @@ def values_of(rows: Rows, column: Column) -> list[Any]:
 
 
 def _texts(rows: Rows, column: Column) -> list[Any]:
-    """
-    Texts that are the same for equal values, and for those alone; None where there is none.
-    """
+    """Texts that are the same for equal values, and for those alone; None where there is none."""
     values = values_of(rows, column)
     if not rows.odd and set(map(type, values)) <= TOLD_BY_THEIR_JSON:
         try:
@@ -113,26 +105,20 @@ def _canonical(text: str) -> bytes:
 
 
 class Filter:
-    """
-    A set of keys in little memory, which may take a key for a member that is none.
-    """
+    """A set of keys in little memory, which may take a key for a member that is none."""
 
     def __init__(self) -> None:
         self._bits = bytearray(FILTER_BYTES)
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """
-        Adds keys, which are uniformly distributed.
-        """
+        """Adds keys, which are uniformly distributed."""
         bits = self._bits
         for key in keys:
             for place in _PLACES(key):
                 bits[place >> 3 & FILTER_MASK] |= 1 << (place & 7)
 
     def may_have(self, key: bytes) -> bool:
-        """
-        Whether a key may be a member; it is none for sure when this is false.
-        """
+        """Whether a key may be a member; it is none for sure when this is false."""
         bits = self._bits
         return all(bits[p >> 3 & FILTER_MASK] & 1 << (p & 7) for p in _PLACES(key))
 
@@ -152,9 +138,7 @@ class Uniques:
         self._db: sqlite3.Connection | None = None
 
     def are_first(self, keys: Sequence[bytes | None]) -> list[bool]:
-        """
-        Whether each key comes for the first time; those that are None always do.
-        """
+        """Whether each key comes for the first time; those that are None always do."""
         known = self._on_disk(keys)
         answers = []
         for key in keys:
@@ -167,9 +151,7 @@ class Uniques:
         return answers
 
     def close(self) -> None:
-        """
-        Forgets all keys.
-        """
+        """Forgets all keys."""
         self._recent.clear()
         if self._db is not None:
             self._db.close()
@@ -199,9 +181,7 @@ class Uniques:
 
 
 class Seen:
-    """
-    The keys of everything that a series ever gave, each with the batch that first gave it.
-    """
+    """The keys of everything that a series ever gave, each with the batch that first gave it."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -228,16 +208,12 @@ class Seen:
         return answers
 
     def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
-        """
-        Whether the keys of a batch were recorded, as these fields tell items apart.
-        """
+        """Whether the keys of a batch were recorded, as these fields tell items apart."""
         query = "SELECT 1 FROM batches WHERE id = ? AND fields = ?"
         return self._db.execute(query, (batch_id, json.dumps(fields))).fetchone() is not None
 
     def add_batch(self, batch_id: str, fields: Sequence[str]) -> None:
-        """
-        Records that all keys of a batch are there.
-        """
+        """Records that all keys of a batch are there."""
         self._db.execute(
             "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, json.dumps(fields))
         )
@@ -279,9 +255,7 @@ def seen_by(folder: Path) -> Iterator[Seen]:
 def _found(
     db: sqlite3.Connection, query: str, keys: Iterable[bytes | None]
 ) -> Iterator[tuple[Any, ...]]:
-    """
-    The rows of those keys that there are; asked in their order, which is that of the file.
-    """
+    """The rows of those keys that there are; asked in their order, which is that of the file."""
     for key in sorted(filter(None, set(keys))):
         row = db.execute(query, (key,)).fetchone()
         if row is not None:

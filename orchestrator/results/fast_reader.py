@@ -1,6 +1,4 @@
-"""
-Reads many lines at once: by a fast parser, and where that would change anything, carefully.
-"""
+"""Reads many lines at once: by a fast parser, and where that would change anything, carefully."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from orchestrator.results.tolerant_reader import NotJson, read_carefully
 AS_A_LINE = orjson.OPT_APPEND_NEWLINE
 OBJECT = ord("{")
 UNSURE_NUMBER = re.compile(rb"[:\[,]\s*-?(?:[\d.]{16}|[\d.]*[eE])")
-"""
-Longer ones may be more exact than a double, or larger than 64 bits.
-"""
+"""Longer ones may be more exact than a double, or larger than 64 bits."""
 NAME = re.compile(rb'"\s*:')
 
 
@@ -62,22 +58,16 @@ class Rows:
         return len(self.items)
 
     def values(self, name: str) -> list[Any]:
-        """
-        The values of a field; None where it is missing or null.
-        """
+        """The values of a field; None where it is missing or null."""
         found = self.columns.get(name)
         return [item.get(name) for item in self.items] if found is None else found
 
     def kept(self, keep: list[bool]) -> Rows:
-        """
-        Those of which `keep` is true.
-        """
+        """Those of which `keep` is true."""
         return self if all(keep) else self.at(list(compress(range(len(keep)), keep)))
 
     def at(self, places: list[int]) -> Rows:
-        """
-        Those at some places.
-        """
+        """Those at some places."""
         return Rows(
             sources=[self.sources[place] for place in places],
             lines=[self.lines[place] for place in places],
@@ -88,9 +78,7 @@ class Rows:
         )
 
     def reject(self, reasons: dict[int, str]) -> Rows:
-        """
-        Those that are not named, and those that are among the rejects.
-        """
+        """Those that are not named, and those that are among the rejects."""
         for place, reason in reasons.items():
             self.rejects.append(
                 Reject(
@@ -150,9 +138,7 @@ def _read_unusual(
 
 
 def _is_exact(line: bytes, item: dict[str, Any]) -> bool:
-    """
-    Whether the values of an item say all that its text does, which is only spaced otherwise.
-    """
+    """Whether the values of an item say all that its text does, which is only spaced otherwise."""
     if UNSURE_NUMBER.search(line):
         return False
     try:

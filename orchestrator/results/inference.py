@@ -1,6 +1,4 @@
-"""
-Learns from items what their table looks like, and makes of their values what a spec asks for.
-"""
+"""Learns from items what their table looks like, and makes of their values what a spec asks for."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from orchestrator.results.shape import Shape
 
 
 def look_at(rows: Rows, shape: Shape) -> Rows:
-    """
-    Learns what items look like; returns those that the table can hold.
-    """
+    """Learns what items look like; returns those that the table can hold."""
     as_text = shape.as_text
     if not as_text and shape.types:
         rows = _convert(rows, shape)
@@ -52,9 +48,7 @@ def _names(rows: Rows, shape: Shape) -> list[str]:
 
 
 def _convert(rows: Rows, shape: Shape) -> Rows:
-    """
-    Makes values what the spec asks for; items with values that cannot be that are rejected.
-    """
+    """Makes values what the spec asks for; items with values that cannot be that are rejected."""
     reasons: dict[int, str] = {}
     made = {}
     for name, kind in shape.types.items():

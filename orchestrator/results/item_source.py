@@ -1,6 +1,4 @@
-"""
-Where items come from: the files of jobs, read in order as chunks of whole lines.
-"""
+"""Where items come from: the files of jobs, read in order as chunks of whole lines."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ BUFFER_BYTES = 256 * 1024
 
 
 class NotMerged(OrchestratorError):
-    """
-    The results could not be put together; the items of the jobs are on disk all the same.
-    """
+    """The results could not be put together; the items of the jobs are on disk all the same."""
 
     exit_code = 1
 
@@ -49,9 +45,7 @@ class Source:
 
 
 Sources = Callable[[], Iterable[Source]]
-"""
-All sources in order, as often as they are asked for.
-"""
+"""All sources in order, as often as they are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +94,7 @@ def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[
 
 
 def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
-    """
-    The lines of a source in groups, each with the number of its first line.
-    """
+    """The lines of a source in groups, each with the number of its first line."""
     count = 0
     try:
         with source.path.open("rb", buffering=BUFFER_BYTES) as file:
@@ -125,9 +117,7 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def heads(sources: Iterable[Source], *, most: int, size_bytes: int) -> Iterator[Piece]:
-    """
-    The first lines of the first sources; files that cannot be read are left out.
-    """
+    """The first lines of the first sources; files that cannot be read are left out."""
     for _, source in zip(range(most), sources, strict=False):
         try:
             with source.path.open("rb", buffering=BUFFER_BYTES) as file:

@@ -1,6 +1,4 @@
-"""
-A table as JSON Lines: the text of an item stays as it is, and our columns are put before it.
-"""
+"""A table as JSON Lines: the text of an item stays as it is, and our columns are put before it."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from orchestrator.results.shape import ITEM, Column, Layout
 
 
 def form(_column: Column) -> Kind | None:
-    """
-    What of a column's kind its text depends on: nothing.
-    """
+    """What of a column's kind its text depends on: nothing."""
     return None
 
 
@@ -39,9 +35,7 @@ class JsonlFile:
         self.rows = 0
 
     def write(self, rows: Rows) -> None:
-        """
-        Appends items.
-        """
+        """Appends items."""
         start = 0
         for source, count in _runs(rows.sources):
             head = self._head_of(source)
@@ -60,15 +54,11 @@ class JsonlFile:
         self.rows += len(rows)
 
     def close(self) -> None:
-        """
-        Ends the file.
-        """
+        """Ends the file."""
         self._file.close()
 
     def _head_of(self, source: Source) -> bytes:
-        """
-        What stands before the fields of each item: the same bytes for all items of a job.
-        """
+        """What stands before the fields of each item: the same bytes for all items of a job."""
         if source is not self._last[0]:
             self._last = (source, self._head(source))
         return self._last[1]
@@ -79,9 +69,7 @@ class JsonlFile:
         return ("{" + ",".join(ours) + ",").encode()
 
     def _unusual(self, head: bytes, line: bytes) -> bytes:
-        """
-        An item without fields, or one that is not an object.
-        """
+        """An item without fields, or one that is not an object."""
         if line.startswith(b"{"):
             # Fields whose names cannot be read are fields all the same.
             rest = line[1:].lstrip()
@@ -90,9 +78,7 @@ class JsonlFile:
 
 
 def _runs(sources: Sequence[Source]) -> list[tuple[Source, int]]:
-    """
-    The sources of items that follow one another, each with how many it has of them.
-    """
+    """The sources of items that follow one another, each with how many it has of them."""
     if sources[0] is sources[-1]:
         return [(sources[0], len(sources))]
     return [(source, sum(1 for _ in group)) for source, group in groupby(sources)]

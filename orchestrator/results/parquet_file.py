@@ -1,6 +1,4 @@
-"""
-A table as Parquet, by pyarrow, which is an extra; it is written while more is read.
-"""
+"""A table as Parquet, by pyarrow, which is an extra; it is written while more is read."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ except ImportError as error:  # pragma: no cover - told where it is needed
 
 GROUP_BYTES = 16 * 1024 * 1024
 SMALL_GROUP_BYTES = 2 * 1024 * 1024
-"""
-So much is gathered for each of many partitions before it is written.
-"""
+"""So much is gathered for each of many partitions before it is written."""
 FORMS = {Kind.NOTHING: Kind.TEXT, Kind.LONG: Kind.INTEGER}
 TYPES = {
     Kind.TEXT: pa.string(),
@@ -41,9 +37,7 @@ TYPES = {
 
 
 def form(column: Column) -> Kind | None:
-    """
-    What of a column's kind its values depend on.
-    """
+    """What of a column's kind its values depend on."""
     return FORMS.get(column.kind, column.kind)
 
 
@@ -68,18 +62,14 @@ class ParquetFile:
         self.rows = 0
 
     def write(self, rows: Rows) -> None:
-        """
-        Appends items.
-        """
+        """Appends items."""
         arrays = [_array(column, cells_of(rows, column, self._layout)) for column in self._columns]
         self._gathered.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         if sum(batch.nbytes for batch in self._gathered) >= self._group_bytes:
             self._flush()
 
     def close(self) -> None:
-        """
-        Ends the file.
-        """
+        """Ends the file."""
         try:
             self._flush()
             self._wait()
@@ -111,9 +101,7 @@ def _array(column: Column, values: Sequence[Any]) -> Any:
 
 
 def _free(path: Path) -> Path:
-    """
-    A file that is not there: Parquet cannot be appended to.
-    """
+    """A file that is not there: Parquet cannot be appended to."""
     number, free = 1, path
     while free.exists():
         number += 1

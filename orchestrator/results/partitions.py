@@ -1,6 +1,4 @@
-"""
-The files of a table: one, or one in a folder for each value of some columns.
-"""
+"""The files of a table: one, or one in a folder for each value of some columns."""
 
 from __future__ import annotations
 
@@ -18,27 +16,19 @@ from orchestrator.results.shape import Column
 MOST_OPEN = 32
 LONGEST_VALUE = 200
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""
-The folder of items that have no value, as readers of Parquet expect it.
-"""
+"""The folder of items that have no value, as readers of Parquet expect it."""
 
 
 class TableFile(Protocol):
-    """
-    A file of a table that is being written.
-    """
+    """A file of a table that is being written."""
 
     rows: int
 
     def write(self, rows: Rows) -> None:
-        """
-        Appends items.
-        """
+        """Appends items."""
 
     def close(self) -> None:
-        """
-        Ends the file.
-        """
+        """Ends the file."""
 
 
 class Files:
@@ -57,15 +47,11 @@ class Files:
         self.rows = 0
 
     def begin(self) -> None:
-        """
-        Makes the one file of a table that is not partitioned, also where there are no items.
-        """
+        """Makes the one file of a table that is not partitioned, also where there are no items."""
         self._file("")
 
     def write(self, rows: Rows, columns: Sequence[Column]) -> None:
-        """
-        Appends items, each to the file of its values of some columns.
-        """
+        """Appends items, each to the file of its values of some columns."""
         if not columns:
             self._file("").write(rows)
             return
@@ -76,9 +62,7 @@ class Files:
             self._file(folder).write(rows.at(places) if len(groups) > 1 else rows)
 
     def close(self) -> None:
-        """
-        Ends all files.
-        """
+        """Ends all files."""
         while self._open:
             self._close_oldest()
 
@@ -99,17 +83,13 @@ class Files:
 
 
 def folders_of(rows: Rows, columns: Sequence[Column]) -> list[str]:
-    """
-    The folder of each item, such as `country=us/day=2`.
-    """
+    """The folder of each item, such as `country=us/day=2`."""
     parts = [_parts(column, values_of(rows, column)) for column in columns]
     return ["/".join(names) for names in zip(*parts, strict=True)]
 
 
 def is_cut(value: Any) -> bool:
-    """
-    Whether a value is too long for the name of a folder.
-    """
+    """Whether a value is too long for the name of a folder."""
     return value is not None and len(_encoded(_plain(value))) > LONGEST_VALUE
 
 

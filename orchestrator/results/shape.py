@@ -13,9 +13,7 @@ from typing import Any
 from orchestrator.results.column_kinds import Kind, joined, kind_of
 
 MOST_FIELDS = 5000
-"""
-An item with a field beyond so many is kept whole in one column.
-"""
+"""An item with a field beyond so many is kept whole in one column."""
 
 JOB = "job"
 RUN = "run"
@@ -63,9 +61,7 @@ class Layout:
     lacking: tuple[str, ...]
 
     def ours(self) -> list[Column]:
-        """
-        The columns that are not fields of items.
-        """
+        """The columns that are not fields of items."""
         return [column for column in self.columns if column.origin != FIELD]
 
 
@@ -110,9 +106,7 @@ class Shape:
         return len(self._fields)
 
     def take_names(self, names: Iterable[str]) -> set[str]:
-        """
-        Learns names of fields; returns those that are too many.
-        """
+        """Learns names of fields; returns those that are too many."""
         refused: set[str] = set()
         bases = self._bases()
         for name in names:
@@ -144,25 +138,19 @@ class Shape:
             seen.is_null = seen.is_null or empty > missing
 
     def learn_rows(self, names: Collection[str], rows: int) -> None:
-        """
-        Learns that so many items have fields of these names, and no others.
-        """
+        """Learns that so many items have fields of these names, and no others."""
         self._rows += rows
         if rows:
             for name in self.names.difference(names):
                 self._fields[name].is_missing = True
 
     def learn_params(self, params: Mapping[str, Any]) -> None:
-        """
-        Learns what the parameters of a job are.
-        """
+        """Learns what the parameters of a job are."""
         for name, value in params.items():
             self._params[name] = joined(self._params.get(name, Kind.NOTHING), kind_of([value]))
 
     def layout(self) -> Layout:
-        """
-        The columns as far as they are known.
-        """
+        """The columns as far as they are known."""
         ours = self._our_columns()
         fields = [
             Column(

@@ -72,9 +72,7 @@ def write_table(
 def _written(
     sources: Sources, plan: ResultsPlan, folder: Path, shape: Shape, seen: Seen | None
 ) -> Table | None:
-    """
-    Goes through all items once; None when the columns were found to be others.
-    """
+    """Goes through all items once; None when the columns were found to be others."""
     _empty(folder)
     layout = shape.layout()
     forms = _forms(plan.format, layout)
@@ -92,9 +90,7 @@ def _written(
 
 @contextmanager
 def _no_search_for_garbage() -> Iterator[None]:
-    """
-    Items hold no cycles, and Python would look for some among them again and again.
-    """
+    """Items hold no cycles, and Python would look for some among them again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -105,9 +101,7 @@ def _no_search_for_garbage() -> Iterator[None]:
 
 
 def _types(plan: ResultsPlan) -> dict[str, Kind]:
-    """
-    What fields are to be: in Parquet alone, since the other formats have texts for them.
-    """
+    """What fields are to be: in Parquet alone, since the other formats have texts for them."""
     if plan.format is not ResultsFormat.PARQUET:
         return {}
     return {name: Kind(kind) for name, kind in plan.types.items()}
@@ -126,9 +120,7 @@ def _empty(folder: Path) -> None:
 
 
 def _forms(format_: ResultsFormat, layout: Layout) -> object:
-    """
-    What of a layout the files depend on that are written by it.
-    """
+    """What of a layout the files depend on that are written by it."""
     form = module_of(format_).form
     is_text = format_ is ResultsFormat.JSONL
     columns = layout.ours() if is_text else layout.columns

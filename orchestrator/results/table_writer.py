@@ -1,6 +1,4 @@
-"""
-A table that is being written: what of the items is kept, and what is told of it afterwards.
-"""
+"""A table that is being written: what of the items is kept, and what is told of it afterwards."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ class Table:
 
 
 class Work:
-    """
-    Writes a table of one layout into a folder, as a context manager.
-    """
+    """Writes a table of one layout into a folder, as a context manager."""
 
     def __init__(self, plan: ResultsPlan, folder: Path, layout: Layout, seen: Seen | None) -> None:
         self._plan = plan
@@ -89,9 +85,7 @@ class Work:
             self._rejects.close()
 
     def add(self, rows: Rows) -> None:
-        """
-        Writes those of the items that belong into the table.
-        """
+        """Writes those of the items that belong into the table."""
         self._counts["items"] += len(rows) + len(rows.rejects)
         for reject in rows.rejects:
             self._reject(reject)
@@ -169,9 +163,7 @@ class Work:
 
 
 def _within_batch(key: bytes | None, source: Source) -> bytes | None:
-    """
-    A key that tells items of one batch apart: each batch of a table may have the same item.
-    """
+    """A key that tells items of one batch apart: each batch of a table may have the same item."""
     return key if key is None or source.batch is None else key + source.batch.encode()
 
 

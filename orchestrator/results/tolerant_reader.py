@@ -32,15 +32,11 @@ INTEGERS = range(-(2**63), 2**63)
 
 
 class NotJson(ValueError):
-    """
-    A line that is not JSON; says what is wrong with it.
-    """
+    """A line that is not JSON; says what is wrong with it."""
 
 
 class JsonText(str):
-    """
-    A value as its JSON text, where no value of Python's says the same.
-    """
+    """A value as its JSON text, where no value of Python's says the same."""
 
     __slots__ = ()
 
@@ -89,9 +85,7 @@ def read_carefully(line: bytes) -> Item:
 
 
 def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """
-    The names and values of an object, as they stand in its text.
-    """
+    """The names and values of an object, as they stand in its text."""
     tokens = TOKEN.finditer(text)
     closers = [CLOSERS[next(tokens)[0]]]
     name: bytes | None = None
@@ -118,9 +112,7 @@ def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _begin(name: bytes | None, token: bytes, end: int) -> tuple[bytes, int | None]:
-    """
-    The name of a field, or, at the colon after it, the name and where the value begins.
-    """
+    """The name of a field, or, at the colon after it, the name and where the value begins."""
     if name is None and len(token) > 1 and token.startswith(b'"'):
         return token, None
     if name is not None and token == b":":
@@ -161,9 +153,7 @@ def _nested(raw: bytes) -> JsonText:
 
 
 def _number(text: str, *, is_integer: bool) -> Any:
-    """
-    A number as Python's, or as its text where that would be another one.
-    """
+    """A number as Python's, or as its text where that would be another one."""
     if is_integer:
         if len(text) <= LONGEST_INTEGER and int(text) in INTEGERS:
             return int(text)

@@ -1,3 +1,1 @@
-"""
-Decides which job starts when, and drives each attempt from its intent to its end.
-"""
+"""Decides which job starts when, and drives each attempt from its intent to its end."""

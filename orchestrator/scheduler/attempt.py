@@ -57,46 +57,30 @@ from orchestrator.scheduler.start import (
 )
 
 POSTPONED_SECS = 5.0
-"""
-About how long a job waits again whose start was refused for now.
-"""
+"""About how long a job waits again whose start was refused for now."""
 
 PROBE_SECS = 20.0
-"""
-How long a platform may take to show that it is not away.
-"""
+"""How long a platform may take to show that it is not away."""
 
 LOG_END_BYTES = 65_536
-"""
-How much of the end of a log is searched by rules.
-"""
+"""How much of the end of a log is searched by rules."""
 
 LOG_SECS = 300.0
-"""
-How long a log may take to be read for rules.
-"""
+"""How long a log may take to be read for rules."""
 
 
 class Accepts(Protocol):
-    """
-    Judges what a run made; see `collector.acceptance.Acceptance`.
-    """
+    """Judges what a run made; see `collector.acceptance.Acceptance`."""
 
     async def complaint(self, job: Job, run: Run, collected: Collected) -> str | None:
-        """
-        What is not as the job expects; None when all is.
-        """
+        """What is not as the job expects; None when all is."""
 
 
 class Collects(Protocol):
-    """
-    Brings home what a run made; see `collector.Collector`.
-    """
+    """Brings home what a run made; see `collector.Collector`."""
 
     async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
-        """
-        Brings it all home, or raises.
-        """
+        """Brings it all home, or raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +167,7 @@ class Driver:
         self._away_since: float | None = None
 
     async def intend(self, seq: int, number: int, claim: Claim) -> Attempt:
-        """
-        Records the intent of an attempt at a job, with what is reserved for its run.
-        """
+        """Records the intent of an attempt at a job, with what is reserved for its run."""
         return await self._ledger.intend(
             seq,
             number,
@@ -245,9 +227,7 @@ class Driver:
             return await self._end(attempt, outcome, None, state=AttemptState.LOST)
 
     def settles_at(self, ended: Ended) -> float:
-        """
-        When all items of an ended run are counted, on the monotonic clock.
-        """
+        """When all items of an ended run are counted, on the monotonic clock."""
         platform_now, passed_secs = self._client.platform_now(), 0.0
         if ended.attempt.ended_at is not None and platform_now is not None:
             # Both times are the platform's: its clock may differ from ours, and ours may jump.
@@ -255,9 +235,7 @@ class Driver:
         return anyio.current_time() + max(0.0, self._counts_settle_secs - passed_secs)
 
     async def ended(self, seq: int, number: int, aborted_because: str | None) -> Ended:
-        """
-        The ended run of an attempt, as the ledger holds it.
-        """
+        """The ended run of an attempt, as the ledger holds it."""
         attempt, run_json = await self._ledger.ended_attempt(seq, number)
         assert attempt.run is not None  # noqa: S101 - the ledger's own check
         return Ended(attempt, attempt.run, run_json, aborted_because)
@@ -297,9 +275,7 @@ class Driver:
         return await self._end(attempt, outcome, collected, run=run)
 
     async def _is_read_alone_refused(self, run: Run, error: PlatformError) -> bool:
-        """
-        Whether the platform answers, and only what a run made cannot be read for too long.
-        """
+        """Whether the platform answers, and only what a run made cannot be read for too long."""
         if error.concerns_every_job:
             return False
         with anyio.move_on_after(PROBE_SECS), suppress(PlatformError):
@@ -308,16 +284,12 @@ class Driver:
         return False
 
     async def skip(self, seq: int, reason: str) -> None:
-        """
-        Settles a job without an attempt, since one that it needs did not succeed.
-        """
+        """Settles a job without an attempt, since one that it needs did not succeed."""
         await self._ledger.skip(seq, reason)
         self._observer.job_skipped(seq, reason)
 
     async def refuse(self, seqs: Sequence[int], reason: str) -> None:
-        """
-        Ends jobs as failed without an attempt, since their Actor or task is held.
-        """
+        """Ends jobs as failed without an attempt, since their Actor or task is held."""
         keys = await self._ledger.refuse(seqs, outcome_of_refusal(reason).error or reason)
         self._observer.jobs_refused(reason, keys)
 
@@ -344,9 +316,7 @@ class Driver:
         return costs
 
     def abort_runs(self, because: str) -> None:
-        """
-        Aborts all runs that are followed, and those that will be; no attempt follows.
-        """
+        """Aborts all runs that are followed, and those that will be; no attempt follows."""
         self._follower.abort_runs(because)
 
     async def look_for_orphans(self) -> None:
@@ -368,9 +338,7 @@ class Driver:
         await self._starter.watch_for_copies()
 
     def give_up_waits(self) -> None:
-        """
-        Ends all waits for runs at once; the runs go on, and the ledger knows them.
-        """
+        """Ends all waits for runs at once; the runs go on, and the ledger knows them."""
         self._follower.give_up_waits()
 
     def _postpone(self, attempt: Attempt, error: PlatformError) -> Next:
@@ -404,9 +372,7 @@ class Driver:
         run: Run | None = None,
         state: AttemptState = AttemptState.SETTLED,
     ) -> Over:
-        """
-        Records the end of an attempt, and what follows it.
-        """
+        """Records the end of an attempt, and what follows it."""
         verdict = (
             SETTLED if self._follower.is_aborting else await self._decide(attempt, outcome, run)
         )
@@ -463,9 +429,7 @@ class Driver:
             return None
 
     async def _log_end(self, run: Run) -> str:
-        """
-        The end of a run's log; empty when there is none.
-        """
+        """The end of a run's log; empty when there is none."""
         end = b""
         try:
             # A log without an end must not hold the job up.

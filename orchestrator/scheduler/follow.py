@@ -1,6 +1,4 @@
-"""
-A run that is followed to its end: long polls, aborts, and what is usual for its kind.
-"""
+"""A run that is followed to its end: long polls, aborts, and what is usual for its kind."""
 
 from __future__ import annotations
 
@@ -22,14 +20,10 @@ from orchestrator.scheduler.decide.stragglers import Kin
 from orchestrator.scheduler.observer import Observer
 
 SHORTEST_POLL_SECS = 1.0
-"""
-A platform that answers a long poll at once is not asked more often than this.
-"""
+"""A platform that answers a long poll at once is not asked more often than this."""
 
 ABORT_GRACE_SECS = 35.0
-"""
-What the platform grants to a graceful abort (30 s), and a little more.
-"""
+"""What the platform grants to a graceful abort (30 s), and a little more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +98,7 @@ class Follower:
 
     @property
     def is_aborting(self) -> bool:
-        """
-        Whether all runs are aborted.
-        """
+        """Whether all runs are aborted."""
         return self._aborting is not None
 
     async def follow(self, attempt: Attempt, run: Run) -> Ended | None:
@@ -132,24 +124,18 @@ class Follower:
         return ended
 
     def abort_runs(self, because: str) -> None:
-        """
-        Aborts all runs that are followed, and those that will be.
-        """
+        """Aborts all runs that are followed, and those that will be."""
         self._aborting = self._aborting or because
         for followed in self._followed:
             followed.scope.cancel()
 
     def give_up_waits(self) -> None:
-        """
-        Ends all waits at once; the runs go on, and the ledger knows them.
-        """
+        """Ends all waits at once; the runs go on, and the ledger knows them."""
         for scope in self._waits:
             scope.cancel()
 
     async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended | None:
-        """
-        Waits for a run's end, and brings home what it makes meanwhile.
-        """
+        """Waits for a run's end, and brings home what it makes meanwhile."""
         stop, failures = anyio.CancelScope(), list[OrchestratorError]()
         ended: Ended | None = None
 
@@ -172,9 +158,7 @@ class Follower:
         return ended
 
     async def _wait(self, attempt: Attempt, run: Run) -> Ended | None:
-        """
-        Long polls until the run has ended; aborts it where that is wanted.
-        """
+        """Long polls until the run has ended; aborts it where that is wanted."""
         now = anyio.current_time()
         age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
         # A run that this process has started has just begun.
@@ -193,9 +177,7 @@ class Follower:
             self._followed.discard(followed)
 
     async def _poll(self, followed: _Followed) -> Ended | None:
-        """
-        One long poll, or an abort and its end.
-        """
+        """One long poll, or an abort and its end."""
         attempt, run = followed.attempt, followed.run
         if self._judge_duration(followed):
             await self._ledger.seen(attempt, followed.status, straggles=True)
@@ -227,9 +209,7 @@ class Follower:
         return self._client.platform_now() or self._utc_now()
 
     async def _finish(self, followed: _Followed, run: Run, run_json: bytes) -> None:
-        """
-        Records the end of a run.
-        """
+        """Records the end of a run."""
         attempt = followed.attempt
         if run.finished_at is not None:
             secs = (run.finished_at - run.started_at).total_seconds()
@@ -273,9 +253,7 @@ class Follower:
         return is_new
 
     def _next_look(self, followed: _Followed) -> float:
-        """
-        When a poll is broken off to look at the run's duration; for ever when it is not.
-        """
+        """When a poll is broken off to look at the run's duration; for ever when it is not."""
         job = followed.attempt.job
         usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
         if usual is None or from_secs is None or followed.status == RunStatus.READY:

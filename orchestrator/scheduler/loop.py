@@ -198,33 +198,25 @@ class Scheduler:
         self._changed.set()
 
     def set_limits(self, limits: Limits) -> None:
-        """
-        Goes on within other limits; what is in use already stays.
-        """
+        """Goes on within other limits; what is in use already stays."""
         if limits != self._usage.limits:
             self._usage.limits = limits
             self._changed.set()
 
     @property
     def jobs_wait(self) -> bool:
-        """
-        Whether jobs are left to be started.
-        """
+        """Whether jobs are left to be started."""
         return len(self._queue) + len(self._needs) > 0
 
     def waits(self) -> list[Wait]:
-        """
-        Why jobs of each kind wait.
-        """
+        """Why jobs of each kind wait."""
         waits = self._queue.waits()
         if self._drain_reason is None:
             return waits
         return [replace(wait, reason=str(self._drain_reason)) for wait in waits]
 
     def waits_for(self) -> dict[str, int]:
-        """
-        Why jobs wait, with the number of jobs that each reason holds.
-        """
+        """Why jobs wait, with the number of jobs that each reason holds."""
         if self._drain_reason is None:
             reasons = self._queue.reasons() | {NEEDS_REASON: len(self._needs)}
         else:
@@ -233,18 +225,14 @@ class Scheduler:
         return {reason: jobs for reason, jobs in reasons.items() if jobs}
 
     async def _rest(self) -> None:
-        """
-        Returns when nothing is going on and nothing more may begin.
-        """
+        """Returns when nothing is going on and nothing more may begin."""
         while not self._is_at_rest():
             self._changed = anyio.Event()
             with anyio.CancelScope(deadline=self._next_wake()):
                 await self._changed.wait()
 
     def _next_wake(self) -> float:
-        """
-        When time alone may let something begin; for ever when it cannot.
-        """
+        """When time alone may let something begin; for ever when it cannot."""
         if self._stop_reason is not None:
             return math.inf
         times = [sender.blocked.until for sender in self._senders if sender.blocked]
@@ -256,9 +244,7 @@ class Scheduler:
         return min((time for time in times if time is not None), default=math.inf)
 
     def _next_cost(self) -> float | None:
-        """
-        When the cost of a run is final that jobs wait for.
-        """
+        """When the cost of a run is final that jobs wait for."""
         budget = self._usage.budget
         return budget.next_due() if budget is not None and self._queue.waits_for_costs else None
 
@@ -275,9 +261,7 @@ class Scheduler:
         return len(self._queue) == 0 or self._next_wake() == math.inf
 
     def _why_stuck(self) -> StoppedEarly:
-        """
-        Why jobs are left though nothing goes on: what they wait for cannot come.
-        """
+        """Why jobs are left though nothing goes on: what they wait for cannot come."""
         reasons = " and ".join(f"{n} jobs: {why}" for why, n in self._queue.reasons().items())
         if self._queue.lacks_money:
             return BudgetExhausted(f"the budget leaves no room for {reasons}")
@@ -303,9 +287,7 @@ class Scheduler:
             self._spawn(self._settle_costs(), name="costs")
 
     def _admit_senders(self, now: float) -> None:
-        """
-        Lets those go on that wait to send a start again.
-        """
+        """Lets those go on that wait to send a start again."""
         held = self._usage.gate.breaker.held
         for sender in self._senders.copy():
             sender.held = held.get(sender.claim.target) if sender.claim.target else None
@@ -317,9 +299,7 @@ class Scheduler:
                 sender.may_go.set()
 
     def _refuse_held(self) -> None:
-        """
-        Ends the waiting jobs of targets that are held.
-        """
+        """Ends the waiting jobs of targets that are held."""
         held = self._usage.gate.breaker.held
         if not held:
             return
@@ -335,9 +315,7 @@ class Scheduler:
             self._follow(self._needs.settled(job.seq, name, JobStatus.FAILED))
 
     async def _settle_costs(self) -> None:
-        """
-        Puts what runs have cost in the place of what was reserved for them.
-        """
+        """Puts what runs have cost in the place of what was reserved for them."""
         budget = self._usage.budget
         assert budget is not None  # noqa: S101 - only called with one
         try:
@@ -361,9 +339,7 @@ class Scheduler:
         self._driver.abort_runs(reason)
 
     def _take_up(self, attempt: Attempt, waiting: Waiting) -> None:
-        """
-        Goes on with an attempt of an earlier process, from the state that the ledger holds.
-        """
+        """Goes on with an attempt of an earlier process, from the state that the ledger holds."""
         claim = waiting.claim
         if attempt.state in {AttemptState.FINISHED, AttemptState.COLLECTED} and attempt.run:
             if self._usage.budget is not None:
@@ -435,17 +411,13 @@ class Scheduler:
             self._usage.gate.breaker.begins(waiting.claim.target, waiting.seq)
 
     def _note_no_run(self, waiting: Waiting) -> None:
-        """
-        Notes that no run came of a start.
-        """
+        """Notes that no run came of a start."""
         self._usage.gate.doubts.settle()
         if waiting.claim.target is not None:
             self._usage.gate.breaker.not_started(waiting.claim.target, waiting.seq)
 
     def _note_run(self, job: Job, run: Run, outcome: Outcome) -> None:
-        """
-        Notes how a run went: an Actor whose runs all fail alike is paused.
-        """
+        """Notes how a run went: an Actor whose runs all fail alike is paused."""
         breaker = self._usage.gate.breaker
         if outcome.error is None or (
             run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
@@ -457,9 +429,7 @@ class Scheduler:
             breaker.failed(job.target, job.seq, kind, outcome.error, anyio.current_time())
 
     def _note_refusal(self, refusal: NoRoom | PlanLimitReached) -> None:
-        """
-        Lets all jobs know that there is no room for one more, or no money.
-        """
+        """Lets all jobs know that there is no room for one more, or no money."""
         if isinstance(refusal, PlanLimitReached):
             self.drain(PlanExhausted(str(refusal)))
             return
@@ -467,9 +437,7 @@ class Scheduler:
         self._usage.refused(resource, anyio.current_time(), self._chance())
 
     def _learn_floor(self, target: Target, floor_usd: Decimal) -> None:
-        """
-        Raises the caps that we choose to what an Actor takes at least, for all its jobs.
-        """
+        """Raises the caps that we choose to what an Actor takes at least, for all its jobs."""
         self._floors[target] = max(floor_usd, self._floors.get(target, NOTHING))
         self._queue.change_claims(self._raised, anyio.current_time())
 
@@ -513,9 +481,7 @@ class Scheduler:
         self._note_begin(waiting)
 
     async def _bring_home(self, most: float = math.inf) -> None:
-        """
-        Collects ended runs until none is left, or so many; unless enough others are at it.
-        """
+        """Collects ended runs until none is left, or so many; unless enough others are at it."""
         if self._collecting >= self._max_downloads:
             return
         self._collecting += 1
@@ -532,9 +498,7 @@ class Scheduler:
             self._collecting -= 1
 
     def _collect_later(self, ended: Ended, waiting: Waiting) -> None:
-        """
-        Lets an ended run be collected as soon as its items are counted.
-        """
+        """Lets an ended run be collected as soon as its items are counted."""
         due_at, attempt = self._driver.settles_at(ended), ended.attempt
         if ended.run.status != RunStatus.SUCCEEDED:
             self._note_run(attempt.job, ended.run, outcome_of_run(ended.run, ended.aborted_because))
@@ -546,9 +510,7 @@ class Scheduler:
         self._changed.set()
 
     def _count_early(self, ended: Ended) -> None:
-        """
-        Counts a job by its last run, while its results are waited for.
-        """
+        """Counts a job by its last run, while its results are waited for."""
         job = ended.attempt.job
         outcome, verdict = self._driver.foresee(ended)
         if verdict is None or verdict.delay_secs is not None:
@@ -599,9 +561,7 @@ class Scheduler:
             self.drain(TooManyFailures(why))
 
     def _follow(self, consequences: Consequences) -> None:
-        """
-        Queues the jobs that waited for a settled one, or skips them.
-        """
+        """Queues the jobs that waited for a settled one, or skips them."""
         now = anyio.current_time()
         for waiting in consequences.released:
             self._queue.add(replace(waiting, claim=self._raised(waiting.claim)), now)
@@ -633,9 +593,7 @@ class Scheduler:
         self._tasks.start_soon(self._guarded, work, name=name)
 
     async def _guarded(self, work: Awaitable[None]) -> None:
-        """
-        Runs a task; an error that concerns the whole batch stops it, a bug goes on its way.
-        """
+        """Runs a task; an error that concerns the whole batch stops it, a bug goes on its way."""
         try:
             await work
         except PlanLimitReached as error:

@@ -74,9 +74,7 @@ class Orphans:
 
     @property
     def has_given_up(self) -> bool:
-        """
-        Whether the start of some run was given up.
-        """
+        """Whether the start of some run was given up."""
         return bool(self._given_up)
 
     @property
@@ -87,15 +85,11 @@ class Orphans:
         return min(self._given_up.values(), default=self.took_over_at)
 
     def give_up(self, mark: Mark, since: datetime) -> None:
-        """
-        Notes that the run of a send will be an orphan.
-        """
+        """Notes that the run of a send will be an orphan."""
         self._given_up[mark] = since
 
     def met(self, mark: Mark, run: Run) -> None:
-        """
-        Notes a run that a list shows, and that no attempt is known to have.
-        """
+        """Notes a run that a list shows, and that no attempt is known to have."""
         if run.id not in self._known and self._ours.fullmatch(mark):
             self._met.append((mark, run))
 
@@ -117,9 +111,7 @@ class Orphans:
                 await self._keep(mark, run)
 
     async def adopt_spares(self) -> list[Run]:
-        """
-        Writes the attempts that take the runs of another process; those that come later wait.
-        """
+        """Writes the attempts that take the runs of another process; those that come later wait."""
         adopted = []
         for place, (mark, run) in sorted(self._spares.items(), key=lambda spare: spare[0]):
             if await self._ledger.adopt(mark, run):
@@ -128,32 +120,24 @@ class Orphans:
         return adopted
 
     async def end_spare(self, attempt: Attempt) -> None:
-        """
-        Ends the run that another process started for an attempt that has its own.
-        """
+        """Ends the run that another process started for an attempt that has its own."""
         spare = self._spares.pop((attempt.job.seq, attempt.number), None)
         if spare is not None:
             await self.end(*spare)
 
     def spare_of(self, attempt: Attempt) -> Run | None:
-        """
-        A run that another process started for this attempt; it is given out once.
-        """
+        """A run that another process started for this attempt; it is given out once."""
         _, run = self._spares.pop((attempt.job.seq, attempt.number), (None, None))
         return run
 
     async def end_spares(self) -> None:
-        """
-        Ends the runs that no attempt needs any more.
-        """
+        """Ends the runs that no attempt needs any more."""
         while self._spares:
             _, (mark, run) = self._spares.popitem()
             await self.end(mark, run)
 
     async def end(self, mark: Mark, run: Run) -> None:
-        """
-        Records an orphan run and aborts it; the next look tries again when that fails.
-        """
+        """Records an orphan run and aborts it; the next look tries again when that fails."""
         self._known.add(run.id)
         now = self._client.platform_now() or self._utc_now()
         reserved = await self._ledger.orphan(mark, run, now)
@@ -171,9 +155,7 @@ class Orphans:
         self._observer.orphan_found(mark, run, None)
 
     async def _keep(self, mark: Mark, run: Run) -> None:
-        """
-        Keeps a run of another process for its attempt, unless that has one.
-        """
+        """Keeps a run of another process for its attempt, unless that has one."""
         is_late = self.took_over_at is not None and run.started_at > self.took_over_at
         if is_late and not mark.endswith(self._ledger.word):
             self._of_others.add(run.id)

@@ -44,9 +44,7 @@ class RunListing:
         self.is_whole = False
 
     async def __aiter__(self) -> AsyncIterator[models.RunListItem]:
-        """
-        Raises `PlatformError` when the list cannot be read.
-        """
+        """Raises `PlatformError` when the list cannot be read."""
         for _ in range(MOST_READINGS):
             before, highest, last = len(self._seen), 0, 0
             async for page, fresh in self._read():
@@ -59,9 +57,7 @@ class RunListing:
                 return
 
     async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.RunListItem]]]:
-        """
-        One reading of all pages, each with the runs on it that were not seen before.
-        """
+        """One reading of all pages, each with the runs on it that were not seen before."""
         of_task = self._target is not None and self._target.kind is TargetKind.TASK
         read: set[str] = set()
         offset = 0

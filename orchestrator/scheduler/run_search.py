@@ -34,14 +34,10 @@ from orchestrator.scheduler.run_list import RunListing
 SHORTEST_INTERVAL_SECS = 1.0
 INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
 WATCH_SECS = (5.0, 10.0, 15.0, 30.0, 60.0)
-"""
-How long after the one before each look for runs of another process begins.
-"""
+"""How long after the one before each look for runs of another process begins."""
 
 MOST_READS = 2000
-"""
-So many runs are read one by one where lists leave user agents out.
-"""
+"""So many runs are read one by one where lists leave user agents out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +55,7 @@ class Look:
 
 
 async def no_other(_run_id: RunId) -> bool:
-    """
-    For a batch that has no neighbours.
-    """
+    """For a batch that has no neighbours."""
     return False
 
 
@@ -191,15 +185,11 @@ class RunFinder:
 
     @property
     def claimed(self) -> Container[RunId]:
-        """
-        The runs of this batch that belong to an attempt.
-        """
+        """The runs of this batch that belong to an attempt."""
         return self._claimed
 
     def claim(self, run_id: RunId, target: Target) -> None:
-        """
-        Notes that a run belongs to an attempt: it is found for no other one.
-        """
+        """Notes that a run belongs to an attempt: it is found for no other one."""
         self._claimed[run_id] = target
         self._nameless.pop(run_id, None)
 
@@ -356,9 +346,7 @@ class RunFinder:
         return self._agents[run_id]
 
     async def _may_be_ours(self, item: models.RunListItem) -> bool:
-        """
-        Whether a run is of an Actor or task that a start of this process was sent to.
-        """
+        """Whether a run is of an Actor or task that a start of this process was sent to."""
         targets = self._targets | {attempt.job.target for attempt in self._asked.values()}
         for target in targets - self._target_ids.keys():
             with suppress(PermanentError, TransientError):

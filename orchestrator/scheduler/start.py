@@ -41,14 +41,10 @@ from orchestrator.scheduler.run_search import Look, RunFinder
 
 LOOK_EVERY_SECS = 2.0
 CLOCK_GRAIN_SECS = 1.0
-"""
-The platform's `Date` tells whole seconds.
-"""
+"""The platform's `Date` tells whole seconds."""
 
 CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
-"""
-The type of a refusal of a cap on the cost that is lower than the Actor takes.
-"""
+"""The type of a refusal of a cap on the cost that is lower than the Actor takes."""
 
 DOUBT_SECS = 20.0
 MOST_ALIKE = 3
@@ -83,9 +79,7 @@ class Answered(Enum):
 
 
 class StartLost(Exception):
-    """
-    The start stays unclear and is given up; the message is for the report.
-    """
+    """The start stays unclear and is given up; the message is for the report."""
 
 
 class StartRefused(Exception):
@@ -102,9 +96,7 @@ class StartRefused(Exception):
 
 
 class TargetHeld(Exception):
-    """
-    A start that has no run may not be sent again, since its Actor or task is held.
-    """
+    """A start that has no run may not be sent again, since its Actor or task is held."""
 
 
 class StartPostponed(Exception):
@@ -215,9 +207,7 @@ class Starter:
             may_exist = False
 
     async def look_for_orphans(self) -> None:
-        """
-        Ends the runs that belong to no attempt.
-        """
+        """Ends the runs that belong to no attempt."""
         await self._finder.look_for_orphans()
         await self._orphans.end_spares()
 
@@ -307,9 +297,7 @@ class Starter:
             self._observer.agents_hidden(run)
 
     async def _resurrect(self, attempt: Attempt, cap_usd: Decimal | None) -> Run:
-        """
-        Lets the run of an earlier attempt go on; what is not said stays as it was.
-        """
+        """Lets the run of an earlier attempt go on; what is not said stays as it was."""
         remedy = attempt.remedy
         assert remedy.resurrects is not None  # noqa: S101 - the caller's question
         options = RunOptions(
@@ -322,9 +310,7 @@ class Starter:
         return run.facts()
 
     async def _hold(self, attempt: Attempt, options: RunOptions, body: bytes | None) -> None:
-        """
-        A synchronous start; its answer is saved as it comes, and does not tell the run's id.
-        """
+        """A synchronous start; its answer is saved as it comes, and does not tell the run's id."""
         job = attempt.job
         if job.collect.items and not job.collect.output:
             answer = self._client.run_sync_items(

@@ -1,6 +1,4 @@
-"""
-What mistakes are called: the nearest right name, and the libraries' findings in plain words.
-"""
+"""What mistakes are called: the nearest right name, and the libraries' findings in plain words."""
 
 from __future__ import annotations
 
@@ -68,9 +66,7 @@ SYNONYMS = {
     "with": "matrix",
     "workers": "max_runs",
 }
-"""
-What peers and the API call our names, in lower case and without `_` and `-`.
-"""
+"""What peers and the API call our names, in lower case and without `_` and `-`."""
 
 EXPECTED = {
     "bool_type": "true or false",
@@ -123,15 +119,11 @@ TOML_WORDS: tuple[tuple[str, str], ...] = (
 )
 
 MOST_NAMES = 12
-"""
-How many right names are listed when none is near.
-"""
+"""How many right names are listed when none is near."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """
-    The right name for a wrong one: a peer's word for it, or the closest spelling.
-    """
+    """The right name for a wrong one: a peer's word for it, or the closest spelling."""
     from difflib import get_close_matches
 
     names = list(known)
@@ -185,9 +177,7 @@ def unknown(
 
 
 def plain(error: ErrorDetails) -> str:
-    """
-    One of pydantic's findings in plain words; unknown fields are `unknown`'s to tell.
-    """
+    """One of pydantic's findings in plain words; unknown fields are `unknown`'s to tell."""
     kind, found = error["type"], show(error["input"])
     limits: dict[str, Any] = error.get("ctx", {})
     if kind in EXPECTED:
@@ -206,9 +196,7 @@ def plain(error: ErrorDetails) -> str:
 
 
 def plain_toml(said: str) -> str:
-    """
-    The reason why a text is no TOML, in plain words.
-    """
+    """The reason why a text is no TOML, in plain words."""
     for pattern, words in TOML_WORDS:
         if found := re.fullmatch(pattern, said, re.DOTALL):
             return words.replace("%s", str(found[found.lastindex or 0]))
@@ -216,9 +204,7 @@ def plain_toml(said: str) -> str:
 
 
 def show(value: object) -> str:
-    """
-    A value as a user would write it, cut to one line.
-    """
+    """A value as a user would write it, cut to one line."""
     match value:
         case bool():
             return str(value).lower()

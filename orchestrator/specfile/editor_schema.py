@@ -1,6 +1,4 @@
-"""
-The JSON Schema of a spec, for editors.
-"""
+"""The JSON Schema of a spec, for editors."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ EXAMPLE: dict[str, JsonValue] = {
 
 
 def spec_schema() -> dict[str, JsonValue]:
-    """
-    JSON Schema (draft 2020-12) of a spec, with descriptions, units, defaults and an example.
-    """
+    """JSON Schema (draft 2020-12) of a spec, with descriptions, units, defaults and an example."""
     schema = model.Spec.model_json_schema()
     for name, table in [("Spec", schema), *schema["$defs"].items()]:
         kind = getattr(model, name, None) or getattr(matrix, name, None)
@@ -45,9 +41,7 @@ def spec_schema() -> dict[str, JsonValue]:
 
 
 def _describe(table: dict[str, Any], descriptions: dict[str, str]) -> None:
-    """
-    Puts in the descriptions, and takes out what TOML has not: a field is there, or it is not.
-    """
+    """Puts in the descriptions, and takes out what TOML has not: a field is there, or it is not."""
     for name, field in table["properties"].items():
         field.pop("title", None)
         kinds = [kind for kind in field.pop("anyOf", []) if kind != NULL]

@@ -90,9 +90,7 @@ def expand(
 
 
 class Mistakes:
-    """
-    The mistakes of an expansion; the first ones are kept, all are counted.
-    """
+    """The mistakes of an expansion; the first ones are kept, all are counted."""
 
     def __init__(self, loaded: LoadedSpec) -> None:
         self._loaded = loaded
@@ -101,21 +99,15 @@ class Mistakes:
 
     @property
     def is_full(self) -> bool:
-        """
-        Whether further ones are only counted.
-        """
+        """Whether further ones are only counted."""
         return self._total >= SpecError.SHOWN
 
     def add(self, path: FieldPath, message: str) -> None:
-        """
-        Adds one at a field of the spec; what several jobs have in common is told once.
-        """
+        """Adds one at a field of the spec; what several jobs have in common is told once."""
         self._keep(path, message, lambda: self._loaded.mistake(path, message))
 
     def add_source(self, wrong: SourceMistake) -> None:
-        """
-        Adds one in the data of a matrix.
-        """
+        """Adds one in the data of a matrix."""
         mistake = Mistake(file=wrong.file, line=wrong.line, column=wrong.column, message=str(wrong))
         self._keep((wrong.file, wrong.line or 0), str(wrong), lambda: mistake)
 
@@ -127,9 +119,7 @@ class Mistakes:
             self._kept[path, message] = make()
 
     def raise_if_any(self) -> None:
-        """
-        Raises them all as one SpecError.
-        """
+        """Raises them all as one SpecError."""
         if self._total:
             raise SpecError(sorted(self._kept.values(), key=place_of), total=self._total)
 
@@ -152,9 +142,7 @@ class Sweep:
 def _sweeps(
     loaded: LoadedSpec, values: Values, env: Mapping[str, str], output: Path, mistakes: Mistakes
 ) -> list[Sweep]:
-    """
-    Every table, compiled; those with mistakes are left out, and their mistakes noted.
-    """
+    """Every table, compiled; those with mistakes are left out, and their mistakes noted."""
     files = InputFiles()
     sweeps = []
     for index, table in enumerate(loaded.spec.jobs):
@@ -199,9 +187,7 @@ def _sweeps(
 def _told(
     merged: Merged, declared: Mapping[str, JsonValue], values: Values
 ) -> dict[str, JsonValue]:
-    """
-    The parameters that jobs tell: those of the spec, and the date where it is used.
-    """
+    """The parameters that jobs tell: those of the spec, and the date where it is used."""
     used = {
         name
         for field, value in merged.fields.items()
@@ -282,9 +268,7 @@ class Twin:
 
 
 def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes: Mistakes) -> None:
-    """
-    Tells which earlier job each one collides with; so many as are shown.
-    """
+    """Tells which earlier job each one collides with; so many as are shown."""
     wanted = {twin.key.lower() for twin in twins[: SpecError.SHOWN]}
     firsts: dict[str, tuple[int, int]] = {}
     for number, sweep in enumerate(sweeps):
@@ -307,9 +291,7 @@ def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes
 
 
 def _collision(key: str, sweeps: list[Sweep], first: tuple[int, int], this: tuple[int, int]) -> str:
-    """
-    The sentence for a key that two jobs have.
-    """
+    """The sentence for a key that two jobs have."""
     told = []
     for number, place in (first, this):
         sweep = sweeps[number]
@@ -324,9 +306,7 @@ def _collision(key: str, sweeps: list[Sweep], first: tuple[int, int], this: tupl
 
 
 def _where(matrix: Matrix, place: int, cell: Cell) -> str:
-    """
-    Which cell a message is about, and the lines that it came from.
-    """
+    """Which cell a message is about, and the lines that it came from."""
     if not cell:
         return ""
     return f"where {_shown(cell)}{''.join(f', {line}' for line in origins(matrix, place))}"

@@ -16,9 +16,7 @@ from pydantic import BaseModel
 
 
 def descriptions_of(model: type[BaseModel]) -> dict[str, str]:
-    """
-    The description of each field that has one, its lines joined; inherited fields too.
-    """
+    """The description of each field that has one, its lines joined; inherited fields too."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         found |= _in_module(kind.__module__).get(kind.__name__, {})
@@ -31,9 +29,7 @@ def descriptions_of(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _in_module(name: str) -> dict[str, dict[str, str]]:
-    """
-    By class and field, what a module says; nothing of modules other than ours.
-    """
+    """By class and field, what a module says; nothing of modules other than ours."""
     if not name.startswith("orchestrator."):
         return {}
     tree = ast.parse(inspect.getsource(sys.modules[name]))

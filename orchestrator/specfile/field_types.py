@@ -1,6 +1,4 @@
-"""
-The kinds of values that fields of a spec have: their bounds, and where a template may stand.
-"""
+"""The kinds of values that fields of a spec have: their bounds, and where a template may stand."""
 
 from __future__ import annotations
 
@@ -46,18 +44,14 @@ MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
 class Table(BaseModel):
-    """
-    A table of the spec.
-    """
+    """A table of the spec."""
 
     # Each is built as a part of the spec, and few of them alone.
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class OrTemplate:
-    """
-    Lets a template by, whatever a field's type; it is checked again when it is rendered.
-    """
+    """Lets a template by, whatever a field's type; it is checked again when it is rendered."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -161,9 +155,7 @@ def _listed(value: Any) -> Any:
 
 
 class Listed:
-    """
-    Lets a single value stand for a list of one.
-    """
+    """Lets a single value stand for a list of one."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

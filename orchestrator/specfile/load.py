@@ -1,6 +1,4 @@
-"""
-A spec's file to its model; every mistake at once, each with its place.
-"""
+"""A spec's file to its model; every mistake at once, each with its place."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ Found = Iterable[tuple[FieldPath, str]]
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """
-    A spec that was read and found right.
-    """
+    """A spec that was read and found right."""
 
     path: Path
     documents: Documents = field(repr=False)
@@ -38,39 +34,29 @@ class LoadedSpec:
 
     @property
     def source(self) -> bytes:
-        """
-        The bytes of its file.
-        """
+        """The bytes of its file."""
         return self.documents.files[-1].source
 
     @property
     def ending(self) -> str:
-        """
-        What a file with its text ends with, such as `.toml`.
-        """
+        """What a file with its text ends with, such as `.toml`."""
         return self.path.suffix or f".{self.documents.files[-1].language}"
 
     @property
     def sha256(self) -> str:
-        """
-        The digest of all its files, hex.
-        """
+        """The digest of all its files, hex."""
         digest = hashlib.sha256()
         for document in reversed(self.documents.files):
             digest.update(document.source)
         return digest.hexdigest()
 
     def folder(self, path: FieldPath) -> Path:
-        """
-        What names of files are relative to that stand in a field.
-        """
+        """What names of files are relative to that stand in a field."""
         document, _ = self.documents.home(path)
         return document.path.parent
 
     def mistake(self, path: FieldPath, message: str) -> Mistake:
-        """
-        A mistake at a field.
-        """
+        """A mistake at a field."""
         return self.documents.mistake(path, message)
 
 
@@ -99,9 +85,7 @@ def load_spec(path: Path) -> LoadedSpec:
 
 
 def place_of(mistake: Mistake) -> tuple[str, int, int, str]:
-    """
-    What mistakes are sorted by: their file and their place in it.
-    """
+    """What mistakes are sorted by: their file and their place in it."""
     return mistake.file, mistake.line or 0, mistake.column or 0, mistake.field
 
 
@@ -161,9 +145,7 @@ def _has(data: Any, part: int | str) -> bool:
 
 
 def _fields_at(path: FieldPath) -> list[str]:
-    """
-    The fields that the table at a path may have.
-    """
+    """The fields that the table at a path may have."""
     model: Any = Spec
     for part in path:
         if isinstance(part, int):

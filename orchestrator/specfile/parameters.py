@@ -1,6 +1,4 @@
-"""
-`[params]` with the `--param` values of the command line over them.
-"""
+"""`[params]` with the `--param` values of the command line over them."""
 
 from __future__ import annotations
 
@@ -25,18 +23,14 @@ Found = list[tuple[FieldPath, str]]
 
 
 def is_parameter_name(name: str) -> bool:
-    """
-    Whether templates can use a name.
-    """
+    """Whether templates can use a name."""
     return name.isidentifier() and name != RESERVED
 
 
 def given_params(
     declared: Mapping[str, JsonValue], given: Mapping[str, str]
 ) -> tuple[dict[str, JsonValue], Found]:
-    """
-    The values of the parameters, each in the type that the spec gives it, and the mistakes.
-    """
+    """The values of the parameters, each in the type that the spec gives it, and the mistakes."""
     params = dict(declared)
     found: Found = [
         (("params", name), BAD_NAME) for name in declared if not is_parameter_name(name)

@@ -51,9 +51,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
 
 
 def spec_reference() -> str:
-    """
-    The text of `docs/spec.md`.
-    """
+    """The text of `docs/spec.md`."""
     text = files("orchestrator.specfile").joinpath("reference.md").read_text("utf-8")
     return re.sub(r"<!-- table (\w+) -->", lambda found: _section(found[1]), text)
 

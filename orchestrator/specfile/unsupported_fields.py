@@ -15,17 +15,13 @@ NEVER: Mapping[str, str] = {
     "attachment": "is for browsers; the items become a file in any case",
     "signature": "is for those without a token",
 }
-"""
-Parameters of the items endpoint that do not fit what `collect` is for.
-"""
+"""Parameters of the items endpoint that do not fit what `collect` is for."""
 
 Found = Iterator[tuple[FieldPath, str]]
 
 
 def take_out_of_scope(data: dict[str, Any]) -> Found:
-    """
-    Removes what does not fit from a spec as it was read, and tells of each field.
-    """
+    """Removes what does not fit from a spec as it was read, and tells of each field."""
     jobs = data.get("jobs")
     tables: list[tuple[FieldPath, Any]] = [
         (("defaults",), data.get("defaults")),

@@ -38,9 +38,7 @@ FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 @dataclass(frozen=True, slots=True)
 class _Unflushed:
-    """
-    Files that are written but not yet flushed: open handles with their two names.
-    """
+    """Files that are written but not yet flushed: open handles with their two names."""
 
     folder: str
     files: Sequence[tuple[int, str, str]]
@@ -61,9 +59,7 @@ def flush_group(group: Sequence[Work]) -> None:
 
 
 class Files:
-    """
-    Saves files through a worker whose groups go through `flush_group`.
-    """
+    """Saves files through a worker whose groups go through `flush_group`."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -117,9 +113,7 @@ class Files:
         return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
 
     async def publish_part(self, folder: Path, name: str, *, part: str) -> bool:
-        """
-        Gives a file that grew and was left its final name, durably; False when it is gone.
-        """
+        """Gives a file that grew and was left its final name, durably; False when it is gone."""
         path = f"{folder}/.{part}.part"
         try:
             handle = await self._worker.submit(partial(os.open, path, os.O_RDWR | os.O_CLOEXEC))
@@ -130,23 +124,17 @@ class Files:
         return True
 
     async def remove_part(self, folder: Path, *, part: str) -> None:
-        """
-        Removes a file that was left, if there is one.
-        """
+        """Removes a file that was left, if there is one."""
         path = Path(f"{folder}/.{part}.part")
         await self._worker.submit(partial(path.unlink, missing_ok=True))
 
 
 Mark = tuple[int, Any]
-"""
-A place in a file that grows: its bytes until there, and their digest so far.
-"""
+"""A place in a file that grows: its bytes until there, and their digest so far."""
 
 
 class PartFile:
-    """
-    A file that grows under a temporary name.
-    """
+    """A file that grows under a temporary name."""
 
     def __init__(
         self, worker: Worker, handle: int, part: str, final: str, mark: Mark | None = None
@@ -161,9 +149,7 @@ class PartFile:
         self._last: Awaitable[object] | None = None
 
     async def append(self, data: bytes) -> None:
-        """
-        Writes at the end; returns when the system has taken it.
-        """
+        """Writes at the end; returns when the system has taken it."""
         await self.append_soon(data)
         await self._settle()
 
@@ -178,22 +164,16 @@ class PartFile:
         self._last = self._worker.submit(partial(self._append, self._handle, data))
 
     def sha256(self) -> str:
-        """
-        The digest of all that was appended, hex; call it after `append`.
-        """
+        """The digest of all that was appended, hex; call it after `append`."""
         return str(self._digest.hexdigest())
 
     async def mark(self) -> Mark:
-        """
-        Where it ends now.
-        """
+        """Where it ends now."""
         await self._settle()
         return self._size_bytes, self._digest.copy()
 
     async def go_back(self, mark: Mark | None) -> None:
-        """
-        Forgets what was written after a mark; everything without one.
-        """
+        """Forgets what was written after a mark; everything without one."""
         await self._settle()
         self._size_bytes, digest = mark or (0, hashlib.sha256())
         self._digest = digest.copy()
@@ -201,9 +181,7 @@ class PartFile:
         await self._worker.submit(cut)
 
     async def take_over(self, other: PartFile) -> None:
-        """
-        Appends all of another file that grows.
-        """
+        """Appends all of another file that grows."""
         await self._settle()
         await other._settle()
         await self._worker.submit(partial(self._copy, other))
@@ -231,9 +209,7 @@ class PartFile:
             return look(file)
 
     async def publish(self) -> None:
-        """
-        Flushes the file and gives it its final name; it is closed then.
-        """
+        """Flushes the file and gives it its final name; it is closed then."""
         await self._settle()
         unflushed = _Unflushed(
             os.path.dirname(self._final), [(self._handle, self._part, self._final)]
@@ -242,17 +218,13 @@ class PartFile:
         await self._worker.submit(lambda: unflushed)
 
     def leave(self) -> None:
-        """
-        Closes the temporary file for `Files.reopen_part`.
-        """
+        """Closes the temporary file for `Files.reopen_part`."""
         if self._handle >= 0:
             handle, self._handle = self._handle, -1
             self._worker.submit(partial(os.close, handle))
 
     def discard(self) -> None:
-        """
-        Closes and removes the temporary file; does nothing once published or left.
-        """
+        """Closes and removes the temporary file; does nothing once published or left."""
         if self._handle >= 0:
             handle, self._handle = self._handle, -1
             self._worker.submit(partial(_discard, handle, self._part))
@@ -260,9 +232,7 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPart:
-    """
-    A file that goes on growing.
-    """
+    """A file that goes on growing."""
 
     part: PartFile
     size_bytes: int
@@ -293,9 +263,7 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """
-    Turns the system's errors into ours.
-    """
+    """Turns the system's errors into ours."""
     try:
         yield
     except OSError as error:
@@ -327,9 +295,7 @@ def _open(part: str) -> int:
 
 
 def _open_alone(part: str) -> int:
-    """
-    The handle of an empty file that nobody else writes until it is closed.
-    """
+    """The handle of an empty file that nobody else writes until it is closed."""
     while True:
         handle = os.open(part, FLAGS, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -355,9 +321,7 @@ def _truncate(handle: int, size_bytes: int, part: str) -> None:
 
 
 def _take_up(part: str) -> tuple[int, Mark, int] | None:
-    """
-    The handle of a file that was left, its size and digest, and its lines.
-    """
+    """The handle of a file that was left, its size and digest, and its lines."""
     with translated(part):
         handle = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         size, lines, seen = 0, 0, hashlib.sha256()

@@ -1,6 +1,4 @@
-"""
-File names for what comes from outside: keys of records, content types.
-"""
+"""File names for what comes from outside: keys of records, content types."""
 
 from __future__ import annotations
 
@@ -10,14 +8,10 @@ import re
 from urllib.parse import quote, unquote
 
 LONGEST_NAME = 200
-"""
-Bytes; leaves room for a temporary suffix below the 255 of common file systems.
-"""
+"""Bytes; leaves room for a temporary suffix below the 255 of common file systems."""
 
 LETTER = re.compile(r"(?<!%)(?<!%.)[A-Za-z]")
-"""
-Any but those of a percent-encoding.
-"""
+"""Any but those of a percent-encoding."""
 
 RESERVED = frozenset(
     {"CON", "PRN", "AUX", "NUL"}
@@ -68,16 +62,12 @@ def _cut(name: str, key: str) -> str:
 
 
 def record_key(name: str) -> str:
-    """
-    The key that `file_name` made a name of.
-    """
+    """The key that `file_name` made a name of."""
     return "" if name == "%" else unquote(name)
 
 
 def extension(content_type: str) -> str:
-    """
-    The file extension for a content type, without a dot; `bin` for an unknown one.
-    """
+    """The file extension for a content type, without a dot; `bin` for an unknown one."""
     kind = content_type.split(";")[0].strip().lower()
     known = EXTENSIONS.get(kind)
     if known is None and kind.endswith("+json"):

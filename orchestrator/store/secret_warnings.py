@@ -1,6 +1,4 @@
-"""
-Warns of secrets in what an Actor made; the files themselves are never changed.
-"""
+"""Warns of secrets in what an Actor made; the files themselves are never changed."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ class SecretWatch:
         self._has_warned = False
 
     def look_at(self, data: bytes) -> None:
-        """
-        Takes the next bytes of the file.
-        """
+        """Takes the next bytes of the file."""
         overlap = SECRETS.longest_bytes - 1
         if self._has_warned or overlap < 0:
             return
@@ -41,9 +37,7 @@ class SecretWatch:
 
 
 def warn_of_secret(path: str) -> None:
-    """
-    Names the job and the file.
-    """
+    """Names the job and the file."""
     _, _, place = path.rpartition(f"/{JOBS}/")
     job, *names = PurePath(place).parts
     events.warning(

@@ -1,18 +1,12 @@
-"""
-Takes the bytes of a download and hands them out in large pieces, counting lines.
-"""
+"""Takes the bytes of a download and hands them out in large pieces, counting lines."""
 
 from __future__ import annotations
 
 SMALL_BYTES = 256 * 1024
-"""
-What stays in memory: less than this needs no file that grows.
-"""
+"""What stays in memory: less than this needs no file that grows."""
 
 PIECE_BYTES = 1024 * 1024
-"""
-Of each further piece. Each is handed to another thread, and that takes time.
-"""
+"""Of each further piece. Each is handed to another thread, and that takes time."""
 
 LONG_LINE_BYTES = 4 * 1024 * 1024
 """
@@ -40,36 +34,26 @@ class Sink:
 
     @property
     def is_inside_line(self) -> bool:
-        """
-        Whether what was handed out ends inside a long line.
-        """
+        """Whether what was handed out ends inside a long line."""
         return self._handed_of_line > 0
 
     @property
     def size_bytes(self) -> int:
-        """
-        Bytes taken so far and kept.
-        """
+        """Bytes taken so far and kept."""
         return self._handed_bytes + self._pending_bytes
 
     @property
     def handed_lines(self) -> int:
-        """
-        Lines among what was handed out.
-        """
+        """Lines among what was handed out."""
         return self._handed_lines
 
     @property
     def lines(self) -> int:
-        """
-        Whole lines among them.
-        """
+        """Whole lines among them."""
         return self._handed_lines + sum(map(lines_in, self._pending))
 
     def feed(self, data: bytes) -> bytes | None:
-        """
-        Takes a chunk; returns what is ready to be written, or None while it is little.
-        """
+        """Takes a chunk; returns what is ready to be written, or None while it is little."""
         self._keep(data)
         if self._pending_bytes < (PIECE_BYTES if self._handed_bytes else SMALL_BYTES):
             return None
@@ -100,23 +84,17 @@ class Sink:
         return True
 
     def end_line(self) -> None:
-        """
-        Ends the last line of a whole download, should the platform have left that out.
-        """
+        """Ends the last line of a whole download, should the platform have left that out."""
         is_open = self._pending[-1][-1] != NEWLINE if self._pending else self.is_inside_line
         if is_open:
             self._keep(b"\n")
 
     def rest(self) -> bytes:
-        """
-        Hands out what it has.
-        """
+        """Hands out what it has."""
         return self._hand_out(b"".join(self._pending))
 
     def _part_of_line(self) -> bytes | None:
-        """
-        The whole lines before a long one, or what there is of that one.
-        """
+        """The whole lines before a long one, or what there is of that one."""
         if self._pending_bytes < LONG_LINE_BYTES:
             return None
         text = b"".join(self._pending)
@@ -135,9 +113,7 @@ class Sink:
         return ready
 
     def count(self, other: Sink) -> None:
-        """
-        Counts what another one has handed out as its own.
-        """
+        """Counts what another one has handed out as its own."""
         self._handed_bytes += other._handed_bytes
         self._handed_lines += other._handed_lines
 
@@ -162,8 +138,6 @@ class Sink:
 
 
 def lines_in(data: bytes) -> int:
-    """
-    How many lines end in it.
-    """
+    """How many lines end in it."""
     # `count` looks at byte after byte, which takes as long as the digest; this leaps.
     return len(data) - len(data.replace(b"\n", b""))

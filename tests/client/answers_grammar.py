@@ -73,9 +73,7 @@ class Answer:
 
     @property
     def proves_no_effect(self) -> bool:
-        """
-        Whether it is a refusal in the API's own form, after which a start may be sent again.
-        """
+        """Whether it is a refusal in the API's own form, after which a start may be sent again."""
         try:
             error = json.loads(self.body)["error"]["type"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -136,9 +134,7 @@ def _body(
 
 
 def _mutated(rng: random.Random, value: Any) -> Any:
-    """
-    The value with some of its parts replaced, removed or repeated.
-    """
+    """The value with some of its parts replaced, removed or repeated."""
     if rng.random() < 0.04:
         return rng.choice(VALUES)
     match value:
@@ -206,9 +202,7 @@ def _encoded(
 
 
 BOMB = gzip.compress(b"0" * 20_000_000, 9)
-"""
-Twenty megabytes out of twenty kilobytes.
-"""
+"""Twenty megabytes out of twenty kilobytes."""
 
 
 def _framed(
@@ -242,9 +236,7 @@ def _framed(
 
 
 def right_run(rng: random.Random) -> dict[str, Any]:
-    """
-    A run.
-    """
+    """A run."""
     return {
         "id": f"run{rng.randrange(10**9)}",
         "actId": "actor1",
@@ -263,17 +255,13 @@ def right_run(rng: random.Random) -> dict[str, Any]:
 
 
 def right_list(rng: random.Random) -> dict[str, Any]:
-    """
-    A page of runs.
-    """
+    """A page of runs."""
     runs = [right_run(rng) for _ in range(rng.randrange(3))]
     return {"total": len(runs), "offset": 0, "limit": 1000, "count": len(runs), "items": runs}
 
 
 def right_keys(rng: random.Random) -> dict[str, Any]:
-    """
-    A page of keys; half of the pages say that more follow.
-    """
+    """A page of keys; half of the pages say that more follow."""
     more = rng.random() < 0.5
     return {
         "items": [{"key": rng.choice(TEXTS) or "k", "size": 3} for _ in range(rng.randrange(3))],
@@ -283,9 +271,7 @@ def right_keys(rng: random.Random) -> dict[str, Any]:
 
 
 def right_limits(_rng: random.Random) -> dict[str, Any]:
-    """
-    An account's limits.
-    """
+    """An account's limits."""
     return {
         "limits": {
             "maxConcurrentActorJobs": 25,
@@ -298,7 +284,5 @@ def right_limits(_rng: random.Random) -> dict[str, Any]:
 
 
 def right_lines(rng: random.Random) -> bytes:
-    """
-    Two items.
-    """
+    """Two items."""
     return b'{"a":1}\n{"a":"\x1b\xc2\x9b"}\n' * rng.choice((1, 1, 1, 500))

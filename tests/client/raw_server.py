@@ -1,6 +1,4 @@
-"""
-A server that answers with exactly the bytes that a test wants, and may misbehave.
-"""
+"""A server that answers with exactly the bytes that a test wants, and may misbehave."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class Heard:
 
 
 class Hangup(Exception):
-    """
-    Raised by a behaviour to reset the connection.
-    """
+    """Raised by a behaviour to reset the connection."""
 
 
 Behaviour = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
@@ -93,9 +89,7 @@ class RawServer:
 async def raw_server(
     behave: Behaviour, *, reads_bodies: bool = True, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RawServer]:
-    """
-    A server on loopback for as long as the block lasts.
-    """
+    """A server on loopback for as long as the block lasts."""
     raw = RawServer(behave, reads_bodies)
     server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, limit=2**24, ssl=tls)
     scheme = "https" if tls else "http"
@@ -113,9 +107,7 @@ async def raw_server(
 def http(
     body: bytes = b"", *, status: int = 200, length: int | None = None, **headers: str
 ) -> bytes:
-    """
-    An answer; `length` is what it claims, headers are written with underscores.
-    """
+    """An answer; `length` is what it claims, headers are written with underscores."""
     lines = [f"HTTP/1.1 {status} Whatever"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if "Transfer_Encoding" not in headers:
@@ -124,9 +116,7 @@ def http(
 
 
 def answering(*answers: bytes) -> Behaviour:
-    """
-    Answers requests in turn; the last one serves all that follow.
-    """
+    """Answers requests in turn; the last one serves all that follow."""
     left = list(answers)
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:

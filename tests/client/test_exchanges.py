@@ -56,9 +56,7 @@ async def hang_up(heard: Heard, writer: asyncio.StreamWriter) -> None:
 
 
 async def test_connection_is_kept_for_the_next_request(transport: Make) -> None:
-    """
-    Requests that follow each other share one connection.
-    """
+    """Requests that follow each other share one connection."""
     async with raw_server(answering(http(RUN))) as server, client_of(server, transport) as client:
         for _ in range(5):
             await client.get_run(RunId("run1"))
@@ -66,9 +64,7 @@ async def test_connection_is_kept_for_the_next_request(transport: Make) -> None:
 
 
 async def test_request_is_complete(transport: Make) -> None:
-    """
-    A start arrives with its host, token, mark, type, length and body, and nothing said twice.
-    """
+    """A start arrives with its host, token, mark, type, length and body, and nothing said twice."""
     async with (
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
@@ -85,9 +81,7 @@ async def test_request_is_complete(transport: Make) -> None:
 
 
 async def test_start_without_input_says_so(transport: Make) -> None:
-    """
-    A POST without a body has the length nought and no content type.
-    """
+    """A POST without a body has the length nought and no content type."""
     async with (
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
@@ -97,9 +91,7 @@ async def test_start_without_input_says_so(transport: Make) -> None:
 
 
 async def test_large_input_arrives_whole(transport: Make) -> None:
-    """
-    Nine megabytes that cannot be compressed arrive as they were.
-    """
+    """Nine megabytes that cannot be compressed arrive as they were."""
     body = bytes(range(256)) * 36_000
     noise = bytes(a ^ b for a, b in zip(body, gzip.compress(body * 3) * 2000, strict=False))
     async with (
@@ -146,9 +138,7 @@ async def test_sync_start_is_never_repeated_on_a_reused_connection(
 
 
 async def test_read_on_a_broken_connection_is_counted_as_repeated(transport: Make) -> None:
-    """
-    A GET that may be repeated is repeated by the client itself, and counted.
-    """
+    """A GET that may be repeated is repeated by the client itself, and counted."""
     dropped: list[Heard] = []
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
@@ -168,9 +158,7 @@ async def test_read_on_a_broken_connection_is_counted_as_repeated(transport: Mak
 
 
 async def test_start_whose_connection_breaks_is_unconfirmed(transport: Make) -> None:
-    """
-    A start that is heard and not answered is not sent again.
-    """
+    """A start that is heard and not answered is not sent again."""
     async with raw_server(hang_up) as server, client_of(server, transport) as client:
         with pytest.raises(StartUnconfirmed, match="broke"):
             await client.start_run(ACTOR, body=b"{}")
@@ -178,9 +166,7 @@ async def test_start_whose_connection_breaks_is_unconfirmed(transport: Make) -> 
 
 
 async def test_platform_that_is_not_there_is_told(transport: Make) -> None:
-    """
-    Where nothing listens, the error says so and that nothing was sent.
-    """
+    """Where nothing listens, the error says so and that nothing was sent."""
     async with raw_server(hold) as server:
         pass
     async with client_of(server, transport, start_deadline_secs=0.1) as client:
@@ -190,9 +176,7 @@ async def test_platform_that_is_not_there_is_told(transport: Make) -> None:
 
 
 async def test_silent_platform_is_noticed(transport: Make) -> None:
-    """
-    A request that is never answered ends at its deadline for the first byte.
-    """
+    """A request that is never answered ends at its deadline for the first byte."""
     async with (
         raw_server(hold) as server,
         client_of(server, transport, first_byte_timeout_secs=0.2) as client,
@@ -202,9 +186,7 @@ async def test_silent_platform_is_noticed(transport: Make) -> None:
 
 
 async def test_silent_platform_leaves_a_start_unconfirmed(transport: Make) -> None:
-    """
-    A start that is never answered ends at its own deadline.
-    """
+    """A start that is never answered ends at its own deadline."""
     async with (
         raw_server(hold) as server,
         client_of(server, transport, start_deadline_secs=0.2) as client,
@@ -214,9 +196,7 @@ async def test_silent_platform_leaves_a_start_unconfirmed(transport: Make) -> No
 
 
 async def test_long_poll_may_take_as_long_as_it_asked_for(transport: Make) -> None:
-    """
-    The wait that the platform was asked for is added to the deadline for the first byte.
-    """
+    """The wait that the platform was asked for is added to the deadline for the first byte."""
 
     async def slow(heard: Heard, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.5)
@@ -232,9 +212,7 @@ async def test_long_poll_may_take_as_long_as_it_asked_for(transport: Make) -> No
 
 @pytest.mark.parametrize("small", [True, False], ids=["small answer", "download"])
 async def test_silence_in_the_middle_is_noticed(transport: Make, small: bool) -> None:
-    """
-    A body that stops arriving ends at the deadline for silence.
-    """
+    """A body that stops arriving ends at the deadline for silence."""
 
     async def stall(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(http(RUN[:10], length=len(RUN)))
@@ -252,9 +230,7 @@ async def test_silence_in_the_middle_is_noticed(transport: Make, small: bool) ->
 
 
 async def test_download_may_take_longer_than_any_deadline(transport: Make) -> None:
-    """
-    A slow body that goes on arriving is read to its end.
-    """
+    """A slow body that goes on arriving is read to its end."""
 
     async def trickle(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(http(length=10))
@@ -291,9 +267,7 @@ WHOLE: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize(("answer", "body"), WHOLE.values(), ids=WHOLE)
 async def test_whole_body_is_read(transport: Make, answer: bytes, body: bytes) -> None:
-    """
-    A body is read to its end however it is framed and packed, and its connection used again.
-    """
+    """A body is read to its end however it is framed and packed, and its connection used again."""
     async with raw_server(answering(answer)) as server, client_of(server, transport) as client:
         assert await read_items(client) == body
         assert await read_items(client) == body
@@ -329,9 +303,7 @@ async def test_broken_body_is_noticed(transport: Make, answer: bytes) -> None:
 
 
 async def test_reset_in_the_middle_is_noticed(transport: Make) -> None:
-    """
-    A connection that is reset in the middle of a body is an error that may be gone on from.
-    """
+    """A connection that is reset in the middle of a body is an error that may be gone on from."""
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(http(LINES[:100], length=len(LINES)))
@@ -345,9 +317,7 @@ async def test_reset_in_the_middle_is_noticed(transport: Make) -> None:
 
 
 async def test_answer_that_is_not_http_is_told(transport: Make) -> None:
-    """
-    Something else that listens on the port is named as such.
-    """
+    """Something else that listens on the port is named as such."""
     async with (
         raw_server(answering(b"SSH-2.0-x\r\n\r\n")) as server,
         client_of(server, transport) as client,
@@ -357,9 +327,7 @@ async def test_answer_that_is_not_http_is_told(transport: Make) -> None:
 
 
 async def test_answer_without_end_is_cut(transport: Make) -> None:
-    """
-    An answer that should be small is not read into memory beyond its limit.
-    """
+    """An answer that should be small is not read into memory beyond its limit."""
     endless = http(b"ffff\r\n" + b" " * 0xFFFF + b"\r\n", Transfer_Encoding="chunked")
     async with (
         raw_server(answering(endless)) as server,
@@ -370,9 +338,7 @@ async def test_answer_without_end_is_cut(transport: Make) -> None:
 
 
 async def test_download_that_is_left_early_does_not_disturb_the_next(transport: Make) -> None:
-    """
-    A body that was not read to its end never runs into the next answer.
-    """
+    """A body that was not read to its end never runs into the next answer."""
     async with (
         raw_server(answering(http(LINES * 100), http(RUN))) as server,
         client_of(server, transport) as client,
@@ -383,9 +349,7 @@ async def test_download_that_is_left_early_does_not_disturb_the_next(transport: 
 
 
 async def test_cancelled_request_does_not_disturb_the_next(transport: Make) -> None:
-    """
-    A call that was cancelled while it waited leaves a client that works.
-    """
+    """A call that was cancelled while it waited leaves a client that works."""
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
         if "slow" in heard.target:
@@ -418,9 +382,7 @@ async def test_early_refusal_of_a_large_input_is_read(transport: Make) -> None:
 
 
 async def test_record_on_another_host_is_fetched_without_the_token(transport: Make) -> None:
-    """
-    The platform may redirect to a record elsewhere; the token stays here.
-    """
+    """The platform may redirect to a record elsewhere; the token stays here."""
     async with raw_server(answering(http(b"record", Content_Type="image/png"))) as other:
         redirect = http(status=302, Location=f"{other.url}/bucket/record?signature=a%2Fb")
         async with (
@@ -435,9 +397,7 @@ async def test_record_on_another_host_is_fetched_without_the_token(transport: Ma
 
 
 async def test_refusal_without_its_body_is_not_believed(transport: Make) -> None:
-    """
-    A 404 whose body breaks off does not show that it is the API's: it is not believed.
-    """
+    """A 404 whose body breaks off does not show that it is the API's: it is not believed."""
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(http(b'{"error"', status=404, length=500))
@@ -451,9 +411,7 @@ async def test_refusal_without_its_body_is_not_believed(transport: Make) -> None
 
 
 async def test_line_break_in_a_header_is_refused(transport: Make) -> None:
-    """
-    A content type cannot smuggle another header into a request.
-    """
+    """A content type cannot smuggle another header into a request."""
     async with (
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
@@ -464,9 +422,7 @@ async def test_line_break_in_a_header_is_refused(transport: Make) -> None:
 
 
 async def test_pagination_is_told(transport: Make) -> None:
-    """
-    A download of items tells how many there are and which of them it holds.
-    """
+    """A download of items tells how many there are and which of them it holds."""
     told = http(
         LINES,
         X_Apify_Pagination_Total="7000",

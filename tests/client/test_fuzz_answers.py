@@ -181,9 +181,7 @@ async def _error_of(work: Awaitable[None]) -> OrchestratorError | None:
 
 
 async def _check_next(client: ApifyClient) -> None:
-    """
-    Nothing of the answer before is taken for the next one; its connection may be broken.
-    """
+    """Nothing of the answer before is taken for the next one; its connection may be broken."""
     for _ in range(5):
         with suppress(TransientError):
             assert (await client.get_run(RunId(GOOD))).id == GOOD

@@ -1,6 +1,4 @@
-"""
-One item that is far larger than what may be kept in memory.
-"""
+"""One item that is far larger than what may be kept in memory."""
 
 from __future__ import annotations
 

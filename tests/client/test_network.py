@@ -45,9 +45,7 @@ async def test_proxy_of_the_environment_is_gone_through(environment: pytest.Monk
 
 
 async def test_loopback_goes_without_the_proxy_when_told(environment: pytest.MonkeyPatch) -> None:
-    """
-    NO_PROXY keeps the local platform reachable behind a proxy.
-    """
+    """NO_PROXY keeps the local platform reachable behind a proxy."""
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     environment.setenv("NO_PROXY", "127.0.0.1,localhost")
     async with raw_server(answering(http(RUN))) as server, client_of(server.url) as client:
@@ -55,9 +53,7 @@ async def test_loopback_goes_without_the_proxy_when_told(environment: pytest.Mon
 
 
 async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
-    """
-    A proxy that does not answer is named as the trouble, and nothing was sent.
-    """
+    """A proxy that does not answer is named as the trouble, and nothing was sent."""
     async with raw_server(answering(http(RUN))) as gone:
         pass
     environment.setenv("HTTP_PROXY", gone.url)
@@ -69,9 +65,7 @@ async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    A certificate for 127.0.0.1 with its key, signed by itself.
-    """
+    """A certificate for 127.0.0.1 with its key, signed by itself."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -108,9 +102,7 @@ async def test_certificate_of_the_environment_is_trusted(
 async def test_unknown_certificate_is_told(
     environment: pytest.MonkeyPatch, certificate: Path
 ) -> None:
-    """
-    A certificate that nobody vouches for is refused, with the setting that would mend it.
-    """
+    """A certificate that nobody vouches for is refused, with the setting that would mend it."""
     async with (
         raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
         client_of(server.url) as client,
@@ -121,9 +113,7 @@ async def test_unknown_certificate_is_told(
 
 
 async def test_redirect_goes_through_the_right_proxy(environment: pytest.MonkeyPatch) -> None:
-    """
-    A redirect to a host that NO_PROXY names leaves the proxy, and the token stays behind.
-    """
+    """A redirect to a host that NO_PROXY names leaves the proxy, and the token stays behind."""
     async with raw_server(answering(http(b"record"))) as other:
 
         async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:

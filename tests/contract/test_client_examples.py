@@ -26,9 +26,7 @@ PRINTED = {
 async def test_example_of_the_client_runs(
     title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    Each example in docs/client.md does what the text around it says.
-    """
+    """Each example in docs/client.md does what the text around it says."""
     async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
         names: dict[str, Any] = {"BASE_URL": platform.url, "TOKEN": platform.token}
         exec(compile(EXAMPLES[title], f"{DOCUMENT.name}: {title}", "exec"), names)  # noqa: S102
@@ -38,7 +36,5 @@ async def test_example_of_the_client_runs(
 
 
 def test_every_example_is_known() -> None:
-    """
-    An example that is added to docs/client.md has its output checked too.
-    """
+    """An example that is added to docs/client.md has its output checked too."""
     assert set(EXAMPLES) == set(PRINTED)

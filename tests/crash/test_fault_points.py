@@ -1,6 +1,4 @@
-"""
-A process that dies at each named point between the steps of an attempt, and is resumed.
-"""
+"""A process that dies at each named point between the steps of an attempt, and is resumed."""
 
 from __future__ import annotations
 

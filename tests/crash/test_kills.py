@@ -109,9 +109,7 @@ def test_killed_together_with_its_local_platform_a_batch_goes_on(tmp_path: Path,
 
 
 def _all_runs(platform: ServedPlatform) -> list[dict]:
-    """
-    The runs of all batches; the youngest are missing from the platform's lists for a while.
-    """
+    """The runs of all batches; the youngest are missing from the platform's lists for a while."""
     for _ in range(TRIES):
         with suppress(OSError):
             platform.post("/acts/orchestrator~simulated/runs", {})
@@ -150,9 +148,7 @@ def check_runs(runs: list[dict], *, jobs: int) -> None:
 
 
 def check_items(batches: list[Path]) -> None:
-    """
-    Each job has each of its items once.
-    """
+    """Each job has each of its items once."""
     for path in (path for batch in batches for path in (batch / "jobs").iterdir()):
         lines = (path / "items.jsonl").read_text().splitlines()
         assert [json.loads(line)["index"] for line in lines] == list(range(ITEMS)), path

@@ -17,9 +17,7 @@ WORDS = {
     "list": ("list",),
     "import": ("import", "nothing"),
 }
-"""
-In a folder without batches; `import` finds nothing.
-"""
+"""In a folder without batches; `import` finds nothing."""
 
 WORDS_AFTER = {
     "resume": ("resume", "s"),

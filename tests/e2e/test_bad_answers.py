@@ -1,6 +1,4 @@
-"""
-Answers with items that cannot be true: the job says what is wrong, and the others go on.
-"""
+"""Answers with items that cannot be true: the job says what is wrong, and the others go on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`orchestrator collect`: the disk made whole again from the platform.
-"""
+"""`orchestrator collect`: the disk made whole again from the platform."""
 
 from __future__ import annotations
 

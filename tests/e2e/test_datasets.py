@@ -1,6 +1,4 @@
-"""
-Datasets that runs fill besides their default one: by alias, and shared ones by name.
-"""
+"""Datasets that runs fill besides their default one: by alias, and shared ones by name."""
 
 from __future__ import annotations
 

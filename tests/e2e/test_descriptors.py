@@ -1,6 +1,4 @@
-"""
-Few open files: the limit is raised, else it bounds the runs, and the message says what to do.
-"""
+"""Few open files: the limit is raised, else it bounds the runs, and the message says what to do."""
 
 from __future__ import annotations
 

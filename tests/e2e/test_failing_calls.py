@@ -1,6 +1,4 @@
-"""
-Any one call to the system may fail: there are words and a code, and the batch can be resumed.
-"""
+"""Any one call to the system may fail: there are words and a code, and the batch can be resumed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-A disk that fills up in the middle: the batch stops, says so, and goes on when there is room.
-"""
+"""A disk that fills up in the middle: the batch stops, says so, and goes on when there is room."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`collect = { run = false, input = false }`: one small file a job.
-"""
+"""`collect = { run = false, input = false }`: one small file a job."""
 
 from __future__ import annotations
 

@@ -35,9 +35,7 @@ CALL = ("run", "--resume", "s.toml")
 
 
 class Nights:
-    """
-    A spec in a folder, with a platform of its own.
-    """
+    """A spec in a folder, with a platform of its own."""
 
     def __init__(self, folder: Path, platform: ServedPlatform) -> None:
         variables = {**platform.variables(), "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}

@@ -1,6 +1,4 @@
-"""
-A platform that dies, falls silent or talks nonsense while a batch is under way.
-"""
+"""A platform that dies, falls silent or talks nonsense while a batch is under way."""
 
 from __future__ import annotations
 
@@ -112,9 +110,7 @@ def test_platform_that_talks_nonsense_for_a_while(tmp_path: Path, job: str, body
 
 
 def check_end(run: Process, platform: ServedPlatform, *, jobs: int, items: int) -> None:
-    """
-    All jobs succeeded, each was started once, and each has all its items.
-    """
+    """All jobs succeeded, each was started once, and each has all its items."""
     out, err = run.communicate(timeout=60)
     assert run.code == 0, err
     starts = Counter(run["meta"]["userAgent"].rsplit(".", 1)[0] for run in platform.runs())

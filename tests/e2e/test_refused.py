@@ -1,6 +1,4 @@
-"""
-Actors, datasets, runs and plans that the platform refuses while a batch is under way.
-"""
+"""Actors, datasets, runs and plans that the platform refuses while a batch is under way."""
 
 from __future__ import annotations
 

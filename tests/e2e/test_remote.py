@@ -1,6 +1,4 @@
-"""
-Output to an object store, against a real S3 server in a process of its own.
-"""
+"""Output to an object store, against a real S3 server in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Secrets and foreign text, seen from outside: in no file, on no stream.
-"""
+"""Secrets and foreign text, seen from outside: in no file, on no stream."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ CALL = ("run", "--resume", "s.toml")
 
 
 class Years:
-    """
-    A spec in a folder, with a platform of its own.
-    """
+    """A spec in a folder, with a platform of its own."""
 
     def __init__(self, folder: Path, platform: ServedPlatform) -> None:
         self.command = Command(folder=folder, variables=platform.variables())

@@ -1,6 +1,4 @@
-"""
-Signals at any moment, from the first second on.
-"""
+"""Signals at any moment, from the first second on."""
 
 from __future__ import annotations
 

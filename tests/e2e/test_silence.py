@@ -1,6 +1,4 @@
-"""
-What is left empty or missing is asked for, and never taken for a wish.
-"""
+"""What is left empty or missing is asked for, and never taken for a wish."""
 
 from __future__ import annotations
 

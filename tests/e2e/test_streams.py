@@ -1,6 +1,4 @@
-"""
-What becomes of the output: it never decides how a command ends.
-"""
+"""What becomes of the output: it never decides how a command ends."""
 
 from __future__ import annotations
 

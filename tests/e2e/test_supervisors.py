@@ -1,6 +1,4 @@
-"""
-The lines of the documents for cron, systemd and Kubernetes, started as those supervisors do.
-"""
+"""The lines of the documents for cron, systemd and Kubernetes, started as those supervisors do."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ HELD = 4
 
 
 class Folder:
-    """
-    What the lines work in: a spec, the command in `.venv/bin`, and a token in a file.
-    """
+    """What the lines work in: a spec, the command in `.venv/bin`, and a token in a file."""
 
     def __init__(self, path: Path, platform: ServedPlatform) -> None:
         self.path = path
@@ -88,17 +84,13 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 
 def cron_line(text: str) -> str:
-    """
-    The command of the cron line in a document.
-    """
+    """The command of the cron line in a document."""
     (line,) = re.findall(r"```cron\n(.*?)\n```", text, re.DOTALL)
     return str(line.split(maxsplit=5)[5])
 
 
 def unit() -> RawConfigParser:
-    """
-    The service of the page.
-    """
+    """The service of the page."""
     (text,) = re.findall(r"```ini nightly.service\n(.*?)```", PAGE, re.DOTALL)
     parser = RawConfigParser()
     parser.optionxform = str  # type: ignore[assignment, method-assign]
@@ -107,9 +99,7 @@ def unit() -> RawConfigParser:
 
 
 def systemd_restarts(code: int) -> bool:
-    """
-    Whether systemd restarts the unit: never after the codes that forbid it.
-    """
+    """Whether systemd restarts the unit: never after the codes that forbid it."""
     service = unit()["Service"]
     if code == 0 or str(code) in service["RestartPreventExitStatus"].split():
         return False
@@ -117,27 +107,21 @@ def systemd_restarts(code: int) -> bool:
 
 
 def job_spec() -> dict:
-    """
-    The Job of the page's CronJob.
-    """
+    """The Job of the page's CronJob."""
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     found: dict = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]
     return found
 
 
 def kubernetes_restarts(code: int) -> bool:
-    """
-    Whether another pod follows: not after a code that fails the Job.
-    """
+    """Whether another pod follows: not after a code that fails the Job."""
     (rule,) = job_spec()["podFailurePolicy"]["rules"]
     fatal: Collection[int] = rule["onExitCodes"]["values"]
     return code != 0 and code not in fatal
 
 
 def container_line() -> str:
-    """
-    The command of the page's container.
-    """
+    """The command of the page's container."""
     (container,) = job_spec()["template"]["spec"]["containers"]
     return ".venv/bin/" + shlex.join(container["args"])
 

@@ -1,6 +1,4 @@
-"""
-A bare HTTP caller, so that the tests see what is on the wire.
-"""
+"""A bare HTTP caller, so that the tests see what is on the wire."""
 
 from __future__ import annotations
 
@@ -24,46 +22,34 @@ SIMULATED = "actors/orchestrator~simulated"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """
-    An answer, read to its end.
-    """
+    """An answer, read to its end."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """
-        Return the body as JSON.
-        """
+        """Return the body as JSON."""
         return orjson.loads(self.body)
 
     @property
     def data(self) -> Any:
-        """
-        Return what is in the envelope.
-        """
+        """Return what is in the envelope."""
         return self.json()["data"]
 
     @property
     def error(self) -> tuple[int, str]:
-        """
-        Return status and type of a refusal.
-        """
+        """Return status and type of a refusal."""
         return self.status, self.json()["error"]["type"]
 
     @property
     def lines(self) -> list[Any]:
-        """
-        Return the body as JSON Lines.
-        """
+        """Return the body as JSON Lines."""
         return [orjson.loads(line) for line in self.body.splitlines()]
 
 
 class Caller:
-    """
-    Calls one platform with the account's token.
-    """
+    """Calls one platform with the account's token."""
 
     def __init__(self, platform: Emulator, session: aiohttp.ClientSession) -> None:
         self.platform = platform
@@ -79,9 +65,7 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Reply:
-        """
-        Send a request to a path below `/v2`.
-        """
+        """Send a request to a path below `/v2`."""
         sent = dict(headers or {})
         if json is not None:
             body = orjson.dumps(json)
@@ -98,35 +82,27 @@ class Caller:
             return Reply(answer.status, answer.headers, await answer.read())
 
     async def start(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """
-        Start a simulated run and return it.
-        """
+        """Start a simulated run and return it."""
         reply = await self("POST", f"{SIMULATED}/runs", json=script or {}, **query)
         assert reply.status == 201, reply.body
         run: dict[str, Any] = reply.data
         return run
 
     async def wait(self, run: dict[str, Any]) -> dict[str, Any]:
-        """
-        Wait for the end of a run and return it.
-        """
+        """Wait for the end of a run and return it."""
         ended: dict[str, Any] = (
             await self("GET", f"actor-runs/{run['id']}", waitForFinish=60)
         ).data
         return ended
 
     async def finish(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """
-        Start a simulated run, wait for its end and return it.
-        """
+        """Start a simulated run, wait for its end and return it."""
         return await self.wait(await self.start(script, **query))
 
 
 @asynccontextmanager
 async def calling(data_dir: Path, **options: Any) -> AsyncIterator[Caller]:
-    """
-    Serve a platform on a folder and give a caller of it.
-    """
+    """Serve a platform on a folder and give a caller of it."""
     options.setdefault("token", SecretStr(TOKEN))
     async with (
         watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as platform,

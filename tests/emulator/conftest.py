@@ -1,6 +1,4 @@
-"""
-What the platform's tests share.
-"""
+"""What the platform's tests share."""
 
 from __future__ import annotations
 
@@ -11,7 +9,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def envs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    Where environments are built, once for all tests of a worker.
-    """
+    """Where environments are built, once for all tests of a worker."""
     return tmp_path_factory.mktemp("envs")

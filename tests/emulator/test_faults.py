@@ -1,6 +1,4 @@
-"""
-Seeded misbehaviour.
-"""
+"""Seeded misbehaviour."""
 
 from __future__ import annotations
 

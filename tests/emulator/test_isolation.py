@@ -1,6 +1,4 @@
-"""
-What Actors can leave behind, and what they can reach.
-"""
+"""What Actors can leave behind, and what they can reach."""
 
 from __future__ import annotations
 

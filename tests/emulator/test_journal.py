@@ -1,6 +1,4 @@
-"""
-The platform's memory, and its timers.
-"""
+"""The platform's memory, and its timers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Apify's own client against the local platform: its models refuse an answer that lacks a field.
-"""
+"""Apify's own client against the local platform: its models refuse an answer that lacks a field."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Runs of real Actors: processes, their limits, their ends.
-"""
+"""Runs of real Actors: processes, their limits, their ends."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> 
 
 
 async def _until(call: Caller, run: dict[str, Any], is_so: Callable[[dict[str, Any]], bool]) -> Any:
-    """
-    Read a run until something holds; its process is out of our sight.
-    """
+    """Read a run until something holds; its process is out of our sight."""
     with anyio.fail_after(20):
         while True:
             seen = (await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)).data

@@ -1,6 +1,4 @@
-"""
-What outlives the platform: a clean end, a kill, a torn file.
-"""
+"""What outlives the platform: a clean end, a kill, a torn file."""
 
 from __future__ import annotations
 

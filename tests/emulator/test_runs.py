@@ -1,6 +1,4 @@
-"""
-Reading, listing and steering runs.
-"""
+"""Reading, listing and steering runs."""
 
 from __future__ import annotations
 

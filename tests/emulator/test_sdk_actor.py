@@ -22,9 +22,7 @@ NAME = "package-facts"
 
 @pytest.fixture
 def _built_actor(tmp_path: Path) -> None:
-    """
-    Skip where the Actor's environment was not built.
-    """
+    """Skip where the Actor's environment was not built."""
     if not ACTORS.is_dir():
         pytest.skip("there are no sample Actors here")
     environments = Environments(EmulatorOptions(data_dir=tmp_path).environments)
@@ -73,9 +71,7 @@ asyncio.run(main())
 
 
 def _listener(folder: Path) -> Path:
-    """
-    Write an Actor that waits for events, in the sample Actor's environment.
-    """
+    """Write an Actor that waits for events, in the sample Actor's environment."""
     write_actor(folder, "listener", "")
     (folder / "listener" / "main.py").write_text(_LISTENER)
     requirements = (ACTORS / NAME / "requirements.txt").read_bytes()

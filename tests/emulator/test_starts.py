@@ -1,6 +1,4 @@
-"""
-Starting runs.
-"""
+"""Starting runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Datasets, key-value stores and request queues.
-"""
+"""Datasets, key-value stores and request queues."""
 
 from __future__ import annotations
 

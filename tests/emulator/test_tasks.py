@@ -1,6 +1,4 @@
-"""
-Tasks, and Actors and tasks from files.
-"""
+"""Tasks, and Actors and tasks from files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Webhooks and their deliveries.
-"""
+"""Webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ from tests.emulator.calling import SIMULATED, Caller, calling
 
 
 class _Receiver:
-    """
-    What a webhook's target was told.
-    """
+    """What a webhook's target was told."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -28,9 +24,7 @@ class _Receiver:
         self.arrived = anyio.Event()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """
-        Take one delivery.
-        """
+        """Take one delivery."""
         self.told.append(orjson.loads(await request.read()))
         self.arrived.set()
         return web.Response()

@@ -1,6 +1,4 @@
-"""
-What holds for every endpoint: tokens, paths, methods, bodies.
-"""
+"""What holds for every endpoint: tokens, paths, methods, bodies."""
 
 from __future__ import annotations
 

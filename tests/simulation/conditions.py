@@ -20,9 +20,7 @@ COST_LAGS_SECS = (0.0, 8.0, 25.0, 90.0)
 SHOP_RUNS = 2
 CAP_USD = 1.0
 ROOM_USD = 3.0
-"""
-By how much a budget is larger than what all runs cost in the end.
-"""
+"""By how much a budget is larger than what all runs cost in the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +88,7 @@ HIDDEN = Conditions(lists_agents=False, tells_agents=False)
 
 
 def conditions_of(seed: int) -> Conditions:
-    """
-    Draws the conditions of a night; about one night in five has each of them.
-    """
+    """Draws the conditions of a night; about one night in five has each of them."""
     chance = random.Random(f"conditions {seed}")  # noqa: S311 - to be repeatable
     drawn = Conditions(
         clock_steps=tuple(_steps(chance)) if chance.random() < 0.4 else (),

@@ -15,9 +15,7 @@ from tests.support.scripted_transport import Reply
 
 
 class Killed(BaseException):
-    """
-    The process is dead; no handler of the product may see this as an error.
-    """
+    """The process is dead; no handler of the product may see this as an error."""
 
 
 class Life:
@@ -48,9 +46,7 @@ class Life:
     def around(
         self, perform_group: Callable[[Sequence[Work]], None]
     ) -> Callable[[Sequence[Work]], None]:
-        """
-        Work on the disk that may never come about, or never be known to have.
-        """
+        """Work on the disk that may never come about, or never be known to have."""
 
         def perform(group: Sequence[Work]) -> None:
             self.step()
@@ -61,9 +57,7 @@ class Life:
 
 
 class MortalTransport:
-    """
-    The way to the platform of one process.
-    """
+    """The way to the platform of one process."""
 
     def __init__(self, platform: SimPlatform, life: Life) -> None:
         self._platform = platform

@@ -1,6 +1,4 @@
-"""
-One night: a batch from its first start to its end, on virtual time, with crashes on the way.
-"""
+"""One night: a batch from its first start to its end, on virtual time, with crashes on the way."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ from tests.support.virtual_time import run_virtual
 
 JOBS = 25
 LATEST_SECS = 45.0
-"""
-After so long nothing of an earlier process can begin: nobody restores a backup sooner.
-"""
+"""After so long nothing of an earlier process can begin: nobody restores a backup sooner."""
 
 LONGEST_SECS = 20_000.0
 SETTLE_SECS = 120.0
@@ -77,9 +73,7 @@ def _nothing(*_told: object, **_more: object) -> None:
 def play(
     seed: int, folder: Path, *, crashes: int = 3, platform: SimPlatform | None = None
 ) -> SimPlatform:
-    """
-    Plays a night and checks what must hold; a failure tells the invariant.
-    """
+    """Plays a night and checks what must hold; a failure tells the invariant."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
     is_like = platform.conditions
@@ -125,9 +119,7 @@ def play(
 
 
 class Backup:
-    """
-    A copy of a ledger, as a backup of the folder holds it.
-    """
+    """A copy of a ledger, as a backup of the folder holds it."""
 
     def __init__(self, path: Path) -> None:
         self._files = {
@@ -146,9 +138,7 @@ class Backup:
 
 
 def _costs(job: Job) -> float:
-    """
-    What all runs of a job cost in the end.
-    """
+    """What all runs of a job cost in the end."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
         return 0.0
@@ -157,9 +147,7 @@ def _costs(job: Job) -> float:
 
 
 def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
-    """
-    Whenever a process ends, what has a final name is whole.
-    """
+    """Whenever a process ends, what has a final name is whole."""
     whole = {(run.job, run.items) for run in platform.runs.values()}
     for job in jobs:
         path = folder / "jobs" / job.key / "items.jsonl"
@@ -199,9 +187,7 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
 
 
 def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
-    """
-    A job whose start is refused has failed with the platform's words, and no run.
-    """
+    """A job whose start is refused has failed with the platform's words, and no run."""
     assert report.status is JobStatus.FAILED, f"refused: {job.key} {report}"
     assert "No." in (report.error or ""), f"refused with words: {job.key} {report}"
     runs = [run.id for run in platform.runs.values() if run.job == job.seq]
@@ -209,9 +195,7 @@ def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
 
 
 def _refused(chance: random.Random) -> dict[str, Any]:
-    """
-    What a job differs in whose start is refused: for itself, or with all of its Actor.
-    """
+    """What a job differs in whose start is refused: for itself, or with all of its Actor."""
     whom = chance.choice(["job", "actor"])
     kinds = [
         (status, kind)
@@ -227,9 +211,7 @@ def _refused(chance: random.Random) -> dict[str, Any]:
 
 
 def _job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
-    """
-    A job with an input of its own, or of a task without one.
-    """
+    """A job with an input of its own, or of a task without one."""
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6
     is_in_shop = chance.random() < 0.2
@@ -276,9 +258,7 @@ async def process(
     *,
     pools: Mapping[str, PoolLimits] | None = None,
 ) -> None:
-    """
-    One process of the orchestrator, from taking over the ledger to the end of the batch.
-    """
+    """One process of the orchestrator, from taking over the ledger to the end of the batch."""
     options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
     allowed, is_like = platform.allowed, platform.conditions
     wall_clock = is_like.wall_clock

@@ -22,9 +22,7 @@ REFUSALS = (400, 401, 403, 404)
 
 
 def refusal_of(request: Request) -> Reply | None:
-    """
-    The refusal that the input of a start asks for; None for other requests.
-    """
+    """The refusal that the input of a start asks for; None for other requests."""
     if "(attempt " not in request.headers["User-Agent"] or not request.body:
         return None
     refuse = json.loads(request.body).get("refuse")
@@ -73,9 +71,7 @@ def odd_after(
 
 
 def _stranger(run: dict[str, Any]) -> dict[str, Any]:
-    """
-    A run that somebody else started the day before.
-    """
+    """A run that somebody else started the day before."""
     return {
         **run,
         "id": "stranger",

@@ -35,16 +35,12 @@ LONGEST_COUNT_LAG_SECS = 9.5
 LONGEST_HOLD_SECS = 300.0
 RATE_WINDOW_SECS = 58.0
 OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 1024}
-"""
-What a task does that is started without an input.
-"""
+"""What a task does that is started without an input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """
-    What may be in use at once; the oracle's own copy of the limits.
-    """
+    """What may be in use at once; the oracle's own copy of the limits."""
 
     runs: int = 6
     memory_mbytes: int = 6144
@@ -53,9 +49,7 @@ class Allowed:
 
 @dataclass
 class Life:
-    """
-    A run from its start or resurrection to its end.
-    """
+    """A run from its start or resurrection to its end."""
 
     begins: float
     ends: float
@@ -202,9 +196,7 @@ class SimPlatform:
                             answer.chunks_)  # fmt: skip
 
     def do_later(self, request: Request, begins: float) -> None:
-        """
-        Starts or resurrects a run, without an answer.
-        """
+        """Starts or resurrects a run, without an answer."""
         path = urlsplit(request.url).path.split("/")
         if refusal_of(request) is not None:
             return
@@ -214,17 +206,13 @@ class SimPlatform:
             self._start(request, begins)
 
     def check_limits(self) -> None:
-        """
-        Holds the whole night against the limits: at each start, all that was going then.
-        """
+        """Holds the whole night against the limits: at each start, all that was going then."""
         for run in self.runs.values():
             self._check_at(run.begins)
         self._check_rate()
 
     def hold(self, holds: bool, invariant: str) -> None:
-        """
-        Notes a violation unless an invariant holds.
-        """
+        """Notes a violation unless an invariant holds."""
         if not holds:
             self.violations.append(invariant)
 
@@ -325,9 +313,7 @@ class SimPlatform:
         return any(start <= now < end for start, end in self._others)
 
     async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
-        """
-        The answer of a synchronous start; one that is lost is lost at any time until its end.
-        """
+        """The answer of a synchronous start; one that is lost is lost at any time until its end."""
         wait = min(run.ends - anyio.current_time(), LONGEST_HOLD_SECS)
         await anyio.sleep(wait * self._chance.random() if is_lost else wait)
         if anyio.current_time() < run.ends:
@@ -356,9 +342,7 @@ class SimPlatform:
         return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
 
     def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
-        """
-        A dataset; for a while after its run, its count, its items or both are not all there.
-        """
+        """A dataset; for a while after its run, its count, its items or both are not all there."""
         offset = int(query.get("offset", ["0"])[0])
         is_settled = now >= run.counted_from
         given = run.items // 2 if "items" in run.lags and not is_settled else run.items

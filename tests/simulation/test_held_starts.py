@@ -32,9 +32,7 @@ JOBS = 4
 
 @dataclass
 class CountingPlatform(SimPlatform):
-    """
-    Nothing goes wrong, unless it shows no runs; what is asked is counted.
-    """
+    """Nothing goes wrong, unless it shows no runs; what is asked is counted."""
 
     trouble: float = 0.0
     lists_nothing: bool = False

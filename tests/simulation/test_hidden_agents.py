@@ -1,6 +1,4 @@
-"""
-A platform that tells nobody who started a run: neither in lists, nor alone, nor in answers.
-"""
+"""A platform that tells nobody who started a run: neither in lists, nor alone, nor in answers."""
 
 from __future__ import annotations
 

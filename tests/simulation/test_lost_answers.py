@@ -1,6 +1,4 @@
-"""
-Starts whose answers are lost again and again, always alike: one job's, or those of all jobs.
-"""
+"""Starts whose answers are lost again and again, always alike: one job's, or those of all jobs."""
 
 from __future__ import annotations
 

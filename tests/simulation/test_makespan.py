@@ -1,6 +1,4 @@
-"""
-How well admission fills the account, on a clock that jumps.
-"""
+"""How well admission fills the account, on a clock that jumps."""
 
 from __future__ import annotations
 

@@ -21,9 +21,7 @@ SEEDS = (
 )
 
 FAILED_ONCE = ((4317, False),)
-"""
-Nights that have found a fault, and whether datasets came in small pieces then.
-"""
+"""Nights that have found a fault, and whether datasets came in small pieces then."""
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")

@@ -1,6 +1,4 @@
-"""
-Eight mistakes that are easily made: each is planted, and the nights must find it.
-"""
+"""Eight mistakes that are easily made: each is planted, and the nights must find it."""
 
 from __future__ import annotations
 

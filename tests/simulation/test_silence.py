@@ -1,6 +1,4 @@
-"""
-A platform that takes requests for 90 seconds and answers none of them.
-"""
+"""A platform that takes requests for 90 seconds and answers none of them."""
 
 from __future__ import annotations
 

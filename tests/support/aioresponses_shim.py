@@ -19,9 +19,7 @@ from aioresponses import aioresponses, core
 
 
 class MockedResponse(ClientResponse):
-    """
-    A response that was never sent.
-    """
+    """A response that was never sent."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("stream_writer", Mock(output_size=0))
@@ -29,19 +27,13 @@ class MockedResponse(ClientResponse):
 
 
 class UnpausableHandler(ResponseHandler):
-    """
-    A protocol without a connection.
-    """
+    """A protocol without a connection."""
 
     def pause_reading(self) -> None:
-        """
-        There is nothing to pause.
-        """
+        """There is nothing to pause."""
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """
-        There is nothing to resume.
-        """
+        """There is nothing to resume."""
 
 
 def _stream_reader(loop: Any = None) -> StreamReader:
@@ -50,9 +42,7 @@ def _stream_reader(loop: Any = None) -> StreamReader:
 
 @contextmanager
 def mocked_http() -> Iterator[aioresponses]:
-    """
-    Answers for aiohttp's session without any network.
-    """
+    """Answers for aiohttp's session without any network."""
     with (
         patch.object(core, "stream_reader_factory", _stream_reader),
         aioresponses() as mock,

@@ -1,6 +1,4 @@
-"""
-Values for tests: each builder supplies everything that a test is not about.
-"""
+"""Values for tests: each builder supplies everything that a test is not about."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def make_job(seq: int = 0, **fields: Any) -> Job:
-    """
-    A job of the Actor `me/actor`.
-    """
+    """A job of the Actor `me/actor`."""
     given = {
         "key": JobKey(f"job-{seq}"),
         "target": Target(kind=TargetKind.ACTOR, id="me/actor"),
@@ -36,9 +32,7 @@ def make_job(seq: int = 0, **fields: Any) -> Job:
 
 
 def make_run(name: str = "run1", **fields: Any) -> Run:
-    """
-    A run that succeeded.
-    """
+    """A run that succeeded."""
     given = {
         "status": "SUCCEEDED",
         "started_at": NOON,
@@ -51,9 +45,7 @@ def make_run(name: str = "run1", **fields: Any) -> Run:
 
 
 def make_batch(**plan: Any) -> Batch:
-    """
-    A batch named `nightly`.
-    """
+    """A batch named `nightly`."""
     return Batch(
         id=BatchId("20261125T120000Z-abcdef"),
         name=BatchName("nightly"),
@@ -72,9 +64,7 @@ def make_ledger(folder: Path, *jobs: Job) -> Ledger:
 
 
 def reopen_ledger(folder: Path) -> Ledger:
-    """
-    The ledger in a folder, as another process would open it.
-    """
+    """The ledger in a folder, as another process would open it."""
     db = connect(folder / "ledger.sqlite")
     ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
     finalize(ledger, db.close)

@@ -12,15 +12,11 @@ from tests.support.command import Command
 
 PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime")
 NIGHT = datetime(2027, 3, 1, 2, 15, tzinfo=UTC)
-"""
-The first occurrence of the tests: 02:15 in UTC.
-"""
+"""The first occurrence of the tests: 02:15 in UTC."""
 
 
 def find_library() -> Path | None:
-    """
-    The library of Debian's package `faketime`; None where it is not installed.
-    """
+    """The library of Debian's package `faketime`; None where it is not installed."""
     for place in PLACES:
         for path in Path("/").glob(f"{place.lstrip('/')}/libfaketime.so.1"):
             return path

@@ -1,6 +1,4 @@
-"""
-The command as a user has it: a process with its own environment, and a platform to talk to.
-"""
+"""The command as a user has it: a process with its own environment, and a platform to talk to."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """
-    How a command ended.
-    """
+    """How a command ended."""
 
     code: int
     out: str
@@ -44,16 +40,12 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """
-        What it printed, as JSON.
-        """
+        """What it printed, as JSON."""
         return json.loads(self.out)
 
 
 class Process:
-    """
-    A child of the process that forks.
-    """
+    """A child of the process that forks."""
 
     def __init__(self, out: Path, err: Path) -> None:
         self._out, self._err = out, err
@@ -63,25 +55,19 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """
-        Its id, and that of its process group.
-        """
+        """Its id, and that of its process group."""
         assert self._started.wait(LONGEST_SECS), "nothing is forked"
         return self._pid
 
     @property
     def code(self) -> int:
-        """
-        Its exit code, once it has ended; negative is the signal that ended it.
-        """
+        """Its exit code, once it has ended; negative is the signal that ended it."""
         assert self._code is not None, "it goes on"
         return self._code
 
     @property
     def has_ended(self) -> bool:
-        """
-        Whether it is over.
-        """
+        """Whether it is over."""
         return self._ended.is_set()
 
     def communicate(self, timeout: float = LONGEST_SECS) -> tuple[str, str]:
@@ -96,41 +82,29 @@ class Process:
         return self._out.read_text(), self._err.read_text()
 
     def first_line(self) -> str:
-        """
-        What it writes to stdout first.
-        """
+        """What it writes to stdout first."""
         wait_until(lambda: "\n" in _text(self._out) or self.has_ended, "a line")
         return _text(self._out).partition("\n")[0]
 
     def errors(self) -> str:
-        """
-        What it has written to stderr by now.
-        """
+        """What it has written to stderr by now."""
         return _text(self._err)
 
     def send_signal(self, number: int) -> None:
-        """
-        Sends it a signal, unless it has ended.
-        """
+        """Sends it a signal, unless it has ended."""
         if not self.has_ended:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """
-        Asks it to end.
-        """
+        """Asks it to end."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """
-        Ends it.
-        """
+        """Ends it."""
         self.send_signal(signal.SIGKILL)
 
     def told(self, event: Mapping[str, int]) -> None:
-        """
-        Takes what the process that forks has told.
-        """
+        """Takes what the process that forks has told."""
         if "pid" in event:
             self._pid = event["pid"]
             self._started.set()
@@ -140,9 +114,7 @@ class Process:
 
 
 class Forks:
-    """
-    The process that forks commands after their imports; see `forking`.
-    """
+    """The process that forks commands after their imports; see `forking`."""
 
     def __init__(self) -> None:
         self._files = TemporaryDirectory()
@@ -159,9 +131,7 @@ class Forks:
     def start(
         self, program: str, words: Iterable[str | Path], folder: Path, environment: dict[str, str]
     ) -> Process:
-        """
-        Starts a child.
-        """
+        """Starts a child."""
         number = len(self._children)
         out, err = (Path(self._files.name, f"{number}.{name}") for name in ("out", "err"))
         child = self._children[number] = Process(out, err)
@@ -188,9 +158,7 @@ class Forks:
 
 @cache
 def forks() -> Forks:
-    """
-    The one of this process.
-    """
+    """The one of this process."""
     return Forks()
 
 
@@ -210,9 +178,7 @@ class Command:
     program: str = ORCHESTRATOR
 
     def environment(self) -> dict[str, str]:
-        """
-        The whole environment of the process.
-        """
+        """The whole environment of the process."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -220,9 +186,7 @@ class Command:
         return {**kept, **own, **self.variables}
 
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
-        """
-        Runs a command to its end.
-        """
+        """Runs a command to its end."""
         process = self.start(*words)
         try:
             out, err = process.communicate(timeout=timeout)
@@ -232,21 +196,15 @@ class Command:
         return Done(code=process.code, out=out, err=err)
 
     def start(self, *words: str | Path) -> Process:
-        """
-        Starts a command in a process group of its own and goes on.
-        """
+        """Starts a command in a process group of its own and goes on."""
         return forks().start(self.program, words, self.folder, self.environment())
 
     def run_alone(self, *words: str | Path) -> Done:
-        """
-        Runs a command to its end in an interpreter of its own, as a user does.
-        """
+        """Runs a command to its end in an interpreter of its own, as a user does."""
         return self._run([sys.executable, "-m", "orchestrator", *map(str, words)])
 
     def start_alone(self, *words: str | Path) -> subprocess.Popen[str]:
-        """
-        Starts a command in an interpreter of its own and goes on.
-        """
+        """Starts a command in an interpreter of its own and goes on."""
         return subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *map(str, words)],
             cwd=self.folder,
@@ -258,9 +216,7 @@ class Command:
         )
 
     def run_script(self, script: str) -> Done:
-        """
-        Runs a script of the shell, to which `orchestrator` is the command.
-        """
+        """Runs a script of the shell, to which `orchestrator` is the command."""
         command = f"orchestrator() {{ '{sys.executable}' -m orchestrator \"$@\"; }}\n"
         return self._run(["bash", "-c", command + script])
 
@@ -277,9 +233,7 @@ class Command:
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def write(self, name: str, text: str) -> Path:
-        """
-        Writes a file into the working folder.
-        """
+        """Writes a file into the working folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -287,9 +241,7 @@ class Command:
 
 
 def mark_of(folder: Path) -> str | None:
-    """
-    What the marks of a batch's starts begin with; None before it has a ledger.
-    """
+    """What the marks of a batch's starts begin with; None before it has a ledger."""
     if not (folder / "ledger.sqlite").exists():
         return None
     with closing(sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True)) as db:
@@ -299,17 +251,13 @@ def mark_of(folder: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedPlatform:
-    """
-    A local platform in a process of its own.
-    """
+    """A local platform in a process of its own."""
 
     url: str
     token: str
 
     def variables(self) -> dict[str, str]:
-        """
-        What points the command to it, and lets it be in a hurry.
-        """
+        """What points the command to it, and lets it be in a hurry."""
         return {
             "APIFY_TOKEN": self.token,
             "APIFY_API_BASE_URL": self.url,
@@ -318,9 +266,7 @@ class ServedPlatform:
         }
 
     def get(self, path: str) -> Any:
-        """
-        An answer of its API, as JSON; without its envelope where it has one.
-        """
+        """An answer of its API, as JSON; without its envelope where it has one."""
         request = urllib.request.Request(  # noqa: S310 - on loopback
             f"{self.url}/v2{path}", headers={"Authorization": f"Bearer {self.token}"}
         )
@@ -332,15 +278,11 @@ class ServedPlatform:
         raise AssertionError(f"the platform does not answer {path}")
 
     def post(self, path: str, value: Any) -> Any:
-        """
-        Makes something by its API, and returns it.
-        """
+        """Makes something by its API, and returns it."""
         return json.loads(self._send("POST", path, value)).get("data")
 
     def put(self, path: str, value: Any) -> None:
-        """
-        Puts a value somewhere by its API.
-        """
+        """Puts a value somewhere by its API."""
         self._send("PUT", path, value)
 
     def _send(self, method: str, path: str, value: Any) -> bytes:
@@ -352,9 +294,7 @@ class ServedPlatform:
             return bytes(answer.read())
 
     def runs(self) -> list[dict[str, Any]]:
-        """
-        All runs that were ever started there: the oracle of what a batch cost.
-        """
+        """All runs that were ever started there: the oracle of what a batch cost."""
         runs: list[dict[str, Any]] = []
         while True:
             page = self.get(f"/actor-runs?limit=1000&offset={len(runs)}")
@@ -363,9 +303,7 @@ class ServedPlatform:
                 return runs
 
     def runs_of(self, folder: Path) -> list[dict[str, Any]]:
-        """
-        The runs that were started for the batch in a folder.
-        """
+        """The runs that were started for the batch in a folder."""
         mark = mark_of(folder)
         if mark is None:
             return []
@@ -373,9 +311,7 @@ class ServedPlatform:
 
 
 def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
-    """
-    Starts a platform that the caller ends.
-    """
+    """Starts a platform that the caller ends."""
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
     process = forks().start(WATCHED, serve, ROOT, environment)
@@ -399,9 +335,7 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
-    """
-    Waits for something outside this process, and says what never came.
-    """
+    """Waits for something outside this process, and says what never came."""
     until = time.monotonic() + secs
     while not holds():
         assert time.monotonic() < until, f"never happened: {what}"

@@ -25,17 +25,13 @@ from tests.support.hurried import hurry
 
 
 def die() -> NoReturn:
-    """
-    What a power cut does.
-    """
+    """What a power cut does."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("alive")
 
 
 def arm(point: Point) -> None:
-    """
-    Makes this process die at a point.
-    """
+    """Makes this process die at a point."""
     original = getattr(point.owner, point.name)
     calls = 0 if point.since is None else -sys.maxsize
 
@@ -66,9 +62,7 @@ async def _then_die(answer: Any) -> None:
 
 
 def _tell_first(name: str, tell: Any) -> None:
-    """
-    Calls a function when a transaction of the ledger is done.
-    """
+    """Calls a function when a transaction of the ledger is done."""
     original = getattr(Ledger, name)
 
     async def call(*given: Any, **named: Any) -> Any:
@@ -80,9 +74,7 @@ def _tell_first(name: str, tell: Any) -> None:
 
 
 class LostExchange:
-    """
-    An exchange whose answer never comes.
-    """
+    """An exchange whose answer never comes."""
 
     def __init__(self, exchange: DirectExchange, *, has_effect: bool) -> None:
         self._exchange = exchange
@@ -96,9 +88,7 @@ class LostExchange:
 
 
 def tell(story: Story) -> None:
-    """
-    Prepares what happens on the way.
-    """
+    """Prepares what happens on the way."""
     if story is Story.FULL:
         _once(ApifyClient, "start_run", _no_room)
     if story in {Story.LOST, Story.UNSENT, Story.SYNC_LOST}:

@@ -1,6 +1,4 @@
-"""
-The command, on a system where one call that opens, makes, names or lists a file fails.
-"""
+"""The command, on a system where one call that opens, makes, names or lists a file fails."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The named points at which a process is made to die: between any two steps of an attempt.
-"""
+"""The named points at which a process is made to die: between any two steps of an attempt."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ OUTSIDE = ("anyio._backends._asyncio", "jinja2", "rich.table", "uvloop", "tests.
 
 
 def serve() -> Callable[[], None]:
-    """
-    Takes orders until there are no more; returns in a child, with what it is to do.
-    """
+    """Takes orders until there are no more; returns in a child, with what it is to do."""
     inside = pkgutil.walk_packages(orchestrator.__path__, "orchestrator.")
     for name in (*(module.name for module in inside if module.name[-8:] != "__main__"), *OUTSIDE):
         importlib.import_module(name)
@@ -76,16 +74,12 @@ def _reap(children: dict[int, int]) -> None:
 
 
 def tell(**event: int) -> None:
-    """
-    Writes a line to stdout.
-    """
+    """Writes a line to stdout."""
     print(json.dumps(event), flush=True)  # noqa: T201 - the answer
 
 
 def follow(order: dict[str, Any]) -> None:
-    """
-    Does in a child what was ordered.
-    """
+    """Does in a child what was ordered."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # The tests may have been started in the background, where SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,9 +18,7 @@ SYNC_WAIT_SECS = 1
 
 
 def hurry() -> None:
-    """
-    Makes the pauses of this process short.
-    """
+    """Makes the pauses of this process short."""
     start.LOOK_EVERY_SECS = 0.2
     start.DOUBT_SECS = 1.0
     run_search.SHORTEST_INTERVAL_SECS = 0.1
@@ -32,8 +30,6 @@ def hurry() -> None:
 
 
 def main_hurried(words: Sequence[str]) -> None:
-    """
-    The command, with short pauses.
-    """
+    """The command, with short pauses."""
     hurry()
     main(words)

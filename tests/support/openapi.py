@@ -1,6 +1,4 @@
-"""
-Holds every answer of the local platform against Apify's official description of the API.
-"""
+"""Holds every answer of the local platform against Apify's official description of the API."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ def _description() -> dict[str, Any]:
 
 @cache
 def _templates() -> list[tuple[re.Pattern[str], str]]:
-    """
-    Return a pattern for each path, those with fewer parameters first.
-    """
+    """Return a pattern for each path, those with fewer parameters first."""
     paths = sorted(_description()["paths"], key=lambda path: (path.count("{"), path))
     return [
         (
@@ -56,9 +52,7 @@ def _template(path: str) -> str | None:
 def _validator(
     template: str, method: str, status: int
 ) -> jsonschema_rs.Draft202012Validator | None:
-    """
-    Return what checks the JSON of an answer; None where the description shows none.
-    """
+    """Return what checks the JSON of an answer; None where the description shows none."""
     operation = _description()["paths"][template].get(method)
     if operation is None:
         return None
@@ -98,9 +92,7 @@ class ContractWatch:
         self.seen = 0
 
     def on_answer(self, answered: Answered) -> None:
-        """
-        Look at one answer.
-        """
+        """Look at one answer."""
         self.seen += 1
         place = f"{answered.method} {answered.path} {answered.status}"
         if "X-RateLimit-Limit" not in answered.headers:
@@ -112,9 +104,7 @@ class ContractWatch:
             self.mistakes.append(f"{place}: {problem}")
 
     def assert_kept(self) -> None:
-        """
-        Fail when any answer broke the contract.
-        """
+        """Fail when any answer broke the contract."""
         assert not self.mistakes, "\n".join(self.mistakes)
 
 
@@ -145,9 +135,7 @@ def _validator_of(answered: Answered) -> jsonschema_rs.Draft202012Validator | No
 
 @asynccontextmanager
 async def watched_emulator(options: EmulatorOptions) -> AsyncIterator[Emulator]:
-    """
-    Serve a platform and, at the end, fail when one of its answers broke the contract.
-    """
+    """Serve a platform and, at the end, fail when one of its answers broke the contract."""
     watch = ContractWatch()
     async with serve_emulator(options, on_answer=watch.on_answer) as platform:
         yield platform

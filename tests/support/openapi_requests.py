@@ -1,6 +1,4 @@
-"""
-Holds requests and examples against Apify's official description of the API.
-"""
+"""Holds requests and examples against Apify's official description of the API."""
 
 from __future__ import annotations
 
@@ -19,17 +17,13 @@ DESCRIPTION = Path(__file__).parent.parent / "data" / "apify-openapi.json"
 
 @cache
 def description() -> dict[str, Any]:
-    """
-    The description, parsed.
-    """
+    """The description, parsed."""
     found: dict[str, Any] = orjson.loads(DESCRIPTION.read_bytes())
     return found
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    """
-    A part with its reference followed.
-    """
+    """A part with its reference followed."""
     while "$ref" in part:
         target: Any = description()
         for step in part["$ref"].removeprefix("#/").split("/"):
@@ -66,9 +60,7 @@ def mistakes_of_request(
 
 
 def mistakes_of_answer(method: str, path: str, status: int, answer: Any) -> list[str]:
-    """
-    What is wrong with the JSON of an answer.
-    """
+    """What is wrong with the JSON of an answer."""
     found = _operation(method, path)
     assert found is not None, path
     response = resolved(found[0]["responses"][str(status)])
@@ -77,9 +69,7 @@ def mistakes_of_answer(method: str, path: str, status: int, answer: Any) -> list
 
 
 def documented_errors(method: str, path: str) -> Iterator[tuple[int, str]]:
-    """
-    The status and error type of each refusal that an endpoint is documented with.
-    """
+    """The status and error type of each refusal that an endpoint is documented with."""
     found = _operation(method, path)
     assert found is not None, path
     for status, response in found[0]["responses"].items():
@@ -90,9 +80,7 @@ def documented_errors(method: str, path: str) -> Iterator[tuple[int, str]]:
 
 
 def examples() -> Iterator[tuple[str, str, int, Any]]:
-    """
-    Method, path, status and JSON of each example of an answer.
-    """
+    """Method, path, status and JSON of each example of an answer."""
     for path, operations in description()["paths"].items():
         for method, operation in operations.items():
             if not isinstance(operation, dict) or "responses" not in operation:
@@ -104,9 +92,7 @@ def examples() -> Iterator[tuple[str, str, int, Any]]:
 
 
 def examples_in(content: dict[str, Any]) -> Iterator[Any]:
-    """
-    The examples of one content type.
-    """
+    """The examples of one content type."""
     if "example" in content:
         yield content["example"]
     for example in content.get("examples", {}).values():
@@ -116,9 +102,7 @@ def examples_in(content: dict[str, Any]) -> Iterator[Any]:
 
 
 def fields_of(schema: str) -> set[str]:
-    """
-    The names of all fields of a named schema.
-    """
+    """The names of all fields of a named schema."""
 
     def fields(part: dict[str, Any]) -> set[str]:
         part = resolved(part)

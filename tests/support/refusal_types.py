@@ -64,9 +64,7 @@ BY_STATUS: dict[int, Concern] = {401: "token", 402: "plan", 403: "actor", 429: "
 
 
 def documented_types() -> list[str]:
-    """
-    Every error type that the API's description lists.
-    """
+    """Every error type that the API's description lists."""
     found: list[str] = description()["components"]["schemas"]["ErrorType"]["enum"]
     return found
 

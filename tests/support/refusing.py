@@ -1,6 +1,4 @@
-"""
-The command, on a system that refuses to open, make or rename some paths.
-"""
+"""The command, on a system that refuses to open, make or rename some paths."""
 
 from __future__ import annotations
 

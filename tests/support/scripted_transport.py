@@ -1,6 +1,4 @@
-"""
-A transport that gives prepared answers and remembers what it was asked.
-"""
+"""A transport that gives prepared answers and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -50,25 +48,19 @@ class Reply:
 
 
 def reply(status: int = 200, body: Any = None, **headers: str) -> Reply:
-    """
-    A reply with a JSON body; headers are written with underscores.
-    """
+    """A reply with a JSON body; headers are written with underscores."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     told = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     return Reply(status=status, headers=told, chunks_=(content,))
 
 
 def refused(status: int, kind: str, message: str = "No.", **headers: str) -> Reply:
-    """
-    A refusal in Apify's form.
-    """
+    """A refusal in Apify's form."""
     return reply(status, {"error": {"type": kind, "message": message}}, **headers)
 
 
 def run_reply(status: int = 200, **fields: Any) -> Reply:
-    """
-    A run, as its endpoints answer with.
-    """
+    """A run, as its endpoints answer with."""
     run = {
         "id": "run1",
         "status": "SUCCEEDED",
@@ -81,25 +73,19 @@ def run_reply(status: int = 200, **fields: Any) -> Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """
-    A request that was sent, and when, by the loop's clock.
-    """
+    """A request that was sent, and when, by the loop's clock."""
 
     at: float
     request: Request
 
     @property
     def line(self) -> str:
-        """
-        Method and path.
-        """
+        """Method and path."""
         return f"{self.request.method} {urlsplit(self.request.url).path}"
 
     @property
     def query(self) -> dict[str, str]:
-        """
-        The query's parameters, decoded.
-        """
+        """The query's parameters, decoded."""
         text = urlsplit(self.request.url).query
         return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
 

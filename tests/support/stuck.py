@@ -1,6 +1,4 @@
-"""
-The command, whose reports are never finished: as on a file system that does not answer.
-"""
+"""The command, whose reports are never finished: as on a file system that does not answer."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ LEAVE_SECS = 2.0
 
 
 def main_stuck(words: Sequence[str]) -> None:
-    """
-    The command, which has two seconds to leave instead of ten.
-    """
+    """The command, which has two seconds to leave instead of ten."""
     final_files.write_reports = _never  # type: ignore[assignment]
     signals.LEAVE_SECS = LEAVE_SECS
     main(words)

@@ -1,6 +1,4 @@
-"""
-Writes tables of items and reads them back, by what docs/results.md says of each format.
-"""
+"""Writes tables of items and reads them back, by what docs/results.md says of each format."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ CELL = re.compile(r'("(?:[^"]|"")*"|[^,\n]*)([,\n])')
 def sources_in(
     folder: Path, jobs: Sequence[Sequence[str]], params: Sequence[Mapping[str, Any]] = ()
 ) -> list[Source]:
-    """
-    Jobs `job-1`, `job-2`, …, each with a file of these lines.
-    """
+    """Jobs `job-1`, `job-2`, …, each with a file of these lines."""
     sources = []
     for number, lines in enumerate(jobs, start=1):
         path = folder / f"job-{number}.jsonl"
@@ -54,18 +50,14 @@ def make_table(
     plan: ResultsPlan | None = None,
     **asked: Any,
 ) -> Table:
-    """
-    Writes the table of these jobs into a folder, which is emptied first.
-    """
+    """Writes the table of these jobs into a folder, which is emptied first."""
     sources = sources_in(folder.parent, jobs, params)
     folder.mkdir(exist_ok=True)
     return write_table(lambda: sources, plan or ResultsPlan(**asked), folder, seen=seen)
 
 
 def read_back(folder: Path) -> list[tuple[str, Any]]:
-    """
-    The job and the item of each row, as they were before they were merged.
-    """
+    """The job and the item of each row, as they were before they were merged."""
     facts = json.loads((folder / "columns.json").read_text())
     match ResultsFormat(facts["format"]):
         case ResultsFormat.JSONL:
@@ -86,16 +78,12 @@ def read_back(folder: Path) -> list[tuple[str, Any]]:
 
 
 def exact(text: str) -> Any:
-    """
-    A JSON value with its numbers as they are written.
-    """
+    """A JSON value with its numbers as they are written."""
     return json.loads(text, parse_float=Decimal, parse_constant=lambda word: (NOT_A_NUMBER, word))
 
 
 def rejected(folder: Path) -> list[dict[str, Any]]:
-    """
-    The lines of `rejects.jsonl`.
-    """
+    """The lines of `rejects.jsonl`."""
     return [json.loads(line) for line in (folder / "rejects.jsonl").read_text().splitlines()]
 
 
@@ -135,9 +123,7 @@ def _value(value: Any, kind: str) -> Any:
 
 
 def _csv_rows(text: str) -> Iterator[list[str | None]]:
-    """
-    Cells, None for one that is empty without quotes.
-    """
+    """Cells, None for one that is empty without quotes."""
     row: list[str | None] = []
     place = 0
     while place < len(text):
@@ -152,7 +138,5 @@ def _csv_rows(text: str) -> Iterator[list[str | None]]:
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
-    """
-    A file of CSV as Python's own reader has it.
-    """
+    """A file of CSV as Python's own reader has it."""
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))

@@ -1,6 +1,4 @@
-"""
-A gateway between the command and a platform that alters some of the answers.
-"""
+"""A gateway between the command and a platform that alters some of the answers."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ class Answer:
 
 @contextmanager
 def gateway(url: str, tamper: Callable[[Answer], None]) -> Iterator[str]:
-    """
-    The address of a gateway to the platform at `url`.
-    """
+    """The address of a gateway to the platform at `url`."""
     target = urlsplit(url)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,4 @@
-"""
-Where commands leave the tracebacks of their bugs: a folder of this process of the tests.
-"""
+"""Where commands leave the tracebacks of their bugs: a folder of this process of the tests."""
 
 from __future__ import annotations
 
@@ -15,16 +13,12 @@ def _folder() -> TemporaryDirectory[str]:
 
 
 def temporary_folder() -> str:
-    """
-    What TMPDIR is for every command of the tests.
-    """
+    """What TMPDIR is for every command of the tests."""
     return _folder().name
 
 
 def take_tracebacks() -> list[str]:
-    """
-    The tracebacks that commands have left since the last call; their files are removed.
-    """
+    """The tracebacks that commands have left since the last call; their files are removed."""
     texts = []
     for path in sorted(Path(temporary_folder()).glob("orchestrator-bug-*.log")):
         texts.append(path.read_text())

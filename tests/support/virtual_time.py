@@ -25,24 +25,18 @@ STUCK_AFTER_REAL_SECS = 10.0
 
 
 class Stuck(RuntimeError):
-    """
-    Every task waits for something that no timer, thread or socket will bring.
-    """
+    """Every task waits for something that no timer, thread or socket will bring."""
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """
-    Finds what is ready without waiting; a wait moves the clock of its loop instead.
-    """
+    """Finds what is ready without waiting; a wait moves the clock of its loop instead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """
-        What is ready now; waits in real time only when the loop has no timer.
-        """
+        """What is ready now; waits in real time only when the loop has no timer."""
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -56,18 +50,14 @@ class JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """
-    An event loop on virtual time, which begins at 0 seconds.
-    """
+    """An event loop on virtual time, which begins at 0 seconds."""
 
     def __init__(self) -> None:
         self._jumping = JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """
-        The virtual time in seconds.
-        """
+        """The virtual time in seconds."""
         return self._jumping.now
 
 
@@ -93,8 +83,6 @@ def run_virtual(
 
 
 async def _at_once(function: Callable[..., T], *args: Any, **_: object) -> T:
-    """
-    Does what a worker thread would do.
-    """
+    """Does what a worker thread would do."""
     await anyio.lowlevel.checkpoint()
     return function(*args)

@@ -14,8 +14,6 @@ from tests.support.openapi import watched_emulator
 
 
 def main_watched(words: Sequence[str]) -> None:
-    """
-    The command, whose platform is watched.
-    """
+    """The command, whose platform is watched."""
     apify_emulator.commands.serve_emulator = watched_emulator  # type: ignore[assignment, attr-defined] # the same call
     main(words)

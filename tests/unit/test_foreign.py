@@ -1,6 +1,4 @@
-"""
-What of a text from elsewhere may be shown and kept.
-"""
+"""What of a text from elsewhere may be shown and kept."""
 
 from __future__ import annotations
 

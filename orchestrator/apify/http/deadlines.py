@@ -14,31 +14,21 @@ LOOK_EVERY_SECS = 0.2
 
 
 class Timer(Protocol):
-    """
-    A call that was put off.
-    """
+    """A call that was put off."""
 
     def cancel(self) -> None:
-        """
-        Takes it back.
-        """
+        """Takes it back."""
 
 
 class Loop(Protocol):
-    """
-    What is needed of the event loop.
-    """
+    """What is needed of the event loop."""
 
     def time(self) -> float:
-        """
-        Its clock, in seconds.
-        """
+        """Its clock, in seconds."""
         ...
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """
-        Calls a function after a time.
-        """
+        """Calls a function after a time."""
         ...
 
 
@@ -53,15 +43,11 @@ class Watched(Protocol):
     due_at: float
 
     def look(self, now: float) -> None:
-        """
-        Told that `due_at` has passed; moves it, or comes to its end.
-        """
+        """Told that `due_at` has passed; moves it, or comes to its end."""
 
 
 class Watchman:
-    """
-    Looks after what is under way; its timer runs only while there is something.
-    """
+    """Looks after what is under way; its timer runs only while there is something."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -69,23 +55,17 @@ class Watchman:
         self._timer: Timer | None = None
 
     def add(self, watched: Watched) -> None:
-        """
-        Begins to look after something; it is noticed up to `LOOK_EVERY_SECS` after it is due.
-        """
+        """Begins to look after something; it is noticed up to `LOOK_EVERY_SECS` after it is due."""
         self._watched.add(watched)
         if self._timer is None:
             self._timer = self._loop.call_later(LOOK_EVERY_SECS, self._look)
 
     def discard(self, watched: Watched) -> None:
-        """
-        Stops looking after something, also when it was not looked after.
-        """
+        """Stops looking after something, also when it was not looked after."""
         self._watched.discard(watched)
 
     def close(self) -> None:
-        """
-        Stops altogether.
-        """
+        """Stops altogether."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -65,9 +65,7 @@ class Origin:
         self._idle: deque[Idle] = deque()
 
     async def take(self, connect_secs: float) -> Connection:
-        """
-        A connection without anything on it: the one that was used last, or a new one.
-        """
+        """A connection without anything on it: the one that was used last, or a new one."""
         freshest = self._loop.time() - KEEPALIVE_SECS
         while self._idle:
             connection, since = self._idle.pop()
@@ -87,18 +85,14 @@ class Origin:
             raise ConnectionTimeoutError from error
 
     def put_back(self, connection: Connection) -> None:
-        """
-        Keeps a connection whose answer has been read to its end.
-        """
+        """Keeps a connection whose answer has been read to its end."""
         now = self._loop.time()
         while self._idle and self._idle[0].since < now - KEEPALIVE_SECS:
             self._idle.popleft().connection.close()
         self._idle.append(Idle(connection, now))
 
     def close(self) -> None:
-        """
-        Closes what is idle.
-        """
+        """Closes what is idle."""
         while self._idle:
             self._idle.pop().connection.close()
 
@@ -133,9 +127,7 @@ class DirectTransport:
         await self._connector.close()
 
     def send(self, request: Request) -> DirectExchange:
-        """
-        Sends a request once.
-        """
+        """Sends a request once."""
         url = request.url
         end = url.find("/", 8)
         address, target = (url[:end], url[end:]) if end > 0 else (url, "/")
@@ -146,9 +138,7 @@ class DirectTransport:
 
 
 class DirectExchange:
-    """
-    One request and its answer, as an async context manager.
-    """
+    """One request and its answer, as an async context manager."""
 
     __slots__ = (
         "_began_at", "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin",
@@ -243,9 +233,7 @@ class DirectExchange:
         return Answer(message.code, message.headers, content, request)
 
     async def _write(self, protocol: ResponseHandler, body: bytes) -> None:
-        """
-        Writes a large body no faster than it is taken.
-        """
+        """Writes a large body no faster than it is taken."""
         self._is_sent = False
         writer = StreamWriter(protocol, cast("Any", self._loop))
         try:
@@ -287,9 +275,7 @@ class DirectExchange:
 
 
 def _head(request: Request, target: str, host_line: str) -> bytes:
-    """
-    The request line and the headers.
-    """
+    """The request line and the headers."""
     text = f"{request.method} {target} HTTP/1.1\r\n{host_line}"
     for name, value in request.headers.items():
         text += f"{name}: {value}\r\n"

@@ -1,6 +1,4 @@
-"""
-A body that is streamed: items, records, logs.
-"""
+"""A body that is streamed: items, records, logs."""
 
 from __future__ import annotations
 
@@ -28,23 +26,17 @@ class Download:
 
     @property
     def status(self) -> int:
-        """
-        The HTTP status, 2xx.
-        """
+        """The HTTP status, 2xx."""
         return self._response.status
 
     @property
     def content_type(self) -> str:
-        """
-        As told, with its parameters; empty where none was told.
-        """
+        """As told, with its parameters; empty where none was told."""
         return self._response.headers.get("Content-Type", "")
 
     @property
     def length(self) -> int | None:
-        """
-        Of the body on the wire, in bytes; None where it was not told.
-        """
+        """Of the body on the wire, in bytes; None where it was not told."""
         return self._number("Content-Length")
 
     @property
@@ -56,37 +48,27 @@ class Download:
 
     @property
     def total_text(self) -> str | None:
-        """
-        The same as it was sent, which need not be a number; None where it was not.
-        """
+        """The same as it was sent, which need not be a number; None where it was not."""
         return self._response.headers.get("X-Apify-Pagination-Total")
 
     @property
     def count(self) -> int | None:
-        """
-        How many stored items went into this answer, before filters dropped any.
-        """
+        """How many stored items went into this answer, before filters dropped any."""
         return self._number("X-Apify-Pagination-Count")
 
     @property
     def offset(self) -> int | None:
-        """
-        How many items were skipped.
-        """
+        """How many items were skipped."""
         return self._number("X-Apify-Pagination-Offset")
 
     @property
     def limit(self) -> int | None:
-        """
-        The most items that this answer could hold.
-        """
+        """The most items that this answer could hold."""
         return self._number("X-Apify-Pagination-Limit")
 
     @property
     def desc(self) -> bool | None:
-        """
-        Whether the newest items come first.
-        """
+        """Whether the newest items come first."""
         told = self._response.headers.get("X-Apify-Pagination-Desc")
         return None if told is None else told.lower() in {"true", "1"}
 

@@ -14,9 +14,7 @@ from typing import Protocol
 from orchestrator.errors import TruncatedBody
 
 ACCEPTED = "gzip"
-"""
-Not brotli, whose decoder cannot be told how much to give at once.
-"""
+"""Not brotli, whose decoder cannot be told how much to give at once."""
 
 WORTH_COMPRESSING_BYTES = 1024
 SAMPLE_BYTES = 16 * 1024
@@ -27,9 +25,7 @@ PIECE_BYTES = 256 * 1024
 
 
 def compress(body: bytes) -> bytes | None:
-    """
-    The body as gzip; None where that would not make it at least a tenth smaller.
-    """
+    """The body as gzip; None where that would not make it at least a tenth smaller."""
     if len(body) < WORTH_COMPRESSING_BYTES:
         return None
     if len(body) > SAMPLE_BYTES:
@@ -46,9 +42,7 @@ def _gzip(body: bytes) -> bytes:
 
 
 class Decoder(Protocol):
-    """
-    Undoes one encoding.
-    """
+    """Undoes one encoding."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """
@@ -89,18 +83,14 @@ def decoder_for(encoding: str) -> Decoder | None:
 
 
 class GzipDecoder:
-    """
-    Decodes gzip, also when it consists of several members.
-    """
+    """Decodes gzip, also when it consists of several members."""
 
     def __init__(self) -> None:
         self._unpacker = zlib.decompressobj(GZIP_WINDOW)
         self._began = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """
-        Takes the next bytes; gives what they decode to.
-        """
+        """Takes the next bytes; gives what they decode to."""
         self._began = self._began or bool(data)
         try:
             while data:
@@ -114,8 +104,6 @@ class GzipDecoder:
             raise TruncatedBody(f"the answer is not the gzip that it claims: {error}") from error
 
     def finish(self) -> None:
-        """
-        Told at the end of the body.
-        """
+        """Told at the end of the body."""
         if self._began and not self._unpacker.eof:
             raise TruncatedBody("the answer's gzip ended in the middle")

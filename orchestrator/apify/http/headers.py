@@ -1,6 +1,4 @@
-"""
-Numbers and dates in the headers of an answer, which may hold anything.
-"""
+"""Numbers and dates in the headers of an answer, which may hold anything."""
 
 from __future__ import annotations
 
@@ -8,17 +6,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MOST_DIGITS = 15
-"""
-Of a number of which thousands may be added up in 64 bits.
-"""
+"""Of a number of which thousands may be added up in 64 bits."""
 
 CREDIBLE_YEARS = range(2000, 2200)
 
 
 def whole_number(text: str | None) -> int | None:
-    """
-    A whole number that is not negative; None for anything else, also one of too many digits.
-    """
+    """A whole number that is not negative; None for anything else, also one of too many digits."""
     if not text or len(text) > MOST_DIGITS or not (text.isascii() and text.isdecimal()):
         return None
     return int(text)

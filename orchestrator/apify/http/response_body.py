@@ -1,6 +1,4 @@
-"""
-What both kinds of real HTTP share: reading an answer's body, and naming what went wrong.
-"""
+"""What both kinds of real HTTP share: reading an answer's body, and naming what went wrong."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ All that aiohttp raises for what happens on the way; UnicodeError for a host tha
 
 
 class Answer:
-    """
-    An answer whose body is still to be read; see `Response`.
-    """
+    """An answer whose body is still to be read; see `Response`."""
 
     __slots__ = ("_content", "_request", "headers", "status")
 
@@ -54,9 +50,7 @@ class Answer:
         self._request = request
 
     async def read(self, limit_bytes: int) -> bytes:
-        """
-        The whole body, decoded.
-        """
+        """The whole body, decoded."""
         headers = self.headers
         length = whole_number(headers.get("Content-Length"))
         if length is not None and "Content-Encoding" not in headers:
@@ -76,9 +70,7 @@ class Answer:
         return bytes(body)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """
-        The body, decoded, in pieces as they arrive.
-        """
+        """The body, decoded, in pieces as they arrive."""
         try:
             decoder = decoder_for(self.headers.get("Content-Encoding", ""))
             content = self._content

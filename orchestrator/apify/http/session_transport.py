@@ -34,9 +34,7 @@ from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Deadlines, 
 
 
 class BrokeAfterSending(ClientConnectionError):
-    """
-    The connection broke with a request on it.
-    """
+    """The connection broke with a request on it."""
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -88,18 +86,14 @@ class SessionTransport:
         await self._session.close()
 
     def send(self, request: Request) -> SessionExchange:
-        """
-        Sends a request once.
-        """
+        """Sends a request once."""
         own = request.url.startswith(self._root)
         proxy = self._proxy if own else network_environment.proxy_for(request.url)
         return SessionExchange(self._session, request, proxy)
 
 
 class SessionExchange:
-    """
-    One request and its answer, as an async context manager.
-    """
+    """One request and its answer, as an async context manager."""
 
     __slots__ = ("_proxy", "_request", "_response", "_session")
 

@@ -21,9 +21,7 @@ request seldom meets a connection that is just being closed, which leaves a star
 """
 
 EXACT = float("inf")
-"""
-The threshold from which aiohttp would round deadlines up to whole seconds: never.
-"""
+"""The threshold from which aiohttp would round deadlines up to whole seconds: never."""
 
 
 class Deadlines(NamedTuple):
@@ -62,22 +60,16 @@ class Request(NamedTuple):
 
 
 class Response(Protocol):
-    """
-    An answer, of which status and headers have arrived.
-    """
+    """An answer, of which status and headers have arrived."""
 
     @property
     def status(self) -> int:
-        """
-        The HTTP status.
-        """
+        """The HTTP status."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """
-        The headers; names are matched without regard to case.
-        """
+        """The headers; names are matched without regard to case."""
         ...
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -101,9 +93,7 @@ class Response(Protocol):
 
 
 class Transport(Protocol):
-    """
-    Sends requests; an async context manager that is entered once.
-    """
+    """Sends requests; an async context manager that is entered once."""
 
     async def __aenter__(self) -> Self: ...
 

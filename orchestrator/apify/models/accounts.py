@@ -1,6 +1,4 @@
-"""
-The account behind a token, its limits and its usage (API reference, "Users").
-"""
+"""The account behind a token, its limits and its usage (API reference, "Users")."""
 
 from __future__ import annotations
 
@@ -10,9 +8,7 @@ from orchestrator.apify.models.base import Number, Time, Usd, Whole, WireModel
 
 
 class Profile(WireModel):
-    """
-    What an account shows of itself.
-    """
+    """What an account shows of itself."""
 
     bio: str | None = None
     name: str | None = None
@@ -36,9 +32,7 @@ class ProxyGroup(WireModel):
 
 
 class Proxy(WireModel):
-    """
-    The account's access to proxies; the password is a secret.
-    """
+    """The account's access to proxies; the password is a secret."""
 
     password: str | None = Field(None, repr=False)
     groups: list[ProxyGroup] | None = None
@@ -86,9 +80,7 @@ class Plan(WireModel):
 
 
 class PlatformFeature(WireModel):
-    """
-    Whether the account may use a part of the platform, and if not, why.
-    """
+    """Whether the account may use a part of the platform, and if not, why."""
 
     is_enabled: bool | None = None
     disabled_reason: str | None = None
@@ -118,9 +110,7 @@ class Account(WireModel):
 
 
 class UsageCycle(WireModel):
-    """
-    A month of billing; both ends in UTC.
-    """
+    """A month of billing; both ends in UTC."""
 
     start_at: Time | None = None
     end_at: Time | None = None
@@ -177,9 +167,7 @@ class CurrentUse(WireModel):
 
 
 class AccountLimits(WireModel):
-    """
-    The account's limits, and how much of them is used.
-    """
+    """The account's limits, and how much of them is used."""
 
     monthly_usage_cycle: UsageCycle | None = None
     limits: Limits | None = None
@@ -220,9 +208,7 @@ class UsageItem(WireModel):
 
 
 class DailyUsage(WireModel):
-    """
-    What was used on one day, by service.
-    """
+    """What was used on one day, by service."""
 
     date: str | None = None
     service_usage: dict[str, UsageItem] | None = None
@@ -230,9 +216,7 @@ class DailyUsage(WireModel):
 
 
 class MonthlyUsage(WireModel):
-    """
-    What was used in one billing cycle, by service and by day.
-    """
+    """What was used in one billing cycle, by service and by day."""
 
     usage_cycle: UsageCycle | None = None
     monthly_service_usage: dict[str, UsageItem] | None = None

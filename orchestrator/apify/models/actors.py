@@ -1,6 +1,4 @@
-"""
-Actors, tasks and builds (API reference, "Get Actor", "Get task", "Get build").
-"""
+"""Actors, tasks and builds (API reference, "Get Actor", "Get task", "Get build")."""
 
 from __future__ import annotations
 
@@ -10,17 +8,13 @@ from orchestrator.apify.models.base import Number, Time, Usd, Whole, WireModel
 
 
 class TieredEventPrice(WireModel):
-    """
-    The price of one event in one pricing tier.
-    """
+    """The price of one event in one pricing tier."""
 
     tiered_event_price_usd: Usd | None = None
 
 
 class TieredItemPrice(WireModel):
-    """
-    The price of one item in one pricing tier.
-    """
+    """The price of one item in one pricing tier."""
 
     tiered_price_per_unit_usd: Usd | None = None
 
@@ -44,9 +38,7 @@ class ChargeEvent(WireModel):
 
 
 class PricingPerEvent(WireModel):
-    """
-    The events of a pay-per-event Actor, by name.
-    """
+    """The events of a pay-per-event Actor, by name."""
 
     actor_charge_events: dict[str, ChargeEvent] | None = None
 
@@ -125,9 +117,7 @@ class ActorStats(WireModel):
 
 
 class EnvVar(WireModel):
-    """
-    An environment variable of a version; the value of a secret one is never told.
-    """
+    """An environment variable of a version; the value of a secret one is never told."""
 
     name: str | None = None
     value: str | None = None
@@ -171,9 +161,7 @@ class Version(WireModel):
 
 
 class TaggedBuild(WireModel):
-    """
-    The build that a tag points to.
-    """
+    """The build that a tag points to."""
 
     build_id: str | None = None
     build_number: str | None = None
@@ -201,9 +189,7 @@ class ActorStandby(WireModel):
 
 
 class ExampleRunInput(WireModel):
-    """
-    An input to try an Actor with.
-    """
+    """An input to try an Actor with."""
 
     body: str | None = None
     content_type: str | None = None
@@ -255,9 +241,7 @@ class Actor(WireModel):
 
 
 class TaskStats(WireModel):
-    """
-    How much a task is used.
-    """
+    """How much a task is used."""
 
     total_runs: Number | None = None
 
@@ -307,9 +291,7 @@ class Task(WireModel):
 
 
 class BuildMeta(WireModel):
-    """
-    How a build came to be.
-    """
+    """How a build came to be."""
 
     origin: str | None = None
     client_ip: str | None = None
@@ -334,9 +316,7 @@ class BuildStats(WireModel):
 
 
 class BuildOptions(WireModel):
-    """
-    What a build was started with; memory and disk in megabytes.
-    """
+    """What a build was started with; memory and disk in megabytes."""
 
     use_cache: bool | None = None
     beta_packages: bool | None = None
@@ -345,17 +325,13 @@ class BuildOptions(WireModel):
 
 
 class BuildUsage(WireModel):
-    """
-    What a build used, in compute units.
-    """
+    """What a build used, in compute units."""
 
     actor_compute_units: Number | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
 
 
 class BuildUsageUsd(WireModel):
-    """
-    What a build cost, in US dollars.
-    """
+    """What a build cost, in US dollars."""
 
     actor_compute_units: Usd | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
 

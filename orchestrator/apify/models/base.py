@@ -34,15 +34,11 @@ def _tell_time(value: datetime) -> str:
 
 
 LARGEST = 2**63 - 1
-"""
-Larger numbers fit into no database; a field that holds one counts as missing.
-"""
+"""Larger numbers fit into no database; a field that holds one counts as missing."""
 
 LARGEST_USD = Decimal(10) ** 12
 CREDIBLE_YEARS = range(1970, 2200)
-"""
-Sums with a time outside them could overflow.
-"""
+"""Sums with a time outside them could overflow."""
 
 
 def credible(at: datetime) -> datetime:
@@ -66,18 +62,14 @@ Usd = Annotated[
     Field(ge=-LARGEST_USD, le=LARGEST_USD, allow_inf_nan=False),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
-"""
-Money in US dollars, exact as it was told; a JSON number on the way out.
-"""
+"""Money in US dollars, exact as it was told; a JSON number on the way out."""
 
 Time = Annotated[
     datetime,
     AfterValidator(credible),
     PlainSerializer(_tell_time, return_type=str, when_used="json"),
 ]
-"""
-An instant, aware; the API tells milliseconds in UTC.
-"""
+"""An instant, aware; the API tells milliseconds in UTC."""
 
 LONGEST_WORD = 200
 
@@ -96,19 +88,13 @@ def _word(text: str) -> str:
 
 
 Word = Annotated[str, AfterValidator(_word)]
-"""
-An id or a status.
-"""
+"""An id or a status."""
 
 Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
-"""
-A whole number.
-"""
+"""A whole number."""
 
 Number = Whole | Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-"""
-A measured quantity: whole where the platform tells a whole number.
-"""
+"""A measured quantity: whole where the platform tells a whole number."""
 
 
 class WireModel(BaseModel):
@@ -127,9 +113,7 @@ class WireModel(BaseModel):
     )
 
     def to_json(self) -> bytes:
-        """
-        The object as the API tells it, unknown fields included; only what was told.
-        """
+        """The object as the API tells it, unknown fields included; only what was told."""
         return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
@@ -152,9 +136,7 @@ def read_leniently(model: type[M], value: Any) -> M | None:
 
 
 def drop(answer: Any, place: tuple[int | str, ...]) -> None:
-    """
-    Removes the field at a place of a parsed answer; of a list, the field that holds it.
-    """
+    """Removes the field at a place of a parsed answer; of a list, the field that holds it."""
     holder: Any = None
     field = ""
     at = answer
@@ -171,9 +153,7 @@ def drop(answer: Any, place: tuple[int | str, ...]) -> None:
 
 
 class Envelope(WireModel, Generic[T]):
-    """
-    `{"data": …}`, the wrapping of every answer that is not raw data.
-    """
+    """`{"data": …}`, the wrapping of every answer that is not raw data."""
 
     data: T
 

@@ -1,6 +1,4 @@
-"""
-From the bytes of an answer to a model, or to words that say why there is none.
-"""
+"""From the bytes of an answer to a model, or to words that say why there is none."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ def read_run(body: bytes) -> models.Run:
 
 
 def check_of_items(query: ItemsQuery) -> Callable[[Response], None] | None:
-    """
-    Raises `ServerFault` for an answer that cannot be items; None where every answer can.
-    """
+    """Raises `ServerFault` for an answer that cannot be items; None where every answer can."""
     return None if query.format == "html" else _refuse_page
 
 
@@ -86,9 +82,7 @@ def _refuse_page(response: Response) -> None:
 
 
 def _mended(body: bytes, error: ValidationError) -> Any:
-    """
-    The parsed body without the values that did not fit.
-    """
+    """The parsed body without the values that did not fit."""
     try:
         answer = orjson.loads(body)
     except ValueError:

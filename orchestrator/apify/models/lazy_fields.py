@@ -1,6 +1,4 @@
-"""
-Fields of an answer that are read when they are asked for.
-"""
+"""Fields of an answer that are read when they are asked for."""
 
 from __future__ import annotations
 
@@ -21,15 +19,11 @@ T = TypeVar("T")
 M = TypeVar("M", bound=WireModel)
 
 LONGEST_AMOUNT = 40
-"""
-Characters of an amount of money.
-"""
+"""Characters of an amount of money."""
 
 
 class HasTold(Protocol):
-    """
-    An object that keeps what it was told.
-    """
+    """An object that keeps what it was told."""
 
     _told: dict[str, Any]
 
@@ -68,27 +62,21 @@ class Told(Generic[T]):
 
 
 def text(value: Any) -> str:
-    """
-    A string.
-    """
+    """A string."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
 def flag(value: Any) -> bool:
-    """
-    True or false.
-    """
+    """True or false."""
     if not isinstance(value, bool):
         raise TypeError
     return value
 
 
 def whole(value: Any) -> int:
-    """
-    A whole number that fits into 64 bits.
-    """
+    """A whole number that fits into 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     if value != int(value) or abs(value) > LARGEST:
@@ -97,9 +85,7 @@ def whole(value: Any) -> int:
 
 
 def usd(value: Any) -> Decimal:
-    """
-    Money, exact as it was told.
-    """
+    """Money, exact as it was told."""
     if len(told := str(value)) > LONGEST_AMOUNT:
         raise ValueError
     amount = Decimal(told)
@@ -109,23 +95,17 @@ def usd(value: Any) -> Decimal:
 
 
 def time(value: Any) -> datetime:
-    """
-    An instant in UTC, where no zone is told in that zone.
-    """
+    """An instant in UTC, where no zone is told in that zone."""
     return credible(datetime.fromisoformat(value))
 
 
 def counts(value: Any) -> dict[str, int]:
-    """
-    Whole numbers by name.
-    """
+    """Whole numbers by name."""
     return {name: whole(count) for name, count in value.items()}
 
 
 def part(model: type[M]) -> Callable[[Any], M]:
-    """
-    A nested object.
-    """
+    """A nested object."""
 
     def read(value: Any) -> M:
         found = read_leniently(model, value)
@@ -137,9 +117,7 @@ def part(model: type[M]) -> Callable[[Any], M]:
 
 
 def parts(model: type[M]) -> Callable[[Any], list[M]]:
-    """
-    A list of nested objects; those that cannot be read are left out.
-    """
+    """A list of nested objects; those that cannot be read are left out."""
 
     def read(value: Any) -> list[M]:
         found = (read_leniently(model, each) for each in value)

@@ -1,6 +1,4 @@
-"""
-A run, alone and in lists (API reference, "Get run", "Get list of runs").
-"""
+"""A run, alone and in lists (API reference, "Get run", "Get list of runs")."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.safe_text import SECRETS, without_secrets
 
 NEVER = datetime.fromtimestamp(0, UTC)
-"""
-Stands for the start of a run whose answer leaves it out.
-"""
+"""Stands for the start of a run whose answer leaves it out."""
 
 
 class RunMeta(WireModel):
@@ -108,15 +104,11 @@ class RunOptions(WireModel):
 
 
 EXTERNAL_TRANSFER = AliasChoices("DATA_TRANSFER_EXTERNAL_GBYTES", "DATA_TRANSFER_EXTERNAL_GBYTES?")
-"""
-An older reference spells the name with a question mark.
-"""
+"""An older reference spells the name with a question mark."""
 
 
 class RunUsage(WireModel):
-    """
-    What a run used, by service: counts of operations, gigabytes, compute units.
-    """
+    """What a run used, by service: counts of operations, gigabytes, compute units."""
 
     actor_compute_units: Number | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
     dataset_reads: Number | None = Field(None, alias="DATASET_READS")
@@ -141,9 +133,7 @@ class RunUsage(WireModel):
 
 
 class RunUsageUsd(WireModel):
-    """
-    What the platform's services cost a run, in US dollars; shown to its owner only.
-    """
+    """What the platform's services cost a run, in US dollars; shown to its owner only."""
 
     actor_compute_units: Usd | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
     dataset_reads: Usd | None = Field(None, alias="DATASET_READS")
@@ -166,9 +156,7 @@ class RunUsageUsd(WireModel):
 
 
 class StorageIds(WireModel):
-    """
-    The ids of a run's storages, by their names in the run; `default` is always there.
-    """
+    """The ids of a run's storages, by their names in the run; `default` is always there."""
 
     datasets: dict[str, str] | None = None
     key_value_stores: dict[str, str] | None = None
@@ -217,9 +205,7 @@ class RunListItem(WireModel):
     default_request_queue_id: Word = ""
 
     def facts(self) -> model.Run:
-        """
-        The facts that decisions are made by; a list does not tell exit code and message.
-        """
+        """The facts that decisions are made by; a list does not tell exit code and message."""
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -237,9 +223,7 @@ LONGEST_MESSAGE = 65_536
 
 
 class _Part:
-    """
-    The fields of a run's nested objects that decisions are made by.
-    """
+    """The fields of a run's nested objects that decisions are made by."""
 
     __slots__ = ("_told",)
 
@@ -319,37 +303,27 @@ class Run:
 
     @property
     def id(self) -> str:
-        """
-        The run's id.
-        """
+        """The run's id."""
         return str(self._told["id"])
 
     @property
     def status(self) -> str:
-        """
-        The platform's word; see `orchestrator.model.states.RunStatus`.
-        """
+        """The platform's word; see `orchestrator.model.states.RunStatus`."""
         return self._word("status")
 
     @property
     def default_dataset_id(self) -> str:
-        """
-        Of the dataset that its items go to; empty when not told.
-        """
+        """Of the dataset that its items go to; empty when not told."""
         return self._word("defaultDatasetId")
 
     @property
     def default_key_value_store_id(self) -> str:
-        """
-        Of the store that holds its input and output; empty when not told.
-        """
+        """Of the store that holds its input and output; empty when not told."""
         return self._word("defaultKeyValueStoreId")
 
     @property
     def default_request_queue_id(self) -> str:
-        """
-        Of its request queue; empty when not told.
-        """
+        """Of its request queue; empty when not told."""
         return self._word("defaultRequestQueueId")
 
     def _word(self, name: str) -> str:
@@ -360,9 +334,7 @@ class Run:
         return value if isinstance(value, str) and is_word(value) else ""
 
     def facts(self) -> model.Run:
-        """
-        The facts that decisions are made by.
-        """
+        """The facts that decisions are made by."""
         message = self.status_message
         meta, stats, options = (
             _Part(self._told.get(name)) for name in ("meta", "stats", "options")
@@ -385,9 +357,7 @@ class Run:
         )
 
     def to_json(self) -> bytes:
-        """
-        The object as the platform told it, unknown fields included and secrets replaced.
-        """
+        """The object as the platform told it, unknown fields included and secrets replaced."""
         data = orjson.dumps(self._told)
         return orjson.dumps(without_secrets(self._told)) if SECRETS.are_in(data) else data
 

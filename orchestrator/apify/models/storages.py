@@ -1,6 +1,4 @@
-"""
-Datasets, and the keys of key-value stores (API reference, "Get dataset", "Get list of keys").
-"""
+"""Datasets, and the keys of key-value stores (API reference, "Get dataset", "Get list of keys")."""
 
 from __future__ import annotations
 

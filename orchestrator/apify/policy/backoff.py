@@ -1,6 +1,4 @@
-"""
-When to send a request again: exponential pauses with full jitter, and an end by time.
-"""
+"""When to send a request again: exponential pauses with full jitter, and an end by time."""
 
 from __future__ import annotations
 
@@ -12,13 +10,9 @@ from orchestrator.apify.http.headers import http_date, whole_number
 FIRST_SECS = 0.5
 LONGEST_SECS = 30.0
 LONGEST_ASKED_SECS = 60.0
-"""
-The longest pause that the platform is granted: its rate limits count by the second.
-"""
+"""The longest pause that the platform is granted: its rate limits count by the second."""
 LONGEST_CREDIBLE_SECS = 3600.0
-"""
-A longer pause is a mistake, such as that of a gateway with another clock.
-"""
+"""A longer pause is a mistake, such as that of a gateway with another clock."""
 
 
 class Backoff:

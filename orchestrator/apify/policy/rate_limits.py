@@ -14,9 +14,7 @@ from enum import Enum
 from orchestrator.apify.http.headers import whole_number
 
 HEADROOM = 0.95
-"""
-How much of a published rate is used, so that requests that bunch up on their way still fit.
-"""
+"""How much of a published rate is used, so that requests that bunch up on their way still fit."""
 
 BURST_SECS = 0.04
 """
@@ -31,9 +29,7 @@ FORGET_FROM = 1024
 
 
 class Rate(Enum):
-    """
-    The published limits of one resource, requests a second (API reference, "Rate limiting").
-    """
+    """The published limits of one resource, requests a second (API reference, "Rate limiting")."""
 
     DEFAULT = 60.0
     RECORDS = 200.0
@@ -61,17 +57,13 @@ class Lane:
         self._changed_at = 0.0
 
     def wait(self, now: float) -> float:
-        """
-        How long the next request has to wait, 0 for not at all.
-        """
+        """How long the next request has to wait, 0 for not at all."""
         if self.factor < 1.0:
             self._recover(now)
         return max(self.next_at - now - BURST_SECS, 0.0)
 
     def take(self, now: float) -> None:
-        """
-        Takes the next place.
-        """
+        """Takes the next place."""
         self.next_at = max(self.next_at, now) + self.interval
 
     def learn(self, told: str) -> None:
@@ -90,9 +82,7 @@ class Lane:
             self.interval = 1.0 / (self.per_sec * self.factor)
 
     def refused(self, now: float, pause_secs: float) -> None:
-        """
-        Halves the rate after a 429, once for all that were under way together, and pauses.
-        """
+        """Halves the rate after a 429, once for all that were under way together, and pauses."""
         if now - self._changed_at >= QUIET_SECS or self.factor == 1.0:
             self.factor = max(self.factor / 2, SLOWEST)
             self.interval = 1.0 / (self.per_sec * self.factor)
@@ -100,9 +90,7 @@ class Lane:
         self.next_at = max(self.next_at, now + BURST_SECS + max(pause_secs, self.interval))
 
     def is_idle(self, now: float) -> bool:
-        """
-        Whether forgetting it changes nothing.
-        """
+        """Whether forgetting it changes nothing."""
         if self.next_at > now:
             return False
         if self.factor < 1.0:
@@ -118,9 +106,7 @@ class Lane:
 
 
 class Pacer:
-    """
-    The lanes of all resources that are in use, and the account's.
-    """
+    """The lanes of all resources that are in use, and the account's."""
 
     def __init__(self) -> None:
         self._account = Lane(ACCOUNT_PER_SEC)
@@ -161,9 +147,7 @@ class Pacer:
         return wait
 
     def reserve_for_account(self, now: float) -> float:
-        """
-        Takes a place for one request of the account; returns how long to wait for it.
-        """
+        """Takes a place for one request of the account; returns how long to wait for it."""
         wait = self._account.wait(now)
         self._account.take(now)
         return wait

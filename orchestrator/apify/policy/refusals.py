@@ -51,9 +51,7 @@ CUT_SHORT = (
     "socket-destroyed",
 )
 MAY_HAVE_ACTED = frozenset({*RUN_FAILED, *CUT_SHORT})
-"""
-The types of refusals that may come after the effect: a start that meets one is unconfirmed.
-"""
+"""The types of refusals that may come after the effect: a start that meets one is unconfirmed."""
 
 TYPES: dict[type[PlatformError], tuple[str, ...]] = {
     NoRoom: NO_ROOM,
@@ -218,9 +216,7 @@ def class_of(status: int, error_type: str | None) -> type[PlatformError]:
 
 
 def proves_no_effect(status: int, error_type: str | None) -> bool:
-    """
-    Whether an answer shows that the request did nothing; all else may have had its effect.
-    """
+    """Whether an answer shows that the request did nothing; all else may have had its effect."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         # A proxy's: it let nothing through.
         return True
@@ -287,9 +283,7 @@ def refusal(
 def read_refusal(
     status: int, headers: Mapping[str, str], body: bytes, *, quote_page: bool = True
 ) -> Told:
-    """
-    Reads Apify's error object, or says what there is instead of one.
-    """
+    """Reads Apify's error object, or says what there is instead of one."""
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Told(message=_redirect(headers.get("Location", "")))
     if not body.strip():
@@ -311,9 +305,7 @@ def read_refusal(
 
 
 def describe_page(body: bytes, *, quote: bool = True) -> str:
-    """
-    Says in a few words what a body is that should have been JSON.
-    """
+    """Says in a few words what a body is that should have been JSON."""
     if not body.strip():
         return "an empty body"
     text = body[:8192].decode("utf-8", "replace")

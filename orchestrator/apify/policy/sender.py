@@ -45,26 +45,18 @@ T = TypeVar("T")
 
 MAX_REDIRECTS = 5
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"
-"""
-What an address may hold as it is; the rest of a redirect's is encoded (RFC 3986, section 2).
-"""
+"""What an address may hold as it is; the rest of a redirect's is encoded (RFC 3986, section 2)."""
 REFUSAL_BYTES = 64 * 1024
 REFUSAL_SECS = 10.0
-"""
-How long the body of a refusal may take: one that never ends explains nothing.
-"""
+"""How long the body of a refusal may take: one that never ends explains nothing."""
 FOREVER = float("inf")
 TICK_SECS = 0.05
-"""
-Requests that wait for their rate limit go on at multiples of this.
-"""
+"""Requests that wait for their rate limit go on at multiples of this."""
 
 MOMENT_SECS = 0.01
 CLOCK_SECS = 30.0
 ASK_AGAIN_SECS = (2.0, 6.0, 13.0)
-"""
-The pauses after which a refusal is asked for once more before it counts.
-"""
+"""The pauses after which a refusal is asked for once more before it counts."""
 
 
 @dataclass(slots=True)
@@ -257,9 +249,7 @@ class Sender:
     async def _fetch(
         self, request: Request, lane: Lane, *, follow: bool = True, until: float = FOREVER
     ) -> bytes:
-        """
-        One exchange with an answer that is read whole.
-        """
+        """One exchange with an answer that is read whole."""
         exchange, response = await self._open(request, lane, follow=follow, until=until)
         try:
             return await response.read(self._options.max_answer_bytes)
@@ -275,9 +265,7 @@ class Sender:
         until: float = FOREVER,
         check: Callable[[Response], None] | None = None,
     ) -> Opened:
-        """
-        One exchange, and for those that follow redirects its redirects, up to a 2xx answer.
-        """
+        """One exchange, and for those that follow redirects its redirects, up to a 2xx answer."""
         host = urlsplit(request.url).netloc
         for _ in range(MAX_REDIRECTS + 1):
             now = self._now()
@@ -313,9 +301,7 @@ class Sender:
         )
 
     def _read_clock(self, response: Response) -> None:
-        """
-        Takes note of the platform's time (RFC 9110, `Date`: whole seconds).
-        """
+        """Takes note of the platform's time (RFC 9110, `Date`: whole seconds)."""
         told = http_date(response.headers.get("Date"))
         if told is not None:
             now = self._now()
@@ -354,9 +340,7 @@ class Sender:
         )
 
     async def _repeat(self, error: PlatformError, repeats: Repeats, lane: Lane) -> None:
-        """
-        Pauses before a request is sent again; raises the error when it is time to give up.
-        """
+        """Pauses before a request is sent again; raises the error when it is time to give up."""
         if isinstance(error, TransientError):
             await self._pause(error, repeats.backoff, lane, repeats.call.request)
             return
@@ -392,9 +376,7 @@ class Sender:
         )
 
     def _unconfirmed(self, error: PlatformError, lane: Lane, request: Request) -> StartUnconfirmed:
-        """
-        The error for a start that failed like this, and takes note of a 429.
-        """
+        """The error for a start that failed like this, and takes note of a 429."""
         self._refused(error, lane)
         return StartUnconfirmed(
             f"the start may have taken effect, but its answer was lost: {error.message}",
@@ -405,9 +387,7 @@ class Sender:
         )
 
     def _refused(self, error: PlatformError, lane: Lane) -> float:
-        """
-        Takes note of a 429; returns how long the platform asked to wait.
-        """
+        """Takes note of a 429; returns how long the platform asked to wait."""
         asked = error.retry_after_secs if isinstance(error, TransientError) else None
         if isinstance(error, RateLimited) and error.status is not None:
             self.stats.rate_limited += 1
@@ -433,9 +413,7 @@ class Sender:
 
 
 def _may_have_started(error: PlatformError) -> bool:
-    """
-    Whether a start that failed like this may have had its effect.
-    """
+    """Whether a start that failed like this may have had its effect."""
     return not error.had_no_effect
 
 
@@ -444,9 +422,7 @@ async def _checked(
     response: Response,
     check: Callable[[Response], None] | None,
 ) -> None:
-    """
-    Closes an exchange whose answer cannot be what was asked for.
-    """
+    """Closes an exchange whose answer cannot be what was asked for."""
     if check is None:
         return
     try:
@@ -457,9 +433,7 @@ async def _checked(
 
 
 async def _beginning(response: Response) -> bytes:
-    """
-    As much of a refusal's body as is worth reading; also of one that breaks off.
-    """
+    """As much of a refusal's body as is worth reading; also of one that breaks off."""
     body = bytearray()
     try:
         with anyio.move_on_after(REFUSAL_SECS):
@@ -474,9 +448,7 @@ async def _beginning(response: Response) -> bytes:
 
 
 def _redirected(request: Request, response: Response) -> Request | None:
-    """
-    The request that an answer redirects to; None when it does not, or must not be followed.
-    """
+    """The request that an answer redirects to; None when it does not, or must not be followed."""
     location = response.headers.get("Location")
     if (
         request.method not in {"GET", "HEAD"}

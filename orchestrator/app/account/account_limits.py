@@ -1,6 +1,4 @@
-"""
-What the account allows, and what runs take of it that do not say so themselves. No I/O.
-"""
+"""What the account allows, and what runs take of it that do not say so themselves. No I/O."""
 
 from __future__ import annotations
 
@@ -20,16 +18,12 @@ from orchestrator.scheduler.decide.budget import NOTHING
 from orchestrator.scheduler.decide.limits import Claim, Limits
 
 DEFAULT_MAX_RUNS = 25
-"""
-When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits").
-"""
+"""When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits")."""
 
 DEFAULT_MEMORY_MBYTES = 1024
 CENTIMILL = Decimal("0.00001")
 HISTORY_MARGIN = Decimal("1.5")
-"""
-How far above the dearest of the last runs a cap is that we choose.
-"""
+"""How far above the dearest of the last runs a cap is that we choose."""
 
 NO_CAP = (
     "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd, since no "
@@ -95,9 +89,7 @@ class Room:
     account: str | None = None
 
     def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
-        """
-        What a run of a job with this demand holds.
-        """
+        """What a run of a job with this demand holds."""
         return Claim(
             memory_mbytes=self._memory(demand, remedy),
             pools=demand.pools,
@@ -107,9 +99,7 @@ class Room:
         )
 
     def floor_of(self, demand: Demand) -> Decimal | None:
-        """
-        The least cap that the Actor of a demand takes; None where it tells none.
-        """
+        """The least cap that the Actor of a demand takes; None where it tells none."""
         return self._of(demand).floor_usd
 
     def unpriced(self, demand: Demand) -> str | None:
@@ -167,23 +157,17 @@ class Room:
 
 UNTOLD = RunDefaults()
 ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None)
-"""
-For a process that starts nothing, or is told nothing.
-"""
+"""For a process that starts nothing, or is told nothing."""
 
 
 def downloads_at_once(settings: Settings, batch: Batch) -> int:
-    """
-    How many runs' results are fetched at once, if this process may open enough files.
-    """
+    """How many runs' results are fetched at once, if this process may open enough files."""
     is_local = batch.plan.local is not None
     return capacity(settings.max_downloads, is_local=is_local).max_downloads
 
 
 def wanted_runs(plan: BatchPlan, room: Room, settings: Settings) -> int:
-    """
-    How many runs at once were asked for, within what the account allows.
-    """
+    """How many runs at once were asked for, within what the account allows."""
     asked = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
     return min(asked or room.max_runs, room.max_runs)
 

@@ -1,6 +1,4 @@
-"""
-What runs have cost by now, as the platform tells it.
-"""
+"""What runs have cost by now, as the platform tells it."""
 
 from __future__ import annotations
 
@@ -115,9 +113,7 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
 
 
 def _asked_at(client: ApifyClient, began: float) -> datetime:
-    """
-    The platform's time at an instant of the loop's clock.
-    """
+    """The platform's time at an instant of the loop's clock."""
     return (client.platform_now() or utc_now()) - timedelta(seconds=anyio.current_time() - began)
 
 

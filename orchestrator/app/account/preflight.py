@@ -45,9 +45,7 @@ LOOKUPS_AT_ONCE = 16
 LIMITS_EVERY_SECS = 30.0
 RUNS_LOOKED_BACK = 20
 USUAL_COMPUTE_UNIT_USD = Decimal("0.4")
-"""
-What a compute unit costs where the account does not tell: the dearest plan's price.
-"""
+"""What a compute unit costs where the account does not tell: the dearest plan's price."""
 
 
 async def look_before_start(
@@ -98,9 +96,7 @@ async def look_before_start(
 async def keep_limits(
     client: ApifyClient, scheduler: Scheduler, plan: BatchPlan, settings: Settings
 ) -> None:
-    """
-    Reads the account's limits again and again, as long as jobs wait; until cancelled.
-    """
+    """Reads the account's limits again and again, as long as jobs wait; until cancelled."""
     while True:
         await anyio.sleep(LIMITS_EVERY_SECS)
         if scheduler.jobs_wait:
@@ -145,9 +141,7 @@ class _Lookups:
             raise min(self._errors, key=lambda error: not isinstance(error, NotAuthorized))
 
     def raise_missing(self) -> None:
-        """
-        Raises `UnknownTarget` when a target is missing or refused.
-        """
+        """Raises `UnknownTarget` when a target is missing or refused."""
         if self.refused:
             raise UnknownTarget(
                 "not found on the platform, or not allowed to this token:\n  "
@@ -209,9 +203,7 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
 
 
 async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Prices:
-    """
-    What a unit costs, and what the last runs of some targets have cost.
-    """
+    """What a unit costs, and what the last runs of some targets have cost."""
     dearest: dict[Target, Decimal] = {}
 
     async def look_back(target: Target) -> None:
@@ -238,9 +230,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
 
 
 async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaitable[None]]) -> None:
-    """
-    Works on several targets at once.
-    """
+    """Works on several targets at once."""
     turns = anyio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def in_turn(target: Target) -> None:

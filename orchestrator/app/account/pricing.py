@@ -1,6 +1,4 @@
-"""
-What an Actor charges, as its page on the platform says it. No I/O.
-"""
+"""What an Actor charges, as its page on the platform says it. No I/O."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ class Price:
 
 
 def floor_of(infos: Sequence[PricingInfo], now: datetime) -> Decimal | None:
-    """
-    The least cap on its cost that a run may be given now; None where none is told.
-    """
+    """The least cap on its cost that a run may be given now; None where none is told."""
     info = _current(infos, now)
     return None if info is None else info.minimal_max_total_charge_usd
 

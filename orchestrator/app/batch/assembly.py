@@ -1,6 +1,4 @@
-"""
-Puts a scheduler together from a batch's ledger, a client and the settings.
-"""
+"""Puts a scheduler together from a batch's ledger, a client and the settings."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ NOTHING_EXPECTED: Mapping[int, float] = {}
 
 
 def utc_now() -> datetime:
-    """
-    The wall clock.
-    """
+    """The wall clock."""
     return datetime.now(UTC)
 
 
@@ -156,9 +152,7 @@ def make_scheduler(
 
 
 def queue_of(jobs: Iterable[Waiting]) -> WaitingQueue:
-    """
-    A queue with these jobs; call it in the event loop, whose clock it uses.
-    """
+    """A queue with these jobs; call it in the event loop, whose clock it uses."""
     queue, now = WaitingQueue(), anyio.current_time()
     for waiting in jobs:
         queue.add(waiting, now)
@@ -200,9 +194,7 @@ def places_of(
 
 
 def in_place(attempt: Attempt, room: Room) -> Waiting:
-    """
-    What an attempt under way would wait as.
-    """
+    """What an attempt under way would wait as."""
     return Waiting(
         rank=-attempt.job.priority,
         shortness=0.0,
@@ -213,9 +205,7 @@ def in_place(attempt: Attempt, room: Room) -> Waiting:
 
 
 def _held(attempt: Attempt, claim: Claim) -> Claim:
-    """
-    What the budget holds for an attempt is what was reserved with its intent.
-    """
+    """What the budget holds for an attempt is what was reserved with its intent."""
     if attempt.reserved_usd is None:
         return claim
     return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)

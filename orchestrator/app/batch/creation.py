@@ -1,6 +1,4 @@
-"""
-From a spec to a batch on disk with every job in its ledger; nothing is started here.
-"""
+"""From a spec to a batch on disk with every job in its ledger; nothing is started here."""
 
 from __future__ import annotations
 
@@ -113,9 +111,7 @@ def plan_of(
     local: LocalPlatformPlan | None,
     remote: str | None = None,
 ) -> BatchPlan:
-    """
-    What holds for a batch of this spec as a whole.
-    """
+    """What holds for a batch of this spec as a whole."""
     asked = loaded.spec.batch
     return BatchPlan(
         spec_path=str(loaded.path.absolute()),
@@ -162,8 +158,6 @@ def _failure_limit(asked: int | str | None) -> FailureLimit | None:
 
 
 def new_mark() -> str:
-    """
-    Seven characters of `a-z0-9`: enough that two batches of one account do not meet.
-    """
+    """Seven characters of `a-z0-9`: enough that two batches of one account do not meet."""
     alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
     return "".join(secrets.choice(alphabet) for _ in range(7))

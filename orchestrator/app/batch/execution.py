@@ -1,6 +1,4 @@
-"""
-Drives the scheduler of one batch, tells what waits meanwhile, and closes its ledger.
-"""
+"""Drives the scheduler of one batch, tells what waits meanwhile, and closes its ledger."""
 
 from __future__ import annotations
 
@@ -147,9 +145,7 @@ async def _schedule(
     aborting: bool,
     is_new: bool,
 ) -> OrchestratorError | None:
-    """
-    Drives the batch until it is settled or left; returns why it was left.
-    """
+    """Drives the batch until it is settled or left; returns why it was left."""
     client.know_clock(room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
     finder, orphans = await make_finder(
@@ -228,9 +224,7 @@ async def _schedule(
 async def _collect_shared(
     folder: Path, ledger: Ledger, client: ApifyClient, files: Files, context: BatchContext
 ) -> OrchestratorError | None:
-    """
-    Downloads the datasets that runs share; returns why they could not be.
-    """
+    """Downloads the datasets that runs share; returns why they could not be."""
     try:
         await collect_shared(
             folder, ledger, client, files, patience_secs=context.settings.platform_away_secs
@@ -241,9 +235,7 @@ async def _collect_shared(
 
 
 async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None:
-    """
-    Asks for the platform's time, by which runs that ended earlier need no further wait.
-    """
+    """Asks for the platform's time, by which runs that ended earlier need no further wait."""
     ended = [attempt.run for attempt in attempts if attempt.ended_at is not None]
     if ended and ended[0] is not None and client.platform_now() is None:
         with suppress(PermanentError):
@@ -251,9 +243,7 @@ async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None
 
 
 async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
-    """
-    Leaves the batch at an instant of the wall clock, which may be set meanwhile.
-    """
+    """Leaves the batch at an instant of the wall clock, which may be set meanwhile."""
     while (left := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
         await anyio.sleep(min(left, CLOCK_EVERY_SECS))
     scheduler.stop(LeftForNextOccurrence())
@@ -265,9 +255,7 @@ def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
 
 
 async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
-    """
-    Keeps in the ledger why jobs wait, for `status --why`; until cancelled.
-    """
+    """Keeps in the ledger why jobs wait, for `status --why`; until cancelled."""
     told: list[Wait] = []
     while True:
         waits = scheduler.waits()
@@ -284,9 +272,7 @@ async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
 
 
 async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
-    """
-    Aborts what the ledger knows to be going, within the time that a signal leaves.
-    """
+    """Aborts what the ledger knows to be going, within the time that a signal leaves."""
 
     async def abort(run_id: RunId) -> None:
         try:

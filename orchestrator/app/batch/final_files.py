@@ -1,6 +1,4 @@
-"""
-The files that say how a batch went, and what else follows its last run.
-"""
+"""The files that say how a batch went, and what else follows its last run."""
 
 from __future__ import annotations
 
@@ -82,9 +80,7 @@ def write_page(
 
 
 def _lines(batch: Batch, reader: LedgerReader, rows: Rows) -> Iterator[bytes]:
-    """
-    The lines of `jobs.jsonl`; the page gets its rows on the way.
-    """
+    """The lines of `jobs.jsonl`; the page gets its rows on the way."""
     for report in reader.reports():
         rows.add(report)
         yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)

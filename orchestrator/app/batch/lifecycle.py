@@ -47,19 +47,13 @@ from orchestrator.ledger.reader import Totals
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0
-"""
-How long a platform that is away is waited for before anything was started.
-"""
+"""How long a platform that is away is waited for before anything was started."""
 
 EARLIER_SECS = 10.0
-"""
-How much longer earlier batches may be looked after than the batch that is run.
-"""
+"""How much longer earlier batches may be looked after than the batch that is run."""
 
 AGAIN_SECS = 10.0
-"""
-The pause between two looks at a platform that is away.
-"""
+"""The pause between two looks at a platform that is away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,18 +121,14 @@ async def start_prepared(
 
 
 def leave_behind(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
-    """
-    Publishes a prepared batch of which nothing was started, as interrupted.
-    """
+    """Publishes a prepared batch of which nothing was started, as interrupted."""
     close_unstarted(prepared / LEDGER, reason, utc_now())
     folder = publish(prepared, batch, lambda _: False)
     return replace(result_of(folder), reason=reason)
 
 
 def result_of(folder: Path) -> Result:
-    """
-    A batch as it stands.
-    """
+    """A batch as it stands."""
     with LedgerReader(folder / LEDGER) as reader:
         return Result(folder=folder, batch=reader.batch(), totals=reader.totals(), reason=None)
 
@@ -163,9 +153,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
 
 
 async def complete_batch(folder: Path, context: BatchContext) -> Result:
-    """
-    Does what a batch lacks besides runs: merged results, reports, upload; starts nothing.
-    """
+    """Does what a batch lacks besides runs: merged results, reports, upload; starts nothing."""
     batch = result_of(folder).batch
     if batch.completed_at is None:
         with logging_to(folder, context.sink):
@@ -209,23 +197,17 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
 
 
 def platform_of(endpoint: Endpoint, batch: Batch) -> str:
-    """
-    The name of a platform, as a series has it.
-    """
+    """The name of a platform, as a series has it."""
     return LOCAL if batch.plan.local is not None else root_of(endpoint.base_url)
 
 
 def is_live(found: Found) -> bool:
-    """
-    Whether a process runs a batch, or resumes it.
-    """
+    """Whether a process runs a batch, or resumes it."""
     return held_for(found.folder) in ("", "run", "resume")
 
 
 def refuse_live_series(batch: Batch, found: Found) -> bool:
-    """
-    Whether a new batch must wait for one that is there: the same series, and live.
-    """
+    """Whether a new batch must wait for one that is there: the same series, and live."""
     return batch.series.agrees(found.batch.series) and is_live(found)
 
 

@@ -1,6 +1,4 @@
-"""
-Follows a batch that another process drives, by its ledger alone.
-"""
+"""Follows a batch that another process drives, by its ledger alone."""
 
 from __future__ import annotations
 

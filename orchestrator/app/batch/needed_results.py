@@ -25,9 +25,7 @@ FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 
 
 def needs_of(reader: LedgerReader, waiting: Iterable[Waiting]) -> tuple[Needs, list[Waiting]]:
-    """
-    The jobs that wait for others, and those that do not.
-    """
+    """The jobs that wait for others, and those that do not."""
     needing = reader.needing()
     if not needing:
         return Needs(), list(waiting)
@@ -47,9 +45,7 @@ def needs_of(reader: LedgerReader, waiting: Iterable[Waiting]) -> tuple[Needs, l
 
 
 class Table(Mapping[str, Any]):
-    """
-    A table whose values are made when they are asked for.
-    """
+    """A table whose values are made when they are asked for."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
         self._makers = makers
@@ -65,9 +61,7 @@ class Table(Mapping[str, Any]):
 
 
 def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
-    """
-    The keys of jobs that are needed and have not succeeded.
-    """
+    """The keys of jobs that are needed and have not succeeded."""
     if not needs:
         return []
     _, keys, statuses = zip(*reader.statuses(), strict=True)
@@ -111,9 +105,7 @@ def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
 
 
 def _all(tables: Sequence[Table], name: str) -> list[Any]:
-    """
-    A fact of several jobs; their items are put together.
-    """
+    """A fact of several jobs; their items are put together."""
     values = [table[name] for table in tables]
     return [item for items in values for item in items] if name == "items" else values
 
@@ -123,9 +115,7 @@ def _items(path: Path) -> list[Any]:
 
 
 def _output(folder: Path) -> Any:
-    """
-    The output record: data for JSON, else text.
-    """
+    """The output record: data for JSON, else text."""
     for path in folder.glob("output.*"):
         body = _read(path)
         return orjson.loads(body) if path.suffix == ".json" else body.decode("utf-8", "replace")
@@ -143,6 +133,4 @@ def _read(path: Path) -> bytes:
 
 
 Facts = Callable[[tuple[str, ...]], Mapping[str, object]]
-"""
-Gives what `needs` stands for, for a job with these needs.
-"""
+"""Gives what `needs` stands for, for a job with these needs."""

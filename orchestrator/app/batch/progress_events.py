@@ -1,6 +1,4 @@
-"""
-What the scheduler tells, as figures for the display and events for the log.
-"""
+"""What the scheduler tells, as figures for the display and events for the log."""
 
 from __future__ import annotations
 
@@ -15,17 +13,13 @@ from orchestrator.report.progress import Progress
 
 
 class BatchEvents:
-    """
-    The scheduler's observer.
-    """
+    """The scheduler's observer."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
-        """
-        Counts a run that goes on.
-        """
+        """Counts a run that goes on."""
         self._progress.running += 1
         events.info(
             "run_adopted" if adopted else "run_started",
@@ -35,23 +29,17 @@ class BatchEvents:
         )
 
     def run_finished(self, attempt: Attempt, run: Run) -> None:
-        """
-        Counts a run that ended, and what it cost.
-        """
+        """Counts a run that ended, and what it cost."""
         self._progress.running -= 1
         self._progress.cost_usd += run.cost_usd or 0
         events.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_seen(self, attempt: Attempt, run: Run) -> None:
-        """
-        Notes the status of a run that goes on.
-        """
+        """Notes the status of a run that goes on."""
         events.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
-        """
-        Warns of a run that takes far longer than others of its kind.
-        """
+        """Warns of a run that takes far longer than others of its kind."""
         self._progress.stragglers += 1
         events.warning(
             "run_straggles",
@@ -62,34 +50,24 @@ class BatchEvents:
         )
 
     def job_skipped(self, seq: int, reason: str) -> None:
-        """
-        Counts a job that is not started.
-        """
+        """Counts a job that is not started."""
         self._progress.settled[JobStatus.SKIPPED] += 1
         events.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, run: Run, error: str) -> None:
-        """
-        Warns that a rule cannot look at a log.
-        """
+        """Warns that a rule cannot look at a log."""
         events.warning("log_not_read", run=run.id, error=error)
 
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
-        """
-        Warns that the answer to a start was lost.
-        """
+        """Warns that the answer to a start was lost."""
         events.warning("start_unconfirmed", job=attempt.job.key, error=error)
 
     def abort_refused(self, run: Run, error: str) -> None:
-        """
-        Warns of a run that goes on though it was to be aborted.
-        """
+        """Warns of a run that goes on though it was to be aborted."""
         events.warning("run_not_aborted", run=run.id, error=error)
 
     def agents_hidden(self, run: Run) -> None:
-        """
-        Warns that runs whose answers are lost will be told by their input only.
-        """
+        """Warns that runs whose answers are lost will be told by their input only."""
         events.warning(
             "user_agents_hidden",
             run=run.id,
@@ -97,24 +75,18 @@ class BatchEvents:
         )
 
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
-        """
-        Counts jobs that failed without a start.
-        """
+        """Counts jobs that failed without a start."""
         self._progress.settled[JobStatus.FAILED] += len(keys)
         events.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
-        """
-        Notes that the account is full.
-        """
+        """Notes that the account is full."""
         events.info(
             "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
         )
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
-        """
-        Warns of a run that nobody waits for any more.
-        """
+        """Warns of a run that nobody waits for any more."""
         events.warning(
             "orphan_run_aborted" if error is None else "orphan_run_not_aborted",
             run=run.id,
@@ -130,9 +102,7 @@ class BatchEvents:
         collected: Collected | None,
         next_delay_secs: float | None,
     ) -> None:
-        """
-        Counts a settled job, and tells of a failure.
-        """
+        """Counts a settled job, and tells of a failure."""
         if collected is not None and next_delay_secs is None:
             self._progress.items += collected.items or 0
             self._progress.size_bytes += collected.size_bytes

@@ -1,6 +1,4 @@
-"""
-Takes what earlier batches of the same name have collected for jobs alike.
-"""
+"""Takes what earlier batches of the same name have collected for jobs alike."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ async def reuse_results(ledger: Ledger, folder: Path, now: datetime) -> int:
 
 
 def _wanted(folder: Path) -> dict[Likeness, list[Job]]:
-    """
-    The jobs that may take earlier results, by what these must have in common with them.
-    """
+    """The jobs that may take earlier results, by what these must have in common with them."""
     wanted: dict[Likeness, list[Job]] = {}
     with LedgerReader(folder / LEDGER) as reader:
         seqs = set(reader.reusing())
@@ -73,9 +69,7 @@ async def _take(
     wanted: dict[Likeness, list[Job]],
     now: datetime,
 ) -> int:
-    """
-    Gives a job that wants them the results of an earlier one; returns how many were given.
-    """
+    """Gives a job that wants them the results of an earlier one; returns how many were given."""
     sign = likeness(report.job)
     if report.status is not JobStatus.SUCCEEDED or sign is None or report.finished_at is None:
         return 0
@@ -108,9 +102,7 @@ def _is_whole(source: Path, report: JobReport) -> bool:
 
 
 def _put(source: Path, target: Path) -> None:
-    """
-    Copies the folder of a job; it appears whole.
-    """
+    """Copies the folder of a job; it appears whole."""
     target.parent.mkdir(exist_ok=True)
     part = target.parent / f".{target.name}.reused"
     shutil.rmtree(part, ignore_errors=True)
@@ -124,9 +116,7 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """
-    A second name for a file that nobody changes, or a copy where the disk has none.
-    """
+    """A second name for a file that nobody changes, or a copy where the disk has none."""
     try:
         os.link(source, target)
     except OSError:

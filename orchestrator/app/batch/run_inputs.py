@@ -1,6 +1,4 @@
-"""
-The bytes that a job sends, made when it starts: files read, secrets rendered.
-"""
+"""The bytes that a job sends, made when it starts: files read, secrets rendered."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Whether the spec of a batch has changed since the batch was made, and how.
-"""
+"""Whether the spec of a batch has changed since the batch was made, and how."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """
-    How a spec differs from the batch that was made of it.
-    """
+    """How a spec differs from the batch that was made of it."""
 
     plan: BatchPlan
     added: Sequence[Job]
@@ -37,9 +33,7 @@ class Changes:
     removed: Sequence[str]
 
     def told(self) -> str:
-        """
-        The changes for people, a line each, the first ones of each kind.
-        """
+        """The changes for people, a line each, the first ones of each kind."""
         kinds: dict[str, list[JobKey | str]] = {
             "added": [job.key for job in self.added],
             "changed": [job.key for job in self.changed],
@@ -121,9 +115,7 @@ def _take_up_changes(folder: Path, spec_path: Path | None) -> None:
 
 
 def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:
-    """
-    The changes; None when there are none.
-    """
+    """The changes; None when there are none."""
     day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
     now = plan_of(
         loaded,

@@ -1,6 +1,4 @@
-"""
-What a batch has spent by now, as its ledger shows it: the limits of a process begin there.
-"""
+"""What a batch has spent by now, as its ledger shows it: the limits of a process begin there."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from orchestrator.scheduler.decide.limits import WINDOW_SECS, Limits, Usage
 
 RATE_WINDOW = timedelta(seconds=WINDOW_SECS + 2)
 CLOCK_GRAIN_SECS = 1.0
-"""
-The platform's `Date` tells whole seconds.
-"""
+"""The platform's `Date` tells whole seconds."""
 
 
 def usage_now(

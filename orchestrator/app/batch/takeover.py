@@ -32,9 +32,7 @@ from orchestrator.scheduler.run_search import RunFinder
 MORE_LOOKS = 4
 LOOK_EVERY_SECS = 5.0
 CLOCK_GRAIN = timedelta(seconds=1)
-"""
-The platform's `Date` tells whole seconds.
-"""
+"""The platform's `Date` tells whole seconds."""
 
 
 async def make_finder(
@@ -46,9 +44,7 @@ async def make_finder(
     folder: Path,
     utc_now: Callable[[], datetime],
 ) -> tuple[RunFinder, Orphans]:
-    """
-    What finds the runs of a batch, and what ends those that belong to none of its attempts.
-    """
+    """What finds the runs of a batch, and what ends those that belong to none of its attempts."""
     orphans = Orphans(
         ledger=ledger,
         client=client,

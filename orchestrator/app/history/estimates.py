@@ -1,6 +1,4 @@
-"""
-What earlier batches of the same series tell about the jobs of this one.
-"""
+"""What earlier batches of the same series tell about the jobs of this one."""
 
 from __future__ import annotations
 
@@ -16,14 +14,10 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.reader import read_batch
 
 NIGHTS = 10
-"""
-So many earlier batches say how many items are usual.
-"""
+"""So many earlier batches say how many items are usual."""
 
 LOOKED_BACK = 3
-"""
-So many earlier batches are asked how long jobs take.
-"""
+"""So many earlier batches are asked how long jobs take."""
 
 
 def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
@@ -71,9 +65,7 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
 
 
 def earlier(folder: Path) -> Iterator[Path]:
-    """
-    The folders of the batches of the same series before this one, newest first.
-    """
+    """The folders of the batches of the same series before this one, newest first."""
     found = survey(folder.parent).found
     batch = read_batch(folder / LEDGER)
     for other in found:

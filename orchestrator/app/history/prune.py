@@ -1,6 +1,4 @@
-"""
-Removes old batches; never one that a process holds or that is not at its end.
-"""
+"""Removes old batches; never one that a process holds or that is not at its end."""
 
 from __future__ import annotations
 
@@ -138,9 +136,7 @@ def remove(folder: Path) -> None:
 
 
 def remove_remains(home: Path) -> None:
-    """
-    Removes what killed preparations and removals of this name left behind.
-    """
+    """Removes what killed preparations and removals of this name left behind."""
     for path in home.glob(".*"):
         if path.suffix not in (".new", ".gone") or not path.is_dir():
             continue

@@ -16,22 +16,16 @@ others, in the order in which they began.
 
 
 def number_of(batch: Batch) -> int:
-    """
-    A number that is higher for each later batch of a name.
-    """
+    """A number that is higher for each later batch of a name."""
     return batch.number or int(batch.created_at.timestamp() * 1000) - UNNUMBERED
 
 
 def occurrence_of(batch: Batch) -> str:
-    """
-    The time that a batch is for, in UTC, as text; of those that have none, when they began.
-    """
+    """The time that a batch is for, in UTC, as text; of those that have none, when they began."""
     occurrence = batch.occurrence or batch.created_at
     return occurrence.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def day_of(batch: Batch) -> date:
-    """
-    The day that a batch is for: what `{{ date }}` was.
-    """
+    """The day that a batch is for: what `{{ date }}` was."""
     return date.fromisoformat(batch.plan.day) if batch.plan.day else batch.created_at.date()

@@ -18,9 +18,7 @@ from orchestrator.model.batches import Series
 from orchestrator.model.schedule import EARLY
 
 RESTARTED_WITHIN = timedelta(hours=12)
-"""
-Without a schedule, an interrupted batch that began within this time is resumed.
-"""
+"""Without a schedule, an interrupted batch that began within this time is resumed."""
 
 MOST_LATER_RESUMES = 2
 HELD = 4
@@ -73,9 +71,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Illegible:
-    """
-    A folder that may hold a batch and cannot be read.
-    """
+    """A folder that may hold a batch and cannot be read."""
 
     folder: Path
     made_at: datetime
@@ -110,25 +106,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunNew:
-    """
-    Makes the batch of the occurrence and runs it.
-    """
+    """Makes the batch of the occurrence and runs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """
-    Resumes a batch.
-    """
+    """Resumes a batch."""
 
     folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
-    """
-    Does what a done batch lacks besides runs.
-    """
+    """Does what a done batch lacks besides runs."""
 
     folder: Path
 
@@ -209,9 +199,7 @@ def decide(call: Call, batches: Sequence[Known], illegible: Sequence[Illegible] 
 
 
 def _serves(call: Call, one: Known) -> bool:
-    """
-    Rule 1: whether a batch is the one of this occurrence.
-    """
+    """Rule 1: whether a batch is the one of this occurrence."""
     if one.occurrence == call.occurrence:
         return True
     if call.is_named:
@@ -223,9 +211,7 @@ def _serves(call: Call, one: Known) -> bool:
 
 
 def _serve(call: Call, serving: Known | None) -> Step:
-    """
-    Rules 1, 4 and 5: what is done for this occurrence.
-    """
+    """Rules 1, 4 and 5: what is done for this occurrence."""
     if serving is None:
         return RunNew()
     folder = serving.folder
@@ -261,9 +247,7 @@ def _newest_of_each(call: Call, earlier: Iterable[Known]) -> Iterator[Known]:
 
 
 def _look_after(call: Call, earlier: Iterable[Known]) -> tuple[list[Resume | Complete], list[Path]]:
-    """
-    Rules 2 and 4: what is done for earlier occurrences, and which are left to a person.
-    """
+    """Rules 2 and 4: what is done for earlier occurrences, and which are left to a person."""
     steps: list[Resume | Complete] = []
     left: list[Path] = []
     for one in earlier:
@@ -304,9 +288,7 @@ def _two_specs(call: Call, serving: Known) -> Nothing:
 
 
 def _warn_of_other_specs(present: Sequence[Known]) -> list[str]:
-    """
-    Rule 6, for batches that are not in the way: a sentence for each other spec file.
-    """
+    """Rule 6, for batches that are not in the way: a sentence for each other spec file."""
     others = {one.other_spec: one for one in present if one.other_spec is not None}
     return [
         f"{one.folder} was made from {spec}, which has the same name and other content"

@@ -1,6 +1,4 @@
-"""
-What is on disk, as values to decide by.
-"""
+"""What is on disk, as values to decide by."""
 
 from __future__ import annotations
 
@@ -68,9 +66,7 @@ def _known(one: Found, loaded: LoadedSpec, schedule: Schedule) -> Known:
 
 
 def _state(folder: Path) -> tuple[State, Batch]:
-    """
-    How a batch stands, and its record, read after the lock: its process may just have ended.
-    """
+    """How a batch stands, and its record, read after the lock: its process may just have ended."""
     command = held_for(folder)
     batch = read_batch(folder / LEDGER)
     if command is not None:

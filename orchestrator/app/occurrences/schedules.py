@@ -1,6 +1,4 @@
-"""
-The schedule of a spec, and the occurrence that a command is for.
-"""
+"""The schedule of a spec, and the occurrence that a command is for."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from orchestrator.specfile.model import BatchTable
 
 
 def schedule_of(batch: BatchTable) -> Schedule:
-    """
-    The occurrences of a spec's batches: each day at midnight where it does not say.
-    """
+    """The occurrences of a spec's batches: each day at midnight where it does not say."""
     zone = _machine_zone() if batch.timezone is None else ZoneInfo(batch.timezone)
     return Schedule(batch.schedule or DAILY, zone)
 
@@ -39,9 +35,7 @@ def occurrence_of(named: date | datetime | None, schedule: Schedule, now: dateti
 
 
 def _machine_zone() -> tzinfo:
-    """
-    The machine's time zone; its offset of today where its name cannot be found out.
-    """
+    """The machine's time zone; its offset of today where its name cannot be found out."""
     try:
         return get_localzone()
     except (ZoneInfoNotFoundError, OSError, ValueError):

@@ -1,6 +1,4 @@
-"""
-One call for each occurrence of a series at a time.
-"""
+"""One call for each occurrence of a series at a time."""
 
 from __future__ import annotations
 

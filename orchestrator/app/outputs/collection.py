@@ -67,9 +67,7 @@ class Collecting:
 
     @property
     def exit_code(self) -> int:
-        """
-        0 only when every job succeeded and its results are on disk.
-        """
+        """0 only when every job succeeded and its results are on disk."""
         if self.result.reason is not None:
             return self.result.reason.exit_code
         if self.lacking or set(self.result.totals.jobs) - {JobStatus.SUCCEEDED}:
@@ -80,17 +78,13 @@ class Collecting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """
-    What is written besides what the spec asks for: `run.json` and `input.json`.
-    """
+    """What is written besides what the spec asks for: `run.json` and `input.json`."""
 
     run: bool = False
     input: bool = False
 
     def added_to(self, report: JobReport) -> JobReport:
-        """
-        A job's report as if its spec asked for it.
-        """
+        """A job's report as if its spec asked for it."""
         if not self.run and not self.input:
             return report
         plan = report.job.collect
@@ -169,9 +163,7 @@ async def _bring_up_to_date(
     extra: Extra,
     context: BatchContext,
 ) -> OrchestratorError | None:
-    """
-    Closes all gaps, several at once; returns why it was left early.
-    """
+    """Closes all gaps, several at once; returns why it was left early."""
     reports = (
         extra.added_to(report)
         for report in reader.reports()
@@ -293,9 +285,7 @@ class Gaps:
             events.info("job_collected_again", job=job.key, run=run.id)
 
     async def _described(self, report: JobReport) -> bool:
-        """
-        Writes what the ledger has, where nothing else is missing; returns whether that is so.
-        """
+        """Writes what the ledger has, where nothing else is missing; returns whether that is so."""
         job, plan = report.job, report.job.collect
         run_json = self.reader.run_object(job.seq, report.attempts)
         only_described = replace(job, collect=replace(plan, run=False, input=False))
@@ -310,9 +300,7 @@ class Gaps:
         return True
 
     def _is_unproven(self, report: JobReport) -> bool:
-        """
-        Whether more items may have appeared than were collected.
-        """
+        """Whether more items may have appeared than were collected."""
         if not report.job.collect.items:
             return False
         proofs = [report.proof]
@@ -320,9 +308,7 @@ class Gaps:
         return any(proof is None or proof.after_secs < self.settle_secs for proof in proofs)
 
     def _secs_to_settle(self, run: Run) -> float:
-        """
-        How long it takes until all items of an ended run are counted.
-        """
+        """How long it takes until all items of an ended run are counted."""
         known_secs = anyio.current_time() - self.began_at
         platform_now = self.client.platform_now()
         if run.finished_at is not None and platform_now is not None:

@@ -1,6 +1,4 @@
-"""
-One table of the results of a batch, or of several of a name, in a file; starts nothing.
-"""
+"""One table of the results of a batch, or of several of a name, in a file; starts nothing."""
 
 from __future__ import annotations
 
@@ -96,9 +94,7 @@ def export(
 
 
 def _since(home: Path, since: date) -> tuple[list[Path], list[str]]:
-    """
-    The batches of a name since a day, the oldest first, and those that cannot be read.
-    """
+    """The batches of a name since a day, the oldest first, and those that cannot be read."""
     found: list[tuple[date, Path]] = []
     unreadable = []
     for folder in batches(home):
@@ -125,9 +121,7 @@ def _plan(folder: Path, format_: ResultsFormat) -> ResultsPlan:
 
 
 def _left_out(folder: Path) -> Iterator[str]:
-    """
-    What a batch has that is not in its table, in words.
-    """
+    """What a batch has that is not in its table, in words."""
     others, unfit = 0, []
     with LedgerReader(folder / LEDGER) as reader:
         for report in reader.reports():
@@ -156,9 +150,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _workplace(target: Path) -> Iterator[Path]:
-    """
-    A hidden folder beside a file, which is gone in the end.
-    """
+    """A hidden folder beside a file, which is gone in the end."""
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     _make_folder(part)
     with cleaned_up(lambda: shutil.rmtree(part, ignore_errors=True)):
@@ -166,9 +158,7 @@ def _workplace(target: Path) -> Iterator[Path]:
 
 
 def _publish(part: Path, target: Path, format_: ResultsFormat) -> None:
-    """
-    Flushes the files and gives them their names, the table last.
-    """
+    """Flushes the files and gives them their names, the table last."""
     beside = {name: target.with_name(f"{target.name}.{name}") for name in (COLUMNS, REJECTS)}
     names = {**beside, f"items.{format_.value}": target}
     for name, path in names.items():

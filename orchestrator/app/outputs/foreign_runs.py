@@ -85,9 +85,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
 
 
 def is_of_foreign_runs(batch: Batch) -> bool:
-    """
-    Whether a batch is of runs that somebody else started, whose inputs are not known.
-    """
+    """Whether a batch is of runs that somebody else started, whose inputs are not known."""
     return batch.triggered_by is Trigger.COLLECT
 
 
@@ -123,9 +121,7 @@ def _check_name(home: Path, name: str) -> None:
 
 
 async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> list[Run]:
-    """
-    The runs, each once, in the order in which they were named or began.
-    """
+    """The runs, each once, in the order in which they were named or began."""
     ids = list(request.runs)
     if request.task is not None:
         ids = await _runs_of_task(client, request.task, now - (request.last or timedelta(0)))
@@ -156,9 +152,7 @@ async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> lis
 
 
 async def _runs_of_task(client: ApifyClient, task: str, since: datetime) -> list[str]:
-    """
-    The ids of a task's runs since a time, the oldest first.
-    """
+    """The ids of a task's runs since a time, the oldest first."""
     target = Target(kind=TargetKind.TASK, id=task)
     found: dict[str, None] = {}
     offset = 0

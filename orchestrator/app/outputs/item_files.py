@@ -42,9 +42,7 @@ def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source
 
 
 def has_items(report: JobReport) -> bool:
-    """
-    Whether a job has items that belong into a table.
-    """
+    """Whether a job has items that belong into a table."""
     return (
         report.status is JobStatus.SUCCEEDED
         and bool(report.size_bytes)

@@ -34,9 +34,7 @@ SEEN = ".seen"
 
 
 async def merged(folder: Path, batch: Batch) -> Batch:
-    """
-    Merges the results of a batch, if it is to have any; its exit code tells when that fails.
-    """
+    """Merges the results of a batch, if it is to have any; its exit code tells when that fails."""
     plan = batch.plan.results
     if plan is None:
         return batch
@@ -107,9 +105,7 @@ class Found:
 
 
 def table_on_disk(folder: Path) -> Found | None:
-    """
-    The merged results of a batch; None where there are none.
-    """
+    """The merged results of a batch; None where there are none."""
     results = folder / "results"
     try:
         facts = json.loads((results / COLUMNS).read_bytes())
@@ -135,9 +131,7 @@ def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
 
 
 def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
-    """
-    Records what another batch gave, if it is an earlier one of the series and not recorded.
-    """
+    """Records what another batch gave, if it is an earlier one of the series and not recorded."""
     try:
         with LedgerReader(other / LEDGER) as reader:
             earlier = reader.batch()
@@ -154,9 +148,7 @@ def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
 
 
 def _publish(part: Path, results: Path) -> None:
-    """
-    Flushes what was written and gives it its name; what was there before goes.
-    """
+    """Flushes what was written and gives it its name; what was there before goes."""
     for path in [*part.rglob("*"), part]:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.fsync(handle)

@@ -32,23 +32,17 @@ if TYPE_CHECKING:
 INDEX = ".remote.json"
 AT_ONCE = 16
 PIECE_BYTES = 8 * 1024 * 1024
-"""
-Of one request; larger files go in several.
-"""
+"""Of one request; larger files go in several."""
 RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 MD5 = re.compile(r'"?([0-9a-f]{32}(?:-[0-9]+)?)"?')
 FINAL = "summary.json"
 
 Seen = dict[str, list[int]]
-"""
-Size and time of change of each file as it was uploaded, by its path in the batch.
-"""
+"""Size and time of change of each file as it was uploaded, by its path in the batch."""
 
 
 class NotUploaded(OrchestratorError):
-    """
-    Something is not in the object store; it is on disk all the same.
-    """
+    """Something is not in the object store; it is on disk all the same."""
 
     exit_code = 1
 
@@ -74,9 +68,7 @@ async def check_remote(prepared: Path, batch: Batch) -> None:
 
 
 async def uploaded(folder: Path, batch: Batch) -> Batch:
-    """
-    Uploads what is new of a batch, if it is to be; its exit code tells when that fails.
-    """
+    """Uploads what is new of a batch, if it is to be; its exit code tells when that fails."""
     try:
         await upload(folder, batch)
     except NotUploaded as error:
@@ -98,17 +90,13 @@ async def upload(folder: Path, batch: Batch) -> None:
 
 
 def remote_folder(batch: Batch) -> str | None:
-    """
-    The URL that the files of a batch are under; None for a batch that stays on this machine.
-    """
+    """The URL that the files of a batch are under; None for a batch that stays on this machine."""
     return batch.plan.remote and f"{batch.plan.remote}/{batch.name}/{batch.id}"
 
 
 @dataclass(slots=True)
 class _Upload:
-    """
-    Brings an object store in line with a batch's folder.
-    """
+    """Brings an object store in line with a batch's folder."""
 
     url: str
     folder: Path
@@ -262,9 +250,7 @@ def _open(url: str) -> ObjectStore:
 
 
 def _found(folder: Path) -> Seen:
-    """
-    The finished files of a batch: all but the ledger and what is hidden.
-    """
+    """The finished files of a batch: all but the ledger and what is hidden."""
     return dict(sorted(_walk(folder, folder)))
 
 

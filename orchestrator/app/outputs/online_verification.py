@@ -1,6 +1,4 @@
-"""
-Checks the datasets of a batch against the platform: whether it holds more than is on disk.
-"""
+"""Checks the datasets of a batch against the platform: whether it holds more than is on disk."""
 
 from __future__ import annotations
 

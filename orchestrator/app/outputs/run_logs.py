@@ -1,6 +1,4 @@
-"""
-The log of a job's run: from disk where it was collected, from the platform otherwise.
-"""
+"""The log of a job's run: from disk where it was collected, from the platform otherwise."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Datasets with a name, which several runs fill: downloaded once for a batch, after its runs.
-"""
+"""Datasets with a name, which several runs fill: downloaded once for a batch, after its runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Checks the files of a batch against its ledger, without a network.
-"""
+"""Checks the files of a batch against its ledger, without a network."""
 
 from __future__ import annotations
 
@@ -50,9 +48,7 @@ def look_again(folder: Path, report: JobReport) -> Found:
 
 
 def items_of(report: JobReport) -> ItemsFile | None:
-    """
-    A job's dataset file, as it was collected; None when it never was.
-    """
+    """A job's dataset file, as it was collected; None when it never was."""
     if report.sha256 is None or report.size_bytes is None:
         return None
     return ItemsFile(
@@ -68,7 +64,5 @@ def items_of(report: JobReport) -> ItemsFile | None:
 
 
 def stored_of(report: JobReport) -> int:
-    """
-    How many items of the platform are in a job's dataset file, as far as is known.
-    """
+    """How many items of the platform are in a job's dataset file, as far as is known."""
     return report.items or 0 if report.proof is None else report.proof.stored

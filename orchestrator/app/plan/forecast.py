@@ -1,6 +1,4 @@
-"""
-What a spec will do, take and cost, before it does: nothing is started.
-"""
+"""What a spec will do, take and cost, before it does: nothing is started."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from orchestrator.model.rules import Action
 SHOWN = 3
 NIGHTS = 5
 REQUESTS_A_RUN = 3
-"""
-A start, a poll and the items; further polls come once a minute.
-"""
+"""A start, a poll and the items; further polls come once a minute."""
 
 LOW, HIGH = 0.1, 0.9
 
@@ -43,9 +39,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """
-    What one earlier run took; the cost is None where it is not told.
-    """
+    """What one earlier run took; the cost is None where it is not told."""
 
     secs: float
     cost_usd: Decimal | None
@@ -67,9 +61,7 @@ class History:
 
 @dataclass(slots=True)
 class Group:
-    """
-    Jobs alike in what they ask of the limits.
-    """
+    """Jobs alike in what they ask of the limits."""
 
     jobs: int = 0
     secs: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -101,9 +93,7 @@ class Forecast:
 
 
 def own_history(home: Path, series: Series) -> History:
-    """
-    What the last batches of a series tell.
-    """
+    """What the last batches of a series tell."""
     history = History()
     same = (one for one in survey(home).found if series.agrees(one.batch.series))
     for found in islice(same, NIGHTS):
@@ -119,9 +109,7 @@ def own_history(home: Path, series: Series) -> History:
 
 
 def forecast(jobs: Iterable[Job], history: History) -> Forecast:
-    """
-    Adds up what jobs will take; keeps little of each.
-    """
+    """Adds up what jobs will take; keeps little of each."""
     made = Forecast()
     usual = {target: _quantiles(taken) for target, taken in history.by_target.items()}
     for job in jobs:
@@ -197,9 +185,7 @@ def estimate(made: Forecast, plan: BatchPlan, room: Room | None) -> Estimate:
 
 
 def _pool_bounds(made: Forecast, plan: BatchPlan, place: int) -> Mapping[str, float]:
-    """
-    How long each pool needs at least for its jobs.
-    """
+    """How long each pool needs at least for its jobs."""
     bounds = {}
     for name, pool in plan.pools.items():
         groups = [group for demand, group in made.groups.items() if name in demand.pools]
@@ -229,9 +215,7 @@ def _range(values: list[float]) -> Range:
 
 
 def _add(sums: list[float], usual: tuple[float, ...] | None, own: float | None) -> None:
-    """
-    Adds what one job takes: likely as its own last run, and as far off as its kin are.
-    """
+    """Adds what one job takes: likely as its own last run, and as far off as its kin are."""
     if usual is None:
         return
     factor = 1.0 if own is None or not usual[1] else own / usual[1]

@@ -1,6 +1,4 @@
-"""
-A spec of one job that does what a run did that was made elsewhere.
-"""
+"""A spec of one job that does what a run did that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ async def spec_of_run(run_id: str, context: BatchContext) -> str:
 
 
 def spec_text(name: str, job: dict[str, Any]) -> str:
-    """
-    A spec with one job.
-    """
+    """A spec with one job."""
     if _has_null(job):
         return json.dumps({"batch": {"name": name}, "jobs": [job]}, indent=2) + "\n"
     lines = ["[batch]", f"name = {_toml(name)}", "", "[[jobs]]"]
@@ -81,9 +77,7 @@ def spec_text(name: str, job: dict[str, Any]) -> str:
 
 
 def literal(value: Any) -> Any:
-    """
-    A value in which nothing is a template any more: `{{` is written as an expression.
-    """
+    """A value in which nothing is a template any more: `{{` is written as an expression."""
     match value:
         case str():
             return value.replace("{{", "{{ '{' ~ '{' }}")
@@ -96,9 +90,7 @@ def literal(value: Any) -> Any:
 
 
 async def _target_of(client: ApifyClient, run: Run) -> tuple[str, Target]:
-    """
-    What the run was of, by the name that people know it by.
-    """
+    """What the run was of, by the name that people know it by."""
     kind = TargetKind.TASK if run.actor_task_id else TargetKind.ACTOR
     target = Target(kind=kind, id=run.actor_task_id or run.act_id or "")
     try:

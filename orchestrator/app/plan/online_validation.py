@@ -27,9 +27,7 @@ AWAY_SECS = 12.0
 BUILD_NUMBER = re.compile(r"\d+\.\d+(\.\d+)?")
 
 Question = tuple[Target, str | None, str]
-"""
-What the platform is asked once: the target, the build, and the hash of the input.
-"""
+"""What the platform is asked once: the target, the build, and the hash of the input."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,4 @@
-"""
-What a command brings along to work on a batch, and what it opens for that.
-"""
+"""What a command brings along to work on a batch, and what it opens for that."""
 
 from __future__ import annotations
 
@@ -38,20 +36,14 @@ class Endpoint:
 
 
 Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
-"""
-Gives the platform of a batch: the one of the settings, or the local one, started.
-"""
+"""Gives the platform of a batch: the one of the settings, or the local one, started."""
 
 
 class Display(Protocol):
-    """
-    Shows how a batch goes.
-    """
+    """Shows how a batch goes."""
 
     async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
-        """
-        Shows progress until cancelled.
-        """
+        """Shows progress until cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +70,13 @@ class BatchContext:
 
 @asynccontextmanager
 async def connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
-    """
-    The platform of a batch.
-    """
+    """The platform of a batch."""
     async with context.connect(batch.plan.local) as endpoint:
         yield endpoint
 
 
 def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
-    """
-    The client's options, as the settings have them.
-    """
+    """The client's options, as the settings have them."""
     return ClientOptions(
         base_url=endpoint.base_url,
         token=endpoint.token,
@@ -104,9 +92,7 @@ def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
 
 @contextmanager
 def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
-    """
-    Writes the log of what happens meanwhile to the batch's `log.jsonl` too.
-    """
+    """Writes the log of what happens meanwhile to the batch's `log.jsonl` too."""
     sink.open_file(folder / "log.jsonl")
     try:
         yield

@@ -1,6 +1,4 @@
-"""
-The values of the environment that the inputs of jobs need.
-"""
+"""The values of the environment that the inputs of jobs need."""
 
 from __future__ import annotations
 

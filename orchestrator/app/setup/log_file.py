@@ -25,9 +25,7 @@ from orchestrator.safe_text import one_line, plain, without_secrets
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 DELETE = b"\x7f"
 LONGEST_FACT = 2000
-"""
-Characters of one fact where people read it.
-"""
+"""Characters of one fact where people read it."""
 
 
 class LogSink(logging.Handler):
@@ -44,23 +42,17 @@ class LogSink(logging.Handler):
         self._file = -1
 
     def open_file(self, path: Path) -> None:
-        """
-        From now on events are appended to this file too.
-        """
+        """From now on events are appended to this file too."""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def close_file(self) -> None:
-        """
-        Ends the file, if there is one.
-        """
+        """Ends the file, if there is one."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def emit(self, record: logging.LogRecord) -> None:
-        """
-        Writes an event out.
-        """
+        """Writes an event out."""
         facts = without_secrets(getattr(record, "facts", {}))
         event = {**facts, "event": record.getMessage()}
         event["level"] = record.levelname.lower()
@@ -99,9 +91,7 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
 
 
 def _as_json(event: Mapping[str, Any]) -> bytes:
-    """
-    A line of JSON in which whatever cannot be printed is escaped.
-    """
+    """A line of JSON in which whatever cannot be printed is escaped."""
     try:
         line = orjson.dumps(event, default=_told, option=LINE)
     except TypeError:

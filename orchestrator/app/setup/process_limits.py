@@ -1,6 +1,4 @@
-"""
-How many runs and downloads the open files of this process suffice for.
-"""
+"""How many runs and downloads the open files of this process suffice for."""
 
 from __future__ import annotations
 
@@ -11,28 +9,18 @@ from orchestrator import descriptors, events
 from orchestrator.errors import ConfigError
 
 RESERVED = 20
-"""
-For the ledger's readers, reports, look-ups and the resolution of names.
-"""
+"""For the ledger's readers, reports, look-ups and the resolution of names."""
 RUN = 2
-"""
-A run takes a connection to wait on, and another for its items while it runs.
-"""
+"""A run takes a connection to wait on, and another for its items while it runs."""
 DOWNLOAD = 3
-"""
-A download takes a connection and a file, and a folder while that is flushed.
-"""
+"""A download takes a connection and a file, and a folder while that is flushed."""
 SHARE_OF_DOWNLOADS = 4
-"""
-When there are too few for all, downloads get one part of so many.
-"""
+"""When there are too few for all, downloads get one part of so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """
-    What the descriptors suffice for.
-    """
+    """What the descriptors suffice for."""
 
     max_runs: int
     max_downloads: int
@@ -75,16 +63,12 @@ CURE = "raise that with `ulimit -n`"
 
 
 def too_few() -> str:
-    """
-    How many descriptors there are.
-    """
+    """How many descriptors there are."""
     return f"this process may have {descriptors.allowed()} open files"
 
 
 def tell_bound(max_runs: int, wanted: int) -> None:
-    """
-    Warns when descriptors bound the runs at once.
-    """
+    """Warns when descriptors bound the runs at once."""
     if max_runs < wanted:
         events.warning(
             "runs_bounded", max_runs=max_runs, instead_of=wanted, reason=f"{too_few()}; {CURE}"

@@ -42,19 +42,13 @@ OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
 HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
 PREFIX = "ORCHESTRATOR_"
 OTHER_VARIABLES = frozenset({"ORCHESTRATOR_PLATFORM_TOKEN"})
-"""
-Variables that are no settings, and mean something.
-"""
+"""Variables that are no settings, and mean something."""
 INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
-"""
-What Kubernetes gives every container for a service whose name begins with `orchestrator`.
-"""
+"""What Kubernetes gives every container for a service whose name begins with `orchestrator`."""
 
 
 class Settings(BaseModel):
-    """
-    How this program behaves, apart from any one batch.
-    """
+    """How this program behaves, apart from any one batch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -169,9 +163,7 @@ class Settings(BaseModel):
             raise ValueError(f"there is no such home folder: {error}") from error
 
     def settles_after_secs(self, batch: Batch) -> float:
-        """
-        `counts_settle_secs` for a batch: the emulator counts at once.
-        """
+        """`counts_settle_secs` for a batch: the emulator counts at once."""
         is_given = "counts_settle_secs" in self.model_fields_set
         return self.counts_settle_secs if is_given or batch.plan.local is None else 0.0
 
@@ -229,16 +221,12 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
 
 
 def _from_environment() -> dict[str, str]:
-    """
-    The settings that variables give; an empty one gives none.
-    """
+    """The settings that variables give; an empty one gives none."""
     return {name: value for name in file_names() if (value := os.environ.get(_variable(name)))}
 
 
 def unknown_variables() -> list[str]:
-    """
-    The variables of the environment that look like settings and are none, in their order.
-    """
+    """The variables of the environment that look like settings and are none, in their order."""
     known = {_variable(name) for name in file_names()} | OTHER_VARIABLES
     return sorted(
         name
@@ -248,9 +236,7 @@ def unknown_variables() -> list[str]:
 
 
 def _misspelt_variables() -> list[str]:
-    """
-    What is said of variables that are one misspelling away from a setting.
-    """
+    """What is said of variables that are one misspelling away from a setting."""
     right = {_variable(name).removeprefix(PREFIX): _variable(name) for name in file_names()}
     right |= {name.upper(): variable for name, variable in OWN_NAMES.items()}
     right |= {variable: variable for variable in OWN_NAMES.values()}
@@ -318,9 +304,7 @@ def saved_token() -> SecretStr | None:
 
 
 def _home() -> Path | None:
-    """
-    The user's home folder; None for a user who has none.
-    """
+    """The user's home folder; None for a user who has none."""
     try:
         return Path.home()
     except RuntimeError:
@@ -328,9 +312,7 @@ def _home() -> Path | None:
 
 
 def example_config() -> str:
-    """
-    The text of `config.example.toml`: every setting with its default and meaning.
-    """
+    """The text of `config.example.toml`: every setting with its default and meaning."""
     lines = [
         "# Settings of orchestrator. Copy this file to config.toml and change what you need.",
         "# Flags and environment variables win over it. A token does not belong in here.",
@@ -345,9 +327,7 @@ def example_config() -> str:
 
 
 def file_names() -> list[str]:
-    """
-    The settings that a config file may have, in their order.
-    """
+    """The settings that a config file may have, in their order."""
     return [name for name in Settings.model_fields if name not in HIDDEN]
 
 
@@ -377,9 +357,7 @@ def _parse_config(path: Path) -> dict[str, Any]:
 
 
 def _unknown_in(path: Path, data: dict[str, Any]) -> list[str]:
-    """
-    What is told of the names that a config file must not have.
-    """
+    """What is told of the names that a config file must not have."""
     known = file_names()
     told = []
     for name in data:
@@ -400,9 +378,7 @@ def _place(path: Path, name: str) -> str:
 def _origin(
     name: str, flags: Mapping[str, object], file: Mapping[str, object], path: Path | None
 ) -> str:
-    """
-    Where a value came from, as a user would look for it.
-    """
+    """Where a value came from, as a user would look for it."""
     if name in flags:
         return f"--{name.replace('_', '-')}"
     variable = _variable(name)

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
 LEAVE_SECS = 10.0
-"""
-The process ends this long after the first signal, whatever still holds it up.
-"""
+"""The process ends this long after the first signal, whatever still holds it up."""
 
 
 class _State:
@@ -54,9 +52,7 @@ _state = _State()
 
 
 def handle_signals() -> None:
-    """
-    Takes the signals of this process over; call it first of all, in the main thread.
-    """
+    """Takes the signals of this process over; call it first of all, in the main thread."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -64,9 +60,7 @@ def handle_signals() -> None:
 
 @contextmanager
 def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
-    """
-    Calls `clean_up` at the end, also when a signal ends the process.
-    """
+    """Calls `clean_up` at the end, also when a signal ends the process."""
     _state.clean_ups.append(clean_up)
     try:
         yield
@@ -98,9 +92,7 @@ def listening(on_signal: Callable[[Interrupted], None]) -> Iterator[None]:
 async def listen(
     on_signal: Callable[[Interrupted], None], *, task_status: TaskStatus[None]
 ) -> None:
-    """
-    Listens for signals until cancelled; see `listening`.
-    """
+    """Listens for signals until cancelled; see `listening`."""
     from anyio import sleep_forever
 
     with listening(on_signal):

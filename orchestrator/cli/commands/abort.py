@@ -10,17 +10,13 @@ from orchestrator.cli.arguments import add_driving, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_driving(parser)
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     from orchestrator.app.batch.lifecycle import abort_batch
     from orchestrator.app.batch_folders import find_batch
     from orchestrator.cli.batch_run import drive, make_context

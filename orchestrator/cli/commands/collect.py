@@ -1,6 +1,4 @@
-"""
-`orchestrator collect`: what the runs of a batch hold and the disk does not.
-"""
+"""`orchestrator collect`: what the runs of a batch hold and the disk does not."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from orchestrator.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument(
         "batch", metavar="BATCH", nargs="?", help="a batch: its folder, NAME or NAME/ID"
     )
@@ -31,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """
-    What makes a batch of runs that somebody else started.
-    """
+    """What makes a batch of runs that somebody else started."""
     group = parser.add_argument_group(
         "a batch of runs that somebody else started",
         "nothing is started; their ends are waited for",
@@ -47,9 +41,7 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     if options.runs or options.task or options.name or options.last:
         return _collect_runs(options)
     if options.batch is None:

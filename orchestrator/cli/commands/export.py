@@ -1,6 +1,4 @@
-"""
-`orchestrator export`: one table of all results of a batch, whenever it is wanted.
-"""
+"""`orchestrator export`: one table of all results of a batch, whenever it is wanted."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ STDOUT = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
     parser.add_argument(
@@ -40,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
     import sys
     from importlib.util import find_spec
@@ -86,9 +80,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace) -> Exported:
-    """
-    Writes the table to a temporary file, and that to standard output.
-    """
+    """Writes the table to a temporary file, and that to standard output."""
     import sys
     from shutil import rmtree
     from tempfile import mkdtemp

@@ -1,6 +1,4 @@
-"""
-`orchestrator init`: a commented spec and config to start from.
-"""
+"""`orchestrator init`: a commented spec and config to start from."""
 
 from __future__ import annotations
 
@@ -45,18 +43,14 @@ n = {{ range = [1, 3] }}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument(
         "folder", metavar="DIR", type=given_path, nargs="?", default=Path(), help="where to (here)"
     )
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
 
     from orchestrator.app.setup.settings import example_config

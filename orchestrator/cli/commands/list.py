@@ -1,6 +1,4 @@
-"""
-`orchestrator list`: the batches under the output folder.
-"""
+"""`orchestrator list`: the batches under the output folder."""
 
 from __future__ import annotations
 
@@ -10,18 +8,14 @@ from orchestrator.cli.arguments import add_output, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="only batches of this name")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
     import sys
 

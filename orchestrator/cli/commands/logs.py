@@ -1,6 +1,4 @@
-"""
-`orchestrator logs`: the log of a job's run, followed while it runs.
-"""
+"""`orchestrator logs`: the log of a job's run, followed while it runs."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     parser.add_argument("job", metavar="JOB", help="the key of a job")
     add_output(parser)
@@ -26,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     from dataclasses import replace
 
     from orchestrator.app.batch_folders import find_batch

@@ -1,6 +1,4 @@
-"""
-`orchestrator plan`: what a spec will do, take and cost; starts nothing.
-"""
+"""`orchestrator plan`: what a spec will do, take and cost; starts nothing."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ LONGEST_PRICE = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.add_argument(
@@ -53,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
     import os
     from datetime import UTC, datetime
@@ -181,9 +175,7 @@ def _prices(account: Account) -> dict[str, Any]:
 
 
 def _caps(made: Forecast, account: Account) -> dict[str, Any]:
-    """
-    The caps that we would choose under `max_cost_usd`, by Actor or task; the largest of each.
-    """
+    """The caps that we would choose under `max_cost_usd`, by Actor or task; the largest of each."""
     caps: dict[str, Any] = {}
     for demand in made.groups:
         claim = account.room.claim_of(demand)
@@ -199,9 +191,7 @@ def _caps(made: Forecast, account: Account) -> dict[str, Any]:
 
 
 def _in_full(job: Job) -> dict[str, Any]:
-    """
-    A job as it will be started; values of `env` and `needs` are still expressions.
-    """
+    """A job as it will be started; values of `env` and `needs` are still expressions."""
     import json
     from dataclasses import asdict
 
@@ -238,9 +228,7 @@ def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
 
 
 def _show(answer: dict[str, Any]) -> None:
-    """
-    Prints a plan for people.
-    """
+    """Prints a plan for people."""
     import json
 
     print(f"{answer['batch']}: {answer['jobs']:,} jobs, at most {answer['runs_most']:,} runs")

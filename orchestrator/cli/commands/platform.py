@@ -1,6 +1,4 @@
-"""
-`orchestrator platform serve` and `platform build`: the local platform by itself.
-"""
+"""`orchestrator platform serve` and `platform build`: the local platform by itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`orchestrator prune`: remove old batches of a name.
-"""
+"""`orchestrator prune`: remove old batches of a name."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from orchestrator.cli.arguments import add_output, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("name", metavar="NAME", help="a batch's name")
     parser.add_argument(
         "--keep-last", metavar="N", type=_count, help="keep the N newest, whatever their age"
@@ -35,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
     from datetime import UTC, datetime
 
@@ -75,9 +69,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _remove(folder: Path, options: argparse.Namespace) -> str | None:
-    """
-    Removes a batch; or says why it is kept.
-    """
+    """Removes a batch; or says why it is kept."""
     from orchestrator.app.history.prune import delete_storages, remove
     from orchestrator.cli.batch_run import make_context
     from orchestrator.cli.event_loop import in_event_loop

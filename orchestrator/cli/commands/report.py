@@ -1,6 +1,4 @@
-"""
-`orchestrator report`: write the reports of a batch again, and name the HTML page.
-"""
+"""`orchestrator report`: write the reports of a batch again, and name the HTML page."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_select(parser, "only these jobs on the page")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -27,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
 
     from orchestrator.app.batch.final_files import PAGE, write_page, write_reports

@@ -1,6 +1,4 @@
-"""
-`orchestrator resume`: on with a batch that was stopped, interrupted or killed.
-"""
+"""`orchestrator resume`: on with a batch that was stopped, interrupted or killed."""
 
 from __future__ import annotations
 
@@ -10,18 +8,14 @@ from orchestrator.cli.arguments import add_accept_changes, add_driving, read_ahe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_accept_changes(parser)
     add_driving(parser)
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     read_ahead()
     from orchestrator.app.batch.lifecycle import resume_batch
     from orchestrator.app.batch.spec_changes import heed_changes

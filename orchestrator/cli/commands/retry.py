@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_select(parser, "which of the failed jobs")
     parser.add_argument("--dry-run", action="store_true", help="only tell which jobs it would be")
@@ -30,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     read_ahead()
     import os
 
@@ -77,9 +73,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _failed(folder: Path, selection: Selection) -> list[JobReport]:
-    """
-    The failed jobs that are selected.
-    """
+    """The failed jobs that are selected."""
     from orchestrator.app.batch_folders import LEDGER
     from orchestrator.ledger import LedgerReader
     from orchestrator.model.states import FAILED_JOB_STATUSES

@@ -1,6 +1,4 @@
-"""
-`orchestrator run`: a spec as a new batch, or, with `--resume`, the batch of an occurrence.
-"""
+"""`orchestrator run`: a spec as a new batch, or, with `--resume`, the batch of an occurrence."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from orchestrator.cli.arguments import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
     parser.add_argument("--local", action="store_true", help="run on the embedded local platform")
     parser.add_argument(
@@ -78,9 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     read_ahead()
     from dataclasses import replace
 

@@ -1,6 +1,4 @@
-"""
-`orchestrator schema`: the JSON Schema of a spec.
-"""
+"""`orchestrator schema`: the JSON Schema of a spec."""
 
 from __future__ import annotations
 
@@ -8,16 +6,12 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command has no options; its answer is JSON in any case.
-    """
+    """The command has no options; its answer is JSON in any case."""
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
 
 
 def call(_options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
 
     from orchestrator.specfile import spec_schema

@@ -1,6 +1,4 @@
-"""
-`orchestrator status`: one look at a batch, without disturbing the process that runs it.
-"""
+"""`orchestrator status`: one look at a batch, without disturbing the process that runs it."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument(
         "batch",
         metavar="BATCH",
@@ -36,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
 
     from orchestrator.app.batch_folders import LEDGER, find_batch, newest_of_each
@@ -71,9 +65,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
-    """
-    Prints how a batch stands, for people.
-    """
+    """Prints how a batch stands, for people."""
     from datetime import UTC, datetime
 
     from orchestrator.app.batch_folders import display
@@ -96,9 +88,7 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
 
 
 def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
-    """
-    Prints what one job waits for.
-    """
+    """Prints what one job waits for."""
     import json
 
     from orchestrator.app.batch.needed_results import unmet

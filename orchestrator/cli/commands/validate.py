@@ -1,6 +1,4 @@
-"""
-`orchestrator validate`: the mistakes of specs, all at once, without any network.
-"""
+"""`orchestrator validate`: the mistakes of specs, all at once, without any network."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("specs", metavar="SPEC", type=Path, nargs="+", help=SPEC_HELP)
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
@@ -42,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
     import sys
 

@@ -1,6 +1,4 @@
-"""
-`orchestrator verify`: a batch's files against its ledger, and with `--online` the platform.
-"""
+"""`orchestrator verify`: a batch's files against its ledger, and with `--online` the platform."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from orchestrator.model.selection import Selection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_select(parser, "which jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -30,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """
-    Runs the command.
-    """
+    """Runs the command."""
     import json
 
     from orchestrator.app.batch_folders import display, find_batch

@@ -1,6 +1,4 @@
-"""
-`orchestrator watch`: a live view of a batch that another process runs, until that leaves it.
-"""
+"""`orchestrator watch`: a live view of a batch that another process runs, until that leaves it."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ LEFT_WITHOUT_A_WORD = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    The command's options.
-    """
+    """The command's options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     parser.add_argument(
         "--json", action="store_true", help="print a line of JSON whenever something has changed"

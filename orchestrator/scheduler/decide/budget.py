@@ -34,9 +34,7 @@ class Unsettled:
 
     @property
     def counts_usd(self) -> Decimal:
-        """
-        What counts until the figure is final.
-        """
+        """What counts until the figure is final."""
         return max(self.reserved_usd, self.told_usd)
 
 
@@ -62,16 +60,12 @@ class Budget:
 
     @property
     def spent_usd(self) -> Decimal:
-        """
-        What the platform has reported of all runs that have ended.
-        """
+        """What the platform has reported of all runs that have ended."""
         return self._final_usd + self._lost + self._told_usd
 
     @property
     def reserved_usd(self) -> Decimal:
-        """
-        What live runs, and ended ones whose cost is not final, may cost beyond that.
-        """
+        """What live runs, and ended ones whose cost is not final, may cost beyond that."""
         return self._live + self._unsettled_usd - self._told_usd
 
     def blocked(self, amount_usd: Decimal, *, is_our_cap: bool = False) -> str | None:
@@ -93,37 +87,27 @@ class Budget:
         return why
 
     def settling_may_help(self, amount_usd: Decimal) -> bool:
-        """
-        Whether only reservations of ended runs stand in the way of so much.
-        """
+        """Whether only reservations of ended runs stand in the way of so much."""
         fits = self.spent_usd + self._live + amount_usd <= self.most_usd
         return fits and bool(self._unsettled)
 
     def reserve(self, amount_usd: Decimal) -> None:
-        """
-        Sets aside what a run may cost.
-        """
+        """Sets aside what a run may cost."""
         self._live += amount_usd
 
     def release(self, amount_usd: Decimal) -> None:
-        """
-        Takes a reservation back: there is no run.
-        """
+        """Takes a reservation back: there is no run."""
         self._live -= amount_usd
 
     def lost(self, amount_usd: Decimal) -> None:
-        """
-        Counts a reservation as spent, because nobody will learn what its run costs.
-        """
+        """Counts a reservation as spent, because nobody will learn what its run costs."""
         self._live -= amount_usd
         self._lost += amount_usd
 
     def ended(
         self, run_id: RunId, amount_usd: Decimal, told_usd: Decimal | None, now: float
     ) -> None:
-        """
-        Notes that a run has ended, for which so much was reserved.
-        """
+        """Notes that a run has ended, for which so much was reserved."""
         self._live -= amount_usd
         self.found_ended(run_id, amount_usd, told_usd, now + self._settle_secs)
 
@@ -150,9 +134,7 @@ class Budget:
     def orphan(
         self, run_id: RunId, reserved_usd: Decimal | None, told_usd: Decimal | None, now: float
     ) -> None:
-        """
-        Counts a run that belongs to no attempt, once.
-        """
+        """Counts a run that belongs to no attempt, once."""
         if run_id not in self._unsettled and run_id not in self._final:
             self.found_ended(run_id, reserved_usd or NOTHING, told_usd, now + self._settle_secs)
 
@@ -172,15 +154,11 @@ class Budget:
         self._final_usd += self._final[run_id]
 
     def due(self, now: float) -> list[RunId]:
-        """
-        The runs whose costs are final by now, and not asked yet.
-        """
+        """The runs whose costs are final by now, and not asked yet."""
         return [run_id for run_id, run in self._unsettled.items() if run.settles_at <= now]
 
     def next_due(self) -> float | None:
-        """
-        When the next cost is final; None when no run waits for that.
-        """
+        """When the next cost is final; None when no run waits for that."""
         return min((run.settles_at for run in self._unsettled.values()), default=None)
 
     def _forget(self, run_id: RunId) -> None:
@@ -190,8 +168,6 @@ class Budget:
 
 
 def may_cost(amount_usd: Decimal, *, is_our_cap: bool) -> str:
-    """
-    The most that a run may cost, and who says so.
-    """
+    """The most that a run may cost, and who says so."""
     ours = " (a cap that we chose, since the spec gives no max_total_charge_usd)"
     return f"may cost {money(amount_usd)}{ours if is_our_cap else ''}"

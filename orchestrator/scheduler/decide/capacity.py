@@ -16,9 +16,7 @@ LONGEST_PAUSE_SECS = 60.0
 
 
 class Resource(Enum):
-    """
-    What there was no room for.
-    """
+    """What there was no room for."""
 
     RUNS = "runs"
     MEMORY = "MB of memory"
@@ -26,9 +24,7 @@ class Resource(Enum):
 
 @dataclass(slots=True)
 class Estimate:
-    """
-    How much of a resource fits, and when more is tried again.
-    """
+    """How much of a resource fits, and when more is tried again."""
 
     fits: int
     pause_secs: float

@@ -86,9 +86,7 @@ class Needs:
         return sum(len(group.waiting) for group in self._groups.values())
 
     def begin(self) -> Consequences:
-        """
-        What follows from the jobs that are settled already.
-        """
+        """What follows from the jobs that are settled already."""
         consequences = Consequences()
         for group in self._groups.values():
             if not group.left:
@@ -101,9 +99,7 @@ class Needs:
         return consequences
 
     def settled(self, seq: int, key: str, status: JobStatus) -> Consequences:
-        """
-        What follows from a job that is settled now.
-        """
+        """What follows from a job that is settled now."""
         consequences = Consequences()
         self._settle(seq, status, key, consequences)
         return consequences

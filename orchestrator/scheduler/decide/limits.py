@@ -46,9 +46,7 @@ class Claim:
     caps_itself: bool = True
 
     def uses(self, limit: str) -> bool:
-        """
-        Whether the run counts against a limit, as `Blocked` names it.
-        """
+        """Whether the run counts against a limit, as `Blocked` names it."""
         if limit == "money":
             return self.reserve_usd > 0
         return limit in ALL_USE or limit.removeprefix("pool ") in self.pools
@@ -75,9 +73,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """
-    What may be in use at once; None means no limit.
-    """
+    """What may be in use at once; None means no limit."""
 
     max_runs: int
     max_memory_mbytes: int | None = None
@@ -85,9 +81,7 @@ class Limits:
     max_cost_usd: Decimal | None = None
 
     def refusal(self, claim: Claim) -> str | None:
-        """
-        Why a claim can never be taken, however long it waits; None when it can.
-        """
+        """Why a claim can never be taken, however long it waits; None when it can."""
         if self.max_memory_mbytes is not None and claim.memory_mbytes > self.max_memory_mbytes:
             return (
                 f"needs {claim.memory_mbytes} MB of memory, and at most {self.max_memory_mbytes} "
@@ -129,9 +123,7 @@ class Usage:
         self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
 
     def blocked(self, claim: Claim, now: float) -> Blocked | None:
-        """
-        Why a claim cannot be taken now; None when it can.
-        """
+        """Why a claim cannot be taken now; None when it can."""
         paused = self.gate.blocked(claim.target, now)
         if paused is not None:
             return Blocked(reason=paused.reason, until=paused.until)
@@ -143,9 +135,7 @@ class Usage:
         )
 
     def full(self, now: float) -> Blocked | None:
-        """
-        Why no run at all can be started now, whatever it claims; None when one may.
-        """
+        """Why no run at all can be started now, whatever it claims; None when one may."""
         most = self.limits.max_runs
         if self.runs >= most:
             return Blocked(reason=f"{self.runs} of {most} runs are going", limits=RUNS)
@@ -160,9 +150,7 @@ class Usage:
         )
 
     def take(self, claim: Claim, now: float) -> None:
-        """
-        Takes a claim for a start that is about to be intended.
-        """
+        """Takes a claim for a start that is about to be intended."""
         self.hold(claim)
         self.gate.take(claim.target)
         self._room.take(self.runs, Resource.RUNS, now)
@@ -182,9 +170,7 @@ class Usage:
                 self._pool_starts[name].append(at)
 
     def hold(self, claim: Claim) -> None:
-        """
-        Takes a claim for a run that an earlier process started, whatever the limits say.
-        """
+        """Takes a claim for a run that an earlier process started, whatever the limits say."""
         self.runs += 1
         self.memory_mbytes += claim.memory_mbytes
         for name in claim.pools:
@@ -209,23 +195,17 @@ class Usage:
         self.assert_consistent()
 
     def refused(self, resource: Resource, now: float, jitter: float) -> None:
-        """
-        Notes that the platform had no room for a start; its claim has been given back.
-        """
+        """Notes that the platform had no room for a start; its claim has been given back."""
         in_use = self.runs if resource is Resource.RUNS else self.memory_mbytes
         self._room.refused(in_use, resource, now, jitter)
 
     def started(self, now: float) -> None:
-        """
-        Notes that the platform has let a run start with what is in use now.
-        """
+        """Notes that the platform has let a run start with what is in use now."""
         self._room.started(self.runs, Resource.RUNS, now)
         self._room.started(self.memory_mbytes, Resource.MEMORY, now)
 
     def assert_consistent(self) -> None:
-        """
-        Raises `OrchestratorError` when more was given back than taken.
-        """
+        """Raises `OrchestratorError` when more was given back than taken."""
         if self.runs < 0 or self.memory_mbytes < 0 or min(self._pool_runs.values(), default=0) < 0:
             raise OrchestratorError("a slot was given back twice")
 

@@ -1,6 +1,4 @@
-"""
-Whose run the answer to a start names. No clock, no I/O.
-"""
+"""Whose run the answer to a start names. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +11,10 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.runs import Run
 
 MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
-"""
-The mark of a send within a user agent.
-"""
+"""The mark of a send within a user agent."""
 
 OLDEST = timedelta(seconds=60)
-"""
-How much earlier than its intent, by the platform's clock, a run may say that it began.
-"""
+"""How much earlier than its intent, by the platform's clock, a run may say that it began."""
 
 UNTOLD = datetime.fromtimestamp(0, UTC)
 

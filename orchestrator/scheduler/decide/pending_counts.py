@@ -33,9 +33,7 @@ class EndedRun(NamedTuple):
 
 
 class Settling:
-    """
-    The ended runs whose downloads may not begin yet, the next one first.
-    """
+    """The ended runs whose downloads may not begin yet, the next one first."""
 
     def __init__(self) -> None:
         self._runs: list[EndedRun] = []
@@ -44,20 +42,14 @@ class Settling:
         return len(self._runs)
 
     def add(self, run: EndedRun) -> None:
-        """
-        Adds a run.
-        """
+        """Adds a run."""
         heapq.heappush(self._runs, run)
 
     def due(self, now: float) -> Iterator[EndedRun]:
-        """
-        Removes and returns those whose time has come.
-        """
+        """Removes and returns those whose time has come."""
         while self._runs and self._runs[0].due_at <= now:
             yield heapq.heappop(self._runs)
 
     def next_due(self) -> float | None:
-        """
-        When the next one may be collected; None when none waits.
-        """
+        """When the next one may be collected; None when none waits."""
         return self._runs[0].due_at if self._runs else None

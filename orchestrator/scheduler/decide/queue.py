@@ -58,9 +58,7 @@ class Lane:
 
 
 class WaitingQueue:
-    """
-    The waiting jobs of a batch.
-    """
+    """The waiting jobs of a batch."""
 
     def __init__(self) -> None:
         self._lanes: dict[Claim, Lane] = {}
@@ -72,18 +70,14 @@ class WaitingQueue:
         return sum(len(lane.jobs) for lane in self._lanes.values()) + len(self._later)
 
     def add(self, waiting: Waiting, now: float) -> None:
-        """
-        Puts a job in; it may be admitted from its `ready_at` on.
-        """
+        """Puts a job in; it may be admitted from its `ready_at` on."""
         if waiting.ready_at > now:
             heapq.heappush(self._later, (waiting.ready_at, waiting))
         else:
             heapq.heappush(self._lanes.setdefault(waiting.claim, Lane()).jobs, waiting)
 
     def change_claims(self, change: Callable[[Claim], Claim], now: float) -> None:
-        """
-        Lets all jobs wait with other claims.
-        """
+        """Lets all jobs wait with other claims."""
         lanes, later = self._lanes, self._later
         self._lanes, self._later = {}, []
         jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
@@ -155,9 +149,7 @@ class WaitingQueue:
         return found
 
     def next_wake(self) -> float | None:
-        """
-        When time alone may let another job start; None when a run must end first.
-        """
+        """When time alone may let another job start; None when a run must end first."""
         blocked = [*self._blocked.values(), *([self._full] if self._full else [])]
         times = [one.until for one in blocked if one.until is not None]
         if self._later:
@@ -176,9 +168,7 @@ class WaitingQueue:
         return dict(reasons)
 
     def waits(self) -> list[Wait]:
-        """
-        Why the jobs of each lane wait, as the last decision found.
-        """
+        """Why the jobs of each lane wait, as the last decision found."""
         waits = []
         for claim, lane in self._lanes.items():
             blocked = self._blocked.get(claim) or self._full
@@ -195,9 +185,7 @@ class WaitingQueue:
 
     @property
     def lacks_money(self) -> bool:
-        """
-        Whether some job waits for money, as the last decision found.
-        """
+        """Whether some job waits for money, as the last decision found."""
         return any(blocked.limits is MONEY for blocked in self._blocked.values())
 
     @property
@@ -209,9 +197,7 @@ class WaitingQueue:
 
 
 def _behind(claim: Claim, waited_for: dict[str, Waiting]) -> Blocked | None:
-    """
-    Why a job stays behind one that was passed too often.
-    """
+    """Why a job stays behind one that was passed too often."""
     for limit, first in waited_for.items():
         if claim.uses(limit):
             return Blocked(

@@ -1,6 +1,4 @@
-"""
-How an attempt ended, and whether another one follows. No clock, no I/O.
-"""
+"""How an attempt ended, and whether another one follows. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ from orchestrator.model.states import RUN_STATUSES, JobStatus, RunStatus
 FIRST_DELAY_SECS = 2.0
 LONGEST_DELAY_SECS = 120.0
 BIGGEST_MBYTES = 32768
-"""
-The most memory that the platform gives a run.
-"""
+"""The most memory that the platform gives a run."""
 
 
 def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
@@ -60,9 +56,7 @@ def outcome_of_complaint(run: Run, complaint: str | None) -> Outcome:
 
 
 def outcome_of_refusal(said: str) -> Outcome:
-    """
-    The outcome of an attempt whose start the platform refuses for good.
-    """
+    """The outcome of an attempt whose start the platform refuses for good."""
     error = f"not started: {said}"
     return Outcome(status=JobStatus.FAILED, error=error, heals=False, is_refused=True)
 
@@ -104,9 +98,7 @@ SETTLED = Verdict()
 
 
 class LogNeeded(Exception):
-    """
-    A rule asks for the end of the run's log, and the rest of its conditions hold.
-    """
+    """A rule asks for the end of the run's log, and the rest of its conditions hold."""
 
 
 def decide(
@@ -190,18 +182,14 @@ def longest_pause_secs(backoff_secs: float | None) -> float:
 
 
 def _delay(rule: Rule, number: int, jitter: float) -> float:
-    """
-    Doubling from one attempt to the next, half of it by chance.
-    """
+    """Doubling from one attempt to the next, half of it by chance."""
     first = FIRST_DELAY_SECS if rule.backoff_secs is None else rule.backoff_secs
     longest = min(longest_pause_secs(first), first * 2.0 ** min(number - 1, 30))
     return longest * (0.5 + 0.5 * jitter)
 
 
 def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: int) -> Remedy:
-    """
-    What earlier attempts have changed, and what this rule adds.
-    """
+    """What earlier attempts have changed, and what this rule adds."""
     resurrects = run if rule.do is Action.RESURRECT else None
     before, options = attempt.remedy, attempt.options
     memory = (run and run.memory_mbytes) or options.memory_mbytes
@@ -224,9 +212,7 @@ def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: i
 
 
 def _more_memory(memory: int, rule: Rule, most_memory_mbytes: int) -> int:
-    """
-    The next power of two up, within the caps; never less than there was.
-    """
+    """The next power of two up, within the caps; never less than there was."""
     wanted = memory * (rule.memory_factor or 1)
     cap = min(rule.max_memory_mbytes or BIGGEST_MBYTES, most_memory_mbytes, BIGGEST_MBYTES)
     grown = 1 << math.ceil(math.log2(wanted))

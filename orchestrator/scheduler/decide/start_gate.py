@@ -17,9 +17,7 @@ REFUSALS = 2
 FAILED_RUNS = 5
 PROBES = 3
 PROBE_SECS = 60.0
-"""
-After how long one job of a paused Actor is tried; then after twice and four times that.
-"""
+"""After how long one job of a paused Actor is tried; then after twice and four times that."""
 
 UNCONFIRMED_JOBS = 5
 FIRST_PAUSE_SECS = 5.0
@@ -40,9 +38,7 @@ class Paused:
 
 
 def alike(text: str) -> str:
-    """
-    What messages have in common: words that hold a number may differ.
-    """
+    """What messages have in common: words that hold a number may differ."""
     return re.sub(r"\S*\d\S*", "#", text)
 
 
@@ -87,9 +83,7 @@ class Breaker:
     _records: dict[Target, _Record] = field(default_factory=dict)
 
     def refused(self, target: Target, error: PlatformError) -> None:
-        """
-        Counts a start that was refused by words that concern its target.
-        """
+        """Counts a start that was refused by words that concern its target."""
         record = self._of(target)
         if record.refused_as != error.error_type:
             record.refusals, record.refused_as = 0, error.error_type
@@ -98,15 +92,11 @@ class Breaker:
             self.held.setdefault(target, str(error))
 
     def accepted(self, target: Target) -> None:
-        """
-        Notes that the platform has let a run start.
-        """
+        """Notes that the platform has let a run start."""
         self._of(target).refusals = 0
 
     def succeeded(self, target: Target) -> None:
-        """
-        Notes that a run did what it should: the target is not paused any more.
-        """
+        """Notes that a run did what it should: the target is not paused any more."""
         record = self._of(target)
         record.works, record.words, record.probe = True, "", None
 
@@ -130,9 +120,7 @@ class Breaker:
                 record.probe_at = now + self.probe_secs
 
     def blocked(self, target: Target, now: float) -> Paused | None:
-        """
-        Why no job of a target may start now; None when one may.
-        """
+        """Why no job of a target may start now; None when one may."""
         if target in self.held:
             return Paused(self.held[target], None)
         record = self._records.get(target)
@@ -146,25 +134,19 @@ class Breaker:
         return None
 
     def take(self, target: Target) -> None:
-        """
-        Notes that a job of a target is about to start.
-        """
+        """Notes that a job of a target is about to start."""
         record = self._records.get(target)
         if record is not None and record.words:
             record.probe = -1
 
     def begins(self, target: Target, seq: int) -> None:
-        """
-        Notes which job it is.
-        """
+        """Notes which job it is."""
         record = self._records.get(target)
         if record is not None and record.probe == -1:
             record.probe = seq
 
     def not_started(self, target: Target, seq: int) -> None:
-        """
-        Notes that no run came of a job's start: if it was the one that was tried, another is.
-        """
+        """Notes that no run came of a job's start: if it was the one that was tried, another is."""
         record = self._records.get(target)
         if record is not None and record.probe == seq:
             record.probe = None
@@ -208,18 +190,14 @@ class Doubts:
     _is_trying: bool = False
 
     def accept(self) -> None:
-        """
-        Notes that the platform has accepted a start.
-        """
+        """Notes that the platform has accepted a start."""
         self.accepted += 1
         if self.since is not None:
             self.since, self._words, self._secs, self._is_trying = None, "", FIRST_PAUSE_SECS, False
             self._jobs.clear()
 
     def add(self, seq: int, error: str, now: float) -> None:
-        """
-        Counts a start whose answer was lost.
-        """
+        """Counts a start whose answer was lost."""
         self.since = now if self.since is None else self.since
         jobs = self._jobs.setdefault(alike(error), set())
         jobs.add(seq)
@@ -232,9 +210,7 @@ class Doubts:
             self._words = error
 
     def blocked(self, now: float) -> Paused | None:
-        """
-        Why no start at all may be sent now; None when one may.
-        """
+        """Why no start at all may be sent now; None when one may."""
         if not self._words:
             return None
         reason = f"all starts are paused: {UNCONFIRMED_JOBS} jobs in a row met this: {self._words}"
@@ -247,15 +223,11 @@ class Doubts:
         )
 
     def take(self) -> None:
-        """
-        Notes that a start is about to be sent.
-        """
+        """Notes that a start is about to be sent."""
         self._is_trying = bool(self._words)
 
     def settle(self) -> None:
-        """
-        Notes that what was tried is over, whatever came of it.
-        """
+        """Notes that what was tried is over, whatever came of it."""
         self._is_trying = False
 
 
@@ -287,32 +259,24 @@ class Tally:
 
 @dataclass(slots=True)
 class Gate:
-    """
-    What holds starts back beside the limits.
-    """
+    """What holds starts back beside the limits."""
 
     breaker: Breaker = field(default_factory=Breaker)
     doubts: Doubts = field(default_factory=Doubts)
 
     def blocked(self, target: Target | None, now: float) -> Paused | None:
-        """
-        Why no job of a target may start now; None when one may.
-        """
+        """Why no job of a target may start now; None when one may."""
         paused = None if target is None else self.breaker.blocked(target, now)
         return paused or self.doubts.blocked(now)
 
     def take(self, target: Target | None) -> None:
-        """
-        Notes that a job of a target is about to start.
-        """
+        """Notes that a job of a target is about to start."""
         self.doubts.take()
         if target is not None:
             self.breaker.take(target)
 
     def accepted(self, target: Target) -> None:
-        """
-        Notes that the platform has let a run start.
-        """
+        """Notes that the platform has let a run start."""
         self.doubts.accept()
         self.breaker.accepted(target)
 

@@ -1,6 +1,4 @@
-"""
-When failures stop a batch. No clock, no I/O.
-"""
+"""When failures stop a batch. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ from orchestrator.model.batches import FailureLimit
 from orchestrator.model.states import JobStatus
 
 SAMPLE = 20
-"""
-So many jobs must be over before a share of them means anything; half of a smaller batch.
-"""
+"""So many jobs must be over before a share of them means anything; half of a smaller batch."""
 
 
 class FailureCount:
@@ -32,24 +28,18 @@ class FailureCount:
         self._failed = 0
 
     def add(self, status: JobStatus) -> str | None:
-        """
-        Counts a settled job; says why nothing more should be started, or None.
-        """
+        """Counts a settled job; says why nothing more should be started, or None."""
         self._over += 1
         return self._fail(status)
 
     def correct(self, before: JobStatus, after: JobStatus) -> str | None:
-        """
-        Counts a job otherwise that was counted before its results were judged; see `add`.
-        """
+        """Counts a job otherwise that was counted before its results were judged; see `add`."""
         if before is not JobStatus.SUCCEEDED or after is JobStatus.SUCCEEDED:
             return None
         return self._fail(after)
 
     def take_back(self, status: JobStatus) -> None:
-        """
-        Forgets a job that was counted and is tried again.
-        """
+        """Forgets a job that was counted and is tried again."""
         self._over -= 1
         self._failed -= status is not JobStatus.SUCCEEDED
 

@@ -1,6 +1,4 @@
-"""
-What can be said of a job before any cell of its matrix is made.
-"""
+"""What can be said of a job before any cell of its matrix is made."""
 
 from __future__ import annotations
 
@@ -24,13 +22,9 @@ OF_FORMAT = {
     "feed_title": "rss",
     "feed_description": "rss",
 }
-"""
-The parameters of the items endpoint that one format has alone.
-"""
+"""The parameters of the items endpoint that one format has alone."""
 OWN_FILES = ("items", "datasets", "records", "log", "live", "run", "input")
-"""
-Fields of `collect` that are not parameters of the items endpoint; `output` is one more.
-"""
+"""Fields of `collect` that are not parameters of the items endpoint; `output` is one more."""
 RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
 """
 The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
@@ -38,9 +32,7 @@ The texts of a webhook that are templates of ours; its other ones are templates 
 
 
 def check_fields(merged: Merged, pools: Collection[str]) -> Found:
-    """
-    What fields must have to do with one another.
-    """
+    """What fields must have to do with one another."""
     fields = merged.fields
     for one, other in (("actor", "task"), ("input", "input_file")):
         if one in fields and other in fields:
@@ -55,9 +47,7 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
 
 
 def check_parameters(merged: Merged) -> Found:
-    """
-    Whether the platform would act on the parameters of the items; others it drops in silence.
-    """
+    """Whether the platform would act on the parameters of the items; others it drops in silence."""
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None:
         return
@@ -77,9 +67,7 @@ def check_parameters(merged: Merged) -> Found:
 
 
 def check_live(merged: Merged) -> Found:
-    """
-    Whether items can be fetched while a run goes on.
-    """
+    """Whether items can be fetched while a run goes on."""
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None or not collect.live:
         return
@@ -91,9 +79,7 @@ def check_live(merged: Merged) -> Found:
 
 
 def check_expectations(merged: Merged) -> Found:
-    """
-    Whether what a job expects can be looked at.
-    """
+    """Whether what a job expects can be looked at."""
     expect: ExpectTable | None = merged.fields.get("expect")
     if expect is None:
         return
@@ -126,9 +112,7 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
 
 
 def check_results(spec: Spec) -> Found:
-    """
-    Whether the items of all jobs can be put together.
-    """
+    """Whether the items of all jobs can be put together."""
     results = spec.results
     if results is None:
         return
@@ -173,9 +157,7 @@ def check_templates(
 
 
 def rendered_part(name: str, value: Any) -> Any:
-    """
-    The part of a field that may hold templates, as a tree.
-    """
+    """The part of a field that may hold templates, as a tree."""
     if name == "webhooks":
         return [_rendered_of_webhook(hook) for hook in value]
     return None if name in ("collect", "rules", "expect", "reuse") else value

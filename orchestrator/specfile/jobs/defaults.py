@@ -1,6 +1,4 @@
-"""
-The fields of a job over those of `[defaults]`, and where each of them stands in the text.
-"""
+"""The fields of a job over those of `[defaults]`, and where each of them stands in the text."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, Sp
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 RIVALS = {"actor": "task", "task": "actor", "input": "input_file", "input_file": "input"}
-"""
-Fields of which a job has one: its own drives out the other one of the defaults.
-"""
+"""Fields of which a job has one: its own drives out the other one of the defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +31,7 @@ class Merged:
     places: dict[str, FieldPath]
 
     def place(self, *path: str | int) -> FieldPath:
-        """
-        Where a field, or something in it, stands in the text.
-        """
+        """Where a field, or something in it, stands in the text."""
         first, *rest = path
         return (*self.places.get(str(first), (*self.path, first)), *rest)
 

@@ -13,9 +13,7 @@ from jsonschema_rs import ReferencingError, ValidationError, validator_for
 
 
 def schema_mistake(schema: Mapping[str, Any]) -> str | None:
-    """
-    What is wrong with a JSON Schema; None when nothing is.
-    """
+    """What is wrong with a JSON Schema; None when nothing is."""
     try:
         validator_for(dict(schema), retriever=_refuse)
     except (ValidationError, ReferencingError, ValueError) as error:
@@ -24,9 +22,7 @@ def schema_mistake(schema: Mapping[str, Any]) -> str | None:
 
 
 def misfit_finder(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
-    """
-    A function that says what does not fit a schema in a value; None when all does.
-    """
+    """A function that says what does not fit a schema in a value; None when all does."""
     validator = validator_for(dict(schema), retriever=_refuse)
 
     def misfit(value: Any) -> str | None:

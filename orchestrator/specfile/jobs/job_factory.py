@@ -53,22 +53,16 @@ TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
 OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
            "restart_on_error", "build", "force_permission_level")  # fmt: skip
 PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority", "abort_after_factor")
-"""
-Fields of a job that become a field of `Job` of the same name.
-"""
+"""Fields of a job that become a field of `Job` of the same name."""
 MOST_PARTS = 1024
-"""
-How many different settings of a sweep are remembered, of those that its cells give.
-"""
+"""How many different settings of a sweep are remembered, of those that its cells give."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class CellMistake(Exception):
-    """
-    The mistakes of one cell, each with its place in the text.
-    """
+    """The mistakes of one cell, each with its place in the text."""
 
     def __init__(self, found: list[tuple[FieldPath, str]]) -> None:
         super().__init__(found)
@@ -171,9 +165,7 @@ class JobMaker:
         return found
 
     def _at(self, name: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """
-        What a step makes; its mistake is one of a field.
-        """
+        """What a step makes; its mistake is one of a field."""
         try:
             return make(*args, **kwargs)
         except TemplateMistake as mistake:
@@ -249,9 +241,7 @@ class JobMaker:
 
 
 def job_parts(table: JobFields) -> dict[str, Any]:
-    """
-    The fields of `Job` that a table of settled fields gives.
-    """
+    """The fields of `Job` that a table of settled fields gives."""
     if table.actor is not None:
         target = Target(kind=TargetKind.ACTOR, id=table.actor)
     else:
@@ -273,9 +263,7 @@ def job_parts(table: JobFields) -> dict[str, Any]:
 
 
 def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
-    """
-    What to bring home; the output record too in sync mode, unless told otherwise.
-    """
+    """What to bring home; the output record too in sync mode, unless told otherwise."""
     given = {} if table is None else table.model_dump(exclude_none=True)
     settled: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
@@ -307,18 +295,14 @@ def _rule(table: RuleTable) -> Rule:
 
 
 def _as_given(name: str, value: Any) -> Any:
-    """
-    A field as its table has it: text where it is text, whatever a template gave.
-    """
+    """A field as its table has it: text where it is text, whatever a template gave."""
     if name in ("tags", "pools", "needs"):
         return [str(element) for element in value]
     return str(value) if name in TEXTS else value
 
 
 def _webhooks(tables: list[Any], rendered: list[Any]) -> list[dict[str, Any]]:
-    """
-    Webhooks with their rendered texts in place.
-    """
+    """Webhooks with their rendered texts in place."""
     return [
         hook.model_dump(exclude_none=True) | (texts if isinstance(texts, dict) else {})
         for hook, texts in zip(tables, rendered, strict=True)

@@ -1,6 +1,4 @@
-"""
-The input of a job: a table with templates, or a file beside the spec.
-"""
+"""The input of a job: a table with templates, or a file beside the spec."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ from orchestrator.system_errors import refuse_exhaustion
 
 JSON_TYPE = "application/json"
 LATE = frozenset({"env", "needs"})
-"""
-Names whose values are known when a job starts, and not before.
-"""
+"""Names whose values are known when a job starts, and not before."""
 
 
 class InputTemplate:
@@ -80,9 +76,7 @@ class InputTemplate:
 
 
 class InputFiles:
-    """
-    The input files of one expansion; each is read once.
-    """
+    """The input files of one expansion; each is read once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, str], JobInput] = {}
@@ -120,9 +114,7 @@ def encoded(value: Any) -> bytes:
 
 
 def env_names(job: Job) -> frozenset[str]:
-    """
-    The variables of the environment that the input of a job names.
-    """
+    """The variables of the environment that the input of a job names."""
     if job.input.body is None or not job.input.late_paths:
         return frozenset()
     tree, names = orjson.loads(job.input.body), set[str]()
@@ -199,9 +191,7 @@ def _file_input(path: Path, content_type: str) -> JobInput:
 
 
 def _read(path: Path) -> bytes:
-    """
-    The bytes of a regular file, or just more than an input may have.
-    """
+    """The bytes of a regular file, or just more than an input may have."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise TemplateMistake(f"{path} is no file that can be sent")

@@ -1,6 +1,4 @@
-"""
-Whether the jobs that others need are there, and whether they can be had before them.
-"""
+"""Whether the jobs that others need are there, and whether they can be had before them."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from orchestrator.model.jobs import Job
 
 
 def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, list[int]]]:
-    """
-    The places in `keys` that each pattern matches, without regard to case.
-    """
+    """The places in `keys` that each pattern matches, without regard to case."""
     lowered = [key.lower() for key in keys]
     places = {key: place for place, key in enumerate(lowered)}
     for pattern in patterns:
@@ -36,17 +32,13 @@ class NeedsCheck:
         self._groups: dict[tuple[str, ...], list[int]] = {}
 
     def add(self, job: Job) -> None:
-        """
-        Takes a job in; all must come, in their order.
-        """
+        """Takes a job in; all must come, in their order."""
         if job.needs:
             self._groups.setdefault(job.needs, []).append(len(self._keys))
         self._keys.append(job.key)
 
     def mistakes(self) -> Iterator[str]:
-        """
-        A sentence for each need that nothing fulfils, and for the first circle.
-        """
+        """A sentence for each need that nothing fulfils, and for the first circle."""
         group_of = {place: needs for needs, places in self._groups.items() for place in places}
         edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for needs, places in self._groups.items():
@@ -64,9 +56,7 @@ class NeedsCheck:
 
 
 def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:
-    """
-    A circle in a graph; empty when there is none.
-    """
+    """A circle in a graph; empty when there is none."""
     done: set[tuple[str, ...]] = set()
     for start in edges:
         path: list[tuple[str, ...]] = []

@@ -22,9 +22,7 @@ from orchestrator.specfile.text.positions import Path as FieldPath
 
 OURS = ("_job", "_run")
 MADE_NEW = ("unwind", "flatten", "view", "simplified")
-"""
-Parameters of the items endpoint by which items get other fields than the stored ones.
-"""
+"""Parameters of the items endpoint by which items get other fields than the stored ones."""
 MOST_BYTES = 16 * 1024 * 1024
 CLOSE = 0.6
 
@@ -65,9 +63,7 @@ def check_columns(
 
 
 def _kept(collect: CollectTable) -> set[str] | None:
-    """
-    The fields that items may have; None where they may have any.
-    """
+    """The fields that items may have; None where they may have any."""
     if not collect.fields or any(getattr(collect, name) for name in MADE_NEW):
         return None
     # A field that is kept may be inside another one.
@@ -94,9 +90,7 @@ def _check_by_newest(
 
 
 def _fields_of(folder: Path) -> set[str]:
-    """
-    The fields of a batch's items; none where it is not whole, or too large to look at.
-    """
+    """The fields of a batch's items; none where it is not whole, or too large to look at."""
     summary = orjson.loads((folder / "summary.json").read_bytes())
     jobs = summary["jobs"]
     if not summary["items"] or jobs["SUCCEEDED"] != sum(jobs.values()):

@@ -1,6 +1,4 @@
-"""
-`[jobs.matrix]` as it is written, to the axes of a sweep; the data that it names is read here.
-"""
+"""`[jobs.matrix]` as it is written, to the axes of a sweep; the data that it names is read here."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ class MatrixMaker:
         self.is_whole = True
 
     def make(self, table: MatrixTable | None) -> Matrix:
-        """
-        The matrix; where `found` or what was told is not empty, it is not to be used.
-        """
+        """The matrix; where `found` or what was told is not empty, it is not to be used."""
         if table is None:
             return Matrix()
         parameters = dict(table.__pydantic_extra__ or {})
@@ -98,9 +94,7 @@ class MatrixMaker:
         return matrix
 
     def _at(self, place: FieldPath, make: Callable[..., Axis], *values: Any) -> Axis:
-        """
-        What a step makes; data that cannot be read is told, and gives an axis without values.
-        """
+        """What a step makes; data that cannot be read is told, and gives an axis without values."""
         try:
             return make(*values)
         except SourceMistake as mistake:
@@ -161,9 +155,7 @@ class MatrixMaker:
     def _read(
         self, table: SourceTable, columns: Mapping[str, str] | None, types: Mapping[str, str]
     ) -> Axis:
-        """
-        The columns of all sources of a table, one below the other.
-        """
+        """The columns of all sources of a table, one below the other."""
         wanted = Wanted(
             columns=columns, types=types, encoding=table.encoding, delimiter=table.delimiter
         )
@@ -190,9 +182,7 @@ class MatrixMaker:
     def _zipped(
         self, axes: dict[str, Axis], groups: list[str] | list[list[str]] | None
     ) -> dict[str, Axis]:
-        """
-        The axes with those of a group made one, where its first parameter stands.
-        """
+        """The axes with those of a group made one, where its first parameter stands."""
         nested = groups is not None and isinstance(next(iter(groups), None), list)
         several: Any = groups if nested else [groups or []]
         for number, names in enumerate(several):

@@ -1,6 +1,4 @@
-"""
-A matrix of parameters to cells, in a stable order. No I/O.
-"""
+"""A matrix of parameters to cells, in a stable order. No I/O."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """
-    Days as ISO text, made when they are asked for.
-    """
+    """Days as ISO text, made when they are asked for."""
 
     first: date
     step: int
@@ -75,9 +71,7 @@ class Chunks:
 
     @property
     def count(self) -> int:
-        """
-        How many pieces there are.
-        """
+        """How many pieces there are."""
         return len(self.edges) - 1
 
     def __iter__(self) -> Iterator[list[JsonValue]]:
@@ -108,9 +102,7 @@ class Axis:
 
     @property
     def count(self) -> int:
-        """
-        How many values each parameter has.
-        """
+        """How many values each parameter has."""
         return count_values(self.columns[0]) if self.columns else 0
 
     def __iter__(self) -> Iterator[tuple[JsonValue, ...]]:
@@ -122,9 +114,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """
-    So many cells, chosen by their values and a seed alone.
-    """
+    """So many cells, chosen by their values and a seed alone."""
 
     count: int
     seed: int = 0
@@ -150,31 +140,23 @@ class Matrix:
 
     @property
     def names(self) -> list[str]:
-        """
-        The names of all parameters.
-        """
+        """The names of all parameters."""
         names = [name for axis in self.axes for name in axis.names]
         return names or [*dict.fromkeys(chain.from_iterable(self.extra))]
 
     @property
     def crossed(self) -> int:
-        """
-        How many combinations there are before any is left out or added; may be any number.
-        """
+        """How many combinations there are before any is left out or added; may be any number."""
         return prod(axis.count for axis in self.axes) if self.axes or not self.extra else 0
 
     @property
     def places(self) -> int:
-        """
-        How many places `cells` counts; not each has a cell.
-        """
+        """How many places `cells` counts; not each has a cell."""
         return self.crossed + len(self.extra)
 
     @property
     def is_thinned(self) -> bool:
-        """
-        Whether all combinations must be looked at to know which of them are cells.
-        """
+        """Whether all combinations must be looked at to know which of them are cells."""
         return bool(self.excluded) or self.sample is not None
 
 
@@ -192,16 +174,12 @@ def range_values(first: Number, last: Number, step: Number = 1) -> Steps:
 
 
 def day_values(first: date, last: date, step: int = 1) -> Days:
-    """
-    The days from `first` to `last`, both included, by `step`; none when it leads away.
-    """
+    """The days from `first` to `last`, both included, by `step`; none when it leads away."""
     return Days(first, step, max((last - first).days // step + 1, 0))
 
 
 def count_values(values: Values) -> int:
-    """
-    How many values a parameter has; may be larger than any list.
-    """
+    """How many values a parameter has; may be larger than any list."""
     return values.count if isinstance(values, Steps | Days | Chunks) else len(values)
 
 
@@ -225,9 +203,7 @@ def cells(matrix: Matrix) -> Iterator[tuple[int, Cell]]:
 
 
 def cell_at(matrix: Matrix, place: int) -> Cell:
-    """
-    The cell at a place of `cells`, counted from 0.
-    """
+    """The cell at a place of `cells`, counted from 0."""
     if place >= matrix.crossed:
         return dict(matrix.extra[place - matrix.crossed])
     cell: Cell = {}
@@ -237,9 +213,7 @@ def cell_at(matrix: Matrix, place: int) -> Cell:
 
 
 def origins(matrix: Matrix, place: int) -> list[str]:
-    """
-    The lines of files that a cell came from, such as `queries.csv:3`.
-    """
+    """The lines of files that a cell came from, such as `queries.csv:3`."""
     if place >= matrix.crossed:
         return []
     return [
@@ -250,16 +224,12 @@ def origins(matrix: Matrix, place: int) -> list[str]:
 
 
 def is_same(one: JsonValue, other: JsonValue) -> bool:
-    """
-    Whether two values are equal as JSON: `1` is not `true`.
-    """
+    """Whether two values are equal as JSON: `1` is not `true`."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _indexes(matrix: Matrix, place: int) -> list[int]:
-    """
-    For a place of the cross product, the index on each axis.
-    """
+    """For a place of the cross product, the index on each axis."""
     indexes = []
     for axis in reversed(matrix.axes):
         place, index = divmod(place, axis.count)
@@ -268,9 +238,7 @@ def _indexes(matrix: Matrix, place: int) -> list[int]:
 
 
 def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
-    """
-    The values of all combinations. Only the axes after the first one are held in memory.
-    """
+    """The values of all combinations. Only the axes after the first one are held in memory."""
     if not matrix.axes:
         return iter([()])
     first, *others = matrix.axes
@@ -280,9 +248,7 @@ def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
 
 
 def _kept(matrix: Matrix, names: Sequence[str]) -> Iterator[tuple[int, Cell]]:
-    """
-    All combinations but those that are excluded.
-    """
+    """All combinations but those that are excluded."""
     for place, values in enumerate(_crossed(matrix)):
         cell = dict(zip(names, values, strict=True))
         if not any(_has_all(cell, values) for values in matrix.excluded):

@@ -1,6 +1,4 @@
-"""
-The tables of `[jobs.matrix]` as pydantic models.
-"""
+"""The tables of `[jobs.matrix]` as pydantic models."""
 
 from __future__ import annotations
 
@@ -36,14 +34,10 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class RangeTable(Table):
-    """
-    Numbers in steps.
-    """
+    """Numbers in steps."""
 
     range: Annotated[list[float | int], Field(min_length=2, max_length=3)]
-    """
-    First and last, both included; a third number is the step (1).
-    """
+    """First and last, both included; a third number is the step (1)."""
 
     @model_validator(mode="after")
     def _step_leads_on(self) -> RangeTable:
@@ -53,45 +47,29 @@ class RangeTable(Table):
 
 
 class DatesTable(Table):
-    """
-    Days, as text such as `2026-11-01`.
-    """
+    """Days, as text such as `2026-11-01`."""
 
     dates: Annotated[list[Day], Field(min_length=2, max_length=2)]
-    """
-    The first and the last day, both included.
-    """
+    """The first and the last day, both included."""
     step_days: Positive = 1
-    """
-    Days from one to the next.
-    """
+    """Days from one to the next."""
 
 
 class SourceTable(Table):
-    """
-    Data outside the spec.
-    """
+    """Data outside the spec."""
 
     file: Text | None = None
     """
     A CSV, JSON, JSON Lines, Parquet or text file, relative to the spec; `-` is standard input.
     """
     results: Text | None = None
-    """
-    The items that another batch has collected: `NAME` (its latest) or `NAME/ID`.
-    """
+    """The items that another batch has collected: `NAME` (its latest) or `NAME/ID`."""
     format: Literal["csv", "json", "jsonl", "parquet", "text"] | None = None
-    """
-    Of the file; by default its ending tells.
-    """
+    """Of the file; by default its ending tells."""
     encoding: Encoding = "utf-8"
-    """
-    Of a CSV, JSON Lines or text file.
-    """
+    """Of a CSV, JSON Lines or text file."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """
-    Between the cells of CSV.
-    """
+    """Between the cells of CSV."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceTable:
@@ -101,18 +79,14 @@ class SourceTable(Table):
 
 
 class ColumnTable(SourceTable):
-    """
-    The values of a parameter that stand outside the spec, one after the other.
-    """
+    """The values of a parameter that stand outside the spec, one after the other."""
 
     column: Text | None = None
     """
     The column, or the field of each object; without it, a line of text or an element is a value.
     """
     type: ValueType | None = None
-    """
-    What a value must be, and text is read as. By default CSV and text files have text.
-    """
+    """What a value must be, and text is read as. By default CSV and text files have text."""
     chunk_items: Positive | None = None
     """
     Makes the values lists of so many, for long lists in an input; `NAME_chunk` counts them from 1.
@@ -124,9 +98,7 @@ class ColumnTable(SourceTable):
 
 
 class RowsTable(SourceTable):
-    """
-    Rows that stand outside the spec: each column is a parameter.
-    """
+    """Rows that stand outside the spec: each column is a parameter."""
 
     columns: list[Text] | dict[str, Text] | None = None
     """
@@ -139,18 +111,12 @@ class RowsTable(SourceTable):
 
 
 class SampleTable(Table):
-    """
-    A choice of the combinations.
-    """
+    """A choice of the combinations."""
 
     count: Positive
-    """
-    How many of the combinations to take.
-    """
+    """How many of the combinations to take."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
-    """
-    Another seed takes others. The same seed and values give the same, whatever their order.
-    """
+    """Another seed takes others. The same seed and values give the same, whatever their order."""
 
 
 KINDS: dict[str, type[Table]] = {
@@ -161,9 +127,7 @@ KINDS: dict[str, type[Table]] = {
 
 
 def values_fields() -> list[str]:
-    """
-    The fields that the table of a parameter may have, of any kind.
-    """
+    """The fields that the table of a parameter may have, of any kind."""
     return [name for table in KINDS.values() for name in table.model_fields]
 
 
@@ -200,16 +164,12 @@ def _is_table(value: Any) -> str:
 
 
 class MatrixTable(Table, extra="allow"):
-    """
-    Parameters and their values; every combination is a job.
-    """
+    """Parameters and their values; every combination is a job."""
 
     __pydantic_extra__: dict[str, ParameterValues]
 
     zip: list[Text] | list[list[Text]] | None = None
-    """
-    Names of parameters that go in step instead of being combined; or several such lists.
-    """
+    """Names of parameters that go in step instead of being combined; or several such lists."""
     rows: (
         Annotated[
             Annotated[list[dict[str, JsonValue]], Field(min_length=1), Tag("a list")]
@@ -218,13 +178,9 @@ class MatrixTable(Table, extra="allow"):
         ]
         | None
     ) = None
-    """
-    Tables of parameters, here or in a file: each one is combined with the other parameters.
-    """
+    """Tables of parameters, here or in a file: each one is combined with the other parameters."""
     include: list[dict[str, JsonValue]] | None = None
-    """
-    Cells more, each a table with a value for every parameter; neither excluded nor sampled.
-    """
+    """Cells more, each a table with a value for every parameter; neither excluded nor sampled."""
     exclude: list[dict[str, JsonValue]] | None = None
     """
     Leaves out the combinations that have all values of one of these tables; a list is any of its
@@ -237,6 +193,4 @@ class MatrixTable(Table, extra="allow"):
         ]
         | None
     ) = None
-    """
-    Takes so many of the combinations: a number, or `{ count, seed }`.
-    """
+    """Takes so many of the combinations: a number, or `{ count, seed }`."""

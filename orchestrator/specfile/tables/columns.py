@@ -1,6 +1,4 @@
-"""
-Data of any format to columns of values, with the line of each row.
-"""
+"""Data of any format to columns of values, with the line of each row."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from orchestrator.specfile.tables.value_types import checked, maker_of
 MOST_VALUES = 8_000_000
 LARGEST_JSON = 16 * 1024 * 1024
 WHOLE = ""
-"""
-Stands for the column of a source without columns: a line of text, or an element as it is.
-"""
+"""Stands for the column of a source without columns: a line of text, or an element as it is."""
 CSV_WORDS = {
     "field larger": "a cell has more than 131,072 characters",
     "unexpected end": "a cell has no closing quote",
@@ -141,9 +137,7 @@ def _refuse_twins(source: Source, wanted: Wanted, header: Sequence[str]) -> None
 def _misfit(
     source: Source, wanted: Wanted, line: int, row: Sequence[str], places: Mapping[str, int]
 ) -> SourceMistake:
-    """
-    The mistake of the first cell of a row that is not of its type.
-    """
+    """The mistake of the first cell of a row that is not of its type."""
     for parameter, place in places.items():
         try:
             maker_of(wanted.types.get(parameter))(row[place])
@@ -154,9 +148,7 @@ def _misfit(
 
 
 def _column_of(source: Source, wanted: Wanted, line: int, place: int) -> int | None:
-    """
-    Where a cell begins in its line, counted from 1; None for one that begins on a later line.
-    """
+    """Where a cell begins in its line, counted from 1; None for one that begins on a later line."""
     whole = next(text for at, text in enumerate(_lines(source, wanted.encoding), 1) if at == line)
     cell = re.compile(rf'"(?:[^"]|"")*"|[^{re.escape(wanted.delimiter)}\r\n]*')
     at = 0
@@ -252,9 +244,7 @@ def _of_elements(source: Source, wanted: Wanted, tell: Tell, elements: Sequence[
 
 
 class _Rows:
-    """
-    Columns that grow by tables, or by any values where a source has no columns.
-    """
+    """Columns that grow by tables, or by any values where a source has no columns."""
 
     def __init__(self, source: Source, wanted: Wanted) -> None:
         self._source = source
@@ -283,9 +273,7 @@ class _Rows:
         self._count += 1
 
     def refuse_too_many(self) -> None:
-        """
-        Raises SourceMistake when there are more values than memory should hold.
-        """
+        """Raises SourceMistake when there are more values than memory should hold."""
         _refuse_too_many(self._source, self._count * len(self.columns))
 
     def _value(self, row: Any, parameter: str, name: str) -> JsonValue:
@@ -301,9 +289,7 @@ class _Rows:
 
 
 def _chosen(source: Source, wanted: Wanted, there: Sequence[str]) -> Mapping[str, str]:
-    """
-    The columns to take, by parameter.
-    """
+    """The columns to take, by parameter."""
     for name in (wanted.columns or {}).values():
         if name is WHOLE:
             columns = " or ".join(show(column) for column in there[:5])
@@ -314,9 +300,7 @@ def _chosen(source: Source, wanted: Wanted, there: Sequence[str]) -> Mapping[str
 
 
 def _lines(source: Source, encoding: str) -> Iterator[str]:
-    """
-    The lines of a text with their ends, decoded one after the other.
-    """
+    """The lines of a text with their ends, decoded one after the other."""
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         yield from io.TextIOWrapper(io.BytesIO(source.content), name, newline="")

@@ -133,9 +133,7 @@ def _bounded(shown: str, content: bytes) -> bytes:
 
 
 def _results(name: str, output: Path) -> Iterator[Source]:
-    """
-    The items of the jobs of a batch that succeeded, in the order of its spec.
-    """
+    """The items of the jobs of a batch that succeeded, in the order of its spec."""
     folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / "latest"
     listing = folder / "jobs.jsonl"
     if not listing.is_file():

@@ -1,6 +1,4 @@
-"""
-The types that values of data files may have.
-"""
+"""The types that values of data files may have."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from pydantic import JsonValue
 from orchestrator.specfile.diagnostics import show
 
 MOST_REMEMBERED = 1024
-"""
-Different texts of a column that are kept once only, however often they come.
-"""
+"""Different texts of a column that are kept once only, however often they come."""
 WORDS = {
     "text": "text",
     "int": "a whole number",
@@ -28,9 +24,7 @@ WORDS = {
 
 
 def maker_of(type_name: str | None) -> Callable[[str], JsonValue]:
-    """
-    What makes the values of a column from its texts; equal ones share their memory.
-    """
+    """What makes the values of a column from its texts; equal ones share their memory."""
     if type_name not in (None, "text"):
         return lambda text: _of_text(str(type_name), text)
     known: dict[str, str] = {}
@@ -67,9 +61,7 @@ def _of_text(type_name: str, text: str) -> JsonValue:
 
 
 def checked(type_name: str | None, value: Any) -> JsonValue:
-    """
-    A value of JSON, which must be of a type where one is given.
-    """
+    """A value of JSON, which must be of a type where one is given."""
     kinds: dict[str, type | tuple[type, ...]] = {
         "int": int, "float": (int, float), "bool": bool, "text": str,
     }  # fmt: skip

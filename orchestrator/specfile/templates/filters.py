@@ -1,6 +1,4 @@
-"""
-The filters of templates that are our own: what makes a text fit, and what has a bound.
-"""
+"""The filters of templates that are our own: what makes a text fit, and what has a bound."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ NOT_FIT = re.compile(r"[^a-z0-9]+")
 
 
 class TooLong(ValueError):
-    """
-    A filter would make more text than a template may.
-    """
+    """A filter would make more text than a template may."""
 
 
 def slug(value: object) -> str:
@@ -46,23 +42,17 @@ def slug(value: object) -> str:
 
 
 def to_json(value: object) -> str:
-    """
-    A value as JSON text.
-    """
+    """A value as JSON text."""
     return orjson.dumps(value).decode()
 
 
 def to_quoted(value: object) -> str:
-    """
-    A value percent-encoded for a URL.
-    """
+    """A value percent-encoded for a URL."""
     return quote(str(value), safe="")
 
 
 def replace(value: object, old: str, new: str) -> str:
-    """
-    A text with a part of it replaced throughout.
-    """
+    """A text with a part of it replaced throughout."""
     text = str(value)
     if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
         raise TooLong("the replaced text would be too long")
@@ -70,9 +60,7 @@ def replace(value: object, old: str, new: str) -> str:
 
 
 def join(value: Iterable[object], between: object = "") -> str:
-    """
-    The elements of a list as text, with another between them.
-    """
+    """The elements of a list as text, with another between them."""
     parts, separator = [str(part) for part in value], str(between)
     if sum(map(len, parts)) + len(parts) * len(separator) > LONGEST_TEXT:
         raise TooLong("the joined text would be too long")
@@ -80,16 +68,12 @@ def join(value: Iterable[object], between: object = "") -> str:
 
 
 def rounded(value: float, precision: int = 0) -> float:
-    """
-    A number rounded to so many digits.
-    """
+    """A number rounded to so many digits."""
     return round(float(value), max(-400, min(precision, 400)))
 
 
 def days(value: object, count: int) -> str:
-    """
-    A day such as `2026-11-25`, so many days later, or earlier for a negative count.
-    """
+    """A day such as `2026-11-25`, so many days later, or earlier for a negative count."""
     try:
         return (date.fromisoformat(str(value)) + timedelta(days=int(count))).isoformat()
     except OverflowError as error:

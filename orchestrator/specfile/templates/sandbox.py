@@ -102,9 +102,7 @@ def _check(tree: nodes.Template) -> None:
 def _lone(
     environment: SandboxedEnvironment, tree: nodes.Template
 ) -> Callable[[Mapping[str, Any]], Any] | None:
-    """
-    What evaluates a template that is one expression and no text around it; None for others.
-    """
+    """What evaluates a template that is one expression and no text around it; None for others."""
     outputs = [node for output in tree.find_all(nodes.Output) for node in output.nodes]
     if len(outputs) != 1 or isinstance(outputs[0], nodes.TemplateData):
         return None
@@ -122,9 +120,7 @@ def _lone(
 
 
 def _env_names(tree: nodes.Template) -> list[str]:
-    """
-    The variables of the environment that are named outright; one for each use.
-    """
+    """The variables of the environment that are named outright; one for each use."""
     return [
         *(node.attr for node in tree.find_all(nodes.Getattr) if _is_env(node.node)),
         *(
@@ -147,9 +143,7 @@ class Sandbox(SandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
-        """
-        Performs an operator whose result could be huge, unless it would be.
-        """
+        """Performs an operator whose result could be huge, unless it would be."""
         if operator == "%" and isinstance(left, (str, bytes)):
             raise SecurityError("text cannot be formatted by %; join it by ~")
         if operator == "*" and (isinstance(left, LISTS) or isinstance(right, LISTS)):
@@ -161,18 +155,14 @@ class Sandbox(SandboxedEnvironment):
         return self.binop_table[operator](left, right)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """
-        The element of a list, a text or a table.
-        """
+        """The element of a list, a text or a table."""
         try:
             return obj[argument]
         except (TypeError, LookupError):
             return self.undefined(obj=obj, name=argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """
-        The field of a table, and of nothing else: `site.keys` is a field, not a method.
-        """
+        """The field of a table, and of nothing else: `site.keys` is a field, not a method."""
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
         return self.undefined(obj=obj, name=attribute)

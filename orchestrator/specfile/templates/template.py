@@ -57,9 +57,7 @@ class Template:
 
 
 def is_template(text: str) -> bool:
-    """
-    Whether a string has an expression in it.
-    """
+    """Whether a string has an expression in it."""
     return "{{" in text
 
 
@@ -81,9 +79,7 @@ def compile_template(text: str) -> Template:
 
 
 def _simple(text: str, pieces: list[str]) -> Render:
-    """
-    What renders literal text, a name and a filter or none, literal text, and so on.
-    """
+    """What renders literal text, a name and a filter or none, literal text, and so on."""
     names, filters = pieces[1::3], [FILTERS.get(name) for name in pieces[2::3]]
     parts = list(zip(names, filters, pieces[3::3], strict=True))
     is_lone = len(names) == 1 and not pieces[0] and not pieces[3]

@@ -22,9 +22,7 @@ Values = Mapping[str, Any]
 
 
 def strings_in(tree: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
-    """
-    Every string of a tree, with its place; names of fields are none.
-    """
+    """Every string of a tree, with its place; names of fields are none."""
     match tree:
         case str():
             yield path, tree
@@ -37,9 +35,7 @@ def strings_in(tree: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str
 
 
 def names_in(tree: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
-    """
-    The place of every field of every table in a tree.
-    """
+    """The place of every field of every table in a tree."""
     match tree:
         case dict():
             for name, inner in tree.items():
@@ -51,9 +47,7 @@ def names_in(tree: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
 
 
 def templates_in(tree: Any) -> Iterator[tuple[FieldPath, str]]:
-    """
-    Every string of a tree that has an expression, with its place.
-    """
+    """Every string of a tree that has an expression, with its place."""
     return ((path, text) for path, text in strings_in(tree) if is_template(text))
 
 
@@ -94,9 +88,7 @@ def renderer(
 
 
 def compiled_at(path: FieldPath, text: str) -> Template:
-    """
-    A compiled template; a mistake in it carries its place.
-    """
+    """A compiled template; a mistake in it carries its place."""
     try:
         return compile_template(text)
     except TemplateMistake as mistake:
@@ -142,9 +134,7 @@ def jsonable(value: Any) -> Any:
 
 
 def change_at(tree: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
-    """
-    Changes the value at a place of a tree, in place.
-    """
+    """Changes the value at a place of a tree, in place."""
     for part in path[:-1]:
         tree = tree[part]
     tree[path[-1]] = change(tree[path[-1]])

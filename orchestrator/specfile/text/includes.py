@@ -52,9 +52,7 @@ class Documents:
             self.data[name] = value
 
     def home(self, path: FieldPath) -> tuple[Document, FieldPath]:
-        """
-        The file that a field stands in, and its path there.
-        """
+        """The file that a field stands in, and its path there."""
         match path:
             case ("jobs", int(index), *rest) if index < len(self._jobs):
                 document, own = self._jobs[index]
@@ -65,9 +63,7 @@ class Documents:
         return self.files[-1], path
 
     def mistake(self, path: FieldPath, message: str) -> Mistake:
-        """
-        A mistake at a field.
-        """
+        """A mistake at a field."""
         document, own = self.home(path)
         line, column = document.find(own)
         return Mistake(

@@ -15,9 +15,7 @@ from bisect import bisect_right
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
-"""
-Line and column, both from 1.
-"""
+"""Line and column, both from 1."""
 DEEPEST = 100
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -55,9 +53,7 @@ class Positions:
             return
 
     def find(self, path: Path) -> tuple[int, int] | tuple[None, None]:
-        """
-        Line and column, both from 1, of a field or of the nearest one around it.
-        """
+        """Line and column, both from 1, of a field or of the nearest one around it."""
         for length in range(len(path), 0, -1):
             place = self._places.get(path[:length])
             if place is not None:
@@ -182,16 +178,12 @@ class Positions:
         return self._at
 
     def _unquoted(self, key: str) -> str:
-        """
-        A part of a key as the parser reads it: without its quotes, escapes resolved.
-        """
+        """A part of a key as the parser reads it: without its quotes, escapes resolved."""
         return str(tomllib.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key
 
 
 class JsonPositions(Positions):
-    """
-    The places of the fields of one JSON text.
-    """
+    """The places of the fields of one JSON text."""
 
     GIVES = ":"
 
@@ -203,9 +195,7 @@ class JsonPositions(Positions):
 
 
 def shown_path(path: Path) -> str:
-    """
-    A field's path as messages show it, such as `jobs[2].matrix.pages`; jobs count from 0.
-    """
+    """A field's path as messages show it, such as `jobs[2].matrix.pages`; jobs count from 0."""
     text = ""
     for part in path:
         if isinstance(part, int):

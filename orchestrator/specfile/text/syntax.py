@@ -1,6 +1,4 @@
-"""
-A spec's file to plain data: bytes, text, TOML, YAML or JSON, and values that JSON can say.
-"""
+"""A spec's file to plain data: bytes, text, TOML, YAML or JSON, and values that JSON can say."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ from orchestrator.system_errors import refuse_exhaustion
 
 LARGEST_BYTES = 4 * 1024 * 1024
 FREE = frozenset({"params", "input", "matrix"})
-"""
-Tables whose values are the user's: there a time of TOML becomes text.
-"""
+"""Tables whose values are the user's: there a time of TOML becomes text."""
 PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 LONGEST_PART = 200
 PART_OF_NAME = re.compile(r"[ \t]*[A-Za-z0-9_-]+[ \t]*")
@@ -60,9 +56,7 @@ class Document:
         return JsonPositions(text) if self.language == "json" else Positions(text)
 
     def find(self, path: FieldPath) -> Place | tuple[None, None]:
-        """
-        Line and column, both from 1, of a field or of the nearest one around it.
-        """
+        """Line and column, both from 1, of a field or of the nearest one around it."""
         places = self._positions
         if isinstance(places, Positions):
             return places.find(path)
@@ -90,9 +84,7 @@ def read_document(path: Path) -> Document:
 
 
 def shown_file(path: Path) -> str:
-    """
-    A file as messages name it.
-    """
+    """A file as messages name it."""
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
@@ -132,9 +124,7 @@ def _decoded(path: Path, source: bytes) -> str:
 
 
 def _language_of(text: str) -> str:
-    """
-    The language of a text that has no name: told by how it begins.
-    """
+    """The language of a text that has no name: told by how it begins."""
     if text.lstrip().startswith("{"):
         return "json"
     return "toml" if TOML_LINE.match(text) else "yaml"
@@ -155,9 +145,7 @@ def _parse_toml(path: Path, text: str) -> Any:
 
 
 def _has_long_name(text: str) -> bool:
-    """
-    Whether some dotted name has more parts than tables may be deep.
-    """
+    """Whether some dotted name has more parts than tables may be deep."""
     parts = 0
     for piece in text.split(".") if text.count(".") > DEEPEST else ():
         parts = parts + 1 if PART_OF_NAME.fullmatch(piece[:LONGEST_PART]) else 0

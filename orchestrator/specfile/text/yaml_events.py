@@ -61,9 +61,7 @@ class _Open:
 
 @dataclass(slots=True, kw_only=True)
 class _Builder:
-    """
-    Makes the data of one document from its events.
-    """
+    """Makes the data of one document from its events."""
 
     places: dict[Path, Place] = field(default_factory=dict)
     is_placing: bool = False
@@ -74,9 +72,7 @@ class _Builder:
     documents: int = 0
 
     def take(self, event: Any) -> None:
-        """
-        Goes on by one event.
-        """
+        """Goes on by one event."""
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
         match event:
             case yaml.ScalarEvent():
@@ -99,9 +95,7 @@ class _Builder:
                     raise NotYaml("a spec is one document; there is another one", place)
 
     def _next_path(self, place: Place) -> Path:
-        """
-        Where the next value goes; a table whose name is missing has none.
-        """
+        """Where the next value goes; a table whose name is missing has none."""
         if not self.open:
             return ()
         top = self.open[-1]
@@ -177,9 +171,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def yaml_places(text: str) -> dict[Path, Place]:
-    """
-    The places of all fields of a text that is valid, but for those that an alias repeats.
-    """
+    """The places of all fields of a text that is valid, but for those that an alias repeats."""
     builder = _Builder(is_placing=True)
     for event in _events(text):
         builder.take(event)
@@ -200,9 +192,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def _plain(text: str, place: Place) -> Any:
-    """
-    What a scalar without quotes is.
-    """
+    """What a scalar without quotes is."""
     if text in WORDS:
         return WORDS[text]
     try:

@@ -11,18 +11,14 @@ RNG = random.Random(1)  # noqa: S311 - jitter needs no cryptographic randomness
 
 
 class Highest(random.Random):
-    """
-    Always draws the upper end.
-    """
+    """Always draws the upper end."""
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the lower end is not used
         return b
 
 
 def test_pauses_double_up_to_half_a_minute() -> None:
-    """
-    The longest possible pauses begin at half a second and double up to thirty.
-    """
+    """The longest possible pauses begin at half a second and double up to thirty."""
     backoff = Backoff(10_000.0, Highest())
     pauses = [backoff.pause(0.0) for _ in range(8)]
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
@@ -30,9 +26,7 @@ def test_pauses_double_up_to_half_a_minute() -> None:
 
 
 def test_jitter_is_full() -> None:
-    """
-    A pause may be anything from nothing up, so that many clients do not come back together.
-    """
+    """A pause may be anything from nothing up, so that many clients do not come back together."""
     first = [Backoff(1e9, RNG).pause(0.0) for _ in range(1000)]
     pauses = [pause for pause in first if pause is not None]
     assert min(pauses) < 0.01
@@ -40,16 +34,12 @@ def test_jitter_is_full() -> None:
 
 
 def test_platform_wish_is_obeyed() -> None:
-    """
-    A pause is never shorter than what the platform asked for.
-    """
+    """A pause is never shorter than what the platform asked for."""
     assert Backoff(100.0, RNG).pause(0.0, at_least_secs=42.0) == 42.0
 
 
 def test_pause_beyond_the_end_is_not_taken() -> None:
-    """
-    It is time to give up when the next try would come too late.
-    """
+    """It is time to give up when the next try would come too late."""
     assert Backoff(10.0, RNG).pause(0.0, at_least_secs=10.0) is None
 
 

@@ -15,9 +15,7 @@ TEXT = b"the same words again and again, " * 1000
 
 @pytest.mark.parametrize("size", [1024, 200_000])
 def test_compressible_body_is_packed(size: int) -> None:
-    """
-    A body that gzip makes smaller comes back as gzip of the same bytes.
-    """
+    """A body that gzip makes smaller comes back as gzip of the same bytes."""
     packed = compress(TEXT[:size])
     assert packed is not None
     assert gzip.decompress(packed) == TEXT[:size]
@@ -29,9 +27,7 @@ def test_compressible_body_is_packed(size: int) -> None:
     ids=["small", "random", "large and random"],
 )
 def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
-    """
-    Short and already packed bodies are not compressed.
-    """
+    """Short and already packed bodies are not compressed."""
     assert compress(body) is None
 
 
@@ -46,9 +42,7 @@ def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
     ids=["gzip", "gzip in two members", "gzip in capitals"],
 )
 def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> None:
-    """
-    However a body is cut into pieces, it decodes to the same bytes.
-    """
+    """However a body is cut into pieces, it decodes to the same bytes."""
     decoder = decoder_for(encoding)
     assert decoder is not None
     pieces = [packed[at : at + step] for at in range(0, len(packed), step)]
@@ -57,9 +51,7 @@ def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> Non
 
 
 def test_encoded_body_that_ends_early_is_noticed() -> None:
-    """
-    Half a compressed body is an error, even when the connection ended in good order.
-    """
+    """Half a compressed body is an error, even when the connection ended in good order."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     list(decoder.feed(gzip.compress(TEXT)[:-10]))
@@ -68,9 +60,7 @@ def test_encoded_body_that_ends_early_is_noticed() -> None:
 
 
 def test_body_of_another_encoding_is_noticed() -> None:
-    """
-    Bytes that are not what the header says are an error.
-    """
+    """Bytes that are not what the header says are an error."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     with pytest.raises(TruncatedBody):
@@ -78,9 +68,7 @@ def test_body_of_another_encoding_is_noticed() -> None:
 
 
 def test_few_bytes_that_decode_to_many_come_in_pieces() -> None:
-    """
-    A body that shrank a thousandfold does not fill the memory at once.
-    """
+    """A body that shrank a thousandfold does not fill the memory at once."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     sizes = [len(piece) for piece in decoder.feed(gzip.compress(bytes(9_000_000)))]
@@ -90,15 +78,11 @@ def test_few_bytes_that_decode_to_many_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("encoding", ["", "identity"])
 def test_plain_body_needs_no_decoder(encoding: str) -> None:
-    """
-    A body without encoding is taken as it is.
-    """
+    """A body without encoding is taken as it is."""
     assert decoder_for(encoding) is None
 
 
 def test_unknown_encoding_is_told() -> None:
-    """
-    An encoding that nobody asked for is an error of the platform.
-    """
+    """An encoding that nobody asked for is an error of the platform."""
     with pytest.raises(TruncatedBody, match="zstd"):
         decoder_for("zstd")

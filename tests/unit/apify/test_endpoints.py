@@ -285,9 +285,7 @@ def answer_to_all() -> Any:
 async def test_client_sends_what_the_api_wants(
     call: Call, line: str, parameters: dict[str, str]
 ) -> None:
-    """
-    Each method sends its endpoint and parameters, as the official description has them.
-    """
+    """Each method sends its endpoint and parameters, as the official description has them."""
     transport = ScriptedTransport(answer_to_all())
     async with client_of(transport) as client:
         await call(client)
@@ -303,9 +301,7 @@ async def test_client_sends_what_the_api_wants(
 
 
 async def test_path_prefix_is_actors_when_asked() -> None:
-    """
-    The newer prefix of Actor endpoints is one setting away.
-    """
+    """The newer prefix of Actor endpoints is one setting away."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport, path_prefix="actors") as client:
         await client.start_run(ACTOR)
@@ -313,9 +309,7 @@ async def test_path_prefix_is_actors_when_asked() -> None:
 
 
 async def test_start_carries_its_mark_and_input() -> None:
-    """
-    A start names itself in the User-Agent and sends its input as it is.
-    """
+    """A start names itself in the User-Agent and sends its input as it is."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport, user_agent="orchestrator/9") as client:
         run = await client.start_run(
@@ -328,9 +322,7 @@ async def test_start_carries_its_mark_and_input() -> None:
 
 
 async def test_large_input_goes_compressed() -> None:
-    """
-    A body that gzip makes smaller is sent as gzip.
-    """
+    """A body that gzip makes smaller is sent as gzip."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport) as client:
         await client.start_run(ACTOR, body=json.dumps(["again"] * 1000).encode())
@@ -374,9 +366,7 @@ IMPOSSIBLE: dict[str, tuple[Call, str]] = {
 
 @pytest.mark.parametrize(("call", "word"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 async def test_client_refuses_what_the_endpoint_has_not(call: Call, word: str) -> None:
-    """
-    A parameter that an endpoint does not have is told, and nothing is sent.
-    """
+    """A parameter that an endpoint does not have is told, and nothing is sent."""
     transport = ScriptedTransport(answer_to_all())
     async with client_of(transport) as client:
         with pytest.raises(InputRejected, match=word):
@@ -395,38 +385,28 @@ async def test_client_refuses_what_the_endpoint_has_not(call: Call, word: str) -
     ],
 )
 def test_reference_stays_one_segment(name: str, path: str) -> None:
-    """
-    Whatever an Actor is called, its name cannot lead to another path.
-    """
+    """Whatever an Actor is called, its name cannot lead to another path."""
     assert reference(name) == path
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_name_that_is_a_step_of_a_path_is_refused(name: str) -> None:
-    """
-    No request goes to another resource than the one that is named.
-    """
+    """No request goes to another resource than the one that is named."""
     with pytest.raises(InputRejected, match="cannot be"):
         segment(name)
 
 
 def test_segment_keeps_the_characters_of_record_keys() -> None:
-    """
-    A record key needs no encoding, except where a URL would be misread.
-    """
+    """A record key needs no encoding, except where a URL would be misread."""
     assert segment("a-Z_0.9!'()") == "a-Z_0.9!'()"
 
 
 def test_query_encodes_values() -> None:
-    """
-    Base64 and blanks survive the way through a URL.
-    """
+    """Base64 and blanks survive the way through a URL."""
     assert query([("a", "x+/="), ("b", "c d")]) == "?a=x%2B%2F%3D&b=c%20d"
 
 
 def test_instant_is_told_in_utc() -> None:
-    """
-    A time of another zone is told in UTC with milliseconds.
-    """
+    """A time of another zone is told in UTC with milliseconds."""
     at = datetime.fromisoformat("2026-01-01T00:00:00.1239+02:00")
     assert instant(at) == "2025-12-31T22:00:00.123Z"

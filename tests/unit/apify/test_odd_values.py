@@ -1,6 +1,4 @@
-"""
-Numbers, times and words of an answer that nobody foresaw: they count as missing.
-"""
+"""Numbers, times and words of an answer that nobody foresaw: they count as missing."""
 
 from __future__ import annotations
 

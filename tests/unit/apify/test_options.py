@@ -19,9 +19,7 @@ from orchestrator.errors import ConfigError
     ],
 )
 def test_base_url_is_taken_in_every_usual_form(base_url: str) -> None:
-    """
-    The address may end in a slash or in the version.
-    """
+    """The address may end in a slash or in the version."""
     assert root_of(base_url) == "https://api.apify.com"
 
 
@@ -29,18 +27,14 @@ def test_base_url_is_taken_in_every_usual_form(base_url: str) -> None:
     "base_url", ["", "api.apify.com", "ftp://x.example", "https://", "https://u:p@x.example"]
 )
 def test_base_url_that_is_none_is_refused(base_url: str) -> None:
-    """
-    An address that cannot be one is told before anything is sent, without its password.
-    """
+    """An address that cannot be one is told before anything is sent, without its password."""
     with pytest.raises(ConfigError, match="APIFY_API_BASE_URL") as caught:
         root_of(base_url)
     assert "u:p" not in str(caught.value)
 
 
 def test_token_is_not_shown() -> None:
-    """
-    Options can be logged without giving the token away.
-    """
+    """Options can be logged without giving the token away."""
     assert "s3cret" not in repr(ClientOptions(token=SecretStr("s3cret")))
 
 
@@ -53,9 +47,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_proxy_of_the_environment_is_used(no_proxies: pytest.MonkeyPatch) -> None:
-    """
-    The proxy for a scheme is taken with its credentials in a header.
-    """
+    """The proxy for a scheme is taken with its credentials in a header."""
     no_proxies.setenv("HTTPS_PROXY", "http://user:p%40ss@proxy.example:3128")
     proxy = proxy_for("https://api.apify.com")
     assert proxy is not None
@@ -65,9 +57,7 @@ def test_proxy_of_the_environment_is_used(no_proxies: pytest.MonkeyPatch) -> Non
 
 
 def test_no_proxy_is_honoured(no_proxies: pytest.MonkeyPatch) -> None:
-    """
-    A host that the environment takes out is reached directly.
-    """
+    """A host that the environment takes out is reached directly."""
     no_proxies.setenv("HTTP_PROXY", "proxy.example:3128")
     no_proxies.setenv("NO_PROXY", "127.0.0.1,internal.example")
     assert proxy_for("http://127.0.0.1:8000") is None
@@ -76,26 +66,20 @@ def test_no_proxy_is_honoured(no_proxies: pytest.MonkeyPatch) -> None:
 
 
 def test_unsupported_proxy_is_told(no_proxies: pytest.MonkeyPatch) -> None:
-    """
-    A proxy of a kind that cannot be used is an error, and is not passed by in silence.
-    """
+    """A proxy of a kind that cannot be used is an error, and is not passed by in silence."""
     no_proxies.setenv("ALL_PROXY", "socks5://proxy.example:1080")
     with pytest.raises(ConfigError, match="socks5"):
         proxy_for("https://api.apify.com")
 
 
 def test_missing_certificate_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A file of certificates that is not there is named with its variable.
-    """
+    """A file of certificates that is not there is named with its variable."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(ConfigError, match=r"REQUESTS_CA_BUNDLE names /nowhere/ca\.pem"):
         trusted("https://api.apify.com")
 
 
 def test_plain_http_needs_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A platform on plain HTTP is reached whatever the environment says about certificates.
-    """
+    """A platform on plain HTTP is reached whatever the environment says about certificates."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     assert trusted("http://127.0.0.1:8000") is True

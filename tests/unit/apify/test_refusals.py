@@ -125,9 +125,7 @@ def test_documented_error_has_its_class(method: str, path: str, status: int, kin
 def test_class_follows_type_and_status(
     status: int, kind: str | None, expected: type[PlatformError]
 ) -> None:
-    """
-    A known type decides among the meanings of a status; an unknown one falls back on it.
-    """
+    """A known type decides among the meanings of a status; an unknown one falls back on it."""
     assert class_of(status, kind) is expected
 
 
@@ -142,9 +140,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("body", "words"), BODIES.values(), ids=BODIES)
 def test_foreign_body_is_told_in_plain_words(body: bytes, words: str) -> None:
-    """
-    A body that is not the API's is an error that says what came instead.
-    """
+    """A body that is not the API's is an error that says what came instead."""
     error = refusal(method="GET", path="/v2/users/me", status=502, headers={}, body=body)
     assert type(error) is ServerFault
     assert words in str(error)
@@ -177,9 +173,7 @@ def test_refusal_of_a_storage_on_another_host_counts() -> None:
 
 
 def test_token_never_appears() -> None:
-    """
-    A token that the platform repeats is masked.
-    """
+    """A token that the platform repeats is masked."""
     body = b'{"error": {"type": "invalid-token", "message": "apify_api_secret is wrong"}}'
     SECRETS.add("apify_api_secret")
     error = refusal(method="GET", path="/x", status=401, headers={}, body=body)
@@ -188,18 +182,14 @@ def test_token_never_appears() -> None:
 
 
 def test_message_is_bounded() -> None:
-    """
-    However much the platform says, a message stays readable.
-    """
+    """However much the platform says, a message stays readable."""
     body = json.dumps({"error": {"type": "invalid-input", "message": "x" * 10_000}}).encode()
     error = refusal(method="POST", path="/x", status=400, headers={}, body=body)
     assert len(str(error)) < 700
 
 
 def test_approval_url_is_told() -> None:
-    """
-    An Actor that has to be approved first comes with the place to do that.
-    """
+    """An Actor that has to be approved first comes with the place to do that."""
     error = refusal(
         method="POST",
         path="/x",
@@ -220,18 +210,14 @@ def test_approval_url_is_told() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept(status: int) -> None:
-    """
-    What the platform asks to wait comes with the error.
-    """
+    """What the platform asks to wait comes with the error."""
     error = refusal(method="GET", path="/x", status=status, headers={"Retry-After": "7"}, body=b"")
     assert isinstance(error, TransientError)
     assert error.retry_after_secs == 7.0
 
 
 def test_redirect_of_a_start_names_the_address() -> None:
-    """
-    A redirect that is not followed tells where it leads, without its query.
-    """
+    """A redirect that is not followed tells where it leads, without its query."""
     headers = {"Location": "https://other.example/v2/acts/x/runs?signature=s3cret"}
     error = refusal(method="POST", path="/x", status=301, headers=headers, body=b"")
     assert "https://other.example/v2/acts/x/runs" in str(error)

@@ -90,18 +90,14 @@ PASSING: dict[str, Step] = {
 
 @pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
 def test_read_is_repeated_until_it_succeeds(trouble: Step) -> None:
-    """
-    A read goes on through every trouble that may pass.
-    """
+    """A read goes on through every trouble that may pass."""
     transport = ScriptedTransport(trouble, trouble, run_reply())
     assert using(transport, look) == "SUCCEEDED"
     assert len(transport.asked) == 3
 
 
 def test_read_gives_up_by_time() -> None:
-    """
-    A read is repeated for `away_secs` and no longer, however many tries that makes.
-    """
+    """A read is repeated for `away_secs` and no longer, however many tries that makes."""
     transport = ScriptedTransport(unsent())
     with pytest.raises(ConnectionLost):
         using(transport, look, away_secs=600.0)
@@ -109,9 +105,7 @@ def test_read_gives_up_by_time() -> None:
 
 
 def test_platform_away_for_ten_minutes_costs_nothing() -> None:
-    """
-    A poll that finds the platform away for ten minutes goes on when it is back.
-    """
+    """A poll that finds the platform away for ten minutes goes on when it is back."""
 
     def away(_: Request) -> Reply:
         if anyio.current_time() < 600.0:
@@ -123,9 +117,7 @@ def test_platform_away_for_ten_minutes_costs_nothing() -> None:
 
 @pytest.mark.parametrize("kind", [429, 503])
 def test_retry_after_is_obeyed(kind: int) -> None:
-    """
-    The next try comes no earlier than the platform asked for.
-    """
+    """The next try comes no earlier than the platform asked for."""
     transport = ScriptedTransport(refused(kind, "x", Retry_After="25"), run_reply())
     using(transport, look)
     assert transport.asked[1].at >= 25.0
@@ -133,17 +125,13 @@ def test_retry_after_is_obeyed(kind: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
 def test_odd_answer_among_polls_is_asked_again(status: int) -> None:
-    """
-    One refusal of a poll does not count: the run is asked for again.
-    """
+    """One refusal of a poll does not count: the run is asked for again."""
     transport = ScriptedTransport(refused(status, "x"), run_reply())
     assert using(transport, insist) == "SUCCEEDED"
 
 
 def test_refusal_of_a_poll_counts_after_twenty_seconds() -> None:
-    """
-    A poll that stays refused is asked again three times over twenty seconds, and no longer.
-    """
+    """A poll that stays refused is asked again three times over twenty seconds, and no longer."""
     transport = ScriptedTransport(refused(403, "insufficient-permissions"))
     with pytest.raises(ActorRefused):
         using(transport, insist)
@@ -152,18 +140,14 @@ def test_refusal_of_a_poll_counts_after_twenty_seconds() -> None:
 
 
 def test_page_never_refuses_a_read() -> None:
-    """
-    A page that is not from the API is the platform being away, whatever its status.
-    """
+    """A page that is not from the API is the platform being away, whatever its status."""
     page = reply(404, b"<html>not here")
     transport = ScriptedTransport(page, page, page, page, page, run_reply())
     assert using(transport, look) == "SUCCEEDED"
 
 
 def test_missing_output_is_believed_at_once() -> None:
-    """
-    A run without an output record is not asked for it four times; a listed record is.
-    """
+    """A run without an output record is not asked for it four times; a listed record is."""
 
     def asked_for(*, is_listed: bool) -> int:
         transport = ScriptedTransport(refused(404, "record-not-found"))
@@ -185,9 +169,7 @@ def test_missing_output_is_believed_at_once() -> None:
     ids=["404", "400", "402"],
 )
 def test_clear_refusal_is_not_repeated(refusal: Reply) -> None:
-    """
-    What will not change by asking again is asked once.
-    """
+    """What will not change by asking again is asked once."""
     transport = ScriptedTransport(refusal)
     with pytest.raises(PermanentError):
         using(transport, look)
@@ -223,9 +205,7 @@ UNCLEAR: dict[str, Step] = {
 
 @pytest.mark.parametrize("trouble", UNCLEAR.values(), ids=UNCLEAR)
 def test_start_with_a_lost_answer_is_unconfirmed(trouble: Step) -> None:
-    """
-    A start that may have had its effect says so and is not sent again.
-    """
+    """A start that may have had its effect says so and is not sent again."""
     transport = ScriptedTransport(trouble, run_reply(201))
     with pytest.raises(StartUnconfirmed):
         using(transport, start)
@@ -236,9 +216,7 @@ def test_start_with_a_lost_answer_is_unconfirmed(trouble: Step) -> None:
     "harmless", [refused(429, "rate-limit-exceeded"), unsent()], ids=["429", "no connection"]
 )
 def test_start_without_effect_is_sent_again(harmless: Step) -> None:
-    """
-    A start is repeated when it certainly did nothing.
-    """
+    """A start is repeated when it certainly did nothing."""
     transport = ScriptedTransport(harmless, harmless, run_reply(201))
     assert using(transport, start) == "run1"
 
@@ -251,9 +229,7 @@ def test_start_without_effect_is_sent_again(harmless: Step) -> None:
 def test_start_keeps_its_deadline_over_all_sends(
     harmless: Step, error: type[PlatformError]
 ) -> None:
-    """
-    No send of a start begins after its deadline, so that the search for its run can end.
-    """
+    """No send of a start begins after its deadline, so that the search for its run can end."""
     transport = ScriptedTransport(harmless)
     with pytest.raises(error):
         using(transport, start, start_deadline_secs=30.0)
@@ -264,18 +240,14 @@ def test_start_keeps_its_deadline_over_all_sends(
 
 
 def test_wait_of_a_start_is_added_to_its_deadline() -> None:
-    """
-    The time that the platform was asked to hold a start does not count as lateness.
-    """
+    """The time that the platform was asked to hold a start does not count as lateness."""
     transport = ScriptedTransport(run_reply(201))
     using(transport, lambda client: client.start_run(ACTOR, wait_secs=60))
     assert transport.asked[0].request.deadlines.whole == 90.0
 
 
 def test_start_that_would_wait_too_long_for_its_turn_is_not_sent() -> None:
-    """
-    When more starts wait than the rate limit lets through in time, the last ones say so.
-    """
+    """When more starts wait than the rate limit lets through in time, the last ones say so."""
     transport = ScriptedTransport(run_reply(201, id="r"))
     outcomes: list[str] = []
 
@@ -310,9 +282,7 @@ def test_start_that_would_wait_too_long_for_its_turn_is_not_sent() -> None:
     ids=["no room", "bad input", "no Actor", "not rented"],
 )
 def test_refused_start_is_told_at_once(refusal: Reply, error: type[PlatformError]) -> None:
-    """
-    A start that the platform refuses is neither repeated nor unclear.
-    """
+    """A start that the platform refuses is neither repeated nor unclear."""
     transport = ScriptedTransport(refusal)
     with pytest.raises(error):
         using(transport, start)
@@ -333,9 +303,7 @@ def test_refused_start_is_told_at_once(refusal: Reply, error: type[PlatformError
 def test_sync_start_is_sent_once_whatever_happens(
     trouble: Step, error: type[PlatformError]
 ) -> None:
-    """
-    A GET that starts a run is never sent a second time, not even after a refusal.
-    """
+    """A GET that starts a run is never sent a second time, not even after a refusal."""
     transport = ScriptedTransport(trouble, reply(201, b"output"))
     with pytest.raises(error):
         using(transport, sync)
@@ -368,17 +336,13 @@ def anyio_sleeps_for_ever(transport: ScriptedTransport, request: Request) -> Any
 
 
 def test_missing_output_is_no_data() -> None:
-    """
-    A synchronous run without an output record gives an empty body.
-    """
+    """A synchronous run without an output record gives an empty body."""
     transport = ScriptedTransport(reply(204, b""))
     assert using(transport, sync) == b""
 
 
 def test_redirect_of_a_read_does_not_carry_the_token_elsewhere() -> None:
-    """
-    A record on another host is fetched without the token.
-    """
+    """A record on another host is fetched without the token."""
     transport = ScriptedTransport(
         reply(302, b"", Location="https://bucket.example/record?signature=x"), reply(200, b"data")
     )
@@ -394,9 +358,7 @@ def test_redirect_of_a_read_does_not_carry_the_token_elsewhere() -> None:
 
 
 def test_redirect_whose_signature_has_expired_is_asked_for_anew() -> None:
-    """
-    The platform signs a new address; the storage's refusal is not that of the platform.
-    """
+    """The platform signs a new address; the storage's refusal is not that of the platform."""
     expired = reply(403, b"<?xml version='1.0'?><Error>Request has expired</Error>")
     transport = ScriptedTransport(
         reply(302, b"", Location="https://bucket.example/record?signature=old"),
@@ -414,9 +376,7 @@ def test_redirect_whose_signature_has_expired_is_asked_for_anew() -> None:
 
 
 def test_redirect_on_the_same_host_keeps_the_token() -> None:
-    """
-    A redirect within the platform is followed as one of its own.
-    """
+    """A redirect within the platform is followed as one of its own."""
     transport = ScriptedTransport(reply(308, b"", Location="/v2/elsewhere"), run_reply())
     using(transport, look)
     assert transport.asked[1].line == "GET /v2/elsewhere"
@@ -425,27 +385,21 @@ def test_redirect_on_the_same_host_keeps_the_token() -> None:
 
 @pytest.mark.parametrize("location", ["http://api.example/x", "ftp://api.example/x", ""])
 def test_redirect_to_somewhere_unsafe_is_not_followed(location: str) -> None:
-    """
-    A redirect from https to plain http, to another scheme or to nowhere is an error.
-    """
+    """A redirect from https to plain http, to another scheme or to nowhere is an error."""
     transport = ScriptedTransport(reply(302, b"", Location=location))
     with pytest.raises(ServerFault, match="redirects"):
         using(transport, look, away_secs=0.0)
 
 
 def test_redirects_in_circles_end() -> None:
-    """
-    A platform that redirects for ever is given up.
-    """
+    """A platform that redirects for ever is given up."""
     transport = ScriptedTransport(reply(302, b"", Location="/again"))
     with pytest.raises(ServerFault, match="circles"):
         using(transport, look, away_secs=0.0)
 
 
 def test_page_instead_of_items_is_repeated() -> None:
-    """
-    A gateway's page is not taken for a dataset.
-    """
+    """A gateway's page is not taken for a dataset."""
     transport = ScriptedTransport(
         reply(200, b"<html>", Content_Type="text/html"),
         reply(200, b'{"a":1}\n', X_Apify_Pagination_Total="1"),
@@ -459,9 +413,7 @@ def test_page_instead_of_items_is_repeated() -> None:
 
 
 def test_429_slows_the_resource_for_all_callers() -> None:
-    """
-    One caller's 429 is a pause for every caller of that resource.
-    """
+    """One caller's 429 is a pause for every caller of that resource."""
 
     def limited(_: Request) -> Reply:
         early = anyio.current_time() < 5.0
@@ -505,9 +457,7 @@ def test_requests_to_a_strict_server_are_seldom_refused() -> None:
 
 
 def test_stats_count_requests_and_retries() -> None:
-    """
-    A client tells how many requests it sent and how many of them were repeats.
-    """
+    """A client tells how many requests it sent and how many of them were repeats."""
     transport = ScriptedTransport(unsent(), refused(429, "x"), run_reply())
 
     async def counted(client: ApifyClient) -> tuple[int, int, int]:
@@ -518,9 +468,7 @@ def test_stats_count_requests_and_retries() -> None:
 
 
 def test_repeats_are_logged_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    """
-    Each repeat leaves an event that tells what went wrong, and never the token.
-    """
+    """Each repeat leaves an event that tells what went wrong, and never the token."""
     transport = ScriptedTransport(unsent(), unsent(), run_reply())
     with caplog.at_level(logging.DEBUG):
         using(transport, look)
@@ -531,9 +479,7 @@ def test_repeats_are_logged_without_secrets(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_jitter_comes_from_the_given_source() -> None:
-    """
-    With the same seed, a client pauses in the same way: simulations can be repeated.
-    """
+    """With the same seed, a client pauses in the same way: simulations can be repeated."""
 
     def times(seed: int) -> list[float]:
         transport = ScriptedTransport(unsent(), unsent(), unsent(), run_reply())

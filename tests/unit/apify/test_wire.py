@@ -112,17 +112,13 @@ def read(model: Any, answer: Any) -> Any:
 
 @pytest.mark.parametrize(("schema", "model"), SCHEMAS.items(), ids=SCHEMAS)
 def test_model_has_every_documented_field(schema: str, model: type[BaseModel]) -> None:
-    """
-    Each field of the official description has its place in a model.
-    """
+    """Each field of the official description has its place in a model."""
     names = {field.serialization_alias or field.alias for field in model.model_fields.values()}
     assert fields_of(schema) - names == set()
 
 
 def test_run_has_every_documented_field() -> None:
-    """
-    Each documented field of a run can be asked for, by its name in snake_case.
-    """
+    """Each documented field of a run can be asked for, by its name in snake_case."""
     names = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field).lower() for field in fields_of("Run")}
     assert {name for name in names if not hasattr(models.Run({"id": "x"}), name)} == set()
 
@@ -133,9 +129,7 @@ def test_run_has_every_documented_field() -> None:
     ids=[f"{method} {path} {status}" for method, path, status, _ in EXAMPLES],
 )
 def test_documented_example_is_read(method: str, path: str, status: int, example: Any) -> None:
-    """
-    Each example of the official description is read; a list at least as a page.
-    """
+    """Each example of the official description is read; a list at least as a page."""
     model = MODEL_OF_PATH.get(path, models.WireModel)
     if method == "GET" and path.endswith("/runs"):
         model = models.RunList
@@ -145,9 +139,7 @@ def test_documented_example_is_read(method: str, path: str, status: int, example
 
 
 def test_run_gives_its_facts() -> None:
-    """
-    What decisions are made by is taken from the run.
-    """
+    """What decisions are made by is taken from the run."""
     facts = read(models.Run, {"data": RUN}).facts()
     assert facts.id == "run1"
     assert facts.started_at == datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -159,9 +151,7 @@ def test_run_gives_its_facts() -> None:
 
 
 def test_list_item_gives_its_facts() -> None:
-    """
-    A run in a list tells whose it is and how it stands.
-    """
+    """A run in a list tells whose it is and how it stands."""
     page = read(models.RunList, {"data": {"total": 1, "count": 1, "items": [RUN]}})
     facts = page.items[0].facts()
     assert (facts.id, facts.status) == ("run1", "RUNNING")
@@ -169,9 +159,7 @@ def test_list_item_gives_its_facts() -> None:
 
 
 def test_nested_objects_are_read_when_asked_for() -> None:
-    """
-    A run's options and usage come with their types.
-    """
+    """A run's options and usage come with their types."""
     usage = {"DATA_TRANSFER_EXTERNAL_GBYTES?": 0.5, "DATASET_READS": 4}
     run = read(models.Run, {"data": RUN | {"usage": usage, "usageUsd": usage}})
     assert run.options.memory_mbytes == 1024
@@ -181,9 +169,7 @@ def test_nested_objects_are_read_when_asked_for() -> None:
 
 
 def test_run_is_told_again_as_it_was_told() -> None:
-    """
-    A run written down holds all that the platform said, unknown fields included.
-    """
+    """A run written down holds all that the platform said, unknown fields included."""
     told = RUN | {"brandNew": {"a": [1, 2.5]}, "status": "ON-HOLD"}
     run = read(models.Run, {"data": told})
     assert json.loads(run.to_json()) == told
@@ -193,18 +179,14 @@ def test_run_is_told_again_as_it_was_told() -> None:
 
 
 def test_missing_fields_are_tolerated() -> None:
-    """
-    A run of which only the id is told can still be followed.
-    """
+    """A run of which only the id is told can still be followed."""
     run = read(models.Run, {"data": {"id": "run1"}})
     assert run.stats is None
     assert run.facts().id == "run1"
 
 
 def test_field_of_an_unforeseen_shape_counts_as_missing() -> None:
-    """
-    A platform that changes the type of a field costs that field, and not the run.
-    """
+    """A platform that changes the type of a field costs that field, and not the run."""
     told = RUN | {"exitCode": {"code": 1}, "startedAt": 7.5e300, "stats": [], "meta": "x"}
     run = read(models.Run, {"data": told})
     assert (run.id, run.exit_code, run.started_at) == ("run1", None, None)
@@ -213,9 +195,7 @@ def test_field_of_an_unforeseen_shape_counts_as_missing() -> None:
 
 
 def test_unreadable_part_is_left_out() -> None:
-    """
-    A nested object with one odd field is read without it.
-    """
+    """A nested object with one odd field is read without it."""
     run = read(models.Run, {"data": RUN | {"options": {"build": 5, "memoryMbytes": 256}}})
     assert run.options.build is None
     assert run.options.memory_mbytes == 256
@@ -233,9 +213,7 @@ def test_unreadable_part_is_left_out() -> None:
     ],
 )
 def test_unreadable_answer_says_what_it_is(body: bytes, words: str) -> None:
-    """
-    A success that is not the API's is an error in plain words.
-    """
+    """A success that is not the API's is an error in plain words."""
     with pytest.raises(ServerFault, match=words):
         read_run(body)
 
@@ -249,26 +227,20 @@ def test_unreadable_answer_says_what_it_is(body: bytes, words: str) -> None:
     ],
 )
 def test_unreadable_list_says_what_it_is(body: bytes, words: str) -> None:
-    """
-    A list that is not the API's is an error in plain words.
-    """
+    """A list that is not the API's is an error in plain words."""
     with pytest.raises(ServerFault, match=words):
         reader_of(models.RunList)(body)
 
 
 def test_odd_field_of_a_list_item_counts_as_missing() -> None:
-    """
-    One odd field in a list costs neither the list nor the item.
-    """
+    """One odd field in a list costs neither the list nor the item."""
     page = read(models.RunList, {"data": {"items": [RUN | {"buildNumberInt": "x"}, RUN]}})
     assert [item.id for item in page.items] == ["run1", "run1"]
     assert page.items[0].build_number_int is None
 
 
 def test_secrets_are_not_shown() -> None:
-    """
-    A dataset's signing key and the proxy password stay out of logs and tracebacks.
-    """
+    """A dataset's signing key and the proxy password stay out of logs and tracebacks."""
     dataset = read(models.Dataset, {"data": {"id": "d", "urlSigningSecretKey": "s3cret"}})
     account = read(models.Account, {"data": {"proxy": {"password": "s3cret"}}})
     assert "s3cret" not in repr(dataset) + repr(account)

@@ -1,3 +1,1 @@
-"""
-Tests of what the benchmarks decide; what they measure is no test.
-"""
+"""Tests of what the benchmarks decide; what they measure is no test."""

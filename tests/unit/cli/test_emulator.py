@@ -1,6 +1,4 @@
-"""
-What the emulator's errors become in the orchestrator.
-"""
+"""What the emulator's errors become in the orchestrator."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What a run made is judged by its data, not by what a strict parser makes of it.
-"""
+"""What a run made is judged by its data, not by what a strict parser makes of it."""
 
 from __future__ import annotations
 

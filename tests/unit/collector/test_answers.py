@@ -1,6 +1,4 @@
-"""
-The items of a synchronous answer: under their final name when the platform has no more.
-"""
+"""The items of a synchronous answer: under their final name when the platform has no more."""
 
 from __future__ import annotations
 

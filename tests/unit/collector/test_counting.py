@@ -1,6 +1,4 @@
-"""
-Items are counted in what was written, also where the platform counts otherwise.
-"""
+"""Items are counted in what was written, also where the platform counts otherwise."""
 
 from __future__ import annotations
 

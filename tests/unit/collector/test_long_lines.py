@@ -1,6 +1,4 @@
-"""
-Items of any size: written in parts as they come, counted, and cut off where a download broke.
-"""
+"""Items of any size: written in parts as they come, counted, and cut off where a download broke."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Records by pattern: over pages of keys, and under names that cannot leave the folder.
-"""
+"""Records by pattern: over pages of keys, and under names that cannot leave the folder."""
 
 from __future__ import annotations
 

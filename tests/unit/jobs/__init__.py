@@ -1,3 +1,1 @@
-"""
-Tests of the sample Actors' code, loaded by path: it is no part of the package.
-"""
+"""Tests of the sample Actors' code, loaded by path: it is no part of the package."""

@@ -20,9 +20,7 @@ ACTORS = Path(__file__).parents[3] / "jobs" / "actors"
 def actor_module(
     actor: str, module: str, stand_ins: Mapping[str, ModuleType] | None = None
 ) -> Iterator[ModuleType]:
-    """
-    Gives a module of an Actor; what it imports by the names of `stand_ins` are those.
-    """
+    """Gives a module of an Actor; what it imports by the names of `stand_ins` are those."""
     package = actor.replace("-", "_")
     folder = ACTORS / actor / "src"
     found = spec_from_file_location(

@@ -13,9 +13,7 @@ CHUNK = 3
 
 
 class Killed(BaseException):
-    """
-    The process is gone; nothing in it may catch this.
-    """
+    """The process is gone; nothing in it may catch this."""
 
 
 class StandIn:

@@ -18,9 +18,7 @@ from orchestrator.ledger.connection import create, queries
 
 OF_ONE = {"seq", "number", "run_id", "key"}
 COUNTS_WHAT_IS_BEFORE = {"select_place"}
-"""
-Asked once, for a person.
-"""
+"""Asked once, for a person."""
 
 
 @pytest.mark.parametrize(

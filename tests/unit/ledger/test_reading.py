@@ -1,6 +1,4 @@
-"""
-Readers beside the process that writes, and on folders that cannot be written.
-"""
+"""Readers beside the process that writes, and on folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -60,9 +58,7 @@ def test_look_at_the_lock_keeps_no_process_out(
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """
-    A folder that others can reach, which those of `tmp_path` are not.
-    """
+    """A folder that others can reach, which those of `tmp_path` are not."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -71,9 +67,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _unwritable(folder: Path) -> Iterator[None]:
-    """
-    Takes the permission to write away; from the superuser by being somebody else.
-    """
+    """Takes the permission to write away; from the superuser by being somebody else."""
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)

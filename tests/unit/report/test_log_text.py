@@ -1,6 +1,4 @@
-"""
-What `logs` shows of a log on a terminal.
-"""
+"""What `logs` shows of a log on a terminal."""
 
 from __future__ import annotations
 

@@ -32,9 +32,7 @@ NUMBERS = [
 
 
 class Raw(str):
-    """
-    A value as it is written.
-    """
+    """A value as it is written."""
 
     __slots__ = ()
 
@@ -65,9 +63,7 @@ JOBS = st.lists(st.lists(LINES, max_size=5), min_size=1, max_size=3)
 
 
 def rendered(value: Any, after_colon: str = "", before_colon: str = "", ascii_: bool = True) -> str:
-    """
-    The JSON text of a value; a tuple of pairs is an object, whose names may come twice.
-    """
+    """The JSON text of a value; a tuple of pairs is an object, whose names may come twice."""
     if isinstance(value, Raw):
         return str(value)
     if isinstance(value, tuple):
@@ -85,9 +81,7 @@ def rendered(value: Any, after_colon: str = "", before_colon: str = "", ascii_: 
 
 
 def same(one: Any, other: Any) -> bool:
-    """
-    Whether two JSON values are equal: numbers by their values, and true is not 1.
-    """
+    """Whether two JSON values are equal: numbers by their values, and true is not 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):

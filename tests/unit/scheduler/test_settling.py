@@ -1,6 +1,4 @@
-"""
-Runs that have ended and wait until the platform has counted their items.
-"""
+"""Runs that have ended and wait until the platform has counted their items."""
 
 from __future__ import annotations
 

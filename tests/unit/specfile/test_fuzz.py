@@ -1,6 +1,4 @@
-"""
-Whatever a file holds: a spec or mistakes in words, soon and with little memory.
-"""
+"""Whatever a file holds: a spec or mistakes in words, soon and with little memory."""
 
 from __future__ import annotations
 

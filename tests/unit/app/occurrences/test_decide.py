@@ -38,9 +38,7 @@ DONE, LIVE, BUSY, CUT = State.DONE, State.LIVE, State.BUSY, State.INTERRUPTED
 
 
 def night(letter: str, state: State, back: int = 0, **facts: Any) -> Known:
-    """
-    A batch of the occurrence so many nights ago; later letters have higher numbers.
-    """
+    """A batch of the occurrence so many nights ago; later letters have higher numbers."""
     occurrence = TONIGHT - back * DAY
     given: dict[str, Any] = {
         "folder": Path(letter),
@@ -56,9 +54,7 @@ def night(letter: str, state: State, back: int = 0, **facts: Any) -> Known:
 
 
 def call(**facts: Any) -> Call:
-    """
-    A call of cron, a second after the time of the schedule.
-    """
+    """A call of cron, a second after the time of the schedule."""
     given: dict[str, Any] = {
         "now": TONIGHT + timedelta(seconds=1),
         "occurrence": TONIGHT,
