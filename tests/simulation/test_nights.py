@@ -13,7 +13,7 @@ from tests.simulation.night import play
 
 NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "300"))
 ONE = os.environ.get("ORCHESTRATOR_SEED")
-PER_TEST = 15
+PER_TEST = 5
 SEEDS = (
     [range(int(ONE), int(ONE) + 1)]
     if ONE
