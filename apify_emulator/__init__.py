@@ -11,18 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from apify_emulator.addresses import read_address
-    from apify_emulator.environments import build_actor_envs
-    from apify_emulator.errors import (
-        AddressUnavailable,
-        DataFolderInUse,
-        EmulatorError,
-        SetupError,
-    )
+    from apify_emulator.errors import AddressUnavailable, DataFolderInUse, EmulatorError, SetupError
     from apify_emulator.faults import FaultKind, FaultRule, Faults, load_faults
-    from apify_emulator.messages import Answered
+    from apify_emulator.http.answers import Answered
     from apify_emulator.options import EmulatorOptions
-    from apify_emulator.server import Emulator, serve_emulator
+    from apify_emulator.processes.actor_environments import build_actor_envs
+    from apify_emulator.server.address import read_address
+    from apify_emulator.server.emulator import Emulator, serve_emulator
 
 __all__ = [
     "AddressUnavailable",
@@ -42,13 +37,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "addresses": ("read_address",),
-    "environments": ("build_actor_envs",),
     "errors": ("AddressUnavailable", "DataFolderInUse", "EmulatorError", "SetupError"),
     "faults": ("FaultKind", "FaultRule", "Faults", "load_faults"),
-    "messages": ("Answered",),
+    "http.answers": ("Answered",),
     "options": ("EmulatorOptions",),
-    "server": ("Emulator", "serve_emulator"),
+    "processes.actor_environments": ("build_actor_envs",),
+    "server.address": ("read_address",),
+    "server.emulator": ("Emulator", "serve_emulator"),
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from apify_emulator.ids import iso, now
+from apify_emulator.times import iso, now
 
 USERNAME = "local"
 USER_ID = "localUser00000000"

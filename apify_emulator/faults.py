@@ -139,14 +139,14 @@ class FaultPicker:
             (rule, re.compile(rule.method), re.compile(rule.path)) for rule in faults.rules
         ]
         self._matched = [0] * len(self._rules)
-        self._struck = [0] * len(self._rules)
+        self._injected = [0] * len(self._rules)
 
     @property
-    def struck(self) -> int:
+    def injected(self) -> int:
         """
         How many faults have happened.
         """
-        return sum(self._struck)
+        return sum(self._injected)
 
     def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
         """
@@ -162,13 +162,13 @@ class FaultPicker:
             if rule.cap_below is not None and not (cap and float(cap) < rule.cap_below):
                 continue
             self._matched[at] += 1
-            if chosen is None and self._strikes(at, rule):
-                self._struck[at] += 1
+            if chosen is None and self._applies(at, rule):
+                self._injected[at] += 1
                 chosen = rule
         return chosen
 
-    def _strikes(self, at: int, rule: FaultRule) -> bool:
-        if rule.times is not None and self._struck[at] >= rule.times:
+    def _applies(self, at: int, rule: FaultRule) -> bool:
+        if rule.times is not None and self._injected[at] >= rule.times:
             return False
         if self._matched[at] <= rule.after or (rule.nth and self._matched[at] not in rule.nth):
             return False

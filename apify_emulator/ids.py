@@ -7,12 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
-import time
-from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
-
-from apify_emulator.refusals import invalid_input
 
 _ALPHABET = (string.ascii_letters + string.digits).encode()
 _TO_ALPHABET = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
@@ -45,46 +40,3 @@ def new_token() -> str:
     Return a fresh secret that looks like an Apify token.
     """
     return f"apify_api_{secrets.token_hex(20)}"
-
-
-def now() -> float:
-    """
-    Return the wall clock in seconds, cut to milliseconds: what the API shows is what we compare.
-    """
-    return int(time.time() * 1000) / 1000
-
-
-def iso(moment: float) -> str:
-    """
-    Return a moment as the API writes it, in UTC with milliseconds.
-    """
-    seconds, millis = divmod(round(moment * 1000), 1000)
-    return f"{_to_the_second(seconds)}.{millis:03}Z"
-
-
-@lru_cache(maxsize=1024)
-def _to_the_second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def iso_or_none(moment: float | None) -> str | None:
-    """
-    Return a moment as the API writes it, null where there is none.
-    """
-    return None if moment is None else iso(moment)
-
-
-def parse_iso(text: str, name: str) -> float:
-    """
-    Return the moment that a parameter names; a time without zone counts as UTC.
-
-    Raises:
-        ApiError: `text` is no ISO 8601 time.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise invalid_input(f'"{name}" must be an ISO 8601 date and time, got "{text}"') from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp(), 3)

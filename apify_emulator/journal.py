@@ -26,7 +26,7 @@ class Journal:
         self._path = path
         self._file = -1
         # Ends the half line that a write without room leaves, so that the next one can be read.
-        self._mend = b""
+        self._line_end = b""
         self._batch: list[bytes] | None = None
 
     def load(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -85,11 +85,11 @@ class Journal:
     def _write(self, lines: bytes) -> None:
         if self._file < 0:
             return
-        lines = self._mend + lines
-        self._mend = b"\n"
+        lines = self._line_end + lines
+        self._line_end = b"\n"
         if os.write(self._file, lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        self._mend = b""
+        self._line_end = b""
 
     def _compact(self, kinds: dict[str, dict[str, dict[str, Any]]]) -> None:
         fresh = self._path.with_suffix(".new")

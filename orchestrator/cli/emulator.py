@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apify_emulator.arguments import add_commands, options_of
+from apify_emulator.cli.arguments import add_commands, options_of
 from apify_emulator.errors import AddressUnavailable, DataFolderInUse, EmulatorError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
     """
     import anyio
 
-    from apify_emulator.commands import build, serve
+    from apify_emulator.cli.commands import build, serve
     from orchestrator.app.setup.signals import listening
     from orchestrator.descriptors import original_limit
 

@@ -42,7 +42,7 @@ async def test_answer_goes_wrong_before_or_after_the_effect(
         assert await _try_start(call) == status
         assert len(call.platform.runs()) == runs
         assert await _try_start(call) == 201
-        assert call.platform.faults_struck == 1
+        assert call.platform.faults_injected == 1
 
 
 @pytest.mark.parametrize(

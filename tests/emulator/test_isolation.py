@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from apify_emulator import read_address
-from apify_emulator.orphans import kill_orphans
+from apify_emulator.processes.orphans import kill_orphans
 from tests.emulator.actors import process_lives, write_actor
 from tests.emulator.calling import SIMULATED, Caller, calling
 
@@ -90,7 +90,7 @@ LOOK = """
 """
 
 
-async def _told(call: Caller, do: list[list[Any]], **query: Any) -> list[int]:
+async def _statuses_seen(call: Caller, do: list[list[Any]], **query: Any) -> list[int]:
     """The status that an Actor gets for each of these requests."""
     run = await call.wait(await _start(call, "look", json={"do": do}, **query))
     assert run["status"] == "SUCCEEDED", (await call("GET", f"logs/{run['id']}")).body
@@ -127,8 +127,8 @@ async def test_run_with_limited_permissions_reaches_only_its_own(
             ],
             ["POST", "webhooks", {"eventTypes": ["ACTOR.RUN.SUCCEEDED"], "requestUrl": "http://x"}],
         ]
-        assert await _told(call, refused) == [403] * len(refused)
-        full = await _told(call, refused[:3], forcePermissionLevel="FULL_PERMISSIONS")
+        assert await _statuses_seen(call, refused) == [403] * len(refused)
+        full = await _statuses_seen(call, refused[:3], forcePermissionLevel="FULL_PERMISSIONS")
         assert full == [200] * 3
 
 
@@ -145,12 +145,12 @@ async def test_run_with_limited_permissions_does_its_work(tmp_path: Path, envs_d
             ["POST", f"{SIMULATED}/runs", {}],
             ["GET", SIMULATED, None],
         ]
-        assert await _told(call, allowed) == [200] * len(allowed)
+        assert await _statuses_seen(call, allowed) == [200] * len(allowed)
         again: list[list[Any]] = [
             ["POST", "datasets?name=mine", None],
             ["GET", "datasets/~mine/items", None],
         ]
-        assert await _told(call, again) == [200, 200]
+        assert await _statuses_seen(call, again) == [200, 200]
 
 
 SNOOP = """

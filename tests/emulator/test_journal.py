@@ -9,7 +9,7 @@ import anyio
 import orjson
 
 from apify_emulator.journal import Journal
-from apify_emulator.timers import Timers
+from apify_emulator.lifecycle.timers import Timers
 
 
 def test_journal_keeps_the_last_word_about_each_document(tmp_path: Path) -> None:

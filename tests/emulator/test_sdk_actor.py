@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from apify_emulator import EmulatorOptions
-from apify_emulator.actor_files import load_actors
-from apify_emulator.environments import Environments
+from apify_emulator.actors.actor_files import load_actors
+from apify_emulator.processes.actor_environments import Environments
 from tests.emulator.actors import write_actor
 from tests.emulator.calling import Caller, calling
 

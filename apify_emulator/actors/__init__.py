@@ -1,0 +1,1 @@
+"""Which Actors and tasks there are, and what they accept."""

@@ -1,0 +1,65 @@
+"""
+Which Actors there are, and how the API shows them. `actor_files` reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MEMORY_STEPS = frozenset(128 << step for step in range(9))
+DEFAULT_MEMORY_MBYTES = 1024
+DEFAULT_TIMEOUT_SECS = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """
+    One Actor and its only build.
+
+    Attributes:
+        full_name: `username/name`.
+        folder: the Actor's sources; None for a simulated one.
+        version: as `actor.json` has it, such as `0.1`.
+        input_schema: None where there is none.
+        simulation: default input of a simulated Actor; None for a real one.
+    """
+
+    full_name: str
+    folder: Path | None = None
+    title: str | None = None
+    description: str | None = None
+    version: str = "0.1"
+    build_tag: str = "latest"
+    definition: dict[str, Any] = field(default_factory=dict)
+    input_schema: dict[str, Any] | None = None
+    memory_mbytes: int = DEFAULT_MEMORY_MBYTES
+    timeout_secs: int = DEFAULT_TIMEOUT_SECS
+    restart_on_error: bool = False
+    max_items: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    simulation: dict[str, Any] | None = None
+    id: str = ""
+    build_id: str = ""
+
+    @property
+    def username(self) -> str:
+        """
+        Whose Actor it is.
+        """
+        return self.full_name.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """
+        The name without its owner.
+        """
+        return self.full_name.partition("/")[2]
+
+    @property
+    def build_number(self) -> str:
+        """
+        Three numbers, as Apify's builds have.
+        """
+        return f"{self.version}.1"

@@ -1,0 +1,160 @@
+"""
+How Actors are read from folders: what `actor.json` says, and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from apify_emulator.account import USERNAME
+from apify_emulator.actors.actor import (
+    DEFAULT_MEMORY_MBYTES,
+    DEFAULT_TIMEOUT_SECS,
+    MEMORY_STEPS,
+    Actor,
+)
+from apify_emulator.errors import SetupError
+from apify_emulator.ids import derived_id
+
+_SIMULATED = "orchestrator/simulated"
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+def load_actors(folders: Iterable[Path]) -> list[Actor]:
+    """
+    Return the Actors in and right below the folders, and the built-in one.
+
+    Raises:
+        SetupError: a folder is missing, or an `actor.json` cannot be used.
+    """
+    actors = [_identified(Actor(full_name=_SIMULATED, simulation={}, title="Simulated Actor"))]
+    seen: dict[str, Path | None] = {_SIMULATED: None}
+    for folder in _actor_folders(folders):
+        actor = _read_actor(folder)
+        if actor.full_name.lower() in seen:
+            first = seen[actor.full_name.lower()] or "the built-in Actors"
+            raise SetupError(
+                f"{folder}: the Actor {actor.full_name} is already in {first}; rename one of them"
+            )
+        seen[actor.full_name.lower()] = folder
+        actors.append(actor)
+    return actors
+
+
+def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
+    found: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise SetupError(f"{folder}: no such folder of Actors; name one that exists")
+        for candidate in (folder, *sorted(folder.iterdir())):
+            place = candidate.resolve()
+            if place not in found and (candidate / ".actor" / "actor.json").is_file():
+                found.add(place)
+                yield place
+
+
+def _read_actor(folder: Path) -> Actor:
+    path = folder / ".actor" / "actor.json"
+    definition = _json_object(path)
+    name = definition.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SetupError(f'{path}: "name" must be a plain name, such as "my-actor", got {name!r}')
+    options = definition.get("defaultRunOptions") or {}
+    try:
+        return _identified(
+            Actor(
+                full_name=name if "/" in name else f"{USERNAME}/{name}",
+                folder=folder,
+                title=definition.get("title"),
+                description=definition.get("description"),
+                version=_version(definition.get("version", "0.1")),
+                build_tag=definition.get("buildTag", "latest"),
+                definition=definition,
+                input_schema=_input_schema(folder, definition),
+                memory_mbytes=_memory(definition, options),
+                timeout_secs=int(options.get("timeoutSecs", DEFAULT_TIMEOUT_SECS)),
+                restart_on_error=bool(options.get("restartOnError", False)),
+                max_items=options.get("maxItems"),
+                environment=_environment(definition),
+                simulation=_simulation(definition),
+            )
+        )
+    except (TypeError, ValueError, AttributeError, OSError) as problem:
+        raise SetupError(f"{path}: {problem}") from problem
+
+
+def _identified(actor: Actor) -> Actor:
+    return replace(
+        actor,
+        id=derived_id("actor", actor.full_name),
+        build_id=derived_id("build", actor.full_name, actor.version),
+    )
+
+
+def _version(value: object) -> str:
+    parts = str(value).split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 else f"{parts[0]}.0"
+
+
+def _memory(definition: dict[str, Any], options: dict[str, Any]) -> int:
+    value = options.get("memoryMbytes", definition.get("defaultMemoryMbytes"))
+    if not isinstance(value, int):
+        # It may also be an expression over the input, which only Apify evaluates.
+        return DEFAULT_MEMORY_MBYTES
+    if value not in MEMORY_STEPS:
+        raise ValueError(f"memory must be a power of two from 128 to 32768 megabytes, got {value}")
+    return value
+
+
+def _environment(definition: dict[str, Any]) -> dict[str, str]:
+    values = definition.get("environmentVariables") or {}
+    return {name: str(value) for name, value in values.items() if not str(value).startswith("@")}
+
+
+def _simulation(definition: dict[str, Any]) -> dict[str, Any] | None:
+    simulated = definition.get("simulated")
+    if isinstance(simulated, dict):
+        return simulated
+    if not simulated:
+        return None
+    default = definition.get("defaultInput") or {}
+    if not isinstance(default, dict):
+        raise TypeError('"defaultInput" must be an object')
+    return default
+
+
+def _input_schema(folder: Path, definition: dict[str, Any]) -> dict[str, Any] | None:
+    schema = definition.get("input")
+    if isinstance(schema, dict):
+        return schema
+    places = (
+        [folder / ".actor" / schema]
+        if isinstance(schema, str)
+        else [folder / ".actor" / "input_schema.json", folder / "INPUT_SCHEMA.json"]
+    )
+    for place in places:
+        if place.is_file():
+            return _json_object(place)
+    if isinstance(schema, str):
+        raise FileNotFoundError(f'the input schema "{schema}" is not there')
+    return None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        value = orjson.loads(path.read_bytes())
+    except OSError as problem:
+        raise SetupError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except orjson.JSONDecodeError as problem:
+        raise SetupError(f"{path}: is not valid JSON: {problem}") from problem
+    if not isinstance(value, dict):
+        raise SetupError(f"{path}: must hold a JSON object")
+    return value

@@ -1,0 +1,103 @@
+"""How the API shows Actors and their builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from apify_emulator.account import USER_ID
+from apify_emulator.actors.actor import Actor
+from apify_emulator.times import iso
+
+
+def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
+    """
+    Return an Actor as its own endpoint shows it.
+    """
+    moment = iso(created_at)
+    return {
+        "id": actor.id,
+        "userId": USER_ID,
+        "name": actor.name,
+        "username": actor.username,
+        "title": actor.title,
+        "description": actor.description,
+        "isPublic": False,
+        "createdAt": moment,
+        "modifiedAt": moment,
+        "actorPermissionLevel": "LIMITED_PERMISSIONS",
+        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+        "versions": [
+            {
+                "versionNumber": actor.version,
+                "sourceType": "SOURCE_FILES",
+                "buildTag": actor.build_tag,
+                "envVars": [],
+                "sourceFiles": [],
+            }
+        ],
+        "pricingInfos": [],
+        "defaultRunOptions": {
+            "build": actor.build_tag,
+            "timeoutSecs": actor.timeout_secs,
+            "memoryMbytes": actor.memory_mbytes,
+            "restartOnError": actor.restart_on_error,
+            "maxItems": actor.max_items,
+        },
+        "exampleRunInput": {"body": "{}", "contentType": "application/json; charset=utf-8"},
+        "isDeprecated": False,
+        "taggedBuilds": {
+            actor.build_tag: {
+                "buildId": actor.build_id,
+                "buildNumber": actor.build_number,
+                "finishedAt": moment,
+            }
+        },
+    }
+
+
+def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
+    """
+    Return an Actor as lists show it.
+    """
+    return {
+        "id": actor.id,
+        "createdAt": iso(created_at),
+        "modifiedAt": iso(created_at),
+        "name": actor.name,
+        "username": actor.username,
+        "title": actor.title or actor.name,
+        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+    }
+
+
+def build_view(actor: Actor, created_at: float) -> dict[str, Any]:
+    """
+    Return the Actor's build.
+    """
+    moment = iso(created_at)
+    return {
+        "id": actor.build_id,
+        "actId": actor.id,
+        "userId": USER_ID,
+        "startedAt": moment,
+        "finishedAt": moment,
+        "status": "SUCCEEDED",
+        "meta": {"origin": "DEVELOPMENT"},
+        "stats": {"durationMillis": 0, "runTimeSecs": 0.0, "computeUnits": 0.0},
+        "options": {"useCache": True, "betaPackages": False, "memoryMbytes": 4096},
+        "usageTotalUsd": 0.0,
+        "buildNumber": actor.build_number,
+        "inputSchema": None
+        if actor.input_schema is None
+        else orjson.dumps(actor.input_schema).decode(),
+        "readme": None,
+        "actorDefinition": {
+            "actorSpecification": 1,
+            "name": actor.name,
+            "version": actor.version,
+            "buildTag": actor.build_tag,
+            "input": actor.input_schema or {},
+        },
+    }

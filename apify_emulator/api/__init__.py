@@ -1,0 +1,1 @@
+"""What each endpoint of the API does, and who may call it."""

@@ -1,0 +1,44 @@
+"""
+Everything that a handler may need, in one value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apify_emulator.actors.actor_registry import ActorRegistry
+from apify_emulator.actors.task import TaskRegistry
+from apify_emulator.faults import FaultPicker
+from apify_emulator.journal import Journal
+from apify_emulator.lifecycle.run_lifecycle import RunLifecycle
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.event_sockets import EventSockets
+from apify_emulator.processes.run_logs import RunLogs
+from apify_emulator.runs.run_registry import RunRegistry
+from apify_emulator.storages.storage_kinds import Datasets, Queues, Stores
+from apify_emulator.webhooks.webhook_registry import Webhooks
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """
+    The parts of a running platform.
+
+    Attributes:
+        faults: replaced when the owner sets other faults.
+    """
+
+    options: EmulatorOptions
+    created_at: float
+    journal: Journal
+    runs: RunRegistry
+    actors: ActorRegistry
+    tasks: TaskRegistry
+    datasets: Datasets
+    stores: Stores
+    queues: Queues
+    logs: RunLogs
+    events: EventSockets
+    webhooks: Webhooks
+    lifecycle: RunLifecycle
+    faults: FaultPicker

@@ -1,0 +1,131 @@
+"""
+How the items endpoint answers: what is asked for, from which dataset, in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from apify_emulator.faults import Faults
+from apify_emulator.http.answers import Answer
+from apify_emulator.http.calls import Call
+from apify_emulator.refusals import invalid_parameter
+from apify_emulator.storages.dataset import Dataset
+from apify_emulator.storages.item_formats import WRITERS, Blocks, FormatOptions
+from apify_emulator.storages.item_transform import ItemTransform
+
+# What official clients read when no limit was given.
+NO_LIMIT = 999_999_999_999
+_SMALL_BYTES = 65_536
+_SHAPING = frozenset(
+    {
+        "clean",
+        "fields",
+        "outputFields",
+        "omit",
+        "unwind",
+        "flatten",
+        "skipEmpty",
+        "skipHidden",
+        "bom",
+        "view",
+        "simplified",
+        "skipFailedPages",
+    }
+)
+
+
+def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 200) -> Answer:
+    """
+    Answer with a dataset's items, as far as the faults let them be seen.
+
+    Untouched JSON Lines go from the file to the socket as they are; everything else passes through
+    memory in blocks.
+    """
+    total = dataset.visible(faults.items_lag_secs)
+    shown_total = min(total, dataset.visible(faults.total_lag_secs))
+    offset = call.count("offset", 0)
+    limit = call.count("limit", NO_LIMIT)
+    desc = call.flag("desc")
+    name = call.text("format", "json") or "json"
+    count = max(min(limit, total - offset), 0)
+    answer = Answer(
+        status=status,
+        may_compress=True,
+        headers={
+            "X-Apify-Pagination-Total": str(shown_total),
+            "X-Apify-Pagination-Offset": str(offset),
+            "X-Apify-Pagination-Limit": str(limit),
+            "X-Apify-Pagination-Count": str(count),
+            "X-Apify-Pagination-Desc": "true" if desc else "false",
+        },
+    )
+    if name not in WRITERS:
+        raise invalid_parameter("format", f'must be one of {", ".join(WRITERS)}, got "{name}"')
+    if call.flag("attachment"):
+        answer.headers["Content-Disposition"] = f'attachment; filename="dataset.{name}"'
+    start = max(total - offset - count, 0) if desc else min(offset, total)
+    writer, answer.content_type = WRITERS[name]
+    is_plain = not desc and _SHAPING.isdisjoint(call.query)
+    if name == "jsonl" and is_plain:
+        answer.body, answer.length = dataset.raw(start, start + count)
+        _join_when_small(answer)
+        return answer
+    shape = ItemTransform() if is_plain else _shape(call)
+    blocks = _blocks(dataset, shape, start, start + count, desc=desc)
+    answer.body = writer(blocks, _look(call, shape))
+    if count <= 1000:
+        answer.body = b"".join(answer.body)
+    return answer
+
+
+def _join_when_small(answer: Answer) -> None:
+    if answer.length is not None and answer.length <= _SMALL_BYTES:
+        assert isinstance(answer.body, Iterator)  # noqa: S101 - datasets give plain iterators
+        answer.body = b"".join(answer.body)
+
+
+def _blocks(
+    dataset: Dataset, shape: ItemTransform, start: int, stop: int, *, desc: bool
+) -> Callable[[], Blocks]:
+    def again() -> Blocks:
+        blocks = dataset.blocks(start, stop, desc=desc)
+        if shape.is_plain:
+            return blocks
+        return (list(shape.apply(block)) for block in blocks)
+
+    return again
+
+
+def _shape(call: Call) -> ItemTransform:
+    is_clean = call.flag("clean")
+    return ItemTransform(
+        fields=tuple(call.names("fields")),
+        output_fields=tuple(call.names("outputFields")),
+        omit=tuple(call.names("omit")),
+        unwind=tuple(call.names("unwind")),
+        flatten=tuple(call.names("flatten")),
+        skip_empty=call.flag("skipEmpty") or is_clean,
+        skip_hidden=call.flag("skipHidden") or is_clean,
+    )
+
+
+def _look(call: Call, shape: ItemTransform) -> FormatOptions:
+    delimiter = call.text("delimiter", ",") or ","
+    if len(delimiter) != 1 or delimiter in '\n\r"':
+        raise invalid_parameter("delimiter", "must be one character")
+    renamed = shape.fields and (
+        *islice(shape.output_fields, len(shape.fields)),
+        *shape.fields[len(shape.output_fields) :],
+    )
+    return FormatOptions(
+        delimiter=delimiter,
+        bom=call.flag("bom") if "bom" in call.query else None,
+        has_header=not call.flag("skipHeaderRow"),
+        columns=tuple(renamed),
+        xml_root=call.text("xmlRoot", "items") or "items",
+        xml_row=call.text("xmlRow", "item") or "item",
+        feed_title=call.text("feedTitle", "Dataset items"),
+        feed_description=call.text("feedDescription", "Items of a dataset"),
+    )

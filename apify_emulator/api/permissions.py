@@ -1,0 +1,138 @@
+"""
+What the token of a run may do (Apify docs, "Actor permissions").
+
+A run with LIMITED_PERMISSIONS reads and writes its own storages, those that its Actor made, and
+those that its input names; it starts other Actors and sees their runs. Everything else is the
+account's own: other runs, their inputs and logs, tasks, lists, limits. FULL_PERMISSIONS may do what
+the account's token may.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from apify_emulator.api.context import Context
+from apify_emulator.api.router import Route
+from apify_emulator.http.calls import Call
+from apify_emulator.refusals import ApiError, no_permission
+from apify_emulator.runs.run import FULL_PERMISSIONS, Run
+
+_STARTS = frozenset({"runs", "run-sync", "run-sync-get-dataset-items", "validate-input"})
+_OPEN = frozenset({"actor-builds/{buildId}", "users/me", "users/{userId}"})
+_REFERENCE = re.compile(r"[A-Za-z0-9~_.-]{1,100}")
+
+
+def check_permissions(context: Context, call: Call, route: Route) -> None:
+    """
+    Check that the run that calls may do so; the account's owner may do everything.
+
+    An endpoint that is open to all answers a run as it answers a stranger.
+
+    Raises:
+        ApiError: it may not (403), or what it names is not there (404).
+    """
+    run = caller(context, call)
+    if run is None or _may(context, run, call, route):
+        return
+    if not route.is_open:
+        raise no_permission()
+    call.run_id, call.is_known = None, False
+
+
+def caller(context: Context, call: Call) -> Run | None:
+    """
+    Return the run with limited permissions that calls; None for whoever may do everything.
+    """
+    run = None if call.run_id is None else context.runs.get(call.run_id)
+    return None if run is None or run.permission_level == FULL_PERMISSIONS else run
+
+
+def named_storages(context: Context, value: Any) -> list[str]:
+    """
+    Return the ids of the storages that an input names, by id or by name.
+    """
+    found = []
+    for text in _texts(value):
+        if not _REFERENCE.fullmatch(text):
+            continue
+        for collection in (context.datasets, context.stores, context.queues):
+            for reference in (text, f"~{text}"):
+                try:
+                    found.append(collection.get(reference).id)
+                except ApiError:
+                    continue
+    return found
+
+
+def _may(context: Context, run: Run, call: Call, route: Route) -> bool:
+    method, params = call.method, call.params
+    if call.text("forcePermissionLevel") == FULL_PERMISSIONS:
+        return False
+    if "runId" in params:
+        return _is_of(context, run, params["runId"])
+    if route.template.endswith("runs/last") or "/runs/last/" in route.template:
+        return False
+    by_parameter = {
+        "datasetId": context.datasets,
+        "storeId": context.stores,
+        "queueId": context.queues,
+    }
+    for name, collection in by_parameter.items():
+        if name in params:
+            return _may_use(context, run, collection, params[name])
+    if "actorId" in params:
+        is_start = route.template.rpartition("/")[2] in _STARTS
+        is_look = method == "GET" and not route.template.endswith(("/runs", "/webhooks"))
+        return is_look or (is_start and not (method == "GET" and route.template.endswith("/runs")))
+    collections = {
+        "datasets": context.datasets,
+        "key-value-stores": context.stores,
+        "request-queues": context.queues,
+    }
+    if method == "POST" and route.template in collections:
+        return _may_make(context, run, collections[route.template], call.text("name"))
+    # A webhook is looked at by its endpoint: its body says of which run it is.
+    is_webhook = method == "POST" and route.template == "webhooks"
+    return is_webhook or (method == "GET" and route.template in _OPEN)
+
+
+def _is_of(context: Context, run: Run, run_id: str) -> bool:
+    """
+    Whether a run is the one that calls, or was started by it.
+    """
+    seen: Run | None = context.runs.get(run_id)
+    while seen is not None:
+        if seen.id == run.id:
+            return True
+        seen = context.runs.by_id.get(seen.parent_id or "")
+    return False
+
+
+def _may_use(context: Context, run: Run, collection: Any, reference: str) -> bool:
+    storage_id = collection.get(reference).id
+    owner = context.runs.by_storage.get(storage_id)
+    if owner is not None and _is_of(context, run, owner.id):
+        return True
+    return collection.creator_of(storage_id) == run.actor_id or storage_id in run.granted
+
+
+def _may_make(context: Context, run: Run, collection: Any, name: str) -> bool:
+    try:
+        return not name or _may_use(context, run, collection, f"~{name}")
+    except ApiError:
+        # There is none yet.
+        return True
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for each in value:
+                yield from _texts(each)
+        case dict():
+            for each in value.values():
+                yield from _texts(each)

@@ -1,0 +1,109 @@
+"""
+Which handler a request belongs to.
+
+A tree of path segments, because record keys may hold anything, percent-encoded slashes too, and
+because a look-up must cost microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
+
+from apify_emulator.refusals import method_not_allowed, page_not_found
+
+if TYPE_CHECKING:
+    from apify_emulator.api.context import Context
+    from apify_emulator.http.answers import Answer
+from apify_emulator.http.calls import Call
+
+Handler: TypeAlias = "Callable[[Context, Call], Awaitable[Answer]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One endpoint.
+
+    Attributes:
+        template: the path with `{name}` for each parameter, without `/v2`.
+        names: of the parameters, in order.
+        is_open: whether it may be read without a token.
+    """
+
+    template: str
+    names: tuple[str, ...]
+    handler: Handler
+    is_open: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    fixed: dict[str, _Node] = field(default_factory=dict)
+    any: _Node | None = None
+    routes: dict[str, Route] = field(default_factory=dict)
+
+
+class Router:
+    """
+    All endpoints, by path and method.
+    """
+
+    def __init__(self) -> None:
+        self._root = _Node()
+
+    def add(self, method: str, template: str, handler: Handler, *, is_open: bool = False) -> None:
+        """
+        Add an endpoint, such as `GET`, `actor-runs/{runId}`.
+        """
+        node, names = self._root, []
+        for part in template.split("/"):
+            if part.startswith("{"):
+                names.append(part[1:-1])
+                node.any = node.any or _Node()
+                node = node.any
+            else:
+                node = node.fixed.setdefault(part, _Node())
+        node.routes[method] = Route(template, tuple(names), handler, is_open)
+
+    def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+        """
+        Return the endpoint of a request and the decoded parameters of its path.
+
+        Raises:
+            ApiError: no such endpoint (404), or not by this method (405).
+        """
+        parts = raw_path.rstrip("/").split("/")
+        if len(parts) < 3 or parts[0] != "" or parts[1] != "v2":
+            raise page_not_found()
+        if parts[2] == "acts":
+            parts[2] = "actors"
+        found = _walk(self._root, parts, 2, ())
+        if found is None:
+            raise page_not_found()
+        node, values = found
+        route = node.routes.get(method)
+        if route is None and method == "HEAD":
+            route = node.routes.get("GET")
+        if route is None:
+            raise method_not_allowed(node.routes)
+        return route, dict(zip(route.names, values, strict=True))
+
+
+def _walk(
+    node: _Node, parts: list[str], at: int, values: tuple[str, ...]
+) -> tuple[_Node, tuple[str, ...]] | None:
+    if at == len(parts):
+        return (node, values) if node.routes else None
+    part = parts[at]
+    child = node.fixed.get(part)
+    if child is not None:
+        found = _walk(child, parts, at + 1, values)
+        if found is not None:
+            return found
+    if node.any is None or not part:
+        return None
+    value = unquote(part) if "%" in part else part
+    return _walk(node.any, parts, at + 1, (*values, value))

@@ -1,0 +1,38 @@
+"""
+The endpoints, a file per group.
+"""
+
+from __future__ import annotations
+
+from apify_emulator.api.router import Router
+from apify_emulator.api.routes import (
+    actors,
+    datasets,
+    key_value_stores,
+    request_queues,
+    runs,
+    starts,
+    tasks,
+    users,
+    webhooks,
+)
+
+
+def all_routes() -> Router:
+    """
+    Return a router that knows every endpoint.
+    """
+    router = Router()
+    for group in (
+        starts,
+        runs,
+        datasets,
+        key_value_stores,
+        request_queues,
+        actors,
+        tasks,
+        webhooks,
+        users,
+    ):
+        group.register(router)
+    return router

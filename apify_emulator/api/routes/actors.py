@@ -1,0 +1,72 @@
+"""
+Actors and their builds.
+"""
+
+from __future__ import annotations
+
+from apify_emulator.actors.actor_views import actor_summary, actor_view, build_view
+from apify_emulator.api.context import Context
+from apify_emulator.api.router import Router
+from apify_emulator.http.answers import Answer, data
+from apify_emulator.http.calls import Call
+from apify_emulator.webhooks.webhook_registry import conditions, webhook_view
+
+
+def register(router: Router) -> None:
+    """
+    Add these endpoints.
+    """
+    router.add("GET", "actors", list_all)
+    router.add("GET", "actors/{actorId}", get)
+    router.add("GET", "actors/{actorId}/webhooks", list_webhooks)
+    router.add("GET", "actors/{actorId}/builds/default", get_default_build)
+    router.add("GET", "actor-builds/{buildId}", get_build)
+
+
+async def list_all(context: Context, call: Call) -> Answer:
+    """
+    List the Actors; there are no foreign ones, so `my` changes nothing.
+    """
+    page = call.page()
+    actors = list(context.actors.by_id.values())
+    items = [
+        actor_summary(actor, context.actors.created_at, len(context.runs.of_actor[actor.id]))
+        for actor in page.cut(actors)
+    ]
+    return data(page.envelope(len(actors), items))
+
+
+async def get(context: Context, call: Call) -> Answer:
+    """
+    Return an Actor.
+    """
+    actor = context.actors.find(call.params["actorId"])
+    runs = len(context.runs.of_actor[actor.id])
+    return data(actor_view(actor, context.actors.created_at, runs))
+
+
+async def list_webhooks(context: Context, call: Call) -> Answer:
+    """
+    List an Actor's lasting webhooks.
+    """
+    actor = context.actors.find(call.params["actorId"])
+    page = call.page()
+    found = conditions(context.webhooks.by_id.values(), "actorId", actor.id)
+    items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
+    return data(page.envelope(len(found), items))
+
+
+async def get_default_build(context: Context, call: Call) -> Answer:
+    """
+    Return the build that runs use.
+    """
+    actor = context.actors.find(call.params["actorId"])
+    return data(build_view(actor, context.actors.created_at))
+
+
+async def get_build(context: Context, call: Call) -> Answer:
+    """
+    Return a build; all of them are done.
+    """
+    actor = context.actors.build(call.params["buildId"])
+    return data(build_view(actor, context.actors.created_at))

@@ -1,0 +1,304 @@
+"""
+Request queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apify_emulator.account import USER_ID, USERNAME
+from apify_emulator.api.context import Context
+from apify_emulator.api.router import Handler, Router
+from apify_emulator.http.answers import Answer, data, nothing
+from apify_emulator.http.calls import Call
+from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
+from apify_emulator.storages.request_queue import RequestQueue, request_id
+from apify_emulator.times import iso
+
+_MAX_BATCH = 25
+_MAX_LOCK_SECS = 24 * 3600
+
+
+def register(router: Router) -> None:
+    """
+    Add these endpoints.
+    """
+    router.add("GET", "request-queues", list_all)
+    router.add("POST", "request-queues", get_or_create)
+    router.add("PUT", "request-queues/{queueId}", update)
+    router.add("DELETE", "request-queues/{queueId}", delete)
+    register_requests(router, "request-queues/{queueId}", lambda handler: handler)
+
+
+def register_requests(router: Router, root: str, wrap: Callable[[Handler], Handler]) -> None:
+    """
+    Add the endpoints of one queue below a root.
+    """
+    request = f"{root}/requests/{{requestId}}"
+    for method, path, handler in (
+        ("GET", root, get),
+        ("GET", f"{root}/head", head),
+        ("POST", f"{root}/head/lock", lock_head),
+        ("GET", f"{root}/requests", list_requests),
+        ("POST", f"{root}/requests", add),
+        ("POST", f"{root}/requests/batch", add_batch),
+        ("DELETE", f"{root}/requests/batch", delete_batch),
+        ("POST", f"{root}/requests/unlock", unlock_all),
+        ("GET", request, get_request),
+        ("PUT", request, update_request),
+        ("DELETE", request, delete_request),
+        ("PUT", f"{request}/lock", prolong),
+        ("DELETE", f"{request}/lock", unlock),
+    ):
+        router.add(method, path, wrap(handler))
+
+
+def _find(context: Context, call: Call) -> RequestQueue:
+    queue = context.queues.get(call.params["queueId"])
+    queue.saw(_client(call))
+    return queue
+
+
+def _client(call: Call) -> str | None:
+    key = call.text("clientKey")
+    if len(key) > 32:
+        raise ApiError(400, "invalid-client-key", "clientKey must be 1 to 32 characters")
+    return key or None
+
+
+async def list_all(context: Context, call: Call) -> Answer:
+    """
+    List queues; those without a name only when asked for.
+    """
+    page = call.page()
+    unnamed = call.flag("unnamed")
+    found = context.queues.listed(unnamed=unnamed)
+    items = [{**_view(call, queue), "name": queue.name or queue.id} for queue in page.cut(found)]
+    return data(page.envelope(len(found), items, unnamed=unnamed))
+
+
+async def get_or_create(context: Context, call: Call) -> Answer:
+    """
+    Return the queue of a name, made when it is missing.
+    """
+    queue, is_new = context.queues.get_or_create(call.text("name") or None, call.run_id)
+    place = f"{call.base_url}/v2/request-queues/{queue.id}" if is_new else None
+    return data(_view(call, queue), status=201 if is_new else 200, location=place)
+
+
+async def get(context: Context, call: Call) -> Answer:
+    """
+    Return a queue.
+    """
+    return data(_view(call, _find(context, call)))
+
+
+async def update(context: Context, call: Call) -> Answer:
+    """
+    Rename a queue.
+    """
+    queue = _find(context, call)
+    body = await call.json_object()
+    if "name" in body:
+        context.queues.rename(queue, body["name"])
+    return data(_view(call, queue))
+
+
+async def delete(context: Context, call: Call) -> Answer:
+    """
+    Remove a queue.
+    """
+    context.queues.delete(_find(context, call))
+    return nothing()
+
+
+async def head(context: Context, call: Call) -> Answer:
+    """
+    Return the next requests.
+    """
+    queue = _find(context, call)
+    limit = call.count("limit", 100, least=1, most=1000)
+    return data(
+        {
+            "limit": limit,
+            "queueModifiedAt": iso(queue.modified_at),
+            "hadMultipleClients": queue.had_multiple_clients,
+            "items": queue.head(limit),
+        }
+    )
+
+
+async def lock_head(context: Context, call: Call) -> Answer:
+    """
+    Lock the next requests and return them.
+    """
+    queue = _find(context, call)
+    limit = call.count("limit", 25, least=1, most=25)
+    lock_secs = _lock_secs(call)
+    items = queue.lock_head(limit, lock_secs, _client(call))
+    answer: dict[str, Any] = {
+        "limit": limit,
+        "queueModifiedAt": iso(queue.modified_at),
+        "queueHasLockedRequests": queue.has_locks,
+        "hadMultipleClients": queue.had_multiple_clients,
+        "lockSecs": int(lock_secs),
+        "items": items,
+    }
+    if _client(call):
+        answer["clientKey"] = _client(call)
+    return data(answer, status=201)
+
+
+async def list_requests(context: Context, call: Call) -> Answer:
+    """
+    List requests, page by page.
+    """
+    queue = _find(context, call)
+    limit = call.count("limit", 10_000, least=1, most=10_000)
+    after = call.text("cursor") or call.text("exclusiveStartId") or None
+    found = queue.listed(after, limit + 1, set(call.names("filter")))
+    items = found[:limit]
+    answer: dict[str, Any] = {"items": items, "count": len(items), "limit": limit}
+    if len(found) > limit:
+        answer["nextCursor"] = items[-1]["id"]
+    if call.text("exclusiveStartId"):
+        answer["exclusiveStartId"] = call.text("exclusiveStartId")
+    return data(answer)
+
+
+async def add(context: Context, call: Call) -> Answer:
+    """
+    Add a request unless it is there.
+    """
+    queue = _find(context, call)
+    added = queue.add(await call.json_object(), forefront=call.flag("forefront"))
+    return data(added, status=201)
+
+
+async def add_batch(context: Context, call: Call) -> Answer:
+    """
+    Add up to 25 requests.
+    """
+    queue = _find(context, call)
+    requests = await _batch(call)
+    forefront = call.flag("forefront")
+    added = [queue.add(request, forefront=forefront) for request in requests]
+    return data({"processedRequests": added, "unprocessedRequests": []}, status=201)
+
+
+async def delete_batch(context: Context, call: Call) -> Answer:
+    """
+    Delete up to 25 requests, by id or by unique key.
+    """
+    queue = _find(context, call)
+    done = []
+    for request in await _batch(call):
+        key = str(request.get("id") or request_id(str(request.get("uniqueKey"))))
+        if queue.remove(key):
+            done.append({**request, "id": key})
+    return data({"processedRequests": done, "unprocessedRequests": []})
+
+
+async def unlock_all(context: Context, call: Call) -> Answer:
+    """
+    Give back all requests of a client.
+    """
+    return data({"unlockedCount": _find(context, call).unlock_all(_client(call))})
+
+
+async def get_request(context: Context, call: Call) -> Answer:
+    """
+    Return a request.
+    """
+    request = _find(context, call).get(call.params["requestId"])
+    if request is None:
+        raise record_not_found("Request")
+    return data(request)
+
+
+async def update_request(context: Context, call: Call) -> Answer:
+    """
+    Replace a request.
+    """
+    queue = _find(context, call)
+    body = await call.json_object()
+    return data(queue.update(call.params["requestId"], body, forefront=call.flag("forefront")))
+
+
+async def delete_request(context: Context, call: Call) -> Answer:
+    """
+    Delete a request.
+    """
+    if not _find(context, call).remove(call.params["requestId"]):
+        raise record_not_found("Request")
+    return nothing()
+
+
+async def prolong(context: Context, call: Call) -> Answer:
+    """
+    Keep a request locked for longer.
+    """
+    queue = _find(context, call)
+    key = _known(queue, call)
+    lock_secs = _lock_secs(call)
+    return data(queue.prolong(key, lock_secs, _client(call), forefront=call.flag("forefront")))
+
+
+async def unlock(context: Context, call: Call) -> Answer:
+    """
+    Give a request back.
+    """
+    queue = _find(context, call)
+    queue.unlock(_known(queue, call), _client(call), forefront=call.flag("forefront"))
+    return nothing()
+
+
+def _known(queue: RequestQueue, call: Call) -> str:
+    key = call.params["requestId"]
+    if queue.get(key) is None:
+        raise record_not_found("Request")
+    return key
+
+
+def _lock_secs(call: Call) -> float:
+    seconds = call.number("lockSecs")
+    if seconds is None or not 0 < seconds <= _MAX_LOCK_SECS:
+        raise invalid_parameter("lockSecs", f"must be above 0, at most {_MAX_LOCK_SECS}")
+    return seconds
+
+
+async def _batch(call: Call) -> list[dict[str, Any]]:
+    body = await call.json()
+    if not isinstance(body, list) or not all(isinstance(entry, dict) for entry in body):
+        raise invalid_input("The body must be an array of requests")
+    if len(body) > _MAX_BATCH:
+        raise invalid_input(f"A batch holds {_MAX_BATCH} requests at most")
+    return body
+
+
+def _view(call: Call, queue: RequestQueue) -> dict[str, Any]:
+    return {
+        "id": queue.id,
+        "name": queue.name,
+        "userId": USER_ID,
+        "username": USERNAME,
+        "actId": queue.actor_id,
+        "actRunId": queue.run_id,
+        "createdAt": iso(queue.created_at),
+        "modifiedAt": iso(queue.modified_at),
+        "accessedAt": iso(queue.accessed_at),
+        "totalRequestCount": queue.total,
+        "handledRequestCount": queue.total - queue.pending,
+        "pendingRequestCount": queue.pending,
+        "hadMultipleClients": queue.had_multiple_clients,
+        "consoleUrl": f"{call.base_url}/v2/request-queues/{queue.id}",
+        "generalAccess": "FOLLOW_USER_SETTING",
+        "stats": {
+            "deleteCount": 0,
+            "headItemReadCount": 0,
+            "readCount": 0,
+            "storageBytes": 0,
+            "writeCount": 0,
+        },
+    }

@@ -1,0 +1,61 @@
+"""
+What several groups of endpoints answer with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from apify_emulator.account import USER_ID
+from apify_emulator.api.context import Context
+from apify_emulator.http.answers import Answer
+from apify_emulator.http.calls import Call
+from apify_emulator.processes.run_logs import RunLogs
+from apify_emulator.runs.run import Run
+from apify_emulator.runs.run_views import run_view
+from apify_emulator.runs.simulation import log_text, script_of
+from apify_emulator.times import now
+
+
+async def wait_for_end(run: Run, wait_secs: float) -> None:
+    """
+    Wait until a run has ended or the time is over.
+    """
+    if wait_secs <= 0 or run.is_terminal:
+        return
+    with anyio.move_on_after(wait_secs):
+        await run.ended().wait()
+
+
+def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
+    """
+    Return a run as its own endpoint shows it to this caller.
+    """
+    moment = now()
+    lag = context.faults.faults.usage_lag_secs
+    is_settled = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
+    return run_view(run, USER_ID, moment, with_usage=call.is_known and is_settled)
+
+
+def log_answer(context: Context, call: Call, run: Run) -> Answer:
+    """
+    Answer with a run's log; with `stream` it goes on until the run has ended.
+    """
+    answer = Answer(content_type="text/plain; charset=utf-8", may_compress=False)
+    if call.flag("download"):
+        answer.headers["Content-Disposition"] = f'attachment; filename="{run.id}.log"'
+    if run.is_virtual:
+        answer.body = _simulated_log(run)
+        return answer
+    logs: RunLogs = context.logs
+    if call.flag("stream"):
+        answer.body = logs.follow(run.id, lambda: run.is_terminal)
+    else:
+        answer.body = b"".join(logs.read(run.id))
+    return answer
+
+
+def _simulated_log(run: Run) -> bytes:
+    return log_text(run, script_of(run))

@@ -1,0 +1,79 @@
+"""
+The account: who it is, what it may use, what it has used.
+"""
+
+from __future__ import annotations
+
+from apify_emulator.account import (
+    USER_ID,
+    USERNAME,
+    limits_view,
+    public_view,
+    usage_view,
+    user_view,
+)
+from apify_emulator.api.context import Context
+from apify_emulator.api.router import Router
+from apify_emulator.http.answers import Answer, data
+from apify_emulator.http.calls import Call
+from apify_emulator.refusals import ApiError
+from apify_emulator.runs.run_views import USD_PER_COMPUTE_UNIT, compute_units, cost_usd
+from apify_emulator.times import now
+
+
+def register(router: Router) -> None:
+    """
+    Add these endpoints.
+    """
+    router.add("GET", "users/me", get_me)
+    router.add("GET", "users/me/limits", get_limits)
+    router.add("GET", "users/me/usage/monthly", get_usage)
+    router.add("GET", "users/{userId}", get_user, is_open=True)
+
+
+async def get_me(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
+    """
+    Return the account of the token.
+    """
+    options = context.options
+    return data(user_view(context.created_at, options.max_memory_mbytes, options.max_runs))
+
+
+async def get_user(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
+    """
+    Return an account as others see it.
+    """
+    if call.params["userId"] not in (USER_ID, USERNAME, f"~{USERNAME}"):
+        raise ApiError(404, "user-not-found", "User was not found")
+    return data(public_view())
+
+
+async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
+    """
+    Return what the account may use and uses now.
+    """
+    return data(
+        limits_view(
+            max_memory_mbytes=context.options.max_memory_mbytes,
+            max_runs=context.options.max_runs,
+            memory_mbytes=context.runs.memory_mbytes,
+            active_runs=context.runs.active,
+            actor_count=len(context.actors.by_id),
+            task_count=len(context.tasks.by_id),
+            spent_usd=_spent(context),
+        )
+    )
+
+
+async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
+    """
+    Return what the account has used; all of it counts as this month's.
+    """
+    moment = now()
+    units = sum(compute_units(run, moment) for run in context.runs.all)
+    return data(usage_view(_spent(context), units, USD_PER_COMPUTE_UNIT))
+
+
+def _spent(context: Context) -> float:
+    moment = now()
+    return sum(cost_usd(run, moment) for run in context.runs.all)

@@ -1,0 +1,108 @@
+"""
+Webhooks and their deliveries.
+"""
+
+from __future__ import annotations
+
+from apify_emulator.api.context import Context
+from apify_emulator.api.permissions import caller
+from apify_emulator.api.router import Router
+from apify_emulator.http.answers import Answer, data, nothing
+from apify_emulator.http.calls import Call
+from apify_emulator.refusals import no_permission
+from apify_emulator.webhooks.dispatch import dispatch_view
+from apify_emulator.webhooks.webhook_registry import find_dispatch, webhook_view
+
+
+def register(router: Router) -> None:
+    """
+    Add these endpoints.
+    """
+    router.add("GET", "webhooks", list_all)
+    router.add("POST", "webhooks", create)
+    router.add("GET", "webhooks/{webhookId}", get)
+    router.add("PUT", "webhooks/{webhookId}", update)
+    router.add("DELETE", "webhooks/{webhookId}", delete)
+    router.add("GET", "webhooks/{webhookId}/dispatches", list_dispatches_of)
+    router.add("GET", "webhook-dispatches", list_dispatches)
+    router.add("GET", "webhook-dispatches/{dispatchId}", get_dispatch)
+
+
+async def list_all(context: Context, call: Call) -> Answer:
+    """
+    List lasting webhooks.
+    """
+    page = call.page()
+    found = [webhook for webhook in context.webhooks.by_id.values() if not webhook.is_ad_hoc]
+    items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
+    return data(page.envelope(len(found), items))
+
+
+async def create(context: Context, call: Call) -> Answer:
+    """
+    Make a webhook; the same idempotency key gives the first one again.
+    """
+    wanted = await call.json_object()
+    run = caller(context, call)
+    if run is not None and wanted.get("condition") != {"actorRunId": run.id}:
+        raise no_permission()
+    webhook, _ = context.webhooks.create(wanted, is_ad_hoc=False)
+    return data(
+        webhook_view(webhook, context.webhooks),
+        status=201,
+        location=f"{call.base_url}/v2/webhooks/{webhook.id}",
+    )
+
+
+async def get(context: Context, call: Call) -> Answer:
+    """
+    Return a webhook.
+    """
+    webhook = context.webhooks.find(call.params["webhookId"])
+    return data(webhook_view(webhook, context.webhooks))
+
+
+async def update(context: Context, call: Call) -> Answer:
+    """
+    Change a webhook.
+    """
+    webhook = context.webhooks.find(call.params["webhookId"])
+    changed = context.webhooks.update(webhook, await call.json_object())
+    return data(webhook_view(changed, context.webhooks))
+
+
+async def delete(context: Context, call: Call) -> Answer:
+    """
+    Remove a webhook.
+    """
+    context.webhooks.delete(context.webhooks.find(call.params["webhookId"]))
+    return nothing()
+
+
+async def list_dispatches_of(context: Context, call: Call) -> Answer:
+    """
+    List a webhook's deliveries.
+    """
+    webhook = context.webhooks.find(call.params["webhookId"])
+    page = call.page()
+    found = context.webhooks.dispatches_of(webhook.id)
+    items = [dispatch_view(dispatch) for dispatch in page.cut(found)]
+    return data(page.envelope(len(found), items))
+
+
+async def list_dispatches(context: Context, call: Call) -> Answer:
+    """
+    List all deliveries.
+    """
+    page = call.page()
+    found = list(context.webhooks.dispatches.values())
+    items = [dispatch_view(dispatch) for dispatch in page.cut(found)]
+    return data(page.envelope(len(found), items))
+
+
+async def get_dispatch(context: Context, call: Call) -> Answer:
+    """
+    Return a delivery.
+    """
+    dispatch = find_dispatch(context.webhooks, call.params["dispatchId"])
+    return data(dispatch_view(dispatch))

@@ -1,0 +1,104 @@
+"""
+How a request becomes a run: options and input are checked, then the run is made.
+
+Nothing is changed before everything is checked.
+"""
+
+from __future__ import annotations
+
+from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.task import Task
+from apify_emulator.api.context import Context
+from apify_emulator.api.permissions import named_storages
+from apify_emulator.api.run_input import RunInput, read_input, value_of
+from apify_emulator.api.run_options import read_options
+from apify_emulator.http.calls import Call
+from apify_emulator.ids import new_ids
+from apify_emulator.runs.run import LIMITED_PERMISSIONS, Run, RunOptions
+from apify_emulator.runs.run_registry import attempt_key
+from apify_emulator.webhooks.webhook import read_ad_hoc
+
+_ORIGINS = frozenset({"WEB", "CLI", "CI", "MCP", "TEST", "SCHEDULER", "WEBHOOK"})
+
+
+async def start_run(
+    context: Context, call: Call, actor: Actor, task: Task | None, *, has_body: bool = True
+) -> Run:
+    """
+    Start a run as a request asks for.
+
+    Args:
+        has_body: False for the endpoints that take no input.
+
+    Raises:
+        ApiError: the options, the input or the account do not allow it; nothing was started.
+    """
+    options = read_options(call, actor, task)
+    hooks = read_ad_hoc(call.text("webhooks")) if "webhooks" in call.query else []
+    body = await call.body() if has_body else b""
+    given = read_input(actor, task, body, call.content_type)
+    context.lifecycle.check_capacity(options.memory_mbytes)
+    run = _make_run(context, call, actor, task, options, given)
+    for hook in hooks:
+        hook = {**hook, "condition": {"actorRunId": run.id}}
+        context.webhooks.create(hook, is_ad_hoc=True)
+    context.lifecycle.create(run, given.script)
+    return run
+
+
+def _make_run(
+    context: Context,
+    call: Call,
+    actor: Actor,
+    task: Task | None,
+    options: RunOptions,
+    given: RunInput,
+) -> Run:
+    is_virtual = actor.simulation is not None
+    run_id, store_id, dataset_id, queue_id = new_ids(4)
+    run = Run(
+        id=run_id,
+        actor_id=actor.id,
+        task_id=task.id if task is not None else None,
+        started_at=context.runs.moment(),
+        origin=_origin(call),
+        user_agent=call.headers.get("User-Agent"),
+        client_ip=call.request.remote,
+        options=options,
+        build_id=actor.build_id,
+        build_number=actor.build_number,
+        store_id=store_id,
+        dataset_id=dataset_id,
+        queue_id=queue_id,
+        input_bytes=len(given.body or b""),
+        is_virtual=is_virtual,
+        permission_level=call.text("forcePermissionLevel") or LIMITED_PERMISSIONS,
+        parent_id=call.run_id,
+        granted=[] if is_virtual else named_storages(context, value_of(given)),
+    )
+    if given.script is not None and given.script.datasets:
+        aliases = tuple(given.script.datasets)
+        run.datasets = dict(zip(aliases, new_ids(len(aliases)), strict=True))
+    if given.body is not None:
+        _keep_input(context, run, given)
+    if is_virtual and given.value.get("fail_attempts"):
+        run.attempt = context.runs.next_attempt(attempt_key(run))
+    return run
+
+
+def _keep_input(context: Context, run: Run, given: RunInput) -> None:
+    body = given.body or b""
+    run.input_type = given.content_type
+    # A simulation's input always stays with the run, which is read from it again and again.
+    if run.is_virtual:
+        run.input_text = body.decode()
+        return
+    store = context.stores.open_of_run(run, run.store_id)
+    store.put(run.input_key, body, given.content_type)
+
+
+def _origin(call: Call) -> str:
+    if call.run_id is not None:
+        return "ACTOR"
+    asked = call.headers.get("X-Apify-Request-Origin", "").upper()
+    return asked if asked in _ORIGINS else "API"

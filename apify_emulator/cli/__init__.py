@@ -1,0 +1,1 @@
+"""What the command takes, prints and exits with."""

@@ -1,0 +1,36 @@
+"""
+`serve` and `build`: what they do and print.
+"""
+
+from __future__ import annotations
+
+import json
+
+import anyio
+
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.actor_environments import build_actor_envs
+from apify_emulator.server.emulator import serve_emulator
+
+
+async def serve(options: EmulatorOptions, stop: anyio.Event) -> None:
+    """
+    Serves the API until `stop` is set; prints the URL and the token first.
+
+    Raises:
+        EmulatorError: see `serve_emulator`.
+    """
+    async with serve_emulator(options) as emulator:
+        place = {"url": emulator.url, "token": emulator.token.get_secret_value()}
+        print(json.dumps(place), flush=True)
+        await stop.wait()
+
+
+async def build(options: EmulatorOptions) -> None:
+    """
+    Builds the environments of all Actors.
+
+    Raises:
+        SetupError: an Actor cannot be read or built.
+    """
+    await build_actor_envs(options)

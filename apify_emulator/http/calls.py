@@ -1,0 +1,213 @@
+"""
+What handlers take and give: a request with checked parameters, an answer that is plain data.
+
+Handlers never touch the socket, so that faults can be put into any answer and every answer can be
+checked by the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from apify_emulator.http.request_body import read_body
+from apify_emulator.refusals import invalid_input, invalid_parameter
+
+_TRUE = frozenset({"true", "1", ""})
+_FALSE = frozenset({"false", "0"})
+
+
+class Call:
+    """
+    One request: its path parameters, its query and its body, each checked when asked for.
+
+    Attributes:
+        params: of the path, decoded.
+        run_id: of the Actor process that calls; None for the account's owner.
+        is_known: whether a valid token came with it; False only at endpoints open to all.
+        base_url: how the peer reaches this server, without a path.
+    """
+
+    __slots__ = ("base_url", "is_known", "method", "params", "query", "request", "run_id")
+
+    def __init__(self, request: web.BaseRequest, method: str, base_url: str) -> None:
+        self.request = request
+        self.method = method
+        self.query = request.query
+        self.params: dict[str, str] = {}
+        self.run_id: str | None = None
+        self.is_known = True
+        self.base_url = base_url
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """
+        The request's headers, without regard to case.
+        """
+        return self.request.headers
+
+    @property
+    def content_type(self) -> str:
+        """
+        The body's type with its parameters; empty where none was given.
+        """
+        return self.request.headers.get("Content-Type", "")
+
+    async def body(self) -> bytes:
+        """
+        Return the body, unpacked.
+
+        Raises:
+            ApiError: too large (413), packed in an unknown way (415) or wrongly (400).
+        """
+        return await read_body(self.request)
+
+    async def json(self) -> Any:
+        """
+        Return the body as JSON; None where it is empty.
+        """
+        raw = await self.body()
+        if not raw:
+            return None
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError as problem:
+            raise invalid_input(f"The request body is not valid JSON: {problem}") from None
+
+    async def json_object(self) -> dict[str, Any]:
+        """
+        Return the body as a JSON object; empty where the body is.
+        """
+        value = await self.json()
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise invalid_input("The request body must be a JSON object")
+        return value
+
+    def text(self, name: str, default: str = "") -> str:
+        """
+        Return a text parameter.
+        """
+        return self.query.get(name, default)
+
+    def names(self, name: str) -> list[str]:
+        """
+        Return a comma-separated parameter as a list without empty parts.
+        """
+        return [part.strip() for part in self.query.get(name, "").split(",") if part.strip()]
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """
+        Return a boolean parameter: `true`, `1`, `false` or `0`.
+        """
+        value = self.query.get(name)
+        if value is None:
+            return default
+        word = value.lower()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+        raise invalid_parameter(name, f'must be a boolean, got "{value}"')
+
+    def number(self, name: str) -> float | None:
+        """
+        Return a number parameter; None where it is missing or empty.
+        """
+        value = self.query.get(name)
+        if not value:
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            raise invalid_parameter(name, f'must be a number, got "{value}"') from None
+        if number != number or number in (float("inf"), float("-inf")):
+            raise invalid_parameter(name, f'must be a finite number, got "{value}"')
+        return number
+
+    def count(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+        """
+        Return a whole-number parameter; more than `most` is cut to it, less than `least` refused.
+        """
+        number = self.number(name)
+        if number is None:
+            return default
+        if number != int(number):
+            raise invalid_parameter(name, f"must be a whole number, got {number}")
+        if number < least:
+            raise invalid_parameter(name, f"must be at least {least}, got {int(number)}")
+        return int(number) if most is None else min(int(number), most)
+
+    def moment(self, name: str) -> float | None:
+        """Returns a time parameter; None where it is missing or empty. Without a zone it is UTC."""
+        text = self.query.get(name)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise invalid_input(
+                f'"{name}" must be an ISO 8601 date and time, got "{text}"'
+            ) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return round(moment.timestamp(), 3)
+
+    def wait_secs(self, most: float = 60.0) -> float:
+        """
+        Return `waitForFinish`, cut to what the API allows; clients ask for more and rely on that.
+        """
+        seconds = self.number("waitForFinish") or 0.0
+        if seconds < 0:
+            raise invalid_parameter("waitForFinish", "must not be negative")
+        return min(seconds, most)
+
+    def page(self, *, most: int = 1000) -> Page:
+        """
+        Return which part of a list is asked for.
+        """
+        return Page(
+            offset=self.count("offset", 0),
+            limit=self.count("limit", most, most=most) or most,
+            desc=self.flag("desc"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """
+    A part of a list.
+    """
+
+    offset: int
+    limit: int
+    desc: bool
+
+    def cut(self, rows: list[Any]) -> list[Any]:
+        """
+        Return the part of `rows`, which are in ascending order.
+        """
+        if self.desc:
+            end = max(len(rows) - self.offset, 0)
+            return rows[max(end - self.limit, 0) : end][::-1]
+        return rows[self.offset : self.offset + self.limit]
+
+    def envelope(self, total: int, items: list[Any], **more: Any) -> dict[str, Any]:
+        """
+        Return the answer of a list endpoint.
+        """
+        return {
+            "total": total,
+            "offset": self.offset,
+            "limit": self.limit,
+            "count": len(items),
+            "desc": self.desc,
+            "items": items,
+            **more,
+        }

@@ -1,0 +1,71 @@
+"""
+How an answer goes out on the socket, and how it goes wrong when a fault asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from apify_emulator.http.answers import Answer
+from apify_emulator.http.chunks import Chunks, each
+
+RATE_LIMIT = "60"
+_COMPRESS_FROM_BYTES = 2048
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """
+    Return all headers of an answer but those that say how it is transferred.
+    """
+    headers = {"X-RateLimit-Limit": RATE_LIMIT, **answer.headers}
+    if answer.status != 204:
+        headers["Content-Type"] = answer.content_type
+    return headers
+
+
+async def send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    """
+    Send an answer as it should be.
+    """
+    headers = headers_of(answer)
+    body = answer.body
+    is_packed = answer.may_compress and _wants_gzip(request) and _is_worth_it(answer)
+    if is_packed:
+        headers["Content-Encoding"] = "gzip"
+        headers["Vary"] = "Accept-Encoding"
+    if isinstance(body, bytes):
+        if is_packed:
+            body = zlib.compress(body, 1, 16 + zlib.MAX_WBITS)
+        return web.Response(status=answer.status, body=body, headers=headers)
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    if answer.length is not None and not is_packed:
+        response.content_length = answer.length
+    # A peer that leaves early, or that the platform leaves when it closes, ends the stream.
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for chunk in _packed(body) if is_packed else each(body):
+                await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+async def _packed(chunks: Chunks) -> AsyncIterator[bytes]:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    async for chunk in each(chunks):
+        packed = packer.compress(chunk)
+        if packed:
+            yield packed
+    yield packer.flush()
+
+
+def _wants_gzip(request: web.BaseRequest) -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "")
+
+
+def _is_worth_it(answer: Answer) -> bool:
+    return not isinstance(answer.body, bytes) or len(answer.body) >= _COMPRESS_FROM_BYTES

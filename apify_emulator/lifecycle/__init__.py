@@ -1,0 +1,1 @@
+"""How a run begins, changes its status and ends."""

@@ -1,0 +1,318 @@
+"""
+What happens to runs: how they begin, are stopped, end, and come back.
+
+Simulated runs are driven here by timers; runs of real Actors are handed to `processes`. Every end
+of a run passes through this file, is journalled, and wakes those who wait.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from apify_emulator.journal import Journal
+from apify_emulator.lifecycle.timers import Timer, Timers
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.run_logs import RunLogs
+from apify_emulator.processes.run_processes import Processes
+from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.runs.run import Run, RunOptions, Status
+from apify_emulator.runs.run_registry import RunRegistry
+from apify_emulator.runs.simulation import Script, items_at_end, script_of, share_done
+from apify_emulator.times import now
+from apify_emulator.webhooks.webhook_registry import Webhooks
+
+MAX_METAMORPHS = 10
+
+
+class RunLifecycle:
+    """
+    The lives of all runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        options: EmulatorOptions,
+        runs: RunRegistry,
+        journal: Journal,
+        logs: RunLogs,
+        timers: Timers,
+        webhooks: Webhooks,
+        processes: Processes,
+    ) -> None:
+        self._options = options
+        self._runs = runs
+        self._journal = journal
+        self._logs = logs
+        self._timers = timers
+        self._webhooks = webhooks
+        self._processes = processes
+        self._due: dict[str, Timer] = {}
+        self._scripts: dict[str, Script] = {}
+        processes.attach(save=self.save, mark_running=self._mark_running, settle=self.settle)
+
+    def check_capacity(self, memory_mbytes: int) -> None:
+        """
+        Check that one more run fits into the account.
+
+        Raises:
+            ApiError: too many runs, or too much memory (402); nothing was changed.
+        """
+        if self._runs.active >= self._options.max_runs:
+            raise ApiError(
+                402,
+                "concurrent-runs-limit-exceeded",
+                "By launching this job you will exceed your limit of "
+                f"{self._options.max_runs} concurrent Actor runs.",
+            )
+        if self._runs.memory_mbytes + memory_mbytes > self._options.max_memory_mbytes:
+            raise ApiError(
+                402,
+                "actor-memory-limit-exceeded",
+                "By launching this job you will exceed the memory limit of "
+                f"{self._options.max_memory_mbytes}MB for all your Actor runs and builds "
+                f"(currently used: {self._runs.memory_mbytes}MB, requested: {memory_mbytes}MB).",
+            )
+
+    def create(self, run: Run, script: Script | None) -> None:
+        """
+        Take up a new run and let it begin; one of a simulated Actor has a script.
+        """
+        self._runs.add(run)
+        if script is not None:
+            self._scripts[run.id] = script
+        self._begin(run, is_new=True)
+        self._webhooks.created(run)
+
+    def continue_runs(self, downtime_secs: float) -> None:
+        """
+        Go on with the runs that were going when the platform stopped, as after a migration.
+
+        The time that the platform was away does not count against them.
+        """
+        for run in self._runs.all:
+            if run.is_terminal:
+                continue
+            if run.status == Status.ABORTING:
+                self.settle(run, Status.ABORTED)
+                continue
+            if run.status == Status.TIMING_OUT:
+                self.settle(run, Status.TIMED_OUT)
+                continue
+            if run.running_since is not None:
+                run.migration_count += 1
+                run.running_since += downtime_secs
+                if run.timeout_at is not None:
+                    run.timeout_at += downtime_secs
+            self._begin(run, is_new=False)
+
+    def save(self, run: Run) -> None:
+        """
+        Journal a run as it is.
+        """
+        self._journal.put("run", run.id, run)
+
+    def settle(
+        self,
+        run: Run,
+        status: Status,
+        *,
+        exit_code: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """
+        End a run; it stays ended until it is resurrected.
+        """
+        if run.is_terminal:
+            return
+        moment = now()
+        if run.is_virtual:
+            script = self._scripts.pop(run.id, None) or script_of(run)
+            share = share_done(run, script, status, moment)
+            run.items_made = items_at_end(run, script, share, moment)
+            if script.cost_usd is not None:
+                run.cost_usd = (run.cost_usd or 0.0) + script.cost_usd * share
+        timer = self._due.pop(run.id, None)
+        if timer is not None:
+            timer.cancel()
+        run.status = status
+        run.finished_at = max(moment, run.started_at)
+        run.exit_code = exit_code
+        if message is not None and not run.is_message_terminal:
+            run.status_message = message
+        self._runs.release(run)
+        self.save(run)
+        run.wake()
+        self._logs.wake(run.id)
+        self._webhooks.ended(run)
+
+    def abort(self, run: Run, *, gracefully: bool) -> None:
+        """
+        Abort a run; nothing happens to one that has ended or is being aborted.
+        """
+        if run.is_terminal or run.status == Status.ABORTING:
+            return
+        was_ready = run.status == Status.READY
+        run.status = Status.ABORTING
+        self.save(run)
+        if not run.is_virtual and self._processes.abort(run, gracefully=gracefully):
+            return
+        grace = 0.0
+        if run.is_virtual and gracefully and not was_ready:
+            grace = min(script_of(run).abort_secs, self._options.abort_grace_secs)
+        self._schedule(run, grace, partial(self.settle, run, Status.ABORTED))
+
+    def resurrect(self, run: Run, options: RunOptions, *, build: tuple[str, str] | None) -> None:
+        """
+        Bring back a run that has ended: same id, same storages, its time counted anew.
+
+        Args:
+            build: id and number of another build; None keeps the one it had.
+
+        Raises:
+            ApiError: it has not ended (400), or the account is full (402).
+        """
+        if not run.is_terminal:
+            raise invalid_input(f"The run {run.id} is {run.status}; only a finished one comes back")
+        self.check_capacity(options.memory_mbytes)
+        run.seconds_used = run.seconds_run(now())
+        run.options = options
+        if build is not None:
+            run.build_id, run.build_number = build
+        run.resurrect_count += 1
+        run.attempt += 1
+        self._reset(run)
+        self._runs.take(run)
+        self._webhooks.resurrected(run)
+        self._begin(run, is_new=True)
+
+    def reboot(self, run: Run) -> None:
+        """
+        Stop a run's process and start it again on the same storages.
+
+        Raises:
+            ApiError: the run is not RUNNING (400).
+        """
+        self._check_running(run)
+        run.reboot_count += 1
+        self.save(run)
+        if run.is_virtual:
+            self._schedule_end(run, script_of(run))
+        else:
+            self._processes.restart(run)
+
+    def metamorph(self, run: Run, actor_id: str, build_id: str, number: str, moment: str) -> None:
+        """
+        Turn a run into a run of another Actor; its new input is a record already.
+
+        Raises:
+            ApiError: the run is not RUNNING, is simulated, or has done so too often (400).
+        """
+        self._check_running(run)
+        turns = run.metamorphs or []
+        if run.is_virtual:
+            raise invalid_input("A simulated run cannot metamorph")
+        if len(turns) >= MAX_METAMORPHS:
+            raise invalid_input(f"A run can metamorph {MAX_METAMORPHS} times at most")
+        key = f"INPUT-METAMORPH-{len(turns) + 1}"
+        run.metamorphs = [
+            *turns,
+            {"createdAt": moment, "actorId": actor_id, "buildId": build_id, "inputKey": key},
+        ]
+        run.actor_id, run.build_id, run.build_number, run.input_key = (
+            actor_id,
+            build_id,
+            number,
+            key,
+        )
+        self.save(run)
+        self._processes.restart(run)
+
+    def _check_running(self, run: Run) -> None:
+        if run.status != Status.RUNNING:
+            raise invalid_input(f"The run {run.id} is {run.status}, not RUNNING")
+
+    def _reset(self, run: Run) -> None:
+        run.status = Status.READY
+        run.finished_at = run.running_since = run.timeout_at = run.exit_code = None
+        run.status_message = None
+        run.is_message_terminal = False
+
+    def _begin(self, run: Run, *, is_new: bool) -> None:
+        if not run.is_virtual:
+            self.save(run)
+            self._processes.launch(run)
+            return
+        script = self._scripts.get(run.id)
+        if script is None:
+            script = self._scripts[run.id] = script_of(run)
+        if run.running_since is None and script.ready_secs > 0:
+            self.save(run)
+            self._schedule(run, script.ready_secs, partial(self._start_simulation, run, script))
+        elif run.running_since is None:
+            self._start_simulation(run, script)
+        else:
+            if not is_new:
+                self.save(run)
+            self._schedule_end(run, script)
+
+    def _mark_running(self, run: Run) -> None:
+        """
+        Move a run to RUNNING; its time counts from here, once.
+        """
+        if run.running_since is None:
+            run.running_since = now()
+            if run.options.timeout_secs:
+                run.timeout_at = run.running_since + run.options.timeout_secs
+        run.status = Status.RUNNING
+        self.save(run)
+
+    def _start_simulation(self, run: Run, script: Script) -> None:
+        self._mark_running(run)
+        self._schedule_end(run, script)
+
+    def _schedule_end(self, run: Run, script: Script) -> None:
+        began = run.running_since or now()
+        ends = began + script.duration_secs
+        limit = math.inf if run.timeout_at is None else run.timeout_at
+        if limit < ends:
+            end = partial(self.settle, run, Status.TIMED_OUT, message=_timed_out(run))
+            self._schedule(run, limit - now(), end)
+        else:
+            self._schedule(run, ends - now(), partial(self._finish_simulation, run, script))
+
+    def _finish_simulation(self, run: Run, script: Script) -> None:
+        status = script.ends_as(run.attempt)
+        if status == Status.FAILED and run.options.restart_on_error:
+            run.restart_count += 1
+            run.attempt += 1
+            self._restart_simulation(run, script)
+            return
+        code = script.exit_code
+        if code is None and status in (Status.SUCCEEDED, Status.FAILED):
+            code = int(status == Status.FAILED)
+        message = script.status_message
+        if message is None and status == Status.FAILED:
+            message = "The simulated Actor failed, as its input asked for"
+        self.settle(run, status, exit_code=code, message=message)
+
+    def _restart_simulation(self, run: Run, script: Script) -> None:
+        self.save(run)
+        left = math.inf if run.timeout_at is None else run.timeout_at - now()
+        if left <= script.duration_secs:
+            end = partial(self.settle, run, Status.TIMED_OUT, message=_timed_out(run))
+            self._schedule(run, left, end)
+        else:
+            again = partial(self._finish_simulation, run, script)
+            self._schedule(run, max(script.duration_secs, 0.01), again)
+
+    def _schedule(self, run: Run, delay_secs: float, call: partial[None]) -> None:
+        timer = self._due.pop(run.id, None)
+        if timer is not None:
+            timer.cancel()
+        self._due[run.id] = self._timers.after(delay_secs, call)
+
+
+def _timed_out(run: Run) -> str:
+    return f"The run took longer than its timeout of {run.options.timeout_secs} seconds"

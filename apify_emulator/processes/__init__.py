@@ -1,0 +1,1 @@
+"""How real Actors run: environments, processes, tokens, logs and events."""

@@ -1,0 +1,265 @@
+"""
+How an Actor's environment is built, once, and with which command its process starts.
+
+An environment is keyed by what it is made of. It is built under another name and renamed when it is
+whole, under a lock that holds between processes too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import anyio
+
+from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.actor_files import load_actors
+from apify_emulator.errors import BuildFailed, SetupError
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.process_environment import under_limit
+
+_LOCK_POLL_SECS = 0.2
+_SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__", "storage", ".venv"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """
+    How to start an Actor's process.
+    """
+
+    argv: tuple[str, ...]
+    folder: Path
+
+
+async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
+    """
+    Build the environments of all Actors that are not simulated, so that runs need no network.
+
+    Returns:
+        The environments, in the order of the Actors.
+
+    Raises:
+        SetupError: an Actor cannot be read or built; the rest was tried too.
+    """
+    environments = Environments(options.environments, options.open_files)
+    built: list[Path] = []
+    failures: list[str] = []
+    for actor in load_actors(options.actors_dirs):
+        if actor.folder is None or actor.simulation is not None:
+            continue
+        try:
+            command = await environments.command(actor)
+        except BuildFailed as problem:
+            failures.append(f"{actor.full_name}: {problem}")
+        else:
+            built.append(Path(command.argv[0]).parent.parent)
+    if failures:
+        raise SetupError("\n".join(failures))
+    return built
+
+
+class Environments:
+    """
+    The environments under one folder.
+    """
+
+    def __init__(self, folder: Path, open_files: int | None = None) -> None:
+        self._folder = folder
+        self._open_files = open_files
+
+    async def command(self, actor: Actor) -> Command:
+        """
+        Return the command of an Actor, its environment built first where it is missing.
+
+        Cancelled halfway, it leaves nothing under the final name.
+
+        Raises:
+            BuildFailed: see there.
+        """
+        folder = actor.folder
+        if folder is None or not folder.is_dir():
+            raise BuildFailed(f"the folder of the Actor {actor.full_name} is not there")
+        arguments = _python_entry(folder)
+        if arguments is not None:
+            environment = await self._python(folder)
+            return Command(argv=(str(environment / "bin" / "python"), *arguments), folder=folder)
+        if (folder / "package.json").is_file():
+            return await self._node(folder)
+        raise BuildFailed(
+            f"{folder} has no src/__main__.py, <package>/__main__.py, main.py or package.json"
+        )
+
+    def is_built(self, actor: Actor) -> bool:
+        """
+        Return whether an Actor could start at once, without network.
+        """
+        if actor.folder is None:
+            return True
+        if _python_entry(actor.folder) is not None:
+            return (self._folder / _python_key(actor.folder)).is_dir()
+        return (self._folder / _node_key(actor.folder)).is_dir()
+
+    async def _python(self, folder: Path) -> Path:
+        key = _python_key(folder)
+        async with self._build(key) as fresh:
+            if fresh is not None:
+                requirements = folder / "requirements.txt"
+                has_some = requirements.is_file()
+                log = self._folder / f"{key}.log"
+                log.write_bytes(b"")
+                venv = [sys.executable, "-m", "venv", str(fresh)]
+                await self._tool(venv if has_some else [*venv, "--without-pip"], folder, log)
+                if has_some:
+                    pip = [str(fresh / "bin" / "python"), "-m", "pip", "install", "--no-input"]
+                    pip += ["--disable-pip-version-check", "-r", str(requirements)]
+                    await self._tool(pip, folder, log)
+                _fix_script_paths(fresh, self._folder / key)
+        return self._folder / key
+
+    async def _node(self, folder: Path) -> Command:
+        key = _node_key(folder)
+        async with self._build(key) as fresh:
+            if fresh is not None:
+                log = self._folder / f"{key}.log"
+                log.write_bytes(b"")
+                shutil.copytree(
+                    folder,
+                    fresh,
+                    dirs_exist_ok=True,
+                    ignore=lambda _, names: [name for name in names if name in _SKIPPED_FOLDERS],
+                )
+                has_lock = (fresh / "package-lock.json").is_file()
+                npm = ["npm", "ci" if has_lock else "install", "--no-audit", "--no-fund"]
+                await self._tool(npm, fresh, log)
+        return Command(argv=("npm", "start", "--silent"), folder=self._folder / key)
+
+    async def _tool(self, argv: list[str], folder: Path, log: Path) -> None:
+        """
+        Run a tool of the build; its output goes to the log.
+        """
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("APIFY_", "ACTOR_", "ORCHESTRATOR_", "PYTHON", "VIRTUAL_ENV"))
+        }
+        with log.open("ab") as output:
+            output.write(f"$ {' '.join(argv)}\n".encode())
+            output.flush()
+            try:
+                process = await anyio.open_process(
+                    under_limit(argv, self._open_files),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=folder,
+                    env=environment,
+                )
+            except OSError as problem:
+                raise BuildFailed(f"{argv[0]} cannot be started: {problem.strerror}") from problem
+        async with process:
+            code = await process.wait()
+        if code != 0:
+            raise BuildFailed(
+                f"building the environment failed ({Path(argv[0]).name} ended with {code}), "
+                f"see {log}: {_last_lines(log)}"
+            )
+
+    @asynccontextmanager
+    async def _build(self, key: str) -> AsyncIterator[Path | None]:
+        """
+        Give the folder to build in, None where the environment is there already.
+        """
+        target = self._folder / key
+        if target.is_dir():
+            yield None
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        async with _locked(self._folder / f"{key}.lock"):
+            if target.is_dir():
+                yield None
+                return
+            fresh = self._folder / f"{key}.building"
+            shutil.rmtree(fresh, ignore_errors=True)
+            try:
+                yield fresh
+                fresh.rename(target)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Another process may hold it for minutes. A thread that waits in the kernel could not be
+        # cancelled, so it is asked for again and again.
+        while not _try_lock(file):  # noqa: ASYNC110 - no event comes from other processes
+            await anyio.sleep(_LOCK_POLL_SECS)
+        yield
+    finally:
+        os.close(file)
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _python_entry(folder: Path) -> tuple[str, ...] | None:
+    if (folder / "src" / "__main__.py").is_file():
+        return ("-m", "src")
+    for package in sorted(folder.glob("*/__main__.py")):
+        return ("-m", package.parent.name)
+    if (folder / "main.py").is_file():
+        return ("main.py",)
+    return None
+
+
+def _python_key(folder: Path) -> str:
+    requirements = folder / "requirements.txt"
+    text = requirements.read_bytes() if requirements.is_file() else b""
+    digest = sha256(f"{sys.version}\0{sys.platform}\0".encode() + text).hexdigest()[:24]
+    return f"python-{digest}"
+
+
+def _node_key(folder: Path) -> str:
+    digest = sha256(sys.platform.encode())
+    for path in _sources(folder):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return f"node-{digest.hexdigest()[:24]}"
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        if path.is_file() and not _SKIPPED_FOLDERS.intersection(inside):
+            yield path
+
+
+def _last_lines(log: Path) -> str:
+    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+
+
+def _fix_script_paths(fresh: Path, final: Path) -> None:
+    """
+    Point scripts at the name that the environment will have.
+    """
+    old, new = os.fsencode(fresh), os.fsencode(final)
+    for script in (*(fresh / "bin").iterdir(), fresh / "pyvenv.cfg"):
+        if script.is_symlink() or not script.is_file():
+            continue
+        content = script.read_bytes()
+        if old in content and b"\0" not in content:
+            script.write_bytes(content.replace(old, new))

@@ -1,0 +1,78 @@
+"""
+The events websocket: what the platform tells an Actor's process while it runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import anyio
+import orjson
+from aiohttp import WSMsgType, web
+
+from apify_emulator.times import iso, now
+
+SEND_SECS = 2.0
+# An idle machine: the local platform measures nothing.
+_SYSTEM_INFO: dict[str, Any] = {
+    "memAvgBytes": 0,
+    "memCurrentBytes": 0,
+    "memMaxBytes": 1 << 30,
+    "cpuAvgUsage": 0.0,
+    "cpuMaxUsage": 0.0,
+    "cpuCurrentUsage": 0.0,
+    "isCpuOverloaded": False,
+}
+
+
+class EventSockets:
+    """
+    The open websockets, by run.
+    """
+
+    def __init__(self) -> None:
+        self._open: defaultdict[str, set[web.WebSocketResponse]] = defaultdict(set)
+
+    def has_listener(self, run_id: str) -> bool:
+        """
+        Return whether the run's process listens.
+        """
+        return bool(self._open.get(run_id))
+
+    async def serve(self, request: web.BaseRequest, run_id: str) -> web.WebSocketResponse:
+        """
+        Hold a websocket until its peer leaves; what the peer says is of no interest.
+        """
+        socket = web.WebSocketResponse(heartbeat=30)
+        await socket.prepare(request)
+        self._open[run_id].add(socket)
+        try:
+            await _send(socket, "systemInfo", _SYSTEM_INFO)
+            async for message in socket:
+                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                    break
+        finally:
+            self._open[run_id].discard(socket)
+            if not self._open[run_id]:
+                del self._open[run_id]
+        return socket
+
+    async def tell(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
+        """
+        Send an event to a run's process, if it listens; never raises, never waits long.
+        """
+        for socket in tuple(self._open.get(run_id, ())):
+            with anyio.move_on_after(SEND_SECS):
+                await _send(socket, name, data)
+
+
+async def _send(socket: web.WebSocketResponse, name: str, data: dict[str, Any] | None) -> None:
+    event: dict[str, Any] = {"name": name, "createdAt": iso(now())}
+    if data is not None:
+        event["data"] = {**data, "createdAt": event["createdAt"]}
+    try:
+        await socket.send_str(orjson.dumps(event).decode())
+    except (ConnectionError, RuntimeError):
+        # The process is gone or going; it has nothing to hear any more.
+        return

@@ -1,0 +1,116 @@
+"""
+The environment that an Actor's process is given, as the API's documentation lists it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+
+import orjson
+
+from apify_emulator.account import PROXY_PASSWORD, USER_ID
+from apify_emulator.actors.actor import Actor
+from apify_emulator.runs.run import Run
+from apify_emulator.times import iso
+
+# The rest of the parent's environment is the owner's business: it may hold secrets.
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+# Lines reach the log as they are printed, and the Actor's sources stay as they are.
+_PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+_ALIASES = {
+    "APIFY_ACTOR_RUN_ID": "ACTOR_RUN_ID",
+    "APIFY_ACTOR_ID": "ACTOR_ID",
+    "APIFY_ACTOR_EVENTS_WS_URL": "ACTOR_EVENTS_WEBSOCKET_URL",
+    "APIFY_DEFAULT_DATASET_ID": "ACTOR_DEFAULT_DATASET_ID",
+    "APIFY_DEFAULT_KEY_VALUE_STORE_ID": "ACTOR_DEFAULT_KEY_VALUE_STORE_ID",
+    "APIFY_DEFAULT_REQUEST_QUEUE_ID": "ACTOR_DEFAULT_REQUEST_QUEUE_ID",
+    "APIFY_INPUT_KEY": "ACTOR_INPUT_KEY",
+    "APIFY_MEMORY_MBYTES": "ACTOR_MEMORY_MBYTES",
+    "APIFY_STARTED_AT": "ACTOR_STARTED_AT",
+    "APIFY_TIMEOUT_AT": "ACTOR_TIMEOUT_AT",
+}
+
+
+def under_limit(argv: Sequence[str], open_files: int | None) -> Sequence[str]:
+    """
+    Return what runs a command with a soft limit of open files of its own.
+
+    A server raises its own limit; programs that use `select` break with so many descriptors.
+
+    Args:
+        open_files: the limit; None leaves the command as it is.
+    """
+    if open_files is None or open_files == resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        return argv
+    # By the shell: setting the limit between fork and exec is not safe beside threads.
+    return ["/bin/sh", "-c", f'ulimit -S -n {open_files}; exec "$@"', "sh", *argv]
+
+
+def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> dict[str, str]:
+    """
+    Return the whole environment of one incarnation of a run's process.
+
+    Args:
+        token: of this incarnation.
+        base_url: of this platform, without `/v2`.
+    """
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}
+    aliases = {alias: own[name] for alias, name in _ALIASES.items() if name in own}
+    return {**inherited, **_PYTHON, **actor.environment, **own, **aliases}
+
+
+def _about_run(run: Run, actor: Actor) -> dict[str, str]:
+    options = run.options
+    storages = {
+        "datasets": {"default": run.dataset_id},
+        "keyValueStores": {"default": run.store_id},
+        "requestQueues": {"default": run.queue_id},
+    }
+    facts: dict[str, str | None] = {
+        "ACTOR_ID": actor.id,
+        "ACTOR_FULL_NAME": actor.full_name,
+        "ACTOR_RUN_ID": run.id,
+        "ACTOR_TASK_ID": run.task_id,
+        "ACTOR_BUILD_ID": run.build_id,
+        "ACTOR_BUILD_NUMBER": run.build_number,
+        "ACTOR_BUILD_TAGS": actor.build_tag,
+        "ACTOR_STARTED_AT": iso(run.started_at),
+        "ACTOR_TIMEOUT_AT": None if run.timeout_at is None else iso(run.timeout_at),
+        "ACTOR_MEMORY_MBYTES": str(options.memory_mbytes),
+        "ACTOR_INPUT_KEY": run.input_key,
+        "ACTOR_DEFAULT_DATASET_ID": run.dataset_id,
+        "ACTOR_DEFAULT_KEY_VALUE_STORE_ID": run.store_id,
+        "ACTOR_DEFAULT_REQUEST_QUEUE_ID": run.queue_id,
+        "ACTOR_STORAGES_JSON": orjson.dumps(storages).decode(),
+        "ACTOR_MAX_TOTAL_CHARGE_USD": _text(options.max_total_charge_usd),
+        "ACTOR_MAX_PAID_DATASET_ITEMS": _text(options.max_items),
+        "ACTOR_PERMISSION_LEVEL": run.permission_level,
+        "ACTOR_RESTART_ON_ERROR": "1" if options.restart_on_error else "0",
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
+    return {
+        "ACTOR_EVENTS_WEBSOCKET_URL": f"ws{base_url.removeprefix('http')}/events/{run.id}"
+        f"?token={token}",
+        "APIFY_TOKEN": token,
+        "APIFY_IS_AT_HOME": "1",
+        "APIFY_USER_ID": USER_ID,
+        "APIFY_USER_IS_PAYING": "0",
+        "APIFY_DEDICATED_CPUS": str(run.options.memory_mbytes / 4096),
+        "APIFY_API_BASE_URL": base_url,
+        "APIFY_API_PUBLIC_BASE_URL": base_url,
+        "APIFY_META_ORIGIN": run.origin,
+        "APIFY_PROXY_PASSWORD": PROXY_PASSWORD,
+        "APIFY_PROXY_HOSTNAME": "127.0.0.1",
+        "APIFY_PROXY_PORT": "8000",
+        "APIFY_PROXY_STATUS_URL": f"{base_url}/proxy",
+    }
+
+
+def _text(value: float | None) -> str | None:
+    return None if value is None else str(value)

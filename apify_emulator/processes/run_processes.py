@@ -1,0 +1,356 @@
+"""
+How a run of a real Actor is a process: started, watched, stopped, started again.
+
+A run has one incarnation after the other, never two at once; each has its own token and its own
+process group. Nothing of a group outlives its incarnation, nor does what has left the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+import anyio
+from anyio import to_thread
+from anyio.abc import Process, TaskGroup
+
+from apify_emulator.actors.actor_registry import ActorRegistry
+from apify_emulator.errors import BuildFailed
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.actor_environments import Command, Environments
+from apify_emulator.processes.event_sockets import EventSockets
+from apify_emulator.processes.orphans import kill_orphans
+from apify_emulator.processes.process_environment import process_environment, under_limit
+from apify_emulator.processes.run_logs import LineStamper, RunLogs
+from apify_emulator.processes.tokens import Tokens
+from apify_emulator.runs.run import Run, Status
+from apify_emulator.times import now
+
+_RESTART_PAUSE_SECS = 0.5
+_LAST_OUTPUT_SECS = 2.0
+_MIGRATION_GRACE_SECS = 1.0
+
+
+class Settle(Protocol):
+    """
+    Ends a run.
+    """
+
+    def __call__(
+        self, run: Run, status: Status, *, exit_code: int | None = None, message: str | None = None
+    ) -> None:
+        """
+        End a run with its status.
+        """
+        ...
+
+
+class _StopReason(Enum):
+    """
+    Why a process is being stopped.
+    """
+
+    ABORT = auto()
+    TIME_OUT = auto()
+    RESTART = auto()
+    CLOSE = auto()
+
+
+@dataclass(slots=True)
+class _RunProcess:
+    """
+    A run that waits for a slot or has a process.
+    """
+
+    run: Run
+    wish: _StopReason | None = None
+    process: Process | None = None
+    building: anyio.CancelScope | None = None
+    has_slot: bool = False
+
+
+class Processes:
+    """
+    The processes of all runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        options: EmulatorOptions,
+        actors: ActorRegistry,
+        logs: RunLogs,
+        events: EventSockets,
+        tokens: Tokens,
+        group: TaskGroup,
+        base_url: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._actors = actors
+        self._logs = logs
+        self._events = events
+        self._tokens = tokens
+        self._group = group
+        self._base_url = base_url
+        self._environments = Environments(options.environments, options.open_files)
+        self._slots = anyio.CapacityLimiter(options.slots)
+        self._active: dict[str, _RunProcess] = {}
+        self._is_closing = False
+        self._save: Callable[[Run], None]
+        self._mark_running: Callable[[Run], None]
+        self._settle: Settle
+
+    def attach(
+        self, *, save: Callable[[Run], None], mark_running: Callable[[Run], None], settle: Settle
+    ) -> None:
+        """
+        Say how a run is journalled, moved to RUNNING and ended.
+        """
+        self._save, self._mark_running, self._settle = save, mark_running, settle
+
+    def launch(self, run: Run) -> None:
+        """
+        Begin a run; it stays READY until it has a slot and its environment is built.
+        """
+        active = _RunProcess(run)
+        self._active[run.id] = active
+        self._group.start_soon(self._run_until_end, active, name=f"run {run.id}")
+
+    def abort(self, run: Run, *, gracefully: bool) -> bool:
+        """
+        Have a run's process end and the run be ABORTED; False where it has not begun yet.
+        """
+        active = self._active.get(run.id)
+        if active is None:
+            return False
+        active.wish = _StopReason.ABORT
+        if active.process is not None:
+            self._group.start_soon(self._end, active, gracefully, name=f"abort {run.id}")
+        elif active.building is not None:
+            active.building.cancel()
+        return active.has_slot
+
+    def restart(self, run: Run) -> None:
+        """
+        End a run's process and start the next incarnation.
+        """
+        active = self._active.get(run.id)
+        if active is None or active.process is None or active.wish is not None:
+            return
+        active.wish = _StopReason.RESTART
+        self._group.start_soon(self._stop, active.process, name=f"restart {run.id}")
+
+    async def close(self) -> None:
+        """
+        End all processes without ending their runs.
+        """
+        self._is_closing = True
+        active_runs = [active for active in self._active.values() if active.process is not None]
+        async with anyio.create_task_group() as group:
+            for active in active_runs:
+                active.wish = active.wish or _StopReason.CLOSE
+                group.start_soon(self._migrate, active)
+
+    async def _run_until_end(self, active: _RunProcess) -> None:
+        run = active.run
+        try:
+            async with self._slots:
+                active.has_slot = True
+                # A run that was aborted while it waited may have been resurrected since.
+                while self._active.get(run.id) is active and not run.is_terminal:
+                    if self._is_closing or not await self._run_once(active):
+                        break
+        except OSError as problem:
+            # No room for the log, or no more files: this run's trouble, not the platform's.
+            self._settle(run, Status.FAILED, message=f"The run cannot go on: {problem}")
+        finally:
+            if self._active.get(run.id) is active:
+                del self._active[run.id]
+
+    async def _run_once(self, active: _RunProcess) -> bool:
+        """
+        Run one process to its end; return whether another one follows.
+        """
+        run = active.run
+        command = await self._command(active)
+        if active.wish is _StopReason.ABORT:
+            self._settle(run, Status.ABORTED)
+            return False
+        if command is None or self._is_closing:
+            return False
+        self._mark_running(run)
+        token = self._tokens.issue(run.id)
+        try:
+            code = await self._run(active, command, token)
+        finally:
+            self._tokens.revoke(token)
+            active.process = None
+        return await self._end_of_process(active, code)
+
+    async def _command(self, active: _RunProcess) -> Command | None:
+        run = active.run
+        actor = self._actors.by_id.get(run.actor_id)
+        if actor is None:
+            message = "The Actor of this run is not here any more"
+            self._settle(run, Status.FAILED, message=message)
+            return None
+        try:
+            with anyio.CancelScope() as active.building:
+                return await self._environments.command(actor)
+        except BuildFailed as problem:
+            self._logs.add(run.id, f"ACTOR: {problem}")
+            self._settle(run, Status.FAILED, message=str(problem))
+        finally:
+            active.building = None
+        return None
+
+    async def _run(self, active: _RunProcess, command: Command, token: str) -> int:
+        run = active.run
+        self._logs.add(run.id, f"ACTOR: Starting {self._actors.by_id[run.actor_id].full_name}.")
+        environment = process_environment(
+            run, self._actors.by_id[run.actor_id], token, self._base_url()
+        )
+        try:
+            process = await anyio.open_process(
+                under_limit(command.argv, self._options.open_files),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=command.folder,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as problem:
+            self._logs.add(run.id, f"ACTOR: {command.argv[0]} cannot be started: {problem}")
+            return 127
+        active.process = process
+        if active.wish is not None or self._is_closing:
+            # It was told to stop while it was being started.
+            _signal_group(process, signal.SIGKILL)
+        try:
+            return await self._watch(active, process)
+        finally:
+            _signal_group(process, signal.SIGKILL)
+            with anyio.CancelScope(shield=True):
+                await process.wait()
+                await process.aclose()
+                await _kill_orphans_of(run)
+
+    async def _watch(self, active: _RunProcess, process: Process) -> int:
+        run = active.run
+        is_read = anyio.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read_output, run, process, is_read, name=f"log {run.id}")
+            left = None if run.timeout_at is None else run.timeout_at - now()
+            with anyio.move_on_after(left):
+                await process.wait()
+            if process.returncode is None:
+                active.wish = active.wish or _StopReason.TIME_OUT
+                if run.status == Status.RUNNING:
+                    run.status = Status.TIMING_OUT
+                    self._save(run)
+                await self._stop(process)
+            # What the process left behind may still hold the pipe.
+            _signal_group(process, signal.SIGKILL)
+            await _kill_orphans_of(run)
+            with anyio.move_on_after(_LAST_OUTPUT_SECS):
+                await is_read.wait()
+            group.cancel_scope.cancel()
+        code = await process.wait()
+        # A signal's number is shown as a shell shows it.
+        return code if code >= 0 else 128 - code
+
+    async def _end_of_process(self, active: _RunProcess, code: int) -> bool:
+        """
+        Decide what the end of a process means for its run.
+        """
+        run, wish = active.run, active.wish
+        active.wish = None
+        if wish is _StopReason.CLOSE or (self._is_closing and wish is not _StopReason.ABORT):
+            return False
+        if wish is _StopReason.RESTART:
+            return True
+        if wish is _StopReason.ABORT:
+            self._settle(run, Status.ABORTED, exit_code=code)
+        elif wish is _StopReason.TIME_OUT:
+            message = f"The run took longer than its timeout of {run.options.timeout_secs} seconds"
+            self._settle(run, Status.TIMED_OUT, exit_code=code, message=message)
+        elif code == 0:
+            self._settle(run, Status.SUCCEEDED, exit_code=0)
+        elif run.options.restart_on_error:
+            run.restart_count += 1
+            self._logs.add(run.id, f"ACTOR: Process ended with exit code {code}; restarting.")
+            self._save(run)
+            await anyio.sleep(_RESTART_PAUSE_SECS)
+            return True
+        else:
+            self._logs.add(run.id, f"ACTOR: Process ended with exit code {code}.")
+            message = f"Actor process ended with exit code {code}"
+            self._settle(run, Status.FAILED, exit_code=code, message=message)
+        return False
+
+    async def _read_output(self, run: Run, process: Process, is_read: anyio.Event) -> None:
+        stamper = LineStamper(lambda text: self._logs.add(run.id, text))
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was asked for
+            with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+                async for piece in process.stdout:
+                    stamper.feed(piece)
+        finally:
+            stamper.flush()
+            is_read.set()
+
+    async def _end(self, active: _RunProcess, gracefully: bool) -> None:
+        process = active.process
+        if process is None:
+            return
+        if not gracefully:
+            _signal_group(process, signal.SIGKILL)
+        elif self._events.has_listener(active.run.id):
+            await self._events.tell(active.run.id, "aborting")
+            await self._events.tell(active.run.id, "persistState", {"isMigrating": False})
+            await _wait_or_kill(process, self._options.abort_grace_secs)
+        else:
+            _signal_group(process, signal.SIGTERM)
+            await _wait_or_kill(process, self._options.abort_grace_secs)
+
+    async def _migrate(self, active: _RunProcess) -> None:
+        process = active.process
+        if process is None:
+            return
+        if self._events.has_listener(active.run.id):
+            await self._events.tell(active.run.id, "migrating")
+            await self._events.tell(active.run.id, "persistState", {"isMigrating": True})
+            with anyio.move_on_after(_MIGRATION_GRACE_SECS):
+                await process.wait()
+        await self._stop(process)
+
+    async def _stop(self, process: Process) -> None:
+        _signal_group(process, signal.SIGTERM)
+        await _wait_or_kill(process, self._options.stop_grace_secs)
+
+
+async def _kill_orphans_of(run: Run) -> None:
+    """
+    End the processes of a run that have left its group.
+    """
+    await to_thread.run_sync(kill_orphans, [run.id])
+
+
+async def _wait_or_kill(process: Process, grace_secs: float) -> None:
+    with anyio.move_on_after(grace_secs):
+        await process.wait()
+    if process.returncode is None:
+        _signal_group(process, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

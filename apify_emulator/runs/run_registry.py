@@ -1,0 +1,120 @@
+"""
+Which runs there are: by id, by storage, and in the order of their start.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+
+from apify_emulator.refusals import record_not_found
+from apify_emulator.runs.run import Run
+from apify_emulator.times import now
+
+
+class RunRegistry:
+    """
+    All runs, and what the active ones use together.
+
+    Attributes:
+        active: runs that have not ended.
+        memory_mbytes: of the active runs.
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Run] = {}
+        self.by_storage: dict[str, Run] = {}
+        self.all: list[Run] = []
+        self.of_actor: defaultdict[str, list[Run]] = defaultdict(list)
+        self.of_task: defaultdict[str, list[Run]] = defaultdict(list)
+        self.active = 0
+        self.memory_mbytes = 0
+        self.attempts: dict[str, int] = {}
+        self._latest = 0.0
+
+    def moment(self) -> float:
+        """
+        Return now, never before the start of the newest run: lists are in order of start.
+        """
+        self._latest = max(self._latest, now())
+        return self._latest
+
+    def get(self, run_id: str) -> Run:
+        """
+        Return a run.
+
+        Raises:
+            ApiError: there is none (404).
+        """
+        run = self.by_id.get(run_id)
+        if run is None:
+            raise record_not_found("Actor run")
+        return run
+
+    def add(self, run: Run) -> None:
+        """
+        Take up a run; it is the newest.
+        """
+        self.by_id[run.id] = run
+        for storage_id in run.storages:
+            self.by_storage[storage_id] = run
+        self.all.append(run)
+        self.of_actor[run.actor_id].append(run)
+        if run.task_id is not None:
+            self.of_task[run.task_id].append(run)
+        self._latest = max(self._latest, run.started_at)
+        if not run.is_terminal:
+            self.take(run)
+
+    def take(self, run: Run) -> None:
+        """
+        Count a run as active.
+        """
+        self.active += 1
+        self.memory_mbytes += run.options.memory_mbytes
+
+    def release(self, run: Run) -> None:
+        """
+        Count a run as active no longer.
+        """
+        self.active -= 1
+        self.memory_mbytes -= run.options.memory_mbytes
+
+    def remove(self, run: Run) -> None:
+        """
+        Forget a run that has ended.
+        """
+        del self.by_id[run.id]
+        for storage_id in run.storages:
+            self.by_storage.pop(storage_id, None)
+        self.all.remove(run)
+        self.of_actor[run.actor_id].remove(run)
+        if run.task_id is not None:
+            self.of_task[run.task_id].remove(run)
+
+    def next_attempt(self, key: str) -> int:
+        """
+        Return how often an input was tried, this time included.
+        """
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+        return self.attempts[key]
+
+
+def started_between(runs: list[Run], after: float | None, before: float | None) -> list[Run]:
+    """
+    Return the part of a list in order of start, both ends included.
+    """
+    low = 0 if after is None else bisect_left(runs, after, key=_start)
+    high = len(runs) if before is None else bisect_right(runs, before, key=_start)
+    return runs if low == 0 and high == len(runs) else runs[low:high]
+
+
+def _start(run: Run) -> float:
+    return run.started_at
+
+
+def attempt_key(run: Run) -> str:
+    """
+    Return what runs with the same Actor, task and input have in common.
+    """
+    return f"{run.actor_id}\0{run.task_id}\0{run.input_text}"

@@ -1,0 +1,124 @@
+"""How the API shows runs and their costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apify_emulator.runs.run import Run
+from apify_emulator.times import iso, iso_or_none
+
+# What a gigabyte of memory for an hour costs here, so that runs of real processes cost something.
+USD_PER_COMPUTE_UNIT = 0.25
+
+
+def compute_units(run: Run, moment: float) -> float:
+    """
+    Return memory times time, in gigabyte hours.
+    """
+    return run.options.memory_mbytes / 1024 * run.seconds_run(moment) / 3600
+
+
+def cost_usd(run: Run, moment: float) -> float:
+    """
+    Return what the run has cost so far, never above the cap that it was given.
+    """
+    cost = run.cost_usd
+    if cost is None:
+        cost = compute_units(run, moment) * USD_PER_COMPUTE_UNIT
+    cap = run.options.max_total_charge_usd
+    return cost if cap is None else min(cost, cap)
+
+
+def _meta(run: Run, *, with_agent: bool) -> dict[str, Any]:
+    meta: dict[str, Any] = {"origin": run.origin}
+    if with_agent:
+        meta["clientIp"] = run.client_ip
+        meta["userAgent"] = run.user_agent
+    return meta
+
+
+def run_summary(run: Run, moment: float, *, with_agent: bool) -> dict[str, Any]:
+    """
+    Return a run as lists show it.
+    """
+    return {
+        "id": run.id,
+        "actId": run.actor_id,
+        "actorTaskId": run.task_id,
+        "startedAt": iso(run.started_at),
+        "finishedAt": iso_or_none(run.finished_at),
+        "status": run.status,
+        "buildId": run.build_id,
+        "buildNumber": run.build_number,
+        "meta": _meta(run, with_agent=with_agent),
+        "usageTotalUsd": cost_usd(run, moment),
+        "defaultKeyValueStoreId": run.store_id,
+        "defaultDatasetId": run.dataset_id,
+        "defaultRequestQueueId": run.queue_id,
+    }
+
+
+def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict[str, Any]:
+    """
+    Return a run as its own endpoint shows it.
+
+    Args:
+        with_usage: False leaves the cost out, as for a caller without a token or a cost that is
+            not settled yet.
+    """
+    options = run.options
+    seconds = run.seconds_run(moment)
+    units = compute_units(run, moment)
+    view: dict[str, Any] = {
+        "id": run.id,
+        "actId": run.actor_id,
+        "userId": user_id,
+        "actorTaskId": run.task_id,
+        "startedAt": iso(run.started_at),
+        "finishedAt": iso_or_none(run.finished_at),
+        "status": run.status,
+        "statusMessage": run.status_message,
+        "isStatusMessageTerminal": run.is_message_terminal,
+        "meta": _meta(run, with_agent=True),
+        "stats": {
+            "inputBodyLen": run.input_bytes,
+            "migrationCount": run.migration_count,
+            "rebootCount": run.reboot_count,
+            "restartCount": run.restart_count,
+            "resurrectCount": run.resurrect_count,
+            "durationMillis": round(seconds * 1000),
+            "runTimeSecs": round(seconds, 3),
+            "metamorph": len(run.metamorphs or ()),
+            "computeUnits": units,
+        },
+        "options": {
+            "build": options.build,
+            "timeoutSecs": options.timeout_secs,
+            "memoryMbytes": options.memory_mbytes,
+            "diskMbytes": 2 * options.memory_mbytes,
+            "maxItems": options.max_items,
+            "maxTotalChargeUsd": options.max_total_charge_usd,
+        },
+        "buildId": run.build_id,
+        "buildNumber": run.build_number,
+        "exitCode": run.exit_code,
+        "generalAccess": run.general_access,
+        "defaultKeyValueStoreId": run.store_id,
+        "defaultDatasetId": run.dataset_id,
+        "defaultRequestQueueId": run.queue_id,
+        "storageIds": {
+            "datasets": {"default": run.dataset_id, **(run.datasets or {})},
+            "keyValueStores": {"default": run.store_id},
+            "requestQueues": {"default": run.queue_id},
+        },
+        "chargedEventCounts": run.charged or {},
+        "platformUsageBillingModel": "USER",
+    }
+    if run.metamorphs:
+        view["metamorphs"] = run.metamorphs
+    if with_usage:
+        cost = cost_usd(run, moment)
+        view["usageTotalUsd"] = cost
+        view["usage"] = {"ACTOR_COMPUTE_UNITS": units}
+        view["usageUsd"] = {"ACTOR_COMPUTE_UNITS": cost}
+    return view

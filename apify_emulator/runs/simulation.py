@@ -1,0 +1,203 @@
+"""
+What a simulated Actor does: everything follows from its input, nothing is a process.
+
+Items, output and log are made up when they are read, so that a finished run costs no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import orjson
+
+from apify_emulator.refusals import invalid_input
+from apify_emulator.runs.run import TERMINAL, Run, Status
+from apify_emulator.times import iso
+
+_NO_OUTPUT = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """
+    The input of a simulated run.
+
+    Attributes:
+        duration_secs: time RUNNING until the outcome.
+        items: how many the run puts out; each is `item` and its `index`, counted from 0.
+        datasets: how many items the run puts out into other datasets at its end, by their aliases.
+        item_bytes: about how large each one is made, by a filler.
+        outcome: the status at the end.
+        fail_attempts: the first so many runs with this very input end as `fail_outcome`;
+            resurrections and restarts count too.
+        output: the OUTPUT record of a run that succeeds.
+        exit_code: None takes 0 for success, 1 for failure.
+        cost_usd: at the end; None takes memory and time.
+        log_lines: how many lines, or the lines themselves.
+        ready_secs: time READY before RUNNING.
+        push_interval_secs: one item each so often while RUNNING, the rest at the end; None puts
+            out everything at the end.
+        abort_secs: how long a graceful abort takes, at most 30.
+    """
+
+    duration_secs: float = 0.05
+    items: int = 10
+    item: dict[str, Any] | None = None
+    datasets: dict[str, int] = field(default_factory=dict)
+    item_bytes: int = 0
+    outcome: Status = Status.SUCCEEDED
+    fail_attempts: int = 0
+    fail_outcome: Status = Status.FAILED
+    output: Any = _NO_OUTPUT
+    exit_code: int | None = None
+    status_message: str | None = None
+    cost_usd: float | None = None
+    log_lines: int | list[str] = 0
+    ready_secs: float = 0.0
+    push_interval_secs: float | None = None
+    abort_secs: float = 0.0
+
+    def ends_as(self, attempt: int) -> Status:
+        """
+        Return how the n-th attempt ends, counted from 1.
+        """
+        return self.fail_outcome if attempt <= self.fail_attempts else self.outcome
+
+    @property
+    def has_output(self) -> bool:
+        """
+        Whether there is an OUTPUT record; its value may be null.
+        """
+        return self.output is not _NO_OUTPUT
+
+
+_FIELDS = frozenset(known.name for known in fields(Script))
+_NUMBERS = frozenset(
+    {
+        "duration_secs",
+        "items",
+        "item_bytes",
+        "fail_attempts",
+        "cost_usd",
+        "ready_secs",
+        "push_interval_secs",
+        "abort_secs",
+    }
+)
+_WHOLE = ("items", "item_bytes", "fail_attempts")
+
+
+def read_script(given: dict[str, Any]) -> Script:
+    """
+    Return the script that an input asks for; fields that are not the script's are left alone.
+
+    Raises:
+        ApiError: a field of the script has a value that makes no sense (400, `invalid-input`).
+    """
+    chosen = {name: given[name] for name in _FIELDS & given.keys()}
+    for name, value in tuple(chosen.items()):
+        if value is None and name in _NUMBERS:
+            del chosen[name]
+        elif name in _NUMBERS:
+            _check_number(name, value)
+        elif name in ("outcome", "fail_outcome"):
+            chosen[name] = _status(name, value)
+    if not isinstance(chosen.get("item", {}), (dict, type(None))):
+        raise invalid_input("Input is not valid: Field input.item must be object")
+    datasets = chosen.get("datasets", {})
+    if not isinstance(datasets, dict) or "default" in datasets:
+        raise invalid_input("Input is not valid: Field input.datasets must be object")
+    for name, value in datasets.items():
+        _check_number(f"datasets.{name}", value, int)
+    return Script(**chosen)
+
+
+def _check_number(
+    name: str, value: Any, kind: type[int] | tuple[type[int], type[float]] | None = None
+) -> None:
+    kind = kind or (int if name in _WHOLE else (int, float))
+    if isinstance(value, bool) or not isinstance(value, kind) or value < 0:
+        words = "a whole number" if kind is int else "a number"
+        raise invalid_input(f"Input is not valid: Field input.{name} must be {words}, 0 or more")
+
+
+def _status(name: str, value: Any) -> Status:
+    if value in TERMINAL:
+        return Status(value)
+    words = ", ".join(sorted(TERMINAL))
+    raise invalid_input(f"Input is not valid: Field input.{name} must be one of {words}")
+
+
+def script_of(run: Run) -> Script:
+    """
+    Return the script of a simulated run, whose input was checked when it was started.
+
+    An input that is not JSON has none: the run is the simplest one.
+    """
+    if not run.input_text or (run.input_type and "json" not in run.input_type):
+        return Script()
+    return read_script(orjson.loads(run.input_text))
+
+
+def items_so_far(run: Run, script: Script, moment: float) -> int:
+    """
+    Return how many items the run has put out.
+    """
+    if not run.is_terminal and script.push_interval_secs and run.running_since is not None:
+        made = int((moment - run.running_since) / script.push_interval_secs)
+        return max(min(made, script.items), run.items_made)
+    return run.items_made
+
+
+def share_done(run: Run, script: Script, status: Status, moment: float) -> float:
+    """
+    Return how much of its work a run has done by its end: all of it unless it was cut short.
+    """
+    if run.running_since is None:
+        return 0.0
+    ran = max(moment - run.running_since, 0.0)
+    if status in (Status.SUCCEEDED, Status.FAILED) or ran >= script.duration_secs:
+        return 1.0
+    return ran / script.duration_secs
+
+
+def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
+    """
+    Return how many items the run leaves behind.
+
+    One that is resurrected goes on where it stopped, so there are never fewer than before.
+    """
+    if share < 1.0 and script.push_interval_secs:
+        return items_so_far(run, script, moment)
+    return max(int(script.items * share), run.items_made)
+
+
+def item_lines(script: Script, start: int, stop: int) -> bytes:
+    """
+    Return items as JSON Lines, `stop` not included.
+    """
+    template = {name: value for name, value in (script.item or {}).items() if name != "index"}
+    room = script.item_bytes - len(orjson.dumps(template)) - 24
+    if room > 0:
+        template["filler"] = "x" * room
+    head = orjson.dumps(template)[:-1]
+    if template:
+        head += b","
+    return b"".join([b'%b"index":%d}\n' % (head, index) for index in range(start, stop)])
+
+
+def log_text(run: Run, script: Script) -> bytes:
+    """
+    Return the log of a simulated run so far.
+    """
+    if run.running_since is None:
+        return b""
+    lines = script.log_lines
+    if isinstance(lines, int):
+        lines = [f"Line {number}" for number in range(1, lines + 1)]
+    moment = iso(run.running_since)
+    said = ["ACTOR: Simulated run started.", *lines]
+    if run.is_terminal:
+        said.append(f"ACTOR: Simulated run ended: {run.status}.")
+    return "".join(f"{moment} {line}\n" for line in said).encode()

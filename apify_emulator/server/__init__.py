@@ -1,0 +1,1 @@
+"""How the emulator starts, is reached and stops."""

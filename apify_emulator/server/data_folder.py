@@ -1,0 +1,78 @@
+"""The data folder: who holds it, how old it is, and when it was last in use."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+
+from apify_emulator.errors import DataFolderInUse
+from apify_emulator.times import now
+
+_HEARTBEAT_SECS = 1.0
+
+
+@contextmanager
+def held_data_folder(folder: Path) -> Iterator[None]:
+    """
+    Hold the data folder; the kernel lets go of it when the process dies.
+    """
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataFolderInUse(
+                f"{folder}: another process runs the local platform on this folder; wait until it "
+                "ends, or choose another folder with --output"
+            ) from None
+        # What stands in it is told by whoever held the folder before.
+        os.ftruncate(file, 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def creation_time(folder: Path) -> float:
+    """Returns when the folder was first used."""
+    path = folder / "created"
+    try:
+        return float(path.read_text())
+    except (FileNotFoundError, ValueError):
+        moment = now()
+        path.write_text(str(moment))
+        return moment
+
+
+def downtime_secs_of(path: Path) -> float:
+    """
+    Return how long no platform has been on the data.
+    """
+    try:
+        return max(time.time() - path.stat().st_mtime, 0.0)
+    except FileNotFoundError:
+        return 0.0
+
+
+async def keep_heartbeat(path: Path) -> None:
+    """
+    Leave a sign of life, so that the next platform knows how long there was none.
+    """
+    try:
+        while True:
+            _touch(path)
+            await anyio.sleep(_HEARTBEAT_SECS)
+    finally:
+        _touch(path)
+
+
+def _touch(path: Path) -> None:
+    # The folder may be gone already when a platform on temporary data closes.
+    with contextlib.suppress(OSError):
+        path.touch()

@@ -1,0 +1,127 @@
+"""
+The platform's lifetime, and what happens to a request between the socket and its handler.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from aiohttp import web
+from pydantic import SecretStr
+
+from apify_emulator.account import USER_ID
+from apify_emulator.api.context import Context
+from apify_emulator.errors import AddressUnavailable
+from apify_emulator.faults import FaultPicker, Faults
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.runs.run_views import run_view
+from apify_emulator.server.address import published_address
+from apify_emulator.server.parts import opened
+from apify_emulator.server.request_handler import OnAnswer, RequestHandler
+from apify_emulator.server.secret_hiding import hide
+from apify_emulator.times import now
+
+_SHUTDOWN_SECS = 0.5
+# Webhooks ride in the query, so a request line may be long.
+_MAX_LINE_BYTES = 1 << 20
+
+
+class Emulator:
+    """
+    A platform that is being served.
+
+    Attributes:
+        url: without `/v2` and without a slash at the end.
+        token: of the account.
+    """
+
+    def __init__(self, url: str, token: SecretStr, context: Context) -> None:
+        self.url = url
+        self.token = token
+        self._context = context
+
+    def runs(self) -> list[dict[str, Any]]:
+        """
+        Return all runs as their own endpoint shows them, oldest first.
+        """
+        moment = now()
+        return [run_view(run, USER_ID, moment, with_usage=True) for run in self._context.runs.all]
+
+    @property
+    def faults(self) -> Faults:
+        """
+        How it misbehaves; setting it begins anew with the seed and the counts.
+        """
+        return self._context.faults.faults
+
+    @faults.setter
+    def faults(self, faults: Faults | None) -> None:
+        self._context.faults = FaultPicker(faults or Faults())
+
+    @property
+    def faults_injected(self) -> int:
+        """
+        How many faults have happened since they were set.
+        """
+        return self._context.faults.injected
+
+
+@asynccontextmanager
+async def serve_emulator(
+    options: EmulatorOptions, *, on_answer: OnAnswer | None = None
+) -> AsyncIterator[Emulator]:
+    """
+    Serve a platform as long as the context is open.
+
+    At the end all Actor processes are stopped, but their runs are not ended: the next platform on
+    the same data goes on with them.
+
+    Args:
+        on_answer: is told of every answer, before it is sent.
+
+    Raises:
+        SetupError: an Actor or a task cannot be read, or the data folder cannot be used.
+        AddressUnavailable: the address cannot be listened on.
+        DataFolderInUse: another emulator uses the data folder.
+    """
+    async with opened(options) as parts:
+        # APIFY_TOKEN is that of the owner's real account, which no Actor here needs.
+        hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
+        handler = RequestHandler(parts.context, parts.tokens, on_answer)
+        server = web.Server(
+            handler.handle,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECS)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, options.host, options.port, backlog=4096)
+            try:
+                await site.start()
+            except OSError as problem:
+                raise AddressUnavailable(
+                    f"cannot listen on {options.host}:{options.port}: {problem.strerror}; "
+                    "choose another port"
+                ) from problem
+            handler.base_url = _url(runner, options.host)
+            with published_address(options.data_dir, handler.base_url, parts.token):
+                parts.go(handler.base_url)
+                yield Emulator(handler.base_url, parts.token, parts.context)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await parts.stop_processes()
+                await runner.cleanup()
+
+
+def _url(runner: web.ServerRunner, host: str) -> str:
+    port = runner.addresses[0][1]
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

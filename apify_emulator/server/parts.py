@@ -1,0 +1,188 @@
+"""
+How a platform is put together from its data folder, and taken apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import anyio
+from pydantic import SecretStr
+
+from apify_emulator.account import USER_ID
+from apify_emulator.actors.actor_files import load_actors
+from apify_emulator.actors.actor_registry import ActorRegistry
+from apify_emulator.actors.task import TaskRegistry
+from apify_emulator.actors.task_files import load_tasks
+from apify_emulator.api.context import Context
+from apify_emulator.errors import SetupError
+from apify_emulator.faults import FaultPicker, Faults
+from apify_emulator.ids import new_token
+from apify_emulator.journal import Journal
+from apify_emulator.lifecycle.run_lifecycle import RunLifecycle
+from apify_emulator.lifecycle.timers import Timers
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.event_sockets import EventSockets
+from apify_emulator.processes.orphans import kill_orphans
+from apify_emulator.processes.run_logs import RunLogs
+from apify_emulator.processes.run_processes import Processes
+from apify_emulator.processes.tokens import Tokens
+from apify_emulator.runs.run import from_document
+from apify_emulator.runs.run_registry import RunRegistry, attempt_key
+from apify_emulator.runs.run_views import run_view
+from apify_emulator.server.data_folder import (
+    creation_time,
+    downtime_secs_of,
+    held_data_folder,
+    keep_heartbeat,
+)
+from apify_emulator.storages.storage_collection import AccountStorage, StorageCollection
+from apify_emulator.storages.storage_kinds import Datasets, Queues, Stores
+from apify_emulator.times import now
+from apify_emulator.webhooks.webhook_registry import Webhooks
+
+_Documents: TypeAlias = "dict[str, dict[str, dict[str, Any]]]"
+_S = TypeVar("_S", bound=StorageCollection[Any])
+
+
+@dataclass(slots=True)
+class Parts:
+    """
+    A platform that is put together but not yet reached by anyone.
+    """
+
+    context: Context
+    tokens: Tokens
+    token: SecretStr
+    _processes: Processes
+    _address: list[str]
+    _downtime_secs: float
+
+    def go(self, base_url: str) -> None:
+        """
+        Go on with the runs that were going, now that processes can reach the platform.
+        """
+        self._address.append(base_url)
+        self.context.lifecycle.continue_runs(self._downtime_secs)
+
+    async def stop_processes(self) -> None:
+        """
+        Stop all processes; their runs are not ended.
+        """
+        await self._processes.close()
+
+
+@asynccontextmanager
+async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
+    """
+    Open the data folder and put a platform together on it.
+
+    Raises:
+        SetupError: an Actor or a task cannot be read, or the folder cannot be written.
+        DataFolderInUse: another platform holds the folder.
+    """
+    folder = options.data_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        raise SetupError(f"{folder}: cannot be made: {problem.strerror}") from problem
+    with held_data_folder(folder):
+        journal = Journal(folder / "journal.jsonl")
+        failure: Exception | None = None
+        try:
+            documents = journal.load()
+            async with anyio.create_task_group() as group:
+                try:
+                    parts, timers = _assembled(options, folder, journal, documents, group)
+                    group.start_soon(timers.run, name="timers")
+                    group.start_soon(keep_heartbeat, folder / "alive", name="heartbeat")
+                    yield parts
+                except Exception as problem:  # noqa: BLE001 - raised again below, out of the group
+                    failure = problem
+                group.cancel_scope.cancel()
+        finally:
+            journal.close()
+        if failure is not None:
+            raise failure
+
+
+def _assembled(
+    options: EmulatorOptions,
+    folder: Path,
+    journal: Journal,
+    documents: _Documents,
+    group: anyio.abc.TaskGroup,
+) -> tuple[Parts, Timers]:
+    created_at = creation_time(folder)
+    downtime_secs = downtime_secs_of(folder / "alive")
+    token = options.token or SecretStr(new_token())
+    tokens, timers, events = Tokens(token.get_secret_value()), Timers(journal.batch), EventSockets()
+    actors = ActorRegistry(load_actors(options.actors_dirs), created_at)
+    tasks = TaskRegistry(journal)
+    tasks.load(documents.get("task", {}), load_tasks(options.actors_dirs, actors, created_at))
+    runs = _loaded_runs(documents.get("run", {}))
+    logs = RunLogs(folder / "logs", options.max_log_bytes)
+    webhooks = Webhooks(journal, group, lambda run: run_view(run, USER_ID, now(), with_usage=True))
+    webhooks.load(documents.get("webhook", {}))
+    address: list[str] = []
+    processes = Processes(
+        options=options,
+        actors=actors,
+        logs=logs,
+        events=events,
+        tokens=tokens,
+        group=group,
+        base_url=lambda: address[0],
+    )
+    lifecycle = RunLifecycle(
+        options=options,
+        runs=runs,
+        journal=journal,
+        logs=logs,
+        timers=timers,
+        webhooks=webhooks,
+        processes=processes,
+    )
+    context = Context(
+        options=options,
+        created_at=created_at,
+        journal=journal,
+        runs=runs,
+        actors=actors,
+        tasks=tasks,
+        datasets=_loaded(Datasets(folder / "datasets", journal, runs), documents),
+        stores=_loaded(Stores(folder / "stores", journal, runs), documents),
+        queues=_loaded(Queues(folder / "queues", journal, runs), documents),
+        logs=logs,
+        events=events,
+        webhooks=webhooks,
+        lifecycle=lifecycle,
+        faults=FaultPicker(options.faults or Faults()),
+    )
+    return Parts(context, tokens, token, processes, address, downtime_secs), timers
+
+
+def _loaded(collection: _S, documents: _Documents) -> _S:
+    named = {
+        key: AccountStorage(**document)
+        for key, document in documents.get(collection.kind, {}).items()
+    }
+    collection.load(named, set(documents.get("deleted", {})))
+    return collection
+
+
+def _loaded_runs(documents: dict[str, dict[str, Any]]) -> RunRegistry:
+    runs = RunRegistry()
+    loaded = [from_document(document) for document in documents.values()]
+    for run in sorted(loaded, key=lambda run: run.started_at):
+        runs.add(run)
+        if run.input_text and '"fail_attempts"' in run.input_text:
+            key = attempt_key(run)
+            runs.attempts[key] = max(runs.attempts.get(key, 0), run.attempt)
+    # Also of ended runs: a process may have outlived its run when the platform was killed.
+    kill_orphans(run.id for run in runs.all if not run.is_virtual)
+    return runs

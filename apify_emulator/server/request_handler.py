@@ -1,0 +1,125 @@
+"""What happens to a request between the socket and its endpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+
+from apify_emulator.api.context import Context
+from apify_emulator.api.permissions import check_permissions
+from apify_emulator.api.routes import all_routes
+from apify_emulator.faults import FaultKind
+from apify_emulator.http.answers import Answer, Answered, refusal
+from apify_emulator.http.calls import Call
+from apify_emulator.http.fault_response import answer_instead, reset, send_with_fault
+from apify_emulator.http.response import headers_of, send
+from apify_emulator.processes.tokens import Tokens
+from apify_emulator.refusals import ApiError, no_token, page_not_found
+
+_LOG = logging.getLogger(__name__)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OnAnswer = Callable[[Answered], None]
+
+
+class RequestHandler:
+    """
+    Turns requests into calls and answers into responses.
+    """
+
+    def __init__(self, context: Context, tokens: Tokens, on_answer: OnAnswer | None) -> None:
+        self._context = context
+        self._tokens = tokens
+        self._on_answer = on_answer
+        self._router = all_routes()
+        self.base_url = ""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """
+        Answer one request.
+        """
+        path = request.rel_url.raw_path
+        if path.startswith("/events/"):
+            return await self._events(request, path)
+        rule = None
+        if self._has_faults:
+            cap = request.rel_url.query.get("maxTotalChargeUsd")
+            rule = self._context.faults.pick(request.method, path, cap)
+        if rule is not None:
+            if rule.do is FaultKind.RESET_BEFORE:
+                return reset(request)
+            early = answer_instead(rule)
+            if early is not None:
+                return await send(request, early)
+        answer = await self._answer(request, path)
+        if self._on_answer is not None:
+            self._tell(request, path, answer)
+        if rule is not None:
+            return await send_with_fault(request, answer, rule)
+        return await send(request, answer)
+
+    @property
+    def _has_faults(self) -> bool:
+        return bool(self._context.faults.faults.rules)
+
+    async def _answer(self, request: web.BaseRequest, path: str) -> Answer:
+        try:
+            return await self._dispatch(request, path)
+        except ApiError as error:
+            return refusal(error)
+        except Exception:  # noqa: BLE001 - a bug of a handler: the owner is told in the log
+            _LOG.exception("the local platform failed at %s %s", request.method, path)
+            return refusal(
+                ApiError(500, "internal-server-error", "The local platform has a bug; see its log.")
+            )
+
+    async def _dispatch(self, request: web.BaseRequest, path: str) -> Answer:
+        method = request.method
+        if method not in _METHODS:
+            raise page_not_found()
+        call = Call(request, method, self.base_url)
+        if method == "GET" and "method" in call.query:
+            call.method = method = call.query["method"].upper()
+        if method == "OPTIONS":
+            return Answer(status=204, headers={"Allow": ", ".join(sorted(_METHODS))})
+        route, call.params = self._router.find(method, path)
+        token = _token(request, call)
+        if token is not None:
+            call.run_id = self._tokens.run_of(token)
+        elif route.is_open:
+            call.is_known = False
+        else:
+            raise no_token()
+        check_permissions(self._context, call, route)
+        return await route.handler(self._context, call)
+
+    async def _events(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        run_id = path.removeprefix("/events/")
+        try:
+            if self._tokens.run_of(request.query.get("token", "")) != run_id:
+                raise page_not_found()
+        except ApiError as error:
+            return await send(request, refusal(error))
+        return await self._context.events.serve(request, run_id)
+
+    def _tell(self, request: web.BaseRequest, path: str, answer: Answer) -> None:
+        if self._on_answer is not None:
+            self._on_answer(
+                Answered(
+                    method=request.method,
+                    path=path,
+                    status=answer.status,
+                    headers=headers_of(answer),
+                    body=answer.body if isinstance(answer.body, bytes) else None,
+                )
+            )
+
+
+def _token(request: web.BaseRequest, call: Call) -> str | None:
+    header = request.headers.get("Authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+    return call.query.get("token") or None

@@ -1,0 +1,239 @@
+"""
+Where items are kept: a file of JSON Lines per dataset, or nothing but a simulation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from apify_emulator.times import now
+
+_MARK_EVERY = 1000
+_PIECE_BYTES = 262_144
+BLOCK_ITEMS = 1000
+
+
+class Simulation(Protocol):
+    """
+    Items that are made up when they are read.
+    """
+
+    def count(self) -> int:
+        """
+        Return how many there are now.
+        """
+        ...
+
+    def lines(self, start: int, stop: int) -> bytes:
+        """
+        Return some of them as JSON Lines, `stop` not included.
+        """
+        ...
+
+    def changed_at(self) -> float:
+        """
+        Return when the last one came.
+        """
+        ...
+
+
+class Dataset:
+    """
+    One dataset. Items are counted from 0 in the order of their arrival and never change.
+
+    Attributes:
+        name: None for a run's own.
+    """
+
+    def __init__(
+        self,
+        dataset_id: str,
+        path: Path,
+        *,
+        created_at: float,
+        name: str | None = None,
+        run_id: str | None = None,
+        actor_id: str | None = None,
+        simulation: Simulation | None = None,
+    ) -> None:
+        self.id = dataset_id
+        self.name = name
+        self.run_id = run_id
+        self.actor_id = actor_id
+        self.created_at = created_at
+        self.accessed_at = created_at
+        self.reads = 0
+        self.writes = 0
+        self._path = path
+        self._modified_at = created_at
+        self._simulation = simulation
+        self._count = 0
+        self._empty = 0
+        self._size = 0
+        self._settled = 0
+        # Byte positions of every thousandth item, so that an offset is found without a scan.
+        self._marks: list[int] = []
+        if simulation is None:
+            self._scan()
+
+    @property
+    def count(self) -> int:
+        """
+        How many items there are.
+        """
+        return self._count if self._simulation is None else self._simulation.count()
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        How large they are as JSON Lines; 0 while they are simulated.
+        """
+        return self._size
+
+    @property
+    def modified_at(self) -> float:
+        """
+        When the last item came.
+        """
+        if self._simulation is not None:
+            return self._simulation.changed_at()
+        return self._modified_at
+
+    def shown_counts(self, lag_secs: float) -> tuple[int, int]:
+        """
+        Return the numbers of items and of clean ones that the dataset shows of itself.
+
+        They may lag behind, as Apify's do.
+        """
+        if lag_secs and now() - self.modified_at < lag_secs:
+            return self._settled, self._settled
+        return self.count, self.count - self._empty
+
+    def visible(self, lag_secs: float) -> int:
+        """
+        Return how many items are shown: of those that came within the lag, half.
+        """
+        if not lag_secs or now() - self.modified_at >= lag_secs:
+            return self.count
+        old = self._settled if self._simulation is None else 0
+        return old + (self.count - old) // 2
+
+    def append(self, items: list[Any]) -> None:
+        """
+        Add items; all or, when the disk is full, none.
+        """
+        if self._simulation is not None:
+            self._become_real()
+        if now() - self._modified_at > 0:
+            self._settled = self._count
+        lines = [orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items]
+        self._write(b"".join(lines))
+        at = self._size
+        for line in lines:
+            if self._count % _MARK_EVERY == 0:
+                self._marks.append(at)
+            at += len(line)
+            self._count += 1
+            self._empty += line == b"{}\n"
+        self._size = at
+        self._modified_at = now()
+        self.writes += len(items)
+
+    def raw(self, start: int, stop: int) -> tuple[Iterator[bytes], int]:
+        """
+        Return items as JSON Lines, untouched, in pieces, and the length of all.
+        """
+        if self._simulation is not None:
+            whole = self._simulation.lines(start, stop)
+            return iter((whole,)), len(whole)
+        if start >= stop:
+            return iter(()), 0
+        first, last = self._position(start), self._position(stop)
+        return _read_range(self._path, first, last), last - first
+
+    def blocks(
+        self, start: int, stop: int, *, desc: bool = False
+    ) -> Iterator[list[dict[str, Any]]]:
+        """
+        Yield items in blocks, so that memory stays flat; `desc` reverses all of them.
+        """
+        edges = range(start, stop, BLOCK_ITEMS)
+        for low in reversed(edges) if desc else edges:
+            pieces, _ = self.raw(low, min(low + BLOCK_ITEMS, stop))
+            lines = b"".join(pieces).split(b"\n")[:-1]
+            items: list[dict[str, Any]] = orjson.loads(b"[" + b",".join(lines) + b"]")
+            yield items[::-1] if desc else items
+
+    def delete(self) -> None:
+        """
+        Remove the file.
+        """
+        self._path.unlink(missing_ok=True)
+
+    def _become_real(self) -> None:
+        assert self._simulation is not None  # noqa: S101 - the caller has just looked
+        whole = self._simulation.lines(0, self._simulation.count())
+        self._simulation = None
+        self._write(whole)
+        self._scan()
+
+    def _position(self, index: int) -> int:
+        if index >= self._count:
+            return self._size
+        mark = index // _MARK_EVERY
+        at = self._marks[mark]
+        with self._path.open("rb") as lines:
+            lines.seek(at)
+            return at + sum(len(line) for line in islice(lines, index % _MARK_EVERY))
+
+    def _write(self, lines: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        except OSError:
+            os.ftruncate(file, self._size)
+            raise
+        finally:
+            os.close(file)
+
+    def _scan(self) -> None:
+        self._marks.clear()
+        self._count = self._empty = self._size = 0
+        try:
+            lines = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        with lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    # What a kill in the middle of a write leaves: its answer was never given.
+                    os.truncate(self._path, self._size)
+                    break
+                if self._count % _MARK_EVERY == 0:
+                    self._marks.append(self._size)
+                self._count += 1
+                self._size += len(line)
+                self._empty += line == b"{}\n"
+        self._modified_at = self._path.stat().st_mtime
+        self._settled = self._count
+
+
+def _read_range(path: Path, first: int, last: int) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        file.seek(first)
+        left = last - first
+        while left > 0:
+            piece = file.read(min(left, _PIECE_BYTES))
+            if not piece:
+                return
+            left -= len(piece)
+            yield piece

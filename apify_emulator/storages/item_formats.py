@@ -1,0 +1,191 @@
+"""
+How items are written in each of the formats, in pieces.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from apify_emulator.storages.item_transform import Item, leaves
+
+Blocks: TypeAlias = "Iterable[list[Item]]"
+MAX_COLUMNS = 2000
+_BOM = b"\xef\xbb\xbf"
+_NOT_IN_XML_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatOptions:
+    """
+    The parameters that change how a format is written.
+
+    Attributes:
+        bom: None for the format's own habit: csv begins with one.
+    """
+
+    delimiter: str = ","
+    bom: bool | None = None
+    has_header: bool = True
+    columns: tuple[str, ...] = ()
+    xml_root: str = "items"
+    xml_row: str = "item"
+    feed_title: str = "Dataset items"
+    feed_description: str = "Items of a dataset"
+
+
+def as_jsonl(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield a JSON object per line.
+    """
+    if look.bom:
+        yield _BOM
+    for block in again():
+        yield b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in block)
+
+
+def as_json(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield a JSON array.
+    """
+    yield _BOM + b"[" if look.bom else b"["
+    is_first = True
+    for block in again():
+        if block:
+            yield (b"" if is_first else b",") + orjson.dumps(block)[1:-1]
+            is_first = False
+    yield b"]"
+
+
+def as_csv(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield a table with a header; nested values become columns such as `a/b`.
+    """
+    columns = look.columns or tuple(_columns(again()))
+    if look.bom is not False:
+        yield _BOM
+    page = io.StringIO()
+    writer = csv.writer(page, delimiter=look.delimiter, lineterminator="\n")
+    if look.has_header:
+        writer.writerow(columns)
+    for block in again():
+        for item in block:
+            row = _flat(item)
+            writer.writerow([_cell(row.get(name)) for name in columns])
+        yield _taken(page)
+    yield _taken(page)
+
+
+def as_html(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield a page with one table.
+    """
+    columns = look.columns or tuple(_columns(again()))
+    yield (_BOM if look.bom else b"") + b"<!DOCTYPE html><html><body><table>"
+    if look.has_header:
+        yield _html_row(columns, "th")
+    for block in again():
+        for item in block:
+            row = _flat(item)
+            yield _html_row((_cell(row.get(name)) for name in columns), "td")
+    yield b"</table></body></html>"
+
+
+def as_xml(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield an element per item.
+    """
+    root, name = _xml_name(look.xml_root), _xml_name(look.xml_row)
+    yield (_BOM if look.bom else b"") + f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>'.encode()
+    for block in again():
+        yield "".join(f"\n  {_xml(name, item)}" for item in block).encode()
+    yield f"\n</{root}>".encode()
+
+
+def as_rss(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+    """
+    Yield a feed with an entry per item.
+    """
+    title, about = _xml_text(look.feed_title), _xml_text(look.feed_description)
+    yield (_BOM if look.bom else b"") + (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>'
+        f"<title>{title}</title><description>{about}</description>"
+    ).encode()
+    for block in again():
+        yield "".join(_xml("item", item) for item in block).encode()
+    yield b"</channel></rss>"
+
+
+WRITERS: dict[str, tuple[Callable[[Callable[[], Blocks], FormatOptions], Iterator[bytes]], str]] = {
+    "json": (as_json, "application/json; charset=utf-8"),
+    "jsonl": (as_jsonl, "application/jsonl; charset=utf-8"),
+    "csv": (as_csv, "text/csv; charset=utf-8"),
+    "html": (as_html, "text/html; charset=utf-8"),
+    "xml": (as_xml, "application/xml; charset=utf-8"),
+    "rss": (as_rss, "application/rss+xml; charset=utf-8"),
+}
+
+
+def _columns(blocks: Blocks) -> list[str]:
+    columns: dict[str, None] = {}
+    for block in blocks:
+        for item in block:
+            for name in _flat(item):
+                columns.setdefault(name)
+    return list(columns)[:MAX_COLUMNS]
+
+
+def _flat(item: Item) -> Item:
+    row: Item = {}
+    for name, value in item.items():
+        if isinstance(value, (dict, list)):
+            row.update(leaves(name, value, "/"))
+        else:
+            row[name] = value
+    return row
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _taken(page: io.StringIO) -> bytes:
+    text = page.getvalue()
+    page.seek(0)
+    page.truncate()
+    return text.encode()
+
+
+def _html_row(cells: Iterable[str], tag: str) -> bytes:
+    inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{inner}</tr>".encode()
+
+
+def _xml_name(text: str) -> str:
+    name = _NOT_IN_XML_NAME.sub("_", text) or "_"
+    return name if name[0].isalpha() or name[0] == "_" else f"_{name}"
+
+
+def _xml_text(text: str) -> str:
+    return html.escape(_NOT_IN_XML.sub("", text), quote=False)
+
+
+def _xml(name: str, value: Any) -> str:
+    tag = _xml_name(name)
+    if isinstance(value, dict):
+        return f"<{tag}>{''.join(_xml(key, inner) for key, inner in value.items())}</{tag}>"
+    if isinstance(value, list):
+        return "".join(_xml(name, inner) for inner in value)
+    return f"<{tag}>{_xml_text(_cell(value))}</{tag}>"

@@ -1,0 +1,199 @@
+"""
+Where records are kept: a file per record, its key and type in the first line.
+
+Keys come from outside. A file's name is made from the key with a digest, so that no key leads out
+of the folder, is too long, or meets another one that differs in case only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from apify_emulator.refusals import ApiError
+from apify_emulator.times import now
+
+_KEY = re.compile(r"[a-zA-Z0-9!\-_.'()]{1,256}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    One record.
+
+    Attributes:
+        path: None where `body` holds the value.
+        start: where in the file the value begins.
+    """
+
+    key: str
+    content_type: str
+    size: int
+    path: Path | None = None
+    start: int = 0
+    body: bytes = b""
+
+    def read(self) -> bytes:
+        """
+        Return the value.
+        """
+        if self.path is None:
+            return self.body
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read()
+
+
+def check_key(key: str) -> str:
+    """
+    Return the key.
+
+    Raises:
+        ApiError: it has a character that keys may not have, or is too long (400).
+    """
+    if not _KEY.fullmatch(key):
+        raise ApiError(
+            400,
+            "invalid-record-key",
+            "Record key must be 1 to 256 characters of a-z, A-Z, 0-9 and !-_.'()",
+        )
+    return key
+
+
+class KeyValueStore:
+    """
+    One store.
+
+    Attributes:
+        simulated: returns the records of a simulation; a file of the same key hides one.
+    """
+
+    def __init__(
+        self,
+        store_id: str,
+        folder: Path,
+        *,
+        created_at: float,
+        name: str | None = None,
+        run_id: str | None = None,
+        actor_id: str | None = None,
+        simulated: Callable[[], dict[str, Record]] | None = None,
+    ) -> None:
+        self.id = store_id
+        self.name = name
+        self.run_id = run_id
+        self.actor_id = actor_id
+        self.created_at = created_at
+        self.modified_at = created_at
+        self.accessed_at = created_at
+        self._folder = folder
+        self._simulated_records = simulated
+        # None marks a record of a simulation that was deleted.
+        self._files: dict[str, Record | None] = dict(_scan(folder))
+
+    def get(self, key: str) -> Record | None:
+        """
+        Return a record; None where there is none.
+        """
+        if key in self._files:
+            return self._files[key]
+        return self._simulated_records().get(key) if self._simulated_records is not None else None
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """
+        Write a record; a reader sees the old one or the new one.
+        """
+        self._write(key, content_type, body, is_deleted=False)
+
+    def remove(self, key: str) -> None:
+        """
+        Delete a record; no harm when there is none.
+        """
+        if self._simulated_records is not None and key in self._simulated_records():
+            self._write(key, "", b"", is_deleted=True)
+            return
+        record = self._files.pop(key, None)
+        if record is not None and record.path is not None:
+            record.path.unlink(missing_ok=True)
+            self.modified_at = now()
+
+    def records(self) -> list[Record]:
+        """
+        Return all records in the binary order of their keys.
+        """
+        everything: dict[str, Record | None] = (
+            dict(self._simulated_records()) if self._simulated_records else {}
+        )
+        everything.update(self._files)
+        found = [record for record in everything.values() if record is not None]
+        return sorted(found, key=lambda record: record.key.encode())
+
+    def delete(self) -> None:
+        """
+        Remove the folder.
+        """
+        for record in self._files.values():
+            if record is not None and record.path is not None:
+                record.path.unlink(missing_ok=True)
+        self._files.clear()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+    def _write(self, key: str, content_type: str, body: bytes, *, is_deleted: bool) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        head = orjson.dumps(
+            {"key": key, "contentType": content_type, "deleted": is_deleted},
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        path = self._folder / _file_name(key)
+        fresh = self._folder / f".{secrets.token_hex(8)}"
+        fresh.write_bytes(head + body)
+        fresh.replace(path)
+        self.modified_at = now()
+        self._files[key] = (
+            None
+            if is_deleted
+            else Record(
+                key=key, content_type=content_type, size=len(body), path=path, start=len(head)
+            )
+        )
+
+
+def _file_name(key: str) -> str:
+    readable = _UNSAFE.sub("_", key)[:80]
+    return f"{readable}.{sha256(key.encode()).hexdigest()[:20]}"
+
+
+def _scan(folder: Path) -> Iterator[tuple[str, Record | None]]:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            path.unlink(missing_ok=True)
+            continue
+        with path.open("rb") as file:
+            line = file.readline()
+        head = orjson.loads(line)
+        key = head["key"]
+        if head["deleted"]:
+            yield key, None
+        else:
+            size = path.stat().st_size - len(line)
+            yield (
+                key,
+                Record(
+                    key=key,
+                    content_type=head["contentType"],
+                    size=size,
+                    path=path,
+                    start=len(line),
+                ),
+            )

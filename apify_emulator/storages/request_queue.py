@@ -1,0 +1,306 @@
+"""
+Request queues, as far as the SDKs and crawlers use them: unique requests, a head, locks.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.times import iso, now
+
+
+def request_id(unique_key: str) -> str:
+    """
+    Return the id that a unique key always gets, computed as the SDKs compute it.
+    """
+    digest = base64.b64encode(sha256(unique_key.encode()).digest()).decode()
+    return re.sub(r"[+/=]", "", digest)[:15]
+
+
+class RequestQueue:
+    """
+    One queue.
+
+    Requests are kept in a file of JSON Lines, the last line about each one wins; locks end with
+    the process.
+    """
+
+    def __init__(
+        self,
+        queue_id: str,
+        path: Path,
+        *,
+        created_at: float,
+        name: str | None = None,
+        run_id: str | None = None,
+        actor_id: str | None = None,
+    ) -> None:
+        self.id = queue_id
+        self.name = name
+        self.run_id = run_id
+        self.actor_id = actor_id
+        self.created_at = created_at
+        self.modified_at = created_at
+        self.accessed_at = created_at
+        self._path = path
+        self._requests: dict[str, dict[str, Any]] = {}
+        # Ids of what is not handled yet, in the order of the head.
+        self._pending: dict[str, None] = {}
+        self._locks: dict[str, tuple[float, str | None]] = {}
+        self._clients: set[str] = set()
+        self._load()
+
+    @property
+    def total(self) -> int:
+        """
+        How many requests there are.
+        """
+        return len(self._requests)
+
+    @property
+    def pending(self) -> int:
+        """
+        How many of them are not handled.
+        """
+        return len(self._pending)
+
+    @property
+    def had_multiple_clients(self) -> bool:
+        """
+        Whether more than one client key was seen.
+        """
+        return len(self._clients) > 1
+
+    def saw(self, client_key: str | None) -> None:
+        """
+        Note who uses the queue.
+        """
+        if client_key:
+            self._clients.add(client_key)
+
+    def add(self, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
+        """
+        Add a request unless its unique key is there; return what the API says about it.
+        """
+        url = request.get("url")
+        if not isinstance(url, str) or not url:
+            raise invalid_input("A request must have a url")
+        unique_key = str(request.get("uniqueKey") or url)
+        key = request_id(unique_key)
+        known = self._requests.get(key)
+        if known is None:
+            fresh = {"method": "GET", "retryCount": 0, **request, "id": key}
+            fresh["uniqueKey"] = unique_key
+            self._put(fresh, forefront=forefront)
+        return {
+            "requestId": key,
+            "uniqueKey": unique_key,
+            "wasAlreadyPresent": known is not None,
+            "wasAlreadyHandled": bool(known and known.get("handledAt")),
+        }
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """
+        Return a request; None where there is none.
+        """
+        return self._requests.get(key)
+
+    def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
+        """
+        Replace a request, or add it; return what the API says about it.
+        """
+        known = self._requests.get(key)
+        merged = {**(known or {}), **request, "id": key}
+        merged["uniqueKey"] = str(merged.get("uniqueKey") or merged.get("url") or key)
+        merged.setdefault("url", merged["uniqueKey"])
+        if merged.get("handledAt"):
+            self._locks.pop(key, None)
+        self._put(merged, forefront=forefront)
+        return {
+            "requestId": key,
+            "wasAlreadyPresent": known is not None,
+            "wasAlreadyHandled": bool(known and known.get("handledAt")),
+        }
+
+    def remove(self, key: str) -> bool:
+        """
+        Delete a request; return whether it was there.
+        """
+        known = self._requests.pop(key, None)
+        self._pending.pop(key, None)
+        self._locks.pop(key, None)
+        if known is not None:
+            self._append({"id": key, "deleted": True})
+        return known is not None
+
+    def head(self, limit: int) -> list[dict[str, Any]]:
+        """
+        Return the next requests that nobody has locked.
+        """
+        moment = time.monotonic()
+        found: list[dict[str, Any]] = []
+        for key in self._pending:
+            if len(found) >= limit:
+                break
+            if not self._is_locked(key, moment):
+                found.append(_brief(self._requests[key]))
+        return found
+
+    def lock_head(
+        self, limit: int, lock_secs: float, client_key: str | None
+    ) -> list[dict[str, Any]]:
+        """
+        Lock the next requests and return them.
+        """
+        found = self.head(limit)
+        until = time.monotonic() + lock_secs
+        for request in found:
+            self._locks[request["id"]] = (until, client_key)
+            request["lockExpiresAt"] = iso(now() + lock_secs)
+        return found
+
+    def prolong(
+        self, key: str, lock_secs: float, client_key: str | None, *, forefront: bool
+    ) -> dict[str, Any]:
+        """
+        Keep a request locked for longer.
+
+        Raises:
+            ApiError: somebody else has it, or it is handled (409).
+        """
+        self._check_holder(key, client_key)
+        if key not in self._pending:
+            raise ApiError(409, "request-handled-or-locked", "The request is already handled")
+        self._locks[key] = (time.monotonic() + lock_secs, client_key)
+        if forefront:
+            self._move_first(key)
+        return {"lockExpiresAt": iso(now() + lock_secs)}
+
+    def unlock(self, key: str, client_key: str | None, *, forefront: bool) -> None:
+        """
+        Give a request back.
+        """
+        self._check_holder(key, client_key)
+        self._locks.pop(key, None)
+        if forefront and key in self._pending:
+            self._move_first(key)
+
+    def unlock_all(self, client_key: str | None) -> int:
+        """
+        Give back all requests of a client; return how many.
+        """
+        mine = [key for key, (_, holder) in self._locks.items() if holder == client_key]
+        for key in mine:
+            del self._locks[key]
+        return len(mine)
+
+    @property
+    def has_locks(self) -> bool:
+        """
+        Whether any request is locked now.
+        """
+        moment = time.monotonic()
+        return any(until > moment for until, _ in self._locks.values())
+
+    def listed(self, after: str | None, limit: int, filters: set[str]) -> list[dict[str, Any]]:
+        """
+        Return requests in the order of their arrival, beginning behind an id.
+        """
+        moment = time.monotonic()
+        found: list[dict[str, Any]] = []
+        is_reached = after is None
+        for key, request in self._requests.items():
+            if is_reached and len(found) < limit and self._passes(key, filters, moment):
+                found.append(request)
+            is_reached = is_reached or key == after
+        return found
+
+    def delete(self) -> None:
+        """
+        Remove the file.
+        """
+        self._path.unlink(missing_ok=True)
+
+    def _passes(self, key: str, filters: set[str], moment: float) -> bool:
+        if "locked" in filters and not self._is_locked(key, moment):
+            return False
+        return "pending" not in filters or (
+            key in self._pending and not self._is_locked(key, moment)
+        )
+
+    def _is_locked(self, key: str, moment: float) -> bool:
+        return key in self._locks and self._locks[key][0] > moment
+
+    def _check_holder(self, key: str, client_key: str | None) -> None:
+        until, holder = self._locks.get(key, (0.0, None))
+        if until > time.monotonic() and holder != client_key:
+            raise ApiError(
+                409, "request-handled-or-locked", "The request is locked by another client"
+            )
+
+    def _put(self, request: dict[str, Any], *, forefront: bool) -> None:
+        self._take(request, forefront=forefront)
+        self._append({**request, "forefront": forefront})
+        self.modified_at = now()
+
+    def _take(self, request: dict[str, Any], *, forefront: bool) -> None:
+        key = request["id"]
+        self._requests[key] = request
+        if request.get("handledAt"):
+            self._pending.pop(key, None)
+            return
+        self._pending.setdefault(key, None)
+        if forefront:
+            self._move_first(key)
+
+    def _move_first(self, key: str) -> None:
+        self._pending.pop(key, None)
+        self._pending = {key: None, **self._pending}
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+        finally:
+            os.close(file)
+
+    def _load(self) -> None:
+        for entry in _entries(self._path):
+            forefront = entry.pop("forefront", False)
+            if entry.get("deleted"):
+                self._requests.pop(entry["id"], None)
+                self._pending.pop(entry["id"], None)
+            else:
+                self._take(entry, forefront=forefront)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.open("rb")
+    except FileNotFoundError:
+        return
+    size = 0
+    with lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                # What a kill in the middle of a write leaves.
+                os.truncate(path, size)
+                return
+            size += len(line)
+            yield orjson.loads(line)
+
+
+def _brief(request: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "uniqueKey", "url", "method", "retryCount")
+    return {name: request[name] for name in names if name in request}

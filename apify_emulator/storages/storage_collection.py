@@ -1,0 +1,233 @@
+"""
+What all kinds of storages have in common: each run's own one, and those made by name or by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from apify_emulator.ids import new_id
+from apify_emulator.journal import Journal
+from apify_emulator.refusals import invalid_input, record_not_found
+from apify_emulator.runs.run import Run
+from apify_emulator.runs.run_registry import RunRegistry
+from apify_emulator.times import now
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStorage:
+    """
+    What the journal keeps of a storage that is no run's own.
+
+    Attributes:
+        actor_id: of the Actor whose run made it; None where the account's owner did.
+    """
+
+    id: str
+    name: str | None
+    created_at: float
+    actor_id: str | None = None
+
+
+class Storage(Protocol):
+    """
+    What all three kinds have.
+    """
+
+    id: str
+    name: str | None
+    accessed_at: float
+
+    def delete(self) -> None:
+        """
+        Remove what is on disk.
+        """
+        ...
+
+
+S = TypeVar("S", bound=Storage)
+
+
+class StorageCollection(Generic[S]):
+    """
+    All storages of one kind.
+    """
+
+    noun = ""
+    kind = ""
+
+    def __init__(self, folder: Path, journal: Journal, runs: RunRegistry) -> None:
+        self.folder = folder
+        self._journal = journal
+        self._runs = runs
+        self._named: dict[str, AccountStorage] = {}
+        self._by_name: dict[str, str] = {}
+        self._open: dict[str, S] = {}
+        self._deleted: set[str] = set()
+
+    def load(self, named: dict[str, AccountStorage], deleted: set[str]) -> None:
+        """
+        Take up what the journal remembers.
+        """
+        self._named = named
+        self._by_name = {entry.name: entry.id for entry in named.values() if entry.name}
+        self._deleted = deleted
+
+    def get(self, reference: str) -> S:
+        """
+        Return a storage by its id, `username~name` or `~name`.
+
+        Raises:
+            ApiError: there is none (404).
+        """
+        storage = self._open.get(reference)
+        if storage is None:
+            storage = self._reopen(reference)
+        if storage is None and "~" in reference:
+            named = self._by_name.get(reference.partition("~")[2])
+            storage = None if named is None else self.get(named)
+        if storage is None:
+            raise record_not_found(self.noun)
+        storage.accessed_at = now()
+        return storage
+
+    def get_or_create(self, name: str | None, run_id: str | None = None) -> tuple[S, bool]:
+        """
+        Return the storage of that name and whether it is new; without a name it always is.
+
+        Args:
+            run_id: of the run that asks; None for the account's owner.
+        """
+        if name:
+            if not _NAME.fullmatch(name):
+                raise invalid_input(
+                    f'"{name}" is no name of a storage: letters, digits and hyphens inside, '
+                    "63 characters at most"
+                )
+            known = self._by_name.get(name)
+            if known is not None:
+                return self.get(known), False
+        actor_id = None if run_id is None else self._runs.get(run_id).actor_id
+        entry = AccountStorage(id=new_id(), name=name or None, created_at=now(), actor_id=actor_id)
+        self._remember(entry)
+        return self.get(entry.id), True
+
+    def creator_of(self, storage_id: str) -> str | None:
+        """
+        Return the Actor whose run made a storage; None where the account's owner did.
+        """
+        entry = self._named.get(storage_id)
+        return None if entry is None else entry.actor_id
+
+    def rename(self, storage: S, name: str | None) -> None:
+        """
+        Give a storage another name.
+        """
+        if name and self._by_name.get(name, storage.id) != storage.id:
+            raise invalid_input(f'The name "{name}" is taken')
+        if storage.name:
+            self._by_name.pop(storage.name, None)
+        storage.name = name or None
+        known = self._named.get(storage.id)
+        known = known or AccountStorage(id=storage.id, name=None, created_at=now())
+        self._remember(replace(known, name=storage.name))
+
+    def delete(self, storage: S) -> None:
+        """
+        Remove a storage and its content.
+        """
+        storage.delete()
+        self._open.pop(storage.id, None)
+        if storage.name:
+            self._by_name.pop(storage.name, None)
+        if self._named.pop(storage.id, None) is not None:
+            self._journal.drop(self.kind, storage.id)
+        if storage.id in self._runs.by_storage:
+            self._deleted.add(storage.id)
+            self._journal.put("deleted", storage.id, {})
+
+    def discard(self, storage_id: str) -> None:
+        """
+        Remove the content of a run's own storage, the run being forgotten; it may be gone already.
+        """
+        storage = self._open.pop(storage_id, None) or self._reopen(storage_id)
+        if storage is not None:
+            storage.delete()
+        self._open.pop(storage_id, None)
+        if storage_id in self._deleted:
+            self._deleted.discard(storage_id)
+            self._journal.drop("deleted", storage_id)
+
+    def listed(self, *, unnamed: bool) -> list[S]:
+        """
+        Return the storages in the order of their creation; the named ones unless `unnamed`.
+        """
+        return list(self._all(unnamed=unnamed))
+
+    def open_of_run(self, run: Run, storage_id: str) -> S:
+        """
+        Open a run's own storage.
+        """
+        raise NotImplementedError
+
+    def open_of_account(self, entry: AccountStorage) -> S:
+        """
+        Open a storage that is no run's own.
+        """
+        raise NotImplementedError
+
+    def is_kept_open(self, storage: S) -> bool:
+        """
+        Return whether it holds what cannot be read again cheaply.
+        """
+        raise NotImplementedError
+
+    def id_in(self, run: Run) -> str:
+        """
+        Return the id of a run's own storage of this kind.
+        """
+        raise NotImplementedError
+
+    def is_of(self, run: Run, storage_id: str) -> bool:
+        """
+        Return whether a run's own storage is of this kind.
+        """
+        return self.id_in(run) == storage_id
+
+    def _all(self, *, unnamed: bool) -> Iterator[S]:
+        for entry in tuple(self._named.values()):
+            if entry.name or unnamed:
+                yield self.get(entry.id)
+        if unnamed:
+            for run in self._runs.all:
+                if self.id_in(run) not in self._deleted and self.id_in(run) not in self._named:
+                    yield self.get(self.id_in(run))
+
+    def _remember(self, entry: AccountStorage) -> None:
+        self._named[entry.id] = entry
+        if entry.name:
+            self._by_name[entry.name] = entry.id
+        self._journal.put(self.kind, entry.id, entry)
+
+    def _reopen(self, storage_id: str) -> S | None:
+        if storage_id in self._deleted:
+            return None
+        entry = self._named.get(storage_id)
+        run = self._runs.by_storage.get(storage_id)
+        if run is not None and self.is_of(run, storage_id):
+            storage = self.open_of_run(run, storage_id)
+            if entry is not None:
+                storage.name = entry.name
+        elif entry is not None:
+            storage = self.open_of_account(entry)
+        else:
+            return None
+        if self.is_kept_open(storage):
+            self._open[storage_id] = storage
+        return storage

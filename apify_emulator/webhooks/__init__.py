@@ -1,0 +1,1 @@
+"""Which webhooks there are, and how they are delivered."""

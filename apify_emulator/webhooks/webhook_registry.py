@@ -1,0 +1,208 @@
+"""All webhooks, which of them an event concerns, and their deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+from anyio.abc import TaskGroup
+
+from apify_emulator.account import USER_ID
+from apify_emulator.ids import new_id
+from apify_emulator.journal import Journal
+from apify_emulator.refusals import record_not_found
+from apify_emulator.runs.run import Run
+from apify_emulator.times import iso, now
+from apify_emulator.webhooks.dispatch import MAX_TRIES, Dispatch, deliver
+from apify_emulator.webhooks.webhook import Webhook, read_webhook
+
+
+class Webhooks:
+    """
+    All webhooks and their deliveries. Deliveries are kept in memory only.
+    """
+
+    def __init__(
+        self, journal: Journal, group: TaskGroup, view: Callable[[Run], dict[str, Any]]
+    ) -> None:
+        self._journal = journal
+        self._group = group
+        self._view = view
+        self.by_id: dict[str, Webhook] = {}
+        self.dispatches: dict[str, Dispatch] = {}
+        self._of_condition: dict[tuple[str, str], list[str]] = {}
+
+    def load(self, documents: dict[str, dict[str, Any]]) -> None:
+        """
+        Take up what the journal remembers.
+        """
+        for document in documents.values():
+            self._index(Webhook(**document))
+
+    def find(self, webhook_id: str) -> Webhook:
+        """
+        Return a webhook.
+
+        Raises:
+            ApiError: there is none (404).
+        """
+        webhook = self.by_id.get(webhook_id)
+        if webhook is None:
+            raise record_not_found("Webhook")
+        return webhook
+
+    def create(self, body: dict[str, Any], *, is_ad_hoc: bool) -> tuple[Webhook, bool]:
+        """
+        Make a webhook, or return the one that has its idempotency key; say whether it is new.
+        """
+        fresh = read_webhook(body, is_ad_hoc=is_ad_hoc)
+        if fresh.idempotency_key:
+            for known in self.by_id.values():
+                if known.idempotency_key == fresh.idempotency_key:
+                    return known, False
+        self._keep(fresh)
+        return fresh, True
+
+    def update(self, webhook: Webhook, body: dict[str, Any]) -> Webhook:
+        """
+        Change what the body names.
+        """
+        merged = {**webhook_view(webhook, self), **body}
+        changed = replace(
+            read_webhook(merged, is_ad_hoc=webhook.is_ad_hoc),
+            id=webhook.id,
+            created_at=webhook.created_at,
+        )
+        self._forget(webhook)
+        self._keep(changed)
+        return changed
+
+    def delete(self, webhook: Webhook) -> None:
+        """
+        Remove a webhook.
+        """
+        self._forget(webhook)
+        self._journal.drop("webhook", webhook.id)
+
+    def dispatches_of(self, webhook_id: str) -> list[Dispatch]:
+        """
+        Return the deliveries of a webhook, oldest first.
+        """
+        return [one for one in self.dispatches.values() if one.webhook_id == webhook_id]
+
+    def created(self, run: Run) -> None:
+        """
+        Tell of a new run.
+        """
+        self._tell(run, "ACTOR.RUN.CREATED")
+
+    def resurrected(self, run: Run) -> None:
+        """
+        Tell of a run that came back.
+        """
+        self._tell(run, "ACTOR.RUN.RESURRECTED")
+
+    def ended(self, run: Run) -> None:
+        """
+        Tell how a run ended.
+        """
+        if self.by_id:
+            self._tell(run, f"ACTOR.RUN.{run.status.replace('-', '_')}")
+
+    def _tell(self, run: Run, event_type: str) -> None:
+        if not self.by_id:
+            return
+        names = (("actorId", run.actor_id), ("actorTaskId", run.task_id), ("actorRunId", run.id))
+        for name, value in names:
+            for webhook_id in self._of_condition.get((name, value or ""), ()):
+                webhook = self.by_id[webhook_id]
+                if event_type in webhook.event_types:
+                    self._send(webhook, event_type, run)
+
+    def _send(self, webhook: Webhook, event_type: str, run: Run) -> None:
+        data = {"actorId": run.actor_id, "actorTaskId": run.task_id, "actorRunId": run.id}
+        dispatch = Dispatch(
+            id=new_id(),
+            webhook_id=webhook.id,
+            event_type=event_type,
+            event_data={name: value for name, value in data.items() if value},
+            created_at=now(),
+        )
+        self.dispatches[dispatch.id] = dispatch
+        payload = {
+            "userId": USER_ID,
+            "createdAt": iso(dispatch.created_at),
+            "eventType": event_type,
+            "eventData": dispatch.event_data,
+            "resource": self._view(run),
+        }
+        body = orjson.dumps(payload)
+        tries = 1 if webhook.do_not_retry else MAX_TRIES
+        send = partial(deliver, webhook.request_url, dispatch, body, tries=tries)
+        self._group.start_soon(send, name=f"webhook {webhook.id}")
+
+    def _keep(self, webhook: Webhook) -> None:
+        self._index(webhook)
+        self._journal.put("webhook", webhook.id, webhook)
+
+    def _index(self, webhook: Webhook) -> None:
+        self.by_id[webhook.id] = webhook
+        for pair in webhook.condition.items():
+            self._of_condition.setdefault(pair, []).append(webhook.id)
+
+    def _forget(self, webhook: Webhook) -> None:
+        self.by_id.pop(webhook.id, None)
+        for pair in webhook.condition.items():
+            self._of_condition[pair].remove(webhook.id)
+
+
+def find_dispatch(webhooks: Webhooks, dispatch_id: str) -> Dispatch:
+    """
+    Return a delivery.
+
+    Raises:
+        ApiError: there is none (404).
+    """
+    dispatch = webhooks.dispatches.get(dispatch_id)
+    if dispatch is None:
+        raise record_not_found("Webhook dispatch")
+    return dispatch
+
+
+def webhook_view(webhook: Webhook, webhooks: Webhooks) -> dict[str, Any]:
+    """
+    Return a webhook as the API shows it.
+    """
+    sent = webhooks.dispatches_of(webhook.id)
+    return {
+        "id": webhook.id,
+        "createdAt": iso(webhook.created_at),
+        "modifiedAt": iso(webhook.modified_at),
+        "userId": USER_ID,
+        "isAdHoc": webhook.is_ad_hoc,
+        "shouldInterpolateStrings": webhook.should_interpolate,
+        "eventTypes": webhook.event_types,
+        "condition": webhook.condition,
+        "ignoreSslErrors": webhook.ignore_ssl_errors,
+        "doNotRetry": webhook.do_not_retry,
+        "requestUrl": webhook.request_url,
+        "payloadTemplate": webhook.payload_template,
+        "headersTemplate": webhook.headers_template,
+        "description": webhook.description,
+        "lastDispatch": {"status": sent[-1].status} if sent else None,
+        "stats": {"totalDispatches": len(sent)},
+    }
+
+
+def conditions(webhooks: Iterable[Webhook], name: str, value: str) -> list[Webhook]:
+    """
+    Return the lasting webhooks of an Actor or a task.
+    """
+    return [
+        webhook
+        for webhook in webhooks
+        if webhook.condition.get(name) == value and not webhook.is_ad_hoc
+    ]
