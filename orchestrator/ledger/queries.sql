@@ -382,7 +382,7 @@ SELECT job_seq, number, send, mark FROM attempts WHERE reused_from IS NULL
 UNION ALL SELECT job_seq, number, send, mark FROM given_up;
 
 -- name: select_attempt_place
-SELECT status, attempts, run_id, state, EXISTS (
+SELECT status, attempts, demand, run_id, state, EXISTS (
     SELECT 1 FROM attempts AS other WHERE other.job_seq = seq
     AND other.state NOT IN ('settled', 'lost', 'failed')) AS is_open
 FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = :number WHERE seq = :seq;

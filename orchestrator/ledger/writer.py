@@ -55,7 +55,7 @@ from orchestrator.model.attempts import (
 )
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
-from orchestrator.model.jobs import Job, Target
+from orchestrator.model.jobs import Demand, Job, Target
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -645,16 +645,21 @@ class Ledger:
         return instant(self._execute("began_at").fetchone()["began_at"])
 
     @transaction
-    def has_run(self, seq: int, number: int) -> bool:
+    def demand_of_spare(self, seq: int, number: int) -> Demand | None:
         """
-        Whether an attempt cannot take a run that another process started for it.
+        What a run demands that another process started for an attempt.
 
-        It has one, or is over, or its job is done.
+        Returns:
+            None when the attempt cannot take it: it has one, or is over, or its job is done.
         """
         place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
-        if place is None or place["state"] is not None:
-            return place is None or place["state"] not in {"intent", "unconfirmed"}
-        return place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
+        if place is None:
+            return None
+        if place["state"] is None:
+            is_over = place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
+        else:
+            is_over = place["state"] not in {"intent", "unconfirmed"}
+        return None if is_over else demand_from(place["demand"])
 
     @transaction
     def adopt(self, mark: Mark, run: Run) -> bool:

@@ -328,6 +328,24 @@ class Driver:
         """
         await self._starter.look_for_orphans()
 
+    async def end_spares(self, seq: int) -> None:
+        """Ends the runs that another process started for a job and that no attempt of it takes."""
+        await self._starter.end_spares(seq)
+
+    async def has_ended(self, run: Run) -> bool:
+        """
+        Whether a run that no attempt follows has ended, or cannot be read any more.
+
+        Raises:
+            PlatformError: the platform cannot be asked.
+        """
+        try:
+            return (await self._client.get_run(run.id, insist=True)).facts().is_terminal
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            return True
+
     async def watch_for_copies(self) -> None:
         """
         Looks again and again whether another process starts runs of this batch, until cancelled.

@@ -47,6 +47,7 @@ from orchestrator.scheduler.decide.limits import Blocked, Claim, Limits, Usage
 from orchestrator.scheduler.decide.pending_counts import EndedRun, Settling
 from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 from orchestrator.scheduler.decide.retries import outcome_of_run
+from orchestrator.scheduler.decide.spares import Place, Spare, Spares
 from orchestrator.scheduler.decide.start_gate import alike
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.follow import Ended
@@ -54,6 +55,7 @@ from orchestrator.scheduler.start import TargetHeld
 
 NEEDS_REASON = "waits for the jobs that it needs"
 COUNTING_REASON = "ended; the platform counts their items (counts_settle_secs)"
+SPARE_LOOK_SECS = 10.0
 MOST_ENDED = 256
 """
 So many runs may wait for a free download before starts wait for the downloads: too much would be
@@ -100,6 +102,7 @@ class Scheduler:
         claim_of: what an attempt claims whose demand has changed.
         stops: what ends the batch early; None where nothing does.
         needs: the jobs that wait for others; None where none does.
+        spares: the runs that another process started for attempts that have not begun.
         chance: random numbers from 0 to 1.
         max_downloads: runs collected at once.
         stop_grace_secs: how long starts and downloads may go on after a stop.
@@ -114,6 +117,7 @@ class Scheduler:
         claim_of: Callable[[Demand, Remedy], Claim],
         stops: Stops | None = None,
         needs: Needs | None = None,
+        spares: Spares | None = None,
         chance: Callable[[], float] = random.random,
         max_downloads: int = 32,
         stop_grace_secs: float = 6.0,
@@ -124,6 +128,7 @@ class Scheduler:
         self._claim_of = claim_of
         self._stops = stops
         self._needs = needs or Needs()
+        self._spares = spares or Spares()
         self._chance = chance
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs
@@ -161,6 +166,9 @@ class Scheduler:
             self._follow(self._needs.begin())
             for attempt, waiting in open_attempts:
                 self._take_up(attempt, waiting)
+            self._spares.added = self._note_spare
+            for place, spare in self._spares.in_order():
+                self._note_spare(place, spare)
             await self._rest()
             if self._stop_reason is None:
                 self._spawn(self._driver.look_for_orphans(), name="orphans")
@@ -258,7 +266,9 @@ class Scheduler:
             return False
         if self._drain_reason is not None:
             return True
-        return len(self._queue) == 0 or self._next_wake() == math.inf
+        if len(self._queue) == 0:
+            return True
+        return self._next_wake() == math.inf and not self._spares.hold_room
 
     def _why_stuck(self) -> StoppedEarly:
         """Why jobs are left though nothing goes on: what they wait for cannot come."""
@@ -352,8 +362,9 @@ class Scheduler:
         self._usage.hold(claim)
         self._spawn(self._drive(attempt, waiting, may_exist=True), name=f"job-{attempt.job.seq}")
 
-    async def _begin(self, waiting: Waiting) -> None:
-        self._note_begin(waiting)
+    async def _begin(self, waiting: Waiting, *, is_start: bool = True) -> None:
+        if is_start:
+            self._note_begin(waiting)
         try:
             attempt = await self._driver.intend(waiting.seq, waiting.number, waiting.claim)
         except BaseException:
@@ -535,6 +546,7 @@ class Scheduler:
             return
         if self._drain_reason is not None:
             self._has_aborted |= outcome.is_aborted_by_us
+        self._spawn_end_of_spares(job.seq)
         self._follow(self._needs.settled(job.seq, job.key, outcome.status))
         if over.stops_batch:
             self._stop_by_rule(job, outcome)
@@ -562,9 +574,8 @@ class Scheduler:
 
     def _follow(self, consequences: Consequences) -> None:
         """Queues the jobs that waited for a settled one, or skips them."""
-        now = anyio.current_time()
         for waiting in consequences.released:
-            self._queue.add(replace(waiting, claim=self._raised(waiting.claim)), now)
+            self._enqueue(replace(waiting, claim=self._raised(waiting.claim)))
         if consequences.released:
             self._changed.set()
         if consequences.skipped:
@@ -584,8 +595,48 @@ class Scheduler:
             claim=self._raised(self._claim_of(demand_of(following.job), following.remedy)),
             ready_at=now if is_held else now + following.delay_secs,
         )
-        self._queue.add(again, now)
+        if following.remedy.resurrects is not None:
+            # It has a run already.
+            self._spawn_end_of_spares(following.job.seq)
+            self._queue.add(again, now)
+        else:
+            self._enqueue(again)
         self._changed.set()
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        """Lets a job wait; where its attempt has a spare run, it begins at once, in its place."""
+        place = (waiting.seq, waiting.number)
+        if self._stop_reason is not None or not self._spares.hand_over(place):
+            self._queue.add(waiting, anyio.current_time())
+            return
+        # Whatever the limits say now: nothing is started.
+        self._usage.hold(waiting.claim)
+        self._spawn(self._begin(waiting, is_start=False), name=f"job-{waiting.seq}")
+
+    def _note_spare(self, place: Place, spare: Spare) -> None:
+        """
+        Lets the job that waits for an attempt take its spare run; another spare run is watched.
+        """
+        waiting = self._queue.take_out(*place)
+        if waiting is not None:
+            self._enqueue(waiting)
+        elif self._tasks is not None:
+            self._tasks.start_soon(self._watch_spare, spare, name="spare")
+
+    async def _watch_spare(self, spare: Spare) -> None:
+        """Gives the room of a spare run back when it ends, unless an attempt takes it before."""
+        try:
+            while spare.holds_room:
+                await anyio.sleep(SPARE_LOOK_SECS)
+                if await self._driver.has_ended(spare.run):
+                    self._spares.note_end(spare)
+                    self._changed.set()
+        except PlatformError as error:
+            self.stop(error)
+
+    def _spawn_end_of_spares(self, seq: int) -> None:
+        if any(place[0] == seq for place, _ in self._spares.in_order()):
+            self._spawn(self._driver.end_spares(seq), name="orphans")
 
     def _spawn(self, work: Awaitable[None], *, name: str) -> None:
         assert self._tasks is not None  # noqa: S101 - only called while running

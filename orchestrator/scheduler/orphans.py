@@ -4,7 +4,7 @@ Orphan runs: runs of this batch that belong to none of its attempts.
 1. The start of such a run was given up before the platform showed it.
 2. Or no intent of the ledger has its mark: the folder was restored from a backup, or another
    process works on a copy of it. Its run is spare: the attempt that its mark names takes it,
-   instead of a start, if that attempt has no run.
+   instead of a start, if that attempt has no run; see `spares`.
 
 An orphan run costs money: it is aborted, recorded and reported. When runs of the second kind begin
 again and again after this process took over, another process is at work, and the batch stops.
@@ -26,14 +26,13 @@ from orchestrator.model.attempts import Attempt, place_of
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.spares import Spare, Spares
 from orchestrator.scheduler.observer import Observer
 
 MOST_OF_OTHERS = 2
 """
 So many runs that began after the take-over, with marks that are not of this process, are too many.
 """
-
-Place = tuple[int, int]
 
 
 class Orphans:
@@ -48,6 +47,7 @@ class Orphans:
         budget: takes what they cost; None without one, and before it is known.
         took_over_at: the platform's time when this process took the batch over; None when it made
             the batch.
+        spares: the runs that attempts may take.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Orphans:
         self._utc_now = utc_now
         self.budget: Budget | None = None
         self.took_over_at: datetime | None = None
-        self._spares: dict[Place, tuple[Mark, Run]] = {}
+        self.spares = Spares()
         self._known: set[RunId] = set()
         self._met: list[tuple[Mark, Run]] = []
         self._of_others: set[RunId] = set()
@@ -113,28 +113,34 @@ class Orphans:
     async def adopt_spares(self) -> list[Run]:
         """Writes the attempts that take the runs of another process; those that come later wait."""
         adopted = []
-        for place, (mark, run) in sorted(self._spares.items(), key=lambda spare: spare[0]):
-            if await self._ledger.adopt(mark, run):
-                del self._spares[place]
-                adopted.append(run)
+        for place, spare in self.spares.in_order():
+            if await self._ledger.adopt(spare.mark, spare.run):
+                self.spares.take(place)
+                adopted.append(spare.run)
         return adopted
 
     async def end_spare(self, attempt: Attempt) -> None:
         """Ends the run that another process started for an attempt that has its own."""
-        spare = self._spares.pop((attempt.job.seq, attempt.number), None)
-        if spare is not None:
-            await self.end(*spare)
+        await self._end_spare(self.spares.take((attempt.job.seq, attempt.number)))
 
     def spare_of(self, attempt: Attempt) -> Run | None:
         """A run that another process started for this attempt; it is given out once."""
-        _, run = self._spares.pop((attempt.job.seq, attempt.number), (None, None))
-        return run
+        spare = self.spares.take((attempt.job.seq, attempt.number))
+        if spare is None:
+            return None
+        self.spares.release(spare)
+        return spare.run
 
-    async def end_spares(self) -> None:
-        """Ends the runs that no attempt needs any more."""
-        while self._spares:
-            _, (mark, run) = self._spares.popitem()
-            await self.end(mark, run)
+    async def end_spares(self, seq: int | None = None) -> None:
+        """
+        Ends the runs that no attempt needs any more.
+
+        Args:
+            seq: of which job; None for all jobs.
+        """
+        for place, _ in self.spares.in_order():
+            if seq is None or place[0] == seq:
+                await self._end_spare(self.spares.take(place))
 
     async def end(self, mark: Mark, run: Run) -> None:
         """Records an orphan run and aborts it; the next look tries again when that fails."""
@@ -154,6 +160,11 @@ class Orphans:
             await self._ledger.orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)
 
+    async def _end_spare(self, spare: Spare | None) -> None:
+        if spare is not None:
+            await self.end(spare.mark, spare.run)
+            self.spares.release(spare)
+
     async def _keep(self, mark: Mark, run: Run) -> None:
         """Keeps a run of another process for its attempt, unless that has one."""
         is_late = self.took_over_at is not None and run.started_at > self.took_over_at
@@ -166,8 +177,9 @@ class Orphans:
                     "works on a copy of this folder. End that process, then resume one of the two"
                 )
         place = place_of(mark)
-        if place in self._spares or await self._ledger.has_run(*place):
+        demand = None if place in self.spares else await self._ledger.demand_of_spare(*place)
+        if demand is None:
             await self.end(mark, run)
         else:
             self._known.add(run.id)
-            self._spares[place] = (mark, run)
+            self.spares.add(place, mark, run, demand)

@@ -211,6 +211,10 @@ class Starter:
         await self._finder.look_for_orphans()
         await self._orphans.end_spares()
 
+    async def end_spares(self, seq: int) -> None:
+        """Ends the runs that another process started for a job and that no attempt of it takes."""
+        await self._orphans.end_spares(seq)
+
     async def watch_for_copies(self) -> None:
         """
         Looks again and again whether another process starts runs of this batch, until cancelled.

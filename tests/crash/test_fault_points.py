@@ -23,7 +23,7 @@ READING = {
     "given_up",
     "sent",
     "run_targets",
-    "has_run",
+    "demand_of_spare",
     "began_at",
     "ended_attempt",
     "look",

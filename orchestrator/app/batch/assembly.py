@@ -97,6 +97,7 @@ def make_scheduler(
     for target, said in room.refused.items():
         usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
     orphans.budget = usage.budget
+    orphans.spares.hold_in(usage, room.claim_of)
     starter = Starter(
         ledger=ledger,
         client=client,
@@ -146,6 +147,7 @@ def make_scheduler(
             deadline_secs=None if aborting else plan.deadline_secs,
         ),
         needs=needs,
+        spares=orphans.spares,
         chance=chance,
         max_downloads=downloads_at_once(settings, ledger.batch),
     )

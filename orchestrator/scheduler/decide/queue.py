@@ -128,6 +128,23 @@ class WaitingQueue:
             heapq.heappop(heads)
         return admitted
 
+    def take_out(self, seq: int, number: int) -> Waiting | None:
+        """Takes out the job that waits for an attempt; None when none does."""
+        for claim, lane in self._lanes.items():
+            for job in lane.jobs:
+                if (job.seq, job.number) == (seq, number):
+                    lane.jobs.remove(job)
+                    heapq.heapify(lane.jobs)
+                    if not lane.jobs:
+                        del self._lanes[claim]
+                    return job
+        for one in self._later:
+            if (one[1].seq, one[1].number) == (seq, number):
+                self._later.remove(one)
+                heapq.heapify(self._later)
+                return one[1]
+        return None
+
     def remove(self, targets: Container[Target], *, later: bool) -> dict[Target, list[Waiting]]:
         """
         Takes out the jobs of some targets.

@@ -136,3 +136,15 @@ def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:
         for job in admitted:
             usage.give(job.claim)
     assert (done, len(queue)) == (299, 1)
+
+
+def test_queue_gives_out_the_job_of_one_attempt() -> None:
+    """A job whose run is there already leaves its lane, or its pause, and the others stay."""
+    queue = queue_of(waiting(0), waiting(1), waiting(2, ready_at=50.0), waiting(3, claim=LARGE))
+    assert queue.take_out(9, 1) is None
+    assert queue.take_out(1, 2) is None
+    taken = [queue.take_out(seq, 1) for seq in (1, 2, 3)]
+    assert [job and job.seq for job in taken] == [1, 2, 3]
+    usage = Usage(Limits(max_runs=9))
+    assert [job.seq for job in queue.admit(usage, 60.0)] == [0]
+    assert len(queue) == 0

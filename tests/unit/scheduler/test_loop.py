@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import cast
 
 import anyio
 import pytest
 
 from orchestrator.errors import Interrupted
-from orchestrator.model.attempts import Attempt
+from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import Mark
-from orchestrator.model.states import AttemptState
-from orchestrator.scheduler.attempt import Driver
+from orchestrator.model.jobs import demand_of
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.scheduler.attempt import Driver, Next, Over
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
-from orchestrator.scheduler.loop import Scheduler
-from tests.support.builders import NOON, make_job
+from orchestrator.scheduler.decide.spares import Spares
+from orchestrator.scheduler.loop import SPARE_LOOK_SECS, Scheduler
+from tests.support.builders import NOON, make_job, make_run
 from tests.support.virtual_time import run_virtual
 
 CLAIM = Claim(memory_mbytes=128)
@@ -79,7 +83,9 @@ class FakeDriver:
         """Nothing is waited for."""
 
 
-def scheduler_of(driver: FakeDriver, usage: Usage, waiting: int = 0) -> Scheduler:
+def scheduler_of(
+    driver: FakeDriver, usage: Usage, waiting: int = 0, spares: Spares | None = None
+) -> Scheduler:
     queue = WaitingQueue()
     for seq in range(100, 100 + waiting):
         queue.add(place(seq), 0.0)
@@ -88,6 +94,7 @@ def scheduler_of(driver: FakeDriver, usage: Usage, waiting: int = 0) -> Schedule
         queue=queue,
         usage=usage,
         claim_of=lambda _demand, _remedy: CLAIM,
+        spares=spares,
         stop_grace_secs=1,
     )
 
@@ -144,3 +151,111 @@ def test_batch_ends_after_a_last_look_for_orphans() -> None:
     scheduler = scheduler_of(driver, Usage(Limits(max_runs=1)), waiting=1)
     run_virtual(scheduler.run)
     assert driver.has_looked
+
+
+class DriverWithSpares(FakeDriver):
+    """The first attempt at each job fails; the second one has a spare run, or none."""
+
+    def __init__(self, spares: Spares, ends_at: float = 0.0) -> None:
+        super().__init__()
+        self.spares = spares
+        self.ends_at = ends_at
+        self.begun: list[tuple[int, int, float]] = []
+        self.ended: list[int] = []
+
+    async def intend(self, seq: int, number: int, _claim: Claim) -> Attempt:
+        self.begun.append((seq, number, anyio.current_time()))
+        await anyio.sleep(1)
+        return replace(attempt(seq), number=number)
+
+    async def to_end(  # type: ignore[override] # it ends otherwise
+        self, attempt: Attempt, **_: object
+    ) -> Next | Over:
+        spare = self.spares.take((attempt.job.seq, attempt.number))
+        if spare is not None:
+            self.spares.release(spare)
+        await anyio.sleep(RUN_SECS)
+        if attempt.job.seq == 0 and attempt.number == 1:
+            return Next(job=attempt.job, number=2, delay_secs=300.0)
+        self.done.append(attempt.job.seq)
+        outcome = Outcome(status=JobStatus.FAILED, error="No.")
+        return Over(attempt=attempt, outcome=outcome, run=None)
+
+    async def has_ended(self, _run: Run) -> bool:
+        return anyio.current_time() >= self.ends_at
+
+    async def end_spares(self, seq: int) -> None:
+        self.ended.append(seq)
+        for place, spare in self.spares.in_order():
+            if place[0] == seq:
+                self.spares.take(place)
+                self.spares.release(spare)
+
+
+def spares_of(usage: Usage, seq: int, number: int) -> Spares:
+    """One live run that another process started."""
+    spares = Spares()
+    spares.hold_in(usage, lambda _demand: CLAIM)
+    add_spare(spares, seq, number)
+    return spares
+
+
+def add_spare(spares: Spares, seq: int, number: int) -> None:
+    run = make_run("theirs", status="RUNNING", finished_at=None)
+    spares.add((seq, number), Mark(f"m.{seq}.{number}.1"), run, demand_of(make_job(seq)))
+
+
+def test_attempt_takes_its_spare_run_though_the_limits_are_full() -> None:
+    """The second attempt begins when the first one is over, with the slot that its run holds."""
+    usage = Usage(Limits(max_runs=1))
+    spares = spares_of(usage, 0, 2)
+    driver = DriverWithSpares(spares, ends_at=1e9)
+    scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
+    run_virtual(lambda: scheduler.run([(attempt(0), place(0))]))
+    assert driver.begun[0] == (0, 2, RUN_SECS)
+    assert (driver.done, usage.runs) == ([0, 100], 0)
+
+
+def test_spare_run_of_a_job_that_is_settled_is_ended() -> None:
+    """A run that no attempt will take must not hold the only slot for ever."""
+    usage = Usage(Limits(max_runs=1))
+    spares = spares_of(usage, 1, 2)
+    driver = DriverWithSpares(spares, ends_at=1e9)
+    scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
+    run_virtual(lambda: scheduler.run([(attempt(1), place(1))]))
+    assert (driver.ended, driver.done, usage.runs) == ([1], [1, 100], 0)
+
+
+def test_jobs_wait_until_a_spare_run_has_ended() -> None:
+    """A run whose attempt does not come gives its slot back when it ends, and others start."""
+    usage = Usage(Limits(max_runs=1))
+    spares = spares_of(usage, 7, 2)
+    driver = DriverWithSpares(spares, ends_at=100.0)
+    scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
+    run_virtual(lambda: scheduler.run())
+    (begun,) = driver.begun
+    assert begun[:2] == (100, 1)
+    assert 100.0 <= begun[2] <= 100.0 + SPARE_LOOK_SECS
+
+
+def test_waiting_job_takes_a_spare_run_that_is_found_later() -> None:
+    """A job that waits for the only slot begins when the run that holds it is found to be its."""
+    usage = Usage(Limits(max_runs=1))
+    spares = Spares()
+    spares.hold_in(usage, lambda _demand: CLAIM)
+    driver = DriverWithSpares(spares, ends_at=1e9)
+    scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def find() -> None:
+                await anyio.sleep(5)
+                add_spare(spares, 100, 1)
+
+            tasks.start_soon(find)
+            await scheduler.run([(attempt(1), place(1))])
+
+    run_virtual(scenario)
+    assert driver.begun == [(100, 1, 5.0)]
+    assert usage.runs == 0

@@ -178,6 +178,21 @@ def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
     run_virtual(scenario)
 
 
+def test_runs_of_another_process_are_ended_job_by_job(tmp_path: Path) -> None:
+    """When a job is settled, the run of its next attempt is aborted, and that of another is not."""
+    ledger, platform = make_ledger(tmp_path, make_job(0), make_job(1)), FakePlatform()
+    orphans = orphans_of(ledger, platform, Told())
+
+    async def scenario() -> None:
+        await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
+        await meet(orphans, Mark("mark123.1.2.1abcd"), replace(LIVE, id=RunId("other")))
+        await orphans.end_spares(0)
+
+    run_virtual(scenario)
+    assert platform.aborted == ["late"]
+    assert [place for place, _ in orphans.spares.in_order()] == [(1, 2)]
+
+
 def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Path) -> None:
     """Two runs for one attempt: the one that the ledger does not know is an orphan."""
     ledger, platform = make_ledger(tmp_path), FakePlatform()
