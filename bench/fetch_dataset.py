@@ -19,7 +19,8 @@ from orchestrator.collector.ranges import fetch
 from orchestrator.group_worker import GroupWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 
 
 async def main(url: str, folder: Path) -> None:

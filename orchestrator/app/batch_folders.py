@@ -34,6 +34,7 @@ from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.schedule import EARLY
+from orchestrator.store.disk_writes import flush_path
 from orchestrator.store.file_names import file_name, record_key
 from orchestrator.system_errors import error_of
 
@@ -109,9 +110,7 @@ def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]
         prepared.rename(folder)
         mend_latest(folder, batch.name)
     for path in (home, home.parent):
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.fsync(handle)
-        os.close(handle)
+        flush_path(path)
     return folder
 
 

@@ -26,8 +26,9 @@ from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import Proof
-from orchestrator.store.atomic_files import Files, Mark, PartFile
+from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import file_name
+from orchestrator.store.part_file import Mark, PartFile
 from orchestrator.store.sink import Sink
 
 FIRST_PAUSE_SECS = 0.5
@@ -232,7 +233,7 @@ class ItemsDownload:
         """
         await self._flush()
         if other._part is not None:
-            await (await self._opened()).take_over(other._part)
+            await (await self._opened()).append_file(other._part)
             self._sink.count(other._sink)
         await self._write(self._sink.feed(other._sink.rest()))
         self._total, self._is_whole = max(self._total, other.total), other.is_whole
@@ -249,7 +250,7 @@ class ItemsDownload:
     def leave(self) -> None:
         """Closes the part file; a later download goes on from there, if it can."""
         if self._part is not None and self._by_line:
-            self._part.leave()
+            self._part.close()
 
     def discard(self) -> None:
         """Removes what is not published and was not left."""
@@ -311,7 +312,7 @@ class ItemsDownload:
         if not self._by_line:
             await self._go_back()
         elif self._sink.forget_half_line() and self._part is not None:
-            await self._part.go_back(self._line_start)
+            await self._part.truncate(self._line_start)
 
     async def _take(self, chunk: bytes) -> None:
         """Takes a part of the body, and remembers where a line begins that is written in parts."""
@@ -337,7 +338,7 @@ class ItemsDownload:
         size_bytes, lines, mark = self._start
         self._sink.go_on_from(size_bytes, lines)
         if self._part is not None:
-            await self._part.go_back(mark)
+            await self._part.truncate(mark)
 
     async def _flush(self) -> None:
         await self._write(self._sink.rest())

@@ -53,7 +53,7 @@ async def save_answer(
         if by_line and sink.lines < total:
             raise TruncatedBody(f"the platform counts {total} items and gave {sink.lines}")
         await part.append(sink.rest())
-        part.leave()
+        part.close()
     finally:
         part.discard()
     return ItemsFile(

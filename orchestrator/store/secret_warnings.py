@@ -12,7 +12,7 @@ JOBS = "jobs"
 
 class SecretWatch:
     """
-    Looks at the bytes of one file as they are written, and warns once.
+    Checks the bytes of one file as they are written, and warns once.
 
     Args:
         path: of the file, below the `jobs/` of a batch.
@@ -25,8 +25,8 @@ class SecretWatch:
         self._end = b""
         self._has_warned = False
 
-    def look_at(self, data: bytes) -> None:
-        """Takes the next bytes of the file."""
+    def check(self, data: bytes) -> None:
+        """Checks the next bytes of the file."""
         overlap = SECRETS.longest_bytes - 1
         if self._has_warned or overlap < 0:
             return

@@ -31,7 +31,8 @@ from orchestrator.errors import OrchestratorError, TransientError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from tests.client import answers_grammar as grammar
 from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
 

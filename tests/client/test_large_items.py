@@ -15,7 +15,8 @@ from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from tests.client.raw_server import answering, http, raw_server
 
 MBYTE = 1024**2

@@ -40,7 +40,8 @@ from orchestrator.model.jobs import (
 from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import Limits
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
 from tests.simulation.life import Killed, Life, MortalTransport
 from tests.simulation.platform import OF_A_TASK, SimPlatform

@@ -23,7 +23,8 @@ from orchestrator.scheduler.decide.limits import Claim, Usage
 from orchestrator.scheduler.run_list import RunListing
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
-from orchestrator.store.atomic_files import Files, PartFile
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.part_file import PartFile
 from tests.simulation import night
 from tests.simulation.conditions import Conditions, conditions_of
 from tests.simulation.night import play

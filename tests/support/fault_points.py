@@ -14,8 +14,9 @@ from orchestrator.app.batch import final_files, lifecycle
 from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger
 from orchestrator.scheduler.run_search import RunFinder
-from orchestrator.store import atomic_files
-from orchestrator.store.atomic_files import Files, PartFile
+from orchestrator.store import atomic_files, group_flush
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.part_file import PartFile
 
 
 class Story(StrEnum):
@@ -97,9 +98,9 @@ POINTS = {
         finished_recorded=_after(Ledger, "finished"),
         items_read=_before(Files, "save"),
         part_written=_after(atomic_files, "_write"),
-        file_flushed=_after(atomic_files, "_flush", since="intend"),
-        file_renamed=_after(atomic_files, "_rename", since="intend"),
-        folder_flushed=_after(atomic_files, "_flush_folder", since="intend"),
+        file_flushed=_after(group_flush, "_flush", since="intend"),
+        file_renamed=_after(group_flush, "_rename", since="intend"),
+        folder_flushed=_after(group_flush, "_flush_folder", since="intend"),
         collected=_before(Ledger, "over"),
         attempt_over_uncommitted=_after(Ledger, "_execute", query="mark_over"),
         job_settled_uncommitted=_after(Ledger, "_execute", query="settle_job"),

@@ -129,7 +129,7 @@ def test_secret_in_results_is_told_once(size: int, caplog: pytest.LogCaptureFixt
     watch = SecretWatch("/out/nightly/1/jobs/shop/records/OUT")
     data = b"x" * 25 + b"hush-hush-hush" + b"y" * 25 + b"hush-hush-hush"
     for start in range(0, len(data), size):
-        watch.look_at(data[start : start + size])
+        watch.check(data[start : start + size])
     (record,) = caplog.records
     assert record.getMessage() == "secret_in_results"
     assert (record.facts["job"], record.facts["file"]) == ("shop", "records/OUT")  # type: ignore[attr-defined]

@@ -28,7 +28,7 @@ from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.specfile import LoadedSpec, expand
 from orchestrator.specfile.model import ResultsTable
-from orchestrator.store.atomic_files import write_file
+from orchestrator.store.disk_writes import write_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

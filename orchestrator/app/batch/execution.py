@@ -64,7 +64,8 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.loop import Scheduler
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 
 ABORT_SECS = 8.0
 WAITS_EVERY_SECS = 2.0

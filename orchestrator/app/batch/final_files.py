@@ -18,7 +18,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.selection import Selection
 from orchestrator.report.page import Rows, page
 from orchestrator.report.summary import job_line, summary_of
-from orchestrator.store.atomic_files import write_file
+from orchestrator.store.disk_writes import write_file
 
 PAGE = "report.html"
 LINES_AT_ONCE = 256

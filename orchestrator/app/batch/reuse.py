@@ -19,6 +19,7 @@ from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.model.ids import BatchId
 from orchestrator.model.jobs import Job, likeness
 from orchestrator.model.states import JobStatus
+from orchestrator.store.disk_writes import flush_path
 
 Likeness = tuple[object, ...]
 
@@ -110,9 +111,7 @@ def _put(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     for path in (target, target.parent):
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.fsync(handle)
-        os.close(handle)
+        flush_path(path)
 
 
 def _link_or_copy(source: str, target: str) -> None:

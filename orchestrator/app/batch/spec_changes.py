@@ -18,7 +18,7 @@ from orchestrator.model.batches import BatchPlan
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job
 from orchestrator.specfile import LoadedSpec, expand, load_spec
-from orchestrator.store.atomic_files import write_file
+from orchestrator.store.disk_writes import write_file
 
 SHOWN = 10
 

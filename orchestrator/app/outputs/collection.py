@@ -46,7 +46,8 @@ from orchestrator.model.runs import Run
 from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.retries import outcome_of_complaint, outcome_of_run
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from orchestrator.model.states import JobStatus
 from orchestrator.results.item_source import Source
 from orchestrator.results.table import write_table
 from orchestrator.results.table_writer import COLUMNS, REJECTS, Table
+from orchestrator.store.disk_writes import flush_path
 
 EXPORT = "export"
 SHOWN = 3
@@ -166,9 +166,5 @@ def _publish(part: Path, target: Path, format_: ResultsFormat) -> None:
         if not made.exists():
             path.unlink(missing_ok=True)
             continue
-        handle = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush_path(made)
         made.replace(path)

@@ -7,7 +7,6 @@ Only jobs that succeeded are in it. The folder appears whole, or stays as it was
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from orchestrator.results.item_source import NotMerged
 from orchestrator.results.known_keys import remember
 from orchestrator.results.table import write_table
 from orchestrator.results.table_writer import COLUMNS, REJECTS, Table
+from orchestrator.store.disk_writes import flush_path
 
 SEEN = ".seen"
 
@@ -150,12 +150,11 @@ def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
 def _publish(part: Path, results: Path) -> None:
     """Flushes what was written and gives it its name; what was there before goes."""
     for path in [*part.rglob("*"), part]:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.fsync(handle)
-        os.close(handle)
+        flush_path(path)
     old = results.with_name(".results.old")
     shutil.rmtree(old, ignore_errors=True)
     if results.exists():
         results.rename(old)
     part.rename(results)
+    flush_path(results.parent)
     shutil.rmtree(old, ignore_errors=True)

@@ -24,7 +24,7 @@ from orchestrator import events
 from orchestrator.app.batch_folders import LATEST, LEDGER
 from orchestrator.errors import OrchestratorError, OutputNotWritable
 from orchestrator.model.batches import Batch
-from orchestrator.store.atomic_files import write_file
+from orchestrator.store.disk_writes import write_file
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

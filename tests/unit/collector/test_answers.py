@@ -16,7 +16,8 @@ from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import ItemsQuery, Mode
 from orchestrator.model.proofs import ProvenBy
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 

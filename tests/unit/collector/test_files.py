@@ -7,7 +7,9 @@ import pytest
 
 from orchestrator.errors import OutputLost
 from orchestrator.group_worker import GroupWorker
-from orchestrator.store.atomic_files import Files, flush_group, write_file
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.disk_writes import write_file
+from orchestrator.store.group_flush import flush_group
 
 
 async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from tests.support.virtual_time import run_virtual
 
 CLEAN = ItemsQuery(clean=True)

@@ -24,7 +24,8 @@ from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import Expectation, ItemsQuery
 from orchestrator.store import sink as sink_module
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
 from orchestrator.store.sink import Sink
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
@@ -82,7 +83,7 @@ async def test_half_line_of_any_length_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part file that was left inside a long item goes on after the item before it."""
-    monkeypatch.setattr("orchestrator.store.atomic_files.READ_BYTES", 16)
+    monkeypatch.setattr("orchestrator.store.part_file.READ_BYTES", 16)
     part = tmp_path / ".items.jsonl.d1.part"
     part.write_bytes(b"1\n" + b"2" * 100 + b"\n" + b"3" * 100)
     files = Files(InlineWorker(flush_group))

@@ -17,8 +17,9 @@ from orchestrator.errors import NotFound, TruncatedBody
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import CollectPlan, Job, JobInput
-from orchestrator.store.atomic_files import Files, flush_group
+from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import record_key
+from orchestrator.store.group_flush import flush_group
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 

@@ -1,0 +1,112 @@
+"""
+Writes and flushes on disk, in the caller's own thread: one file, whole or not at all.
+
+A process that is killed at any point leaves at most `.part` files, which the next try overwrites.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orchestrator.errors import OutputLost
+from orchestrator.system_errors import error_of
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def write_file(path: Path, pieces: Iterable[bytes]) -> None:
+    """
+    Saves one file durably.
+
+    Several processes may save the same file at once: they take turns, and the last one stays.
+
+    Raises:
+        DiskFull, OutputLost: the file is as it was before.
+    """
+    part = f"{path.parent}/.{path.name}.part"
+    with translated(str(path)):
+        handle = _open_locked(part)
+        try:
+            for piece in pieces:
+                append(handle, piece, part)
+            os.fsync(handle)
+            os.replace(part, path)
+        finally:
+            os.close(handle)
+        flush_path(path.parent)
+
+
+def flush_path(path: str | Path) -> None:
+    """
+    Flushes a file, or the names in a folder: a rename is durable when its folder is flushed.
+
+    Raises:
+        OSError: as the system says.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turns the system's errors into ours."""
+    try:
+        yield
+    except OSError as error:
+        advice = "mend that, then resume the batch"
+        raise error_of(error, path, "written", otherwise=OutputLost, advice=advice) from error
+
+
+def open_empty(part: str) -> int:
+    """The handle of an empty file; its folder is made if need be."""
+    flags = FLAGS | os.O_TRUNC
+    with translated(part):
+        try:
+            return os.open(part, flags, 0o644)
+        except FileNotFoundError:
+            folder = os.path.dirname(part)
+            os.makedirs(folder, exist_ok=True)
+            flush_path(os.path.dirname(folder))
+            return os.open(part, flags, 0o644)
+
+
+def append(handle: int, data: bytes, part: str) -> None:
+    """Writes all of the data at the end of a file."""
+    with translated(part):
+        written = os.write(handle, data)
+        while written < len(data):
+            written += os.write(handle, memoryview(data)[written:])
+
+
+def truncate(handle: int, size_bytes: int, part: str) -> None:
+    """Cuts a file to a size; the next write begins there."""
+    with translated(part):
+        os.ftruncate(handle, size_bytes)
+        os.lseek(handle, size_bytes, os.SEEK_SET)
+
+
+def remove_open(handle: int, part: str) -> None:
+    """Closes a file and deletes it."""
+    os.close(handle)
+    with suppress(FileNotFoundError):
+        os.unlink(part)
+
+
+def _open_locked(part: str) -> int:
+    """The handle of an empty file that no other process writes until it is closed."""
+    while True:
+        handle = os.open(part, FLAGS, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # The process that had the lock may have renamed the file: then this handle is that file's.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(part)):
+                os.ftruncate(handle, 0)
+                return handle
+        os.close(handle)
