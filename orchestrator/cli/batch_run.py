@@ -27,6 +27,7 @@ from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.summary import summary_of
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN, plain
+from orchestrator.scheduler.timings import TIMINGS
 
 SHOWN_FAILURES = 10
 
@@ -43,6 +44,7 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
         sink=sink,
         abort_on_signal=options.on_signal == "abort",
         force=getattr(options, "force", False),
+        timings=getattr(options, "timings", TIMINGS),
     )
 
 

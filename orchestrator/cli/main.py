@@ -16,7 +16,7 @@ from orchestrator.app.setup.signals import handle_signals
 TYPE_CHECKING = False  # as of `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 COMMANDS = {
     "run": "run a spec as a new batch",
@@ -61,8 +61,13 @@ Python's own 700 makes it look for garbage dozens of times while modules are rea
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits with its code."""
+def main(arguments: Sequence[str] | None = None, **given: object) -> None:
+    """
+    Runs a command and exits with its code.
+
+    Args:
+        given: what tests give beside the arguments, as `make_context` reads it: `timings`.
+    """
     handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     from orchestrator.cli.streams import open_streams
@@ -70,16 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     open_streams()
     raise_limit()
-    sys.exit(_call(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(_call(list(sys.argv[1:] if arguments is None else arguments), given))
 
 
-def _call(words: Sequence[str]) -> int:
+def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     """Runs a command; returns the exit code, also of errors."""
     # Not from the parser: some mistakes are found while it reads the arguments.
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
-        options = make_parser(words[0] if words else None).parse_args(words)
+        parser = make_parser(words[0] if words else None)
+        parser.set_defaults(**given)
+        options = parser.parse_args(words)
         code: int = options.call(options)
     except Exception as error:  # noqa: BLE001 - the place that says what an error means
         from orchestrator.cli.error_exit import tell

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -55,9 +56,7 @@ from orchestrator.scheduler.start import (
     StartRefused,
     TargetHeld,
 )
-
-POSTPONED_SECS = 5.0
-"""About how long a job waits again whose start was refused for now."""
+from orchestrator.scheduler.timings import TIMINGS, Timings
 
 PROBE_SECS = 20.0
 """How long a platform may take to show that it is not away."""
@@ -151,6 +150,7 @@ class Driver:
         away_secs: float,
         counts_settle_secs: float = 0.0,
         most_memory_mbytes: int | None = None,
+        timings: Timings = TIMINGS,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -164,6 +164,7 @@ class Driver:
         self._away_secs = away_secs
         self._counts_settle_secs = counts_settle_secs
         self._most_memory_mbytes = most_memory_mbytes
+        self._timings = timings
         self._away_since: float | None = None
 
     async def intend(self, seq: int, number: int, claim: Claim) -> Attempt:
@@ -371,7 +372,7 @@ class Driver:
         elif error.error_type == CAP_BELOW_FLOOR:
             again = replace(again, floor_usd=floor_in(error.message, attempt.reserved_usd))
         else:
-            delay = POSTPONED_SECS * (0.5 + self._chance())
+            delay = self._timings.postponed_secs * (0.5 + self._chance())
             if isinstance(error, TransientError):
                 delay = max(delay, error.retry_after_secs or 0.0)
                 self._away_since = self._away_since or now
@@ -425,18 +426,20 @@ class Driver:
         if run is not None and run.resurrect_count is None and attempt.job.rules:
             # What an earlier process was told is not all in the ledger.
             run = replace(run, resurrect_count=await self._resurrect_count(run))
+        verdict = partial(
+            decide,
+            attempt,
+            outcome,
+            run,
+            jitter=jitter,
+            most_memory_mbytes=most,
+            first_delay_secs=self._timings.first_delay_secs,
+        )
         try:
-            return decide(attempt, outcome, run, jitter=jitter, most_memory_mbytes=most)
+            return verdict()
         except LogNeeded:
             assert run is not None  # noqa: S101 - rules are for runs
-            return decide(
-                attempt,
-                outcome,
-                run,
-                jitter=jitter,
-                most_memory_mbytes=most,
-                log_end=await self._log_end(run),
-            )
+            return verdict(log_end=await self._log_end(run))
 
     async def _resurrect_count(self, run: Run) -> int | None:
         try:

@@ -30,8 +30,8 @@ from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.ownership import MARK
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import RunListing
+from orchestrator.scheduler.timings import TIMINGS, Timings
 
-SHORTEST_INTERVAL_SECS = 1.0
 INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
 WATCH_SECS = (5.0, 10.0, 15.0, 30.0, 60.0)
 """How long after the one before each look for runs of another process begins."""
@@ -84,12 +84,14 @@ class RunFinder:
         is_of_another: Callable[[RunId], Awaitable[bool]] = no_other,
         targets: Iterable[Target] = (),
         agents_hidden: Callable[[int], None] = lambda _read: None,
+        timings: Timings = TIMINGS,
     ) -> None:
         self._client = client
         self._orphans = orphans
         self._claimed = dict(claimed or {})
         self._is_of_another = is_of_another
         self._agents_hidden = agents_hidden
+        self._timings = timings
         self._targets = set(targets)
         self._lock = anyio.Lock()
         self._asked: dict[Mark, Attempt] = {}
@@ -118,7 +120,7 @@ class RunFinder:
                 if self._passes == passes:
                     # Waiting a little lets more questions share the pass.
                     await anyio.sleep_until(self._next_pass_at)
-                    self._next_pass_at = anyio.current_time() + SHORTEST_INTERVAL_SECS
+                    self._next_pass_at = anyio.current_time() + self._timings.list_interval_secs
                     self._passes += 1
                     await self._look_for_asked()
             return Look(self._found.pop(mark, None), attempt.job.target in self._proven)

@@ -18,7 +18,6 @@ from enum import Enum, auto
 import anyio
 
 from orchestrator.apify import ApifyClient, Download
-from orchestrator.apify.requests import SYNC_WAIT_SECS
 from orchestrator.errors import (
     NoRoom,
     PermanentError,
@@ -38,15 +37,14 @@ from orchestrator.scheduler.decide.start_gate import Gate, Tally
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import Look, RunFinder
+from orchestrator.scheduler.timings import Timings
 
-LOOK_EVERY_SECS = 2.0
 CLOCK_GRAIN_SECS = 1.0
 """The platform's `Date` tells whole seconds."""
 
 CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
 """The type of a refusal of a cap on the cost that is lower than the Actor takes."""
 
-DOUBT_SECS = 20.0
 MOST_ALIKE = 3
 
 
@@ -136,6 +134,7 @@ class Starter:
         save_answer: Callable[[Job, Download], Awaitable[None]],
         gate: Gate,
         utc_now: Callable[[], datetime],
+        timings: Timings,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -148,6 +147,7 @@ class Starter:
         self._gate = gate
         self._has_warned = False
         self._utc_now = utc_now
+        self._timings = timings
 
     async def start(
         self,
@@ -390,9 +390,9 @@ class Starter:
             # was refused is asked for again: one odd answer would leave the start unclear.
             if looked_at >= absent_at:
                 doubted_at = min(doubted_at, looked_at)
-                if look.is_proof or looked_at >= doubted_at + DOUBT_SECS:
+                if look.is_proof or looked_at >= doubted_at + self._timings.list_patience_secs:
                     return await self._find_otherwise(attempt, look)
-            await anyio.sleep(LOOK_EVERY_SECS)
+            await anyio.sleep(self._timings.search_interval_secs)
 
     def _absent_at(self, attempt: Attempt, began_at: float | None) -> float:
         """
@@ -401,7 +401,7 @@ class Starter:
         The wall clock has no say. What an earlier process sent is as old as the platform's clock
         shows, and where that is not known, it was sent just now.
         """
-        wait_secs = SYNC_WAIT_SECS if attempt.job.mode is Mode.SYNC else 0
+        wait_secs = self._timings.sync_wait_secs if attempt.job.mode is Mode.SYNC else 0
         longest = self._policy.start_deadline_secs + wait_secs + self._policy.settle_secs
         if began_at is not None:
             return began_at + longest

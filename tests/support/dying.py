@@ -17,11 +17,10 @@ from typing import Any, NoReturn
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.http.direct_transport import DirectExchange, DirectTransport
 from orchestrator.apify.http.transport import Request
-from orchestrator.cli.main import main
 from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story
-from tests.support.hurried import hurry
+from tests.support.hurried import main_hurried
 
 
 def die() -> NoReturn:
@@ -129,13 +128,12 @@ def live_twice(words: Sequence[str]) -> None:
         words: the name of the point, and those of both lives as JSON.
     """
     name, first, second = words[0], *map(json.loads, words[1:])
-    hurry()
     child = os.fork()
     if child == 0:
         tell(POINTS[name].story)
         arm(POINTS[name])
-        main(first)
+        main_hurried(first)
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         sys.exit(f"{name} was not reached: the first life ended by itself")
-    main(second)
+    main_hurried(second)

@@ -40,6 +40,7 @@ from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter, StartPolicy
+from orchestrator.scheduler.timings import TIMINGS, Timings
 from orchestrator.store.atomic_files import Files
 
 NOTHING_EXPECTED: Mapping[int, float] = {}
@@ -68,6 +69,7 @@ def make_scheduler(
     needs: Needs | None = None,
     needed: Facts | None = None,
     aborting: str | None = None,
+    timings: Timings = TIMINGS,
     utc_now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
 ) -> Scheduler:
@@ -114,6 +116,7 @@ def make_scheduler(
         save_answer=collector.save_answer,
         gate=usage.gate,
         utc_now=utc_now,
+        timings=timings,
     )
     driver = Driver(
         ledger=ledger,
@@ -135,6 +138,7 @@ def make_scheduler(
         away_secs=settings.platform_away_secs,
         counts_settle_secs=counts_settle_secs,
         most_memory_mbytes=usage.limits.max_memory_mbytes,
+        timings=timings,
     )
     plan = ledger.batch.plan
     return Scheduler(

@@ -150,7 +150,13 @@ async def _schedule(
     client.know_clock(room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
     finder, orphans = await make_finder(
-        ledger, client, room, observer, folder=folder, utc_now=utc_now
+        ledger,
+        client,
+        room,
+        observer,
+        folder=folder,
+        utc_now=utc_now,
+        timings=context.timings,
     )
     if not is_new:
         try:
@@ -200,6 +206,7 @@ async def _schedule(
         needed=partial(_needed, folder),
         jobs_left=waits + len(open_attempts),
         aborting="`orchestrator abort` was called" if aborting else None,
+        timings=context.timings,
     )
     events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
     async with anyio.create_task_group() as tasks:

@@ -28,6 +28,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.timings import TIMINGS, Timings
 
 MORE_LOOKS = 4
 LOOK_EVERY_SECS = 5.0
@@ -43,6 +44,7 @@ async def make_finder(
     *,
     folder: Path,
     utc_now: Callable[[], datetime],
+    timings: Timings = TIMINGS,
 ) -> tuple[RunFinder, Orphans]:
     """What finds the runs of a batch, and what ends those that belong to none of its attempts."""
     orphans = Orphans(
@@ -59,6 +61,7 @@ async def make_finder(
         is_of_another=partial(_is_of_another, folder),
         targets=room.defaults,
         agents_hidden=_warn_of_hidden_agents,
+        timings=timings,
     )
     return finder, orphans
 

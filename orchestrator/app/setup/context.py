@@ -19,6 +19,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import Batch, LocalPlatformPlan
 from orchestrator.report.progress import Progress
+from orchestrator.scheduler.timings import TIMINGS, Timings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class BatchContext:
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is left, interrupted, for the next one; None for never.
+        timings: the pauses of the scheduler, which no setting changes.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class BatchContext:
     force: bool = False
     waits_for_platform: bool = False
     leave_at: datetime | None = None
+    timings: Timings = TIMINGS
 
 
 @asynccontextmanager

@@ -109,6 +109,7 @@ def decide(
     jitter: float,
     log_end: str | None = None,
     most_memory_mbytes: int | None = None,
+    first_delay_secs: float = FIRST_DELAY_SECS,
 ) -> Verdict:
     """
     Whether a further attempt follows, and how.
@@ -123,6 +124,7 @@ def decide(
         jitter: a random number from 0 to 1.
         log_end: the last lines of the run's log; None when nobody has looked.
         most_memory_mbytes: what a run may have within the limits of the batch.
+        first_delay_secs: before the second attempt, where the rule does not say.
 
     Raises:
         LogNeeded: call again with `log_end`.
@@ -140,7 +142,7 @@ def decide(
     if rule.do is Action.GIVE_UP or attempt.number >= most:
         return SETTLED
     return Verdict(
-        delay_secs=_delay(rule, attempt.number, jitter),
+        delay_secs=_delay(rule, attempt.number, jitter, first_delay_secs),
         remedy=_remedy(rule, attempt, run, most_memory_mbytes or BIGGEST_MBYTES),
     )
 
@@ -181,9 +183,9 @@ def longest_pause_secs(backoff_secs: float | None) -> float:
     return max(LONGEST_DELAY_SECS, backoff_secs or 0.0)
 
 
-def _delay(rule: Rule, number: int, jitter: float) -> float:
+def _delay(rule: Rule, number: int, jitter: float, first_delay_secs: float) -> float:
     """Doubling from one attempt to the next, half of it by chance."""
-    first = FIRST_DELAY_SECS if rule.backoff_secs is None else rule.backoff_secs
+    first = first_delay_secs if rule.backoff_secs is None else rule.backoff_secs
     longest = min(longest_pause_secs(first), first * 2.0 ** min(number - 1, 30))
     return longest * (0.5 + 0.5 * jitter)
 

@@ -1,0 +1,33 @@
+"""How long the scheduler pauses between two tries, as one value that tests shorten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.scheduler.decide.retries import FIRST_DELAY_SECS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """
+    The pauses that no setting changes, in seconds.
+
+    Attributes:
+        search_interval_secs: between two searches for the run of a start whose answer was lost.
+        list_interval_secs: between two readings of the account's list of runs, at least.
+        list_patience_secs: how long lists that prove nothing are read again, after the time at
+            which the run of a start would be on them.
+        postponed_secs: about how long a job waits again whose start was refused for now.
+        first_delay_secs: before the second attempt at a job; it doubles from there.
+        sync_wait_secs: how long the platform holds a synchronous start.
+    """
+
+    search_interval_secs: float = 2.0
+    list_interval_secs: float = 1.0
+    list_patience_secs: float = 20.0
+    postponed_secs: float = 5.0
+    first_delay_secs: float = FIRST_DELAY_SECS
+    sync_wait_secs: float = 300.0
+
+
+TIMINGS = Timings()
