@@ -51,7 +51,7 @@ def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
 
 def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=int, metavar="N", help="port to listen on (a free one)")
+    serve.add_argument("--port", type=_port, metavar="N", help="port to listen on (a free one)")
     serve.add_argument("--token", metavar="T", help="the account's token (a random one)")
     serve.add_argument(
         "--max-runs", type=int, metavar="N", help="the most runs at once of the account (256)"
@@ -109,3 +109,10 @@ def _path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)
+
+
+def _port(text: str) -> int:
+    """Returns a port; 0 takes a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")
+    return int(text)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import anyio
 
@@ -28,9 +29,13 @@ async def serve(options: EmulatorOptions, stop: anyio.Event) -> None:
 
 async def build(options: EmulatorOptions) -> None:
     """
-    Builds the environments of all Actors.
+    Builds the environments of all Actors; prints to stderr which one is being built.
 
     Raises:
         SetupError: an Actor cannot be read or built.
     """
-    await build_actor_envs(options)
+
+    def report(actor: str) -> None:
+        print(f"building the environment of {actor}, which can take minutes", file=sys.stderr)
+
+    await build_actor_envs(options, report)

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,7 +24,7 @@ from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_files import load_actors
 from apify_emulator.errors import BuildFailed, SetupError
 from apify_emulator.options import EmulatorOptions
-from apify_emulator.processes.process_environment import under_limit
+from apify_emulator.processes.open_file_limit import under_limit
 
 _LOCK_POLL_SECS = 0.2
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__", "storage", ".venv"})
@@ -40,9 +40,14 @@ class Command:
     folder: Path
 
 
-async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
+async def build_actor_envs(
+    options: EmulatorOptions, on_build: Callable[[str], None] | None = None
+) -> list[Path]:
     """
-    Build the environments of all Actors that are not simulated, so that runs need no network.
+    Builds the environments of all Actors that are not simulated, so that runs need no network.
+
+    Args:
+        on_build: called with the name of each Actor whose environment is missing.
 
     Returns:
         The environments, in the order of the Actors.
@@ -56,6 +61,8 @@ async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
     for actor in load_actors(options.actors_dirs):
         if actor.folder is None or actor.simulation is not None:
             continue
+        if on_build is not None and not environments.is_built(actor):
+            on_build(actor.full_name)
         try:
             command = await environments.command(actor)
         except BuildFailed as problem:

@@ -5,8 +5,6 @@ The environment that an Actor's process is given, as the API's documentation lis
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Sequence
 
 import orjson
 
@@ -31,21 +29,6 @@ _ALIASES = {
     "APIFY_STARTED_AT": "ACTOR_STARTED_AT",
     "APIFY_TIMEOUT_AT": "ACTOR_TIMEOUT_AT",
 }
-
-
-def under_limit(argv: Sequence[str], open_files: int | None) -> Sequence[str]:
-    """
-    Return what runs a command with a soft limit of open files of its own.
-
-    A server raises its own limit; programs that use `select` break with so many descriptors.
-
-    Args:
-        open_files: the limit; None leaves the command as it is.
-    """
-    if open_files is None or open_files == resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-        return argv
-    # By the shell: setting the limit between fork and exec is not safe beside threads.
-    return ["/bin/sh", "-c", f'ulimit -S -n {open_files}; exec "$@"', "sh", *argv]
 
 
 def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> dict[str, str]:

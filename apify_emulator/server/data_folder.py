@@ -29,8 +29,8 @@ def held_data_folder(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataFolderInUse(
-                f"{folder}: another process runs the local platform on this folder; wait until it "
-                "ends, or choose another folder with --output"
+                f"{folder}: another process runs an emulator on this data folder; wait until it "
+                "ends, or choose another folder"
             ) from None
         # What stands in it is told by whoever held the folder before.
         os.ftruncate(file, 0)

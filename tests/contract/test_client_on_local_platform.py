@@ -14,14 +14,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from apify_emulator import (
-    Emulator,
-    EmulatorOptions,
-    FaultKind,
-    FaultRule,
-    Faults,
-    serve_emulator,
-)
+from apify_emulator import Emulator, EmulatorOptions, FaultKind, FaultRule, Faults, serve_emulator
 from orchestrator.apify import ApifyClient, ClientOptions, Request
 from orchestrator.apify.http.direct_transport import DirectTransport
 from orchestrator.errors import (

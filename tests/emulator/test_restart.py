@@ -161,7 +161,7 @@ def _use_server(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
 async def test_second_platform_on_the_same_data_is_refused(tmp_path: Path) -> None:
     """One data folder belongs to one platform."""
     async with calling(tmp_path):
-        with pytest.raises(DataFolderInUse, match="another process runs the local platform"):
+        with pytest.raises(DataFolderInUse, match="another process runs an emulator"):
             async with serve_emulator(EmulatorOptions(data_dir=tmp_path)):
                 pass
 

@@ -1,0 +1,131 @@
+"""The command `apify-emulator`, as a user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.actors import write_actor
+
+COMMAND = (sys.executable, "-m", "apify_emulator")
+LONGEST_SECS = 60
+
+
+def _run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECS,
+        check=False,
+    )
+
+
+@contextmanager
+def _serving(data: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Serves an emulator; gives its process, URL and token."""
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--data", str(data)],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            place = json.loads(process.stdout.readline())
+            yield process, place["url"], place["token"]
+        finally:
+            process.terminate()
+
+
+def _username(url: str, token: str) -> str:
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{url}/v2/users/me", headers=headers)  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=LONGEST_SECS) as answer:  # noqa: S310 - loopback
+        name: str = json.load(answer)["data"]["username"]
+    return name
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_serve_answers_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """The first line has the URL and the token; a signal ends the emulator with exit code 0."""
+    with _serving(tmp_path) as (process, url, token):
+        assert _username(url, token) == "local"
+        process.send_signal(number)
+        assert process.wait(LONGEST_SECS) == 0
+
+
+def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
+    """A token in a variable is not visible to other users, as an argument is."""
+    with _serving(tmp_path, APIFY_EMULATOR_TOKEN="chosen-token") as (_, url, token):
+        assert token == "chosen-token"
+        assert _username(url, token) == "local"
+
+
+def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
+    """Two emulators never write to the same data folder."""
+    with _serving(tmp_path):
+        done = _run("serve", "--data", str(tmp_path))
+    assert done.returncode == 4
+    assert str(tmp_path) in done.stderr
+    assert "choose another folder" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["build", "--actors", "missing"], "missing: no such folder", id="actors"),
+        pytest.param(["serve", "--faults", "missing.json"], "missing.json: cannot", id="faults"),
+        pytest.param(["serve", "--port", "99999"], "expected a port from 0 to", id="port"),
+        pytest.param(["serve", "--data", ""], "expected a path", id="empty-path"),
+        pytest.param([], "COMMAND", id="no-command"),
+    ],
+)
+def test_mistake_ends_with_2_and_names_itself(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of the user is one clear line, without a traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    done = _run(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
+    """A build can take minutes, so its first line says what it does; the second build is silent."""
+    actors = write_actor(tmp_path / "actors", "hello", "")
+    words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
+    first = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    second = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "local/hello" in first.stderr
+    assert second.stderr == ""
+
+
+def test_help_lists_commands_variables_and_exit_codes() -> None:
+    """The help is enough to use the command without its page."""
+    shown = _run("--help").stdout
+    for word in ("serve", "build", "APIFY_EMULATOR_TOKEN", "exit codes:"):
+        assert word in shown
+    for option in ("--actors", "--data", "--port", "--faults", "--max-runs"):
+        assert option in _run("serve", "--help").stdout
+
+
+def test_help_does_not_import_the_server() -> None:
+    """The help is printed at once, because the HTTP library is imported when it is needed."""
+    code = "import sys, apify_emulator.cli.main; print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
