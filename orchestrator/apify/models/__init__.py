@@ -1,5 +1,5 @@
 """
-The API's answers as models: every field of the official description, in snake_case with its unit.
+The API's answers as models: the fields that are read, in snake_case with their unit.
 """
 
 from orchestrator.apify.models.accounts import (
@@ -8,8 +8,6 @@ from orchestrator.apify.models.accounts import (
     CurrentUse,
     Limits,
     MonthlyUsage,
-    Plan,
-    UsageCycle,
     UsageItem,
 )
 from orchestrator.apify.models.actors import (
@@ -19,7 +17,6 @@ from orchestrator.apify.models.actors import (
     PricingInfo,
     Task,
     TaskOptions,
-    Version,
 )
 from orchestrator.apify.models.base import Envelope, Page, WireModel
 from orchestrator.apify.models.runs import (
@@ -33,7 +30,7 @@ from orchestrator.apify.models.runs import (
     RunUsageUsd,
     StorageIds,
 )
-from orchestrator.apify.models.storages import Dataset, DatasetList, DatasetStats, Key, KeyList
+from orchestrator.apify.models.storages import Dataset, DatasetList, Key, KeyList
 
 __all__ = [
     "Account",
@@ -43,7 +40,6 @@ __all__ = [
     "CurrentUse",
     "Dataset",
     "DatasetList",
-    "DatasetStats",
     "DefaultRunOptions",
     "Envelope",
     "Key",
@@ -51,7 +47,6 @@ __all__ = [
     "Limits",
     "MonthlyUsage",
     "Page",
-    "Plan",
     "PricingInfo",
     "Run",
     "RunList",
@@ -64,8 +59,6 @@ __all__ = [
     "StorageIds",
     "Task",
     "TaskOptions",
-    "UsageCycle",
     "UsageItem",
-    "Version",
     "WireModel",
 ]

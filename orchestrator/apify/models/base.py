@@ -1,9 +1,9 @@
 """
 What all models of the API's answers have in common.
 
-They are lenient: a field that is missing is None, one that is unknown is kept, and one whose value
-has a shape nobody foresaw is treated as missing, so that a newer platform does not break an older
-client. Closed sets of words are plain strings for the same reason.
+They hold the fields that the orchestrator reads. They are lenient: a field that is missing is None,
+an unknown one is ignored, and one whose value has an unexpected type counts as missing. So a newer
+platform does not break an older client. Closed sets of words are plain strings for the same reason.
 """
 
 from __future__ import annotations
@@ -12,14 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from orchestrator import events
@@ -27,26 +20,20 @@ from orchestrator import events
 T = TypeVar("T")
 M = TypeVar("M", bound="WireModel")
 
-
-def _tell_time(value: datetime) -> str:
-    in_utc = value.astimezone(UTC)
-    return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 LARGEST = 2**63 - 1
 """Larger numbers fit into no database; a field that holds one counts as missing."""
 
 LARGEST_USD = Decimal(10) ** 12
 CREDIBLE_YEARS = range(1970, 2200)
-"""Sums with a time outside them could overflow."""
+"""Arithmetic with a time outside them could overflow."""
 
 
 def credible(at: datetime) -> datetime:
     """
-    An instant in UTC, where no zone is told in that zone.
+    An instant in UTC; one without a zone counts as UTC.
 
     Raises:
-        ValueError: it is further away than any that the platform knows.
+        ValueError: its year is outside `CREDIBLE_YEARS`.
     """
     try:
         in_utc = at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
@@ -57,27 +44,17 @@ def credible(at: datetime) -> datetime:
     return in_utc
 
 
-Usd = Annotated[
-    Decimal,
-    Field(ge=-LARGEST_USD, le=LARGEST_USD, allow_inf_nan=False),
-    PlainSerializer(float, return_type=float, when_used="json"),
-]
-"""Money in US dollars, exact as it was told; a JSON number on the way out."""
+Usd = Annotated[Decimal, Field(ge=-LARGEST_USD, le=LARGEST_USD, allow_inf_nan=False)]
+"""Money in US dollars, exactly as the platform sent it."""
 
-Time = Annotated[
-    datetime,
-    AfterValidator(credible),
-    PlainSerializer(_tell_time, return_type=str, when_used="json"),
-]
-"""An instant, aware; the API tells milliseconds in UTC."""
+Time = Annotated[datetime, AfterValidator(credible)]
+"""An instant, aware; the API sends milliseconds in UTC."""
 
 LONGEST_WORD = 200
 
 
 def is_word(text: str) -> bool:
-    """
-    Whether a text can be an id or a status: short, and without anything that cannot be printed.
-    """
+    """Whether a text can be an id or a status: short, and printable."""
     return 0 < len(text) <= LONGEST_WORD and text.isprintable()
 
 
@@ -94,32 +71,26 @@ Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 """A whole number."""
 
 Number = Whole | Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-"""A measured quantity: whole where the platform tells a whole number."""
+"""A measured quantity: whole where the platform sends a whole number."""
 
 
 class WireModel(BaseModel):
-    """
-    A part of an answer: snake_case names, the API's camelCase as aliases, unknown fields kept.
-    """
+    """A part of an answer: snake_case names, the API's camelCase as aliases."""
 
     model_config = ConfigDict(
-        extra="allow",
+        # Ignored, not kept: an unknown field may be a secret, and `repr` shows what is kept.
+        extra="ignore",
         alias_generator=to_camel,
-        populate_by_name=True,
         frozen=True,
         protected_namespaces=(),
         # Most commands need few of the models, and building all takes longer than they run.
         defer_build=True,
     )
 
-    def to_json(self) -> bytes:
-        """The object as the API tells it, unknown fields included; only what was told."""
-        return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
-
 
 def read_leniently(model: type[M], value: Any) -> M | None:
     """
-    Reads an object, leaving out the fields that have a shape nobody foresaw.
+    Reads an object without the fields that have an unexpected type.
 
     Returns:
         None when it cannot be read even so.
@@ -164,17 +135,9 @@ class Page(WireModel, Generic[T]):
 
     Attributes:
         total: how many there are in all pages.
-        offset: how many were skipped before this page.
-        limit: the most that a page of this request holds; the platform may lower what was asked.
         count: how many this page holds.
-        desc: whether the newest come first.
-        unnamed: whether unnamed storages are listed too; only in lists of storages.
     """
 
     total: Whole = 0
-    offset: Whole = 0
-    limit: Whole = 0
     count: Whole = 0
-    desc: bool = False
-    unnamed: bool | None = None
     items: list[T]

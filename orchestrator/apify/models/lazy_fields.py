@@ -1,4 +1,4 @@
-"""Fields of an answer that are read when they are asked for."""
+"""Fields of an answer that are converted on first use."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ LONGEST_AMOUNT = 40
 """Characters of an amount of money."""
 
 
-class HasTold(Protocol):
-    """An object that keeps what it was told."""
+class HasRaw(Protocol):
+    """An object that keeps its JSON as it was received."""
 
-    _told: dict[str, Any]
+    _raw: dict[str, Any]
 
 
-class Told(Generic[T]):
+class LazyField(Generic[T]):
     """
-    A field of an object that keeps the JSON it was told in `_told`; None where it was not told.
+    A field of an object that keeps its JSON in `_raw`; None where it is missing.
 
     Args:
         name: the API's.
-        read: makes the value; whatever it raises, the field counts as not told.
+        read: converts the value; the field counts as missing when this fails.
     """
 
     __slots__ = ("_read", "name")
@@ -47,12 +47,12 @@ class Told(Generic[T]):
     def __get__(self, holder: None, owner: type) -> Self: ...
 
     @overload
-    def __get__(self, holder: HasTold, owner: type) -> T | None: ...
+    def __get__(self, holder: HasRaw, owner: type) -> T | None: ...
 
-    def __get__(self, holder: HasTold | None, owner: type) -> Self | T | None:
+    def __get__(self, holder: HasRaw | None, owner: type) -> Self | T | None:
         if holder is None:
             return self
-        value = holder._told.get(self.name)  # noqa: SLF001 - what a descriptor is for
+        value = holder._raw.get(self.name)  # noqa: SLF001 - what a descriptor is for
         if value is None:
             return None
         try:
@@ -85,17 +85,17 @@ def whole(value: Any) -> int:
 
 
 def usd(value: Any) -> Decimal:
-    """Money, exact as it was told."""
-    if len(told := str(value)) > LONGEST_AMOUNT:
+    """Money, exactly as the platform sent it."""
+    if len(digits := str(value)) > LONGEST_AMOUNT:
         raise ValueError
-    amount = Decimal(told)
+    amount = Decimal(digits)
     if not amount.is_finite() or abs(amount) > LARGEST_USD:
         raise ValueError
     return amount
 
 
 def time(value: Any) -> datetime:
-    """An instant in UTC, where no zone is told in that zone."""
+    """An instant in UTC; one without a zone counts as UTC."""
     return credible(datetime.fromisoformat(value))
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from orchestrator.apify.models.actors import PricingInfo
-from orchestrator.apify.models.base import Number, Page, Time, Usd, Whole, WireModel, Word, is_word
+from orchestrator.apify.models.base import Number, Page, Time, Usd, WireModel, Word, is_word
 from orchestrator.apify.models.lazy_fields import (
-    Told,
+    LazyField,
     counts,
     flag,
     part,
@@ -25,8 +25,10 @@ from orchestrator.model import runs as model
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.safe_text import SECRETS, without_secrets
 
+T = TypeVar("T")
+
 NEVER = datetime.fromtimestamp(0, UTC)
-"""Stands for the start of a run whose answer leaves it out."""
+"""The start time of a run whose answer has none."""
 
 
 class RunMeta(WireModel):
@@ -53,7 +55,7 @@ class RunStats(WireModel):
     Attributes:
         input_body_len: bytes of the input.
         restart_count: how often its process was restarted after a failure.
-        resurrect_count: how often the run was brought back after its end.
+        resurrect_count: how often the run was resurrected.
         mem_avg_bytes, mem_max_bytes, mem_current_bytes: memory in bytes.
         cpu_avg_usage, cpu_max_usage, cpu_current_usage: per cent of one core.
         net_rx_bytes, net_tx_bytes: network traffic in bytes.
@@ -103,56 +105,36 @@ class RunOptions(WireModel):
     max_total_charge_usd: Usd | None = None
 
 
-EXTERNAL_TRANSFER = AliasChoices("DATA_TRANSFER_EXTERNAL_GBYTES", "DATA_TRANSFER_EXTERNAL_GBYTES?")
-"""An older reference spells the name with a question mark."""
+class ServiceUsage(WireModel, Generic[T]):
+    """What a run used of the platform's services."""
 
+    model_config = ConfigDict(alias_generator=str.upper)
 
-class RunUsage(WireModel):
-    """What a run used, by service: counts of operations, gigabytes, compute units."""
-
-    actor_compute_units: Number | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
-    dataset_reads: Number | None = Field(None, alias="DATASET_READS")
-    dataset_writes: Number | None = Field(None, alias="DATASET_WRITES")
-    key_value_store_reads: Number | None = Field(None, alias="KEY_VALUE_STORE_READS")
-    key_value_store_writes: Number | None = Field(None, alias="KEY_VALUE_STORE_WRITES")
-    key_value_store_lists: Number | None = Field(None, alias="KEY_VALUE_STORE_LISTS")
-    request_queue_reads: Number | None = Field(None, alias="REQUEST_QUEUE_READS")
-    request_queue_writes: Number | None = Field(None, alias="REQUEST_QUEUE_WRITES")
-    data_transfer_internal_gbytes: Number | None = Field(
-        None, alias="DATA_TRANSFER_INTERNAL_GBYTES"
-    )
-    data_transfer_external_gbytes: Number | None = Field(
+    actor_compute_units: T | None = None
+    dataset_reads: T | None = None
+    dataset_writes: T | None = None
+    key_value_store_reads: T | None = None
+    key_value_store_writes: T | None = None
+    key_value_store_lists: T | None = None
+    request_queue_reads: T | None = None
+    request_queue_writes: T | None = None
+    data_transfer_internal_gbytes: T | None = None
+    data_transfer_external_gbytes: T | None = Field(
         None,
-        validation_alias=EXTERNAL_TRANSFER,
-        serialization_alias="DATA_TRANSFER_EXTERNAL_GBYTES",
+        # An older reference spells the name with a question mark.
+        validation_alias=AliasChoices(
+            "DATA_TRANSFER_EXTERNAL_GBYTES", "DATA_TRANSFER_EXTERNAL_GBYTES?"
+        ),
     )
-    proxy_residential_transfer_gbytes: Number | None = Field(
-        None, alias="PROXY_RESIDENTIAL_TRANSFER_GBYTES"
-    )
-    proxy_serps: Number | None = Field(None, alias="PROXY_SERPS")
+    proxy_residential_transfer_gbytes: T | None = None
+    proxy_serps: T | None = None
 
 
-class RunUsageUsd(WireModel):
-    """What the platform's services cost a run, in US dollars; shown to its owner only."""
+RunUsage = ServiceUsage[Number]
+"""Counts of operations, gigabytes, compute units."""
 
-    actor_compute_units: Usd | None = Field(None, alias="ACTOR_COMPUTE_UNITS")
-    dataset_reads: Usd | None = Field(None, alias="DATASET_READS")
-    dataset_writes: Usd | None = Field(None, alias="DATASET_WRITES")
-    key_value_store_reads: Usd | None = Field(None, alias="KEY_VALUE_STORE_READS")
-    key_value_store_writes: Usd | None = Field(None, alias="KEY_VALUE_STORE_WRITES")
-    key_value_store_lists: Usd | None = Field(None, alias="KEY_VALUE_STORE_LISTS")
-    request_queue_reads: Usd | None = Field(None, alias="REQUEST_QUEUE_READS")
-    request_queue_writes: Usd | None = Field(None, alias="REQUEST_QUEUE_WRITES")
-    data_transfer_internal_gbytes: Usd | None = Field(None, alias="DATA_TRANSFER_INTERNAL_GBYTES")
-    data_transfer_external_gbytes: Usd | None = Field(
-        None,
-        validation_alias=EXTERNAL_TRANSFER,
-        serialization_alias="DATA_TRANSFER_EXTERNAL_GBYTES",
-    )
-    proxy_residential_transfer_gbytes: Usd | None = Field(
-        None, alias="PROXY_RESIDENTIAL_TRANSFER_GBYTES"
-    )
-    proxy_serps: Usd | None = Field(None, alias="PROXY_SERPS")
+RunUsageUsd = ServiceUsage[Usd]
+"""The cost of each service in US dollars; shown to the run's owner only."""
 
 
 class StorageIds(WireModel):
@@ -179,7 +161,7 @@ class Metamorph(WireModel):
 
 class RunListItem(WireModel):
     """
-    A run as lists tell it.
+    A run as lists show it.
 
     Attributes:
         status: the platform's word; see `orchestrator.model.states.RunStatus`.
@@ -190,22 +172,18 @@ class RunListItem(WireModel):
 
     id: Word
     act_id: str | None = None
-    user_id: str | None = None
     actor_task_id: str | None = None
     status: Word = ""
     started_at: Time | None = None
     finished_at: Time | None = None
-    build_id: str | None = None
     build_number: str | None = None
-    build_number_int: Whole | None = None
     meta: RunMeta | None = None
     usage_total_usd: Usd | None = None
     default_key_value_store_id: Word = ""
     default_dataset_id: Word = ""
-    default_request_queue_id: Word = ""
 
     def facts(self) -> model.Run:
-        """The facts that decisions are made by; a list does not tell exit code and message."""
+        """The facts that decisions are made by; a list has no exit code and no message."""
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -225,27 +203,27 @@ LONGEST_MESSAGE = 65_536
 class _Part:
     """The fields of a run's nested objects that decisions are made by."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_raw",)
 
-    memory_mbytes = Told("memoryMbytes", whole)
-    timeout_secs = Told("timeoutSecs", whole)
-    resurrect_count = Told("resurrectCount", whole)
-    user_agent = Told("userAgent", text)
+    memory_mbytes = LazyField("memoryMbytes", whole)
+    timeout_secs = LazyField("timeoutSecs", whole)
+    resurrect_count = LazyField("resurrectCount", whole)
+    user_agent = LazyField("userAgent", text)
 
-    def __init__(self, told: Any) -> None:
-        self._told: dict[str, Any] = told if isinstance(told, dict) else {}
+    def __init__(self, raw: Any) -> None:
+        self._raw: dict[str, Any] = raw if isinstance(raw, dict) else {}
 
 
 class Run:
     """
-    A run as its own endpoints tell it.
+    A run as its own endpoints show it.
 
     Batches read thousands of these, each for a few facts only. So the answer is kept as it was
-    told, and a field is read when it is asked for: one that is missing, or of a shape that nobody
-    foresaw, is None.
+    received, and a field is converted on use: one that is missing, or has an unexpected type, is
+    None.
 
     Args:
-        told: the run's JSON object; has an `id`.
+        raw: the run's JSON object; has an `id`.
 
     Attributes:
         act_id: of the Actor that runs now.
@@ -267,36 +245,36 @@ class Run:
         platform_usage_billing_model: who pays for what it uses of the platform.
     """
 
-    __slots__ = ("_told",)
+    __slots__ = ("_raw",)
 
-    act_id = Told("actId", text)
-    user_id = Told("userId", text)
-    actor_task_id = Told("actorTaskId", text)
-    started_at = Told("startedAt", time)
-    finished_at = Told("finishedAt", time)
-    status_message = Told("statusMessage", text)
-    is_status_message_terminal = Told("isStatusMessageTerminal", flag)
-    meta = Told("meta", part(RunMeta))
-    pricing_info = Told("pricingInfo", part(PricingInfo))
-    stats = Told("stats", part(RunStats))
-    charged_event_counts = Told("chargedEventCounts", counts)
-    options = Told("options", part(RunOptions))
-    build_id = Told("buildId", text)
-    exit_code = Told("exitCode", whole)
-    general_access = Told("generalAccess", text)
-    storage_ids = Told("storageIds", part(StorageIds))
-    build_number = Told("buildNumber", text)
-    container_url = Told("containerUrl", text)
-    is_container_server_ready = Told("isContainerServerReady", flag)
-    git_branch_name = Told("gitBranchName", text)
-    usage = Told("usage", part(RunUsage))
-    usage_total_usd = Told("usageTotalUsd", usd)
-    usage_usd = Told("usageUsd", part(RunUsageUsd))
-    metamorphs = Told("metamorphs", parts(Metamorph))
-    platform_usage_billing_model = Told("platformUsageBillingModel", text)
+    act_id = LazyField("actId", text)
+    user_id = LazyField("userId", text)
+    actor_task_id = LazyField("actorTaskId", text)
+    started_at = LazyField("startedAt", time)
+    finished_at = LazyField("finishedAt", time)
+    status_message = LazyField("statusMessage", text)
+    is_status_message_terminal = LazyField("isStatusMessageTerminal", flag)
+    meta = LazyField("meta", part(RunMeta))
+    pricing_info = LazyField("pricingInfo", part(PricingInfo))
+    stats = LazyField("stats", part(RunStats))
+    charged_event_counts = LazyField("chargedEventCounts", counts)
+    options = LazyField("options", part(RunOptions))
+    build_id = LazyField("buildId", text)
+    exit_code = LazyField("exitCode", whole)
+    general_access = LazyField("generalAccess", text)
+    storage_ids = LazyField("storageIds", part(StorageIds))
+    build_number = LazyField("buildNumber", text)
+    container_url = LazyField("containerUrl", text)
+    is_container_server_ready = LazyField("isContainerServerReady", flag)
+    git_branch_name = LazyField("gitBranchName", text)
+    usage = LazyField("usage", part(RunUsage))
+    usage_total_usd = LazyField("usageTotalUsd", usd)
+    usage_usd = LazyField("usageUsd", part(RunUsageUsd))
+    metamorphs = LazyField("metamorphs", parts(Metamorph))
+    platform_usage_billing_model = LazyField("platformUsageBillingModel", text)
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._raw = raw
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}>"
@@ -304,7 +282,7 @@ class Run:
     @property
     def id(self) -> str:
         """The run's id."""
-        return str(self._told["id"])
+        return str(self._raw["id"])
 
     @property
     def status(self) -> str:
@@ -313,32 +291,28 @@ class Run:
 
     @property
     def default_dataset_id(self) -> str:
-        """Of the dataset that its items go to; empty when not told."""
+        """Of the dataset that its items go to; empty when missing."""
         return self._word("defaultDatasetId")
 
     @property
     def default_key_value_store_id(self) -> str:
-        """Of the store that holds its input and output; empty when not told."""
+        """Of the store that holds its input and output; empty when missing."""
         return self._word("defaultKeyValueStoreId")
 
     @property
     def default_request_queue_id(self) -> str:
-        """Of its request queue; empty when not told."""
+        """Of its request queue; empty when missing."""
         return self._word("defaultRequestQueueId")
 
     def _word(self, name: str) -> str:
-        """
-        An id or a status; empty where it is none, such as a number or a text with a line break.
-        """
-        value = self._told.get(name)
+        """An id or a status; empty for anything else, such as a text with a line break."""
+        value = self._raw.get(name)
         return value if isinstance(value, str) and is_word(value) else ""
 
     def facts(self) -> model.Run:
         """The facts that decisions are made by."""
         message = self.status_message
-        meta, stats, options = (
-            _Part(self._told.get(name)) for name in ("meta", "stats", "options")
-        )
+        meta, stats, options = (_Part(self._raw.get(name)) for name in ("meta", "stats", "options"))
         return model.Run(
             id=RunId(self.id),
             status=self.status,
@@ -357,9 +331,9 @@ class Run:
         )
 
     def to_json(self) -> bytes:
-        """The object as the platform told it, unknown fields included and secrets replaced."""
-        data = orjson.dumps(self._told)
-        return orjson.dumps(without_secrets(self._told)) if SECRETS.are_in(data) else data
+        """The object as the platform sent it, unknown fields included and secrets replaced."""
+        data = orjson.dumps(self._raw)
+        return orjson.dumps(without_secrets(self._raw)) if SECRETS.are_in(data) else data
 
 
 RunList = Page[RunListItem]
