@@ -2,55 +2,59 @@
 Settings: flags over environment over `config.toml` over defaults.
 
 `APIFY_TOKEN` and `APIFY_API_BASE_URL` mean what they mean to Apify's own tools; every other setting
-is `ORCHESTRATOR_<NAME>`. The token is taken from the environment, or from where `apify login` put
-it, and from no config file.
+is `ORCHESTRATOR_<NAME>`. The token comes from the environment, or from the file that `apify login`
+wrote, and from no config file.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import tomllib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
 )
 
 from orchestrator.app.batch_folders import REMOTE, folder_of_remote
+from orchestrator.app.setup.settings_sources import (
+    OWN_NAMES,
+    PREFIX,
+    ConfigFile,
+    Environment,
+    find_config,
+    parse_config,
+    place_in,
+    unknown_variables_of,
+    variable_of,
+)
+from orchestrator.app.setup.token import checked_token, saved_token
 from orchestrator.errors import ConfigError
 from orchestrator.model.batches import Batch
 from orchestrator.specfile.diagnostics import is_one_slip, plain, unknown
-from orchestrator.specfile.text.positions import Positions
-from orchestrator.system_errors import error_of
+
+CONFIG_FILE = "config_file"
+"""The argument of `Settings` that is not a setting: what the config file has."""
 
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(gt=0)]
-CONFIG = "config.toml"
-OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
 HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
-PREFIX = "ORCHESTRATOR_"
-OTHER_VARIABLES = frozenset({"ORCHESTRATOR_PLATFORM_TOKEN"})
-"""Variables that are no settings, and mean something."""
-INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
-"""What Kubernetes gives every container for a service whose name begins with `orchestrator`."""
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """How this program behaves, apart from any one batch."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, case_sensitive=True, env_ignore_empty=True
+    )
 
     token: SecretStr | None = Field(
         None,
@@ -129,6 +133,24 @@ class Settings(BaseModel):
         "info", description="The lowest level that is logged."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - `Environment` stands for it
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a token in it is not ours
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the config file."""
+        flags = dict(init_settings())
+        file = flags.pop(CONFIG_FILE, {})
+        return (
+            InitSettingsSource(settings_cls, flags),
+            Environment(settings_cls),
+            ConfigFile(settings_cls, file),
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _keep_remote(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +158,11 @@ class Settings(BaseModel):
         if not REMOTE.fullmatch(output) or find_spec("obstore") is None:
             return data
         return {**data, "output": folder_of_remote(output), "remote": output.rstrip("/")}
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _check_token(cls, value: object) -> object:
+        return checked_token(value) if isinstance(value, str) else value
 
     @field_validator("output", mode="before")
     @classmethod
@@ -195,49 +222,30 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     Raises:
         ConfigError: with every problem and where it is.
     """
-    path = config or _find_config()
-    file = {} if path is None else _parse_config(path)
+    path = config or find_config()
+    file = {} if path is None else parse_config(path)
     problems = [] if path is None else _unknown_in(path, file)
-    if "max_runs" in file:
-        file["max_runs_below_spec"] = file.pop("max_runs")
-    known = {name: value for name, value in file.items() if name in Settings.model_fields}
     problems += _misspelt_variables()
-    settings = None
+    known = {name: value for name, value in file.items() if name in file_names()}
     try:
-        token = _token_of(os.environ.get("APIFY_TOKEN", ""), "environment variable APIFY_TOKEN")
-    except ConfigError as error:
-        problems.append(str(error))
-        token = None
-    try:
-        given = {**known, **_from_environment(), **flags, "token": token}
-        settings = Settings.model_validate(given)
+        settings = Settings(**{**flags, CONFIG_FILE: known})  # type: ignore[arg-type]  # by name
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0])
-            problems.append(f"{_origin(name, flags, known, path)}: {plain(detail)}")
-    if settings is None or problems:
+            problems.append(f"{_origin(name, flags, path)}: {plain(detail)}")
+    if problems:
         raise ConfigError("\n".join(problems))
     return settings
 
 
-def _from_environment() -> dict[str, str]:
-    """The settings that variables give; an empty one gives none."""
-    return {name: value for name in file_names() if (value := os.environ.get(_variable(name)))}
-
-
 def unknown_variables() -> list[str]:
-    """The variables of the environment that look like settings and are none, in their order."""
-    known = {_variable(name) for name in file_names()} | OTHER_VARIABLES
-    return sorted(
-        name
-        for name, value in os.environ.items()
-        if name.startswith(PREFIX) and value and name not in known and not INJECTED.fullmatch(name)
-    )
+    """The variables of the environment that look like settings and are not, in their order."""
+    return unknown_variables_of(file_names())
 
 
 def _misspelt_variables() -> list[str]:
     """What is said of variables that are one misspelling away from a setting."""
-    right = {_variable(name).removeprefix(PREFIX): _variable(name) for name in file_names()}
+    right = {variable_of(name).removeprefix(PREFIX): variable_of(name) for name in file_names()}
     right |= {name.upper(): variable for name, variable in OWN_NAMES.items()}
     right |= {variable: variable for variable in OWN_NAMES.values()}
     said = []
@@ -249,66 +257,34 @@ def _misspelt_variables() -> list[str]:
     return said
 
 
-def _token_of(text: str, origin: str) -> SecretStr | None:
-    """
-    A token without the line break that a file may have put at its end; None for an empty text.
-
-    Raises:
-        ConfigError: it has characters that no token has; none of it is shown.
-    """
-    token = text.rstrip("\r\n")
-    if text and not re.fullmatch(r"[!-~]+", token):
-        raise ConfigError(
-            f"{origin}: a token has letters, digits and punctuation only, and no spaces or line "
-            "breaks; copy it again"
-        )
-    return SecretStr(token) if token else None
+def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
+    """What is said of the names that a config file must not have."""
+    known = file_names()
+    said = []
+    for name in data:
+        if name in known:
+            continue
+        sentence = unknown(name, known, "setting")
+        if name.lower() in {"token", "apify_token"}:
+            sentence = "a token does not belong in a file that is copied about: set APIFY_TOKEN"
+        said.append(f"{place_in(path, name)}: {sentence}")
+    return said
 
 
-def _variable(name: str) -> str:
-    return OWN_NAMES.get(name, f"ORCHESTRATOR_{name.upper()}")
+def _origin(name: str, flags: Mapping[str, object], path: Path | None) -> str:
+    """Where a value came from, as a user would look for it."""
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    variable = variable_of(name)
+    if os.environ.get(variable) or path is None:
+        return f"environment variable {variable}"
+    shown = name.removesuffix("_below_spec")
+    return f"{place_in(path, shown)}: {shown}"
 
 
-def saved_token() -> SecretStr | None:
-    """
-    The token that `apify login` saved; None when there is none in a file.
-
-    Raises:
-        ConfigError: it cannot be read, or is in the system's keyring, which only Apify's own tool
-            reads.
-    """
-    home = _home()
-    if home is None:
-        return None
-    path = home / ".apify" / "auth.json"
-    advice = "log in again with `apify login`, or set APIFY_TOKEN"
-    try:
-        saved = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not valid JSON: {advice}") from error
-    token = saved.get("token") if isinstance(saved, dict) else ""
-    if token is None and saved.get("secretsBackend") == "keyring":
-        raise ConfigError(
-            "the token of `apify login` is in the system's keyring, which is not read here: set "
-            "APIFY_TOKEN, or log in again with APIFY_DISABLE_KEYRING=1"
-        )
-    if token is None:
-        return None
-    if not isinstance(token, str) or not token:
-        raise ConfigError(f"{path}: there is no token in it: {advice}")
-    return _token_of(token, str(path))
-
-
-def _home() -> Path | None:
-    """The user's home folder; None for a user who has none."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
+def file_names() -> list[str]:
+    """The settings that a config file may have, in their order."""
+    return [name for name in Settings.model_fields if name not in HIDDEN]
 
 
 def example_config() -> str:
@@ -319,70 +295,8 @@ def example_config() -> str:
     ]
     for name in file_names():
         field = Settings.model_fields[name]
-        lines += ["", f"# {field.description}", f"# Variable: {_variable(name)}"]
+        lines += ["", f"# {field.description}", f"# Variable: {variable_of(name)}"]
         default = field.default
         shown = json.dumps(str(default) if isinstance(default, Path) else default)
         lines.append(f"# {name} = 8" if default is None else f"{name} = {shown}")
     return "\n".join(lines) + "\n"
-
-
-def file_names() -> list[str]:
-    """The settings that a config file may have, in their order."""
-    return [name for name in Settings.model_fields if name not in HIDDEN]
-
-
-def _find_config() -> Path | None:
-    home = _home()
-    folder = os.environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
-    for path in (Path(CONFIG), folder and Path(folder) / "orchestrator" / CONFIG):
-        try:
-            if path and path.is_file():
-                return path
-        except OSError as error:
-            advice = "mend that, or name a file with --config"
-            raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
-    return None
-
-
-def _parse_config(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        advice = "name another file with --config"
-        raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
-
-
-def _unknown_in(path: Path, data: dict[str, Any]) -> list[str]:
-    """What is told of the names that a config file must not have."""
-    known = file_names()
-    told = []
-    for name in data:
-        if name in known:
-            continue
-        sentence = unknown(name, known, "setting")
-        if name.lower() in {"token", "apify_token"}:
-            sentence = "a token does not belong in a file that is copied about: set APIFY_TOKEN"
-        told.append(f"{_place(path, name)}: {sentence}")
-    return told
-
-
-def _place(path: Path, name: str) -> str:
-    line, _ = Positions(path.read_text("utf-8-sig")).find((name,))
-    return str(path) if line is None else f"{path}:{line}"
-
-
-def _origin(
-    name: str, flags: Mapping[str, object], file: Mapping[str, object], path: Path | None
-) -> str:
-    """Where a value came from, as a user would look for it."""
-    if name in flags:
-        return f"--{name.replace('_', '-')}"
-    variable = _variable(name)
-    if os.environ.get(variable):
-        return f"environment variable {variable}"
-    shown = name.removesuffix("_below_spec")
-    return f"{_place(path, shown)}: {shown}" if path is not None and name in file else shown

@@ -74,6 +74,24 @@ def test_every_problem_is_told_with_its_origin(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
+def test_setting_of_a_file_is_named_when_a_flag_gives_another(tmp_path: Path) -> None:
+    """A wrong `max_runs` of the config file is reported with its line, beside a right flag."""
+    (tmp_path / "config.toml").write_text("max_runs = 0\n")
+    with pytest.raises(ConfigError) as caught:
+        load(max_runs=3)
+    assert str(caught.value) == "config.toml:1: max_runs: must be greater than 0, found 0"
+
+
+@pytest.mark.parametrize("name", ["apify_token", "output", "max_runs", "ORCHESTRATOR_REMOTE"])
+def test_variable_counts_only_in_its_exact_spelling(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A variable of another program, with the name of a field in lower case, changes nothing."""
+    before = load()
+    monkeypatch.setenv(name, "7")
+    assert load() == before
+
+
 def test_unknown_setting_is_told_with_the_nearest_one(tmp_path: Path) -> None:
     """A misspelt setting is told with file, line and the right name."""
     (tmp_path / "config.toml").write_text("\nsettle_sec = 3\n")

@@ -1,0 +1,116 @@
+"""Where settings come from: the variables of the environment, and a TOML file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
+
+from orchestrator.app.setup.token import home_folder
+from orchestrator.errors import ConfigError
+from orchestrator.specfile.text.positions import Positions
+from orchestrator.system_errors import error_of
+
+CONFIG = "config.toml"
+PREFIX = "ORCHESTRATOR_"
+OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
+"""Settings whose variables have the names that Apify's own tools use."""
+
+OTHER_VARIABLES = frozenset({"ORCHESTRATOR_PLATFORM_TOKEN"})
+"""Variables with our prefix that are not settings, and have a meaning."""
+
+INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
+"""What Kubernetes gives every container for a service whose name begins with `orchestrator`."""
+
+
+class Environment(EnvSettingsSource):
+    """
+    The variables of the environment, spelt exactly; an empty one gives nothing.
+
+    pydantic-settings would put the prefix before the name of a field in lower case.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The text of a setting's variable, if it has one."""
+        is_hidden = field.exclude is True
+        name = self._apply_case_sensitive(variable_of(field_name))
+        return None if is_hidden else self.env_vars.get(name), field_name, False
+
+
+class ConfigFile(InitSettingsSource):
+    """
+    The settings of a config file, parsed.
+
+    Its `max_runs` is a setting of its own: a spec wins over it, and a flag or a variable wins over
+    the spec.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], file: Mapping[str, Any]) -> None:
+        values = dict(file)
+        if "max_runs" in values:
+            values["max_runs_below_spec"] = values.pop("max_runs")
+        super().__init__(settings_cls, values)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return OWN_NAMES.get(name, f"{PREFIX}{name.upper()}")
+
+
+def unknown_variables_of(known: Collection[str]) -> list[str]:
+    """The variables that look like settings and are none of these, in their order."""
+    right = {variable_of(name) for name in known} | OTHER_VARIABLES
+    return sorted(
+        name
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and value and name not in right and not INJECTED.fullmatch(name)
+    )
+
+
+def find_config() -> Path | None:
+    """
+    The config file of the working folder, or the user's own; None when there is none.
+
+    Raises:
+        ConfigError: the system does not say whether there is one.
+    """
+    home = home_folder()
+    folder = os.environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
+    for path in (Path(CONFIG), folder and Path(folder) / "orchestrator" / CONFIG):
+        try:
+            if path and path.is_file():
+                return path
+        except OSError as error:
+            advice = "correct its permissions, or name a file with --config"
+            raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
+    return None
+
+
+def parse_config(path: Path) -> dict[str, Any]:
+    """
+    The table of a config file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        advice = "name another file with --config"
+        raise error_of(error, path, "read", otherwise=ConfigError, advice=advice) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+
+
+def place_in(path: Path, name: str) -> str:
+    """The file and the line that give a setting."""
+    line, _ = Positions(path.read_text("utf-8-sig")).find((name,))
+    return str(path) if line is None else f"{path}:{line}"
