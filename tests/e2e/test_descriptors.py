@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.actors import write_actor
+from tests.emulator.sample_actors import write_actor
 from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 ACTOR = """

@@ -11,7 +11,7 @@ import pytest
 
 from apify_emulator import FaultKind, FaultRule, Faults, SetupError, load_faults
 from apify_emulator.faults import FaultPicker
-from tests.emulator.calling import SIMULATED, Caller, calling
+from tests.emulator.caller import SIMULATED, Caller, calling
 
 
 def _once(do: FaultKind, **more: Any) -> Faults:

@@ -1,15 +1,12 @@
-"""The platform's memory, and its timers."""
+"""What the emulator keeps across restarts."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
-import anyio
 import orjson
 
 from apify_emulator.journal import Journal
-from apify_emulator.lifecycle.timers import Timers
 
 
 def test_journal_keeps_the_last_word_about_each_document(tmp_path: Path) -> None:
@@ -37,19 +34,3 @@ def test_journal_reads_on_behind_half_a_line(tmp_path: Path) -> None:
     journal = Journal(path)
     assert journal.load() == {"run": {"a": {"n": 1}, "c": {"n": 3}}}
     journal.close()
-
-
-async def test_timers_fire_in_order_and_not_when_cancelled() -> None:
-    """Calls happen in the order of their time, whatever the order in which they were asked for."""
-    timers = Timers(nullcontext)
-    happened: list[str] = []
-    done = anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(timers.run)
-        timers.after(0.03, done.set)
-        timers.after(0.02, lambda: happened.append("second"))
-        timers.after(0.01, lambda: happened.append("first"))
-        timers.after(0.01, lambda: happened.append("never")).cancel()
-        await done.wait()
-        group.cancel_scope.cancel()
-    assert happened == ["first", "second"]

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.emulator.actors import process_lives, write_actor
-from tests.emulator.calling import Caller, calling
+from tests.emulator.caller import Caller, calling
+from tests.emulator.sample_actors import process_lives, write_actor
 
 
 async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> dict[str, Any]:

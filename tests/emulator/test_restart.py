@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from apify_emulator import DataFolderInUse, EmulatorOptions, serve_emulator
-from tests.emulator.actors import process_lives, write_actor
-from tests.emulator.calling import TOKEN, Caller, calling
+from tests.emulator.caller import TOKEN, Caller, calling
+from tests.emulator.sample_actors import process_lives, write_actor
 
 _SERVER = """
 import sys, anyio

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.emulator.calling import SIMULATED, Caller, calling
+from tests.emulator.caller import SIMULATED, Caller, calling
 
 
 async def test_get_waits_for_the_end_of_the_run(tmp_path: Path) -> None:

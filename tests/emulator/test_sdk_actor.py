@@ -13,8 +13,8 @@ import pytest
 from apify_emulator import EmulatorOptions
 from apify_emulator.actors.actor_files import load_actors
 from apify_emulator.processes.actor_environments import Environments
-from tests.emulator.actors import write_actor
-from tests.emulator.calling import Caller, calling
+from tests.emulator.caller import Caller, calling
+from tests.emulator.sample_actors import write_actor
 
 ACTORS = Path(__file__).parent.parent.parent / "jobs" / "actors"
 NAME = "package-facts"

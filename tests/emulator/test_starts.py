@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.emulator.calling import SIMULATED, calling
+from tests.emulator.caller import SIMULATED, calling
 
 
 async def test_start_answers_the_new_run_and_where_it_is(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from tests.emulator.calling import Caller, Reply, calling
+from tests.emulator.caller import Caller, Reply, calling
 
 ITEMS = [
     {"a": 1, "b": {"c": "x", "d": [1, 2]}, "#debug": 1},

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from apify_emulator import EmulatorOptions, SetupError, serve_emulator
-from tests.emulator.calling import Caller, calling
+from tests.emulator.caller import Caller, calling
 
 
 async def _task(call: Caller, **body: object) -> str:

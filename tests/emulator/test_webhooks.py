@@ -12,7 +12,7 @@ import anyio
 import orjson
 from aiohttp import web
 
-from tests.emulator.calling import SIMULATED, Caller, calling
+from tests.emulator.caller import SIMULATED, Caller, calling
 
 
 class _Receiver:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.actors import write_actor
+from tests.emulator.sample_actors import write_actor
 
 COMMAND = (sys.executable, "-m", "apify_emulator")
 LONGEST_SECS = 60

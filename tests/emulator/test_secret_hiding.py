@@ -1,0 +1,76 @@
+"""The owner's tokens, which no Actor may read."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from apify_emulator import read_address
+from tests.emulator.sample_actors import write_actor
+
+SNOOP = """
+    import socket
+    found = {}
+    for pid in os.listdir("/proc"):
+        for name in ("environ", "cmdline"):
+            try:
+                found[pid + " " + name] = open(f"/proc/{pid}/{name}", "rb").read().decode("latin-1")
+            except OSError:
+                pass
+    for folder, _, names in os.walk(json.loads(api("GET", STORE + "/records/INPUT"))["data"]):
+        for name in names:
+            place = os.path.join(folder, name)
+            try:
+                found[place] = open(place, "rb").read().decode("latin-1")
+            except OSError:
+                pass
+    for line in open("/proc/net/unix"):
+        name = line.split()[-1]
+        if name.startswith("@orchestrator-platform-"):
+            # Other platforms on this machine may be closing.
+            try:
+                with socket.socket(socket.AF_UNIX) as asking:
+                    asking.connect("\\0" + name[1:])
+                    found[name] = asking.recv(4096).decode()
+            except OSError:
+                pass
+    push([{"place": place, "text": text} for place, text in found.items()])
+"""
+
+
+SERVE = """
+import sys
+from orchestrator.cli.main import main
+main(["platform", "serve", "--actors", sys.argv[1], "--data", sys.argv[2], "--token", sys.argv[3]])
+"""
+
+
+def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs_dir: Path) -> None:
+    """Not in a file, a variable or an argument of a process, and not by the socket."""
+    actors, data = write_actor(tmp_path / "actors", "snoop", SNOOP), tmp_path / "data"
+    token, account = f"own-{secrets.token_hex(8)}", f"real-{secrets.token_hex(8)}"
+    environment = {**os.environ, "APIFY_TOKEN": account, "XDG_CACHE_HOME": str(envs_dir)}
+    words = [sys.executable, "-c", SERVE, str(actors), str(data), token]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as served:
+        try:
+            assert served.stdout is not None
+            url = json.loads(served.stdout.readline())["url"]
+            assert read_address(data) == (url, SecretStr(token))
+            body = json.dumps({"data": str(data)}).encode()
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            place = f"{url}/v2/actors/~snoop/run-sync-get-dataset-items"
+            asked = urllib.request.Request(place, body, headers)  # noqa: S310 - on loopback
+            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - on loopback
+                items = json.load(answer)
+        finally:
+            served.terminate()
+    assert {f"{served.pid} environ", f"{served.pid} cmdline"} <= {item["place"] for item in items}
+    assert any(item["place"].startswith("@orchestrator-platform-") for item in items)
+    assert not [item["place"] for item in items if token in item["text"] or account in item["text"]]
