@@ -1,69 +1,91 @@
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
-CODE := orchestrator apify_emulator tests bench jobs/actors
-ACTORS := $(wildcard jobs/actors/*/requirements.txt)
+UV := $(BIN)/python tools/uv_with_pip_settings.py
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt \
+	--build-constraints constraints.txt
+RUNTIME := .venv/.runtime
+TOOLS := .venv/.tools
+CODE := orchestrator apify_emulator tests bench tools jobs/actors
+EMPTY_TREE := 4b825dc642cb6eb9a060e54bf8d69288fbee4904
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart fmt lint types arch unit test check soak bench constraints example-config spec-reference clean
+.PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
+	spec-reference clean
 
-help: ## what can be made
+help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## a .venv with the command, and the sample Actors' environments
-
-$(READY): pyproject.toml constraints.txt $(ACTORS)
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/orchestrator platform build --actors jobs/actors
-	@touch $@
-
-quickstart: setup ## set up, then run the sample sweep on the local platform
+quickstart: $(RUNTIME) ## install what a user needs, then run the sample sweep on the local platform
 	$(BIN)/orchestrator run jobs/quickstart.toml --local
 
-fmt: setup ## format the code
+setup: $(TOOLS) ## install the tools of development too, and build the sample Actors' environments
+	$(BIN)/orchestrator platform build --actors jobs/actors
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it: make PYTHON=python3.13 …")'
+	@echo "Creating .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
+	    --constraint constraints.txt uv
+	@$(UV) pip uninstall --quiet --python $(BIN)/python setuptools
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/uv
+	@echo "Installing apify-batch and what it needs"
+	@$(INSTALL) --no-cache --editable .
+	@touch $@
+
+$(TOOLS): pyproject.toml constraints.txt | $(BIN)/uv
+	@echo "Installing apify-batch and the tools of development"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $(RUNTIME) $@
+
+fmt: $(TOOLS) ## format the code
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix --quiet $(CODE)
 
-lint: setup ## format and lint, without changing anything
+lint: $(TOOLS) ## check format, code and whitespace, without changing anything; the pre-commit hook
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
+	git diff --check $(EMPTY_TREE) -- .
 
-types: setup ## types, strictly
+types: $(TOOLS) ## check types, strictly
 	$(BIN)/mypy
 
-arch: setup ## which layer imports which
+arch: $(TOOLS) ## check which layer imports which
 	$(BIN)/lint-imports --no-logo
 
-unit: setup ## the fast tests
+unit: $(TOOLS) ## run the fast tests
 	$(BIN)/pytest -q tests/unit
 
-test: setup ## all tests, in parallel
+test: setup ## run all tests, in parallel
 	$(BIN)/pytest -q -n auto --dist worksteal
 
-check: lint types arch ## all checks that are no tests
+coverage: setup ## run all tests and report which lines and branches they reach
+	$(BIN)/pytest -q -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
 
-soak: setup ## the long forms of the random tests
+check: lint types arch ## run all checks that are not tests
+
+soak: setup ## run the long forms of the random tests
 	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_NIGHTS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
 	    --timeout 3600
 
 bench: setup ## measure, and write the figures into docs/performance.md
 	$(BIN)/python -m bench
 
-constraints: ## pin the newest versions that fit
-	$(PYTHON) -m venv .venv-pins
-	.venv-pins/bin/python -m pip install --quiet -e '.[dev]'
-	.venv-pins/bin/python -m pip freeze --exclude-editable > constraints.txt
-	rm -r .venv-pins
+wheel: $(TOOLS) ## build the wheel and the source archive into dist/
+	$(UV) build --quiet --clear --build-constraints constraints.txt
 
-example-config: setup ## write config.example.toml from the settings
+constraints: $(TOOLS) ## pin the newest versions that fit, for all systems and Pythons
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --no-annotate --no-header \
+	    pyproject.toml --output-file constraints.txt
+
+example-config: $(RUNTIME) ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \
 	    > config.example.toml
 
-spec-reference: setup ## write docs/spec.md from the models
+spec-reference: $(RUNTIME) ## write docs/spec.md from the models
 	$(BIN)/python -c 'from orchestrator.specfile.reference import spec_reference as r; print(r(), end="")' \
 	    > docs/spec.md
 
 clean: ## remove what was set up; results stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from orchestrator.extras import Extra, not_installed
 from orchestrator.results.cells import cells_of
 from orchestrator.results.column_kinds import Kind, json_texts
 from orchestrator.results.fast_reader import Rows
@@ -17,9 +18,7 @@ try:
     import pyarrow as pa
     from pyarrow import parquet
 except ImportError as error:  # pragma: no cover - told where it is needed
-    raise NotMerged(
-        "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
-    ) from error
+    raise NotMerged(f"Parquet {not_installed(Extra.PARQUET)}") from error
 
 GROUP_BYTES = 16 * 1024 * 1024
 SMALL_GROUP_BYTES = 2 * 1024 * 1024

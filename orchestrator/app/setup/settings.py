@@ -37,6 +37,7 @@ from orchestrator.app.setup.settings_sources import (
 )
 from orchestrator.app.setup.token import checked_token, saved_token
 from orchestrator.errors import ConfigError
+from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import Batch
 from orchestrator.specfile.diagnostics import is_one_slip, plain, unknown
 
@@ -170,10 +171,7 @@ class Settings(BaseSettings):
         if not str(value).strip():
             raise ValueError("expected a folder")
         if REMOTE.fullmatch(str(value)):
-            raise ValueError(
-                "an object store needs a library that is not installed: "
-                "pip install 'orchestrator[remote]'"
-            )
+            raise ValueError(f"an object store {not_installed(Extra.REMOTE)}")
         if "://" in str(value):
             raise ValueError(
                 "expected a folder, or s3://, gs:// or az:// with a bucket and a prefix of "

@@ -46,6 +46,7 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.app.outputs.merge import tell_of_table
     from orchestrator.app.setup.log_file import configure_logs
     from orchestrator.errors import UsageError
+    from orchestrator.extras import Extra, not_installed
     from orchestrator.model.batches import ResultsFormat
     from orchestrator.results.table_writer import REJECTS
 
@@ -55,9 +56,7 @@ def call(options: argparse.Namespace) -> int:
     if options.json and options.to == STDOUT:
         raise UsageError("--json and --to - both want standard output: name a file")
     if options.format == "parquet" and find_spec("pyarrow") is None:
-        raise UsageError(
-            "Parquet needs a library that is not installed: pip install 'apify-batch[parquet]'"
-        )
+        raise UsageError(f"Parquet {not_installed(Extra.PARQUET)}")
     configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
     folder = find_batch(settings.output, options.batch)
     format_ = ResultsFormat(options.format)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from orchestrator.extras import Extra, not_installed
 from orchestrator.specfile.diagnostics import unknown
 from orchestrator.specfile.jobs.defaults import Merged
 from orchestrator.specfile.model import CollectTable, ExpectTable, Spec, WebhookTable
@@ -101,10 +102,7 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
     try:
         from orchestrator.specfile.jobs.item_schema import schema_mistake
     except ImportError:
-        yield (
-            merged.place("expect", "schema"),
-            "needs a library that is not installed: pip install 'orchestrator[schema]'",
-        )
+        yield merged.place("expect", "schema"), not_installed(Extra.SCHEMA)
         return
     mistake = schema_mistake(schema)
     if mistake is not None:
@@ -117,10 +115,7 @@ def check_results(spec: Spec) -> Found:
     if results is None:
         return
     if results.format == "parquet" and find_spec("pyarrow") is None:
-        yield (
-            ("results", "format"),
-            "needs a library that is not installed: pip install 'apify-batch[parquet]'",
-        )
+        yield ("results", "format"), not_installed(Extra.PARQUET)
     if results.new_only and not results.unique:
         yield ("results", "new_only"), "needs unique: the fields that tell items apart"
     if results.csv_safe and results.format != "csv":

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from pydantic import JsonValue
 
+from orchestrator.extras import Extra, not_installed
 from orchestrator.specfile.diagnostics import show, unknown
 from orchestrator.specfile.tables.data_source import Source, SourceMistake
 from orchestrator.specfile.tables.value_types import checked, maker_of
@@ -219,8 +220,7 @@ def _read_parquet(source: Source, wanted: Wanted, tell: Tell) -> Data:
     except ImportError:
         raise SourceMistake(
             source.shown,
-            "Parquet needs one more library: pip install 'orchestrator[parquet]'; "
-            "or give the data as CSV or JSON Lines",
+            f"Parquet {not_installed(Extra.PARQUET)}; or give the data as CSV or JSON Lines",
         ) from None
     try:
         file = ParquetFile(pa.BufferReader(source.content))

@@ -87,8 +87,8 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             "d.csv: lines of text have no columns"
         ]),
         (b"PAR1", 'rows = { file = "d.csv", format = "parquet" }\n', [
-            "d.csv: Parquet needs one more library: pip install 'orchestrator[parquet]'; or give "
-            "the data as CSV or JSON Lines"
+            "d.csv: Parquet needs a library that is not installed: pip install "
+            "'apify-batch[parquet]'; or give the data as CSV or JSON Lines"
         ]),
         (b"", 'rows = { file = "nope.csv" }\n', ["nope.csv: no such file or directory"]),
         (b"", 'rows = { file = "." }\n', [
