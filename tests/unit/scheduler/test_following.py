@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from orchestrator.client import ApifyClient, wire
+from orchestrator.errors import NotFound
+from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.model.ids import RunId
+from orchestrator.scheduler.following import ABORT_GRACE_SECS, Ended, Follower
+from tests.support.builders import NOON, make_job, make_ledger, make_run
+from tests.support.virtual_time import run_virtual
+
+
+@dataclass
+class FakePlatform:
+    """
+    Runs that all begin at noon, when the clock shows 0.
+
+    Attributes:
+        ends: when each run ends, in seconds after noon.
+        is_polite: whether runs end when they are aborted gracefully.
+        refuses: whether it lets no run be aborted.
+        aborted: the runs that were aborted, each with whether gracefully, and when.
+    """
+
+    ends: dict[str, float]
+    is_polite: bool = True
+    refuses: bool = False
+    aborted: list[tuple[str, bool, float]] = field(default_factory=list)
+
+    def platform_now(self) -> None:
+        return None
+
+    async def get_run(self, run_id: RunId, *, wait_secs: float, **_given: object) -> wire.Run:
+        await anyio.sleep(min(wait_secs, max(0.0, self.ends[run_id] - anyio.current_time())))
+        now, end = anyio.current_time(), self.ends[run_id]
+        is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
+        told: dict[str, Any] = {
+            "id": run_id,
+            "status": "ABORTING" if is_aborted else "RUNNING",
+            "startedAt": NOON.isoformat(),
+            "defaultDatasetId": "d",
+            "defaultKeyValueStoreId": "s",
+        }
+        if now >= end:
+            told["status"] = "ABORTED" if is_aborted else "SUCCEEDED"
+            told["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
+        return wire.Run(told)
+
+    async def abort_run(self, run_id: RunId, *, gracefully: bool = False) -> None:
+        if self.refuses:
+            raise NotFound("not yours", method="POST", path="/abort", status=404)
+        self.aborted.append((run_id, gracefully, anyio.current_time()))
+        if self.is_polite or not gracefully:
+            self.ends[run_id] = anyio.current_time()
+
+
+class Told:
+    """Keeps which runs were called slow while they went on."""
+
+    def __init__(self) -> None:
+        self.slow: list[str] = []
+
+    def run_straggles(self, _attempt: object, run: Any, _secs: float, _usual: float) -> None:
+        self.slow.append(run.id)
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_told, **_more: None
+
+
+@dataclass
+class Followed:
+    """
+    How following some runs went.
+
+    Attributes:
+        early: the stragglers of the ledger after 100 seconds.
+        stragglers: those of the end.
+        told: the runs that were called slow while they went on.
+        secs: how long it took.
+    """
+
+    early: list[str]
+    stragglers: list[str]
+    told: list[str]
+    ended: dict[str, Ended | None]
+    secs: float
+
+
+def stragglers_in(folder: Path) -> list[str]:
+    with LedgerReader(folder / "ledger.sqlite") as reader:
+        return list(reader.totals().stragglers)
+
+
+def follow(
+    folder: Path,
+    platform: FakePlatform,
+    *,
+    meanwhile: Callable[[Follower], None] = lambda _follower: None,
+    **fields: Any,
+) -> Followed:
+    """Follows all runs of a platform at once; `meanwhile` happens after 100 seconds."""
+    jobs = [make_job(seq, **fields) for seq in range(len(platform.ends))]
+    ledger, told = make_ledger(folder, *jobs), Told()
+    follower = Follower(
+        ledger=ledger,
+        client=cast("ApifyClient", platform),
+        tail=lambda _job, _run: anyio.sleep_forever(),
+        observer=cast("Any", told),
+        utc_now=lambda: NOON,
+    )
+    ended: dict[str, Ended | None] = {}
+    early: list[str] = []
+
+    async def one(ledger: Ledger, seq: int, name: str) -> None:
+        attempt = await ledger.intend(seq, 1, NOON)
+        run = make_run(name, status="RUNNING", finished_at=None)
+        await ledger.started(attempt, run)
+        ended[name] = await follower.follow(attempt, run)
+
+    async def act() -> None:
+        await anyio.sleep(100)
+        early.extend(stragglers_in(folder))
+        meanwhile(follower)
+
+    async def scenario() -> float:
+        async with anyio.create_task_group() as tasks:
+            for seq, name in enumerate(platform.ends):
+                tasks.start_soon(one, ledger, seq, name)
+            tasks.start_soon(act)
+        return anyio.current_time()
+
+    secs = run_virtual(scenario)
+    return Followed(early, stragglers_in(folder), told.slow, ended, secs)
+
+
+def test_long_run_is_no_straggler_while_nothing_is_usual(tmp_path: Path) -> None:
+    """Of an Actor that has hardly run yet, no run is called slow, however long it takes."""
+    ends = {f"r{number}": 10.0 for number in range(4)} | {"long": 5000.0}
+    went = follow(tmp_path, FakePlatform(ends))
+    assert (went.early, went.stragglers, went.told) == ([], [], [])
+
+
+def test_run_far_beyond_what_is_usual_is_a_straggler(tmp_path: Path) -> None:
+    """It is called slow while it goes on, once; those that take the usual time are not."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    went = follow(tmp_path, FakePlatform(ends))
+    assert (went.early, went.stragglers, went.told) == (["job-5"], ["job-5"], ["long"])
+
+
+def test_run_that_takes_too_long_is_aborted(tmp_path: Path) -> None:
+    """With `abort_after_factor` it is aborted at that many times the usual time, and says why."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    platform = FakePlatform(ends)
+    went = follow(tmp_path, platform, abort_after_factor=4.0)
+    ((name, gracefully, at),) = platform.aborted
+    assert (name, gracefully, at) == ("long", True, pytest.approx(40.0, abs=2))
+    long = went.ended["long"]
+    assert long is not None
+    assert "abort_after_factor" in (long.aborted_because or "")
+
+
+def test_run_that_ignores_a_graceful_abort_is_aborted_hard(tmp_path: Path) -> None:
+    """It gets the time that the platform grants, and no more."""
+    platform = FakePlatform({"stubborn": 5000.0}, is_polite=False)
+    went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
+    assert [gracefully for _, gracefully, _ in platform.aborted] == [True, False]
+    first, second = (at for _, _, at in platform.aborted)
+    assert second - first == pytest.approx(ABORT_GRACE_SECS, abs=2)
+    stubborn = went.ended["stubborn"]
+    assert stubborn is not None
+    assert stubborn.aborted_because == "deadline"
+
+
+def test_waits_are_given_up_while_runs_go_on(tmp_path: Path) -> None:
+    """A stop ends the wait for each run at once; what had ended before stays ended."""
+    platform = FakePlatform({"quick": 10.0, "long": 5000.0})
+    went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits)
+    assert went.ended["quick"] is not None
+    assert (went.ended["long"], platform.aborted) == (None, [])
+    assert went.secs == pytest.approx(100, abs=1)
+
+
+def test_run_that_may_not_be_aborted_is_left_when_all_are(tmp_path: Path) -> None:
+    """At a deadline, a run whose abort the platform refuses is not waited for."""
+    platform = FakePlatform({"long": 5000.0}, refuses=True)
+    went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
+    assert went.ended == {"long": None}
+    assert went.secs == pytest.approx(100, abs=1)
+
+
+def test_slow_run_that_may_not_be_aborted_is_waited_for(tmp_path: Path) -> None:
+    """A run that takes too long, and whose abort the platform refuses, is followed to its end."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    went = follow(tmp_path, FakePlatform(ends, refuses=True), abort_after_factor=4.0)
+    long = went.ended["long"]
+    assert long is not None
+    assert long.run.status == "SUCCEEDED"
