@@ -6,7 +6,11 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import settings
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
+from orchestrator.event_log import discard_events
 from orchestrator.safe_text import SECRETS
 from tests.support.tracebacks import take_tracebacks
 
@@ -29,6 +33,20 @@ def _no_secret_is_kept() -> Iterator[None]:
     """Forgets the secrets of a test, which would be replaced in the next one."""
     yield
     SECRETS.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_log_is_kept() -> Iterator[None]:
+    """Forgets the log that a test has set up, which would go to the next one's stderr."""
+    yield
+    discard_events()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """The events of a test, with what is bound in their context."""
+    with capture_logs(processors=[merge_contextvars]) as entries:
+        yield entries
 
 
 @pytest.fixture(autouse=True)

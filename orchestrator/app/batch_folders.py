@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from orchestrator import events
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.errors import (
     BatchHeld,
@@ -29,6 +28,7 @@ from orchestrator.errors import (
     OutputNotWritable,
     TooManyOpenFiles,
 )
+from orchestrator.event_log import LOG
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch
@@ -271,7 +271,7 @@ def _made_at(path: Path) -> datetime:
 @cache
 def _warn(path: Path, reason: str) -> None:
     """Warns once in each process, however often a folder is looked at."""
-    events.warning("folder_skipped", folder=str(path), reason=reason)
+    LOG.warning("folder_skipped", folder=str(path), reason=reason)
 
 
 def newest(home: Path) -> Path | None:

@@ -92,8 +92,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: with every problem.
     """
-    from orchestrator.app.setup.log_file import configure_logs
     from orchestrator.app.setup.settings import load_settings
+    from orchestrator.event_log import configure_logs
 
     _check_working_folder()
     names = ("output", "max_runs", "log_format", "log_level")

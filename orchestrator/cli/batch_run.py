@@ -15,11 +15,11 @@ from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.outputs.merge import table_on_disk
 from orchestrator.app.outputs.object_store import remote_folder
 from orchestrator.app.setup.context import BatchContext
-from orchestrator.app.setup.log_file import configure_logs
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
+from orchestrator.event_log import configure_logs
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.reader import NearCap
 from orchestrator.model.money import money

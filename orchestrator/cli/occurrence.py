@@ -13,7 +13,6 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
@@ -53,6 +52,7 @@ from orchestrator.errors import (
     UsageError,
     WaitedTooLong,
 )
+from orchestrator.event_log import LOG
 from orchestrator.ledger import BatchLock
 from orchestrator.ledger.amendments import add_later_resume
 from orchestrator.ledger.lock import held_for
@@ -336,7 +336,7 @@ class _Serving:
             return
         self.warned.add(sentence)
         if self.asked.context.settings.log_format == "json":
-            events.warning("occurrence_warning", message=sentence)
+            LOG.warning("occurrence_warning", message=sentence)
         else:
             _say(f"warning: {sentence}")
 
@@ -418,7 +418,7 @@ async def _ask_account(context: BatchContext) -> str | None:
                 try:
                     return (await client.get_me()).id
                 except PlatformError as error:
-                    events.warning("platform_not_reached", error=str(error))
+                    LOG.warning("platform_not_reached", error=str(error))
     return None
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.collector.item_download import items_name
 from orchestrator.collector.item_lines import LARGEST_ITEM_BYTES, item_lines
 from orchestrator.collector.item_values import canonical, parse_item, plain
+from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation, Job
 from orchestrator.model.runs import Run
@@ -59,7 +59,7 @@ class Acceptance:
         path = self._folder / job.key / items_name(job.collect.query)
         looked = await to_thread.run_sync(_look_at_items, path, expect)
         if looked.too_large:
-            events.warning("items_not_checked", job=job.key, items=looked.too_large, why=TOO_LARGE)
+            LOG.warning("items_not_checked", job=job.key, items=looked.too_large, why=TOO_LARGE)
         return looked.complaint
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient, Download
 from orchestrator.collector.dataset import Datasets, count_behind
 from orchestrator.collector.item_download import ItemsFile, items_name
@@ -30,6 +29,7 @@ from orchestrator.collector.record_keys import (
 )
 from orchestrator.collector.sync_items import answer_part, save_answer
 from orchestrator.errors import NotFound, PlatformError, TransientError
+from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Collected, OtherDataset
 from orchestrator.model.ids import JobKey, StoreId
 from orchestrator.model.jobs import Job, Mode
@@ -111,7 +111,7 @@ class Collector:
                     await download.advance()
                 except PlatformError as error:
                     # What cannot be had now is fetched at the end, or the reason is told then.
-                    events.debug("live_items_not_read", job=job.key, error=str(error))
+                    LOG.debug("live_items_not_read", job=job.key, error=str(error))
         finally:
             download.leave()
 
@@ -197,7 +197,7 @@ class Collector:
         told = f"its default dataset holds no items, but other datasets do: {', '.join(filled)}"
         if not job.collect.datasets:
             told += '; collect.datasets = ["*"] takes them'
-        events.warning("items_in_other_datasets", job=job.key, datasets=filled)
+        LOG.warning("items_in_other_datasets", job=job.key, datasets=filled)
         return told
 
     async def describe(self, job: Job, run_json: bytes | None) -> None:
@@ -279,7 +279,7 @@ class Collector:
         missing = []
         for key in await matching_keys(self._client, run.store_id, job.collect.records):
             if key in STEP_KEYS and not await self._fetch_step(folder, run.store_id, key):
-                events.warning("record_not_fetched", job=job.key, key=key, error=UNADDRESSABLE)
+                LOG.warning("record_not_fetched", job=job.key, key=key, error=UNADDRESSABLE)
                 missing.append(f"record {key}")
                 continue
             name = file_name(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from orchestrator import events
+from orchestrator.event_log import LOG
 from orchestrator.safe_text import SECRETS
 
 JOBS = "jobs"
@@ -40,7 +40,7 @@ def warn_of_secret(path: str) -> None:
     """Names the job and the file."""
     _, _, place = path.rpartition(f"/{JOBS}/")
     job, *names = PurePath(place).parts
-    events.warning(
+    LOG.warning(
         "secret_in_results",
         job=job,
         file="/".join(names),

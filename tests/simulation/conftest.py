@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.collector.item_download import ItemsDownload
-from orchestrator.events import LOGGER
 from orchestrator.store import sink
 
 
@@ -25,11 +22,3 @@ def _small_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def _no_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is proven here is the order of things; nobody cuts the power of the test machine."""
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
-
-
-@pytest.fixture(autouse=True)
-def _silence() -> Iterator[None]:
-    """Nights are told by their outcome; printing every repeated request takes longer than them."""
-    LOGGER.setLevel(logging.CRITICAL)
-    yield
-    LOGGER.setLevel(logging.NOTSET)

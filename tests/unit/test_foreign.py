@@ -9,13 +9,12 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+from structlog.typing import EventDict
 
-from orchestrator import events
 from orchestrator.apify.models.decoding import read_run
-from orchestrator.app.setup.log_file import configure_logs
 from orchestrator.cli.error_exit import tell
 from orchestrator.errors import ServerFault
-from orchestrator.events import LOGGER
+from orchestrator.event_log import LOG, configure_logs
 from orchestrator.ledger.rows import job_of, job_values
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.jobs import JobInput
@@ -79,11 +78,9 @@ def test_log_lines_are_whole_and_clean(
 ) -> None:
     """One event is one line of what can be printed, in the file and on stderr; JSON stays JSON."""
     SECRETS.add("hush-hush-hush")
-    for name in ("handlers", "propagate", "level"):
-        monkeypatch.setattr(LOGGER, name, getattr(LOGGER, name))
     sink = configure_logs(level="info", as_json=as_json)
     sink.open_file(tmp_path / "log.jsonl")
-    events.warning("run_seen", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
+    LOG.warning("run_seen", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
     sink.close_file()
     line = (tmp_path / "log.jsonl").read_text()
     assert line.count("\n") == 1
@@ -123,16 +120,16 @@ def test_secrets_of_a_job_are_known_when_it_is_read(
 
 
 @pytest.mark.parametrize("size", [1, 3, 10, 1000])
-def test_secret_in_results_is_told_once(size: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_secret_in_results_is_told_once(size: int, logged: list[EventDict]) -> None:
     """Wherever the pieces of a file begin and end, a warning names the job and the file."""
     SECRETS.add("hush-hush-hush")
     watch = SecretWatch("/out/nightly/1/jobs/shop/records/OUT")
     data = b"x" * 25 + b"hush-hush-hush" + b"y" * 25 + b"hush-hush-hush"
     for start in range(0, len(data), size):
         watch.check(data[start : start + size])
-    (record,) = caplog.records
-    assert record.getMessage() == "secret_in_results"
-    assert (record.facts["job"], record.facts["file"]) == ("shop", "records/OUT")  # type: ignore[attr-defined]
+    (entry,) = logged
+    assert entry["event"] == "secret_in_results"
+    assert (entry["job"], entry["file"]) == ("shop", "records/OUT")
 
 
 def test_traceback_of_a_bug_holds_no_secret(

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from orchestrator import events
+from orchestrator.event_log import LOG
 
 T = TypeVar("T")
 M = TypeVar("M", bound="WireModel")
@@ -119,7 +119,7 @@ def drop(answer: Any, place: tuple[int | str, ...]) -> None:
         else:
             break
     if holder is not None and field != "data":
-        events.warning("answer_field_unreadable", field=".".join(map(str, place)))
+        LOG.warning("answer_field_unreadable", field=".".join(map(str, place)))
         holder.pop(field, None)
 
 

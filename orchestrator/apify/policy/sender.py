@@ -24,7 +24,6 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import anyio
 
-from orchestrator import events
 from orchestrator.apify.http.download import Opened
 from orchestrator.apify.http.headers import http_date
 from orchestrator.apify.http.transport import Request, Response, Transport
@@ -40,6 +39,7 @@ from orchestrator.errors import (
     StartUnconfirmed,
     TransientError,
 )
+from orchestrator.event_log import LOG
 
 T = TypeVar("T")
 
@@ -348,7 +348,7 @@ class Sender:
         secs = None if is_trusted else next(repeats.doubts, None)
         if secs is None:
             raise error
-        self._tell_repeat(error, repeats.call.request, secs, events.warning)
+        self._tell_repeat(error, repeats.call.request, secs, LOG.warning)
         await anyio.sleep(secs)
 
     async def _pause(
@@ -358,9 +358,7 @@ class Sender:
         secs = backoff.pause(self._now(), asked)
         if secs is None:
             raise error
-        self._tell_repeat(
-            error, request, secs, events.debug if backoff.repeats == 1 else events.warning
-        )
+        self._tell_repeat(error, request, secs, LOG.debug if backoff.repeats == 1 else LOG.warning)
         await anyio.sleep(secs)
 
     def _tell_repeat(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import DefaultRunOptions, TaskOptions
 from orchestrator.app.account.account_limits import (
@@ -34,6 +33,7 @@ from orchestrator.errors import (
     TransientError,
     UnknownTarget,
 )
+from orchestrator.event_log import LOG
 from orchestrator.model.batches import BatchPlan
 from orchestrator.model.jobs import Demand, Target, TargetKind
 
@@ -103,7 +103,7 @@ async def keep_limits(
             try:
                 room = await read_limits(client)
             except PlatformError as error:
-                events.warning("limits_not_read", error=str(error))
+                LOG.warning("limits_not_read", error=str(error))
                 continue
             scheduler.set_limits(limits_of(plan, room, {}, settings))
 
@@ -155,7 +155,7 @@ class _Lookups:
             self._errors.append(error)
         except PlatformError as error:
             # A scoped token may not read its user, and still start runs.
-            events.warning("account_not_read", error=str(error))
+            LOG.warning("account_not_read", error=str(error))
 
     async def _read_room(self) -> None:
         try:
@@ -211,7 +211,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
             page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
         except PlatformError as error:
             # The runs of an Actor may not be shown to this token: then none shows what it costs.
-            events.warning("runs_not_listed", target=str(target), error=str(error))
+            LOG.warning("runs_not_listed", target=str(target), error=str(error))
             return
         ended = [run.facts() for run in page.items]
         costs = [run.cost_usd for run in ended if run.is_terminal and run.cost_usd is not None]
@@ -224,7 +224,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
         told = usage.get("ACTOR_COMPUTE_UNITS")
         unit = (told and told.base_unit_price_usd) or unit
     except PlatformError as error:
-        events.warning("price_not_read", error=str(error), assumed_usd=str(unit))
+        LOG.warning("price_not_read", error=str(error), assumed_usd=str(unit))
     await _for_each(targets, look_back)
     return Prices(compute_unit_usd=unit, dearest_usd=dearest)
 
@@ -254,7 +254,7 @@ async def read_limits(client: ApifyClient) -> Room:
     except NotAuthorized:
         raise
     except PlatformError as error:
-        events.warning("limits_not_read", error=str(error))
+        LOG.warning("limits_not_read", error=str(error))
         limits = None
     if limits is None:
         return ANY_ROOM

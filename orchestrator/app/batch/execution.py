@@ -11,7 +11,6 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
 from orchestrator.app.account.preflight import keep_limits
@@ -54,6 +53,7 @@ from orchestrator.errors import (
     StoppedEarly,
     UsageError,
 )
+from orchestrator.event_log import LOG
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.reader import Totals
@@ -208,7 +208,7 @@ async def _schedule(
         aborting="`orchestrator abort` was called" if aborting else None,
         timings=context.timings,
     )
-    events.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
+    LOG.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
         for signal in early:
@@ -286,9 +286,9 @@ async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
         try:
             await client.abort_run(run_id)
         except PlatformError as error:
-            events.warning("run_not_aborted", run=run_id, error=str(error))
+            LOG.warning("run_not_aborted", run=run_id, error=str(error))
         else:
-            events.info("run_aborted", run=run_id)
+            LOG.info("run_aborted", run=run_id)
 
     with anyio.move_on_after(ABORT_SECS):
         async with anyio.create_task_group() as aborts:
@@ -318,7 +318,7 @@ async def _close(
             raise
         # The disk is full: the ledger stays open, which resume takes as it is.
         batch = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
-    events.info(
+    LOG.info(
         "batch_left",
         state=batch.state.value,
         exit_code=exit_code,

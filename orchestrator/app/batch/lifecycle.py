@@ -14,7 +14,6 @@ from pathlib import Path
 import anyio
 from anyio.lowlevel import checkpoint
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
@@ -40,6 +39,7 @@ from orchestrator.errors import (
     PlatformError,
     UsageError,
 )
+from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
 from orchestrator.ledger.amendments import close_unstarted, set_account
 from orchestrator.ledger.lock import held_for
@@ -257,7 +257,7 @@ async def _look(
                 left = until - anyio.current_time()
                 if isinstance(error, PermanentError) or left <= 0:
                     raise
-                events.warning("platform_away", error=str(error), waiting_secs=round(left))
+                LOG.warning("platform_away", error=str(error), waiting_secs=round(left))
             await anyio.sleep(min(AGAIN_SECS, left))
     limits_of(batch.plan, room, demands, context.settings)
     return room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator import events
+from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
 from orchestrator.model.runs import Run
@@ -21,7 +21,7 @@ class BatchEvents:
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """Counts a run that goes on."""
         self._progress.running += 1
-        events.info(
+        LOG.info(
             "run_adopted" if adopted else "run_started",
             job=attempt.job.key,
             attempt=attempt.number,
@@ -32,16 +32,16 @@ class BatchEvents:
         """Counts a run that ended, and what it cost."""
         self._progress.running -= 1
         self._progress.cost_usd += run.cost_usd or 0
-        events.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
+        LOG.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_seen(self, attempt: Attempt, run: Run) -> None:
         """Notes the status of a run that goes on."""
-        events.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
+        LOG.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
 
     def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
         """Warns of a run that takes far longer than others of its kind."""
         self._progress.stragglers += 1
-        events.warning(
+        LOG.warning(
             "run_straggles",
             job=attempt.job.key,
             run=run.id,
@@ -52,23 +52,23 @@ class BatchEvents:
     def job_skipped(self, seq: int, reason: str) -> None:
         """Counts a job that is not started."""
         self._progress.settled[JobStatus.SKIPPED] += 1
-        events.warning("job_skipped", place=seq + 1, reason=reason)
+        LOG.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, run: Run, error: str) -> None:
         """Warns that a rule cannot look at a log."""
-        events.warning("log_not_read", run=run.id, error=error)
+        LOG.warning("log_not_read", run=run.id, error=error)
 
     def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """Warns that the answer to a start was lost."""
-        events.warning("start_unconfirmed", job=attempt.job.key, error=error)
+        LOG.warning("start_unconfirmed", job=attempt.job.key, error=error)
 
     def abort_refused(self, run: Run, error: str) -> None:
         """Warns of a run that goes on though it was to be aborted."""
-        events.warning("run_not_aborted", run=run.id, error=error)
+        LOG.warning("run_not_aborted", run=run.id, error=error)
 
     def agents_hidden(self, run: Run) -> None:
         """Warns that runs whose answers are lost will be told by their input only."""
-        events.warning(
+        LOG.warning(
             "user_agents_hidden",
             run=run.id,
             consequence="should the answer to a start be lost, its run is recognised by its input",
@@ -77,17 +77,17 @@ class BatchEvents:
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
         """Counts jobs that failed without a start."""
         self._progress.settled[JobStatus.FAILED] += len(keys)
-        events.info("jobs_refused", reason=reason, jobs=list(keys))
+        LOG.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
         """Notes that the account is full."""
-        events.info(
+        LOG.info(
             "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
         )
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
         """Warns of a run that nobody waits for any more."""
-        events.warning(
+        LOG.warning(
             "orphan_run_aborted" if error is None else "orphan_run_not_aborted",
             run=run.id,
             mark=mark,
@@ -107,7 +107,7 @@ class BatchEvents:
             self._progress.items += collected.items or 0
             self._progress.size_bytes += collected.size_bytes
         if next_delay_secs is not None:
-            events.warning(
+            LOG.warning(
                 "attempt_failed",
                 job=attempt.job.key,
                 attempt=attempt.number,
@@ -118,7 +118,7 @@ class BatchEvents:
         self._progress.settled[outcome.status] += 1
         # A refusal is told once for all jobs that meet it, at the end.
         is_quiet = outcome.error is None or outcome.is_refused
-        log = events.info if is_quiet else events.warning
+        log = LOG.info if is_quiet else LOG.warning
         log(
             "job_settled",
             job=attempt.job.key,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.estimates import earlier
 from orchestrator.app.outputs.verification import look_again
 from orchestrator.errors import UsageError
+from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.model.ids import BatchId
 from orchestrator.model.jobs import Job, likeness
@@ -44,7 +44,7 @@ async def reuse_results(ledger: Ledger, folder: Path, now: datetime) -> int:
                 for report in reader.reports():
                     count += await _take(ledger, folder, before, report, wanted, now)
         except UsageError as error:
-            events.warning("history_not_read", batch=str(before), error=str(error))
+            LOG.warning("history_not_read", batch=str(before), error=str(error))
         if not wanted:
             break
     return count
@@ -94,7 +94,7 @@ async def _take(
     wanted[sign].remove(job)
     if not wanted[sign]:
         del wanted[sign]
-    events.info("job_reused", job=job.key, run=report.run_id, batch=batch)
+    LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
     return 1
 
 

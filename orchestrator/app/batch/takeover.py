@@ -17,11 +17,11 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.errors import OrchestratorError
+from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.attempts import CLOCK_DOUBT
 from orchestrator.model.ids import RunId
@@ -91,14 +91,14 @@ async def take_over(
         await anyio.sleep(LOOK_EVERY_SECS)
         costs = await finder.look_over(since)
     if costs is None:
-        events.warning("runs_not_listed", consequence="runs of another process are not noticed")
+        LOG.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return
     passed = timedelta(seconds=anyio.current_time() - began)
     platform_now = client.platform_now() or utc_now()
     orphans.took_over_at = platform_now + CLOCK_GRAIN
     await ledger.costs(costs, platform_now - passed, are_all=True)
     for run in await orphans.adopt_spares():
-        events.warning("run_of_another_process_adopted", run=run.id, status=run.status)
+        LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
     for run_id, target in (await ledger.run_targets()).items():
         finder.claim(run_id, target)
 
@@ -118,7 +118,7 @@ def _find_in_others(folder: Path, run_id: RunId) -> bool:
 
 
 def _warn_of_hidden_agents(reads: int) -> None:
-    events.warning(
+    LOG.warning(
         "user_agents_hidden",
         runs_read=reads,
         consequence="a start whose answer is lost may not be found by its mark",

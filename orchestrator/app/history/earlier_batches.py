@@ -10,13 +10,13 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.costs import refresh_costs
 from orchestrator.app.batch.assembly import utc_now
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.history.estimates import earlier
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
+from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.reader import Totals
@@ -51,7 +51,7 @@ async def tend_earlier(
                     if totals.cost_is_provisional:
                         await refresh_costs(before, client)
                 except Exception as error:  # noqa: BLE001 - no reason not to run this batch
-                    events.warning("earlier_batch_left_alone", batch=before.name, error=str(error))
+                    LOG.warning("earlier_batch_left_alone", batch=before.name, error=str(error))
 
 
 def _look(folder: Path) -> tuple[Batch, Totals]:

@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from orchestrator import events
 from orchestrator.app.batch_folders import LEDGER, survey
 from orchestrator.errors import UsageError
+from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.reader import read_batch
 
@@ -41,7 +41,7 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
                         expected[seq] = secs
         except UsageError as error:
             # A torn or foreign ledger of another batch is no reason not to run this one.
-            events.warning("history_not_read", batch=str(night), error=str(error))
+            LOG.warning("history_not_read", batch=str(night), error=str(error))
     return expected
 
 
@@ -60,7 +60,7 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
                     if key.lower() in wanted:
                         found.setdefault(wanted[key.lower()], []).append(items)
         except UsageError as error:
-            events.warning("history_not_read", batch=str(night), error=str(error))
+            LOG.warning("history_not_read", batch=str(night), error=str(error))
     return {seq: median(items) for seq, items in found.items()}
 
 

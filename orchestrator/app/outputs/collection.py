@@ -13,7 +13,6 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import downloads_at_once
 from orchestrator.app.account.costs import update_costs
@@ -36,6 +35,7 @@ from orchestrator.errors import (
     PlanLimitReached,
     PlatformError,
 )
+from orchestrator.event_log import LOG
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.rows import JobReport
@@ -197,7 +197,7 @@ async def _bring_up_to_date(
         await update_costs(gaps.ledger, gaps.client)
     except PlatformError as error:
         # What was fetched stays, and is reported.
-        events.warning("costs_not_read", error=str(error))
+        LOG.warning("costs_not_read", error=str(error))
         if not error.costs_its_job:
             return gaps.reason or error
     return gaps.reason
@@ -283,7 +283,7 @@ class Gaps:
         )
         if _files_of(after) != _files_of(found):
             self.fetched.append((job.seq, job.key))
-            events.info("job_collected_again", job=job.key, run=run.id)
+            LOG.info("job_collected_again", job=job.key, run=run.id)
 
     async def _described(self, report: JobReport) -> bool:
         """Writes what the ledger has, where nothing else is missing; returns whether that is so."""

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.app.batch_folders import LEDGER, batches
 from orchestrator.app.history.series import number_of
 from orchestrator.app.outputs.item_files import sources_of
 from orchestrator.errors import UsageError
+from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState, ResultsPlan
 from orchestrator.results.distinct_keys import Seen, seen_by
@@ -41,10 +41,10 @@ async def merged(folder: Path, batch: Batch) -> Batch:
     try:
         table = await to_thread.run_sync(merge_results, folder, plan)
     except NotMerged as error:
-        events.warning("results_not_merged", error=str(error))
+        LOG.warning("results_not_merged", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
     tell_of_table(table, kept_in=f"results/{REJECTS}")
-    events.info("results_merged", rows=table.rows)
+    LOG.info("results_merged", rows=table.rows)
     return batch
 
 
@@ -56,9 +56,9 @@ def tell_of_table(table: Table, *, kept_in: str) -> None:
         kept_in: where the items are that are not in it.
     """
     for name in table.lacking:
-        events.warning("results_column_missing", column=name)
+        LOG.warning("results_column_missing", column=name)
     if table.rejected:
-        events.warning(
+        LOG.warning(
             "items_not_in_results",
             items=table.rejected,
             kept_in=kept_in,
@@ -144,7 +144,7 @@ def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
                 seen.add_batch(earlier.id, plan.unique)
     except (UsageError, NotMerged) as error:
         # A batch that cannot be read is no reason not to merge this one.
-        events.warning("history_not_read", batch=str(other), error=str(error))
+        LOG.warning("history_not_read", batch=str(other), error=str(error))
 
 
 def _publish(part: Path, results: Path) -> None:

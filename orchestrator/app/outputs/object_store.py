@@ -20,9 +20,9 @@ import anyio
 import orjson
 from anyio import to_thread
 
-from orchestrator import events
 from orchestrator.app.batch_folders import LATEST, LEDGER
 from orchestrator.errors import OrchestratorError, OutputNotWritable
+from orchestrator.event_log import LOG
 from orchestrator.model.batches import Batch
 from orchestrator.store.disk_writes import write_file
 
@@ -72,7 +72,7 @@ async def uploaded(folder: Path, batch: Batch) -> Batch:
     try:
         await upload(folder, batch)
     except NotUploaded as error:
-        events.warning("results_not_uploaded", error=str(error))
+        LOG.warning("results_not_uploaded", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
     return batch
 
@@ -86,7 +86,7 @@ async def upload(folder: Path, batch: Batch) -> None:
     """
     if batch.plan.remote is not None:
         count = await _Upload(batch.plan.remote, folder, batch).run()
-        events.info("results_uploaded", files=count, remote=remote_folder(batch))
+        LOG.info("results_uploaded", files=count, remote=remote_folder(batch))
 
 
 def remote_folder(batch: Batch) -> str | None:

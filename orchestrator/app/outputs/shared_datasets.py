@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.dataset import Datasets
 from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.errors import PermanentError, TruncatedBody
+from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.ledger.reader import SharedDataset
 from orchestrator.model.attempts import OtherDataset
@@ -41,7 +41,7 @@ async def collect_shared(
         try:
             collected = await _collect(folder, client, datasets, username, name, shared)
         except (PermanentError, TruncatedBody) as error:
-            events.warning("shared_dataset_not_collected", dataset=name, error=str(error))
+            LOG.warning("shared_dataset_not_collected", dataset=name, error=str(error))
             continue
         others = tuple(
             collected if other.is_shared and other.name == name else other
@@ -64,7 +64,7 @@ async def _collect(
     items = await datasets.fetch_file(
         folder / FOLDER, DatasetId(dataset.id), shared.query, name=file
     )
-    events.info("shared_dataset_collected", dataset=name, items=items.items)
+    LOG.info("shared_dataset_collected", dataset=name, items=items.items)
     return replace(
         OtherDataset(name=name),
         items=items.items,

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 import anyio
 
-from orchestrator import events
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import look_before_start
@@ -19,6 +18,7 @@ from orchestrator.app.account.pricing import Price, price_of
 from orchestrator.app.plan.forecast import History, Taken
 from orchestrator.app.setup.context import BatchContext, client_options, connected
 from orchestrator.errors import PlatformError
+from orchestrator.event_log import LOG
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Demand, Target, TargetKind
 from orchestrator.model.states import RunStatus
@@ -84,7 +84,7 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
         infos = (await client.get_actor(actor_id)).pricing_infos
     except PlatformError as error:
         # A task may be shown to a token that is not shown its Actor.
-        events.warning("price_not_read", target=str(target), error=str(error))
+        LOG.warning("price_not_read", target=str(target), error=str(error))
         return
     price = price_of(infos or [], datetime.now(UTC))
     if price is not None:
@@ -97,7 +97,7 @@ async def _look_back(client: ApifyClient, target: Target, history: History) -> N
             target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
         )
     except PlatformError as error:
-        events.warning("runs_not_listed", target=str(target), error=str(error))
+        LOG.warning("runs_not_listed", target=str(target), error=str(error))
         return
     taken = [
         Taken(secs=(run.finished_at - run.started_at).total_seconds(), cost_usd=run.cost_usd)

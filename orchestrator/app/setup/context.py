@@ -11,12 +11,11 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from orchestrator import events
 from orchestrator.apify import ClientOptions
-from orchestrator.app.setup.log_file import LogSink
 from orchestrator.app.setup.process_limits import capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
+from orchestrator.event_log import LOG, LogSink
 from orchestrator.model.batches import Batch, LocalPlatformPlan
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
@@ -102,7 +101,7 @@ def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
     except OrchestratorError:
         raise
     except Exception:
-        events.exception("bug_met")
+        LOG.exception("bug_met")
         raise
     finally:
         sink.close_file()

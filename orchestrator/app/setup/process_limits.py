@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from orchestrator import descriptors, events
+from orchestrator import descriptors
 from orchestrator.errors import ConfigError
+from orchestrator.event_log import LOG
 
 RESERVED = 20
 """For the ledger's readers, reports, look-ups and the resolution of names."""
@@ -70,6 +71,6 @@ def too_few() -> str:
 def tell_bound(max_runs: int, wanted: int) -> None:
     """Warns when descriptors bound the runs at once."""
     if max_runs < wanted:
-        events.warning(
+        LOG.warning(
             "runs_bounded", max_runs=max_runs, instead_of=wanted, reason=f"{too_few()}; {CURE}"
         )

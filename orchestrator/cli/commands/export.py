@@ -44,8 +44,8 @@ def call(options: argparse.Namespace) -> int:
     from orchestrator.app.batch_folders import find_batch
     from orchestrator.app.outputs.export_file import export
     from orchestrator.app.outputs.merge import tell_of_table
-    from orchestrator.app.setup.log_file import configure_logs
     from orchestrator.errors import UsageError
+    from orchestrator.event_log import configure_logs
     from orchestrator.extras import Extra, not_installed
     from orchestrator.model.batches import ResultsFormat
     from orchestrator.results.table_writer import REJECTS

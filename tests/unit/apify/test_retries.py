@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
 import pytest
+from structlog.typing import EventDict
 
 from orchestrator.apify import ApifyClient, Request
 from orchestrator.errors import (
@@ -467,15 +467,13 @@ def test_stats_count_requests_and_retries() -> None:
     assert using(transport, counted) == (3, 2, 1)
 
 
-def test_repeats_are_logged_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+def test_repeats_are_logged_without_secrets(logged: list[EventDict]) -> None:
     """Each repeat leaves an event that tells what went wrong, and never the token."""
     transport = ScriptedTransport(unsent(), unsent(), run_reply())
-    with caplog.at_level(logging.DEBUG):
-        using(transport, look)
-    events = [record for record in caplog.records if record.name == "orchestrator"]
-    assert [event.getMessage() for event in events] == ["request_repeated"] * 2
-    assert [event.levelname for event in events] == ["DEBUG", "WARNING"]
-    assert TOKEN not in str([vars(event) for event in events])
+    using(transport, look)
+    assert [entry["event"] for entry in logged] == ["request_repeated"] * 2
+    assert [entry["log_level"] for entry in logged] == ["debug", "warning"]
+    assert TOKEN not in str(logged)
 
 
 def test_jitter_comes_from_the_given_source() -> None:

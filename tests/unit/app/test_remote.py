@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.typing import EventDict
 
 from orchestrator.app.outputs import object_store
 from orchestrator.app.outputs.object_store import uploaded
@@ -38,7 +39,7 @@ async def test_store_without_digests_is_read_back(tmp_path: Path, batch: Batch) 
 
 
 async def test_object_that_is_not_the_file_is_told(
-    tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
     """A store that lost or changed bytes on the way has not taken the file."""
     honest = obstore.put_async
@@ -48,8 +49,8 @@ async def test_object_that_is_not_the_file_is_told(
 
     monkeypatch.setattr(obstore, "put_async", put)
     assert (await uploaded(tmp_path, batch)).exit_code == 1
-    (record,) = caplog.records
-    assert "what has arrived is not" in vars(record)["facts"]["error"]
+    (entry,) = logged
+    assert "what has arrived is not" in entry["error"]
 
 
 async def test_exit_code_of_a_stopped_batch_stays(

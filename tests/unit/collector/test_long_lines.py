@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.typing import EventDict
 
-from orchestrator import events
 from orchestrator.collector import acceptance, ranges
 from orchestrator.collector.item_download import ItemsDownload, ItemsFile
 from orchestrator.collector.item_lines import item_lines
@@ -162,7 +162,7 @@ def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[
 
 
 def test_item_that_is_too_large_to_check_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
     """It is named in a warning; a run is not paid for again for what this program cannot parse."""
     monkeypatch.setattr(acceptance, "item_lines", partial(item_lines, largest_bytes=20))
@@ -172,11 +172,15 @@ def test_item_that_is_too_large_to_check_is_told(
     (tmp_path / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=2, size_bytes=len(body), sha256="0" * 64)
     judge = acceptance.Acceptance(tmp_path, {})
-    warned: list[dict[str, str]] = []
-    monkeypatch.setattr(events, "warning", lambda _name, **said: warned.append(said))
     assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
-    assert warned == [
-        {"job": job.key, "items": "2", "why": "larger than 64 MiB: counted, and not parsed"}
+    assert logged == [
+        {
+            "event": "items_not_checked",
+            "log_level": "warning",
+            "job": job.key,
+            "items": "2",
+            "why": "larger than 64 MiB: counted, and not parsed",
+        }
     ]
     counting = make_job(expect=Expectation(min_items=2))
     assert run_virtual(partial(judge.complaint, counting, make_run(), found)) is None

@@ -1,0 +1,173 @@
+"""
+The event log: every event to the batch's `log.jsonl`, and warnings to stderr.
+
+An event is a name in snake_case and past tense, with facts: `LOG.info("results_merged", rows=3)`.
+Debug explains a decision, info marks a change of state, a warning names what a person should know,
+an error is a bug.
+
+What many events have in common (`batch_id`, `job`, `attempt`, `run`) is bound once, by
+`structlog.contextvars`, in the task that it is about; a fact of the event itself wins over it. A
+thread sees what is bound where it runs in a copy of the task's context.
+
+No line has a secret, or a character that steers a terminal, whatever fact it comes in. A log that
+cannot be written never ends a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import structlog
+from structlog.contextvars import merge_contextvars
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from orchestrator.safe_text import one_line, plain, without_secrets
+
+LOG: FilteringBoundLogger = structlog.get_logger()
+
+LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+DELETE = b"\x7f"
+LONGEST_FACT = 2000
+"""Characters of one fact where people read it."""
+
+FIRST_FACTS = ("job", "attempt", "run")
+NOT_IN_TEXT = frozenset({"event", "level", "at", "exception", "batch_id", *FIRST_FACTS})
+
+
+class LogSink:
+    """
+    Where every event of this process goes: structlog's logger at the end of its processors.
+
+    Args:
+        as_json: whether stderr gets every event as JSON, or warnings as text.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._file = -1
+
+    def open_file(self, path: Path) -> None:
+        """From now on events are appended to this file too."""
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def close_file(self) -> None:
+        """Ends the file, if there is one."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def info(self, line: bytes, _event: EventDict) -> None:
+        """Writes an event out, given as its line and as its facts."""
+        if self._file >= 0:
+            try:
+                # One call for the whole line: threads and processes append to the same file.
+                os.write(self._file, line)
+            except OSError:
+                # A full disk must not end the batch here: the ledger's own writes report it.
+                self.close_file()
+        if self._as_json:
+            sys.stderr.write(line.decode())
+
+    def warning(self, line: bytes, event: EventDict) -> None:
+        """Writes out an event that people see, too."""
+        self.info(line, event)
+        if not self._as_json:
+            sys.stderr.write(_as_text(event) + "\n")
+
+    debug = info
+    error = critical = warning
+
+
+def configure_logs(*, level: str, as_json: bool) -> LogSink:
+    """
+    Sets the log up for this process and returns its sink.
+
+    Args:
+        level: the lowest that is logged: debug, info, warning or error.
+        as_json: whether stderr gets every event as JSON.
+    """
+    sink = LogSink(as_json=as_json)
+    structlog.configure(
+        processors=[merge_contextvars, _add_exception, _redact, _add_level_and_time, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: sink,
+    )
+    return sink
+
+
+def discard_events() -> None:
+    """Lets events go nowhere, until logs are set up by the command or by the host's program."""
+    structlog.configure(
+        processors=[_discard],
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+
+
+def _discard(_logger: WrappedLogger, _method: str, _event: EventDict) -> NoReturn:
+    raise structlog.DropEvent
+
+
+def _add_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if event.pop("exc_info", False):
+        event["exception"] = plain(traceback.format_exc())
+    return event
+
+
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Takes secrets out of all facts."""
+    redacted: EventDict = without_secrets(event)
+    return redacted
+
+
+def _add_level_and_time(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    event["level"] = method
+    event["at"] = datetime.now(UTC)
+    return event
+
+
+def _render(
+    _logger: WrappedLogger, _method: str, event: EventDict
+) -> tuple[tuple[bytes, EventDict], dict[str, Any]]:
+    """The arguments with which the sink is called."""
+    return (_as_json(event), event), {}
+
+
+def _as_json(event: Mapping[str, Any]) -> bytes:
+    """A line of JSON in which whatever cannot be printed is escaped."""
+    try:
+        line = orjson.dumps(event, default=_as_plain_text, option=LINE)
+    except TypeError:
+        # A name of a file that is not UTF-8.
+        return json.dumps(event, default=_as_plain_text).encode() + b"\n"
+    if line.isascii() and DELETE not in line:
+        return line
+    text = "".join(
+        char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
+        for char in line.decode()
+    )
+    return text.replace("\x7f", "\\u007f").encode()
+
+
+def _as_plain_text(value: object) -> str:
+    return plain(str(value))
+
+
+def _as_text(event: Mapping[str, Any]) -> str:
+    names = [name for name in FIRST_FACTS if name in event]
+    names += [name for name in event if name not in NOT_IN_TEXT]
+    facts = " ".join(f"{name}={one_line(str(event[name]), LONGEST_FACT)}" for name in names)
+    return f"{event['level']}: {event['event'].replace('_', ' ')} {facts}".rstrip()
+
+
+if not structlog.is_configured():
+    # structlog's own default prints to stdout, which is not ours where we are a library.
+    discard_events()

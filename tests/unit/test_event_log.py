@@ -1,0 +1,159 @@
+"""The event log: where events go, what is in a line, and what cannot stop a batch."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from anyio import create_task_group, to_thread
+from structlog.contextvars import bound_contextvars
+
+import orchestrator
+from orchestrator.event_log import LOG, LogSink, configure_logs
+from orchestrator.safe_text import SECRETS
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[LogSink]:
+    """A log of level info that writes to `log.jsonl`, and warnings as text to stderr."""
+    sink = configure_logs(level="info", as_json=False)
+    sink.open_file(tmp_path / "log.jsonl")
+    yield sink
+    sink.close_file()
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_event_has_its_facts_level_and_time(sink: LogSink, tmp_path: Path) -> None:
+    """A line of the log is one object with the event, its facts, its level and the time in UTC."""
+    LOG.info("results_merged", rows=3)
+    (line,) = lines(tmp_path)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line.pop("at"))
+    assert line == {"event": "results_merged", "rows": 3, "level": "info"}
+
+
+def test_event_below_the_level_is_left_out(sink: LogSink, tmp_path: Path) -> None:
+    """The log level is the lowest that is written."""
+    LOG.debug("run_seen")
+    LOG.warning("run_straggles")
+    assert [line["event"] for line in lines(tmp_path)] == ["run_straggles"]
+
+
+def test_warning_is_text_on_stderr(
+    sink: LogSink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People see warnings, with the job first and without the batch, which they called."""
+    with bound_contextvars(batch_id="b", job="shop", attempt=2):
+        LOG.info("run_started")
+        LOG.warning("attempt_failed", error="exit code 1")
+    assert capsys.readouterr().err == (
+        "warning: attempt failed job=shop attempt=2 error=exit code 1\n"
+    )
+    assert {line["batch_id"] for line in lines(tmp_path)} == {"b"}
+
+
+async def test_tasks_keep_what_is_bound_in_them(sink: LogSink, tmp_path: Path) -> None:
+    """Two attempts at the same time never take each other's names."""
+
+    async def attempt(job: str) -> None:
+        with bound_contextvars(job=job):
+            await to_thread.run_sync(LOG.info, "log_read")
+            LOG.info("run_started")
+
+    with bound_contextvars(batch_id="b"):
+        async with create_task_group() as tasks:
+            for job in ("one", "two"):
+                tasks.start_soon(attempt, job)
+        LOG.info("batch_left")
+    seen = {(line["event"], line.get("job")) for line in lines(tmp_path)}
+    assert seen == {
+        ("log_read", "one"), ("run_started", "one"), ("log_read", "two"), ("run_started", "two"),
+        ("batch_left", None),
+    }  # fmt: skip
+
+
+def test_fact_of_an_event_wins_over_what_is_bound(sink: LogSink, tmp_path: Path) -> None:
+    """An event about another job names that one."""
+    with bound_contextvars(job="one"):
+        LOG.info("job_reused", job="two")
+    assert lines(tmp_path)[0]["job"] == "two"
+
+
+def test_threads_write_whole_lines(sink: LogSink, tmp_path: Path) -> None:
+    """Lines of several threads never mix, and none is lost."""
+    threads = [
+        Thread(target=lambda: [LOG.info("item_seen", text="x" * 5000) for _ in range(50)])
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(line["text"]) for line in lines(tmp_path)] == [5000] * 200
+
+
+def test_full_disk_stops_the_log_and_nothing_else(
+    sink: LogSink,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Events that cannot be written raise no error, and warnings still reach stderr."""
+
+    def refuse(_file: int, _line: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    LOG.info("run_started")
+    LOG.warning("platform_away")
+    monkeypatch.undo()
+    assert capsys.readouterr().err == "warning: platform away\n"
+    assert lines(tmp_path) == []
+
+
+def test_bug_is_logged_with_its_traceback(sink: LogSink, tmp_path: Path) -> None:
+    """The traceback of a bug is in the log, and no secret is in it."""
+    SECRETS.add("hush-hush-hush")
+    try:
+        raise ValueError("hush-hush-hush")
+    except ValueError:
+        LOG.exception("bug_met")
+    (line,) = lines(tmp_path)
+    assert line["level"] == "error"
+    assert line["exception"].endswith("ValueError: [secret]\n")
+
+
+def test_library_prints_no_events() -> None:
+    """A program that uses a part of this, and sets no log up, finds nothing on its stdout."""
+    code = "from orchestrator.event_log import LOG; LOG.warning('run_straggles')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout + done.stderr == b""
+
+
+def test_names_of_events_are_snake_case() -> None:
+    """Programs that read `log.jsonl` find one form of names."""
+    root = Path(orchestrator.__file__).parent
+    wrong = [
+        (path.name, node.lineno)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "LOG"
+        and isinstance(node.args[0], ast.Constant)
+        and not re.fullmatch(r"[a-z]+(_[a-z]+)+", str(node.args[0].value))
+    ]
+    assert wrong == []
