@@ -1,6 +1,4 @@
-"""
-Who owns everything here, and what the account may do.
-"""
+"""Who owns everything here, and what the account may do."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ _PLENTY = 1_000_000
 
 
 def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
-    """
-    Return the account as its owner sees it.
-    """
+    """Returns the account as its owner sees it."""
     return {
         "id": USER_ID,
         "username": USERNAME,
@@ -76,9 +72,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
 
 
 def public_view() -> dict[str, Any]:
-    """
-    Return the account as others see it.
-    """
+    """Returns the account as others see it."""
     return {"username": USERNAME, "profile": {"name": "Local platform"}}
 
 
@@ -92,9 +86,7 @@ def limits_view(
     task_count: int,
     spent_usd: float,
 ) -> dict[str, Any]:
-    """
-    Return what the account may use and what it uses; memory is in gigabytes here.
-    """
+    """Returns what the account may use and what it uses; memory is in gigabytes here."""
     return {
         "monthlyUsageCycle": usage_cycle(),
         "limits": {
@@ -128,9 +120,7 @@ def limits_view(
 
 
 def usage_view(spent_usd: float, compute_units: float, unit_usd: float) -> dict[str, Any]:
-    """
-    Return this month's usage.
-    """
+    """Returns this month's usage."""
     item = {
         "quantity": compute_units,
         "baseAmountUsd": spent_usd,
@@ -148,9 +138,7 @@ def usage_view(spent_usd: float, compute_units: float, unit_usd: float) -> dict[
 
 
 def usage_cycle() -> dict[str, str]:
-    """
-    Return the present month as the API writes it.
-    """
+    """Returns the present month as the API writes it."""
     today = datetime.fromtimestamp(now(), UTC)
     start = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)

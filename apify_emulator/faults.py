@@ -20,9 +20,7 @@ from apify_emulator.errors import SetupError
 
 
 class FaultKind(StrEnum):
-    """
-    What goes wrong. "Before" and "after" mean the effect of the request.
-    """
+    """What goes wrong. "Before" and "after" mean the effect of the request."""
 
     RATE_LIMITED = "rate-limited"
     ERROR_BEFORE = "error-before"
@@ -109,7 +107,7 @@ class Faults:
 
 def load_faults(path: Path) -> Faults:
     """
-    Read faults from a JSON file with the fields of `Faults`.
+    Reads faults from a JSON file with the fields of `Faults`.
 
     Raises:
         SetupError: the file cannot be read or says something else.
@@ -127,9 +125,7 @@ def load_faults(path: Path) -> Faults:
 
 
 class FaultPicker:
-    """
-    Draws the fault of each request; remembers how often each rule matched and struck.
-    """
+    """Draws the fault of each request; remembers how often each rule matched and struck."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -143,14 +139,12 @@ class FaultPicker:
 
     @property
     def injected(self) -> int:
-        """
-        How many faults have happened.
-        """
+        """How many faults have happened."""
         return sum(self._injected)
 
     def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
         """
-        Return the rule that strikes this request; None for a sound answer.
+        Returns the rule that strikes this request; None for a sound answer.
 
         Args:
             cap: the `maxTotalChargeUsd` of the request, if it has one.

@@ -18,9 +18,7 @@ import orjson
 
 
 class Journal:
-    """
-    The documents of a platform, by kind and id.
-    """
+    """The documents of a platform, by kind and id."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,9 +28,7 @@ class Journal:
         self._batch: list[bytes] | None = None
 
     def load(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """
-        Return every document by kind and id, oldest first, and compact the file.
-        """
+        """Returns every document by kind and id, oldest first, and compact the file."""
         kinds: dict[str, dict[str, dict[str, Any]]] = {}
         if self._path.exists():
             with self._path.open("rb") as lines:
@@ -43,16 +39,12 @@ class Journal:
         return kinds
 
     def put(self, kind: str, doc_id: str, document: Any) -> None:
-        """
-        Remember a document as it is now; `document` is a dataclass or a dict.
-        """
+        """Remembers a document as it is now; `document` is a dataclass or a dict."""
         self._append([kind, doc_id, document])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """
-        Write what is put inside with one system call, at the end; nothing inside may wait.
-        """
+        """Writes what is put inside with one system call, at the end; nothing inside may wait."""
         self._batch = []
         try:
             yield
@@ -62,15 +54,11 @@ class Journal:
                 self._write(b"".join(lines))
 
     def drop(self, kind: str, doc_id: str) -> None:
-        """
-        Forget a document.
-        """
+        """Forgets a document."""
         self._append([kind, doc_id, None])
 
     def close(self) -> None:
-        """
-        Close the file; nothing can be remembered afterwards.
-        """
+        """Closes the file; nothing can be remembered afterwards."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

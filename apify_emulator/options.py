@@ -1,6 +1,4 @@
-"""
-What the owner of a platform may choose.
-"""
+"""What the owner of a platform may choose."""
 
 from __future__ import annotations
 
@@ -58,16 +56,12 @@ class EmulatorOptions:
 
     @property
     def slots(self) -> int:
-        """
-        How many Actor processes may run at once.
-        """
+        """How many Actor processes may run at once."""
         return self.process_slots or 2 * (os.cpu_count() or 1)
 
     @property
     def environments(self) -> Path:
-        """
-        Where Actors' environments are built.
-        """
+        """Where Actors' environments are built."""
         if self.envs_dir is not None:
             return self.envs_dir.absolute()
         cache = os.environ.get("XDG_CACHE_HOME")

@@ -32,9 +32,7 @@ class ApiError(Exception):
         self.data = data
 
     def envelope(self) -> dict[str, Any]:
-        """
-        Return the body of the answer.
-        """
+        """Returns the body of the answer."""
         error: dict[str, Any] = {"type": self.error_type, "message": self.message}
         if self.data is not None:
             error["data"] = self.data
@@ -42,46 +40,34 @@ class ApiError(Exception):
 
 
 def invalid_input(message: str) -> ApiError:
-    """
-    Refuse an input, a parameter or a body that breaks a rule.
-    """
+    """Refuses an input, a parameter or a body that breaks a rule."""
     return ApiError(400, "invalid-input", message)
 
 
 def invalid_parameter(name: str, problem: str) -> ApiError:
-    """
-    Refuse a query parameter.
-    """
+    """Refuses a query parameter."""
     return ApiError(400, "invalid-input", f'Query parameter "{name}" {problem}')
 
 
 def record_not_found(noun: str) -> ApiError:
-    """
-    Say that the thing named in the path is not there, or not shown.
-    """
+    """Says that the thing named in the path is not there, or not shown."""
     return ApiError(404, "record-not-found", f"{noun} was not found")
 
 
 def actor_not_found() -> ApiError:
-    """
-    Say that there is no such Actor.
-    """
+    """Says that there is no such Actor."""
     return ApiError(404, "actor-not-found", "Actor was not found")
 
 
 def page_not_found() -> ApiError:
-    """
-    Say that there is no such endpoint.
-    """
+    """Says that there is no such endpoint."""
     return ApiError(
         404, "page-not-found", "We have bad news: there is no API endpoint at this URL."
     )
 
 
 def method_not_allowed(methods: Iterable[str]) -> ApiError:
-    """
-    Say which methods the endpoint has.
-    """
+    """Says which methods the endpoint has."""
     allowed = ",".join(("OPTIONS", *sorted(methods)))
     return ApiError(
         405,
@@ -91,9 +77,7 @@ def method_not_allowed(methods: Iterable[str]) -> ApiError:
 
 
 def body_too_large(limit: int, actual: int) -> ApiError:
-    """
-    Refuse a body; `actual` is as far as it was counted.
-    """
+    """Refuses a body; `actual` is as far as it was counted."""
     return ApiError(
         413,
         "request-too-large",
@@ -102,16 +86,12 @@ def body_too_large(limit: int, actual: int) -> ApiError:
 
 
 def no_token() -> ApiError:
-    """
-    Ask for a token.
-    """
+    """Asks for a token."""
     return ApiError(401, "token-not-provided", "Authentication token was not provided")
 
 
 def bad_token() -> ApiError:
-    """
-    Refuse a token that is unknown, or of a process that has been replaced.
-    """
+    """Refuses a token that is unknown, or of a process that has been replaced."""
     return ApiError(
         401,
         "user-or-token-not-found",
@@ -120,9 +100,7 @@ def bad_token() -> ApiError:
 
 
 def no_permission() -> ApiError:
-    """
-    Refuse what a run with limited permissions may not do.
-    """
+    """Refuses what a run with limited permissions may not do."""
     return ApiError(
         403,
         "insufficient-permissions",
@@ -132,18 +110,14 @@ def no_permission() -> ApiError:
 
 
 def run_failed(run_id: str, status: str) -> ApiError:
-    """
-    Answer a synchronous start whose run did not succeed.
-    """
+    """Answers a synchronous start whose run did not succeed."""
     return ApiError(
         400, "run-failed", f"Actor run did not succeed (run ID: {run_id}, status: {status})"
     )
 
 
 def run_outlasted(seconds: float) -> ApiError:
-    """
-    Answer a synchronous start whose run still goes on.
-    """
+    """Answers a synchronous start whose run still goes on."""
     return ApiError(
         408,
         "run-timeout-exceeded",

@@ -8,15 +8,13 @@ from functools import lru_cache
 
 def now() -> float:
     """
-    Return the wall clock in seconds, cut to milliseconds: what the API shows is what we compare.
+    Returns the wall clock in seconds, cut to milliseconds: what the API shows is what we compare.
     """
     return int(time.time() * 1000) / 1000
 
 
 def iso(moment: float) -> str:
-    """
-    Return a moment as the API writes it, in UTC with milliseconds.
-    """
+    """Returns a moment as the API writes it, in UTC with milliseconds."""
     seconds, millis = divmod(round(moment * 1000), 1000)
     return f"{_to_the_second(seconds)}.{millis:03}Z"
 
@@ -27,7 +25,5 @@ def _to_the_second(seconds: int) -> str:
 
 
 def iso_or_none(moment: float | None) -> str | None:
-    """
-    Return a moment as the API writes it, null where there is none.
-    """
+    """Returns a moment as the API writes it, null where there is none."""
     return None if moment is None else iso(moment)

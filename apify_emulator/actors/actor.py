@@ -1,6 +1,4 @@
-"""
-Which Actors there are, and how the API shows them. `actor_files` reads them.
-"""
+"""Which Actors there are, and how the API shows them. `actor_files` reads them."""
 
 from __future__ import annotations
 
@@ -45,21 +43,15 @@ class Actor:
 
     @property
     def username(self) -> str:
-        """
-        Whose Actor it is.
-        """
+        """Whose Actor it is."""
         return self.full_name.partition("/")[0]
 
     @property
     def name(self) -> str:
-        """
-        The name without its owner.
-        """
+        """The name without its owner."""
         return self.full_name.partition("/")[2]
 
     @property
     def build_number(self) -> str:
-        """
-        Three numbers, as Apify's builds have.
-        """
+        """Three numbers, as Apify's builds have."""
         return f"{self.version}.1"

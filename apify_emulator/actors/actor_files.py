@@ -1,6 +1,4 @@
-"""
-How Actors are read from folders: what `actor.json` says, and what is wrong with it.
-"""
+"""How Actors are read from folders: what `actor.json` says, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 def load_actors(folders: Iterable[Path]) -> list[Actor]:
     """
-    Return the Actors in and right below the folders, and the built-in one.
+    Returns the Actors in and right below the folders, and the built-in one.
 
     Raises:
         SetupError: a folder is missing, or an `actor.json` cannot be used.

@@ -10,9 +10,7 @@ from apify_emulator.refusals import ApiError, actor_not_found
 
 
 class ActorRegistry:
-    """
-    All Actors, by id and by name.
-    """
+    """All Actors, by id and by name."""
 
     def __init__(self, actors: Iterable[Actor], created_at: float) -> None:
         self.created_at = created_at
@@ -24,7 +22,7 @@ class ActorRegistry:
 
     def find(self, reference: str) -> Actor:
         """
-        Return the Actor that a path or a task names: an id, `username~name` or `~name`.
+        Returns the Actor that a path or a task names: an id, `username~name` or `~name`.
 
         Raises:
             ApiError: there is none (404).
@@ -37,9 +35,7 @@ class ActorRegistry:
         return actor
 
     def build(self, build_id: str) -> Actor:
-        """
-        Return the Actor that a build belongs to.
-        """
+        """Returns the Actor that a build belongs to."""
         for actor in self.by_id.values():
             if actor.build_id == build_id:
                 return actor
@@ -47,16 +43,14 @@ class ActorRegistry:
 
 
 def full_name(reference: str) -> str:
-    """
-    Return `username/name` of a reference; `~name` and `me~name` are the account's own.
-    """
+    """Returns `username/name` of a reference; `~name` and `me~name` are the account's own."""
     owner, _, name = reference.replace("~", "/", 1).partition("/")
     return f"{USERNAME if owner in ('', 'me') else owner}/{name}"
 
 
 def check_build(actor: Actor, build: str | None) -> str:
     """
-    Return the tag or number that a run shows; None and the empty text mean the default.
+    Returns the tag or number that a run shows; None and the empty text mean the default.
 
     Raises:
         ApiError: the Actor has no such build.

@@ -12,9 +12,7 @@ from apify_emulator.times import iso
 
 
 def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
-    """
-    Return an Actor as its own endpoint shows it.
-    """
+    """Returns an Actor as its own endpoint shows it."""
     moment = iso(created_at)
     return {
         "id": actor.id,
@@ -58,9 +56,7 @@ def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, An
 
 
 def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
-    """
-    Return an Actor as lists show it.
-    """
+    """Returns an Actor as lists show it."""
     return {
         "id": actor.id,
         "createdAt": iso(created_at),
@@ -73,9 +69,7 @@ def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str,
 
 
 def build_view(actor: Actor, created_at: float) -> dict[str, Any]:
-    """
-    Return the Actor's build.
-    """
+    """Returns the Actor's build."""
     moment = iso(created_at)
     return {
         "id": actor.build_id,

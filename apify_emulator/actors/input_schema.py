@@ -1,6 +1,4 @@
-"""
-What an Actor's input schema asks of an input: its defaults and its rules.
-"""
+"""What an Actor's input schema asks of an input: its defaults and its rules."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return the input with the schema's defaults for what is missing.
-    """
+    """Returns the input with the schema's defaults for what is missing."""
     if schema is None:
         return given
     defaults = {
@@ -35,7 +31,7 @@ def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[
 
 def check_input(schema: dict[str, Any] | None, given: dict[str, Any]) -> None:
     """
-    Check an input, its defaults filled in, against the schema.
+    Checks an input, its defaults filled in, against the schema.
 
     Raises:
         ApiError: the first rule that is broken (400, `invalid-input`).

@@ -1,6 +1,4 @@
-"""
-Tasks: an Actor with options and an input of its own, from files or made through the API.
-"""
+"""Tasks: an Actor with options and an input of its own, from files or made through the API."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ class Task:
 
 
 class TaskRegistry:
-    """
-    All tasks.
-    """
+    """All tasks."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -61,7 +57,7 @@ class TaskRegistry:
 
     def load(self, documents: dict[str, dict[str, Any]], files: Iterable[Task]) -> None:
         """
-        Take up the tasks of the journal and of files; a file wins over an older task of its name.
+        Takes up the tasks of the journal and of files; a file wins over an older task of its name.
         """
         from_files = {task.name.lower(): task for task in files}
         for task in (Task(**document) for document in documents.values()):
@@ -71,7 +67,7 @@ class TaskRegistry:
 
     def find(self, reference: str) -> Task:
         """
-        Return the task that a path names: an id, `username~name` or `~name`.
+        Returns the task that a path names: an id, `username~name` or `~name`.
 
         Raises:
             ApiError: there is none (404).
@@ -86,9 +82,7 @@ class TaskRegistry:
         return task
 
     def create(self, body: dict[str, Any], actors: ActorRegistry) -> Task:
-        """
-        Make a task as `POST actor-tasks` does.
-        """
+        """Makes a task as `POST actor-tasks` does."""
         actor = actors.find(str(body.get("actId") or ""))
         moment = now()
         task = Task(
@@ -105,9 +99,7 @@ class TaskRegistry:
         return task
 
     def update(self, task: Task, body: dict[str, Any]) -> Task:
-        """
-        Change what the body names and leave the rest.
-        """
+        """Changes what the body names and leave the rest."""
         changes: dict[str, Any] = {"modified_at": now()}
         if "name" in body and body["name"] != task.name:
             changes["name"] = self._free_name(body["name"])
@@ -122,9 +114,7 @@ class TaskRegistry:
         return changed
 
     def delete(self, task: Task) -> None:
-        """
-        Remove a task; its runs stay.
-        """
+        """Removes a task; its runs stay."""
         del self.by_id[task.id]
         self._journal.drop("task", task.id)
 

@@ -16,7 +16,7 @@ from apify_emulator.refusals import ApiError
 
 def load_tasks(folders: Iterable[Path], actors: ActorRegistry, created_at: float) -> list[Task]:
     """
-    Return the tasks of `tasks/*.json` in the folders.
+    Returns the tasks of `tasks/*.json` in the folders.
 
     Raises:
         SetupError: a file cannot be used.

@@ -11,9 +11,7 @@ from apify_emulator.times import iso
 
 
 def task_view(task: Task, total_runs: int) -> dict[str, Any]:
-    """
-    Return a task as its own endpoint shows it.
-    """
+    """Returns a task as its own endpoint shows it."""
     return {
         **_common_fields(task, total_runs),
         "title": task.title,
@@ -23,9 +21,7 @@ def task_view(task: Task, total_runs: int) -> dict[str, Any]:
 
 
 def task_summary(task: Task, actors: ActorRegistry, total_runs: int) -> dict[str, Any]:
-    """
-    Return a task as lists show it.
-    """
+    """Returns a task as lists show it."""
     actor = actors.by_id.get(task.actor_id)
     return {
         **_common_fields(task, total_runs),

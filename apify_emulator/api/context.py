@@ -1,6 +1,4 @@
-"""
-Everything that a handler may need, in one value.
-"""
+"""Everything that a handler may need, in one value."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-How the items endpoint answers: what is asked for, from which dataset, in pieces.
-"""
+"""How the items endpoint answers: what is asked for, from which dataset, in pieces."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ _SHAPING = frozenset(
 
 def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 200) -> Answer:
     """
-    Answer with a dataset's items, as far as the faults let them be seen.
+    Answers with a dataset's items, as far as the faults let them be seen.
 
     Untouched JSON Lines go from the file to the socket as they are; everything else passes through
     memory in blocks.

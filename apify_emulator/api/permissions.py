@@ -26,7 +26,7 @@ _REFERENCE = re.compile(r"[A-Za-z0-9~_.-]{1,100}")
 
 def check_permissions(context: Context, call: Call, route: Route) -> None:
     """
-    Check that the run that calls may do so; the account's owner may do everything.
+    Checks that the run that calls may do so; the account's owner may do everything.
 
     An endpoint that is open to all answers a run as it answers a stranger.
 
@@ -42,17 +42,13 @@ def check_permissions(context: Context, call: Call, route: Route) -> None:
 
 
 def caller(context: Context, call: Call) -> Run | None:
-    """
-    Return the run with limited permissions that calls; None for whoever may do everything.
-    """
+    """Returns the run with limited permissions that calls; None for whoever may do everything."""
     run = None if call.run_id is None else context.runs.get(call.run_id)
     return None if run is None or run.permission_level == FULL_PERMISSIONS else run
 
 
 def named_storages(context: Context, value: Any) -> list[str]:
-    """
-    Return the ids of the storages that an input names, by id or by name.
-    """
+    """Returns the ids of the storages that an input names, by id or by name."""
     found = []
     for text in _texts(value):
         if not _REFERENCE.fullmatch(text):
@@ -99,9 +95,7 @@ def _may(context: Context, run: Run, call: Call, route: Route) -> bool:
 
 
 def _is_of(context: Context, run: Run, run_id: str) -> bool:
-    """
-    Whether a run is the one that calls, or was started by it.
-    """
+    """Whether a run is the one that calls, or was started by it."""
     seen: Run | None = context.runs.get(run_id)
     while seen is not None:
         if seen.id == run.id:

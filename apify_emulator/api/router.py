@@ -47,17 +47,13 @@ class _Node:
 
 
 class Router:
-    """
-    All endpoints, by path and method.
-    """
+    """All endpoints, by path and method."""
 
     def __init__(self) -> None:
         self._root = _Node()
 
     def add(self, method: str, template: str, handler: Handler, *, is_open: bool = False) -> None:
-        """
-        Add an endpoint, such as `GET`, `actor-runs/{runId}`.
-        """
+        """Adds an endpoint, such as `GET`, `actor-runs/{runId}`."""
         node, names = self._root, []
         for part in template.split("/"):
             if part.startswith("{"):
@@ -70,7 +66,7 @@ class Router:
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         """
-        Return the endpoint of a request and the decoded parameters of its path.
+        Returns the endpoint of a request and the decoded parameters of its path.
 
         Raises:
             ApiError: no such endpoint (404), or not by this method (405).

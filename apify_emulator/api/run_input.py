@@ -35,7 +35,7 @@ class RunInput:
 
 def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) -> RunInput:
     """
-    Return the input record: merged over the task's, defaults filled in, and checked.
+    Returns the input record: merged over the task's, defaults filled in, and checked.
 
     A body that is not JSON is kept as it is, unless a task or an input schema has to read it.
     """
@@ -82,9 +82,7 @@ def _parse(body: bytes, *, must_be_object: bool) -> Any:
 
 
 def value_of(given: RunInput) -> Any:
-    """
-    Return an input as JSON; None where it is none.
-    """
+    """Returns an input as JSON; None where it is none."""
     if given.value or given.body is None:
         return given.value
     try:
@@ -95,7 +93,7 @@ def value_of(given: RunInput) -> Any:
 
 def check_only(actor: Actor, body: bytes) -> None:
     """
-    Check an input without starting anything.
+    Checks an input without starting anything.
 
     Raises:
         ApiError: the input breaks the schema (400).

@@ -25,7 +25,7 @@ async def start_run(
     context: Context, call: Call, actor: Actor, task: Task | None, *, has_body: bool = True
 ) -> Run:
     """
-    Start a run as a request asks for.
+    Starts a run as a request asks for.
 
     Args:
         has_body: False for the endpoints that take no input.

@@ -1,6 +1,4 @@
-"""
-`serve` and `build`: what they do and print.
-"""
+"""`serve` and `build`: what they do and print."""
 
 from __future__ import annotations
 

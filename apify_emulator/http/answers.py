@@ -1,4 +1,5 @@
-"""An answer before it is sent, as plain data.
+"""
+An answer before it is sent, as plain data.
 
 Handlers never touch the socket, so that faults can change any answer and tests can check every one.
 """
@@ -54,9 +55,7 @@ class Answered:
 
 
 def data(value: Any, *, status: int = 200, location: str | None = None) -> Answer:
-    """
-    Answer with a value in Apify's envelope.
-    """
+    """Answers with a value in Apify's envelope."""
     answer = Answer(status=status, body=b'{"data":' + orjson.dumps(value) + b"}")
     if location is not None:
         answer.headers["Location"] = location
@@ -64,21 +63,15 @@ def data(value: Any, *, status: int = 200, location: str | None = None) -> Answe
 
 
 def plain(value: Any, *, status: int = 200) -> Answer:
-    """
-    Answer with a JSON value without an envelope.
-    """
+    """Answers with a JSON value without an envelope."""
     return Answer(status=status, body=orjson.dumps(value))
 
 
 def nothing(status: int = 204) -> Answer:
-    """
-    Answer with no body.
-    """
+    """Answers with no body."""
     return Answer(status=status)
 
 
 def refusal(error: ApiError) -> Answer:
-    """
-    Answer with a refusal.
-    """
+    """Answers with a refusal."""
     return Answer(status=error.status, body=orjson.dumps(error.envelope()))

@@ -46,21 +46,17 @@ class Call:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """
-        The request's headers, without regard to case.
-        """
+        """The request's headers, without regard to case."""
         return self.request.headers
 
     @property
     def content_type(self) -> str:
-        """
-        The body's type with its parameters; empty where none was given.
-        """
+        """The body's type with its parameters; empty where none was given."""
         return self.request.headers.get("Content-Type", "")
 
     async def body(self) -> bytes:
         """
-        Return the body, unpacked.
+        Returns the body, unpacked.
 
         Raises:
             ApiError: too large (413), packed in an unknown way (415) or wrongly (400).
@@ -68,9 +64,7 @@ class Call:
         return await read_body(self.request)
 
     async def json(self) -> Any:
-        """
-        Return the body as JSON; None where it is empty.
-        """
+        """Returns the body as JSON; None where it is empty."""
         raw = await self.body()
         if not raw:
             return None
@@ -80,9 +74,7 @@ class Call:
             raise invalid_input(f"The request body is not valid JSON: {problem}") from None
 
     async def json_object(self) -> dict[str, Any]:
-        """
-        Return the body as a JSON object; empty where the body is.
-        """
+        """Returns the body as a JSON object; empty where the body is."""
         value = await self.json()
         if value is None:
             return {}
@@ -91,21 +83,15 @@ class Call:
         return value
 
     def text(self, name: str, default: str = "") -> str:
-        """
-        Return a text parameter.
-        """
+        """Returns a text parameter."""
         return self.query.get(name, default)
 
     def names(self, name: str) -> list[str]:
-        """
-        Return a comma-separated parameter as a list without empty parts.
-        """
+        """Returns a comma-separated parameter as a list without empty parts."""
         return [part.strip() for part in self.query.get(name, "").split(",") if part.strip()]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """
-        Return a boolean parameter: `true`, `1`, `false` or `0`.
-        """
+        """Returns a boolean parameter: `true`, `1`, `false` or `0`."""
         value = self.query.get(name)
         if value is None:
             return default
@@ -117,9 +103,7 @@ class Call:
         raise invalid_parameter(name, f'must be a boolean, got "{value}"')
 
     def number(self, name: str) -> float | None:
-        """
-        Return a number parameter; None where it is missing or empty.
-        """
+        """Returns a number parameter; None where it is missing or empty."""
         value = self.query.get(name)
         if not value:
             return None
@@ -133,7 +117,7 @@ class Call:
 
     def count(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
         """
-        Return a whole-number parameter; more than `most` is cut to it, less than `least` refused.
+        Returns a whole-number parameter; more than `most` is cut to it, less than `least` refused.
         """
         number = self.number(name)
         if number is None:
@@ -161,7 +145,7 @@ class Call:
 
     def wait_secs(self, most: float = 60.0) -> float:
         """
-        Return `waitForFinish`, cut to what the API allows; clients ask for more and rely on that.
+        Returns `waitForFinish`, cut to what the API allows; clients ask for more and rely on that.
         """
         seconds = self.number("waitForFinish") or 0.0
         if seconds < 0:
@@ -169,9 +153,7 @@ class Call:
         return min(seconds, most)
 
     def page(self, *, most: int = 1000) -> Page:
-        """
-        Return which part of a list is asked for.
-        """
+        """Returns which part of a list is asked for."""
         return Page(
             offset=self.count("offset", 0),
             limit=self.count("limit", most, most=most) or most,
@@ -181,27 +163,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """
-    A part of a list.
-    """
+    """A part of a list."""
 
     offset: int
     limit: int
     desc: bool
 
     def cut(self, rows: list[Any]) -> list[Any]:
-        """
-        Return the part of `rows`, which are in ascending order.
-        """
+        """Returns the part of `rows`, which are in ascending order."""
         if self.desc:
             end = max(len(rows) - self.offset, 0)
             return rows[max(end - self.limit, 0) : end][::-1]
         return rows[self.offset : self.offset + self.limit]
 
     def envelope(self, total: int, items: list[Any], **more: Any) -> dict[str, Any]:
-        """
-        Return the answer of a list endpoint.
-        """
+        """Returns the answer of a list endpoint."""
         return {
             "total": total,
             "offset": self.offset,

@@ -1,6 +1,4 @@
-"""
-What a body in pieces is: a plain or an asynchronous iterator of bytes.
-"""
+"""What a body in pieces is: a plain or an asynchronous iterator of bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ Chunks: TypeAlias = "Iterator[bytes] | AsyncIterator[bytes]"
 
 
 async def each(chunks: Chunks) -> AsyncIterator[bytes]:
-    """
-    Yield the pieces of either kind.
-    """
+    """Yields the pieces of either kind."""
     if isinstance(chunks, AsyncIterator):
         async for chunk in chunks:
             yield chunk
@@ -23,8 +19,6 @@ async def each(chunks: Chunks) -> AsyncIterator[bytes]:
 
 
 def pieces(whole: bytes, size: int = 262_144) -> Iterator[bytes]:
-    """
-    Cut a whole body into pieces.
-    """
+    """Cuts a whole body into pieces."""
     for at in range(0, len(whole), size):
         yield whole[at : at + size]

@@ -26,9 +26,7 @@ _PAGE = (
 async def send_with_fault(
     request: web.BaseRequest, answer: Answer, rule: FaultRule
 ) -> web.StreamResponse:
-    """
-    Send an answer with what a fault does after the effect.
-    """
+    """Sends an answer with what a fault does after the effect."""
     match rule.do:
         case FaultKind.ERROR_AFTER:
             return await send(request, _error(rule))
@@ -55,9 +53,7 @@ async def send_with_fault(
 
 
 def answer_instead(rule: FaultRule) -> Answer | None:
-    """
-    Return the answer of a fault that strikes before the effect; None for other faults.
-    """
+    """Returns the answer of a fault that strikes before the effect; None for other faults."""
     match rule.do:
         case FaultKind.RATE_LIMITED:
             message = f"You have exceeded the rate limit of {RATE_LIMIT} requests per second"
@@ -74,9 +70,7 @@ def answer_instead(rule: FaultRule) -> Answer | None:
 
 
 def reset(request: web.BaseRequest) -> web.Response:
-    """
-    Break the connection; the peer sees a reset.
-    """
+    """Breaks the connection; the peer sees a reset."""
     transport = request.transport
     if transport is not None:
         raw = transport.get_extra_info("socket")

@@ -1,6 +1,4 @@
-"""
-How a request's body is read and unpacked within a limit.
-"""
+"""How a request's body is read and unpacked within a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _PIECE_BYTES = 4096
 
 async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> bytes:
     """
-    Return the unpacked body, at most `limit` bytes.
+    Returns the unpacked body, at most `limit` bytes.
 
     Raises:
         ApiError: too large (413), an unknown encoding (415), or not what it says it is (400).

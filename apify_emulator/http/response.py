@@ -1,6 +1,4 @@
-"""
-How an answer goes out on the socket, and how it goes wrong when a fault asks for it.
-"""
+"""How an answer goes out on the socket, and how it goes wrong when a fault asks for it."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ _COMPRESS_FROM_BYTES = 2048
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """
-    Return all headers of an answer but those that say how it is transferred.
-    """
+    """Returns all headers of an answer but those that say how it is transferred."""
     headers = {"X-RateLimit-Limit": RATE_LIMIT, **answer.headers}
     if answer.status != 204:
         headers["Content-Type"] = answer.content_type
@@ -28,9 +24,7 @@ def headers_of(answer: Answer) -> dict[str, str]:
 
 
 async def send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """
-    Send an answer as it should be.
-    """
+    """Sends an answer as it should be."""
     headers = headers_of(answer)
     body = answer.body
     is_packed = answer.may_compress and _wants_gzip(request) and _is_worth_it(answer)

@@ -26,9 +26,7 @@ MAX_METAMORPHS = 10
 
 
 class RunLifecycle:
-    """
-    The lives of all runs.
-    """
+    """The lives of all runs."""
 
     def __init__(
         self,
@@ -54,7 +52,7 @@ class RunLifecycle:
 
     def check_capacity(self, memory_mbytes: int) -> None:
         """
-        Check that one more run fits into the account.
+        Checks that one more run fits into the account.
 
         Raises:
             ApiError: too many runs, or too much memory (402); nothing was changed.
@@ -76,9 +74,7 @@ class RunLifecycle:
             )
 
     def create(self, run: Run, script: Script | None) -> None:
-        """
-        Take up a new run and let it begin; one of a simulated Actor has a script.
-        """
+        """Takes up a new run and let it begin; one of a simulated Actor has a script."""
         self._runs.add(run)
         if script is not None:
             self._scripts[run.id] = script
@@ -87,7 +83,7 @@ class RunLifecycle:
 
     def continue_runs(self, downtime_secs: float) -> None:
         """
-        Go on with the runs that were going when the platform stopped, as after a migration.
+        Goes on with the runs that were going when the platform stopped, as after a migration.
 
         The time that the platform was away does not count against them.
         """
@@ -108,9 +104,7 @@ class RunLifecycle:
             self._begin(run, is_new=False)
 
     def save(self, run: Run) -> None:
-        """
-        Journal a run as it is.
-        """
+        """Journals a run as it is."""
         self._journal.put("run", run.id, run)
 
     def settle(
@@ -121,9 +115,7 @@ class RunLifecycle:
         exit_code: int | None = None,
         message: str | None = None,
     ) -> None:
-        """
-        End a run; it stays ended until it is resurrected.
-        """
+        """Ends a run; it stays ended until it is resurrected."""
         if run.is_terminal:
             return
         moment = now()
@@ -148,9 +140,7 @@ class RunLifecycle:
         self._webhooks.ended(run)
 
     def abort(self, run: Run, *, gracefully: bool) -> None:
-        """
-        Abort a run; nothing happens to one that has ended or is being aborted.
-        """
+        """Aborts a run; nothing happens to one that has ended or is being aborted."""
         if run.is_terminal or run.status == Status.ABORTING:
             return
         was_ready = run.status == Status.READY
@@ -165,7 +155,7 @@ class RunLifecycle:
 
     def resurrect(self, run: Run, options: RunOptions, *, build: tuple[str, str] | None) -> None:
         """
-        Bring back a run that has ended: same id, same storages, its time counted anew.
+        Brings back a run that has ended: same id, same storages, its time counted anew.
 
         Args:
             build: id and number of another build; None keeps the one it had.
@@ -189,7 +179,7 @@ class RunLifecycle:
 
     def reboot(self, run: Run) -> None:
         """
-        Stop a run's process and start it again on the same storages.
+        Stops a run's process and start it again on the same storages.
 
         Raises:
             ApiError: the run is not RUNNING (400).
@@ -204,7 +194,7 @@ class RunLifecycle:
 
     def metamorph(self, run: Run, actor_id: str, build_id: str, number: str, moment: str) -> None:
         """
-        Turn a run into a run of another Actor; its new input is a record already.
+        Turns a run into a run of another Actor; its new input is a record already.
 
         Raises:
             ApiError: the run is not RUNNING, is simulated, or has done so too often (400).
@@ -258,9 +248,7 @@ class RunLifecycle:
             self._schedule_end(run, script)
 
     def _mark_running(self, run: Run) -> None:
-        """
-        Move a run to RUNNING; its time counts from here, once.
-        """
+        """Moves a run to RUNNING; its time counts from here, once."""
         if run.running_since is None:
             run.running_since = now()
             if run.options.timeout_secs:

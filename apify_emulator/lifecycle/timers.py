@@ -1,6 +1,4 @@
-"""
-When something is to happen, thousands of times over, with one task and one heap.
-"""
+"""When something is to happen, thousands of times over, with one task and one heap."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ import anyio
 
 
 class Timer:
-    """
-    A call that is due at a moment of the monotonic clock; `cancel` keeps it from happening.
-    """
+    """A call that is due at a moment of the monotonic clock; `cancel` keeps it from happening."""
 
     __slots__ = ("call",)
 
@@ -25,20 +21,16 @@ class Timer:
         self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        """
-        Keep the call from happening; no harm when it has happened.
-        """
+        """Keeps the call from happening; no harm when it has happened."""
         self.call = None
 
 
 class Timers:
-    """
-    All timers of a platform. `run` must be running for them to fire.
-    """
+    """All timers of a platform. `run` must be running for them to fire."""
 
     def __init__(self, around: Callable[[], AbstractContextManager[None]]) -> None:
         """
-        Make timers.
+        Makes timers.
 
         Args:
             around: opened around the calls that are due together.
@@ -50,9 +42,7 @@ class Timers:
         self._sleeps_until = math.inf
 
     def after(self, delay_secs: float, call: Callable[[], None]) -> Timer:
-        """
-        Have `call` called once, `delay_secs` from now; it must neither wait nor raise.
-        """
+        """Has `call` called once, `delay_secs` from now; it must neither wait nor raise."""
         timer = Timer(call)
         due = time.monotonic() + max(delay_secs, 0.0)
         heapq.heappush(self._heap, (due, next(self._order), timer))
@@ -61,9 +51,7 @@ class Timers:
         return timer
 
     async def run(self) -> None:
-        """
-        Fire timers until cancelled.
-        """
+        """Fires timers until cancelled."""
         while True:
             self._fire(time.monotonic())
             self._wake = anyio.Event()

@@ -32,9 +32,7 @@ _SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__", "storage", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """
-    How to start an Actor's process.
-    """
+    """How to start an Actor's process."""
 
     argv: tuple[str, ...]
     folder: Path
@@ -75,9 +73,7 @@ async def build_actor_envs(
 
 
 class Environments:
-    """
-    The environments under one folder.
-    """
+    """The environments under one folder."""
 
     def __init__(self, folder: Path, open_files: int | None = None) -> None:
         self._folder = folder
@@ -85,7 +81,7 @@ class Environments:
 
     async def command(self, actor: Actor) -> Command:
         """
-        Return the command of an Actor, its environment built first where it is missing.
+        Returns the command of an Actor, its environment built first where it is missing.
 
         Cancelled halfway, it leaves nothing under the final name.
 
@@ -106,9 +102,7 @@ class Environments:
         )
 
     def is_built(self, actor: Actor) -> bool:
-        """
-        Return whether an Actor could start at once, without network.
-        """
+        """Returns whether an Actor could start at once, without network."""
         if actor.folder is None:
             return True
         if _python_entry(actor.folder) is not None:
@@ -150,9 +144,7 @@ class Environments:
         return Command(argv=("npm", "start", "--silent"), folder=self._folder / key)
 
     async def _tool(self, argv: list[str], folder: Path, log: Path) -> None:
-        """
-        Run a tool of the build; its output goes to the log.
-        """
+        """Runs a tool of the build; its output goes to the log."""
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -182,9 +174,7 @@ class Environments:
 
     @asynccontextmanager
     async def _build(self, key: str) -> AsyncIterator[Path | None]:
-        """
-        Give the folder to build in, None where the environment is there already.
-        """
+        """Gives the folder to build in, None where the environment is there already."""
         target = self._folder / key
         if target.is_dir():
             yield None
@@ -260,9 +250,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _fix_script_paths(fresh: Path, final: Path) -> None:
-    """
-    Point scripts at the name that the environment will have.
-    """
+    """Points scripts at the name that the environment will have."""
     old, new = os.fsencode(fresh), os.fsencode(final)
     for script in (*(fresh / "bin").iterdir(), fresh / "pyvenv.cfg"):
         if script.is_symlink() or not script.is_file():

@@ -1,6 +1,4 @@
-"""
-The events websocket: what the platform tells an Actor's process while it runs.
-"""
+"""The events websocket: what the platform tells an Actor's process while it runs."""
 
 from __future__ import annotations
 
@@ -27,23 +25,17 @@ _SYSTEM_INFO: dict[str, Any] = {
 
 
 class EventSockets:
-    """
-    The open websockets, by run.
-    """
+    """The open websockets, by run."""
 
     def __init__(self) -> None:
         self._open: defaultdict[str, set[web.WebSocketResponse]] = defaultdict(set)
 
     def has_listener(self, run_id: str) -> bool:
-        """
-        Return whether the run's process listens.
-        """
+        """Returns whether the run's process listens."""
         return bool(self._open.get(run_id))
 
     async def serve(self, request: web.BaseRequest, run_id: str) -> web.WebSocketResponse:
-        """
-        Hold a websocket until its peer leaves; what the peer says is of no interest.
-        """
+        """Holds a websocket until its peer leaves; what the peer says is of no interest."""
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
         self._open[run_id].add(socket)
@@ -59,9 +51,7 @@ class EventSockets:
         return socket
 
     async def tell(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
-        """
-        Send an event to a run's process, if it listens; never raises, never waits long.
-        """
+        """Sends an event to a run's process, if it listens; never raises, never waits long."""
         for socket in tuple(self._open.get(run_id, ())):
             with anyio.move_on_after(SEND_SECS):
                 await _send(socket, name, data)

@@ -18,7 +18,7 @@ def raise_limit() -> int:
 
 def under_limit(argv: Sequence[str], open_files: int | None) -> Sequence[str]:
     """
-    Return what runs a command with a soft limit of open files of its own.
+    Returns what runs a command with a soft limit of open files of its own.
 
     A server raises its own limit; programs that use `select` break with so many descriptors.
 

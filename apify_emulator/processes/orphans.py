@@ -31,7 +31,7 @@ _PROC = Path("/proc")
 
 def kill_orphans(run_ids: Iterable[str]) -> int:
     """
-    Kill the processes of these runs; return how many.
+    Kills the processes of these runs; return how many.
 
     They are dead, not only told to die, when this returns: none writes beside its successor. Where
     the system shows no environments (not Linux), they are left alone: they cannot be told from
@@ -50,16 +50,12 @@ def kill_orphans(run_ids: Iterable[str]) -> int:
 
 
 def run_mark(run_id: str) -> bytes:
-    """
-    Return what every process of a run has in its environment.
-    """
+    """Returns what every process of a run has in its environment."""
     return f"ACTOR_RUN_ID={run_id}".encode()
 
 
 def environment_of(pid: int) -> list[bytes]:
-    """
-    Return the variables that a process was started with; none where they cannot be seen.
-    """
+    """Returns the variables that a process was started with; none where they cannot be seen."""
     try:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
@@ -68,9 +64,7 @@ def environment_of(pid: int) -> list[bytes]:
 
 
 def parent_of(pid: int) -> int:
-    """
-    Return the process that started another, or has taken it over; -1 where it is gone.
-    """
+    """Returns the process that started another, or has taken it over; -1 where it is gone."""
     try:
         # The name before the last parenthesis may hold anything.
         told = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
@@ -104,9 +98,7 @@ def _others() -> Iterator[int]:
 
 
 def _await_deaths(handles: list[int]) -> None:
-    """
-    Wait until the processes behind these handles have ended; a handle is readable then.
-    """
+    """Waits until the processes behind these handles have ended; a handle is readable then."""
     until = time.monotonic() + DEATH_SECS
     for handle in handles:
         poll = select.poll()

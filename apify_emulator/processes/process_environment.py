@@ -1,6 +1,4 @@
-"""
-The environment that an Actor's process is given, as the API's documentation lists it.
-"""
+"""The environment that an Actor's process is given, as the API's documentation lists it."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ _ALIASES = {
 
 def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> dict[str, str]:
     """
-    Return the whole environment of one incarnation of a run's process.
+    Returns the whole environment of one incarnation of a run's process.
 
     Args:
         token: of this incarnation.

@@ -1,6 +1,4 @@
-"""
-Where a run's log is kept, and how it is followed while the run lives.
-"""
+"""Where a run's log is kept, and how it is followed while the run lives."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _PIECE_BYTES = 65_536
 
 
 class RunLogs:
-    """
-    The logs of all runs: a file each, one line per line of the process, with a timestamp.
-    """
+    """The logs of all runs: a file each, one line per line of the process, with a timestamp."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
@@ -26,14 +22,12 @@ class RunLogs:
         self._grown: dict[str, anyio.Event] = {}
 
     def path(self, run_id: str) -> Path:
-        """
-        Return where a run's log is; it may not exist yet.
-        """
+        """Returns where a run's log is; it may not exist yet."""
         return self._folder / f"{run_id}.log"
 
     def add(self, run_id: str, text: str) -> None:
         """
-        Add lines to a log; past the size limit they are dropped, after one line that says so.
+        Adds lines to a log; past the size limit they are dropped, after one line that says so.
         """
         stamp = iso(now())
         lines = "".join(f"{stamp} {line}\n" for line in text.splitlines()).encode()
@@ -55,17 +49,13 @@ class RunLogs:
             event.set()
 
     def wake(self, run_id: str) -> None:
-        """
-        Let followers look whether the run still lives.
-        """
+        """Lets followers look whether the run still lives."""
         event = self._grown.pop(run_id, None)
         if event is not None:
             event.set()
 
     def read(self, run_id: str) -> Iterator[bytes]:
-        """
-        Yield what there is now.
-        """
+        """Yields what there is now."""
         try:
             file = self.path(run_id).open("rb", buffering=0)
         except FileNotFoundError:
@@ -77,9 +67,7 @@ class RunLogs:
                 yield piece
 
     async def follow(self, run_id: str, is_over: Callable[[], bool]) -> AsyncIterator[bytes]:
-        """
-        Yield what there is and what comes, until `is_over` says that no more can.
-        """
+        """Yields what there is and what comes, until `is_over` says that no more can."""
         at = 0
         while True:
             event = self._grown.setdefault(run_id, anyio.Event())
@@ -92,9 +80,7 @@ class RunLogs:
             await event.wait()
 
     def delete(self, run_id: str) -> None:
-        """
-        Remove a log.
-        """
+        """Removes a log."""
         self.path(run_id).unlink(missing_ok=True)
 
     def _from(self, run_id: str, at: int) -> Iterator[bytes]:
@@ -119,9 +105,7 @@ class LineStamper:
         self._max_line_bytes = max_line_bytes
 
     def feed(self, piece: bytes) -> None:
-        """
-        Take what the process has written.
-        """
+        """Takes what the process has written."""
         whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
         if newline:
             self._add(whole.decode(errors="replace"))
@@ -129,9 +113,7 @@ class LineStamper:
             self.flush()
 
     def flush(self) -> None:
-        """
-        Give out what is left, as at the end of the output.
-        """
+        """Gives out what is left, as at the end of the output."""
         if self._rest:
             self._add(self._rest.decode(errors="replace"))
             self._rest = b""

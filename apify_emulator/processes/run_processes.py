@@ -39,23 +39,17 @@ _MIGRATION_GRACE_SECS = 1.0
 
 
 class Settle(Protocol):
-    """
-    Ends a run.
-    """
+    """Ends a run."""
 
     def __call__(
         self, run: Run, status: Status, *, exit_code: int | None = None, message: str | None = None
     ) -> None:
-        """
-        End a run with its status.
-        """
+        """Ends a run with its status."""
         ...
 
 
 class _StopReason(Enum):
-    """
-    Why a process is being stopped.
-    """
+    """Why a process is being stopped."""
 
     ABORT = auto()
     TIME_OUT = auto()
@@ -65,9 +59,7 @@ class _StopReason(Enum):
 
 @dataclass(slots=True)
 class _RunProcess:
-    """
-    A run that waits for a slot or has a process.
-    """
+    """A run that waits for a slot or has a process."""
 
     run: Run
     wish: _StopReason | None = None
@@ -77,9 +69,7 @@ class _RunProcess:
 
 
 class Processes:
-    """
-    The processes of all runs.
-    """
+    """The processes of all runs."""
 
     def __init__(
         self,
@@ -110,23 +100,17 @@ class Processes:
     def attach(
         self, *, save: Callable[[Run], None], mark_running: Callable[[Run], None], settle: Settle
     ) -> None:
-        """
-        Say how a run is journalled, moved to RUNNING and ended.
-        """
+        """Says how a run is journalled, moved to RUNNING and ended."""
         self._save, self._mark_running, self._settle = save, mark_running, settle
 
     def launch(self, run: Run) -> None:
-        """
-        Begin a run; it stays READY until it has a slot and its environment is built.
-        """
+        """Begins a run; it stays READY until it has a slot and its environment is built."""
         active = _RunProcess(run)
         self._active[run.id] = active
         self._group.start_soon(self._run_until_end, active, name=f"run {run.id}")
 
     def abort(self, run: Run, *, gracefully: bool) -> bool:
-        """
-        Have a run's process end and the run be ABORTED; False where it has not begun yet.
-        """
+        """Has a run's process end and the run be ABORTED; False where it has not begun yet."""
         active = self._active.get(run.id)
         if active is None:
             return False
@@ -138,9 +122,7 @@ class Processes:
         return active.has_slot
 
     def restart(self, run: Run) -> None:
-        """
-        End a run's process and start the next incarnation.
-        """
+        """Ends a run's process and start the next incarnation."""
         active = self._active.get(run.id)
         if active is None or active.process is None or active.wish is not None:
             return
@@ -148,9 +130,7 @@ class Processes:
         self._group.start_soon(self._stop, active.process, name=f"restart {run.id}")
 
     async def close(self) -> None:
-        """
-        End all processes without ending their runs.
-        """
+        """Ends all processes without ending their runs."""
         self._is_closing = True
         active_runs = [active for active in self._active.values() if active.process is not None]
         async with anyio.create_task_group() as group:
@@ -175,9 +155,7 @@ class Processes:
                 del self._active[run.id]
 
     async def _run_once(self, active: _RunProcess) -> bool:
-        """
-        Run one process to its end; return whether another one follows.
-        """
+        """Runs one process to its end; return whether another one follows."""
         run = active.run
         command = await self._command(active)
         if active.wish is _StopReason.ABORT:
@@ -268,9 +246,7 @@ class Processes:
         return code if code >= 0 else 128 - code
 
     async def _end_of_process(self, active: _RunProcess, code: int) -> bool:
-        """
-        Decide what the end of a process means for its run.
-        """
+        """Decides what the end of a process means for its run."""
         run, wish = active.run, active.wish
         active.wish = None
         if wish is _StopReason.CLOSE or (self._is_closing and wish is not _StopReason.ABORT):
@@ -338,9 +314,7 @@ class Processes:
 
 
 async def _kill_orphans_of(run: Run) -> None:
-    """
-    End the processes of a run that have left its group.
-    """
+    """Ends the processes of a run that have left its group."""
     await to_thread.run_sync(kill_orphans, [run.id])
 
 

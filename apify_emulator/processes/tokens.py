@@ -1,6 +1,4 @@
-"""
-Whose token it is: the account's, or one process incarnation's.
-"""
+"""Whose token it is: the account's, or one process incarnation's."""
 
 from __future__ import annotations
 
@@ -23,22 +21,18 @@ class Tokens:
         self._of_processes: dict[str, str] = {}
 
     def issue(self, run_id: str) -> str:
-        """
-        Return a token for one incarnation of a run's process.
-        """
+        """Returns a token for one incarnation of a run's process."""
         token = new_token()
         self._of_processes[token] = run_id
         return token
 
     def revoke(self, token: str) -> None:
-        """
-        Refuse a token from now on.
-        """
+        """Refuses a token from now on."""
         self._of_processes.pop(token, None)
 
     def run_of(self, token: str) -> str | None:
         """
-        Return the run whose process holds the token; None for the account's own token.
+        Returns the run whose process holds the token; None for the account's own token.
 
         Raises:
             ApiError: the token is not valid (401).

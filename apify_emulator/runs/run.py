@@ -15,9 +15,7 @@ import anyio
 
 
 class Status(StrEnum):
-    """
-    The API's words for where a run is.
-    """
+    """The API's words for where a run is."""
 
     READY = "READY"
     RUNNING = "RUNNING"
@@ -118,39 +116,29 @@ class Run:
 
     @property
     def storages(self) -> Iterator[str]:
-        """
-        Yield the ids of its own storages.
-        """
+        """Yields the ids of its own storages."""
         yield from (self.store_id, self.dataset_id, self.queue_id)
         yield from (self.datasets or {}).values()
 
     @property
     def is_terminal(self) -> bool:
-        """
-        Whether it has ended; a resurrection can bring it back.
-        """
+        """Whether it has ended; a resurrection can bring it back."""
         return self.status in TERMINAL
 
     def ended(self) -> anyio.Event:
-        """
-        Return the event that is set once the run is terminal.
-        """
+        """Returns the event that is set once the run is terminal."""
         if self._ended is None:
             self._ended = anyio.Event()
         return self._ended
 
     def wake(self) -> None:
-        """
-        Tell all who wait for the end.
-        """
+        """Tells all who wait for the end."""
         if self._ended is not None:
             self._ended.set()
             self._ended = None
 
     def seconds_run(self, moment: float) -> float:
-        """
-        Return how long it has been RUNNING, all incarnations together.
-        """
+        """Returns how long it has been RUNNING, all incarnations together."""
         if self.running_since is None:
             return self.seconds_used
         end = self.finished_at if self.finished_at is not None else moment
@@ -158,9 +146,7 @@ class Run:
 
 
 def from_document(document: dict[str, Any]) -> Run:
-    """
-    Return the run that the journal remembers.
-    """
+    """Returns the run that the journal remembers."""
     document.pop("pid", None)  # of journals that an earlier version wrote
     document["options"] = RunOptions(**document["options"])
     document["status"] = Status(document["status"])

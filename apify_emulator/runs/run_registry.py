@@ -1,6 +1,4 @@
-"""
-Which runs there are: by id, by storage, and in the order of their start.
-"""
+"""Which runs there are: by id, by storage, and in the order of their start."""
 
 from __future__ import annotations
 
@@ -33,15 +31,13 @@ class RunRegistry:
         self._latest = 0.0
 
     def moment(self) -> float:
-        """
-        Return now, never before the start of the newest run: lists are in order of start.
-        """
+        """Returns now, never before the start of the newest run: lists are in order of start."""
         self._latest = max(self._latest, now())
         return self._latest
 
     def get(self, run_id: str) -> Run:
         """
-        Return a run.
+        Returns a run.
 
         Raises:
             ApiError: there is none (404).
@@ -52,9 +48,7 @@ class RunRegistry:
         return run
 
     def add(self, run: Run) -> None:
-        """
-        Take up a run; it is the newest.
-        """
+        """Takes up a run; it is the newest."""
         self.by_id[run.id] = run
         for storage_id in run.storages:
             self.by_storage[storage_id] = run
@@ -67,23 +61,17 @@ class RunRegistry:
             self.take(run)
 
     def take(self, run: Run) -> None:
-        """
-        Count a run as active.
-        """
+        """Counts a run as active."""
         self.active += 1
         self.memory_mbytes += run.options.memory_mbytes
 
     def release(self, run: Run) -> None:
-        """
-        Count a run as active no longer.
-        """
+        """Counts a run as active no longer."""
         self.active -= 1
         self.memory_mbytes -= run.options.memory_mbytes
 
     def remove(self, run: Run) -> None:
-        """
-        Forget a run that has ended.
-        """
+        """Forgets a run that has ended."""
         del self.by_id[run.id]
         for storage_id in run.storages:
             self.by_storage.pop(storage_id, None)
@@ -93,17 +81,13 @@ class RunRegistry:
             self.of_task[run.task_id].remove(run)
 
     def next_attempt(self, key: str) -> int:
-        """
-        Return how often an input was tried, this time included.
-        """
+        """Returns how often an input was tried, this time included."""
         self.attempts[key] = self.attempts.get(key, 0) + 1
         return self.attempts[key]
 
 
 def started_between(runs: list[Run], after: float | None, before: float | None) -> list[Run]:
-    """
-    Return the part of a list in order of start, both ends included.
-    """
+    """Returns the part of a list in order of start, both ends included."""
     low = 0 if after is None else bisect_left(runs, after, key=_start)
     high = len(runs) if before is None else bisect_right(runs, before, key=_start)
     return runs if low == 0 and high == len(runs) else runs[low:high]
@@ -114,7 +98,5 @@ def _start(run: Run) -> float:
 
 
 def attempt_key(run: Run) -> str:
-    """
-    Return what runs with the same Actor, task and input have in common.
-    """
+    """Returns what runs with the same Actor, task and input have in common."""
     return f"{run.actor_id}\0{run.task_id}\0{run.input_text}"

@@ -12,16 +12,12 @@ USD_PER_COMPUTE_UNIT = 0.25
 
 
 def compute_units(run: Run, moment: float) -> float:
-    """
-    Return memory times time, in gigabyte hours.
-    """
+    """Returns memory times time, in gigabyte hours."""
     return run.options.memory_mbytes / 1024 * run.seconds_run(moment) / 3600
 
 
 def cost_usd(run: Run, moment: float) -> float:
-    """
-    Return what the run has cost so far, never above the cap that it was given.
-    """
+    """Returns what the run has cost so far, never above the cap that it was given."""
     cost = run.cost_usd
     if cost is None:
         cost = compute_units(run, moment) * USD_PER_COMPUTE_UNIT
@@ -38,9 +34,7 @@ def _meta(run: Run, *, with_agent: bool) -> dict[str, Any]:
 
 
 def run_summary(run: Run, moment: float, *, with_agent: bool) -> dict[str, Any]:
-    """
-    Return a run as lists show it.
-    """
+    """Returns a run as lists show it."""
     return {
         "id": run.id,
         "actId": run.actor_id,
@@ -60,7 +54,7 @@ def run_summary(run: Run, moment: float, *, with_agent: bool) -> dict[str, Any]:
 
 def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict[str, Any]:
     """
-    Return a run as its own endpoint shows it.
+    Returns a run as its own endpoint shows it.
 
     Args:
         with_usage: False leaves the cost out, as for a caller without a token or a cost that is

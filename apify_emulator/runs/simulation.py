@@ -59,16 +59,12 @@ class Script:
     abort_secs: float = 0.0
 
     def ends_as(self, attempt: int) -> Status:
-        """
-        Return how the n-th attempt ends, counted from 1.
-        """
+        """Returns how the n-th attempt ends, counted from 1."""
         return self.fail_outcome if attempt <= self.fail_attempts else self.outcome
 
     @property
     def has_output(self) -> bool:
-        """
-        Whether there is an OUTPUT record; its value may be null.
-        """
+        """Whether there is an OUTPUT record; its value may be null."""
         return self.output is not _NO_OUTPUT
 
 
@@ -90,7 +86,7 @@ _WHOLE = ("items", "item_bytes", "fail_attempts")
 
 def read_script(given: dict[str, Any]) -> Script:
     """
-    Return the script that an input asks for; fields that are not the script's are left alone.
+    Returns the script that an input asks for; fields that are not the script's are left alone.
 
     Raises:
         ApiError: a field of the script has a value that makes no sense (400, `invalid-input`).
@@ -131,7 +127,7 @@ def _status(name: str, value: Any) -> Status:
 
 def script_of(run: Run) -> Script:
     """
-    Return the script of a simulated run, whose input was checked when it was started.
+    Returns the script of a simulated run, whose input was checked when it was started.
 
     An input that is not JSON has none: the run is the simplest one.
     """
@@ -141,9 +137,7 @@ def script_of(run: Run) -> Script:
 
 
 def items_so_far(run: Run, script: Script, moment: float) -> int:
-    """
-    Return how many items the run has put out.
-    """
+    """Returns how many items the run has put out."""
     if not run.is_terminal and script.push_interval_secs and run.running_since is not None:
         made = int((moment - run.running_since) / script.push_interval_secs)
         return max(min(made, script.items), run.items_made)
@@ -151,9 +145,7 @@ def items_so_far(run: Run, script: Script, moment: float) -> int:
 
 
 def share_done(run: Run, script: Script, status: Status, moment: float) -> float:
-    """
-    Return how much of its work a run has done by its end: all of it unless it was cut short.
-    """
+    """Returns how much of its work a run has done by its end: all of it unless it was cut short."""
     if run.running_since is None:
         return 0.0
     ran = max(moment - run.running_since, 0.0)
@@ -164,7 +156,7 @@ def share_done(run: Run, script: Script, status: Status, moment: float) -> float
 
 def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
     """
-    Return how many items the run leaves behind.
+    Returns how many items the run leaves behind.
 
     One that is resurrected goes on where it stopped, so there are never fewer than before.
     """
@@ -174,9 +166,7 @@ def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
 
 
 def item_lines(script: Script, start: int, stop: int) -> bytes:
-    """
-    Return items as JSON Lines, `stop` not included.
-    """
+    """Returns items as JSON Lines, `stop` not included."""
     template = {name: value for name, value in (script.item or {}).items() if name != "index"}
     room = script.item_bytes - len(orjson.dumps(template)) - 24
     if room > 0:
@@ -188,9 +178,7 @@ def item_lines(script: Script, start: int, stop: int) -> bytes:
 
 
 def log_text(run: Run, script: Script) -> bytes:
-    """
-    Return the log of a simulated run so far.
-    """
+    """Returns the log of a simulated run so far."""
     if run.running_since is None:
         return b""
     lines = script.log_lines

@@ -33,9 +33,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @contextmanager
 def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[None]:
-    """
-    Tell the address and the token to those who ask, as long as the context is open.
-    """
+    """Tells the address and the token to those who ask, as long as the context is open."""
     told = orjson.dumps({"url": url, "token": token.get_secret_value()})
     if not _HAS_SOCKET:
         # Only its owner may read the file; a process of a run may too.
@@ -57,7 +55,7 @@ def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[No
 
 def read_address(data_dir: Path) -> tuple[str, SecretStr] | None:
     """
-    Return the address and the token of the platform that holds a folder; None when none does.
+    Returns the address and the token of the platform that holds a folder; None when none does.
     """
     try:
         told = orjson.loads(_ask(data_dir) if _HAS_SOCKET else _read_held(data_dir))
@@ -86,9 +84,7 @@ def _read_held(data_dir: Path) -> bytes:
 
 
 def _name(data_dir: Path) -> bytes:
-    """
-    Return a name outside the file system, where a path may be of any length.
-    """
+    """Returns a name outside the file system, where a path may be of any length."""
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()
     return f"\0orchestrator-platform-{digest[:32]}".encode()
 

@@ -20,9 +20,7 @@ _HEARTBEAT_SECS = 1.0
 
 @contextmanager
 def held_data_folder(folder: Path) -> Iterator[None]:
-    """
-    Hold the data folder; the kernel lets go of it when the process dies.
-    """
+    """Holds the data folder; the kernel lets go of it when the process dies."""
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -51,9 +49,7 @@ def creation_time(folder: Path) -> float:
 
 
 def downtime_secs_of(path: Path) -> float:
-    """
-    Return how long no platform has been on the data.
-    """
+    """Returns how long no platform has been on the data."""
     try:
         return max(time.time() - path.stat().st_mtime, 0.0)
     except FileNotFoundError:
@@ -61,9 +57,7 @@ def downtime_secs_of(path: Path) -> float:
 
 
 async def keep_heartbeat(path: Path) -> None:
-    """
-    Leave a sign of life, so that the next platform knows how long there was none.
-    """
+    """Leaves a sign of life, so that the next platform knows how long there was none."""
     try:
         while True:
             _touch(path)

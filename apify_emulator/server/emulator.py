@@ -1,6 +1,4 @@
-"""
-The platform's lifetime, and what happens to a request between the socket and its handler.
-"""
+"""The platform's lifetime, and what happens to a request between the socket and its handler."""
 
 from __future__ import annotations
 
@@ -45,17 +43,13 @@ class Emulator:
         self._context = context
 
     def runs(self) -> list[dict[str, Any]]:
-        """
-        Return all runs as their own endpoint shows them, oldest first.
-        """
+        """Returns all runs as their own endpoint shows them, oldest first."""
         moment = now()
         return [run_view(run, USER_ID, moment, with_usage=True) for run in self._context.runs.all]
 
     @property
     def faults(self) -> Faults:
-        """
-        How it misbehaves; setting it begins anew with the seed and the counts.
-        """
+        """How it misbehaves; setting it begins anew with the seed and the counts."""
         return self._context.faults.faults
 
     @faults.setter
@@ -64,9 +58,7 @@ class Emulator:
 
     @property
     def faults_injected(self) -> int:
-        """
-        How many faults have happened since they were set.
-        """
+        """How many faults have happened since they were set."""
         return self._context.faults.injected
 
 
@@ -75,7 +67,7 @@ async def serve_emulator(
     options: EmulatorOptions, *, on_answer: OnAnswer | None = None
 ) -> AsyncIterator[Emulator]:
     """
-    Serve a platform as long as the context is open.
+    Serves a platform as long as the context is open.
 
     At the end all Actor processes are stopped, but their runs are not ended: the next platform on
     the same data goes on with them.

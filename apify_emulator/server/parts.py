@@ -1,6 +1,4 @@
-"""
-How a platform is put together from its data folder, and taken apart.
-"""
+"""How a platform is put together from its data folder, and taken apart."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ _S = TypeVar("_S", bound=StorageCollection[Any])
 
 @dataclass(slots=True)
 class Parts:
-    """
-    A platform that is put together but not yet reached by anyone.
-    """
+    """A platform that is put together but not yet reached by anyone."""
 
     context: Context
     tokens: Tokens
@@ -63,23 +59,19 @@ class Parts:
     _downtime_secs: float
 
     def go(self, base_url: str) -> None:
-        """
-        Go on with the runs that were going, now that processes can reach the platform.
-        """
+        """Goes on with the runs that were going, now that processes can reach the platform."""
         self._address.append(base_url)
         self.context.lifecycle.continue_runs(self._downtime_secs)
 
     async def stop_processes(self) -> None:
-        """
-        Stop all processes; their runs are not ended.
-        """
+        """Stops all processes; their runs are not ended."""
         await self._processes.close()
 
 
 @asynccontextmanager
 async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
     """
-    Open the data folder and put a platform together on it.
+    Opens the data folder and put a platform together on it.
 
     Raises:
         SetupError: an Actor or a task cannot be read, or the folder cannot be written.

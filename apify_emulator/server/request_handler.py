@@ -24,9 +24,7 @@ OnAnswer = Callable[[Answered], None]
 
 
 class RequestHandler:
-    """
-    Turns requests into calls and answers into responses.
-    """
+    """Turns requests into calls and answers into responses."""
 
     def __init__(self, context: Context, tokens: Tokens, on_answer: OnAnswer | None) -> None:
         self._context = context
@@ -36,9 +34,7 @@ class RequestHandler:
         self.base_url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """
-        Answer one request.
-        """
+        """Answers one request."""
         path = request.rel_url.raw_path
         if path.startswith("/events/"):
             return await self._events(request, path)

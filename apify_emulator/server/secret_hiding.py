@@ -23,7 +23,7 @@ Fields 48 and 51 of `/proc/self/stat` (proc(5)), counted behind the name and fro
 
 def hide(secrets: Iterable[str | None]) -> None:
     """
-    Hide these secrets, and the memory of this process; does nothing on other systems.
+    Hides these secrets, and the memory of this process; does nothing on other systems.
 
     `os.environ` and `sys.argv` are copies and stay as they are.
     """

@@ -1,6 +1,4 @@
-"""
-Where items are kept: a file of JSON Lines per dataset, or nothing but a simulation.
-"""
+"""Where items are kept: a file of JSON Lines per dataset, or nothing but a simulation."""
 
 from __future__ import annotations
 
@@ -20,26 +18,18 @@ BLOCK_ITEMS = 1000
 
 
 class Simulation(Protocol):
-    """
-    Items that are made up when they are read.
-    """
+    """Items that are made up when they are read."""
 
     def count(self) -> int:
-        """
-        Return how many there are now.
-        """
+        """Returns how many there are now."""
         ...
 
     def lines(self, start: int, stop: int) -> bytes:
-        """
-        Return some of them as JSON Lines, `stop` not included.
-        """
+        """Returns some of them as JSON Lines, `stop` not included."""
         ...
 
     def changed_at(self) -> float:
-        """
-        Return when the last one came.
-        """
+        """Returns when the last one came."""
         ...
 
 
@@ -84,30 +74,24 @@ class Dataset:
 
     @property
     def count(self) -> int:
-        """
-        How many items there are.
-        """
+        """How many items there are."""
         return self._count if self._simulation is None else self._simulation.count()
 
     @property
     def size_bytes(self) -> int:
-        """
-        How large they are as JSON Lines; 0 while they are simulated.
-        """
+        """How large they are as JSON Lines; 0 while they are simulated."""
         return self._size
 
     @property
     def modified_at(self) -> float:
-        """
-        When the last item came.
-        """
+        """When the last item came."""
         if self._simulation is not None:
             return self._simulation.changed_at()
         return self._modified_at
 
     def shown_counts(self, lag_secs: float) -> tuple[int, int]:
         """
-        Return the numbers of items and of clean ones that the dataset shows of itself.
+        Returns the numbers of items and of clean ones that the dataset shows of itself.
 
         They may lag behind, as Apify's do.
         """
@@ -116,18 +100,14 @@ class Dataset:
         return self.count, self.count - self._empty
 
     def visible(self, lag_secs: float) -> int:
-        """
-        Return how many items are shown: of those that came within the lag, half.
-        """
+        """Returns how many items are shown: of those that came within the lag, half."""
         if not lag_secs or now() - self.modified_at >= lag_secs:
             return self.count
         old = self._settled if self._simulation is None else 0
         return old + (self.count - old) // 2
 
     def append(self, items: list[Any]) -> None:
-        """
-        Add items; all or, when the disk is full, none.
-        """
+        """Adds items; all or, when the disk is full, none."""
         if self._simulation is not None:
             self._become_real()
         if now() - self._modified_at > 0:
@@ -146,9 +126,7 @@ class Dataset:
         self.writes += len(items)
 
     def raw(self, start: int, stop: int) -> tuple[Iterator[bytes], int]:
-        """
-        Return items as JSON Lines, untouched, in pieces, and the length of all.
-        """
+        """Returns items as JSON Lines, untouched, in pieces, and the length of all."""
         if self._simulation is not None:
             whole = self._simulation.lines(start, stop)
             return iter((whole,)), len(whole)
@@ -160,9 +138,7 @@ class Dataset:
     def blocks(
         self, start: int, stop: int, *, desc: bool = False
     ) -> Iterator[list[dict[str, Any]]]:
-        """
-        Yield items in blocks, so that memory stays flat; `desc` reverses all of them.
-        """
+        """Yields items in blocks, so that memory stays flat; `desc` reverses all of them."""
         edges = range(start, stop, BLOCK_ITEMS)
         for low in reversed(edges) if desc else edges:
             pieces, _ = self.raw(low, min(low + BLOCK_ITEMS, stop))
@@ -171,9 +147,7 @@ class Dataset:
             yield items[::-1] if desc else items
 
     def delete(self) -> None:
-        """
-        Remove the file.
-        """
+        """Removes the file."""
         self._path.unlink(missing_ok=True)
 
     def _become_real(self) -> None:

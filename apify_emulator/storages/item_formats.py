@@ -1,6 +1,4 @@
-"""
-How items are written in each of the formats, in pieces.
-"""
+"""How items are written in each of the formats, in pieces."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ class FormatOptions:
 
 
 def as_jsonl(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield a JSON object per line.
-    """
+    """Yields a JSON object per line."""
     if look.bom:
         yield _BOM
     for block in again():
@@ -53,9 +49,7 @@ def as_jsonl(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes
 
 
 def as_json(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield a JSON array.
-    """
+    """Yields a JSON array."""
     yield _BOM + b"[" if look.bom else b"["
     is_first = True
     for block in again():
@@ -66,9 +60,7 @@ def as_json(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]
 
 
 def as_csv(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield a table with a header; nested values become columns such as `a/b`.
-    """
+    """Yields a table with a header; nested values become columns such as `a/b`."""
     columns = look.columns or tuple(_columns(again()))
     if look.bom is not False:
         yield _BOM
@@ -85,9 +77,7 @@ def as_csv(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
 
 
 def as_html(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield a page with one table.
-    """
+    """Yields a page with one table."""
     columns = look.columns or tuple(_columns(again()))
     yield (_BOM if look.bom else b"") + b"<!DOCTYPE html><html><body><table>"
     if look.has_header:
@@ -100,9 +90,7 @@ def as_html(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]
 
 
 def as_xml(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield an element per item.
-    """
+    """Yields an element per item."""
     root, name = _xml_name(look.xml_root), _xml_name(look.xml_row)
     yield (_BOM if look.bom else b"") + f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>'.encode()
     for block in again():
@@ -111,9 +99,7 @@ def as_xml(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
 
 
 def as_rss(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """
-    Yield a feed with an entry per item.
-    """
+    """Yields a feed with an entry per item."""
     title, about = _xml_text(look.feed_title), _xml_text(look.feed_description)
     yield (_BOM if look.bom else b"") + (
         '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>'

@@ -32,15 +32,11 @@ class ItemTransform:
 
     @property
     def is_plain(self) -> bool:
-        """
-        Whether items come out as they went in.
-        """
+        """Whether items come out as they went in."""
         return self == ItemTransform()
 
     def apply(self, items: Iterable[Item]) -> Iterator[Item]:
-        """
-        Yield the shaped items; there may be more or fewer than went in.
-        """
+        """Yields the shaped items; there may be more or fewer than went in."""
         for item in items:
             for row in _unwound(item, self.unwind):
                 shaped = self._shaped(row)
@@ -119,9 +115,7 @@ def _flattened(item: Item, names: tuple[str, ...]) -> Item:
 
 
 def leaves(name: str, value: Any, separator: str) -> Iterator[tuple[str, Any]]:
-    """
-    Yield the parts of a nested value that are not nested, with the path to each.
-    """
+    """Yields the parts of a nested value that are not nested, with the path to each."""
     if isinstance(value, dict) and value:
         for part, inner in value.items():
             yield from leaves(f"{name}{separator}{part}", inner, separator)

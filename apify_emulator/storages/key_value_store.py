@@ -42,9 +42,7 @@ class Record:
     body: bytes = b""
 
     def read(self) -> bytes:
-        """
-        Return the value.
-        """
+        """Returns the value."""
         if self.path is None:
             return self.body
         with self.path.open("rb") as file:
@@ -54,7 +52,7 @@ class Record:
 
 def check_key(key: str) -> str:
     """
-    Return the key.
+    Returns the key.
 
     Raises:
         ApiError: it has a character that keys may not have, or is too long (400).
@@ -100,23 +98,17 @@ class KeyValueStore:
         self._files: dict[str, Record | None] = dict(_scan(folder))
 
     def get(self, key: str) -> Record | None:
-        """
-        Return a record; None where there is none.
-        """
+        """Returns a record; None where there is none."""
         if key in self._files:
             return self._files[key]
         return self._simulated_records().get(key) if self._simulated_records is not None else None
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
-        """
-        Write a record; a reader sees the old one or the new one.
-        """
+        """Writes a record; a reader sees the old one or the new one."""
         self._write(key, content_type, body, is_deleted=False)
 
     def remove(self, key: str) -> None:
-        """
-        Delete a record; no harm when there is none.
-        """
+        """Deletes a record; no harm when there is none."""
         if self._simulated_records is not None and key in self._simulated_records():
             self._write(key, "", b"", is_deleted=True)
             return
@@ -126,9 +118,7 @@ class KeyValueStore:
             self.modified_at = now()
 
     def records(self) -> list[Record]:
-        """
-        Return all records in the binary order of their keys.
-        """
+        """Returns all records in the binary order of their keys."""
         everything: dict[str, Record | None] = (
             dict(self._simulated_records()) if self._simulated_records else {}
         )
@@ -137,9 +127,7 @@ class KeyValueStore:
         return sorted(found, key=lambda record: record.key.encode())
 
     def delete(self) -> None:
-        """
-        Remove the folder.
-        """
+        """Removes the folder."""
         for record in self._files.values():
             if record is not None and record.path is not None:
                 record.path.unlink(missing_ok=True)

@@ -1,6 +1,4 @@
-"""
-Request queues, as far as the SDKs and crawlers use them: unique requests, a head, locks.
-"""
+"""Request queues, as far as the SDKs and crawlers use them: unique requests, a head, locks."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from apify_emulator.times import iso, now
 
 
 def request_id(unique_key: str) -> str:
-    """
-    Return the id that a unique key always gets, computed as the SDKs compute it.
-    """
+    """Returns the id that a unique key always gets, computed as the SDKs compute it."""
     digest = base64.b64encode(sha256(unique_key.encode()).digest()).decode()
     return re.sub(r"[+/=]", "", digest)[:15]
 
@@ -62,36 +58,26 @@ class RequestQueue:
 
     @property
     def total(self) -> int:
-        """
-        How many requests there are.
-        """
+        """How many requests there are."""
         return len(self._requests)
 
     @property
     def pending(self) -> int:
-        """
-        How many of them are not handled.
-        """
+        """How many of them are not handled."""
         return len(self._pending)
 
     @property
     def had_multiple_clients(self) -> bool:
-        """
-        Whether more than one client key was seen.
-        """
+        """Whether more than one client key was seen."""
         return len(self._clients) > 1
 
     def saw(self, client_key: str | None) -> None:
-        """
-        Note who uses the queue.
-        """
+        """Notes who uses the queue."""
         if client_key:
             self._clients.add(client_key)
 
     def add(self, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
-        """
-        Add a request unless its unique key is there; return what the API says about it.
-        """
+        """Adds a request unless its unique key is there; return what the API says about it."""
         url = request.get("url")
         if not isinstance(url, str) or not url:
             raise invalid_input("A request must have a url")
@@ -110,15 +96,11 @@ class RequestQueue:
         }
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """
-        Return a request; None where there is none.
-        """
+        """Returns a request; None where there is none."""
         return self._requests.get(key)
 
     def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
-        """
-        Replace a request, or add it; return what the API says about it.
-        """
+        """Replaces a request, or add it; return what the API says about it."""
         known = self._requests.get(key)
         merged = {**(known or {}), **request, "id": key}
         merged["uniqueKey"] = str(merged.get("uniqueKey") or merged.get("url") or key)
@@ -133,9 +115,7 @@ class RequestQueue:
         }
 
     def remove(self, key: str) -> bool:
-        """
-        Delete a request; return whether it was there.
-        """
+        """Deletes a request; return whether it was there."""
         known = self._requests.pop(key, None)
         self._pending.pop(key, None)
         self._locks.pop(key, None)
@@ -144,9 +124,7 @@ class RequestQueue:
         return known is not None
 
     def head(self, limit: int) -> list[dict[str, Any]]:
-        """
-        Return the next requests that nobody has locked.
-        """
+        """Returns the next requests that nobody has locked."""
         moment = time.monotonic()
         found: list[dict[str, Any]] = []
         for key in self._pending:
@@ -159,9 +137,7 @@ class RequestQueue:
     def lock_head(
         self, limit: int, lock_secs: float, client_key: str | None
     ) -> list[dict[str, Any]]:
-        """
-        Lock the next requests and return them.
-        """
+        """Locks the next requests and return them."""
         found = self.head(limit)
         until = time.monotonic() + lock_secs
         for request in found:
@@ -173,7 +149,7 @@ class RequestQueue:
         self, key: str, lock_secs: float, client_key: str | None, *, forefront: bool
     ) -> dict[str, Any]:
         """
-        Keep a request locked for longer.
+        Keeps a request locked for longer.
 
         Raises:
             ApiError: somebody else has it, or it is handled (409).
@@ -187,18 +163,14 @@ class RequestQueue:
         return {"lockExpiresAt": iso(now() + lock_secs)}
 
     def unlock(self, key: str, client_key: str | None, *, forefront: bool) -> None:
-        """
-        Give a request back.
-        """
+        """Gives a request back."""
         self._check_holder(key, client_key)
         self._locks.pop(key, None)
         if forefront and key in self._pending:
             self._move_first(key)
 
     def unlock_all(self, client_key: str | None) -> int:
-        """
-        Give back all requests of a client; return how many.
-        """
+        """Gives back all requests of a client; return how many."""
         mine = [key for key, (_, holder) in self._locks.items() if holder == client_key]
         for key in mine:
             del self._locks[key]
@@ -206,16 +178,12 @@ class RequestQueue:
 
     @property
     def has_locks(self) -> bool:
-        """
-        Whether any request is locked now.
-        """
+        """Whether any request is locked now."""
         moment = time.monotonic()
         return any(until > moment for until, _ in self._locks.values())
 
     def listed(self, after: str | None, limit: int, filters: set[str]) -> list[dict[str, Any]]:
-        """
-        Return requests in the order of their arrival, beginning behind an id.
-        """
+        """Returns requests in the order of their arrival, beginning behind an id."""
         moment = time.monotonic()
         found: list[dict[str, Any]] = []
         is_reached = after is None
@@ -226,9 +194,7 @@ class RequestQueue:
         return found
 
     def delete(self) -> None:
-        """
-        Remove the file.
-        """
+        """Removes the file."""
         self._path.unlink(missing_ok=True)
 
     def _passes(self, key: str, filters: set[str], moment: float) -> bool:

@@ -36,18 +36,14 @@ class AccountStorage:
 
 
 class Storage(Protocol):
-    """
-    What all three kinds have.
-    """
+    """What all three kinds have."""
 
     id: str
     name: str | None
     accessed_at: float
 
     def delete(self) -> None:
-        """
-        Remove what is on disk.
-        """
+        """Removes what is on disk."""
         ...
 
 
@@ -55,9 +51,7 @@ S = TypeVar("S", bound=Storage)
 
 
 class StorageCollection(Generic[S]):
-    """
-    All storages of one kind.
-    """
+    """All storages of one kind."""
 
     noun = ""
     kind = ""
@@ -72,16 +66,14 @@ class StorageCollection(Generic[S]):
         self._deleted: set[str] = set()
 
     def load(self, named: dict[str, AccountStorage], deleted: set[str]) -> None:
-        """
-        Take up what the journal remembers.
-        """
+        """Takes up what the journal remembers."""
         self._named = named
         self._by_name = {entry.name: entry.id for entry in named.values() if entry.name}
         self._deleted = deleted
 
     def get(self, reference: str) -> S:
         """
-        Return a storage by its id, `username~name` or `~name`.
+        Returns a storage by its id, `username~name` or `~name`.
 
         Raises:
             ApiError: there is none (404).
@@ -99,7 +91,7 @@ class StorageCollection(Generic[S]):
 
     def get_or_create(self, name: str | None, run_id: str | None = None) -> tuple[S, bool]:
         """
-        Return the storage of that name and whether it is new; without a name it always is.
+        Returns the storage of that name and whether it is new; without a name it always is.
 
         Args:
             run_id: of the run that asks; None for the account's owner.
@@ -119,16 +111,12 @@ class StorageCollection(Generic[S]):
         return self.get(entry.id), True
 
     def creator_of(self, storage_id: str) -> str | None:
-        """
-        Return the Actor whose run made a storage; None where the account's owner did.
-        """
+        """Returns the Actor whose run made a storage; None where the account's owner did."""
         entry = self._named.get(storage_id)
         return None if entry is None else entry.actor_id
 
     def rename(self, storage: S, name: str | None) -> None:
-        """
-        Give a storage another name.
-        """
+        """Gives a storage another name."""
         if name and self._by_name.get(name, storage.id) != storage.id:
             raise invalid_input(f'The name "{name}" is taken')
         if storage.name:
@@ -139,9 +127,7 @@ class StorageCollection(Generic[S]):
         self._remember(replace(known, name=storage.name))
 
     def delete(self, storage: S) -> None:
-        """
-        Remove a storage and its content.
-        """
+        """Removes a storage and its content."""
         storage.delete()
         self._open.pop(storage.id, None)
         if storage.name:
@@ -154,7 +140,7 @@ class StorageCollection(Generic[S]):
 
     def discard(self, storage_id: str) -> None:
         """
-        Remove the content of a run's own storage, the run being forgotten; it may be gone already.
+        Removes the content of a run's own storage, the run being forgotten; it may be gone already.
         """
         storage = self._open.pop(storage_id, None) or self._reopen(storage_id)
         if storage is not None:
@@ -165,39 +151,27 @@ class StorageCollection(Generic[S]):
             self._journal.drop("deleted", storage_id)
 
     def listed(self, *, unnamed: bool) -> list[S]:
-        """
-        Return the storages in the order of their creation; the named ones unless `unnamed`.
-        """
+        """Returns the storages in the order of their creation; the named ones unless `unnamed`."""
         return list(self._all(unnamed=unnamed))
 
     def open_of_run(self, run: Run, storage_id: str) -> S:
-        """
-        Open a run's own storage.
-        """
+        """Opens a run's own storage."""
         raise NotImplementedError
 
     def open_of_account(self, entry: AccountStorage) -> S:
-        """
-        Open a storage that is no run's own.
-        """
+        """Opens a storage that is no run's own."""
         raise NotImplementedError
 
     def is_kept_open(self, storage: S) -> bool:
-        """
-        Return whether it holds what cannot be read again cheaply.
-        """
+        """Returns whether it holds what cannot be read again cheaply."""
         raise NotImplementedError
 
     def id_in(self, run: Run) -> str:
-        """
-        Return the id of a run's own storage of this kind.
-        """
+        """Returns the id of a run's own storage of this kind."""
         raise NotImplementedError
 
     def is_of(self, run: Run, storage_id: str) -> bool:
-        """
-        Return whether a run's own storage is of this kind.
-        """
+        """Returns whether a run's own storage is of this kind."""
         return self.id_in(run) == storage_id
 
     def _all(self, *, unnamed: bool) -> Iterator[S]:

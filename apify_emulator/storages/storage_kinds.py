@@ -1,6 +1,4 @@
-"""
-The three kinds of storages, and what a simulated run's own ones hold.
-"""
+"""The three kinds of storages, and what a simulated run's own ones hold."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from apify_emulator.times import now
 
 
 class _SimulatedItems:
-    """
-    The items of a simulated run.
-    """
+    """The items of a simulated run."""
 
     __slots__ = ("_alias", "_run", "_script")
 
@@ -47,9 +43,7 @@ class _SimulatedItems:
 
 
 class Datasets(StorageCollection[Dataset]):
-    """
-    All datasets.
-    """
+    """All datasets."""
 
     noun = "Dataset"
     kind = "dataset"
@@ -79,9 +73,7 @@ class Datasets(StorageCollection[Dataset]):
         return storage.size_bytes > 0 or storage.name is not None
 
     def keep(self, dataset: Dataset) -> None:
-        """
-        Keep a dataset open that now has a file.
-        """
+        """Keeps a dataset open that now has a file."""
         self._open[dataset.id] = dataset
         self._on_disk.add(dataset.id)
 
@@ -97,9 +89,7 @@ class Datasets(StorageCollection[Dataset]):
 
 
 class Stores(StorageCollection[KeyValueStore]):
-    """
-    All key-value stores.
-    """
+    """All key-value stores."""
 
     noun = "Key-value store"
     kind = "store"
@@ -127,9 +117,7 @@ class Stores(StorageCollection[KeyValueStore]):
 
 
 class Queues(StorageCollection[RequestQueue]):
-    """
-    All request queues.
-    """
+    """All request queues."""
 
     noun = "Request queue"
     kind = "queue"
@@ -156,9 +144,7 @@ class Queues(StorageCollection[RequestQueue]):
 
 
 def _simulated_records(run: Run) -> dict[str, Record]:
-    """
-    Return the records of a simulated run.
-    """
+    """Returns the records of a simulated run."""
     records: dict[str, Record] = {}
     if run.input_text is not None:
         records[run.input_key] = _record(

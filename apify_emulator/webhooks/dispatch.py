@@ -1,6 +1,4 @@
-"""
-How webhooks are delivered: to this machine only, a few times when need be.
-"""
+"""How webhooks are delivered: to this machine only, a few times when need be."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _DELIVERY_SECS = 120.0
 
 @dataclass(slots=True, kw_only=True)
 class Dispatch:
-    """
-    One delivery.
-    """
+    """One delivery."""
 
     id: str
     webhook_id: str
@@ -40,9 +36,7 @@ class Dispatch:
 
 
 async def deliver(url: str, dispatch: Dispatch, body: bytes, *, tries: int) -> None:
-    """
-    Send an event to a webhook's URL; how it went is noted in the dispatch. Never raises.
-    """
+    """Sends an event to a webhook's URL; how it went is noted in the dispatch. Never raises."""
     if not _is_loopback(url):
         _note(dispatch, None, "the local platform calls loopback addresses only")
         dispatch.status = "FAILED"
@@ -106,9 +100,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def dispatch_view(dispatch: Dispatch) -> dict[str, Any]:
-    """
-    Return a delivery as the API shows it.
-    """
+    """Returns a delivery as the API shows it."""
     return {
         "id": dispatch.id,
         "userId": USER_ID,

@@ -1,6 +1,4 @@
-"""
-Which webhooks there are, and which of them an event concerns.
-"""
+"""Which webhooks there are, and which of them an event concerns."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ class Webhook:
 
 def read_ad_hoc(encoded: str) -> list[dict[str, Any]]:
     """
-    Return the webhooks of a start's `webhooks` parameter, each of them checked.
+    Returns the webhooks of a start's `webhooks` parameter, each of them checked.
 
     Raises:
         ApiError: it is not Base64 of a JSON array of webhooks (400).
@@ -79,7 +77,7 @@ def read_ad_hoc(encoded: str) -> list[dict[str, Any]]:
 
 def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
     """
-    Return the webhook that a body describes.
+    Returns the webhook that a body describes.
 
     Raises:
         ApiError: a field is missing or makes no sense (400).

@@ -21,9 +21,7 @@ from apify_emulator.webhooks.webhook import Webhook, read_webhook
 
 
 class Webhooks:
-    """
-    All webhooks and their deliveries. Deliveries are kept in memory only.
-    """
+    """All webhooks and their deliveries. Deliveries are kept in memory only."""
 
     def __init__(
         self, journal: Journal, group: TaskGroup, view: Callable[[Run], dict[str, Any]]
@@ -36,15 +34,13 @@ class Webhooks:
         self._of_condition: dict[tuple[str, str], list[str]] = {}
 
     def load(self, documents: dict[str, dict[str, Any]]) -> None:
-        """
-        Take up what the journal remembers.
-        """
+        """Takes up what the journal remembers."""
         for document in documents.values():
             self._index(Webhook(**document))
 
     def find(self, webhook_id: str) -> Webhook:
         """
-        Return a webhook.
+        Returns a webhook.
 
         Raises:
             ApiError: there is none (404).
@@ -56,7 +52,7 @@ class Webhooks:
 
     def create(self, body: dict[str, Any], *, is_ad_hoc: bool) -> tuple[Webhook, bool]:
         """
-        Make a webhook, or return the one that has its idempotency key; say whether it is new.
+        Makes a webhook, or return the one that has its idempotency key; say whether it is new.
         """
         fresh = read_webhook(body, is_ad_hoc=is_ad_hoc)
         if fresh.idempotency_key:
@@ -67,9 +63,7 @@ class Webhooks:
         return fresh, True
 
     def update(self, webhook: Webhook, body: dict[str, Any]) -> Webhook:
-        """
-        Change what the body names.
-        """
+        """Changes what the body names."""
         merged = {**webhook_view(webhook, self), **body}
         changed = replace(
             read_webhook(merged, is_ad_hoc=webhook.is_ad_hoc),
@@ -81,34 +75,24 @@ class Webhooks:
         return changed
 
     def delete(self, webhook: Webhook) -> None:
-        """
-        Remove a webhook.
-        """
+        """Removes a webhook."""
         self._forget(webhook)
         self._journal.drop("webhook", webhook.id)
 
     def dispatches_of(self, webhook_id: str) -> list[Dispatch]:
-        """
-        Return the deliveries of a webhook, oldest first.
-        """
+        """Returns the deliveries of a webhook, oldest first."""
         return [one for one in self.dispatches.values() if one.webhook_id == webhook_id]
 
     def created(self, run: Run) -> None:
-        """
-        Tell of a new run.
-        """
+        """Tells of a new run."""
         self._tell(run, "ACTOR.RUN.CREATED")
 
     def resurrected(self, run: Run) -> None:
-        """
-        Tell of a run that came back.
-        """
+        """Tells of a run that came back."""
         self._tell(run, "ACTOR.RUN.RESURRECTED")
 
     def ended(self, run: Run) -> None:
-        """
-        Tell how a run ended.
-        """
+        """Tells how a run ended."""
         if self.by_id:
             self._tell(run, f"ACTOR.RUN.{run.status.replace('-', '_')}")
 
@@ -161,7 +145,7 @@ class Webhooks:
 
 def find_dispatch(webhooks: Webhooks, dispatch_id: str) -> Dispatch:
     """
-    Return a delivery.
+    Returns a delivery.
 
     Raises:
         ApiError: there is none (404).
@@ -173,9 +157,7 @@ def find_dispatch(webhooks: Webhooks, dispatch_id: str) -> Dispatch:
 
 
 def webhook_view(webhook: Webhook, webhooks: Webhooks) -> dict[str, Any]:
-    """
-    Return a webhook as the API shows it.
-    """
+    """Returns a webhook as the API shows it."""
     sent = webhooks.dispatches_of(webhook.id)
     return {
         "id": webhook.id,
@@ -198,9 +180,7 @@ def webhook_view(webhook: Webhook, webhooks: Webhooks) -> dict[str, Any]:
 
 
 def conditions(webhooks: Iterable[Webhook], name: str, value: str) -> list[Webhook]:
-    """
-    Return the lasting webhooks of an Actor or a task.
-    """
+    """Returns the lasting webhooks of an Actor or a task."""
     return [
         webhook
         for webhook in webhooks

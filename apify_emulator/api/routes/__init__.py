@@ -1,6 +1,4 @@
-"""
-The endpoints, a file per group.
-"""
+"""The endpoints, a file per group."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from apify_emulator.api.routes import (
 
 
 def all_routes() -> Router:
-    """
-    Return a router that knows every endpoint.
-    """
+    """Returns a router that knows every endpoint."""
     router = Router()
     for group in (
         starts,

@@ -1,6 +1,4 @@
-"""
-Actors and their builds.
-"""
+"""Actors and their builds."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from apify_emulator.webhooks.webhook_registry import conditions, webhook_view
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "actors", list_all)
     router.add("GET", "actors/{actorId}", get)
     router.add("GET", "actors/{actorId}/webhooks", list_webhooks)
@@ -24,9 +20,7 @@ def register(router: Router) -> None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List the Actors; there are no foreign ones, so `my` changes nothing.
-    """
+    """Lists the Actors; there are no foreign ones, so `my` changes nothing."""
     page = call.page()
     actors = list(context.actors.by_id.values())
     items = [
@@ -37,18 +31,14 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return an Actor.
-    """
+    """Returns an Actor."""
     actor = context.actors.find(call.params["actorId"])
     runs = len(context.runs.of_actor[actor.id])
     return data(actor_view(actor, context.actors.created_at, runs))
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:
-    """
-    List an Actor's lasting webhooks.
-    """
+    """Lists an Actor's lasting webhooks."""
     actor = context.actors.find(call.params["actorId"])
     page = call.page()
     found = conditions(context.webhooks.by_id.values(), "actorId", actor.id)
@@ -57,16 +47,12 @@ async def list_webhooks(context: Context, call: Call) -> Answer:
 
 
 async def get_default_build(context: Context, call: Call) -> Answer:
-    """
-    Return the build that runs use.
-    """
+    """Returns the build that runs use."""
     actor = context.actors.find(call.params["actorId"])
     return data(build_view(actor, context.actors.created_at))
 
 
 async def get_build(context: Context, call: Call) -> Answer:
-    """
-    Return a build; all of them are done.
-    """
+    """Returns a build; all of them are done."""
     actor = context.actors.build(call.params["buildId"])
     return data(build_view(actor, context.actors.created_at))

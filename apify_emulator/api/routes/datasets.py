@@ -1,6 +1,4 @@
-"""
-Datasets and their items.
-"""
+"""Datasets and their items."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ from apify_emulator.times import iso
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "datasets", list_all)
     router.add("POST", "datasets", get_or_create)
     router.add("GET", "datasets/{datasetId}", get)
@@ -36,9 +32,7 @@ def _find(context: Context, call: Call) -> Dataset:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List datasets; those without a name only when asked for.
-    """
+    """Lists datasets; those without a name only when asked for."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.datasets.listed(unnamed=unnamed)
@@ -47,25 +41,19 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """
-    Return the dataset of a name, made when it is missing.
-    """
+    """Returns the dataset of a name, made when it is missing."""
     dataset, is_new = context.datasets.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/datasets/{dataset.id}" if is_new else None
     return data(_view(context, call, dataset), status=201 if is_new else 200, location=place)
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a dataset.
-    """
+    """Returns a dataset."""
     return data(_view(context, call, _find(context, call)))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Rename a dataset.
-    """
+    """Renames a dataset."""
     dataset = _find(context, call)
     body = await call.json_object()
     if "name" in body:
@@ -74,26 +62,20 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Remove a dataset.
-    """
+    """Removes a dataset."""
     context.datasets.delete(_find(context, call))
     return nothing()
 
 
 async def get_items(context: Context, call: Call) -> Answer:
-    """
-    Return items in one of the formats.
-    """
+    """Returns items in one of the formats."""
     dataset = _find(context, call)
     dataset.reads += 1
     return items_answer(call, dataset, context.faults.faults)
 
 
 async def push(context: Context, call: Call) -> Answer:
-    """
-    Add an item or an array of items; all or none.
-    """
+    """Adds an item or an array of items; all or none."""
     body = await call.json()
     # Found only now: no other push may come between the look-up and the write.
     dataset = _find(context, call)
@@ -109,9 +91,7 @@ async def push(context: Context, call: Call) -> Answer:
 
 
 async def statistics(context: Context, call: Call) -> Answer:
-    """
-    Return statistics of fields; there are none without a schema of the dataset.
-    """
+    """Returns statistics of fields; there are none without a schema of the dataset."""
     _find(context, call)
     return data({"fieldStatistics": None})
 

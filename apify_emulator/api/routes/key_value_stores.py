@@ -1,6 +1,4 @@
-"""
-Key-value stores and their records.
-"""
+"""Key-value stores and their records."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ _DEFAULT_TYPE = "application/octet-stream"
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "key-value-stores", list_all)
     router.add("POST", "key-value-stores", get_or_create)
     router.add("GET", "key-value-stores/{storeId}", get)
@@ -42,9 +38,7 @@ def _find(context: Context, call: Call) -> KeyValueStore:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List stores; those without a name only when asked for.
-    """
+    """Lists stores; those without a name only when asked for."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.stores.listed(unnamed=unnamed)
@@ -53,25 +47,19 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """
-    Return the store of a name, made when it is missing.
-    """
+    """Returns the store of a name, made when it is missing."""
     store, is_new = context.stores.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/key-value-stores/{store.id}" if is_new else None
     return data(_view(call, store), status=201 if is_new else 200, location=place)
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a store.
-    """
+    """Returns a store."""
     return data(_view(call, _find(context, call)))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Rename a store.
-    """
+    """Renames a store."""
     store = _find(context, call)
     body = await call.json_object()
     if "name" in body:
@@ -80,17 +68,13 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Remove a store with its records.
-    """
+    """Removes a store with its records."""
     context.stores.delete(_find(context, call))
     return nothing()
 
 
 async def list_keys(context: Context, call: Call) -> Answer:
-    """
-    List keys in binary order, page by page.
-    """
+    """Lists keys in binary order, page by page."""
     store = _find(context, call)
     limit = call.count("limit", 1000, least=1, most=1000)
     after, prefix = call.text("exclusiveStartKey"), call.text("prefix")
@@ -114,9 +98,7 @@ async def list_keys(context: Context, call: Call) -> Answer:
 
 
 async def get_record(context: Context, call: Call) -> Answer:
-    """
-    Return a record as it was stored.
-    """
+    """Returns a record as it was stored."""
     record = _record(context, call)
     answer = Answer(body=record.read(), content_type=record.content_type, may_compress=True)
     if call.flag("attachment"):
@@ -125,16 +107,12 @@ async def get_record(context: Context, call: Call) -> Answer:
 
 
 async def has_record(context: Context, call: Call) -> Answer:
-    """
-    Say whether a record is there.
-    """
+    """Says whether a record is there."""
     return Answer(content_type=_record(context, call).content_type)
 
 
 async def put_record(context: Context, call: Call) -> Answer:
-    """
-    Write a record.
-    """
+    """Writes a record."""
     body = await call.body()
     store, key = _find(context, call), check_key(call.params["recordKey"])
     store.put(key, body, call.content_type or _DEFAULT_TYPE)
@@ -144,9 +122,7 @@ async def put_record(context: Context, call: Call) -> Answer:
 
 
 async def delete_record(context: Context, call: Call) -> Answer:
-    """
-    Delete a record; no harm when there is none.
-    """
+    """Deletes a record; no harm when there is none."""
     _find(context, call).remove(check_key(call.params["recordKey"]))
     return nothing()
 

@@ -1,6 +1,4 @@
-"""
-Request queues.
-"""
+"""Request queues."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ _MAX_LOCK_SECS = 24 * 3600
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "request-queues", list_all)
     router.add("POST", "request-queues", get_or_create)
     router.add("PUT", "request-queues/{queueId}", update)
@@ -32,9 +28,7 @@ def register(router: Router) -> None:
 
 
 def register_requests(router: Router, root: str, wrap: Callable[[Handler], Handler]) -> None:
-    """
-    Add the endpoints of one queue below a root.
-    """
+    """Adds the endpoints of one queue below a root."""
     request = f"{root}/requests/{{requestId}}"
     for method, path, handler in (
         ("GET", root, get),
@@ -68,9 +62,7 @@ def _client(call: Call) -> str | None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List queues; those without a name only when asked for.
-    """
+    """Lists queues; those without a name only when asked for."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.queues.listed(unnamed=unnamed)
@@ -79,25 +71,19 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """
-    Return the queue of a name, made when it is missing.
-    """
+    """Returns the queue of a name, made when it is missing."""
     queue, is_new = context.queues.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/request-queues/{queue.id}" if is_new else None
     return data(_view(call, queue), status=201 if is_new else 200, location=place)
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a queue.
-    """
+    """Returns a queue."""
     return data(_view(call, _find(context, call)))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Rename a queue.
-    """
+    """Renames a queue."""
     queue = _find(context, call)
     body = await call.json_object()
     if "name" in body:
@@ -106,17 +92,13 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Remove a queue.
-    """
+    """Removes a queue."""
     context.queues.delete(_find(context, call))
     return nothing()
 
 
 async def head(context: Context, call: Call) -> Answer:
-    """
-    Return the next requests.
-    """
+    """Returns the next requests."""
     queue = _find(context, call)
     limit = call.count("limit", 100, least=1, most=1000)
     return data(
@@ -130,9 +112,7 @@ async def head(context: Context, call: Call) -> Answer:
 
 
 async def lock_head(context: Context, call: Call) -> Answer:
-    """
-    Lock the next requests and return them.
-    """
+    """Locks the next requests and return them."""
     queue = _find(context, call)
     limit = call.count("limit", 25, least=1, most=25)
     lock_secs = _lock_secs(call)
@@ -151,9 +131,7 @@ async def lock_head(context: Context, call: Call) -> Answer:
 
 
 async def list_requests(context: Context, call: Call) -> Answer:
-    """
-    List requests, page by page.
-    """
+    """Lists requests, page by page."""
     queue = _find(context, call)
     limit = call.count("limit", 10_000, least=1, most=10_000)
     after = call.text("cursor") or call.text("exclusiveStartId") or None
@@ -168,18 +146,14 @@ async def list_requests(context: Context, call: Call) -> Answer:
 
 
 async def add(context: Context, call: Call) -> Answer:
-    """
-    Add a request unless it is there.
-    """
+    """Adds a request unless it is there."""
     queue = _find(context, call)
     added = queue.add(await call.json_object(), forefront=call.flag("forefront"))
     return data(added, status=201)
 
 
 async def add_batch(context: Context, call: Call) -> Answer:
-    """
-    Add up to 25 requests.
-    """
+    """Adds up to 25 requests."""
     queue = _find(context, call)
     requests = await _batch(call)
     forefront = call.flag("forefront")
@@ -188,9 +162,7 @@ async def add_batch(context: Context, call: Call) -> Answer:
 
 
 async def delete_batch(context: Context, call: Call) -> Answer:
-    """
-    Delete up to 25 requests, by id or by unique key.
-    """
+    """Deletes up to 25 requests, by id or by unique key."""
     queue = _find(context, call)
     done = []
     for request in await _batch(call):
@@ -201,16 +173,12 @@ async def delete_batch(context: Context, call: Call) -> Answer:
 
 
 async def unlock_all(context: Context, call: Call) -> Answer:
-    """
-    Give back all requests of a client.
-    """
+    """Gives back all requests of a client."""
     return data({"unlockedCount": _find(context, call).unlock_all(_client(call))})
 
 
 async def get_request(context: Context, call: Call) -> Answer:
-    """
-    Return a request.
-    """
+    """Returns a request."""
     request = _find(context, call).get(call.params["requestId"])
     if request is None:
         raise record_not_found("Request")
@@ -218,27 +186,21 @@ async def get_request(context: Context, call: Call) -> Answer:
 
 
 async def update_request(context: Context, call: Call) -> Answer:
-    """
-    Replace a request.
-    """
+    """Replaces a request."""
     queue = _find(context, call)
     body = await call.json_object()
     return data(queue.update(call.params["requestId"], body, forefront=call.flag("forefront")))
 
 
 async def delete_request(context: Context, call: Call) -> Answer:
-    """
-    Delete a request.
-    """
+    """Deletes a request."""
     if not _find(context, call).remove(call.params["requestId"]):
         raise record_not_found("Request")
     return nothing()
 
 
 async def prolong(context: Context, call: Call) -> Answer:
-    """
-    Keep a request locked for longer.
-    """
+    """Keeps a request locked for longer."""
     queue = _find(context, call)
     key = _known(queue, call)
     lock_secs = _lock_secs(call)
@@ -246,9 +208,7 @@ async def prolong(context: Context, call: Call) -> Answer:
 
 
 async def unlock(context: Context, call: Call) -> Answer:
-    """
-    Give a request back.
-    """
+    """Gives a request back."""
     queue = _find(context, call)
     queue.unlock(_known(queue, call), _client(call), forefront=call.flag("forefront"))
     return nothing()

@@ -1,6 +1,4 @@
-"""
-What several groups of endpoints answer with.
-"""
+"""What several groups of endpoints answer with."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from apify_emulator.times import now
 
 
 async def wait_for_end(run: Run, wait_secs: float) -> None:
-    """
-    Wait until a run has ended or the time is over.
-    """
+    """Waits until a run has ended or the time is over."""
     if wait_secs <= 0 or run.is_terminal:
         return
     with anyio.move_on_after(wait_secs):
@@ -30,9 +26,7 @@ async def wait_for_end(run: Run, wait_secs: float) -> None:
 
 
 def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
-    """
-    Return a run as its own endpoint shows it to this caller.
-    """
+    """Returns a run as its own endpoint shows it to this caller."""
     moment = now()
     lag = context.faults.faults.usage_lag_secs
     is_settled = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
@@ -40,9 +34,7 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
 
 
 def log_answer(context: Context, call: Call, run: Run) -> Answer:
-    """
-    Answer with a run's log; with `stream` it goes on until the run has ended.
-    """
+    """Answers with a run's log; with `stream` it goes on until the run has ended."""
     answer = Answer(content_type="text/plain; charset=utf-8", may_compress=False)
     if call.flag("download"):
         answer.headers["Content-Disposition"] = f'attachment; filename="{run.id}.log"'

@@ -1,6 +1,4 @@
-"""
-Reading, listing and steering runs.
-"""
+"""Reading, listing and steering runs."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _STATUSES = frozenset(Status)
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints, by run id, below an Actor or a task, and for the last run.
-    """
+    """Adds these endpoints, by run id, below an Actor or a task, and for the last run."""
     router.add("GET", "actor-runs", list_all)
     router.add("GET", "actors/{actorId}/runs", list_of_actor)
     router.add("GET", "actor-tasks/{actorTaskId}/runs", list_of_task)
@@ -61,9 +57,7 @@ def _register_below(router: Router, root: str) -> None:
 
 
 def _of_run(handler: Handler) -> Handler:
-    """
-    Return a storage's endpoint for the storage of a run.
-    """
+    """Returns a storage's endpoint for the storage of a run."""
 
     async def shortcut(context: Context, call: Call) -> Answer:
         run = find_run(context, call)
@@ -76,9 +70,7 @@ def _of_run(handler: Handler) -> Handler:
 
 
 def find_run(context: Context, call: Call) -> Run:
-    """
-    Return the run that the path names: by id, or the last one of an Actor or a task.
-    """
+    """Returns the run that the path names: by id, or the last one of an Actor or a task."""
     run_id = call.params.get("runId")
     if run_id is not None:
         run = context.runs.get(run_id)
@@ -104,23 +96,17 @@ def _runs_of(context: Context, call: Call) -> list[Run]:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List the account's runs.
-    """
+    """Lists the account's runs."""
     return _listed(context, call, context.runs.all, by_time=True)
 
 
 async def list_of_actor(context: Context, call: Call) -> Answer:
-    """
-    List an Actor's runs.
-    """
+    """Lists an Actor's runs."""
     return _listed(context, call, _runs_of(context, call), by_time=True)
 
 
 async def list_of_task(context: Context, call: Call) -> Answer:
-    """
-    List a task's runs; there is no filter by time.
-    """
+    """Lists a task's runs; there is no filter by time."""
     return _listed(context, call, _runs_of(context, call), by_time=False)
 
 
@@ -151,9 +137,7 @@ def _statuses(call: Call) -> frozenset[str]:
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a run, after waiting for its end as long as `waitForFinish` says.
-    """
+    """Returns a run, after waiting for its end as long as `waitForFinish` says."""
     run = find_run(context, call)
     if "waitForFinish" in call.query:
         await wait_for_end(run, call.wait_secs())
@@ -161,9 +145,7 @@ async def get(context: Context, call: Call) -> Answer:
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Set a run's status message or access.
-    """
+    """Sets a run's status message or access."""
     run = find_run(context, call)
     body = await call.json_object()
     if "statusMessage" in body:
@@ -179,9 +161,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Forget a run that has ended, with its storages.
-    """
+    """Forgets a run that has ended, with its storages."""
     run = find_run(context, call)
     if not run.is_terminal:
         raise ApiError(
@@ -197,18 +177,14 @@ async def delete(context: Context, call: Call) -> Answer:
 
 
 async def abort(context: Context, call: Call) -> Answer:
-    """
-    Abort a run; one that has ended stays as it is.
-    """
+    """Aborts a run; one that has ended stays as it is."""
     run = find_run(context, call)
     context.lifecycle.abort(run, gracefully=call.flag("gracefully"))
     return data(run_data(context, call, run))
 
 
 async def resurrect(context: Context, call: Call) -> Answer:
-    """
-    Bring back a run that has ended.
-    """
+    """Brings back a run that has ended."""
     run = find_run(context, call)
     build_name = run.options.build
     build = None
@@ -222,18 +198,14 @@ async def resurrect(context: Context, call: Call) -> Answer:
 
 
 async def reboot(context: Context, call: Call) -> Answer:
-    """
-    Start a run's process again.
-    """
+    """Starts a run's process again."""
     run = find_run(context, call)
     context.lifecycle.reboot(run)
     return data(run_data(context, call, run))
 
 
 async def metamorph(context: Context, call: Call) -> Answer:
-    """
-    Turn a run into a run of another Actor.
-    """
+    """Turns a run into a run of another Actor."""
     run = find_run(context, call)
     target = context.actors.find(call.text("targetActorId"))
     check_build(target, call.text("build"))
@@ -246,9 +218,7 @@ async def metamorph(context: Context, call: Call) -> Answer:
 
 
 async def charge(context: Context, call: Call) -> Answer:
-    """
-    Count events that the Actor charges for; a repeated idempotency key counts once.
-    """
+    """Counts events that the Actor charges for; a repeated idempotency key counts once."""
     run = find_run(context, call)
     body = await call.json_object()
     name, count = body.get("eventName"), body.get("count", 1)
@@ -266,7 +236,5 @@ async def charge(context: Context, call: Call) -> Answer:
 
 
 async def get_log(context: Context, call: Call) -> Answer:
-    """
-    Return a run's log.
-    """
+    """Returns a run's log."""
     return log_answer(context, call, find_run(context, call))

@@ -1,6 +1,4 @@
-"""
-Starting runs: with and without waiting, of Actors and of tasks.
-"""
+"""Starting runs: with and without waiting, of Actors and of tasks."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ from apify_emulator.runs.run import Run, Status
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     for kind in ("actors/{actorId}", "actor-tasks/{actorTaskId}"):
         router.add("POST", f"{kind}/runs", start)
         for method in ("POST", "GET"):
@@ -33,9 +29,7 @@ def register(router: Router) -> None:
 
 
 async def start(context: Context, call: Call) -> Answer:
-    """
-    Start a run; wait for its end as long as `waitForFinish` says.
-    """
+    """Starts a run; wait for its end as long as `waitForFinish` says."""
     wait_secs = call.wait_secs()
     actor, task = _target(context, call)
     run = await start_run(context, call, actor, task)
@@ -49,9 +43,7 @@ async def start(context: Context, call: Call) -> Answer:
 
 
 async def start_and_get_record(context: Context, call: Call) -> Answer:
-    """
-    Start a run, wait for its end and answer with its output record.
-    """
+    """Starts a run, wait for its end and answer with its output record."""
     run = await _run_to_success(context, call)
     record = context.stores.get(run.store_id).get(call.text("outputRecordKey", "OUTPUT"))
     if record is None:
@@ -60,18 +52,14 @@ async def start_and_get_record(context: Context, call: Call) -> Answer:
 
 
 async def start_and_get_items(context: Context, call: Call) -> Answer:
-    """
-    Start a run, wait for its end and answer with its items.
-    """
+    """Starts a run, wait for its end and answer with its items."""
     run = await _run_to_success(context, call)
     dataset = context.datasets.get(run.dataset_id)
     return items_answer(call, dataset, context.faults.faults, status=201)
 
 
 async def validate_input(context: Context, call: Call) -> Answer:
-    """
-    Check an input and start nothing.
-    """
+    """Checks an input and start nothing."""
     actor = context.actors.find(call.params["actorId"])
     check_only(actor, await call.body())
     return plain({"valid": True})

@@ -1,6 +1,4 @@
-"""
-Tasks and their inputs.
-"""
+"""Tasks and their inputs."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _TASK = "actor-tasks/{actorTaskId}"
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "actor-tasks", list_all)
     router.add("POST", "actor-tasks", create)
     router.add("GET", _TASK, get)
@@ -38,9 +34,7 @@ def _shown(context: Context, task: Task, status: int = 200) -> Answer:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List tasks.
-    """
+    """Lists tasks."""
     page = call.page()
     tasks = sorted(context.tasks.by_id.values(), key=lambda task: task.created_at)
     items = [
@@ -51,55 +45,41 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def create(context: Context, call: Call) -> Answer:
-    """
-    Make a task.
-    """
+    """Makes a task."""
     return _shown(context, context.tasks.create(await call.json_object(), context.actors), 201)
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a task.
-    """
+    """Returns a task."""
     return _shown(context, _find(context, call))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Change a task.
-    """
+    """Changes a task."""
     task = _find(context, call)
     return _shown(context, context.tasks.update(task, await call.json_object()))
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Remove a task.
-    """
+    """Removes a task."""
     context.tasks.delete(_find(context, call))
     return nothing()
 
 
 async def get_input(context: Context, call: Call) -> Answer:
-    """
-    Return a task's input, without an envelope.
-    """
+    """Returns a task's input, without an envelope."""
     return plain(_find(context, call).input or {})
 
 
 async def put_input(context: Context, call: Call) -> Answer:
-    """
-    Replace a task's input.
-    """
+    """Replaces a task's input."""
     task = _find(context, call)
     changed = context.tasks.update(task, {"input": await call.json_object()})
     return plain(changed.input or {})
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:
-    """
-    List a task's lasting webhooks.
-    """
+    """Lists a task's lasting webhooks."""
     task = _find(context, call)
     page = call.page()
     found = conditions(context.webhooks.by_id.values(), "actorTaskId", task.id)

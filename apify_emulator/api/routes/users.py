@@ -1,6 +1,4 @@
-"""
-The account: who it is, what it may use, what it has used.
-"""
+"""The account: who it is, what it may use, what it has used."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from apify_emulator.times import now
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "users/me", get_me)
     router.add("GET", "users/me/limits", get_limits)
     router.add("GET", "users/me/usage/monthly", get_usage)
@@ -32,26 +28,20 @@ def register(router: Router) -> None:
 
 
 async def get_me(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """
-    Return the account of the token.
-    """
+    """Returns the account of the token."""
     options = context.options
     return data(user_view(context.created_at, options.max_memory_mbytes, options.max_runs))
 
 
 async def get_user(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """
-    Return an account as others see it.
-    """
+    """Returns an account as others see it."""
     if call.params["userId"] not in (USER_ID, USERNAME, f"~{USERNAME}"):
         raise ApiError(404, "user-not-found", "User was not found")
     return data(public_view())
 
 
 async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """
-    Return what the account may use and uses now.
-    """
+    """Returns what the account may use and uses now."""
     return data(
         limits_view(
             max_memory_mbytes=context.options.max_memory_mbytes,
@@ -66,9 +56,7 @@ async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - 
 
 
 async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """
-    Return what the account has used; all of it counts as this month's.
-    """
+    """Returns what the account has used; all of it counts as this month's."""
     moment = now()
     units = sum(compute_units(run, moment) for run in context.runs.all)
     return data(usage_view(_spent(context), units, USD_PER_COMPUTE_UNIT))

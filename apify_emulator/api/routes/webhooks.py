@@ -1,6 +1,4 @@
-"""
-Webhooks and their deliveries.
-"""
+"""Webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from apify_emulator.webhooks.webhook_registry import find_dispatch, webhook_view
 
 
 def register(router: Router) -> None:
-    """
-    Add these endpoints.
-    """
+    """Adds these endpoints."""
     router.add("GET", "webhooks", list_all)
     router.add("POST", "webhooks", create)
     router.add("GET", "webhooks/{webhookId}", get)
@@ -29,9 +25,7 @@ def register(router: Router) -> None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """
-    List lasting webhooks.
-    """
+    """Lists lasting webhooks."""
     page = call.page()
     found = [webhook for webhook in context.webhooks.by_id.values() if not webhook.is_ad_hoc]
     items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
@@ -39,9 +33,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def create(context: Context, call: Call) -> Answer:
-    """
-    Make a webhook; the same idempotency key gives the first one again.
-    """
+    """Makes a webhook; the same idempotency key gives the first one again."""
     wanted = await call.json_object()
     run = caller(context, call)
     if run is not None and wanted.get("condition") != {"actorRunId": run.id}:
@@ -55,34 +47,26 @@ async def create(context: Context, call: Call) -> Answer:
 
 
 async def get(context: Context, call: Call) -> Answer:
-    """
-    Return a webhook.
-    """
+    """Returns a webhook."""
     webhook = context.webhooks.find(call.params["webhookId"])
     return data(webhook_view(webhook, context.webhooks))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """
-    Change a webhook.
-    """
+    """Changes a webhook."""
     webhook = context.webhooks.find(call.params["webhookId"])
     changed = context.webhooks.update(webhook, await call.json_object())
     return data(webhook_view(changed, context.webhooks))
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """
-    Remove a webhook.
-    """
+    """Removes a webhook."""
     context.webhooks.delete(context.webhooks.find(call.params["webhookId"]))
     return nothing()
 
 
 async def list_dispatches_of(context: Context, call: Call) -> Answer:
-    """
-    List a webhook's deliveries.
-    """
+    """Lists a webhook's deliveries."""
     webhook = context.webhooks.find(call.params["webhookId"])
     page = call.page()
     found = context.webhooks.dispatches_of(webhook.id)
@@ -91,9 +75,7 @@ async def list_dispatches_of(context: Context, call: Call) -> Answer:
 
 
 async def list_dispatches(context: Context, call: Call) -> Answer:
-    """
-    List all deliveries.
-    """
+    """Lists all deliveries."""
     page = call.page()
     found = list(context.webhooks.dispatches.values())
     items = [dispatch_view(dispatch) for dispatch in page.cut(found)]
@@ -101,8 +83,6 @@ async def list_dispatches(context: Context, call: Call) -> Answer:
 
 
 async def get_dispatch(context: Context, call: Call) -> Answer:
-    """
-    Return a delivery.
-    """
+    """Returns a delivery."""
     dispatch = find_dispatch(context.webhooks, call.params["dispatchId"])
     return data(dispatch_view(dispatch))
