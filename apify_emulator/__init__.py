@@ -1,8 +1,8 @@
 """
 An emulator of the Apify API: a server on loopback that runs Actors as processes, or simulates them.
 
-It is an independent reading of the API and shares no code with the client, so that one
-misunderstanding cannot hide on both sides.
+It is an independent reading of the API and shares no code with any client, because one misreading
+on both sides would hide itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who owns everything here, and what the account may do."""
+"""The account that owns everything, its limits and its usage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from apify_emulator.times import iso, now
 
 USERNAME = "local"
 USER_ID = "localUser00000000"
-PROXY_PASSWORD = "no-proxy-here"  # noqa: S105 - there is no proxy; SDKs want a value
+PROXY_PASSWORD = "no-proxy-here"  # noqa: S105 - there is no proxy, but SDKs need a value
 _FEATURES = (
     "ACTORS",
     "STORAGE",
@@ -30,12 +30,12 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
     return {
         "id": USER_ID,
         "username": USERNAME,
-        "profile": {"name": "Local platform"},
+        "profile": {"name": "Emulator"},
         "email": "local@localhost",
         "proxy": {"password": PROXY_PASSWORD, "groups": []},
         "plan": {
             "id": "LOCAL",
-            "description": "The local platform",
+            "description": "The emulator",
             "isEnabled": True,
             "monthlyBasePriceUsd": 0,
             "monthlyUsageCreditsUsd": _PLENTY,
@@ -73,7 +73,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
 
 def public_view() -> dict[str, Any]:
     """Returns the account as others see it."""
-    return {"username": USERNAME, "profile": {"name": "Local platform"}}
+    return {"username": USERNAME, "profile": {"name": "Emulator"}}
 
 
 def limits_view(
@@ -138,7 +138,7 @@ def usage_view(spent_usd: float, compute_units: float, unit_usd: float) -> dict[
 
 
 def usage_cycle() -> dict[str, str]:
-    """Returns the present month as the API writes it."""
+    """Returns the current month as the API writes it."""
     today = datetime.fromtimestamp(now(), UTC)
     start = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)

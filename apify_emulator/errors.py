@@ -7,14 +7,14 @@ Every error that the emulator raises for its user, and the exit code of each one
     ├─ AddressUnavailable                 the address to listen on
     └─ DataFolderInUse ..............  4  another process uses the data folder
 
-Refusals that the API answers with are not among them: see `refusals`.
+The refusals that the API answers with are in `refusals`.
 """
 
 from __future__ import annotations
 
 
 class EmulatorError(Exception):
-    """The root of the errors; its message is for the user."""
+    """The root of the errors; the message is for the user."""
 
     exit_code = 2
 

@@ -1,8 +1,8 @@
 """
-Seeded misbehaviour: which requests go wrong, and how.
+Seeded faults: which requests go wrong, and how.
 
-Decides only; the server does what is decided. With one seed and one order of requests the same
-faults happen.
+This module only decides; the server acts. The same seed and the same order of requests give the
+same faults.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ class FaultKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
     """
-    One kind of fault and the requests that it befalls.
+    One kind of fault and the requests that it applies to.
 
     Attributes:
         do: what happens. `refuse` answers with the API's error object before any effect; `html`
             with a gateway's page before any effect, and `html-after` after it; `stall` sends half
             the answer and pauses; `slow-headers` pauses between the effect and the answer;
             `garbage` has its effect and answers with `body`, in the status and content type of the
-            truth.
+            correct answer.
         method: a regular expression for the whole method.
         path: a regular expression found anywhere in the path, which begins with `/v2`.
         nth: which of the matching requests, counted from 1; empty for all of them.
-        after: how many of the matching requests are spared first.
+        after: how many of the matching requests it skips first.
         rate: the share of the matching requests, drawn from the seed.
-        times: how often at most; None for no end.
+        times: how many times at most; None for no limit.
         secs: how long a pause lasts.
         status: of the errors, the refusal and the page.
         type, message, approval_url: of the refusal; an empty URL is left out.
         body: of the garbage.
-        cap_below: befalls only starts with a `maxTotalChargeUsd` below this; None for all requests.
+        cap_below: only starts with a `maxTotalChargeUsd` below this; None for all requests.
     """
 
     do: FaultKind
@@ -82,15 +82,15 @@ class FaultRule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """
-    How a platform misbehaves.
+    How an emulator misbehaves.
 
     Attributes:
-        rules: the first one that strikes decides; every matching rule counts the request.
+        rules: the first one that applies decides; every matching rule counts the request.
         list_lag_secs: how long a new run is missing from lists.
         count_lag_secs: how long `itemCount` and `cleanItemCount` stay behind.
-        items_lag_secs: how long after the last one half of the new items are neither given nor in
-            the total.
-        total_lag_secs: how long the total alone (`X-Apify-Pagination-Total`) is so.
+        items_lag_secs: how long after the last new item half of the new items are missing, also
+            from the total.
+        total_lag_secs: how long they are missing from the total (`X-Apify-Pagination-Total`) alone.
         usage_lag_secs: how long after its end a run shows no cost.
     """
 
@@ -110,7 +110,7 @@ def load_faults(path: Path) -> Faults:
     Reads faults from a JSON file with the fields of `Faults`.
 
     Raises:
-        SetupError: the file cannot be read or says something else.
+        SetupError: the file cannot be read, or its content is not valid.
     """
     try:
         return TypeAdapter(Faults).validate_json(path.read_bytes())
@@ -121,11 +121,11 @@ def load_faults(path: Path) -> Faults:
             f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
             for error in problem.errors()
         )
-        raise SetupError(f"{path}: not a list of faults: {mistakes}") from problem
+        raise SetupError(f"{path}: is not a valid file of faults: {mistakes}") from problem
 
 
 class FaultPicker:
-    """Draws the fault of each request; remembers how often each rule matched and struck."""
+    """Draws the fault of each request; counts how often each rule matched and applied."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -144,7 +144,7 @@ class FaultPicker:
 
     def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
         """
-        Returns the rule that strikes this request; None for a sound answer.
+        Returns the rule that applies to this request; None for a correct answer.
 
         Args:
             cap: the `maxTotalChargeUsd` of the request, if it has one.

@@ -1,8 +1,9 @@
 """
-How the platform remembers: an append-only file of documents, the last line about each one wins.
+What the emulator keeps across restarts: an append-only file of documents.
 
-Written with one system call per change and no sync: it outlives the process at any instant, not a
-power cut. A torn last line is what a kill in the middle of a write leaves; it is dropped.
+The last line about each document wins. Each change is one system call without a sync: it survives a
+kill of the process at any time, but not a power cut. A kill in the middle of a write leaves an
+incomplete last line, which `load` drops.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ import orjson
 
 
 class Journal:
-    """The documents of a platform, by kind and id."""
+    """The documents of an emulator, by kind and id."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
-        # Ends the half line that a write without room leaves, so that the next one can be read.
+        # Ends the incomplete line that a full disk leaves, so that the next line is valid.
         self._line_end = b""
         self._batch: list[bytes] | None = None
 
     def load(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Returns every document by kind and id, oldest first, and compact the file."""
+        """Returns every document by kind and id, oldest first, and compacts the file."""
         kinds: dict[str, dict[str, dict[str, Any]]] = {}
         if self._path.exists():
             with self._path.open("rb") as lines:
@@ -39,12 +40,12 @@ class Journal:
         return kinds
 
     def put(self, kind: str, doc_id: str, document: Any) -> None:
-        """Remembers a document as it is now; `document` is a dataclass or a dict."""
+        """Writes a document as it is now; `document` is a dataclass or a dict."""
         self._append([kind, doc_id, document])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Writes what is put inside with one system call, at the end; nothing inside may wait."""
+        """Writes all changes inside with one system call at the end; nothing inside may wait."""
         self._batch = []
         try:
             yield
@@ -54,11 +55,11 @@ class Journal:
                 self._write(b"".join(lines))
 
     def drop(self, kind: str, doc_id: str) -> None:
-        """Forgets a document."""
+        """Deletes a document."""
         self._append([kind, doc_id, None])
 
     def close(self) -> None:
-        """Closes the file; nothing can be remembered afterwards."""
+        """Closes the file; later changes are lost."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -96,7 +97,7 @@ def _replay(line: bytes, kinds: dict[str, dict[str, dict[str, Any]]]) -> None:
     try:
         kind, doc_id, document = orjson.loads(line)
     except (orjson.JSONDecodeError, ValueError):
-        # A line that a later one was appended to after a torn write; the rest is sound.
+        # An incomplete line after a full disk; the lines after it are valid.
         return
     documents = kinds.setdefault(kind, {})
     if document is None:

@@ -1,4 +1,4 @@
-"""What the owner of a platform may choose."""
+"""What the owner of an emulator can choose."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from apify_emulator.faults import Faults
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
     """
-    How a local platform is set up.
+    How an emulator is set up.
 
     Attributes:
-        data_dir: where everything it knows is kept; made when missing; one platform at a time.
+        data_dir: the folder for runs, storages and logs; created when missing; for one emulator at
+            a time.
         actors_dirs: each folder below one of these that has `.actor/actor.json` is an Actor, and so
             is such a folder itself; `tasks/*.json` in one of them are tasks.
         port: 0 takes a free one.
-        token: of the account; None makes a random one for as long as this platform is served.
+        token: of the account; None creates a random one, valid until this emulator ends.
         envs_dir: where Actors' environments are built; None is the user's cache folder.
-        max_memory_mbytes: of all active runs together; past it a start is refused.
-        max_runs: active runs; past it a start is refused.
+        max_memory_mbytes: of all active runs together; a start beyond it is refused.
+        max_runs: active runs; a start beyond it is refused.
         process_slots: Actor processes at once; further runs wait as READY. None is two per core.
-        sync_wait_secs: how long the run-sync endpoints hold the answer.
+        sync_wait_secs: how long the run-sync endpoints wait for the end of the run.
         abort_grace_secs: how long a process may take to end after a graceful abort.
         stop_grace_secs: how long a process may take to end after SIGTERM, at a timeout and when the
-            platform closes.
+            emulator closes.
         list_user_agent: whether `meta` in lists of runs has the user agent, which Apify does not
             promise.
-        max_log_bytes: where a run's log is cut.
-        open_files: the soft limit of open files that processes get; None leaves them this one's.
-        faults: seeded misbehaviour, for tests.
+        max_log_bytes: the largest size of a run's log.
+        open_files: the soft limit of open files that processes get; None passes on the emulator's.
+        faults: seeded faults, for tests.
     """
 
     data_dir: Path

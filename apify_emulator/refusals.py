@@ -1,8 +1,8 @@
 """
-Which refusals the platform answers with: status, type and words of each.
+The refusals that the API answers with: status, type and message of each.
 
-The types are those of the official description's `ErrorType`. Handlers raise; the server alone
-turns a refusal into an answer.
+The types are those of `ErrorType` in the official API description. Handlers raise a refusal; only
+the server turns it into an answer.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ class ApiError(Exception):
 
 
 def invalid_input(message: str) -> ApiError:
-    """Refuses an input, a parameter or a body that breaks a rule."""
+    """The refusal of an input, a parameter or a body that breaks a rule."""
     return ApiError(400, "invalid-input", message)
 
 
 def invalid_parameter(name: str, problem: str) -> ApiError:
-    """Refuses a query parameter."""
+    """The refusal of a query parameter."""
     return ApiError(400, "invalid-input", f'Query parameter "{name}" {problem}')
 
 
 def record_not_found(noun: str) -> ApiError:
-    """Says that the thing named in the path is not there, or not shown."""
+    """The refusal when the path names something that does not exist, or is not visible."""
     return ApiError(404, "record-not-found", f"{noun} was not found")
 
 
 def actor_not_found() -> ApiError:
-    """Says that there is no such Actor."""
+    """The refusal when the Actor does not exist."""
     return ApiError(404, "actor-not-found", "Actor was not found")
 
 
 def page_not_found() -> ApiError:
-    """Says that there is no such endpoint."""
+    """The refusal when the endpoint does not exist."""
     return ApiError(
         404, "page-not-found", "We have bad news: there is no API endpoint at this URL."
     )
 
 
 def method_not_allowed(methods: Iterable[str]) -> ApiError:
-    """Says which methods the endpoint has."""
+    """The refusal of a method, with the methods that the endpoint has."""
     allowed = ",".join(("OPTIONS", *sorted(methods)))
     return ApiError(
         405,
@@ -77,7 +77,7 @@ def method_not_allowed(methods: Iterable[str]) -> ApiError:
 
 
 def body_too_large(limit: int, actual: int) -> ApiError:
-    """Refuses a body; `actual` is as far as it was counted."""
+    """The refusal of a large body; `actual` is the number of bytes read so far."""
     return ApiError(
         413,
         "request-too-large",
@@ -86,12 +86,12 @@ def body_too_large(limit: int, actual: int) -> ApiError:
 
 
 def no_token() -> ApiError:
-    """Asks for a token."""
+    """The refusal of a request without a token."""
     return ApiError(401, "token-not-provided", "Authentication token was not provided")
 
 
 def bad_token() -> ApiError:
-    """Refuses a token that is unknown, or of a process that has been replaced."""
+    """The refusal of a token that is unknown, or of a process that has ended."""
     return ApiError(
         401,
         "user-or-token-not-found",
@@ -100,24 +100,24 @@ def bad_token() -> ApiError:
 
 
 def no_permission() -> ApiError:
-    """Refuses what a run with limited permissions may not do."""
+    """The refusal of what a run with limited permissions may not do."""
     return ApiError(
         403,
         "insufficient-permissions",
         "Insufficient permissions for the Actor run: it has LIMITED_PERMISSIONS. Start it with "
-        "forcePermissionLevel=FULL_PERMISSIONS where it needs more.",
+        "forcePermissionLevel=FULL_PERMISSIONS if it needs more.",
     )
 
 
 def run_failed(run_id: str, status: str) -> ApiError:
-    """Answers a synchronous start whose run did not succeed."""
+    """The refusal of a synchronous start whose run did not succeed."""
     return ApiError(
         400, "run-failed", f"Actor run did not succeed (run ID: {run_id}, status: {status})"
     )
 
 
 def run_outlasted(seconds: float) -> ApiError:
-    """Answers a synchronous start whose run still goes on."""
+    """The refusal of a synchronous start whose run has not ended in time."""
     return ApiError(
         408,
         "run-timeout-exceeded",

@@ -1,4 +1,4 @@
-"""The clock, and how moments are written."""
+"""The clock, and how times are written. A moment is a time in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 def now() -> float:
     """
-    Returns the wall clock in seconds, cut to milliseconds: what the API shows is what we compare.
+    Returns the wall clock in whole milliseconds, because comparisons must match what the API shows.
     """
     return int(time.time() * 1000) / 1000
 
@@ -25,5 +25,5 @@ def _to_the_second(seconds: int) -> str:
 
 
 def iso_or_none(moment: float | None) -> str | None:
-    """Returns a moment as the API writes it, null where there is none."""
+    """Returns a moment as the API writes it; None stays None."""
     return None if moment is None else iso(moment)

@@ -1,1 +1,1 @@
-"""Which Actors and tasks there are, and what they accept."""
+"""Which Actors and tasks exist, and what they accept."""

@@ -1,4 +1,4 @@
-"""Which Actors there are, and how the API shows them. `actor_files` reads them."""
+"""What an Actor is, with its only build."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Actor:
         full_name: `username/name`.
         folder: the Actor's sources; None for a simulated one.
         version: as `actor.json` has it, such as `0.1`.
-        input_schema: None where there is none.
+        input_schema: None without a schema.
         simulation: default input of a simulated Actor; None for a real one.
     """
 
@@ -43,7 +43,7 @@ class Actor:
 
     @property
     def username(self) -> str:
-        """Whose Actor it is."""
+        """The owner of the Actor."""
         return self.full_name.partition("/")[0]
 
     @property
@@ -53,5 +53,5 @@ class Actor:
 
     @property
     def build_number(self) -> str:
-        """Three numbers, as Apify's builds have."""
+        """Three numbers, as Apify's builds have them."""
         return f"{self.version}.1"

@@ -1,4 +1,4 @@
-"""How Actors are read from folders: what `actor.json` says, and what is wrong with it."""
+"""How Actors are read from folders, and what is wrong with an `actor.json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 def load_actors(folders: Iterable[Path]) -> list[Actor]:
     """
-    Returns the Actors in and right below the folders, and the built-in one.
+    Returns the Actors in the folders and their direct subfolders, and the built-in one.
 
     Raises:
         SetupError: a folder is missing, or an `actor.json` cannot be used.
@@ -51,7 +51,7 @@ def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
     found: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
-            raise SetupError(f"{folder}: no such folder of Actors; name one that exists")
+            raise SetupError(f"{folder}: no such folder of Actors; name an existing one")
         for candidate in (folder, *sorted(folder.iterdir())):
             place = candidate.resolve()
             if place not in found and (candidate / ".actor" / "actor.json").is_file():
@@ -64,7 +64,7 @@ def _read_actor(folder: Path) -> Actor:
     definition = _json_object(path)
     name = definition.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise SetupError(f'{path}: "name" must be a plain name, such as "my-actor", got {name!r}')
+        raise SetupError(f'{path}: "name" must be a plain name like "my-actor", found {name!r}')
     options = definition.get("defaultRunOptions") or {}
     try:
         return _identified(
@@ -105,10 +105,10 @@ def _version(value: object) -> str:
 def _memory(definition: dict[str, Any], options: dict[str, Any]) -> int:
     value = options.get("memoryMbytes", definition.get("defaultMemoryMbytes"))
     if not isinstance(value, int):
-        # It may also be an expression over the input, which only Apify evaluates.
+        # It can also be an expression over the input, which only Apify evaluates.
         return DEFAULT_MEMORY_MBYTES
     if value not in MEMORY_STEPS:
-        raise ValueError(f"memory must be a power of two from 128 to 32768 megabytes, got {value}")
+        raise ValueError(f"memory must be a power of two from 128 to 32768 MB, found {value}")
     return value
 
 
@@ -142,7 +142,7 @@ def _input_schema(folder: Path, definition: dict[str, Any]) -> dict[str, Any] | 
         if place.is_file():
             return _json_object(place)
     if isinstance(schema, str):
-        raise FileNotFoundError(f'the input schema "{schema}" is not there')
+        raise FileNotFoundError(f'the input schema "{schema}" does not exist')
     return None
 
 
@@ -154,5 +154,5 @@ def _json_object(path: Path) -> dict[str, Any]:
     except orjson.JSONDecodeError as problem:
         raise SetupError(f"{path}: is not valid JSON: {problem}") from problem
     if not isinstance(value, dict):
-        raise SetupError(f"{path}: must hold a JSON object")
+        raise SetupError(f"{path}: is not a JSON object")
     return value

@@ -25,7 +25,7 @@ class ActorRegistry:
         Returns the Actor that a path or a task names: an id, `username~name` or `~name`.
 
         Raises:
-            ApiError: there is none (404).
+            ApiError: it does not exist (404).
         """
         actor = self.by_id.get(reference)
         if actor is None:
@@ -50,7 +50,7 @@ def full_name(reference: str) -> str:
 
 def check_build(actor: Actor, build: str | None) -> str:
     """
-    Returns the tag or number that a run shows; None and the empty text mean the default.
+    Returns the tag or number that a run shows; None and the empty string mean the default.
 
     Raises:
         ApiError: the Actor has no such build.

@@ -1,4 +1,4 @@
-"""What an Actor's input schema asks of an input: its defaults and its rules."""
+"""An Actor's input schema: its defaults and its rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the input with the schema's defaults for what is missing."""
+    """Returns the input with the schema's defaults for missing fields."""
     if schema is None:
         return given
     defaults = {
@@ -31,10 +31,10 @@ def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[
 
 def check_input(schema: dict[str, Any] | None, given: dict[str, Any]) -> None:
     """
-    Checks an input, its defaults filled in, against the schema.
+    Checks an input with its defaults against the schema.
 
     Raises:
-        ApiError: the first rule that is broken (400, `invalid-input`).
+        ApiError: the first rule that the input breaks (400, `invalid-input`).
     """
     if schema is None:
         return
@@ -101,7 +101,7 @@ def _check_text(name: str, value: str, rules: dict[str, Any]) -> None:
 def _check_list(name: str, value: list[Any], rules: dict[str, Any]) -> None:
     _check_range(name, len(value), rules, "minItems", "maxItems", "must have a number of items")
     if rules.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
-        raise _broken(name, "must not hold an item twice")
+        raise _broken(name, "must not contain an item twice")
     items = rules.get("items")
     if isinstance(items, dict):
         for at, item in enumerate(value):

@@ -1,4 +1,4 @@
-"""Tasks: an Actor with options and an input of its own, from files or made through the API."""
+"""What a task is: an Actor with its own options and input, from a file or the API."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TaskRegistry:
 
     def load(self, documents: dict[str, dict[str, Any]], files: Iterable[Task]) -> None:
         """
-        Takes up the tasks of the journal and of files; a file wins over an older task of its name.
+        Loads the tasks of the journal and of files; a file wins over an older task of its name.
         """
         from_files = {task.name.lower(): task for task in files}
         for task in (Task(**document) for document in documents.values()):
@@ -70,7 +70,7 @@ class TaskRegistry:
         Returns the task that a path names: an id, `username~name` or `~name`.
 
         Raises:
-            ApiError: there is none (404).
+            ApiError: it does not exist (404).
         """
         task = self.by_id.get(reference)
         if task is None:
@@ -82,7 +82,7 @@ class TaskRegistry:
         return task
 
     def create(self, body: dict[str, Any], actors: ActorRegistry) -> Task:
-        """Makes a task as `POST actor-tasks` does."""
+        """Creates a task as `POST actor-tasks` does."""
         actor = actors.find(str(body.get("actId") or ""))
         moment = now()
         task = Task(
@@ -99,7 +99,7 @@ class TaskRegistry:
         return task
 
     def update(self, task: Task, body: dict[str, Any]) -> Task:
-        """Changes what the body names and leave the rest."""
+        """Changes only the fields that the body names."""
         changes: dict[str, Any] = {"modified_at": now()}
         if "name" in body and body["name"] != task.name:
             changes["name"] = self._free_name(body["name"])
@@ -114,7 +114,7 @@ class TaskRegistry:
         return changed
 
     def delete(self, task: Task) -> None:
-        """Removes a task; its runs stay."""
+        """Deletes a task; its runs stay."""
         del self.by_id[task.id]
         self._journal.drop("task", task.id)
 
@@ -129,7 +129,7 @@ class TaskRegistry:
             return f"task-{new_id().lower()}"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise invalid_input(
-                f"Task name must be 3 to 63 letters, digits and hyphens inside, got {name!r}"
+                f"Task name must be 3 to 63 letters, digits and inner hyphens, found {name!r}"
             )
         if self._named(name) is not None:
             raise ApiError(

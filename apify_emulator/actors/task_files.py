@@ -32,7 +32,7 @@ def _read_task(path: Path, actors: ActorRegistry, created_at: float) -> Task:
     try:
         body = orjson.loads(path.read_bytes())
         if not isinstance(body, dict):
-            raise SetupError(f"{path}: must hold a JSON object")
+            raise SetupError(f"{path}: is not a JSON object")
         name = body.get("name", path.stem)
         if not isinstance(name, str) or not is_task_name(name):
             raise SetupError(

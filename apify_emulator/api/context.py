@@ -1,4 +1,4 @@
-"""Everything that a handler may need, in one value."""
+"""The parts of a running emulator that endpoints use, in one value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from apify_emulator.webhooks.webhook_registry import Webhooks
 @dataclass(slots=True, kw_only=True)
 class Context:
     """
-    The parts of a running platform.
+    The parts of a running emulator.
 
     Attributes:
         faults: replaced when the owner sets other faults.

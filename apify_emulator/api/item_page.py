@@ -1,4 +1,4 @@
-"""How the items endpoint answers: what is asked for, from which dataset, in pieces."""
+"""How the items endpoint answers: which items, in which form, in pieces."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from apify_emulator.storages.dataset import Dataset
 from apify_emulator.storages.item_formats import WRITERS, Blocks, FormatOptions
 from apify_emulator.storages.item_transform import ItemTransform
 
-# What official clients read when no limit was given.
+# The limit that official clients read when the request has none.
 NO_LIMIT = 999_999_999_999
 _SMALL_BYTES = 65_536
-_SHAPING = frozenset(
+_TRANSFORM_PARAMETERS = frozenset(
     {
         "clean",
         "fields",
@@ -36,9 +36,9 @@ _SHAPING = frozenset(
 
 def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 200) -> Answer:
     """
-    Answers with a dataset's items, as far as the faults let them be seen.
+    Answers with a dataset's items that are visible in spite of the faults.
 
-    Untouched JSON Lines go from the file to the socket as they are; everything else passes through
+    Unchanged JSON Lines go directly from the file to the socket; all other forms pass through
     memory in blocks.
     """
     total = dataset.visible(faults.items_lag_secs)
@@ -65,14 +65,14 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
         answer.headers["Content-Disposition"] = f'attachment; filename="dataset.{name}"'
     start = max(total - offset - count, 0) if desc else min(offset, total)
     writer, answer.content_type = WRITERS[name]
-    is_plain = not desc and _SHAPING.isdisjoint(call.query)
+    is_plain = not desc and _TRANSFORM_PARAMETERS.isdisjoint(call.query)
     if name == "jsonl" and is_plain:
         answer.body, answer.length = dataset.raw(start, start + count)
         _join_when_small(answer)
         return answer
-    shape = ItemTransform() if is_plain else _shape(call)
-    blocks = _blocks(dataset, shape, start, start + count, desc=desc)
-    answer.body = writer(blocks, _look(call, shape))
+    transform = ItemTransform() if is_plain else _transform(call)
+    blocks = _blocks(dataset, transform, start, start + count, desc=desc)
+    answer.body = writer(blocks, _format_options(call, transform))
     if count <= 1000:
         answer.body = b"".join(answer.body)
     return answer
@@ -85,18 +85,18 @@ def _join_when_small(answer: Answer) -> None:
 
 
 def _blocks(
-    dataset: Dataset, shape: ItemTransform, start: int, stop: int, *, desc: bool
+    dataset: Dataset, transform: ItemTransform, start: int, stop: int, *, desc: bool
 ) -> Callable[[], Blocks]:
-    def again() -> Blocks:
+    def read_blocks() -> Blocks:
         blocks = dataset.blocks(start, stop, desc=desc)
-        if shape.is_plain:
+        if transform.is_plain:
             return blocks
-        return (list(shape.apply(block)) for block in blocks)
+        return (list(transform.apply(block)) for block in blocks)
 
-    return again
+    return read_blocks
 
 
-def _shape(call: Call) -> ItemTransform:
+def _transform(call: Call) -> ItemTransform:
     is_clean = call.flag("clean")
     return ItemTransform(
         fields=tuple(call.names("fields")),
@@ -109,13 +109,13 @@ def _shape(call: Call) -> ItemTransform:
     )
 
 
-def _look(call: Call, shape: ItemTransform) -> FormatOptions:
+def _format_options(call: Call, transform: ItemTransform) -> FormatOptions:
     delimiter = call.text("delimiter", ",") or ","
     if len(delimiter) != 1 or delimiter in '\n\r"':
         raise invalid_parameter("delimiter", "must be one character")
-    renamed = shape.fields and (
-        *islice(shape.output_fields, len(shape.fields)),
-        *shape.fields[len(shape.output_fields) :],
+    renamed = transform.fields and (
+        *islice(transform.output_fields, len(transform.fields)),
+        *transform.fields[len(transform.output_fields) :],
     )
     return FormatOptions(
         delimiter=delimiter,

@@ -1,10 +1,10 @@
 """
 What the token of a run may do (Apify docs, "Actor permissions").
 
-A run with LIMITED_PERMISSIONS reads and writes its own storages, those that its Actor made, and
-those that its input names; it starts other Actors and sees their runs. Everything else is the
-account's own: other runs, their inputs and logs, tasks, lists, limits. FULL_PERMISSIONS may do what
-the account's token may.
+A run with LIMITED_PERMISSIONS can read and write its own storages, those that its Actor created,
+and those that its input names. It can start other Actors and read their runs. It cannot use
+anything else of the account: other runs, their inputs and logs, tasks, lists, limits. A run with
+FULL_PERMISSIONS can do everything that the account's token can do.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _REFERENCE = re.compile(r"[A-Za-z0-9~_.-]{1,100}")
 
 def check_permissions(context: Context, call: Call, route: Route) -> None:
     """
-    Checks that the run that calls may do so; the account's owner may do everything.
+    Checks that the calling run has the permission; the account's owner may do everything.
 
-    An endpoint that is open to all answers a run as it answers a stranger.
+    An endpoint that is open to all answers such a run as it answers a caller without a token.
 
     Raises:
-        ApiError: it may not (403), or what it names is not there (404).
+        ApiError: the run lacks the permission (403), or what it names does not exist (404).
     """
     run = caller(context, call)
     if run is None or _may(context, run, call, route):
@@ -42,7 +42,7 @@ def check_permissions(context: Context, call: Call, route: Route) -> None:
 
 
 def caller(context: Context, call: Call) -> Run | None:
-    """Returns the run with limited permissions that calls; None for whoever may do everything."""
+    """Returns the calling run if it has limited permissions; None for other callers."""
     run = None if call.run_id is None else context.runs.get(call.run_id)
     return None if run is None or run.permission_level == FULL_PERMISSIONS else run
 
@@ -80,27 +80,27 @@ def _may(context: Context, run: Run, call: Call, route: Route) -> bool:
             return _may_use(context, run, collection, params[name])
     if "actorId" in params:
         is_start = route.template.rpartition("/")[2] in _STARTS
-        is_look = method == "GET" and not route.template.endswith(("/runs", "/webhooks"))
-        return is_look or (is_start and not (method == "GET" and route.template.endswith("/runs")))
+        is_read = method == "GET" and not route.template.endswith(("/runs", "/webhooks"))
+        return is_read or (is_start and not (method == "GET" and route.template.endswith("/runs")))
     collections = {
         "datasets": context.datasets,
         "key-value-stores": context.stores,
         "request-queues": context.queues,
     }
     if method == "POST" and route.template in collections:
-        return _may_make(context, run, collections[route.template], call.text("name"))
-    # A webhook is looked at by its endpoint: its body says of which run it is.
+        return _may_create(context, run, collections[route.template], call.text("name"))
+    # The webhooks endpoint checks the run itself, because the body names it.
     is_webhook = method == "POST" and route.template == "webhooks"
     return is_webhook or (method == "GET" and route.template in _OPEN)
 
 
 def _is_of(context: Context, run: Run, run_id: str) -> bool:
-    """Whether a run is the one that calls, or was started by it."""
-    seen: Run | None = context.runs.get(run_id)
-    while seen is not None:
-        if seen.id == run.id:
+    """Whether a run is the calling run, or was started by it, also indirectly."""
+    ancestor: Run | None = context.runs.get(run_id)
+    while ancestor is not None:
+        if ancestor.id == run.id:
             return True
-        seen = context.runs.by_id.get(seen.parent_id or "")
+        ancestor = context.runs.by_id.get(ancestor.parent_id or "")
     return False
 
 
@@ -112,11 +112,11 @@ def _may_use(context: Context, run: Run, collection: Any, reference: str) -> boo
     return collection.creator_of(storage_id) == run.actor_id or storage_id in run.granted
 
 
-def _may_make(context: Context, run: Run, collection: Any, name: str) -> bool:
+def _may_create(context: Context, run: Run, collection: Any, name: str) -> bool:
     try:
         return not name or _may_use(context, run, collection, f"~{name}")
     except ApiError:
-        # There is none yet.
+        # It does not exist yet.
         return True
 
 

@@ -1,8 +1,8 @@
 """
-Which handler a request belongs to.
+Which endpoint a request belongs to.
 
-A tree of path segments, because record keys may hold anything, percent-encoded slashes too, and
-because a look-up must cost microseconds.
+Routes are a tree of path segments, because record keys can contain percent-encoded slashes, and
+because a look-up must take microseconds only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Route:
     Attributes:
         template: the path with `{name}` for each parameter, without `/v2`.
         names: of the parameters, in order.
-        is_open: whether it may be read without a token.
+        is_open: whether it answers requests without a token.
     """
 
     template: str
@@ -53,7 +53,7 @@ class Router:
         self._root = _Node()
 
     def add(self, method: str, template: str, handler: Handler, *, is_open: bool = False) -> None:
-        """Adds an endpoint, such as `GET`, `actor-runs/{runId}`."""
+        """Adds an endpoint, for example `GET`, `actor-runs/{runId}`."""
         node, names = self._root, []
         for part in template.split("/"):
             if part.startswith("{"):
@@ -69,7 +69,7 @@ class Router:
         Returns the endpoint of a request and the decoded parameters of its path.
 
         Raises:
-            ApiError: no such endpoint (404), or not by this method (405).
+            ApiError: no such endpoint (404), or not with this method (405).
         """
         parts = raw_path.rstrip("/").split("/")
         if len(parts) < 3 or parts[0] != "" or parts[1] != "v2":

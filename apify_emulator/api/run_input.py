@@ -1,4 +1,4 @@
-"""The input record of a run: merged, completed with defaults, and checked."""
+"""The input record of a run: merged with the task's, completed with defaults, and checked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class RunInput:
     The input record of a run.
 
     Attributes:
-        body: None for no record.
-        value: the body read as a JSON object; empty where it is none.
+        body: None without a record.
+        value: the body as a JSON object; empty if it is not one.
         script: of a simulated Actor.
     """
 
@@ -35,12 +35,12 @@ class RunInput:
 
 def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) -> RunInput:
     """
-    Returns the input record: merged over the task's, defaults filled in, and checked.
+    Returns the checked input record: the body over the task's input, with defaults.
 
-    A body that is not JSON is kept as it is, unless a task or an input schema has to read it.
+    A body that is not JSON stays as it is, unless a task or an input schema must read it.
     """
     if body == b"null":
-        # What official clients send when they were given no input.
+        # Official clients send this when their caller gives no input.
         body = b""
     is_json = "json" in content_type or not content_type
     must_read = task is not None or actor.input_schema is not None
@@ -51,7 +51,7 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
     value = _parse(body, must_be_object=must_read)
     if not must_read:
         return RunInput(body=body or None, content_type=content_type or _JSON, value={})
-    assert isinstance(value, dict)  # noqa: S101 - asked for above
+    assert isinstance(value, dict)  # noqa: S101 - `_parse` checks it
     merged = {**((task.input if task else None) or {}), **value}
     if actor.simulation:
         merged = {**actor.simulation, **merged}
@@ -82,7 +82,7 @@ def _parse(body: bytes, *, must_be_object: bool) -> Any:
 
 
 def value_of(given: RunInput) -> Any:
-    """Returns an input as JSON; None where it is none."""
+    """Returns an input as JSON; None if it is not JSON."""
     if given.value or given.body is None:
         return given.value
     try:

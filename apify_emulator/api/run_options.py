@@ -16,7 +16,7 @@ _LEVELS = frozenset({LIMITED_PERMISSIONS, FULL_PERMISSIONS})
 
 
 def read_options(call: Call, actor: Actor, task: Task | None) -> RunOptions:
-    """Returns the options of a start: the query's, else the task's, else the Actor's."""
+    """Returns the options of a start: from the query, else the task, else the Actor."""
     level = call.text("forcePermissionLevel")
     if level and level not in _LEVELS:
         raise invalid_parameter("forcePermissionLevel", f"must be one of {sorted(_LEVELS)}")
@@ -36,7 +36,7 @@ def read_options(call: Call, actor: Actor, task: Task | None) -> RunOptions:
 
 
 def changed_options(call: Call, old: RunOptions, build: str) -> RunOptions:
-    """Returns the options of a resurrection: the query's, else what the run had."""
+    """Returns the options of a resurrection: from the query, else those of the run."""
     return _options(
         build=build,
         timeout_secs=_first(call.number("timeout"), None, old.timeout_secs),
@@ -65,7 +65,7 @@ def _options(
     max_total_charge_usd: float | None,
     restart_on_error: bool,
 ) -> RunOptions:
-    """Returns checked options; the same ones share one value."""
+    """Returns checked options; equal options share one value."""
     if timeout_secs < 0 or timeout_secs > 2**31:
         raise invalid_parameter("timeout", f"must be 0 or more seconds, got {timeout_secs:g}")
     if memory_mbytes not in MEMORY_STEPS:

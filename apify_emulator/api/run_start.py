@@ -1,7 +1,7 @@
 """
-How a request becomes a run: options and input are checked, then the run is made.
+How a request becomes a run.
 
-Nothing is changed before everything is checked.
+It checks the options, the input and the account first, and only then changes anything.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ async def start_run(
     context: Context, call: Call, actor: Actor, task: Task | None, *, has_body: bool = True
 ) -> Run:
     """
-    Starts a run as a request asks for.
+    Starts the run that a request asks for.
 
     Args:
-        has_body: False for the endpoints that take no input.
+        has_body: False for endpoints that take no input.
 
     Raises:
-        ApiError: the options, the input or the account do not allow it; nothing was started.
+        ApiError: the options, the input or the account do not allow it; no run was started.
     """
     options = read_options(call, actor, task)
     hooks = read_ad_hoc(call.text("webhooks")) if "webhooks" in call.query else []
@@ -89,7 +89,7 @@ def _make_run(
 def _keep_input(context: Context, run: Run, given: RunInput) -> None:
     body = given.body or b""
     run.input_type = given.content_type
-    # A simulation's input always stays with the run, which is read from it again and again.
+    # The input of a simulation stays in the run, because every read of its items needs it.
     if run.is_virtual:
         run.input_text = body.decode()
         return

@@ -1,7 +1,7 @@
 """
-The options of `serve` and `build`, and what they say of an emulator.
+The arguments of `serve` and `build`.
 
-Imports nothing heavy: the arguments are read before the server is imported.
+This module imports nothing heavy, so that `--help` and usage errors are fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
     serve = commands.add_parser(
         "serve",
         help="serve the Apify API on loopback until stopped",
-        description="Serve the Apify API until stopped. The first line on stdout is a JSON object "
+        description="Serve the Apify API until a signal. The first line on stdout is a JSON object "
         "with url and token.",
     )
     build = commands.add_parser(
@@ -54,18 +54,18 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=_port, metavar="N", help="port to listen on (a free one)")
     serve.add_argument("--token", metavar="T", help="the account's token (a random one)")
     serve.add_argument(
-        "--max-runs", type=int, metavar="N", help="the most runs at once of the account (256)"
+        "--max-runs", type=int, metavar="N", help="the account's limit of active runs (256)"
     )
     serve.add_argument(
         "--max-memory-mbytes", type=int, metavar="N",
-        help="the most memory of all runs at once of the account (65536)",
+        help="the account's limit of memory of all active runs (65536)",
     )  # fmt: skip
     serve.add_argument(
         "--sync-wait-secs", type=float, metavar="S",
         help="how long the run-sync endpoints wait for the run (300)",
     )  # fmt: skip
     serve.add_argument(
-        "--faults", type=Path, metavar="FILE", help="a JSON file of faults to inject, for tests"
+        "--faults", type=Path, metavar="FILE", help="a JSON file of faults, for tests"
     )
 
 
@@ -73,11 +73,11 @@ def options_of(
     arguments: argparse.Namespace, *, token: str | None, open_files: int | None
 ) -> EmulatorOptions:
     """
-    Returns what the arguments ask for.
+    Returns the options of the emulator that the arguments describe.
 
     Args:
-        token: the account's token when `--token` is not given; None makes a random one.
-        open_files: the soft limit of open files of processes; None leaves them the emulator's.
+        token: the account's token when `--token` is not given; None creates a random one.
+        open_files: the soft limit of open files of processes; None passes on the emulator's.
 
     Raises:
         SetupError: the file of `--faults` cannot be used.
@@ -105,7 +105,7 @@ def options_of(
 
 
 def _path(text: str) -> Path:
-    """Returns a path; an empty text, as an unset variable gives it, is not the working folder."""
+    """Returns a path; refuses an empty string, because an unset variable gives one."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)

@@ -27,8 +27,8 @@ environment:
                         other users of the machine cannot read it
 
 exit codes:
-  0         served until a signal, or built
-  2         a usage error, or an Actor, a task, a fault file, the address or the data folder
+  0         it served until a signal, or built everything
+  2         a usage error; or an Actor, a task, a fault file, the address or the data folder
             cannot be used
   4         another process uses the data folder
   70        a bug in the emulator; the traceback is on stderr
@@ -43,10 +43,10 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Returns the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="apify-emulator",
-        description="Emulate the Apify API on this machine: Actors run as processes, or simulated.",
+        description="Serve the Apify API on this machine. Actors run as processes, or simulated.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -123,8 +123,8 @@ async def _signals_handled(handle: Callable[[int], None]) -> AsyncIterator[None]
     import anyio
 
     # A signal that was ignored at the start (`nohup`) stays ignored.
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    with anyio.open_signal_receiver(*heeded) as signals:
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    with anyio.open_signal_receiver(*handled) as signals:
         async with anyio.create_task_group() as group:
             group.start_soon(_handle_signals, signals, handle, name="signals")
             yield

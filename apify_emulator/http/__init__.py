@@ -1,1 +1,1 @@
-"""Requests and answers on the wire, without any meaning of the API."""
+"""Requests and answers on the wire; knows nothing of runs or storages."""

@@ -24,9 +24,9 @@ class Answer:
     An answer before it is sent.
 
     Attributes:
-        body: whole, or in pieces that are read as fast as the peer takes them.
-        length: of a body in pieces, where it is known beforehand.
-        may_compress: whether a peer that asks for gzip gets it.
+        body: whole, or in pieces that are read as fast as the peer receives them.
+        length: of a body in pieces, if it is known before.
+        may_compress: whether a peer that accepts gzip gets it.
     """
 
     status: int = 200
@@ -40,11 +40,11 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """
-    An answer that was made, for those who check.
+    A request and its answer, for tests that check every answer.
 
     Attributes:
-        path: as it was asked for, without the query.
-        body: None where it was sent in pieces.
+        path: of the request, without the query.
+        body: None for a body in pieces.
     """
 
     method: str
@@ -68,7 +68,7 @@ def plain(value: Any, *, status: int = 200) -> Answer:
 
 
 def nothing(status: int = 204) -> Answer:
-    """Answers with no body."""
+    """Answers without a body."""
     return Answer(status=status)
 
 

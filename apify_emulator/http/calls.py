@@ -1,9 +1,4 @@
-"""
-What handlers take and give: a request with checked parameters, an answer that is plain data.
-
-Handlers never touch the socket, so that faults can be put into any answer and every answer can be
-checked by the tests.
-"""
+"""A request with its parameters and its body, each checked when a handler reads it."""
 
 from __future__ import annotations
 
@@ -24,13 +19,13 @@ _FALSE = frozenset({"false", "0"})
 
 class Call:
     """
-    One request: its path parameters, its query and its body, each checked when asked for.
+    One request: its path parameters, its query and its body.
 
     Attributes:
         params: of the path, decoded.
         run_id: of the Actor process that calls; None for the account's owner.
-        is_known: whether a valid token came with it; False only at endpoints open to all.
-        base_url: how the peer reaches this server, without a path.
+        is_known: whether it has a valid token; False only at endpoints open to all.
+        base_url: the URL of this server, without a path.
     """
 
     __slots__ = ("base_url", "is_known", "method", "params", "query", "request", "run_id")
@@ -46,25 +41,25 @@ class Call:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The request's headers, without regard to case."""
+        """The request's headers, with case-insensitive names."""
         return self.request.headers
 
     @property
     def content_type(self) -> str:
-        """The body's type with its parameters; empty where none was given."""
+        """The body's content type with its parameters; empty if it is missing."""
         return self.request.headers.get("Content-Type", "")
 
     async def body(self) -> bytes:
         """
-        Returns the body, unpacked.
+        Returns the decompressed body.
 
         Raises:
-            ApiError: too large (413), packed in an unknown way (415) or wrongly (400).
+            ApiError: too large (413), an unknown encoding (415), or not valid (400).
         """
         return await read_body(self.request)
 
     async def json(self) -> Any:
-        """Returns the body as JSON; None where it is empty."""
+        """Returns the body as JSON; None for an empty body."""
         raw = await self.body()
         if not raw:
             return None
@@ -74,7 +69,7 @@ class Call:
             raise invalid_input(f"The request body is not valid JSON: {problem}") from None
 
     async def json_object(self) -> dict[str, Any]:
-        """Returns the body as a JSON object; empty where the body is."""
+        """Returns the body as a JSON object; an empty one for an empty body."""
         value = await self.json()
         if value is None:
             return {}
@@ -100,36 +95,34 @@ class Call:
             return True
         if word in _FALSE:
             return False
-        raise invalid_parameter(name, f'must be a boolean, got "{value}"')
+        raise invalid_parameter(name, f'must be a boolean, found "{value}"')
 
     def number(self, name: str) -> float | None:
-        """Returns a number parameter; None where it is missing or empty."""
+        """Returns a number parameter; None if it is missing or empty."""
         value = self.query.get(name)
         if not value:
             return None
         try:
             number = float(value)
         except ValueError:
-            raise invalid_parameter(name, f'must be a number, got "{value}"') from None
+            raise invalid_parameter(name, f'must be a number, found "{value}"') from None
         if number != number or number in (float("inf"), float("-inf")):
-            raise invalid_parameter(name, f'must be a finite number, got "{value}"')
+            raise invalid_parameter(name, f'must be a finite number, found "{value}"')
         return number
 
     def count(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
-        """
-        Returns a whole-number parameter; more than `most` is cut to it, less than `least` refused.
-        """
+        """Returns a whole-number parameter, at most `most`; refuses less than `least`."""
         number = self.number(name)
         if number is None:
             return default
         if number != int(number):
-            raise invalid_parameter(name, f"must be a whole number, got {number}")
+            raise invalid_parameter(name, f"must be a whole number, found {number}")
         if number < least:
-            raise invalid_parameter(name, f"must be at least {least}, got {int(number)}")
+            raise invalid_parameter(name, f"must be at least {least}, found {int(number)}")
         return int(number) if most is None else min(int(number), most)
 
     def moment(self, name: str) -> float | None:
-        """Returns a time parameter; None where it is missing or empty. Without a zone it is UTC."""
+        """Returns a time parameter, in UTC without a zone; None if it is missing or empty."""
         text = self.query.get(name)
         if not text:
             return None
@@ -137,23 +130,21 @@ class Call:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise invalid_input(
-                f'"{name}" must be an ISO 8601 date and time, got "{text}"'
+                f'"{name}" must be an ISO 8601 date and time, found "{text}"'
             ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return round(moment.timestamp(), 3)
 
     def wait_secs(self, most: float = 60.0) -> float:
-        """
-        Returns `waitForFinish`, cut to what the API allows; clients ask for more and rely on that.
-        """
+        """Returns `waitForFinish`, at most `most`, because clients rely on this limit."""
         seconds = self.number("waitForFinish") or 0.0
         if seconds < 0:
             raise invalid_parameter("waitForFinish", "must not be negative")
         return min(seconds, most)
 
     def page(self, *, most: int = 1000) -> Page:
-        """Returns which part of a list is asked for."""
+        """Returns the requested part of a list."""
         return Page(
             offset=self.count("offset", 0),
             limit=self.count("limit", most, most=most) or most,
@@ -170,7 +161,7 @@ class Page:
     desc: bool
 
     def cut(self, rows: list[Any]) -> list[Any]:
-        """Returns the part of `rows`, which are in ascending order."""
+        """Returns this part of `rows`, which are in ascending order."""
         if self.desc:
             end = max(len(rows) - self.offset, 0)
             return rows[max(end - self.limit, 0) : end][::-1]

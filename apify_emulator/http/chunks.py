@@ -1,4 +1,4 @@
-"""What a body in pieces is: a plain or an asynchronous iterator of bytes."""
+"""A body in pieces: a plain or an asynchronous iterator of bytes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ async def each(chunks: Chunks) -> AsyncIterator[bytes]:
 
 
 def pieces(whole: bytes, size: int = 262_144) -> Iterator[bytes]:
-    """Cuts a whole body into pieces."""
+    """Splits a whole body into pieces."""
     for at in range(0, len(whole), size):
         yield whole[at : at + size]

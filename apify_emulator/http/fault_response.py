@@ -1,4 +1,4 @@
-"""How an answer goes wrong on the socket when a fault applies to the request."""
+"""How an answer is sent when a fault applies to the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apify_emulator.http.chunks import Chunks, each, pieces
 from apify_emulator.http.response import RATE_LIMIT, headers_of, send
 from apify_emulator.refusals import ApiError
 
-# The kernel drops what was not sent and answers the peer with a reset.
+# With this option the kernel drops unsent data and resets the connection.
 _NO_LINGER = struct.pack("ii", 1, 0)
 _PAGE = (
     b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1>"
@@ -26,7 +26,7 @@ _PAGE = (
 async def send_with_fault(
     request: web.BaseRequest, answer: Answer, rule: FaultRule
 ) -> web.StreamResponse:
-    """Sends an answer with what a fault does after the effect."""
+    """Sends an answer with a fault that happens after the effect of the request."""
     match rule.do:
         case FaultKind.ERROR_AFTER:
             return await send(request, _error(rule))
@@ -53,7 +53,7 @@ async def send_with_fault(
 
 
 def answer_instead(rule: FaultRule) -> Answer | None:
-    """Returns the answer of a fault that strikes before the effect; None for other faults."""
+    """Returns the answer of a fault that happens before the effect; None for other faults."""
     match rule.do:
         case FaultKind.RATE_LIMITED:
             message = f"You have exceeded the rate limit of {RATE_LIMIT} requests per second"

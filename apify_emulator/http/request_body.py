@@ -1,4 +1,4 @@
-"""How a request's body is read and unpacked within a limit."""
+"""How a request's body is read and decompressed within a limit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PIECE_BYTES = 4096
 
 async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> bytes:
     """
-    Returns the unpacked body, at most `limit` bytes.
+    Returns the decompressed body, at most `limit` bytes.
 
     Raises:
-        ApiError: too large (413), an unknown encoding (415), or not what it says it is (400).
+        ApiError: too large (413), an unknown encoding (415), or not valid data (400).
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in _UNPACKERS:
+    if encoding not in _DECODERS:
         raise ApiError(
             415,
             "unsupported-content-encoding",
@@ -40,11 +40,11 @@ async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> by
         raw += chunk
         if len(raw) > limit:
             raise body_too_large(limit, len(raw))
-    unpack = _UNPACKERS[encoding]
-    if unpack is None:
+    decode = _DECODERS[encoding]
+    if decode is None:
         return bytes(raw)
     try:
-        return unpack(bytes(raw), limit)
+        return decode(bytes(raw), limit)
     except (zlib.error, brotli.error) as problem:
         raise ApiError(
             400, "invalid-request", f"The body is not valid {encoding} data: {problem}"
@@ -52,11 +52,11 @@ async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> by
 
 
 def _inflate(raw: bytes, limit: int, window: int) -> bytes:
-    unpacker = zlib.decompressobj(window)
-    body = unpacker.decompress(raw, limit + 1)
+    decoder = zlib.decompressobj(window)
+    body = decoder.decompress(raw, limit + 1)
     if len(body) > limit:
         raise body_too_large(limit, len(body))
-    if not unpacker.eof:
+    if not decoder.eof:
         raise zlib.error("it ends too early")
     return body
 
@@ -66,24 +66,24 @@ def _gunzip(raw: bytes, limit: int) -> bytes:
 
 
 def _undeflate(raw: bytes, limit: int) -> bytes:
-    # Both readings of "deflate" are in use: with the zlib header and without.
+    # Clients send "deflate" with and without the zlib header.
     is_wrapped = len(raw) > 1 and raw[0] & 0x0F == 8 and (raw[0] << 8 | raw[1]) % 31 == 0
     return _inflate(raw, limit, zlib.MAX_WBITS if is_wrapped else -zlib.MAX_WBITS)
 
 
 def _unbrotli(raw: bytes, limit: int) -> bytes:
-    unpacker = brotli.Decompressor()
+    decoder = brotli.Decompressor()
     body = bytearray()
     for at in range(0, len(raw), _PIECE_BYTES):
-        body += unpacker.process(raw[at : at + _PIECE_BYTES])
+        body += decoder.process(raw[at : at + _PIECE_BYTES])
         if len(body) > limit:
             raise body_too_large(limit, len(body))
-    if not unpacker.is_finished():
+    if not decoder.is_finished():
         raise brotli.error("it ends too early")
     return bytes(body)
 
 
-_UNPACKERS: dict[str, Callable[[bytes, int], bytes] | None] = {
+_DECODERS: dict[str, Callable[[bytes, int], bytes] | None] = {
     "identity": None,
     "": None,
     "gzip": _gunzip,

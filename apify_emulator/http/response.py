@@ -1,4 +1,4 @@
-"""How an answer goes out on the socket, and how it goes wrong when a fault asks for it."""
+"""How an answer is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMPRESS_FROM_BYTES = 2048
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """Returns all headers of an answer but those that say how it is transferred."""
+    """Returns the headers of an answer, except those of its transfer."""
     headers = {"X-RateLimit-Limit": RATE_LIMIT, **answer.headers}
     if answer.status != 204:
         headers["Content-Type"] = answer.content_type
@@ -24,37 +24,37 @@ def headers_of(answer: Answer) -> dict[str, str]:
 
 
 async def send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """Sends an answer as it should be."""
+    """Sends an answer."""
     headers = headers_of(answer)
     body = answer.body
-    is_packed = answer.may_compress and _wants_gzip(request) and _is_worth_it(answer)
-    if is_packed:
+    is_compressed = answer.may_compress and _wants_gzip(request) and _is_worth_it(answer)
+    if is_compressed:
         headers["Content-Encoding"] = "gzip"
         headers["Vary"] = "Accept-Encoding"
     if isinstance(body, bytes):
-        if is_packed:
+        if is_compressed:
             body = zlib.compress(body, 1, 16 + zlib.MAX_WBITS)
         return web.Response(status=answer.status, body=body, headers=headers)
     response = web.StreamResponse(status=answer.status, headers=headers)
-    if answer.length is not None and not is_packed:
+    if answer.length is not None and not is_compressed:
         response.content_length = answer.length
-    # A peer that leaves early, or that the platform leaves when it closes, ends the stream.
+    # A peer that disconnects early ends the stream, and so does the end of the emulator.
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         if request.method != "HEAD":
-            async for chunk in _packed(body) if is_packed else each(body):
+            async for chunk in _compressed(body) if is_compressed else each(body):
                 await response.write(chunk)
         await response.write_eof()
     return response
 
 
-async def _packed(chunks: Chunks) -> AsyncIterator[bytes]:
-    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+async def _compressed(chunks: Chunks) -> AsyncIterator[bytes]:
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     async for chunk in each(chunks):
-        packed = packer.compress(chunk)
-        if packed:
-            yield packed
-    yield packer.flush()
+        compressed = compressor.compress(chunk)
+        if compressed:
+            yield compressed
+    yield compressor.flush()
 
 
 def _wants_gzip(request: web.BaseRequest) -> bool:

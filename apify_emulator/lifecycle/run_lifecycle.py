@@ -1,8 +1,8 @@
 """
-What happens to runs: how they begin, are stopped, end, and come back.
+How a run begins, changes its status, ends, and is resurrected.
 
-Simulated runs are driven here by timers; runs of real Actors are handed to `processes`. Every end
-of a run passes through this file, is journalled, and wakes those who wait.
+Timers move simulated runs; `processes` runs real Actors. Every end of a run passes through
+`finish`, which writes it to the journal and wakes all who wait for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_METAMORPHS = 10
 
 
 class RunLifecycle:
-    """The lives of all runs."""
+    """The status changes of all runs."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RunLifecycle:
         self._processes = processes
         self._due: dict[str, Timer] = {}
         self._scripts: dict[str, Script] = {}
-        processes.attach(save=self.save, mark_running=self._mark_running, settle=self.settle)
+        processes.attach(save=self.save, mark_running=self._mark_running, finish=self.finish)
 
     def check_capacity(self, memory_mbytes: int) -> None:
         """
@@ -74,7 +74,7 @@ class RunLifecycle:
             )
 
     def create(self, run: Run, script: Script | None) -> None:
-        """Takes up a new run and let it begin; one of a simulated Actor has a script."""
+        """Registers a new run and begins it; a run of a simulated Actor has a script."""
         self._runs.add(run)
         if script is not None:
             self._scripts[run.id] = script
@@ -83,18 +83,18 @@ class RunLifecycle:
 
     def continue_runs(self, downtime_secs: float) -> None:
         """
-        Goes on with the runs that were going when the platform stopped, as after a migration.
+        Continues the runs that were active when the emulator stopped, as after a migration.
 
-        The time that the platform was away does not count against them.
+        The time between does not count for their timeouts.
         """
         for run in self._runs.all:
             if run.is_terminal:
                 continue
             if run.status == Status.ABORTING:
-                self.settle(run, Status.ABORTED)
+                self.finish(run, Status.ABORTED)
                 continue
             if run.status == Status.TIMING_OUT:
-                self.settle(run, Status.TIMED_OUT)
+                self.finish(run, Status.TIMED_OUT)
                 continue
             if run.running_since is not None:
                 run.migration_count += 1
@@ -104,10 +104,10 @@ class RunLifecycle:
             self._begin(run, is_new=False)
 
     def save(self, run: Run) -> None:
-        """Journals a run as it is."""
+        """Writes a run to the journal as it is."""
         self._journal.put("run", run.id, run)
 
-    def settle(
+    def finish(
         self,
         run: Run,
         status: Status,
@@ -115,7 +115,7 @@ class RunLifecycle:
         exit_code: int | None = None,
         message: str | None = None,
     ) -> None:
-        """Ends a run; it stays ended until it is resurrected."""
+        """Ends a run, unless it has ended; only a resurrection changes its status then."""
         if run.is_terminal:
             return
         moment = now()
@@ -140,7 +140,7 @@ class RunLifecycle:
         self._webhooks.ended(run)
 
     def abort(self, run: Run, *, gracefully: bool) -> None:
-        """Aborts a run; nothing happens to one that has ended or is being aborted."""
+        """Aborts a run; does nothing if it has ended or is being aborted."""
         if run.is_terminal or run.status == Status.ABORTING:
             return
         was_ready = run.status == Status.READY
@@ -151,20 +151,22 @@ class RunLifecycle:
         grace = 0.0
         if run.is_virtual and gracefully and not was_ready:
             grace = min(script_of(run).abort_secs, self._options.abort_grace_secs)
-        self._schedule(run, grace, partial(self.settle, run, Status.ABORTED))
+        self._schedule(run, grace, partial(self.finish, run, Status.ABORTED))
 
     def resurrect(self, run: Run, options: RunOptions, *, build: tuple[str, str] | None) -> None:
         """
-        Brings back a run that has ended: same id, same storages, its time counted anew.
+        Resurrects a run that has ended: same id, same storages, and the timeout starts again.
 
         Args:
-            build: id and number of another build; None keeps the one it had.
+            build: id and number of another build; None keeps the build.
 
         Raises:
             ApiError: it has not ended (400), or the account is full (402).
         """
         if not run.is_terminal:
-            raise invalid_input(f"The run {run.id} is {run.status}; only a finished one comes back")
+            raise invalid_input(
+                f"The run {run.id} is {run.status}; only an ended run can be resurrected"
+            )
         self.check_capacity(options.memory_mbytes)
         run.seconds_used = run.seconds_run(now())
         run.options = options
@@ -179,7 +181,7 @@ class RunLifecycle:
 
     def reboot(self, run: Run) -> None:
         """
-        Stops a run's process and start it again on the same storages.
+        Stops a run's process and starts it again on the same storages.
 
         Raises:
             ApiError: the run is not RUNNING (400).
@@ -194,10 +196,10 @@ class RunLifecycle:
 
     def metamorph(self, run: Run, actor_id: str, build_id: str, number: str, moment: str) -> None:
         """
-        Turns a run into a run of another Actor; its new input is a record already.
+        Turns a run into a run of another Actor; the caller writes the new input record.
 
         Raises:
-            ApiError: the run is not RUNNING, is simulated, or has done so too often (400).
+            ApiError: the run is not RUNNING, is simulated, or has metamorphed too often (400).
         """
         self._check_running(run)
         turns = run.metamorphs or []
@@ -248,7 +250,7 @@ class RunLifecycle:
             self._schedule_end(run, script)
 
     def _mark_running(self, run: Run) -> None:
-        """Moves a run to RUNNING; its time counts from here, once."""
+        """Moves a run to RUNNING; its timeout counts from the first time."""
         if run.running_since is None:
             run.running_since = now()
             if run.options.timeout_secs:
@@ -265,7 +267,7 @@ class RunLifecycle:
         ends = began + script.duration_secs
         limit = math.inf if run.timeout_at is None else run.timeout_at
         if limit < ends:
-            end = partial(self.settle, run, Status.TIMED_OUT, message=_timed_out(run))
+            end = partial(self.finish, run, Status.TIMED_OUT, message=_timed_out(run))
             self._schedule(run, limit - now(), end)
         else:
             self._schedule(run, ends - now(), partial(self._finish_simulation, run, script))
@@ -282,14 +284,14 @@ class RunLifecycle:
             code = int(status == Status.FAILED)
         message = script.status_message
         if message is None and status == Status.FAILED:
-            message = "The simulated Actor failed, as its input asked for"
-        self.settle(run, status, exit_code=code, message=message)
+            message = "The simulated Actor failed, because its input says so"
+        self.finish(run, status, exit_code=code, message=message)
 
     def _restart_simulation(self, run: Run, script: Script) -> None:
         self.save(run)
         left = math.inf if run.timeout_at is None else run.timeout_at - now()
         if left <= script.duration_secs:
-            end = partial(self.settle, run, Status.TIMED_OUT, message=_timed_out(run))
+            end = partial(self.finish, run, Status.TIMED_OUT, message=_timed_out(run))
             self._schedule(run, left, end)
         else:
             again = partial(self._finish_simulation, run, script)

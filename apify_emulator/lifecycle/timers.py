@@ -1,4 +1,4 @@
-"""When something is to happen, thousands of times over, with one task and one heap."""
+"""Calls that are due at a time: thousands of them with one task and one heap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import anyio
 
 
 class Timer:
-    """A call that is due at a moment of the monotonic clock; `cancel` keeps it from happening."""
+    """A call that is due at a moment of the monotonic clock."""
 
     __slots__ = ("call",)
 
@@ -21,16 +21,16 @@ class Timer:
         self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        """Keeps the call from happening; no harm when it has happened."""
+        """Prevents the call; does nothing after it."""
         self.call = None
 
 
 class Timers:
-    """All timers of a platform. `run` must be running for them to fire."""
+    """All timers of an emulator. They fire while `run` runs."""
 
     def __init__(self, around: Callable[[], AbstractContextManager[None]]) -> None:
         """
-        Makes timers.
+        Creates timers.
 
         Args:
             around: opened around the calls that are due together.
@@ -42,7 +42,7 @@ class Timers:
         self._sleeps_until = math.inf
 
     def after(self, delay_secs: float, call: Callable[[], None]) -> Timer:
-        """Has `call` called once, `delay_secs` from now; it must neither wait nor raise."""
+        """Calls `call` once, `delay_secs` from now; it must neither wait nor raise."""
         timer = Timer(call)
         due = time.monotonic() + max(delay_secs, 0.0)
         heapq.heappush(self._heap, (due, next(self._order), timer))

@@ -1,8 +1,8 @@
 """
-How an Actor's environment is built, once, and with which command its process starts.
+The environment of an Actor, which is built once, and the command that starts its process.
 
-An environment is keyed by what it is made of. It is built under another name and renamed when it is
-whole, under a lock that holds between processes too.
+The key of an environment is a digest of its inputs. A build uses another name and renames the
+folder when it is complete. A file lock keeps other processes from the same build.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def build_actor_envs(
         The environments, in the order of the Actors.
 
     Raises:
-        SetupError: an Actor cannot be read or built; the rest was tried too.
+        SetupError: an Actor cannot be read or built; the other Actors are built.
     """
     environments = Environments(options.environments, options.open_files)
     built: list[Path] = []
@@ -81,16 +81,16 @@ class Environments:
 
     async def command(self, actor: Actor) -> Command:
         """
-        Returns the command of an Actor, its environment built first where it is missing.
+        Returns the command of an Actor; builds its environment first if it is missing.
 
-        Cancelled halfway, it leaves nothing under the final name.
+        A cancelled build leaves nothing under the final name.
 
         Raises:
-            BuildFailed: see there.
+            BuildFailed: the build failed, or the Actor has no way to start.
         """
         folder = actor.folder
         if folder is None or not folder.is_dir():
-            raise BuildFailed(f"the folder of the Actor {actor.full_name} is not there")
+            raise BuildFailed(f"the folder of the Actor {actor.full_name} does not exist")
         arguments = _python_entry(folder)
         if arguments is not None:
             environment = await self._python(folder)
@@ -102,7 +102,7 @@ class Environments:
         )
 
     def is_built(self, actor: Actor) -> bool:
-        """Returns whether an Actor could start at once, without network."""
+        """Returns whether an Actor can start at once, without network."""
         if actor.folder is None:
             return True
         if _python_entry(actor.folder) is not None:
@@ -174,7 +174,7 @@ class Environments:
 
     @asynccontextmanager
     async def _build(self, key: str) -> AsyncIterator[Path | None]:
-        """Gives the folder to build in, None where the environment is there already."""
+        """Gives the folder to build in; None if the environment exists."""
         target = self._folder / key
         if target.is_dir():
             yield None
@@ -197,8 +197,8 @@ class Environments:
 async def _locked(path: Path) -> AsyncIterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # Another process may hold it for minutes. A thread that waits in the kernel could not be
-        # cancelled, so it is asked for again and again.
+        # Another process can hold the lock for minutes. It is polled, because a thread that waits
+        # in the kernel cannot be cancelled.
         while not _try_lock(file):  # noqa: ASYNC110 - no event comes from other processes
             await anyio.sleep(_LOCK_POLL_SECS)
         yield
@@ -250,7 +250,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _fix_script_paths(fresh: Path, final: Path) -> None:
-    """Points scripts at the name that the environment will have."""
+    """Replaces the path of the build in scripts by the final path."""
     old, new = os.fsencode(fresh), os.fsencode(final)
     for script in (*(fresh / "bin").iterdir(), fresh / "pyvenv.cfg"):
         if script.is_symlink() or not script.is_file():

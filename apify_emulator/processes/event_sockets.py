@@ -1,4 +1,4 @@
-"""The events websocket: what the platform tells an Actor's process while it runs."""
+"""The events websocket: the events that an Actor's process receives while it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 from apify_emulator.times import iso, now
 
 SEND_SECS = 2.0
-# An idle machine: the local platform measures nothing.
+# An idle machine, because the emulator measures nothing.
 _SYSTEM_INFO: dict[str, Any] = {
     "memAvgBytes": 0,
     "memCurrentBytes": 0,
@@ -31,11 +31,11 @@ class EventSockets:
         self._open: defaultdict[str, set[web.WebSocketResponse]] = defaultdict(set)
 
     def has_listener(self, run_id: str) -> bool:
-        """Returns whether the run's process listens."""
+        """Returns whether the run's process listens for events."""
         return bool(self._open.get(run_id))
 
     async def serve(self, request: web.BaseRequest, run_id: str) -> web.WebSocketResponse:
-        """Holds a websocket until its peer leaves; what the peer says is of no interest."""
+        """Keeps a websocket open until its peer closes it; ignores what the peer sends."""
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
         self._open[run_id].add(socket)
@@ -50,7 +50,7 @@ class EventSockets:
                 del self._open[run_id]
         return socket
 
-    async def tell(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
+    async def send(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
         """Sends an event to a run's process, if it listens; never raises, never waits long."""
         for socket in tuple(self._open.get(run_id, ())):
             with anyio.move_on_after(SEND_SECS):
@@ -64,5 +64,5 @@ async def _send(socket: web.WebSocketResponse, name: str, data: dict[str, Any] |
     try:
         await socket.send_str(orjson.dumps(event).decode())
     except (ConnectionError, RuntimeError):
-        # The process is gone or going; it has nothing to hear any more.
+        # The process has ended or is ending, so it needs no event.
         return

@@ -18,14 +18,14 @@ def raise_limit() -> int:
 
 def under_limit(argv: Sequence[str], open_files: int | None) -> Sequence[str]:
     """
-    Returns what runs a command with a soft limit of open files of its own.
+    Returns a command that runs `argv` with its own soft limit of open files.
 
-    A server raises its own limit; programs that use `select` break with so many descriptors.
+    The emulator raises its own limit, but programs that use `select` fail with so many descriptors.
 
     Args:
         open_files: the limit; None leaves the command as it is.
     """
     if open_files is None or open_files == resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
         return argv
-    # By the shell: setting the limit between fork and exec is not safe beside threads.
+    # The shell sets the limit: a call between fork and exec is not safe in a process with threads.
     return ["/bin/sh", "-c", f'ulimit -S -n {open_files}; exec "$@"', "sh", *argv]

@@ -1,9 +1,9 @@
 """
-What runs have left running: processes that outlived their run, or the platform that started them.
+Orphans: processes that outlive their run, or the emulator that started them.
 
-A process that leaves its group (`setsid`, a double fork) is still known by the run id in its
-environment, so that no other process with a recycled number is ever hit. Its token is worth nothing
-by then, but it takes memory and may still do things outside.
+The run id in its environment identifies a process, also when it has left its process group
+(`setsid`, a double fork). So another process with a reused number is never killed. The token of an
+orphan is no longer valid, but an orphan uses memory and can still act outside the emulator.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 DEATH_SECS = 10.0
 """
-How long killed processes are waited for; one that the kernel cannot end yet is left to it.
+How long to wait for killed processes; the kernel may take longer to end one.
 """
 
 _PASSES = 10
 """
-A process that forks all the time is looked for again so often.
+How many times to search, because a process can fork while it is being killed.
 """
 
 _PROC = Path("/proc")
@@ -31,11 +31,10 @@ _PROC = Path("/proc")
 
 def kill_orphans(run_ids: Iterable[str]) -> int:
     """
-    Kills the processes of these runs; return how many.
+    Kills the processes of these runs; returns how many.
 
-    They are dead, not only told to die, when this returns: none writes beside its successor. Where
-    the system shows no environments (not Linux), they are left alone: they cannot be told from
-    strangers.
+    They have ended when this returns, so that none writes beside its successor. It does nothing on
+    systems other than Linux, which do not show the environment of a process.
     """
     marks = frozenset(map(run_mark, run_ids))
     if not marks or not _PROC.is_dir():
@@ -50,25 +49,25 @@ def kill_orphans(run_ids: Iterable[str]) -> int:
 
 
 def run_mark(run_id: str) -> bytes:
-    """Returns what every process of a run has in its environment."""
+    """Returns the variable that every process of a run has in its environment."""
     return f"ACTOR_RUN_ID={run_id}".encode()
 
 
 def environment_of(pid: int) -> list[bytes]:
-    """Returns the variables that a process was started with; none where they cannot be seen."""
+    """Returns the variables that a process was started with; none if they are not readable."""
     try:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
-        # Gone meanwhile, or somebody else's.
+        # The process has ended, or belongs to another user.
         return []
 
 
 def parent_of(pid: int) -> int:
-    """Returns the process that started another, or has taken it over; -1 where it is gone."""
+    """Returns the parent of a process; -1 if the process has ended."""
     try:
-        # The name before the last parenthesis may hold anything.
-        told = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
-        return int(told.split()[1])
+        # The name before the last parenthesis can contain anything.
+        fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
+        return int(fields.split()[1])
     except (OSError, ValueError, IndexError):
         return -1
 
@@ -82,7 +81,7 @@ def _kill(marks: frozenset[bytes]) -> int:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 handle = os.pidfd_open(pid)
                 handles.callback(os.close, handle)
-                # Looked at again: the number may have passed to another process meanwhile.
+                # Checked again, because another process may have the number by now.
                 if not marks.isdisjoint(environment_of(pid)):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     dying.append(handle)
@@ -98,7 +97,7 @@ def _others() -> Iterator[int]:
 
 
 def _await_deaths(handles: list[int]) -> None:
-    """Waits until the processes behind these handles have ended; a handle is readable then."""
+    """Waits until the processes of these handles have ended; a handle is readable then."""
     until = time.monotonic() + DEATH_SECS
     for handle in handles:
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""The environment that an Actor's process is given, as the API's documentation lists it."""
+"""The environment variables of an Actor's process, as Apify's documentation lists them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from apify_emulator.actors.actor import Actor
 from apify_emulator.runs.run import Run
 from apify_emulator.times import iso
 
-# The rest of the parent's environment is the owner's business: it may hold secrets.
+# No other variable of the emulator, because it could hold a secret of the owner.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
-# Lines reach the log as they are printed, and the Actor's sources stay as they are.
+# Lines reach the log when they are printed, and Python writes nothing into the Actor's sources.
 _PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _ALIASES = {
     "APIFY_ACTOR_RUN_ID": "ACTOR_RUN_ID",
@@ -31,11 +31,11 @@ _ALIASES = {
 
 def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> dict[str, str]:
     """
-    Returns the whole environment of one incarnation of a run's process.
+    Returns the whole environment of one process of a run.
 
     Args:
-        token: of this incarnation.
-        base_url: of this platform, without `/v2`.
+        token: of this process.
+        base_url: of this emulator, without `/v2`.
     """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}

@@ -1,4 +1,4 @@
-"""Where a run's log is kept, and how it is followed while the run lives."""
+"""The logs of runs: how they are kept, and followed while the run is active."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE_BYTES = 65_536
 
 
 class RunLogs:
-    """The logs of all runs: a file each, one line per line of the process, with a timestamp."""
+    """The logs of all runs: one file each; each line of the process gets a timestamp."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
@@ -22,12 +22,12 @@ class RunLogs:
         self._grown: dict[str, anyio.Event] = {}
 
     def path(self, run_id: str) -> Path:
-        """Returns where a run's log is; it may not exist yet."""
+        """Returns the path of a run's log; the file may not exist yet."""
         return self._folder / f"{run_id}.log"
 
     def add(self, run_id: str, text: str) -> None:
         """
-        Adds lines to a log; past the size limit they are dropped, after one line that says so.
+        Adds lines to a log; beyond the size limit it writes one line about that and drops the rest.
         """
         stamp = iso(now())
         lines = "".join(f"{stamp} {line}\n" for line in text.splitlines()).encode()
@@ -49,13 +49,13 @@ class RunLogs:
             event.set()
 
     def wake(self, run_id: str) -> None:
-        """Lets followers look whether the run still lives."""
+        """Lets followers check whether the run has ended."""
         event = self._grown.pop(run_id, None)
         if event is not None:
             event.set()
 
     def read(self, run_id: str) -> Iterator[bytes]:
-        """Yields what there is now."""
+        """Yields the log as it is now."""
         try:
             file = self.path(run_id).open("rb", buffering=0)
         except FileNotFoundError:
@@ -67,7 +67,7 @@ class RunLogs:
                 yield piece
 
     async def follow(self, run_id: str, is_over: Callable[[], bool]) -> AsyncIterator[bytes]:
-        """Yields what there is and what comes, until `is_over` says that no more can."""
+        """Yields the log and what is added to it, until `is_over` returns true."""
         at = 0
         while True:
             event = self._grown.setdefault(run_id, anyio.Event())
@@ -80,7 +80,7 @@ class RunLogs:
             await event.wait()
 
     def delete(self, run_id: str) -> None:
-        """Removes a log."""
+        """Deletes a log."""
         self.path(run_id).unlink(missing_ok=True)
 
     def _from(self, run_id: str, at: int) -> Iterator[bytes]:
@@ -96,7 +96,7 @@ class RunLogs:
 
 class LineStamper:
     """
-    Cuts a process's output into whole lines for the log; `flush` gives the last, unfinished one.
+    Splits a process's output into whole lines for the log; `flush` passes on an unfinished line.
     """
 
     def __init__(self, add: Callable[[str], None], max_line_bytes: int = 100_000) -> None:
@@ -105,7 +105,7 @@ class LineStamper:
         self._max_line_bytes = max_line_bytes
 
     def feed(self, piece: bytes) -> None:
-        """Takes what the process has written."""
+        """Adds what the process has written."""
         whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
         if newline:
             self._add(whole.decode(errors="replace"))
@@ -113,7 +113,7 @@ class LineStamper:
             self.flush()
 
     def flush(self) -> None:
-        """Gives out what is left, as at the end of the output."""
+        """Passes on the unfinished line, as at the end of the output."""
         if self._rest:
             self._add(self._rest.decode(errors="replace"))
             self._rest = b""

@@ -1,8 +1,8 @@
 """
-How a run of a real Actor is a process: started, watched, stopped, started again.
+The processes of runs: how they are started, watched, stopped and started again.
 
-A run has one incarnation after the other, never two at once; each has its own token and its own
-process group. Nothing of a group outlives its incarnation, nor does what has left the group.
+A run has one process after the other, never two at once. Each has its own token and its own process
+group. When it ends, the whole group is killed, and the processes that have left the group too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LAST_OUTPUT_SECS = 2.0
 _MIGRATION_GRACE_SECS = 1.0
 
 
-class Settle(Protocol):
+class Finish(Protocol):
     """Ends a run."""
 
     def __call__(
@@ -49,7 +49,7 @@ class Settle(Protocol):
 
 
 class _StopReason(Enum):
-    """Why a process is being stopped."""
+    """The reason to stop a process."""
 
     ABORT = auto()
     TIME_OUT = auto()
@@ -62,7 +62,7 @@ class _RunProcess:
     """A run that waits for a slot or has a process."""
 
     run: Run
-    wish: _StopReason | None = None
+    stop_reason: _StopReason | None = None
     process: Process | None = None
     building: anyio.CancelScope | None = None
     has_slot: bool = False
@@ -95,13 +95,13 @@ class Processes:
         self._is_closing = False
         self._save: Callable[[Run], None]
         self._mark_running: Callable[[Run], None]
-        self._settle: Settle
+        self._finish: Finish
 
     def attach(
-        self, *, save: Callable[[Run], None], mark_running: Callable[[Run], None], settle: Settle
+        self, *, save: Callable[[Run], None], mark_running: Callable[[Run], None], finish: Finish
     ) -> None:
-        """Says how a run is journalled, moved to RUNNING and ended."""
-        self._save, self._mark_running, self._settle = save, mark_running, settle
+        """Sets the functions that write a run to the journal, move it to RUNNING and end it."""
+        self._save, self._mark_running, self._finish = save, mark_running, finish
 
     def launch(self, run: Run) -> None:
         """Begins a run; it stays READY until it has a slot and its environment is built."""
@@ -110,11 +110,11 @@ class Processes:
         self._group.start_soon(self._run_until_end, active, name=f"run {run.id}")
 
     def abort(self, run: Run, *, gracefully: bool) -> bool:
-        """Has a run's process end and the run be ABORTED; False where it has not begun yet."""
+        """Ends a run's process, so that the run becomes ABORTED; False if it has no slot yet."""
         active = self._active.get(run.id)
         if active is None:
             return False
-        active.wish = _StopReason.ABORT
+        active.stop_reason = _StopReason.ABORT
         if active.process is not None:
             self._group.start_soon(self._end, active, gracefully, name=f"abort {run.id}")
         elif active.building is not None:
@@ -122,11 +122,11 @@ class Processes:
         return active.has_slot
 
     def restart(self, run: Run) -> None:
-        """Ends a run's process and start the next incarnation."""
+        """Ends a run's process and starts the next one."""
         active = self._active.get(run.id)
-        if active is None or active.process is None or active.wish is not None:
+        if active is None or active.process is None or active.stop_reason is not None:
             return
-        active.wish = _StopReason.RESTART
+        active.stop_reason = _StopReason.RESTART
         self._group.start_soon(self._stop, active.process, name=f"restart {run.id}")
 
     async def close(self) -> None:
@@ -135,7 +135,7 @@ class Processes:
         active_runs = [active for active in self._active.values() if active.process is not None]
         async with anyio.create_task_group() as group:
             for active in active_runs:
-                active.wish = active.wish or _StopReason.CLOSE
+                active.stop_reason = active.stop_reason or _StopReason.CLOSE
                 group.start_soon(self._migrate, active)
 
     async def _run_until_end(self, active: _RunProcess) -> None:
@@ -143,23 +143,23 @@ class Processes:
         try:
             async with self._slots:
                 active.has_slot = True
-                # A run that was aborted while it waited may have been resurrected since.
+                # A run that was aborted while it waited can have been resurrected meanwhile.
                 while self._active.get(run.id) is active and not run.is_terminal:
                     if self._is_closing or not await self._run_once(active):
                         break
         except OSError as problem:
-            # No room for the log, or no more files: this run's trouble, not the platform's.
-            self._settle(run, Status.FAILED, message=f"The run cannot go on: {problem}")
+            # A full disk or too many open files fail this run, not the emulator.
+            self._finish(run, Status.FAILED, message=f"The run cannot continue: {problem}")
         finally:
             if self._active.get(run.id) is active:
                 del self._active[run.id]
 
     async def _run_once(self, active: _RunProcess) -> bool:
-        """Runs one process to its end; return whether another one follows."""
+        """Runs one process to its end; returns whether another one follows."""
         run = active.run
         command = await self._command(active)
-        if active.wish is _StopReason.ABORT:
-            self._settle(run, Status.ABORTED)
+        if active.stop_reason is _StopReason.ABORT:
+            self._finish(run, Status.ABORTED)
             return False
         if command is None or self._is_closing:
             return False
@@ -176,15 +176,15 @@ class Processes:
         run = active.run
         actor = self._actors.by_id.get(run.actor_id)
         if actor is None:
-            message = "The Actor of this run is not here any more"
-            self._settle(run, Status.FAILED, message=message)
+            message = "The Actor of this run does not exist any more"
+            self._finish(run, Status.FAILED, message=message)
             return None
         try:
             with anyio.CancelScope() as active.building:
                 return await self._environments.command(actor)
         except BuildFailed as problem:
             self._logs.add(run.id, f"ACTOR: {problem}")
-            self._settle(run, Status.FAILED, message=str(problem))
+            self._finish(run, Status.FAILED, message=str(problem))
         finally:
             active.building = None
         return None
@@ -209,8 +209,8 @@ class Processes:
             self._logs.add(run.id, f"ACTOR: {command.argv[0]} cannot be started: {problem}")
             return 127
         active.process = process
-        if active.wish is not None or self._is_closing:
-            # It was told to stop while it was being started.
+        if active.stop_reason is not None or self._is_closing:
+            # The reason to stop came while the process was starting.
             _signal_group(process, signal.SIGKILL)
         try:
             return await self._watch(active, process)
@@ -230,36 +230,38 @@ class Processes:
             with anyio.move_on_after(left):
                 await process.wait()
             if process.returncode is None:
-                active.wish = active.wish or _StopReason.TIME_OUT
+                active.stop_reason = active.stop_reason or _StopReason.TIME_OUT
                 if run.status == Status.RUNNING:
                     run.status = Status.TIMING_OUT
                     self._save(run)
                 await self._stop(process)
-            # What the process left behind may still hold the pipe.
+            # Child processes can still hold the pipe of the output.
             _signal_group(process, signal.SIGKILL)
             await _kill_orphans_of(run)
             with anyio.move_on_after(_LAST_OUTPUT_SECS):
                 await is_read.wait()
             group.cancel_scope.cancel()
         code = await process.wait()
-        # A signal's number is shown as a shell shows it.
+        # The exit code after a signal, as a shell shows it.
         return code if code >= 0 else 128 - code
 
     async def _end_of_process(self, active: _RunProcess, code: int) -> bool:
         """Decides what the end of a process means for its run."""
-        run, wish = active.run, active.wish
-        active.wish = None
-        if wish is _StopReason.CLOSE or (self._is_closing and wish is not _StopReason.ABORT):
+        run, stop_reason = active.run, active.stop_reason
+        active.stop_reason = None
+        if stop_reason is _StopReason.CLOSE or (
+            self._is_closing and stop_reason is not _StopReason.ABORT
+        ):
             return False
-        if wish is _StopReason.RESTART:
+        if stop_reason is _StopReason.RESTART:
             return True
-        if wish is _StopReason.ABORT:
-            self._settle(run, Status.ABORTED, exit_code=code)
-        elif wish is _StopReason.TIME_OUT:
+        if stop_reason is _StopReason.ABORT:
+            self._finish(run, Status.ABORTED, exit_code=code)
+        elif stop_reason is _StopReason.TIME_OUT:
             message = f"The run took longer than its timeout of {run.options.timeout_secs} seconds"
-            self._settle(run, Status.TIMED_OUT, exit_code=code, message=message)
+            self._finish(run, Status.TIMED_OUT, exit_code=code, message=message)
         elif code == 0:
-            self._settle(run, Status.SUCCEEDED, exit_code=0)
+            self._finish(run, Status.SUCCEEDED, exit_code=0)
         elif run.options.restart_on_error:
             run.restart_count += 1
             self._logs.add(run.id, f"ACTOR: Process ended with exit code {code}; restarting.")
@@ -269,7 +271,7 @@ class Processes:
         else:
             self._logs.add(run.id, f"ACTOR: Process ended with exit code {code}.")
             message = f"Actor process ended with exit code {code}"
-            self._settle(run, Status.FAILED, exit_code=code, message=message)
+            self._finish(run, Status.FAILED, exit_code=code, message=message)
         return False
 
     async def _read_output(self, run: Run, process: Process, is_read: anyio.Event) -> None:
@@ -290,8 +292,8 @@ class Processes:
         if not gracefully:
             _signal_group(process, signal.SIGKILL)
         elif self._events.has_listener(active.run.id):
-            await self._events.tell(active.run.id, "aborting")
-            await self._events.tell(active.run.id, "persistState", {"isMigrating": False})
+            await self._events.send(active.run.id, "aborting")
+            await self._events.send(active.run.id, "persistState", {"isMigrating": False})
             await _wait_or_kill(process, self._options.abort_grace_secs)
         else:
             _signal_group(process, signal.SIGTERM)
@@ -302,8 +304,8 @@ class Processes:
         if process is None:
             return
         if self._events.has_listener(active.run.id):
-            await self._events.tell(active.run.id, "migrating")
-            await self._events.tell(active.run.id, "persistState", {"isMigrating": True})
+            await self._events.send(active.run.id, "migrating")
+            await self._events.send(active.run.id, "persistState", {"isMigrating": True})
             with anyio.move_on_after(_MIGRATION_GRACE_SECS):
                 await process.wait()
         await self._stop(process)
@@ -314,7 +316,7 @@ class Processes:
 
 
 async def _kill_orphans_of(run: Run) -> None:
-    """Ends the processes of a run that have left its group."""
+    """Kills the processes of a run that have left its process group."""
     await to_thread.run_sync(kill_orphans, [run.id])
 
 

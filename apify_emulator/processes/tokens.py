@@ -1,4 +1,4 @@
-"""Whose token it is: the account's, or one process incarnation's."""
+"""The valid tokens: that of the account, and one for each process of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ class Tokens:
     """
     The tokens that are valid now.
 
-    Those of processes live in memory only: what an orphan of an earlier platform holds is worth
-    nothing.
+    Tokens of processes are in memory only, so an orphan of an earlier emulator has no valid token.
     """
 
     def __init__(self, owner: str) -> None:
@@ -21,7 +20,7 @@ class Tokens:
         self._of_processes: dict[str, str] = {}
 
     def issue(self, run_id: str) -> str:
-        """Returns a token for one incarnation of a run's process."""
+        """Returns a new token for one process of a run."""
         token = new_token()
         self._of_processes[token] = run_id
         return token
@@ -32,7 +31,7 @@ class Tokens:
 
     def run_of(self, token: str) -> str | None:
         """
-        Returns the run whose process holds the token; None for the account's own token.
+        Returns the run whose process has the token; None for the account's token.
 
         Raises:
             ApiError: the token is not valid (401).

@@ -1,7 +1,7 @@
 """
-What a run is: its facts, and how the API shows them.
+What a run is: its facts and its status.
 
-Changes happen in `lives`; this file never waits and writes nothing.
+Only `lifecycle` changes the status; this module never waits and writes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 
 
 class Status(StrEnum):
-    """The API's words for where a run is."""
+    """The statuses of a run in the API's words."""
 
     READY = "READY"
     RUNNING = "RUNNING"
@@ -36,10 +36,10 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """
-    What a run was started with.
+    The options that a run was started with.
 
     Attributes:
-        timeout_secs: 0 for none.
+        timeout_secs: 0 for no timeout.
     """
 
     build: str
@@ -53,20 +53,20 @@ class RunOptions:
 @dataclass(slots=True, kw_only=True)
 class Run:
     """
-    One run. Public fields are what the journal keeps; the others live as long as the process.
+    One run. The journal keeps the public fields.
 
     Attributes:
         started_at: when it was created; wall clock in seconds, as all moments here.
-        running_since: when it last came out of READY; None before.
-        timeout_at: when its time is over; None for never.
-        input_text: the input, where it is small text; otherwise it is a record in the store.
-        is_virtual: whether its records and items are made up on reading, from a simulation.
-        datasets: the ids of a simulation's other datasets, by their aliases.
-        items_made: what a simulation has put out by its end.
+        running_since: when it left READY the last time; None before.
+        timeout_at: when its timeout ends; None without a timeout.
+        input_text: the input of a simulated run; the input of other runs is a record in the store.
+        is_virtual: whether it is simulated: its records and items are computed when they are read.
+        datasets: the ids of a simulation's other datasets, by alias.
+        items_made: how many items a simulation has created by its end.
         seconds_used: time spent RUNNING before `running_since`.
-        cost_usd: said by a simulation or by charges; None where time and memory decide.
+        cost_usd: from a simulation; None when time and memory decide.
         permission_level: what its token may do.
-        parent_id: of the run that started it; None where the account's owner did.
+        parent_id: of the run that started it; None when the account's owner started it.
         granted: the ids of the storages that its input names.
         attempt: how often a run with this input was started or resurrected, counted from 1.
     """
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it has ended; a resurrection can bring it back."""
+        """Whether it has ended; it can still be resurrected."""
         return self.status in TERMINAL
 
     def ended(self) -> anyio.Event:
@@ -132,13 +132,13 @@ class Run:
         return self._ended
 
     def wake(self) -> None:
-        """Tells all who wait for the end."""
+        """Wakes all who wait for the end."""
         if self._ended is not None:
             self._ended.set()
             self._ended = None
 
     def seconds_run(self, moment: float) -> float:
-        """Returns how long it has been RUNNING, all incarnations together."""
+        """Returns how long it has been RUNNING, all its processes together."""
         if self.running_since is None:
             return self.seconds_used
         end = self.finished_at if self.finished_at is not None else moment
@@ -146,8 +146,8 @@ class Run:
 
 
 def from_document(document: dict[str, Any]) -> Run:
-    """Returns the run that the journal remembers."""
-    document.pop("pid", None)  # of journals that an earlier version wrote
+    """Returns the run of a journal document."""
+    document.pop("pid", None)  # journals of an earlier version have it
     document["options"] = RunOptions(**document["options"])
     document["status"] = Status(document["status"])
     return Run(**document)

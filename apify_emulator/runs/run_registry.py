@@ -1,4 +1,4 @@
-"""Which runs there are: by id, by storage, and in the order of their start."""
+"""All runs: by id, by storage, and in the order of their start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apify_emulator.times import now
 
 class RunRegistry:
     """
-    All runs, and what the active ones use together.
+    All runs, and the resources that the active ones use together.
 
     Attributes:
         active: runs that have not ended.
@@ -40,7 +40,7 @@ class RunRegistry:
         Returns a run.
 
         Raises:
-            ApiError: there is none (404).
+            ApiError: it does not exist (404).
         """
         run = self.by_id.get(run_id)
         if run is None:
@@ -48,7 +48,7 @@ class RunRegistry:
         return run
 
     def add(self, run: Run) -> None:
-        """Takes up a run; it is the newest."""
+        """Registers a run as the newest."""
         self.by_id[run.id] = run
         for storage_id in run.storages:
             self.by_storage[storage_id] = run
@@ -66,12 +66,12 @@ class RunRegistry:
         self.memory_mbytes += run.options.memory_mbytes
 
     def release(self, run: Run) -> None:
-        """Counts a run as active no longer."""
+        """Stops counting a run as active."""
         self.active -= 1
         self.memory_mbytes -= run.options.memory_mbytes
 
     def remove(self, run: Run) -> None:
-        """Forgets a run that has ended."""
+        """Removes a run that has ended."""
         del self.by_id[run.id]
         for storage_id in run.storages:
             self.by_storage.pop(storage_id, None)
@@ -81,13 +81,13 @@ class RunRegistry:
             self.of_task[run.task_id].remove(run)
 
     def next_attempt(self, key: str) -> int:
-        """Returns how often an input was tried, this time included."""
+        """Returns how many attempts an input has had, this one included."""
         self.attempts[key] = self.attempts.get(key, 0) + 1
         return self.attempts[key]
 
 
 def started_between(runs: list[Run], after: float | None, before: float | None) -> list[Run]:
-    """Returns the part of a list in order of start, both ends included."""
+    """Returns the runs that started between two moments, both included; `runs` is in that order."""
     low = 0 if after is None else bisect_left(runs, after, key=_start)
     high = len(runs) if before is None else bisect_right(runs, before, key=_start)
     return runs if low == 0 and high == len(runs) else runs[low:high]
@@ -98,5 +98,5 @@ def _start(run: Run) -> float:
 
 
 def attempt_key(run: Run) -> str:
-    """Returns what runs with the same Actor, task and input have in common."""
+    """Returns a key that runs with the same Actor, task and input share."""
     return f"{run.actor_id}\0{run.task_id}\0{run.input_text}"

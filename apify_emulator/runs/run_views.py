@@ -7,7 +7,7 @@ from typing import Any
 from apify_emulator.runs.run import Run
 from apify_emulator.times import iso, iso_or_none
 
-# What a gigabyte of memory for an hour costs here, so that runs of real processes cost something.
+# The price of one gigabyte of memory for an hour, so that runs of real processes have a cost.
 USD_PER_COMPUTE_UNIT = 0.25
 
 
@@ -17,7 +17,7 @@ def compute_units(run: Run, moment: float) -> float:
 
 
 def cost_usd(run: Run, moment: float) -> float:
-    """Returns what the run has cost so far, never above the cap that it was given."""
+    """Returns the cost of the run so far, at most its cap."""
     cost = run.cost_usd
     if cost is None:
         cost = compute_units(run, moment) * USD_PER_COMPUTE_UNIT
@@ -58,7 +58,7 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
 
     Args:
         with_usage: False leaves the cost out, as for a caller without a token or a cost that is
-            not settled yet.
+            not final yet.
     """
     options = run.options
     seconds = run.seconds_run(moment)

@@ -1,7 +1,7 @@
 """
-What a simulated Actor does: everything follows from its input, nothing is a process.
+What a simulated Actor does: its input decides everything, and there is no process.
 
-Items, output and log are made up when they are read, so that a finished run costs no file.
+Items, output and log are computed when they are read, so that a finished run needs no file.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Script:
 
     Attributes:
         duration_secs: time RUNNING until the outcome.
-        items: how many the run puts out; each is `item` and its `index`, counted from 0.
-        datasets: how many items the run puts out into other datasets at its end, by their aliases.
-        item_bytes: about how large each one is made, by a filler.
+        items: how many items the run creates; each is `item` and its `index`, counted from 0.
+        datasets: how many items the run creates in other datasets at its end, by alias.
+        item_bytes: the approximate size of each item; a filler makes it so large.
         outcome: the status at the end.
-        fail_attempts: the first so many runs with this very input end as `fail_outcome`;
+        fail_attempts: how many runs with exactly this input end as `fail_outcome` first;
             resurrections and restarts count too.
         output: the OUTPUT record of a run that succeeds.
-        exit_code: None takes 0 for success, 1 for failure.
-        cost_usd: at the end; None takes memory and time.
+        exit_code: None means 0 for success and 1 for failure.
+        cost_usd: at the end; None computes it from memory and time.
         log_lines: how many lines, or the lines themselves.
         ready_secs: time READY before RUNNING.
-        push_interval_secs: one item each so often while RUNNING, the rest at the end; None puts
-            out everything at the end.
+        push_interval_secs: the time between two items while RUNNING, the rest follows at the end;
+            None creates all of them at the end.
         abort_secs: how long a graceful abort takes, at most 30.
     """
 
@@ -86,10 +86,10 @@ _WHOLE = ("items", "item_bytes", "fail_attempts")
 
 def read_script(given: dict[str, Any]) -> Script:
     """
-    Returns the script that an input asks for; fields that are not the script's are left alone.
+    Returns the script of an input; ignores fields that do not belong to the script.
 
     Raises:
-        ApiError: a field of the script has a value that makes no sense (400, `invalid-input`).
+        ApiError: a field of the script has a value that is not valid (400, `invalid-input`).
     """
     chosen = {name: given[name] for name in _FIELDS & given.keys()}
     for name, value in tuple(chosen.items()):
@@ -129,7 +129,7 @@ def script_of(run: Run) -> Script:
     """
     Returns the script of a simulated run, whose input was checked when it was started.
 
-    An input that is not JSON has none: the run is the simplest one.
+    An input that is not JSON has the default script.
     """
     if not run.input_text or (run.input_type and "json" not in run.input_type):
         return Script()
@@ -137,7 +137,7 @@ def script_of(run: Run) -> Script:
 
 
 def items_so_far(run: Run, script: Script, moment: float) -> int:
-    """Returns how many items the run has put out."""
+    """Returns how many items the run has created."""
     if not run.is_terminal and script.push_interval_secs and run.running_since is not None:
         made = int((moment - run.running_since) / script.push_interval_secs)
         return max(min(made, script.items), run.items_made)
@@ -145,7 +145,7 @@ def items_so_far(run: Run, script: Script, moment: float) -> int:
 
 
 def share_done(run: Run, script: Script, status: Status, moment: float) -> float:
-    """Returns how much of its work a run has done by its end: all of it unless it was cut short."""
+    """Returns the share of its work that a run has done by its end, from 0 to 1."""
     if run.running_since is None:
         return 0.0
     ran = max(moment - run.running_since, 0.0)
@@ -156,9 +156,9 @@ def share_done(run: Run, script: Script, status: Status, moment: float) -> float
 
 def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
     """
-    Returns how many items the run leaves behind.
+    Returns how many items the run has at its end.
 
-    One that is resurrected goes on where it stopped, so there are never fewer than before.
+    A resurrected run continues where it stopped, so there are never fewer than before.
     """
     if share < 1.0 and script.push_interval_secs:
         return items_so_far(run, script, moment)

@@ -1,1 +1,1 @@
-"""How the emulator starts, is reached and stops."""
+"""How the emulator starts, how it is reached, and how it stops."""

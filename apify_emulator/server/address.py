@@ -1,8 +1,8 @@
 """
-Where the platform that holds a data folder can be reached, for commands that find it held.
+The address and the token of a running emulator, for commands that find its data folder in use.
 
-On Linux the token is in no file: an Actor runs as the same user and could read it. The platform
-hands it over by a socket, to processes of its own user that are not those of a run.
+On Linux the token is in no file, because an Actor runs as the same user and could read it. The
+emulator sends it over a socket, only to processes of the same user that do not belong to a run.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ _CREDENTIALS = struct.Struct("3i")
 
 @contextmanager
 def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[None]:
-    """Tells the address and the token to those who ask, as long as the context is open."""
-    told = orjson.dumps({"url": url, "token": token.get_secret_value()})
+    """Sends the address and the token to processes that ask, as long as the context is open."""
+    address = orjson.dumps({"url": url, "token": token.get_secret_value()})
     if not _HAS_SOCKET:
-        # Only its owner may read the file; a process of a run may too.
-        (data_dir / _LOCK).write_bytes(told)
+        # Only the same user can read the file, but so can processes of runs.
+        (data_dir / _LOCK).write_bytes(address)
         yield
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(_name(data_dir))
         listener.listen()
-        thread = Thread(target=_answer_all, args=(listener, told), daemon=True)
+        thread = Thread(target=_answer_all, args=(listener, address), daemon=True)
         thread.start()
         try:
             yield
         finally:
-            # Closing alone would not wake the thread.
+            # `close` alone does not wake the thread.
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
 def read_address(data_dir: Path) -> tuple[str, SecretStr] | None:
     """
-    Returns the address and the token of the platform that holds a folder; None when none does.
+    Returns the address and the token of the emulator on a data folder; None if none is running.
     """
     try:
-        told = orjson.loads(_ask(data_dir) if _HAS_SOCKET else _read_held(data_dir))
-        return told["url"], SecretStr(told["token"])
+        address = orjson.loads(_ask(data_dir) if _HAS_SOCKET else _read_lock_file(data_dir))
+        return address["url"], SecretStr(address["token"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -68,13 +68,13 @@ def _ask(data_dir: Path) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(_ANSWER_SECS)
         asking.connect(_name(data_dir))
-        told = b""
+        answer = b""
         while piece := asking.recv(4096):
-            told += piece
-        return told
+            answer += piece
+        return answer
 
 
-def _read_held(data_dir: Path) -> bytes:
+def _read_lock_file(data_dir: Path) -> bytes:
     with (data_dir / _LOCK).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -84,27 +84,27 @@ def _read_held(data_dir: Path) -> bytes:
 
 
 def _name(data_dir: Path) -> bytes:
-    """Returns a name outside the file system, where a path may be of any length."""
+    """Returns a name outside the file system, where the length of the path does not matter."""
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()
-    return f"\0orchestrator-platform-{digest[:32]}".encode()
+    return f"\0apify-emulator-{digest[:32]}".encode()
 
 
-def _answer_all(listener: socket.socket, told: bytes) -> None:
-    # An OSError of `accept` is the end of the listener.
+def _answer_all(listener: socket.socket, address: bytes) -> None:
+    # `accept` raises OSError when the listener is closed.
     with contextlib.suppress(OSError):
         while True:
             peer, _ = listener.accept()
             with peer, contextlib.suppress(OSError):
                 if _may_know(peer):
                     peer.settimeout(_ANSWER_SECS)
-                    peer.sendall(told)
+                    peer.sendall(address)
 
 
 def _may_know(peer: socket.socket) -> bool:
     """
-    Whether a process of our user asks, and neither it nor one that started it belongs to a run.
+    Whether the peer is a process of the same user, and neither it nor an ancestor belongs to a run.
 
-    Of whichever platform: an Actor of one must not get the token of another.
+    The run can be of any emulator, because an Actor of one must not get the token of another.
     """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, user, _ = map(int, _CREDENTIALS.unpack(credentials))
@@ -116,6 +116,6 @@ def _may_know(peer: socket.socket) -> bool:
             return False
         pid = parent_of(pid)
         if pid == own:
-            # What we have started ourselves is a process of a run, or a build of an Actor.
+            # The emulator starts only processes of runs and builds of Actors.
             return False
     return pid >= 0

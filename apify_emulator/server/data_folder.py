@@ -1,4 +1,4 @@
-"""The data folder: who holds it, how old it is, and when it was last in use."""
+"""The data folder: its lock, its age, and when it was last in use."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _HEARTBEAT_SECS = 1.0
 
 
 @contextmanager
-def held_data_folder(folder: Path) -> Iterator[None]:
-    """Holds the data folder; the kernel lets go of it when the process dies."""
+def locked_data_folder(folder: Path) -> Iterator[None]:
+    """Locks the data folder; the kernel releases the lock when the process ends."""
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -30,7 +30,7 @@ def held_data_folder(folder: Path) -> Iterator[None]:
                 f"{folder}: another process runs an emulator on this data folder; wait until it "
                 "ends, or choose another folder"
             ) from None
-        # What stands in it is told by whoever held the folder before.
+        # The content is the address of an earlier emulator.
         os.ftruncate(file, 0)
         yield
     finally:
@@ -49,7 +49,7 @@ def creation_time(folder: Path) -> float:
 
 
 def downtime_secs_of(path: Path) -> float:
-    """Returns how long no platform has been on the data."""
+    """Returns how long no emulator has used the data."""
     try:
         return max(time.time() - path.stat().st_mtime, 0.0)
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def downtime_secs_of(path: Path) -> float:
 
 
 async def keep_heartbeat(path: Path) -> None:
-    """Leaves a sign of life, so that the next platform knows how long there was none."""
+    """Updates the heartbeat file, so that the next emulator knows how long none was running."""
     try:
         while True:
             _touch(path)
@@ -67,6 +67,6 @@ async def keep_heartbeat(path: Path) -> None:
 
 
 def _touch(path: Path) -> None:
-    # The folder may be gone already when a platform on temporary data closes.
+    # A temporary data folder can be deleted before the emulator has closed.
     with contextlib.suppress(OSError):
         path.touch()

@@ -1,4 +1,4 @@
-"""The platform's lifetime, and what happens to a request between the socket and its handler."""
+"""The lifetime of an emulator: it listens, serves and closes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from apify_emulator.server.secret_hiding import hide
 from apify_emulator.times import now
 
 _SHUTDOWN_SECS = 0.5
-# Webhooks ride in the query, so a request line may be long.
+# The query can contain webhooks, so a request line can be long.
 _MAX_LINE_BYTES = 1 << 20
 
 
 class Emulator:
     """
-    A platform that is being served.
+    An emulator that is running.
 
     Attributes:
         url: without `/v2` and without a slash at the end.
@@ -49,7 +49,7 @@ class Emulator:
 
     @property
     def faults(self) -> Faults:
-        """How it misbehaves; setting it begins anew with the seed and the counts."""
+        """The faults; setting them starts again with the seed and the counts."""
         return self._context.faults.faults
 
     @faults.setter
@@ -58,7 +58,7 @@ class Emulator:
 
     @property
     def faults_injected(self) -> int:
-        """How many faults have happened since they were set."""
+        """How many faults have happened since the faults were set."""
         return self._context.faults.injected
 
 
@@ -67,13 +67,13 @@ async def serve_emulator(
     options: EmulatorOptions, *, on_answer: OnAnswer | None = None
 ) -> AsyncIterator[Emulator]:
     """
-    Serves a platform as long as the context is open.
+    Serves an emulator as long as the context is open.
 
-    At the end all Actor processes are stopped, but their runs are not ended: the next platform on
-    the same data goes on with them.
+    At the end it stops all Actor processes, but does not end their runs: the next emulator on the
+    same data continues them.
 
     Args:
-        on_answer: is told of every answer, before it is sent.
+        on_answer: called with every answer before it is sent.
 
     Raises:
         SetupError: an Actor or a task cannot be read, or the data folder cannot be used.
@@ -81,7 +81,7 @@ async def serve_emulator(
         DataFolderInUse: another emulator uses the data folder.
     """
     async with opened(options) as parts:
-        # APIFY_TOKEN is that of the owner's real account, which no Actor here needs.
+        # APIFY_TOKEN is the token of the owner's real account, which no Actor here needs.
         hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
         handler = RequestHandler(parts.context, parts.tokens, on_answer)
         server = web.Server(

@@ -1,4 +1,4 @@
-"""How a platform is put together from its data folder, and taken apart."""
+"""How an emulator is assembled from its data folder."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from apify_emulator.runs.run_views import run_view
 from apify_emulator.server.data_folder import (
     creation_time,
     downtime_secs_of,
-    held_data_folder,
     keep_heartbeat,
+    locked_data_folder,
 )
 from apify_emulator.storages.storage_collection import AccountStorage, StorageCollection
 from apify_emulator.storages.storage_kinds import Datasets, Queues, Stores
@@ -49,7 +49,7 @@ _S = TypeVar("_S", bound=StorageCollection[Any])
 
 @dataclass(slots=True)
 class Parts:
-    """A platform that is put together but not yet reached by anyone."""
+    """The parts of an emulator before it listens."""
 
     context: Context
     tokens: Tokens
@@ -59,30 +59,30 @@ class Parts:
     _downtime_secs: float
 
     def go(self, base_url: str) -> None:
-        """Goes on with the runs that were going, now that processes can reach the platform."""
+        """Continues the active runs, because their processes can reach the emulator now."""
         self._address.append(base_url)
         self.context.lifecycle.continue_runs(self._downtime_secs)
 
     async def stop_processes(self) -> None:
-        """Stops all processes; their runs are not ended."""
+        """Stops all processes without ending their runs."""
         await self._processes.close()
 
 
 @asynccontextmanager
 async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
     """
-    Opens the data folder and put a platform together on it.
+    Opens the data folder and assembles an emulator on it.
 
     Raises:
         SetupError: an Actor or a task cannot be read, or the folder cannot be written.
-        DataFolderInUse: another platform holds the folder.
+        DataFolderInUse: another emulator uses the folder.
     """
     folder = options.data_dir.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
-        raise SetupError(f"{folder}: cannot be made: {problem.strerror}") from problem
-    with held_data_folder(folder):
+        raise SetupError(f"{folder}: cannot be created: {problem.strerror}") from problem
+    with locked_data_folder(folder):
         journal = Journal(folder / "journal.jsonl")
         failure: Exception | None = None
         try:
@@ -175,6 +175,6 @@ def _loaded_runs(documents: dict[str, dict[str, Any]]) -> RunRegistry:
         if run.input_text and '"fail_attempts"' in run.input_text:
             key = attempt_key(run)
             runs.attempts[key] = max(runs.attempts.get(key, 0), run.attempt)
-    # Also of ended runs: a process may have outlived its run when the platform was killed.
+    # Also of ended runs, because a process can outlive its run when the emulator is killed.
     kill_orphans(run.id for run in runs.all if not run.is_virtual)
     return runs

@@ -50,7 +50,7 @@ class RequestHandler:
                 return await send(request, early)
         answer = await self._answer(request, path)
         if self._on_answer is not None:
-            self._tell(request, path, answer)
+            self._report(request, path, answer)
         if rule is not None:
             return await send_with_fault(request, answer, rule)
         return await send(request, answer)
@@ -64,10 +64,10 @@ class RequestHandler:
             return await self._dispatch(request, path)
         except ApiError as error:
             return refusal(error)
-        except Exception:  # noqa: BLE001 - a bug of a handler: the owner is told in the log
-            _LOG.exception("the local platform failed at %s %s", request.method, path)
+        except Exception:  # noqa: BLE001 - a bug in a handler, which the log shows
+            _LOG.exception("the emulator failed at %s %s", request.method, path)
             return refusal(
-                ApiError(500, "internal-server-error", "The local platform has a bug; see its log.")
+                ApiError(500, "internal-server-error", "The emulator has a bug; see its log.")
             )
 
     async def _dispatch(self, request: web.BaseRequest, path: str) -> Answer:
@@ -99,7 +99,7 @@ class RequestHandler:
             return await send(request, refusal(error))
         return await self._context.events.serve(request, run_id)
 
-    def _tell(self, request: web.BaseRequest, path: str, answer: Answer) -> None:
+    def _report(self, request: web.BaseRequest, path: str, answer: Answer) -> None:
         if self._on_answer is not None:
             self._on_answer(
                 Answered(

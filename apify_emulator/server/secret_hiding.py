@@ -1,9 +1,9 @@
 """
-Keeps the owner's secrets out of what the system shows of this process to the Actors that it starts.
+Hides the owner's secrets from the Actors, which run as the same user.
 
-An Actor runs as the same user. On Linux it could read the arguments, the environment and the memory
-of its parent below `/proc`. The kernel refuses that for a process that is not dumpable, except to
-root; so secrets are overwritten where they stood when the process began, too.
+On Linux an Actor could read the arguments, the environment and the memory of the emulator in
+`/proc`. The kernel refuses this for a process that is not dumpable, except to root. For root, the
+secrets in the original arguments and environment are overwritten too.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path
 _PR_SET_DUMPABLE = 4
 _ARGUMENTS_BEGIN, _ENVIRONMENT_ENDS = 45, 48
 """
-Fields 48 and 51 of `/proc/self/stat` (proc(5)), counted behind the name and from 0.
+Fields 48 and 51 of `/proc/self/stat` (proc(5)), counted from 0 after the name.
 """
 
 
 def hide(secrets: Iterable[str | None]) -> None:
     """
-    Hides these secrets, and the memory of this process; does nothing on other systems.
+    Hides these secrets and the memory of this process; does nothing on systems other than Linux.
 
-    `os.environ` and `sys.argv` are copies and stay as they are.
+    `os.environ` and `sys.argv` are copies and do not change.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Where items are kept: a file of JSON Lines per dataset, or nothing but a simulation."""
+"""A dataset: a file of JSON Lines, or the simulation that computes its items."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import orjson
 
 from apify_emulator.times import now
 
-_MARK_EVERY = 1000
+_POSITION_EVERY = 1000
 _PIECE_BYTES = 262_144
 BLOCK_ITEMS = 1000
 
 
 class Simulation(Protocol):
-    """Items that are made up when they are read."""
+    """Items that are computed when they are read."""
 
     def count(self) -> int:
-        """Returns how many there are now."""
+        """Returns how many items there are now."""
         ...
 
     def lines(self, start: int, stop: int) -> bytes:
-        """Returns some of them as JSON Lines, `stop` not included."""
+        """Returns items as JSON Lines, `stop` not included."""
         ...
 
     def changed_at(self) -> float:
-        """Returns when the last one came."""
+        """Returns when the last item arrived."""
         ...
 
 
@@ -38,7 +38,7 @@ class Dataset:
     One dataset. Items are counted from 0 in the order of their arrival and never change.
 
     Attributes:
-        name: None for a run's own.
+        name: None for the dataset of a run.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Dataset:
         self._count = 0
         self._empty = 0
         self._size = 0
-        self._settled = 0
-        # Byte positions of every thousandth item, so that an offset is found without a scan.
-        self._marks: list[int] = []
+        self._count_before_last = 0
+        # Byte positions of every thousandth item, so that a request with an offset needs no scan.
+        self._positions: list[int] = []
         if simulation is None:
             self._scan()
 
@@ -79,45 +79,45 @@ class Dataset:
 
     @property
     def size_bytes(self) -> int:
-        """How large they are as JSON Lines; 0 while they are simulated."""
+        """The size of the items as JSON Lines; 0 while they are simulated."""
         return self._size
 
     @property
     def modified_at(self) -> float:
-        """When the last item came."""
+        """When the last item arrived."""
         if self._simulation is not None:
             return self._simulation.changed_at()
         return self._modified_at
 
     def shown_counts(self, lag_secs: float) -> tuple[int, int]:
         """
-        Returns the numbers of items and of clean ones that the dataset shows of itself.
+        Returns how many items and how many clean items the dataset says it has.
 
-        They may lag behind, as Apify's do.
+        The numbers can lag, as Apify's do.
         """
         if lag_secs and now() - self.modified_at < lag_secs:
-            return self._settled, self._settled
+            return self._count_before_last, self._count_before_last
         return self.count, self.count - self._empty
 
     def visible(self, lag_secs: float) -> int:
-        """Returns how many items are shown: of those that came within the lag, half."""
+        """Returns how many items are visible: half of those that arrived within the lag."""
         if not lag_secs or now() - self.modified_at >= lag_secs:
             return self.count
-        old = self._settled if self._simulation is None else 0
+        old = self._count_before_last if self._simulation is None else 0
         return old + (self.count - old) // 2
 
     def append(self, items: list[Any]) -> None:
-        """Adds items; all or, when the disk is full, none."""
+        """Adds all items; none if the disk is full."""
         if self._simulation is not None:
             self._become_real()
         if now() - self._modified_at > 0:
-            self._settled = self._count
+            self._count_before_last = self._count
         lines = [orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items]
         self._write(b"".join(lines))
         at = self._size
         for line in lines:
-            if self._count % _MARK_EVERY == 0:
-                self._marks.append(at)
+            if self._count % _POSITION_EVERY == 0:
+                self._positions.append(at)
             at += len(line)
             self._count += 1
             self._empty += line == b"{}\n"
@@ -126,7 +126,7 @@ class Dataset:
         self.writes += len(items)
 
     def raw(self, start: int, stop: int) -> tuple[Iterator[bytes], int]:
-        """Returns items as JSON Lines, untouched, in pieces, and the length of all."""
+        """Returns items as unchanged JSON Lines in pieces, and their total length."""
         if self._simulation is not None:
             whole = self._simulation.lines(start, stop)
             return iter((whole,)), len(whole)
@@ -138,7 +138,7 @@ class Dataset:
     def blocks(
         self, start: int, stop: int, *, desc: bool = False
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yields items in blocks, so that memory stays flat; `desc` reverses all of them."""
+        """Yields items in blocks, to limit memory; `desc` reverses all of them."""
         edges = range(start, stop, BLOCK_ITEMS)
         for low in reversed(edges) if desc else edges:
             pieces, _ = self.raw(low, min(low + BLOCK_ITEMS, stop))
@@ -147,11 +147,11 @@ class Dataset:
             yield items[::-1] if desc else items
 
     def delete(self) -> None:
-        """Removes the file."""
+        """Deletes the file."""
         self._path.unlink(missing_ok=True)
 
     def _become_real(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - the caller has just looked
+        assert self._simulation is not None  # noqa: S101 - the caller has checked it
         whole = self._simulation.lines(0, self._simulation.count())
         self._simulation = None
         self._write(whole)
@@ -160,11 +160,10 @@ class Dataset:
     def _position(self, index: int) -> int:
         if index >= self._count:
             return self._size
-        mark = index // _MARK_EVERY
-        at = self._marks[mark]
+        at = self._positions[index // _POSITION_EVERY]
         with self._path.open("rb") as lines:
             lines.seek(at)
-            return at + sum(len(line) for line in islice(lines, index % _MARK_EVERY))
+            return at + sum(len(line) for line in islice(lines, index % _POSITION_EVERY))
 
     def _write(self, lines: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +179,7 @@ class Dataset:
             os.close(file)
 
     def _scan(self) -> None:
-        self._marks.clear()
+        self._positions.clear()
         self._count = self._empty = self._size = 0
         try:
             lines = self._path.open("rb")
@@ -189,16 +188,16 @@ class Dataset:
         with lines:
             for line in lines:
                 if not line.endswith(b"\n"):
-                    # What a kill in the middle of a write leaves: its answer was never given.
+                    # A kill in the middle of a write leaves this; the writer got no answer.
                     os.truncate(self._path, self._size)
                     break
-                if self._count % _MARK_EVERY == 0:
-                    self._marks.append(self._size)
+                if self._count % _POSITION_EVERY == 0:
+                    self._positions.append(self._size)
                 self._count += 1
                 self._size += len(line)
                 self._empty += line == b"{}\n"
         self._modified_at = self._path.stat().st_mtime
-        self._settled = self._count
+        self._count_before_last = self._count
 
 
 def _read_range(path: Path, first: int, last: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""How items are written in each of the formats, in pieces."""
+"""How items are written in each format, in pieces."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatOptions:
     """
-    The parameters that change how a format is written.
+    The parameters of a format.
 
     Attributes:
-        bom: None for the format's own habit: csv begins with one.
+        bom: None for the default of the format: only csv begins with a byte order mark.
     """
 
     delimiter: str = ","
@@ -40,35 +40,35 @@ class FormatOptions:
     feed_description: str = "Items of a dataset"
 
 
-def as_jsonl(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+def as_jsonl(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a JSON object per line."""
-    if look.bom:
+    if options.bom:
         yield _BOM
-    for block in again():
+    for block in read_blocks():
         yield b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in block)
 
 
-def as_json(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+def as_json(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a JSON array."""
-    yield _BOM + b"[" if look.bom else b"["
+    yield _BOM + b"[" if options.bom else b"["
     is_first = True
-    for block in again():
+    for block in read_blocks():
         if block:
             yield (b"" if is_first else b",") + orjson.dumps(block)[1:-1]
             is_first = False
     yield b"]"
 
 
-def as_csv(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
-    """Yields a table with a header; nested values become columns such as `a/b`."""
-    columns = look.columns or tuple(_columns(again()))
-    if look.bom is not False:
+def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
+    """Yields a table with a header; nested values become columns like `a/b`."""
+    columns = options.columns or tuple(_columns(read_blocks()))
+    if options.bom is not False:
         yield _BOM
     page = io.StringIO()
-    writer = csv.writer(page, delimiter=look.delimiter, lineterminator="\n")
-    if look.has_header:
+    writer = csv.writer(page, delimiter=options.delimiter, lineterminator="\n")
+    if options.has_header:
         writer.writerow(columns)
-    for block in again():
+    for block in read_blocks():
         for item in block:
             row = _flat(item)
             writer.writerow([_cell(row.get(name)) for name in columns])
@@ -76,36 +76,38 @@ def as_csv(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
     yield _taken(page)
 
 
-def as_html(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+def as_html(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a page with one table."""
-    columns = look.columns or tuple(_columns(again()))
-    yield (_BOM if look.bom else b"") + b"<!DOCTYPE html><html><body><table>"
-    if look.has_header:
+    columns = options.columns or tuple(_columns(read_blocks()))
+    yield (_BOM if options.bom else b"") + b"<!DOCTYPE html><html><body><table>"
+    if options.has_header:
         yield _html_row(columns, "th")
-    for block in again():
+    for block in read_blocks():
         for item in block:
             row = _flat(item)
             yield _html_row((_cell(row.get(name)) for name in columns), "td")
     yield b"</table></body></html>"
 
 
-def as_xml(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+def as_xml(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields an element per item."""
-    root, name = _xml_name(look.xml_root), _xml_name(look.xml_row)
-    yield (_BOM if look.bom else b"") + f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>'.encode()
-    for block in again():
+    root, name = _xml_name(options.xml_root), _xml_name(options.xml_row)
+    yield (
+        _BOM if options.bom else b""
+    ) + f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>'.encode()
+    for block in read_blocks():
         yield "".join(f"\n  {_xml(name, item)}" for item in block).encode()
     yield f"\n</{root}>".encode()
 
 
-def as_rss(again: Callable[[], Blocks], look: FormatOptions) -> Iterator[bytes]:
+def as_rss(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a feed with an entry per item."""
-    title, about = _xml_text(look.feed_title), _xml_text(look.feed_description)
-    yield (_BOM if look.bom else b"") + (
+    title, about = _xml_text(options.feed_title), _xml_text(options.feed_description)
+    yield (_BOM if options.bom else b"") + (
         '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>'
         f"<title>{title}</title><description>{about}</description>"
     ).encode()
-    for block in again():
+    for block in read_blocks():
         yield "".join(_xml("item", item) for item in block).encode()
     yield b"</channel></rss>"
 

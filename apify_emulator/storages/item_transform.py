@@ -1,5 +1,5 @@
 """
-How the items endpoint shapes what it gives: which fields, in which form, without what.
+The parameters of the items endpoint that change items: which fields, renamed, unwound, flattened.
 
 Pure: items in, items out.
 """
@@ -32,18 +32,18 @@ class ItemTransform:
 
     @property
     def is_plain(self) -> bool:
-        """Whether items come out as they went in."""
+        """Whether items stay unchanged."""
         return self == ItemTransform()
 
     def apply(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yields the shaped items; there may be more or fewer than went in."""
+        """Yields the changed items; there can be more or fewer than before."""
         for item in items:
             for row in _unwound(item, self.unwind):
-                shaped = self._shaped(row)
-                if shaped or not self.skip_empty:
-                    yield shaped
+                changed = self._changed(row)
+                if changed or not self.skip_empty:
+                    yield changed
 
-    def _shaped(self, item: Item) -> Item:
+    def _changed(self, item: Item) -> Item:
         row = _flattened(item, self.flatten) if self.flatten else item
         if self.skip_hidden:
             row = {name: value for name, value in row.items() if not name.startswith("#")}
@@ -115,7 +115,7 @@ def _flattened(item: Item, names: tuple[str, ...]) -> Item:
 
 
 def leaves(name: str, value: Any, separator: str) -> Iterator[tuple[str, Any]]:
-    """Yields the parts of a nested value that are not nested, with the path to each."""
+    """Yields the innermost values of a nested value, with the path to each."""
     if isinstance(value, dict) and value:
         for part, inner in value.items():
             yield from leaves(f"{name}{separator}{part}", inner, separator)

@@ -1,8 +1,8 @@
 """
-Where records are kept: a file per record, its key and type in the first line.
+A key-value store: one file per record, with its key and type in the first line.
 
-Keys come from outside. A file's name is made from the key with a digest, so that no key leads out
-of the folder, is too long, or meets another one that differs in case only.
+Keys come from outside. The name of a file contains a digest of the key, so that no key leads out of
+the folder, is too long, or collides with a key that differs only in case.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Record:
     One record.
 
     Attributes:
-        path: None where `body` holds the value.
-        start: where in the file the value begins.
+        path: None if `body` holds the value.
+        start: the position in the file where the value begins.
     """
 
     key: str
@@ -55,7 +55,7 @@ def check_key(key: str) -> str:
     Returns the key.
 
     Raises:
-        ApiError: it has a character that keys may not have, or is too long (400).
+        ApiError: it has a character that is not allowed in keys, or is too long (400).
     """
     if not _KEY.fullmatch(key):
         raise ApiError(
@@ -71,7 +71,7 @@ class KeyValueStore:
     One store.
 
     Attributes:
-        simulated: returns the records of a simulation; a file of the same key hides one.
+        simulated: returns the records of a simulation; a file with the same key replaces one.
     """
 
     def __init__(
@@ -98,17 +98,17 @@ class KeyValueStore:
         self._files: dict[str, Record | None] = dict(_scan(folder))
 
     def get(self, key: str) -> Record | None:
-        """Returns a record; None where there is none."""
+        """Returns a record; None if it does not exist."""
         if key in self._files:
             return self._files[key]
         return self._simulated_records().get(key) if self._simulated_records is not None else None
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Writes a record; a reader sees the old one or the new one."""
+        """Writes a record; a reader sees either the old or the new value."""
         self._write(key, content_type, body, is_deleted=False)
 
     def remove(self, key: str) -> None:
-        """Deletes a record; no harm when there is none."""
+        """Deletes a record, if it exists."""
         if self._simulated_records is not None and key in self._simulated_records():
             self._write(key, "", b"", is_deleted=True)
             return
@@ -127,7 +127,7 @@ class KeyValueStore:
         return sorted(found, key=lambda record: record.key.encode())
 
     def delete(self) -> None:
-        """Removes the folder."""
+        """Deletes the folder."""
         for record in self._files.values():
             if record is not None and record.path is not None:
                 record.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Request queues, as far as the SDKs and crawlers use them: unique requests, a head, locks."""
+"""A request queue with what SDKs and crawlers use: unique requests, a head, locks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apify_emulator.times import iso, now
 
 
 def request_id(unique_key: str) -> str:
-    """Returns the id that a unique key always gets, computed as the SDKs compute it."""
+    """Returns the id of a unique key, computed as the SDKs compute it."""
     digest = base64.b64encode(sha256(unique_key.encode()).digest()).decode()
     return re.sub(r"[+/=]", "", digest)[:15]
 
@@ -27,8 +27,7 @@ class RequestQueue:
     """
     One queue.
 
-    Requests are kept in a file of JSON Lines, the last line about each one wins; locks end with
-    the process.
+    Requests are in a file of JSON Lines, where the last line about each wins. Locks are in memory.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class RequestQueue:
         self.accessed_at = created_at
         self._path = path
         self._requests: dict[str, dict[str, Any]] = {}
-        # Ids of what is not handled yet, in the order of the head.
+        # Ids of requests that are not handled yet, in the order of the head.
         self._pending: dict[str, None] = {}
         self._locks: dict[str, tuple[float, str | None]] = {}
         self._clients: set[str] = set()
@@ -63,21 +62,21 @@ class RequestQueue:
 
     @property
     def pending(self) -> int:
-        """How many of them are not handled."""
+        """How many requests are not handled."""
         return len(self._pending)
 
     @property
     def had_multiple_clients(self) -> bool:
-        """Whether more than one client key was seen."""
+        """Whether more than one client has used the queue."""
         return len(self._clients) > 1
 
-    def saw(self, client_key: str | None) -> None:
-        """Notes who uses the queue."""
+    def note_client(self, client_key: str | None) -> None:
+        """Records that a client uses the queue."""
         if client_key:
             self._clients.add(client_key)
 
     def add(self, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
-        """Adds a request unless its unique key is there; return what the API says about it."""
+        """Adds a request, unless its unique key is known; returns the API's answer about it."""
         url = request.get("url")
         if not isinstance(url, str) or not url:
             raise invalid_input("A request must have a url")
@@ -96,11 +95,11 @@ class RequestQueue:
         }
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Returns a request; None where there is none."""
+        """Returns a request; None if it does not exist."""
         return self._requests.get(key)
 
     def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
-        """Replaces a request, or add it; return what the API says about it."""
+        """Replaces or adds a request; returns the API's answer about it."""
         known = self._requests.get(key)
         merged = {**(known or {}), **request, "id": key}
         merged["uniqueKey"] = str(merged.get("uniqueKey") or merged.get("url") or key)
@@ -115,7 +114,7 @@ class RequestQueue:
         }
 
     def remove(self, key: str) -> bool:
-        """Deletes a request; return whether it was there."""
+        """Deletes a request; returns whether it existed."""
         known = self._requests.pop(key, None)
         self._pending.pop(key, None)
         self._locks.pop(key, None)
@@ -124,7 +123,7 @@ class RequestQueue:
         return known is not None
 
     def head(self, limit: int) -> list[dict[str, Any]]:
-        """Returns the next requests that nobody has locked."""
+        """Returns the next requests that are not locked."""
         moment = time.monotonic()
         found: list[dict[str, Any]] = []
         for key in self._pending:
@@ -137,7 +136,7 @@ class RequestQueue:
     def lock_head(
         self, limit: int, lock_secs: float, client_key: str | None
     ) -> list[dict[str, Any]]:
-        """Locks the next requests and return them."""
+        """Locks the next requests and returns them."""
         found = self.head(limit)
         until = time.monotonic() + lock_secs
         for request in found:
@@ -149,10 +148,10 @@ class RequestQueue:
         self, key: str, lock_secs: float, client_key: str | None, *, forefront: bool
     ) -> dict[str, Any]:
         """
-        Keeps a request locked for longer.
+        Extends the lock of a request.
 
         Raises:
-            ApiError: somebody else has it, or it is handled (409).
+            ApiError: another client has locked it, or it is handled (409).
         """
         self._check_holder(key, client_key)
         if key not in self._pending:
@@ -163,14 +162,14 @@ class RequestQueue:
         return {"lockExpiresAt": iso(now() + lock_secs)}
 
     def unlock(self, key: str, client_key: str | None, *, forefront: bool) -> None:
-        """Gives a request back."""
+        """Unlocks a request."""
         self._check_holder(key, client_key)
         self._locks.pop(key, None)
         if forefront and key in self._pending:
             self._move_first(key)
 
     def unlock_all(self, client_key: str | None) -> int:
-        """Gives back all requests of a client; return how many."""
+        """Unlocks all requests of a client; returns how many."""
         mine = [key for key, (_, holder) in self._locks.items() if holder == client_key]
         for key in mine:
             del self._locks[key]
@@ -183,7 +182,7 @@ class RequestQueue:
         return any(until > moment for until, _ in self._locks.values())
 
     def listed(self, after: str | None, limit: int, filters: set[str]) -> list[dict[str, Any]]:
-        """Returns requests in the order of their arrival, beginning behind an id."""
+        """Returns requests in the order of their arrival, after an id."""
         moment = time.monotonic()
         found: list[dict[str, Any]] = []
         is_reached = after is None
@@ -194,7 +193,7 @@ class RequestQueue:
         return found
 
     def delete(self) -> None:
-        """Removes the file."""
+        """Deletes the file."""
         self._path.unlink(missing_ok=True)
 
     def _passes(self, key: str, filters: set[str], moment: float) -> bool:
@@ -260,7 +259,7 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
     with lines:
         for line in lines:
             if not line.endswith(b"\n"):
-                # What a kill in the middle of a write leaves.
+                # A kill in the middle of a write leaves this.
                 os.truncate(path, size)
                 return
             size += len(line)

@@ -1,6 +1,4 @@
-"""
-What all kinds of storages have in common: each run's own one, and those made by name or by hand.
-"""
+"""All storages of one kind: those of runs, and those that the API created for the account."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountStorage:
     """
-    What the journal keeps of a storage that is no run's own.
+    What the journal keeps of a storage that is not the own storage of a run.
 
     Attributes:
-        actor_id: of the Actor whose run made it; None where the account's owner did.
+        actor_id: of the Actor whose run created it; None if the account's owner created it.
     """
 
     id: str
@@ -36,14 +34,14 @@ class AccountStorage:
 
 
 class Storage(Protocol):
-    """What all three kinds have."""
+    """What all three kinds of storages have."""
 
     id: str
     name: str | None
     accessed_at: float
 
     def delete(self) -> None:
-        """Removes what is on disk."""
+        """Deletes the content on disk."""
         ...
 
 
@@ -66,7 +64,7 @@ class StorageCollection(Generic[S]):
         self._deleted: set[str] = set()
 
     def load(self, named: dict[str, AccountStorage], deleted: set[str]) -> None:
-        """Takes up what the journal remembers."""
+        """Loads the documents of the journal."""
         self._named = named
         self._by_name = {entry.name: entry.id for entry in named.values() if entry.name}
         self._deleted = deleted
@@ -76,7 +74,7 @@ class StorageCollection(Generic[S]):
         Returns a storage by its id, `username~name` or `~name`.
 
         Raises:
-            ApiError: there is none (404).
+            ApiError: it does not exist (404).
         """
         storage = self._open.get(reference)
         if storage is None:
@@ -91,16 +89,16 @@ class StorageCollection(Generic[S]):
 
     def get_or_create(self, name: str | None, run_id: str | None = None) -> tuple[S, bool]:
         """
-        Returns the storage of that name and whether it is new; without a name it always is.
+        Returns the storage of a name, and whether it is new; without a name it is always new.
 
         Args:
-            run_id: of the run that asks; None for the account's owner.
+            run_id: of the calling run; None for the account's owner.
         """
         if name:
             if not _NAME.fullmatch(name):
                 raise invalid_input(
-                    f'"{name}" is no name of a storage: letters, digits and hyphens inside, '
-                    "63 characters at most"
+                    f'"{name}" is not a valid storage name: use letters, digits and inner hyphens, '
+                    "at most 63 characters"
                 )
             known = self._by_name.get(name)
             if known is not None:
@@ -111,12 +109,12 @@ class StorageCollection(Generic[S]):
         return self.get(entry.id), True
 
     def creator_of(self, storage_id: str) -> str | None:
-        """Returns the Actor whose run made a storage; None where the account's owner did."""
+        """Returns the Actor whose run created a storage; None for the account's owner."""
         entry = self._named.get(storage_id)
         return None if entry is None else entry.actor_id
 
     def rename(self, storage: S, name: str | None) -> None:
-        """Gives a storage another name."""
+        """Renames a storage."""
         if name and self._by_name.get(name, storage.id) != storage.id:
             raise invalid_input(f'The name "{name}" is taken')
         if storage.name:
@@ -127,7 +125,7 @@ class StorageCollection(Generic[S]):
         self._remember(replace(known, name=storage.name))
 
     def delete(self, storage: S) -> None:
-        """Removes a storage and its content."""
+        """Deletes a storage and its content."""
         storage.delete()
         self._open.pop(storage.id, None)
         if storage.name:
@@ -139,9 +137,7 @@ class StorageCollection(Generic[S]):
             self._journal.put("deleted", storage.id, {})
 
     def discard(self, storage_id: str) -> None:
-        """
-        Removes the content of a run's own storage, the run being forgotten; it may be gone already.
-        """
+        """Deletes the content of a run's own storage, if it exists, when the run is deleted."""
         storage = self._open.pop(storage_id, None) or self._reopen(storage_id)
         if storage is not None:
             storage.delete()
@@ -151,7 +147,7 @@ class StorageCollection(Generic[S]):
             self._journal.drop("deleted", storage_id)
 
     def listed(self, *, unnamed: bool) -> list[S]:
-        """Returns the storages in the order of their creation; the named ones unless `unnamed`."""
+        """Returns the storages in order of creation; only named ones unless `unnamed`."""
         return list(self._all(unnamed=unnamed))
 
     def open_of_run(self, run: Run, storage_id: str) -> S:
@@ -159,11 +155,11 @@ class StorageCollection(Generic[S]):
         raise NotImplementedError
 
     def open_of_account(self, entry: AccountStorage) -> S:
-        """Opens a storage that is no run's own."""
+        """Opens a storage of the account."""
         raise NotImplementedError
 
     def is_kept_open(self, storage: S) -> bool:
-        """Returns whether it holds what cannot be read again cheaply."""
+        """Returns whether it stays in memory, because it is expensive to read again."""
         raise NotImplementedError
 
     def id_in(self, run: Run) -> str:

@@ -1,4 +1,4 @@
-"""The three kinds of storages, and what a simulated run's own ones hold."""
+"""The three kinds of storages, and the content of a simulated run's storages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Datasets(StorageCollection[Dataset]):
     def __init__(self, folder: Path, journal: Journal, runs: RunRegistry) -> None:
         super().__init__(folder, journal, runs)
         folder.mkdir(parents=True, exist_ok=True)
-        # Looked up for every read of a simulated run's items, where a look at the disk would show.
+        # Kept in memory, because a file check at each read of simulated items would be slow.
         self._on_disk = {path.stem for path in folder.iterdir()}
 
     def open_of_run(self, run: Run, storage_id: str) -> Dataset:  # noqa: D102 - see StorageCollection
@@ -73,7 +73,7 @@ class Datasets(StorageCollection[Dataset]):
         return storage.size_bytes > 0 or storage.name is not None
 
     def keep(self, dataset: Dataset) -> None:
-        """Keeps a dataset open that now has a file."""
+        """Keeps a dataset open, because it now has a file."""
         self._open[dataset.id] = dataset
         self._on_disk.add(dataset.id)
 

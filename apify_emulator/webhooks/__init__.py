@@ -1,1 +1,1 @@
-"""Which webhooks there are, and how they are delivered."""
+"""Which webhooks exist, and how they are delivered."""

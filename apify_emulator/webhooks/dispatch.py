@@ -1,4 +1,4 @@
-"""How webhooks are delivered: to this machine only, a few times when need be."""
+"""How a webhook is delivered: to this machine only, with retries."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Dispatch:
 
 
 async def deliver(url: str, dispatch: Dispatch, body: bytes, *, tries: int) -> None:
-    """Sends an event to a webhook's URL; how it went is noted in the dispatch. Never raises."""
+    """Sends an event to a webhook's URL and records the result in the dispatch. Never raises."""
     if not _is_loopback(url):
-        _note(dispatch, None, "the local platform calls loopback addresses only")
+        _note(dispatch, None, "the emulator calls loopback addresses only")
         dispatch.status = "FAILED"
         return
     pause = _FIRST_PAUSE_SECS

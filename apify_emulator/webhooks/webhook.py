@@ -1,4 +1,4 @@
-"""Which webhooks there are, and which of them an event concerns."""
+"""What a webhook is, and how it is read from a request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = frozenset(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
     """
-    One webhook, ad-hoc or lasting.
+    One webhook, ad-hoc or persistent.
 
     Attributes:
         condition: `actorId`, `actorTaskId` or `actorRunId`.
@@ -56,7 +56,7 @@ class Webhook:
 
 def read_ad_hoc(encoded: str) -> list[dict[str, Any]]:
     """
-    Returns the webhooks of a start's `webhooks` parameter, each of them checked.
+    Returns the checked webhooks of a start's `webhooks` parameter.
 
     Raises:
         ApiError: it is not Base64 of a JSON array of webhooks (400).
@@ -64,7 +64,7 @@ def read_ad_hoc(encoded: str) -> list[dict[str, Any]]:
     if not encoded:
         return []
     try:
-        # A plus that was not encoded arrives as a space.
+        # A plus sign that is not percent-encoded arrives as a space.
         value = orjson.loads(base64.b64decode(encoded.replace(" ", "+"), validate=True))
     except (binascii.Error, ValueError):
         raise invalid_input('"webhooks" must be the Base64 of a JSON array') from None
@@ -80,7 +80,7 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
     Returns the webhook that a body describes.
 
     Raises:
-        ApiError: a field is missing or makes no sense (400).
+        ApiError: a field is missing or not valid (400).
     """
     events = body.get("eventTypes")
     if not isinstance(events, list) or not events or not EVENTS.issuperset(map(str, events)):
@@ -113,5 +113,5 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
 def _text(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise invalid_input(f'"{name}" must be a text')
+        raise invalid_input(f'"{name}" must be a string')
     return value

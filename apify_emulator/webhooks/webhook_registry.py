@@ -1,4 +1,4 @@
-"""All webhooks, which of them an event concerns, and their deliveries."""
+"""All webhooks, the events that they get, and their deliveries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Webhooks:
         self._of_condition: dict[tuple[str, str], list[str]] = {}
 
     def load(self, documents: dict[str, dict[str, Any]]) -> None:
-        """Takes up what the journal remembers."""
+        """Loads the documents of the journal."""
         for document in documents.values():
             self._index(Webhook(**document))
 
@@ -43,7 +43,7 @@ class Webhooks:
         Returns a webhook.
 
         Raises:
-            ApiError: there is none (404).
+            ApiError: it does not exist (404).
         """
         webhook = self.by_id.get(webhook_id)
         if webhook is None:
@@ -52,7 +52,7 @@ class Webhooks:
 
     def create(self, body: dict[str, Any], *, is_ad_hoc: bool) -> tuple[Webhook, bool]:
         """
-        Makes a webhook, or return the one that has its idempotency key; say whether it is new.
+        Creates a webhook or finds the one with its idempotency key; returns whether it is new.
         """
         fresh = read_webhook(body, is_ad_hoc=is_ad_hoc)
         if fresh.idempotency_key:
@@ -63,7 +63,7 @@ class Webhooks:
         return fresh, True
 
     def update(self, webhook: Webhook, body: dict[str, Any]) -> Webhook:
-        """Changes what the body names."""
+        """Changes the fields that the body names."""
         merged = {**webhook_view(webhook, self), **body}
         changed = replace(
             read_webhook(merged, is_ad_hoc=webhook.is_ad_hoc),
@@ -75,7 +75,7 @@ class Webhooks:
         return changed
 
     def delete(self, webhook: Webhook) -> None:
-        """Removes a webhook."""
+        """Deletes a webhook."""
         self._forget(webhook)
         self._journal.drop("webhook", webhook.id)
 
@@ -84,19 +84,19 @@ class Webhooks:
         return [one for one in self.dispatches.values() if one.webhook_id == webhook_id]
 
     def created(self, run: Run) -> None:
-        """Tells of a new run."""
-        self._tell(run, "ACTOR.RUN.CREATED")
+        """Delivers the event of a new run."""
+        self._deliver_event(run, "ACTOR.RUN.CREATED")
 
     def resurrected(self, run: Run) -> None:
-        """Tells of a run that came back."""
-        self._tell(run, "ACTOR.RUN.RESURRECTED")
+        """Delivers the event of a resurrected run."""
+        self._deliver_event(run, "ACTOR.RUN.RESURRECTED")
 
     def ended(self, run: Run) -> None:
-        """Tells how a run ended."""
+        """Delivers the event of the end of a run."""
         if self.by_id:
-            self._tell(run, f"ACTOR.RUN.{run.status.replace('-', '_')}")
+            self._deliver_event(run, f"ACTOR.RUN.{run.status.replace('-', '_')}")
 
-    def _tell(self, run: Run, event_type: str) -> None:
+    def _deliver_event(self, run: Run, event_type: str) -> None:
         if not self.by_id:
             return
         names = (("actorId", run.actor_id), ("actorTaskId", run.task_id), ("actorRunId", run.id))
@@ -148,7 +148,7 @@ def find_dispatch(webhooks: Webhooks, dispatch_id: str) -> Dispatch:
     Returns a delivery.
 
     Raises:
-        ApiError: there is none (404).
+        ApiError: it does not exist (404).
     """
     dispatch = webhooks.dispatches.get(dispatch_id)
     if dispatch is None:
@@ -179,8 +179,8 @@ def webhook_view(webhook: Webhook, webhooks: Webhooks) -> dict[str, Any]:
     }
 
 
-def conditions(webhooks: Iterable[Webhook], name: str, value: str) -> list[Webhook]:
-    """Returns the lasting webhooks of an Actor or a task."""
+def webhooks_of(webhooks: Iterable[Webhook], name: str, value: str) -> list[Webhook]:
+    """Returns the persistent webhooks of an Actor or a task."""
     return [
         webhook
         for webhook in webhooks

@@ -33,7 +33,7 @@ SNOOP = """
                 pass
     for line in open("/proc/net/unix"):
         name = line.split()[-1]
-        if name.startswith("@orchestrator-platform-"):
+        if name.startswith("@apify-emulator-"):
             # Other platforms on this machine may be closing.
             try:
                 with socket.socket(socket.AF_UNIX) as asking:
@@ -72,5 +72,5 @@ def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs
         finally:
             served.terminate()
     assert {f"{served.pid} environ", f"{served.pid} cmdline"} <= {item["place"] for item in items}
-    assert any(item["place"].startswith("@orchestrator-platform-") for item in items)
+    assert any(item["place"].startswith("@apify-emulator-") for item in items)
     assert not [item["place"] for item in items if token in item["text"] or account in item["text"]]

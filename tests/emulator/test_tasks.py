@@ -118,10 +118,10 @@ async def test_files_define_simulated_actors_and_tasks(tmp_path: Path) -> None:
     ("definition", "words"),
     [
         (b"{", "is not valid JSON"),
-        (b"[]", "must hold a JSON object"),
+        (b"[]", "is not a JSON object"),
         ({"version": "0.1"}, '"name" must be a plain name'),
         ({"name": "../x"}, '"name" must be a plain name'),
-        ({"name": "x", "input": "./gone.json"}, "is not there"),
+        ({"name": "x", "input": "./gone.json"}, "does not exist"),
         ({"name": "orchestrator/simulated"}, "is already in the built-in Actors"),
     ],
 )

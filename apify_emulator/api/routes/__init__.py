@@ -1,4 +1,4 @@
-"""The endpoints, a file per group."""
+"""The endpoints, one module per group."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apify_emulator.api.routes import (
 
 
 def all_routes() -> Router:
-    """Returns a router that knows every endpoint."""
+    """Returns a router with all endpoints."""
     router = Router()
     for group in (
         starts,

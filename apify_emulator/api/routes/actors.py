@@ -7,7 +7,7 @@ from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call
-from apify_emulator.webhooks.webhook_registry import conditions, webhook_view
+from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
 
 
 def register(router: Router) -> None:
@@ -20,7 +20,7 @@ def register(router: Router) -> None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists the Actors; there are no foreign ones, so `my` changes nothing."""
+    """Lists the Actors; all belong to the account, so `my` changes nothing."""
     page = call.page()
     actors = list(context.actors.by_id.values())
     items = [
@@ -38,10 +38,10 @@ async def get(context: Context, call: Call) -> Answer:
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:
-    """Lists an Actor's lasting webhooks."""
+    """Lists an Actor's persistent webhooks."""
     actor = context.actors.find(call.params["actorId"])
     page = call.page()
-    found = conditions(context.webhooks.by_id.values(), "actorId", actor.id)
+    found = webhooks_of(context.webhooks.by_id.values(), "actorId", actor.id)
     items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
     return data(page.envelope(len(found), items))
 
@@ -53,6 +53,6 @@ async def get_default_build(context: Context, call: Call) -> Answer:
 
 
 async def get_build(context: Context, call: Call) -> Answer:
-    """Returns a build; all of them are done."""
+    """Returns a build; all builds have succeeded."""
     actor = context.actors.build(call.params["buildId"])
     return data(build_view(actor, context.actors.created_at))

@@ -32,7 +32,7 @@ def _find(context: Context, call: Call) -> Dataset:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists datasets; those without a name only when asked for."""
+    """Lists datasets; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.datasets.listed(unnamed=unnamed)
@@ -41,7 +41,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """Returns the dataset of a name, made when it is missing."""
+    """Returns the dataset of a name; creates it if it is missing."""
     dataset, is_new = context.datasets.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/datasets/{dataset.id}" if is_new else None
     return data(_view(context, call, dataset), status=201 if is_new else 200, location=place)
@@ -62,13 +62,13 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Removes a dataset."""
+    """Deletes a dataset."""
     context.datasets.delete(_find(context, call))
     return nothing()
 
 
 async def get_items(context: Context, call: Call) -> Answer:
-    """Returns items in one of the formats."""
+    """Returns items in the requested format."""
     dataset = _find(context, call)
     dataset.reads += 1
     return items_answer(call, dataset, context.faults.faults)
@@ -77,7 +77,7 @@ async def get_items(context: Context, call: Call) -> Answer:
 async def push(context: Context, call: Call) -> Answer:
     """Adds an item or an array of items; all or none."""
     body = await call.json()
-    # Found only now: no other push may come between the look-up and the write.
+    # After the await, so that no other push comes between the look-up and the write.
     dataset = _find(context, call)
     items = body if isinstance(body, list) else [body]
     if not all(isinstance(item, dict) for item in items):
@@ -91,7 +91,7 @@ async def push(context: Context, call: Call) -> Answer:
 
 
 async def statistics(context: Context, call: Call) -> Answer:
-    """Returns statistics of fields; there are none without a schema of the dataset."""
+    """Returns empty statistics of fields, because no dataset has a schema."""
     _find(context, call)
     return data({"fieldStatistics": None})
 
@@ -100,7 +100,7 @@ def _brief(context: Context, dataset: Dataset) -> dict[str, Any]:
     count, clean_count = dataset.shown_counts(context.faults.faults.count_lag_secs)
     return {
         "id": dataset.id,
-        # Lists promise a name, and a dataset without one has none; so Apify shows the id.
+        # The description requires a name in lists, so Apify shows the id of unnamed datasets.
         "name": dataset.name or dataset.id,
         "userId": USER_ID,
         "username": USERNAME,

@@ -38,7 +38,7 @@ def _find(context: Context, call: Call) -> KeyValueStore:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists stores; those without a name only when asked for."""
+    """Lists stores; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.stores.listed(unnamed=unnamed)
@@ -47,7 +47,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """Returns the store of a name, made when it is missing."""
+    """Returns the store of a name; creates it if it is missing."""
     store, is_new = context.stores.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/key-value-stores/{store.id}" if is_new else None
     return data(_view(call, store), status=201 if is_new else 200, location=place)
@@ -68,7 +68,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Removes a store with its records."""
+    """Deletes a store with its records."""
     context.stores.delete(_find(context, call))
     return nothing()
 
@@ -107,7 +107,7 @@ async def get_record(context: Context, call: Call) -> Answer:
 
 
 async def has_record(context: Context, call: Call) -> Answer:
-    """Says whether a record is there."""
+    """Answers whether a record exists."""
     return Answer(content_type=_record(context, call).content_type)
 
 
@@ -122,7 +122,7 @@ async def put_record(context: Context, call: Call) -> Answer:
 
 
 async def delete_record(context: Context, call: Call) -> Answer:
-    """Deletes a record; no harm when there is none."""
+    """Deletes a record, if it exists."""
     _find(context, call).remove(check_key(call.params["recordKey"]))
     return nothing()
 

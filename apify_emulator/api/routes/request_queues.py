@@ -50,7 +50,7 @@ def register_requests(router: Router, root: str, wrap: Callable[[Handler], Handl
 
 def _find(context: Context, call: Call) -> RequestQueue:
     queue = context.queues.get(call.params["queueId"])
-    queue.saw(_client(call))
+    queue.note_client(_client(call))
     return queue
 
 
@@ -62,7 +62,7 @@ def _client(call: Call) -> str | None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists queues; those without a name only when asked for."""
+    """Lists queues; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.queues.listed(unnamed=unnamed)
@@ -71,7 +71,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def get_or_create(context: Context, call: Call) -> Answer:
-    """Returns the queue of a name, made when it is missing."""
+    """Returns the queue of a name; creates it if it is missing."""
     queue, is_new = context.queues.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/request-queues/{queue.id}" if is_new else None
     return data(_view(call, queue), status=201 if is_new else 200, location=place)
@@ -92,7 +92,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Removes a queue."""
+    """Deletes a queue."""
     context.queues.delete(_find(context, call))
     return nothing()
 
@@ -112,7 +112,7 @@ async def head(context: Context, call: Call) -> Answer:
 
 
 async def lock_head(context: Context, call: Call) -> Answer:
-    """Locks the next requests and return them."""
+    """Locks the next requests and returns them."""
     queue = _find(context, call)
     limit = call.count("limit", 25, least=1, most=25)
     lock_secs = _lock_secs(call)
@@ -146,7 +146,7 @@ async def list_requests(context: Context, call: Call) -> Answer:
 
 
 async def add(context: Context, call: Call) -> Answer:
-    """Adds a request unless it is there."""
+    """Adds a request, unless it exists."""
     queue = _find(context, call)
     added = queue.add(await call.json_object(), forefront=call.flag("forefront"))
     return data(added, status=201)
@@ -173,7 +173,7 @@ async def delete_batch(context: Context, call: Call) -> Answer:
 
 
 async def unlock_all(context: Context, call: Call) -> Answer:
-    """Gives back all requests of a client."""
+    """Unlocks all requests of a client."""
     return data({"unlockedCount": _find(context, call).unlock_all(_client(call))})
 
 
@@ -200,7 +200,7 @@ async def delete_request(context: Context, call: Call) -> Answer:
 
 
 async def prolong(context: Context, call: Call) -> Answer:
-    """Keeps a request locked for longer."""
+    """Extends the lock of a request."""
     queue = _find(context, call)
     key = _known(queue, call)
     lock_secs = _lock_secs(call)
@@ -208,7 +208,7 @@ async def prolong(context: Context, call: Call) -> Answer:
 
 
 async def unlock(context: Context, call: Call) -> Answer:
-    """Gives a request back."""
+    """Unlocks a request."""
     queue = _find(context, call)
     queue.unlock(_known(queue, call), _client(call), forefront=call.flag("forefront"))
     return nothing()
@@ -233,7 +233,7 @@ async def _batch(call: Call) -> list[dict[str, Any]]:
     if not isinstance(body, list) or not all(isinstance(entry, dict) for entry in body):
         raise invalid_input("The body must be an array of requests")
     if len(body) > _MAX_BATCH:
-        raise invalid_input(f"A batch holds {_MAX_BATCH} requests at most")
+        raise invalid_input(f"A batch has at most {_MAX_BATCH} requests")
     return body
 
 

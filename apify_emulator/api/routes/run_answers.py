@@ -1,4 +1,4 @@
-"""What several groups of endpoints answer with."""
+"""Answers about runs that several groups of endpoints give."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apify_emulator.times import now
 
 
 async def wait_for_end(run: Run, wait_secs: float) -> None:
-    """Waits until a run has ended or the time is over."""
+    """Waits until a run has ended, at most `wait_secs`."""
     if wait_secs <= 0 or run.is_terminal:
         return
     with anyio.move_on_after(wait_secs):
@@ -29,12 +29,12 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
     """Returns a run as its own endpoint shows it to this caller."""
     moment = now()
     lag = context.faults.faults.usage_lag_secs
-    is_settled = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
-    return run_view(run, USER_ID, moment, with_usage=call.is_known and is_settled)
+    is_cost_final = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
+    return run_view(run, USER_ID, moment, with_usage=call.is_known and is_cost_final)
 
 
 def log_answer(context: Context, call: Call, run: Run) -> Answer:
-    """Answers with a run's log; with `stream` it goes on until the run has ended."""
+    """Answers with a run's log; with `stream` it continues until the run has ended."""
     answer = Answer(content_type="text/plain; charset=utf-8", may_compress=False)
     if call.flag("download"):
         answer.headers["Content-Disposition"] = f'attachment; filename="{run.id}.log"'

@@ -1,4 +1,4 @@
-"""Reading, listing and steering runs."""
+"""Runs: reading, listing, changing and ending them."""
 
 from __future__ import annotations
 
@@ -145,13 +145,13 @@ async def get(context: Context, call: Call) -> Answer:
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """Sets a run's status message or access."""
+    """Changes a run's status message or access."""
     run = find_run(context, call)
     body = await call.json_object()
     if "statusMessage" in body:
         message = body["statusMessage"]
         if message is not None and not isinstance(message, str):
-            raise invalid_input('"statusMessage" must be a text')
+            raise invalid_input('"statusMessage" must be a string')
         run.status_message = message
         run.is_message_terminal = bool(body.get("isStatusMessageTerminal"))
     if isinstance(body.get("generalAccess"), str):
@@ -161,7 +161,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Forgets a run that has ended, with its storages."""
+    """Deletes a run that has ended, with its storages."""
     run = find_run(context, call)
     if not run.is_terminal:
         raise ApiError(
@@ -184,7 +184,7 @@ async def abort(context: Context, call: Call) -> Answer:
 
 
 async def resurrect(context: Context, call: Call) -> Answer:
-    """Brings back a run that has ended."""
+    """Resurrects a run that has ended."""
     run = find_run(context, call)
     build_name = run.options.build
     build = None
@@ -198,7 +198,7 @@ async def resurrect(context: Context, call: Call) -> Answer:
 
 
 async def reboot(context: Context, call: Call) -> Answer:
-    """Starts a run's process again."""
+    """Restarts a run's process."""
     run = find_run(context, call)
     context.lifecycle.reboot(run)
     return data(run_data(context, call, run))
@@ -223,7 +223,7 @@ async def charge(context: Context, call: Call) -> Answer:
     body = await call.json_object()
     name, count = body.get("eventName"), body.get("count", 1)
     if not isinstance(name, str) or not name:
-        raise invalid_input('"eventName" must be a text')
+        raise invalid_input('"eventName" must be a string')
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise invalid_input('"count" must be a whole number, 0 or more')
     key = call.headers.get("idempotency-key")

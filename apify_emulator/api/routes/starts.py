@@ -29,7 +29,7 @@ def register(router: Router) -> None:
 
 
 async def start(context: Context, call: Call) -> Answer:
-    """Starts a run; wait for its end as long as `waitForFinish` says."""
+    """Starts a run and waits for its end as long as `waitForFinish` says."""
     wait_secs = call.wait_secs()
     actor, task = _target(context, call)
     run = await start_run(context, call, actor, task)
@@ -43,7 +43,7 @@ async def start(context: Context, call: Call) -> Answer:
 
 
 async def start_and_get_record(context: Context, call: Call) -> Answer:
-    """Starts a run, wait for its end and answer with its output record."""
+    """Starts a run, waits for its end and answers with its output record."""
     run = await _run_to_success(context, call)
     record = context.stores.get(run.store_id).get(call.text("outputRecordKey", "OUTPUT"))
     if record is None:
@@ -52,14 +52,14 @@ async def start_and_get_record(context: Context, call: Call) -> Answer:
 
 
 async def start_and_get_items(context: Context, call: Call) -> Answer:
-    """Starts a run, wait for its end and answer with its items."""
+    """Starts a run, waits for its end and answers with its items."""
     run = await _run_to_success(context, call)
     dataset = context.datasets.get(run.dataset_id)
     return items_answer(call, dataset, context.faults.faults, status=201)
 
 
 async def validate_input(context: Context, call: Call) -> Answer:
-    """Checks an input and start nothing."""
+    """Checks an input without starting a run."""
     actor = context.actors.find(call.params["actorId"])
     check_only(actor, await call.body())
     return plain({"valid": True})

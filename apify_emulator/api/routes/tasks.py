@@ -8,7 +8,7 @@ from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
-from apify_emulator.webhooks.webhook_registry import conditions, webhook_view
+from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
 
 _TASK = "actor-tasks/{actorTaskId}"
 
@@ -45,7 +45,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def create(context: Context, call: Call) -> Answer:
-    """Makes a task."""
+    """Creates a task."""
     return _shown(context, context.tasks.create(await call.json_object(), context.actors), 201)
 
 
@@ -61,7 +61,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Removes a task."""
+    """Deletes a task."""
     context.tasks.delete(_find(context, call))
     return nothing()
 
@@ -79,9 +79,9 @@ async def put_input(context: Context, call: Call) -> Answer:
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:
-    """Lists a task's lasting webhooks."""
+    """Lists a task's persistent webhooks."""
     task = _find(context, call)
     page = call.page()
-    found = conditions(context.webhooks.by_id.values(), "actorTaskId", task.id)
+    found = webhooks_of(context.webhooks.by_id.values(), "actorTaskId", task.id)
     items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
     return data(page.envelope(len(found), items))

@@ -1,4 +1,4 @@
-"""The account: who it is, what it may use, what it has used."""
+"""The account: its profile, its limits and its usage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def get_user(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a 
 
 
 async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """Returns what the account may use and uses now."""
+    """Returns the limits of the account and its current use."""
     return data(
         limits_view(
             max_memory_mbytes=context.options.max_memory_mbytes,
@@ -56,7 +56,7 @@ async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - 
 
 
 async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
-    """Returns what the account has used; all of it counts as this month's."""
+    """Returns the usage of the account; all of it counts for this month."""
     moment = now()
     units = sum(compute_units(run, moment) for run in context.runs.all)
     return data(usage_view(_spent(context), units, USD_PER_COMPUTE_UNIT))

@@ -25,7 +25,7 @@ def register(router: Router) -> None:
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists lasting webhooks."""
+    """Lists persistent webhooks."""
     page = call.page()
     found = [webhook for webhook in context.webhooks.by_id.values() if not webhook.is_ad_hoc]
     items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
@@ -33,7 +33,7 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 
 async def create(context: Context, call: Call) -> Answer:
-    """Makes a webhook; the same idempotency key gives the first one again."""
+    """Creates a webhook; the same idempotency key returns the first one again."""
     wanted = await call.json_object()
     run = caller(context, call)
     if run is not None and wanted.get("condition") != {"actorRunId": run.id}:
@@ -60,7 +60,7 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 async def delete(context: Context, call: Call) -> Answer:
-    """Removes a webhook."""
+    """Deletes a webhook."""
     context.webhooks.delete(context.webhooks.find(call.params["webhookId"]))
     return nothing()
 
