@@ -9,7 +9,7 @@ from orchestrator.apify.client import ApifyClient
 from orchestrator.apify.http.download import Download
 from orchestrator.apify.http.transport import Deadlines, Request, Response, Transport
 from orchestrator.apify.options import ClientOptions
-from orchestrator.apify.policy.sender import ClientStats
+from orchestrator.apify.policy.paced_transport import ClientStats
 
 __all__ = [
     "ApifyClient",

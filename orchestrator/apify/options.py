@@ -1,5 +1,5 @@
 """
-What a client is told once: where the platform is, who calls, and how long to wait for what.
+The options of a client: where the platform is, who calls, and how long to wait for what.
 
 Three things are called timeout elsewhere and have three names here: the deadlines of a request (the
 `…_timeout_secs` of this module), the wait of a long poll (`wait_secs`) and the run's own timeout
@@ -17,6 +17,8 @@ from orchestrator import __version__
 from orchestrator.errors import ConfigError
 
 DEFAULT_BASE_URL = "https://api.apify.com"
+REFUSAL_PAUSES_SECS = (2.0, 6.0, 13.0)
+SYNC_WAIT_SECS = 300.0
 USER_AGENT = f"orchestrator/{__version__}"
 
 
@@ -36,7 +38,10 @@ class ClientOptions:
         whole_timeout_secs: of an exchange with a small answer, beyond the wait asked for.
         start_deadline_secs: of a start with all its repeats, beyond the wait asked for: a start
             that has no effect by then has none at all.
-        away_secs: how long a request that is safe to repeat goes on being repeated.
+        away_secs: how long a request that is safe to repeat is repeated.
+        refusal_pauses_secs: the pauses after which a refusal is asked for again before it counts.
+        sync_wait_secs: how long the platform holds a synchronous start (API reference, "Run Actor
+            synchronously").
         max_polls: answers that wait for the end of a run at once; further ones wait for their turn.
             None for any number.
         max_answer_bytes: of an answer that is read into memory.
@@ -52,6 +57,8 @@ class ClientOptions:
     whole_timeout_secs: float = 120.0
     start_deadline_secs: float = 30.0
     away_secs: float = 3600.0
+    refusal_pauses_secs: tuple[float, ...] = REFUSAL_PAUSES_SECS
+    sync_wait_secs: float = SYNC_WAIT_SECS
     max_polls: int | None = None
     max_answer_bytes: int = 64 * 1024 * 1024
 
@@ -61,12 +68,12 @@ def root_of(base_url: str) -> str:
     The address that paths such as `/v2/actor-runs` are appended to.
 
     Raises:
-        ConfigError: it is no http or https address.
+        ConfigError: it is not an http or https address.
     """
     parts = urlsplit(base_url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
-            f"{base_url!r} is no address of a platform; expected something like "
+            f"{base_url!r} is not the address of a platform; expected something like "
             f"{DEFAULT_BASE_URL} (APIFY_API_BASE_URL)"
         )
     if parts.username or parts.password or parts.query or parts.fragment:

@@ -11,8 +11,8 @@ from orchestrator.apify.http.download import Download
 from orchestrator.apify.http.transport import Request
 from orchestrator.apify.models.decoding import check_of_items, read_run, reader_of
 from orchestrator.apify.policy.rate_limits import Rate
-from orchestrator.apify.policy.sender import Call
-from orchestrator.apify.requests import BUT_THE_TOKENS, REPEATED, Requester
+from orchestrator.apify.policy.sender import ALL_BUT_TOKEN_REFUSALS, NO_REFUSALS, Call
+from orchestrator.apify.requests import Requester
 from orchestrator.errors import NotFound
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
@@ -52,9 +52,9 @@ class Reads(Requester):
         if wait_secs:
             url = f"{url}?waitForFinish={endpoints.checked_wait(wait_secs)}"
         request = Request("GET", url, self._headers, self._polls[wait_secs])
-        trusts = REPEATED if insist else BUT_THE_TOKENS
+        final = NO_REFUSALS if insist else ALL_BUT_TOKEN_REFUSALS
         async with self._turns if wait_secs else nullcontext():
-            return await self._sender.ask(Call(request, path, trusts=trusts), read_run)
+            return await self._sender.ask(Call(request, path, final=final), read_run)
 
     async def list_runs(
         self,
@@ -90,7 +90,9 @@ class Reads(Requester):
             limit=limit,
         )
         # A token may be refused some lists for good; that it is not valid is to be sure.
-        return await self._get(path, query, read_runs, self._wide_headers, trusts=BUT_THE_TOKENS)
+        return await self._get(
+            path, query, read_runs, self._wide_headers, final=ALL_BUT_TOKEN_REFUSALS
+        )
 
     async def abort_run(self, run_id: RunId, *, gracefully: bool = False) -> models.Run:
         """
@@ -102,7 +104,7 @@ class Reads(Requester):
         path = f"/v2/actor-runs/{endpoints.segment(run_id)}"
         query = "?gracefully=true" if gracefully else ""
         request = Request("POST", f"{self._root}{path}/abort{query}", self._headers, self._small)
-        return await self._sender.ask(Call(request, path, trusts=REPEATED), read_run)
+        return await self._sender.ask(Call(request, path, final=NO_REFUSALS), read_run)
 
     async def delete_dataset(self, dataset_id: DatasetId) -> None:
         """Deletes a dataset; one that is gone already is no error."""
@@ -197,7 +199,7 @@ class Reads(Requester):
             "?attachment=true",
             f"records {store}",
             rate=Rate.RECORDS,
-            trusts=REPEATED if is_listed else (NotFound,),
+            final=NO_REFUSALS if is_listed else (NotFound,),
         )
 
     async def list_keys(
@@ -222,7 +224,7 @@ class Reads(Requester):
             pairs.append(("prefix", prefix))
         query = endpoints.query(pairs)
         return await self._get(
-            f"{path}/keys", query, read_keys, self._wide_headers, trusts=REPEATED
+            f"{path}/keys", query, read_keys, self._wide_headers, final=NO_REFUSALS
         )
 
     async def get_actor(self, actor_id: str) -> models.Actor:

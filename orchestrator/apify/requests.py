@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -21,27 +21,15 @@ from orchestrator.apify.http.encodings import ACCEPTED, compress
 from orchestrator.apify.http.session_transport import SessionTransport
 from orchestrator.apify.http.transport import Deadlines, Request, Response, Transport
 from orchestrator.apify.options import ClientOptions, root_of
+from orchestrator.apify.policy.paced_transport import ClientStats, PacedTransport
 from orchestrator.apify.policy.rate_limits import Rate
-from orchestrator.apify.policy.sender import Call, ClientStats, Sender
-from orchestrator.errors import (
-    ActorRefused,
-    InputRejected,
-    NotFound,
-    PlanLimitReached,
-    PlatformError,
-)
+from orchestrator.apify.policy.sender import ALL_REFUSALS, NO_REFUSALS, Call, Sender
+from orchestrator.errors import PlatformError
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 
 T = TypeVar("T")
 
-SYNC_WAIT_SECS = 300
-"""How long the platform holds a synchronous start (API reference, "Run Actor synchronously")."""
-
 COMPRESS_ELSEWHERE_BYTES = 128 * 1024
-AT_ONCE: tuple[type[PlatformError], ...] = (PlatformError,)
-BUT_THE_TOKENS = (ActorRefused, InputRejected, NotFound, PlanLimitReached)
-REPEATED: tuple[type[PlatformError], ...] = ()
-"""Which refusals count at once: all, all but that of the token, or none; see `Call.trusts`."""
 
 
 class Requester:
@@ -86,19 +74,16 @@ class Requester:
             nullcontext() if options.max_polls is None else anyio.Semaphore(options.max_polls)
         )
         self._held = self._streamed._replace(
-            first_byte=SYNC_WAIT_SECS + options.start_deadline_secs
+            first_byte=options.sync_wait_secs + options.start_deadline_secs
         )
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         # The loop's own clock: anyio.current_time() looks the loop up again on each call.
         clock = getattr(current_token().native_token, "time", anyio.current_time)
-        self._sender = Sender(
-            self._transport,
-            self._options,
-            rng=self._rng,
-            now=cast("Callable[[], float]", clock),
-        )
+        now = cast("Callable[[], float]", clock)
+        self._paced = PacedTransport(self._transport, self._options, now=now)
+        self._sender = Sender(self._paced, self._options, rng=self._rng, now=now)
         return self
 
     async def __aexit__(
@@ -119,25 +104,22 @@ class Requester:
         """
         What the platform's clock showed, and when that was by the loop's; None before any answer.
         """
-        return self._sender.clock
+        return self._paced.clock.reading
 
     def platform_now(self) -> datetime | None:
         """
         What the platform's clock shows now, or up to two seconds earlier; None before any answer.
         """
-        if self._sender.clock is None:
-            return None
-        told, at = self._sender.clock
-        return told + timedelta(seconds=anyio.current_time() - at)
+        return self._paced.clock.time(anyio.current_time())
 
     def know_clock(self, clock: tuple[datetime, float] | None) -> None:
         """Takes over what another client of this process has learnt of the platform's clock."""
-        self._sender.clock = self._sender.clock or clock
+        self._paced.clock.reading = self._paced.clock.reading or clock
 
     @property
     def stats(self) -> ClientStats:
         """What was sent so far."""
-        return self._sender.stats
+        return self._paced.stats
 
     async def _get(
         self,
@@ -146,12 +128,12 @@ class Requester:
         read: Callable[[bytes], T],
         headers: Mapping[str, str] | None = None,
         *,
-        trusts: tuple[type[PlatformError], ...] = AT_ONCE,
+        final: tuple[type[PlatformError], ...] = ALL_REFUSALS,
     ) -> T:
         request = Request(
             "GET", f"{self._root}{path}{query}", headers or self._headers, self._small
         )
-        return await self._sender.ask(Call(request, path, trusts=trusts), read)
+        return await self._sender.ask(Call(request, path, final=final), read)
 
     def _stream(
         self,
@@ -162,12 +144,12 @@ class Requester:
         rate: Rate = Rate.DEFAULT,
         deadlines: Deadlines | None = None,
         check: Callable[[Response], None] | None = None,
-        trusts: tuple[type[PlatformError], ...] = REPEATED,
+        final: tuple[type[PlatformError], ...] = NO_REFUSALS,
     ) -> Opening:
         request = Request(
             "GET", f"{self._root}{path}{query}", self._wide_headers, deadlines or self._streamed
         )
-        call = Call(request, resource, rate, trusts)
+        call = Call(request, resource, rate, final)
         return Opening(lambda: self._sender.open(call, check))
 
     async def _packed(

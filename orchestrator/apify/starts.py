@@ -15,7 +15,7 @@ from orchestrator.apify.models.decoding import check_of_items, read_run
 from orchestrator.apify.policy.rate_limits import Rate
 from orchestrator.apify.policy.refusals import describe_page
 from orchestrator.apify.policy.sender import Call
-from orchestrator.apify.requests import SYNC_WAIT_SECS, Requester
+from orchestrator.apify.requests import Requester
 from orchestrator.errors import InputRejected, ServerFault
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
@@ -190,7 +190,7 @@ class Starts(Requester):
                 accepted=ACCEPTED,
             )
             call = Call(request, f"start {path}", Rate.STARTS)
-            return await self._sender.start_and_hold(call, SYNC_WAIT_SECS, check)
+            return await self._sender.start_and_hold(call, check)
 
         return Opening(open_exchange)
 

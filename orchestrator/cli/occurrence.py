@@ -413,7 +413,9 @@ async def _wait_for(folder: Path, secs: float) -> None:
 async def _ask_account(context: BatchContext) -> str | None:
     with anyio.move_on_after(ACCOUNT_SECS):
         async with context.connect(None) as endpoint:
-            options = replace(client_options(endpoint, context.settings), away_secs=0.0)
+            options = replace(
+                client_options(endpoint, context.settings, context.timings), away_secs=0.0
+            )
             async with ApifyClient(options) as client:
                 try:
                     return (await client.get_me()).id

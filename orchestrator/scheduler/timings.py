@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.apify.options import REFUSAL_PAUSES_SECS, SYNC_WAIT_SECS
 from orchestrator.scheduler.decide.retries import FIRST_DELAY_SECS
 
 
@@ -20,6 +21,8 @@ class Timings:
         postponed_secs: about how long a job waits again whose start was refused for now.
         first_delay_secs: before the second attempt at a job; it doubles from there.
         sync_wait_secs: how long the platform holds a synchronous start.
+        refusal_pauses_secs: the pauses after which the client asks for a refusal again before it
+            counts.
     """
 
     search_interval_secs: float = 2.0
@@ -27,7 +30,8 @@ class Timings:
     list_patience_secs: float = 20.0
     postponed_secs: float = 5.0
     first_delay_secs: float = FIRST_DELAY_SECS
-    sync_wait_secs: float = 300.0
+    sync_wait_secs: float = SYNC_WAIT_SECS
+    refusal_pauses_secs: tuple[float, ...] = REFUSAL_PAUSES_SECS
 
 
 TIMINGS = Timings()

@@ -19,10 +19,9 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.apify import ApifyClient, ClientOptions, requests, starts
+from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.apify.http.direct_transport import DirectTransport
 from orchestrator.apify.http.session_transport import SessionTransport
-from orchestrator.apify.policy import sender
 from orchestrator.collector import ranges
 from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.record_file import fetch_blob
@@ -167,6 +166,8 @@ def _client(server: RawServer, rng: random.Random) -> ApifyClient:
         whole_timeout_secs=1.0,
         start_deadline_secs=0.4,
         away_secs=0.0,
+        refusal_pauses_secs=(0.01, 0.01),
+        sync_wait_secs=0.4,
         max_answer_bytes=1_000_000,
     )
     make = SessionTransport if rng.random() < 0.2 else DirectTransport
@@ -217,11 +218,8 @@ def _blocks() -> list[int]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal is asked for again soon, a held start takes a moment, and ranges are short."""
-    monkeypatch.setattr(sender, "ASK_AGAIN_SECS", (0.01, 0.01))
+    """Ranges are short."""
     monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 10)
-    for module in (requests, starts):
-        monkeypatch.setattr(module, "SYNC_WAIT_SECS", 0.4)
 
 
 @pytest.mark.timeout(LONGEST_SECS * BLOCK)

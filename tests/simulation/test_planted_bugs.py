@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestrator.apify import models
+from orchestrator.apify import ClientOptions, models
 from orchestrator.apify.policy import refusals, sender
 from orchestrator.app.batch import spending
 from orchestrator.errors import PlatformError
@@ -91,7 +92,8 @@ def test_nights_find_an_odd_answer_that_counts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One refusal of a poll or a dataset ends its job, or the batch."""
-    monkeypatch.setattr(sender, "ASK_AGAIN_SECS", ())
+    hasty = partial(ClientOptions, refusal_pauses_secs=())
+    monkeypatch.setattr(night, "ClientOptions", hasty)
     assert first_failure(tmp_path) != "no night failed"
 
 

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.apify import starts
-from orchestrator.apify.policy import sender
 from orchestrator.cli.main import main
 from orchestrator.scheduler.timings import Timings
 
-SYNC_WAIT_SECS = 1
 TIMINGS = Timings(
     search_interval_secs=0.2,
     list_interval_secs=0.1,
     list_patience_secs=1.0,
     postponed_secs=0.2,
     first_delay_secs=0.2,
-    sync_wait_secs=SYNC_WAIT_SECS,
+    sync_wait_secs=1.0,
+    refusal_pauses_secs=(0.1, 0.2, 0.3),
 )
 
 
 def main_hurried(words: Sequence[str]) -> None:
     """The command, with short pauses."""
-    sender.ASK_AGAIN_SECS = (0.1, 0.2, 0.3)
-    vars(starts).update(SYNC_WAIT_SECS=SYNC_WAIT_SECS)
     main(words, timings=TIMINGS)

@@ -99,7 +99,7 @@ async def drive(
             async with (
                 GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
                 GroupWorker("files", flush_group) as file_worker,
-                ApifyClient(client_options(endpoint, context.settings)) as client,
+                ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
             ):
                 ledger = Ledger(db, ledger_worker)
                 files = Files(file_worker)

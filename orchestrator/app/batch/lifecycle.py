@@ -238,7 +238,7 @@ async def _look(
 ) -> Room:
     with LedgerReader(folder / LEDGER) as reader:
         batch, demands, has_runs = reader.batch(), reader.demands(), reader.has_open_attempts()
-    options = client_options(endpoint, context.settings)
+    options = client_options(endpoint, context.settings, context.timings)
     has_budget = batch.plan.max_cost_usd is not None
     patience = context.settings.platform_away_secs if context.waits_for_platform else 0.0
     until = anyio.current_time() + patience

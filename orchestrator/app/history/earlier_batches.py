@@ -38,7 +38,9 @@ async def tend_earlier(
         warnings: takes what people should know of them.
     """
     with anyio.move_on_after(LONGEST_SECS):
-        async with ApifyClient(client_options(endpoint, context.settings)) as client:
+        async with ApifyClient(
+            client_options(endpoint, context.settings, context.timings)
+        ) as client:
             local = (await to_thread.run_sync(_look, folder))[0].plan.local
             for before in islice(earlier(folder), LOOKED_BACK):
                 try:

@@ -109,7 +109,7 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
 
     async with (
         connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings)) as client,
+        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
         anyio.create_task_group() as deletions,
     ):
         for dataset_id, store_id in runs:

@@ -111,7 +111,7 @@ async def collect_batch(
             connected(batch, context) as endpoint,
             GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
             GroupWorker("files", flush_group) as file_worker,
-            ApifyClient(client_options(endpoint, context.settings)) as client,
+            ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
         ):
             ledger = Ledger(db, ledger_worker)
             settle_secs = context.settings.settles_after_secs(batch)

@@ -74,7 +74,8 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
         triggered_by=Trigger.COLLECT,
     )
     async with connected(batch, context) as endpoint:
-        options = replace(client_options(endpoint, settings), away_secs=PREFLIGHT_AWAY_SECS)
+        options = client_options(endpoint, settings, context.timings)
+        options = replace(options, away_secs=PREFLIGHT_AWAY_SECS)
         async with ApifyClient(options) as client:
             runs = await _runs(client, request, now)
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):

@@ -36,7 +36,7 @@ async def verify_online(
         at_once = downloads_at_once(context.settings, reader.batch())
         async with (
             connected(reader.batch(), context) as endpoint,
-            ApifyClient(client_options(endpoint, context.settings)) as client,
+            ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
             anyio.create_task_group() as tasks,
         ):
             for number in range(at_once):

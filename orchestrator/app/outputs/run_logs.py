@@ -36,7 +36,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
         return
     async with (
         connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings)) as client,
+        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
         client.stream_log(report.run_id, follow=True) as download,
     ):
         async for piece in download.chunks():

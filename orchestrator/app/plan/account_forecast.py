@@ -53,7 +53,9 @@ async def ask_account(
         UnknownTarget, PlatformError.
     """
     async with connected(batch, context) as endpoint:
-        options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
+        options = replace(
+            client_options(endpoint, context.settings, context.timings), away_secs=AWAY_SECS
+        )
         async with ApifyClient(options) as client:
             has_budget = batch.plan.max_cost_usd is not None
             room = await look_before_start(client, demands, has_budget=has_budget)

@@ -37,7 +37,7 @@ async def spec_of_run(run_id: str, context: BatchContext) -> str:
     )
     async with (
         connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings)) as client,
+        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
     ):
         try:
             run = await client.get_run(RunId(run_id))

@@ -62,7 +62,9 @@ async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
         plan=BatchPlan(spec_path="", spec_sha256=""),
     )
     async with connected(batch, context) as endpoint:
-        options = replace(client_options(endpoint, context.settings), away_secs=AWAY_SECS)
+        options = replace(
+            client_options(endpoint, context.settings, context.timings), away_secs=AWAY_SECS
+        )
         async with ApifyClient(options) as client:
             await client.get_me()
             return await _Asking(client).ask(jobs)

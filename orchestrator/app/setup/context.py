@@ -56,7 +56,7 @@ class BatchContext:
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is left, interrupted, for the next one; None for never.
-        timings: the pauses of the scheduler, which no setting changes.
+        timings: the pauses of the scheduler and its client, which no setting changes.
     """
 
     settings: Settings
@@ -77,7 +77,9 @@ async def connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoi
         yield endpoint
 
 
-def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
+def client_options(
+    endpoint: Endpoint, settings: Settings, timings: Timings = TIMINGS
+) -> ClientOptions:
     """The client's options, as the settings have them."""
     return ClientOptions(
         base_url=endpoint.base_url,
@@ -88,6 +90,8 @@ def client_options(endpoint: Endpoint, settings: Settings) -> ClientOptions:
         silence_timeout_secs=settings.silence_timeout_secs,
         start_deadline_secs=settings.start_deadline_secs,
         away_secs=settings.platform_away_secs,
+        refusal_pauses_secs=timings.refusal_pauses_secs,
+        sync_wait_secs=timings.sync_wait_secs,
         max_polls=capacity(settings.max_downloads, is_local=endpoint.is_local).max_runs,
     )
 

@@ -1,0 +1,237 @@
+"""
+One exchange: waits for the rate limits, sends once, follows redirects, turns refusals into errors.
+
+What is sent again, and what a lost answer means, is decided in `sender`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import anyio
+
+from orchestrator.apify.http.download import Opened
+from orchestrator.apify.http.transport import Request, Response, Transport
+from orchestrator.apify.options import ClientOptions
+from orchestrator.apify.policy.platform_clock import PlatformClock
+from orchestrator.apify.policy.rate_limits import Lane, Pacer, Rate
+from orchestrator.apify.policy.redirects import MAX_REDIRECTS, redirected
+from orchestrator.apify.policy.refusals import refusal
+from orchestrator.errors import PlatformError, RateLimited, ServerFault, TransientError
+
+REFUSAL_BYTES = 64 * 1024
+REFUSAL_SECS = 10.0
+"""How long the body of a refusal may take: one that never ends explains nothing."""
+FOREVER = float("inf")
+TICK_SECS = 0.05
+"""Requests that wait for their rate limit are sent at multiples of this."""
+
+MOMENT_SECS = 0.01
+
+Check = Callable[[Response], None]
+"""Raises ServerFault when an answer cannot be what was asked for."""
+
+
+@dataclass(slots=True)
+class ClientStats:
+    """
+    What a client has sent so far.
+
+    Attributes:
+        requests: sent, repeats included.
+        retries: how many of them were repeats.
+        rate_limited: how many were answered by 429.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+
+
+class PacedTransport:
+    """
+    A transport that keeps the platform's rate limits.
+
+    Args:
+        now: the event loop's clock, in seconds.
+
+    Attributes:
+        stats: counts `requests`; whoever repeats counts the rest.
+        clock: the platform's.
+    """
+
+    def __init__(
+        self, transport: Transport, options: ClientOptions, *, now: Callable[[], float]
+    ) -> None:
+        self.stats = ClientStats()
+        self.clock = PlatformClock()
+        self._transport = transport
+        self._options = options
+        self._now = now
+        self._pacer = Pacer()
+
+    def lane(self, resource: str, rate: Rate) -> Lane:
+        """The flow of requests to one resource."""
+        return self._pacer.lane(resource, rate, self._now())
+
+    async def fetch(
+        self, request: Request, lane: Lane, *, follow: bool = True, until: float = FOREVER
+    ) -> bytes:
+        """One exchange with an answer that is read whole."""
+        exchange, response = await self.open(request, lane, follow=follow, until=until)
+        try:
+            return await response.read(self._options.max_answer_bytes)
+        finally:
+            await exchange.__aexit__(None, None, None)
+
+    async def open(
+        self,
+        request: Request,
+        lane: Lane,
+        *,
+        follow: bool = True,
+        until: float = FOREVER,
+        check: Check | None = None,
+    ) -> Opened:
+        """
+        One exchange with an answer whose body is left to be read.
+
+        Args:
+            follow: whether redirects are followed.
+            until: when the answer must have begun, by the loop's clock.
+
+        Raises:
+            PlatformError: there is no 2xx answer; `RateLimited` with `had_no_effect` when the rate
+                limits leave no time to send it.
+        """
+        host = urlsplit(request.url).netloc
+        for _ in range(MAX_REDIRECTS + 1):
+            now = self._now()
+            wait = self._pacer.reserve(lane, now, until - now)
+            if wait == 0.0:
+                wait = self._pacer.reserve_for_account(now)
+            elif wait is not None:
+                await anyio.sleep(wait)
+                wait = self._pacer.reserve_for_account(self._now())
+            if wait != 0.0 or until != FOREVER:
+                request = await self._wait_for_turn(request, wait, until)
+            self.stats.requests += 1
+            exchange = self._transport.send(request)
+            response = await exchange.__aenter__()
+            if now >= self.clock.renew_at:
+                self.clock.read(response.headers, self._now())
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                await _checked(exchange, response, check)
+                return exchange, response
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+                lane.learn(response.headers.get("X-RateLimit-Limit", ""))
+            request = await self._redirect(request, (exchange, response), host, follow=follow)
+        raise ServerFault(
+            "the platform redirects in circles",
+            method=request.method,
+            path=urlsplit(request.url).path,
+        )
+
+    async def _redirect(
+        self, request: Request, opened: Opened, host: str, *, follow: bool
+    ) -> Request:
+        """
+        The request that an answer redirects to; closes the exchange.
+
+        Args:
+            host: that was asked first.
+
+        Raises:
+            PlatformError: the answer is a refusal.
+        """
+        exchange, response = opened
+        try:
+            target = redirected(request, response) if follow else None
+            if target is None:
+                raise await _refusal(request, response, host)
+        finally:
+            await exchange.__aexit__(None, None, None)
+        return target
+
+    async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
+        """
+        Waits until the rate limits allow a request; returns it, its deadlines cut to `until`.
+
+        Args:
+            wait: None when that would not be in time.
+        """
+        if wait is None:
+            held_back = RateLimited(
+                "not sent: more requests wait for this resource than its rate limit lets through "
+                "in time",
+                method=request.method,
+                path=urlsplit(request.url).path,
+            )
+            held_back.had_no_effect = True
+            raise held_back
+        if wait > 0.0:
+            # Requests that wait are sent together, at the next tick: what follows then arrives in
+            # groups, which costs far less than one wake-up for each.
+            now = self._now()
+            await anyio.sleep(math.ceil((now + wait) / TICK_SECS) * TICK_SECS - now)
+        deadlines = request.deadlines
+        elapsed = self._now() - (until - self._options.start_deadline_secs)
+        if deadlines.whole is None or elapsed < MOMENT_SECS:
+            return request
+        # The wait that the platform was asked for is not part of the start's own deadline.
+        whole = max(deadlines.whole - elapsed, MOMENT_SECS)
+        return request._replace(
+            deadlines=deadlines._replace(connect=min(deadlines.connect, whole), whole=whole)
+        )
+
+
+async def _checked(
+    exchange: AbstractAsyncContextManager[Response], response: Response, check: Check | None
+) -> None:
+    """Closes an exchange whose answer cannot be what was asked for."""
+    if check is None:
+        return
+    try:
+        check(response)
+    except BaseException as error:
+        await exchange.__aexit__(type(error), error, error.__traceback__)
+        raise
+
+
+async def _refusal(request: Request, response: Response, host: str) -> PlatformError:
+    """
+    The error for an answer that is not a success.
+
+    Args:
+        host: that the request was for; another one answers where the platform has redirected.
+    """
+    parts = urlsplit(request.url)
+    return refusal(
+        is_elsewhere=parts.netloc != host,
+        method=request.method,
+        path=parts.path,
+        status=response.status,
+        headers=response.headers,
+        body=await _beginning(response),
+        quote_page=request.body is None,
+    )
+
+
+async def _beginning(response: Response) -> bytes:
+    """As much of a refusal's body as is worth reading; also of one that breaks off."""
+    body = bytearray()
+    try:
+        with anyio.move_on_after(REFUSAL_SECS):
+            async for chunk in response.chunks():
+                body += chunk
+                if len(body) > REFUSAL_BYTES:
+                    break
+    except TransientError:
+        # The status is known; what is missing of the body would only have explained it.
+        pass
+    return bytes(body[:REFUSAL_BYTES])
