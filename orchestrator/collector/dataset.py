@@ -15,8 +15,8 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
+from orchestrator.apify.policy.backoff import retry_pause_secs
 from orchestrator.collector.item_download import (
-    FIRST_PAUSE_SECS,
     ItemsDownload,
     ItemsFile,
     items_name,
@@ -82,7 +82,7 @@ class Datasets:
 
         Cancellation: nothing half written gets a final name.
         """
-        began_at, pause = anyio.current_time(), FIRST_PAUSE_SECS
+        began_at, repeats = anyio.current_time(), 0
         while True:
             is_last = anyio.current_time() - began_at > DISAGREEMENT_SECS
             download = self.download(folder, dataset_id, query, name=name)
@@ -101,8 +101,8 @@ class Datasets:
                 raise
             finally:
                 download.discard()
-            await anyio.sleep(pause)
-            pause *= 2
+            await anyio.sleep(retry_pause_secs(repeats))
+            repeats += 1
 
     async def fetch_file(
         self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str
@@ -165,10 +165,10 @@ async def count_behind(
         NotFound: the dataset is gone.
         TransientError: the platform stays away, or its answer broke off again and again.
     """
-    for _ in range(TRIES - 1):
+    for repeats in range(TRIES - 1):
         with suppress(TransientError):
             return await _count_behind(client, dataset_id, query, stored)
-        await anyio.sleep(FIRST_PAUSE_SECS)
+        await anyio.sleep(retry_pause_secs(repeats))
     return await _count_behind(client, dataset_id, query, stored)
 
 

@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.apify import ApifyClient, Download
+from orchestrator.apify.policy.backoff import retry_pause_secs
 from orchestrator.collector.item_counter import counter_of, rows_of_workbook, shown_rows, stored_in
 from orchestrator.collector.totals import CountUnreadable, count_of
 from orchestrator.errors import TransientError, TruncatedBody
@@ -31,8 +32,6 @@ from orchestrator.store.file_names import file_name
 from orchestrator.store.part_file import Mark, PartFile
 from orchestrator.store.sink import Sink
 
-FIRST_PAUSE_SECS = 0.5
-LONGEST_PAUSE_SECS = 30.0
 EXCESS_RANGES = 40
 """So many ranges may come beyond what is counted, whose count lags a few seconds."""
 
@@ -169,7 +168,7 @@ class ItemsDownload:
             TruncatedBody: the platform counts more items than it gives, and goes on doing so.
             TransientError: no progress for longer than `patience_secs`.
         """
-        pause = FIRST_PAUSE_SECS
+        repeats = 0
         stuck_since = anyio.current_time()
         while True:
             before = self.place, self._sink.size_bytes
@@ -180,7 +179,7 @@ class ItemsDownload:
             has_grown = (self.place, self._sink.size_bytes) > before
             # Beyond what is counted, only time tells whether the count or the items are wrong.
             if has_grown and before[0] < self._total:
-                pause, stuck_since = FIRST_PAUSE_SECS, now
+                repeats, stuck_since = 0, now
             is_told = error is None or isinstance(error, CountUnreadable)
             if now - stuck_since > (self._settle_secs if is_told else self._patience_secs):
                 if error is None and self._is_whole:
@@ -188,8 +187,8 @@ class ItemsDownload:
                 raise error or self._shortage()
             if has_grown and error is None and self._is_capped:
                 continue
-            await anyio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECS)
+            await anyio.sleep(retry_pause_secs(repeats))
+            repeats += 1
 
     def _is_done(self, until: int) -> bool:
         if not self._is_whole:

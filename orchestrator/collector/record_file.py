@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from pathlib import Path
 
 import anyio
 
 from orchestrator.apify import Download
+from orchestrator.apify.policy.backoff import retry_pause_secs
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.store.atomic_files import Files
 
 SMALL_BYTES = 256 * 1024
-FIRST_PAUSE_SECS = 0.5
-LONGEST_PAUSE_SECS = 30.0
 MOST_UNTOLD_BYTES = 4 * 1024**3
 """Of a body whose length was not told: a longer one has no end."""
 
@@ -42,9 +42,8 @@ async def fetch_blob(
         TransientError: it went on breaking.
         NotFound, DiskFull, OutputLost.
     """
-    pause = FIRST_PAUSE_SECS
     give_up_at = None
-    while True:
+    for repeats in count():
         async with open_download() as download:
             try:
                 await save_blob(files, folder, name(download), download)
@@ -56,8 +55,7 @@ async def fetch_blob(
                     raise
             else:
                 return
-        await anyio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECS)
+        await anyio.sleep(retry_pause_secs(repeats))
 
 
 async def save_blob(

@@ -6,18 +6,29 @@ import random
 from datetime import UTC, datetime
 
 from orchestrator.apify.http.headers import http_date, whole_number
+from orchestrator.backoff import pause_secs
 
 FIRST_SECS = 0.5
 LONGEST_SECS = 30.0
 LONGEST_ASKED_SECS = 60.0
-"""The longest pause that the platform is granted: its rate limits count by the second."""
+"""The longest pause that the platform may ask for: its rate limits count by the second."""
 LONGEST_CREDIBLE_SECS = 3600.0
 """A longer pause is a mistake, such as that of a gateway with another clock."""
 
 
+def retry_pause_secs(repeats: int) -> float:
+    """
+    The longest pause before something is asked of the platform again.
+
+    Args:
+        repeats: how many pauses there were before.
+    """
+    return pause_secs(repeats, first_secs=FIRST_SECS, longest_secs=LONGEST_SECS)
+
+
 class Backoff:
     """
-    The pauses of one request.
+    The pauses of one request, and their end.
 
     Args:
         give_up_at: on the clock of `now`; a pause that would reach it is not taken.
@@ -27,12 +38,11 @@ class Backoff:
         repeats: how many pauses were given so far.
     """
 
-    __slots__ = ("_ceiling", "_give_up_at", "_rng", "repeats")
+    __slots__ = ("_give_up_at", "_rng", "repeats")
 
     def __init__(self, give_up_at: float, rng: random.Random) -> None:
         self._give_up_at = give_up_at
         self._rng = rng
-        self._ceiling = FIRST_SECS
         self.repeats = 0
 
     def pause(self, now: float, at_least_secs: float = 0.0) -> float | None:
@@ -42,17 +52,16 @@ class Backoff:
         Args:
             at_least_secs: what the platform asked for.
         """
-        secs = max(self._rng.uniform(0.0, self._ceiling), at_least_secs)
+        secs = max(self._rng.uniform(0.0, retry_pause_secs(self.repeats)), at_least_secs)
         if now + secs >= self._give_up_at:
             return None
-        self._ceiling = min(self._ceiling * 2.0, LONGEST_SECS)
         self.repeats += 1
         return secs
 
 
 def retry_after_secs(text: str | None, now: datetime | None = None) -> float | None:
     """
-    What a `Retry-After` header asks for, in seconds, at most `LONGEST_ASKED_SECS`.
+    The pause that a `Retry-After` header asks for, in seconds, at most `LONGEST_ASKED_SECS`.
 
     None where it is neither a number nor a date, or asks for more than an hour.
 

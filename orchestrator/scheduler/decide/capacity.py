@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from orchestrator.backoff import pause_secs
+
 FIRST_PAUSE_SECS = 2.0
 LONGEST_PAUSE_SECS = 60.0
 
@@ -24,11 +26,17 @@ class Resource(Enum):
 
 @dataclass(slots=True)
 class Estimate:
-    """How much of a resource fits, and when more is tried again."""
+    """
+    How much of a resource fits, and when more is tried again.
+
+    Attributes:
+        refusals: how many probes were refused in a row.
+    """
 
     fits: int
     pause_secs: float
     probe_at: float
+    refusals: int = 0
     is_probing: bool = False
 
 
@@ -71,10 +79,13 @@ class RoomEstimate:
             # One of several starts that were on their way together.
             estimate.fits = min(estimate.fits, in_use)
             return
-        pause = FIRST_PAUSE_SECS if estimate is None else 2 * estimate.pause_secs
-        pause = min(pause, LONGEST_PAUSE_SECS)
+        refusals = 0 if estimate is None else estimate.refusals + 1
+        pause = pause_secs(refusals, first_secs=FIRST_PAUSE_SECS, longest_secs=LONGEST_PAUSE_SECS)
         self._estimates[resource] = Estimate(
-            fits=in_use, pause_secs=pause, probe_at=now + pause * (0.75 + 0.5 * jitter)
+            fits=in_use,
+            pause_secs=pause,
+            probe_at=now + pause * (0.75 + 0.5 * jitter),
+            refusals=refusals,
         )
 
     def started(self, in_use: int, resource: Resource, now: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from orchestrator.backoff import pause_secs
 from orchestrator.errors import PlatformError
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
@@ -186,7 +187,7 @@ def longest_pause_secs(backoff_secs: float | None) -> float:
 def _delay(rule: Rule, number: int, jitter: float, first_delay_secs: float) -> float:
     """Doubling from one attempt to the next, half of it by chance."""
     first = first_delay_secs if rule.backoff_secs is None else rule.backoff_secs
-    longest = min(longest_pause_secs(first), first * 2.0 ** min(number - 1, 30))
+    longest = pause_secs(number - 1, first_secs=first, longest_secs=longest_pause_secs(first))
     return longest * (0.5 + 0.5 * jitter)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from orchestrator.backoff import pause_secs
 from orchestrator.errors import ActorRefused, NotFound, PlatformError
 from orchestrator.model.jobs import Target
 
@@ -163,7 +164,7 @@ class Breaker:
         record.probe = None
         record.probes += 1
         if record.probes < PROBES:
-            record.probe_at = now + self.probe_secs * 2**record.probes
+            record.probe_at = now + pause_secs(record.probes, first_secs=self.probe_secs)
             return
         self.held[target] = (
             f"{target} is held: its first {FAILED_RUNS} runs failed alike, and none of {PROBES} "
@@ -185,7 +186,7 @@ class Doubts:
     since: float | None = None
     _jobs: dict[str, set[int]] = field(default_factory=dict)
     _words: str = ""
-    _secs: float = FIRST_PAUSE_SECS
+    _trials: int = 0
     _next_at: float = 0.0
     _is_trying: bool = False
 
@@ -193,7 +194,7 @@ class Doubts:
         """Notes that the platform has accepted a start."""
         self.accepted += 1
         if self.since is not None:
-            self.since, self._words, self._secs, self._is_trying = None, "", FIRST_PAUSE_SECS, False
+            self.since, self._words, self._trials, self._is_trying = None, "", 0, False
             self._jobs.clear()
 
     def add(self, seq: int, error: str, now: float) -> None:
@@ -203,11 +204,16 @@ class Doubts:
         jobs.add(seq)
         if self._is_trying:
             self._is_trying = False
-            self._secs = min(2 * self._secs, LONGEST_PAUSE_SECS)
-            self._next_at = now + self._secs
+            self._trials += 1
+            self._next_at = now + self._pause_secs()
         elif len(jobs) >= UNCONFIRMED_JOBS and not self._words:
-            self._next_at = now + self._secs
+            self._next_at = now + self._pause_secs()
             self._words = error
+
+    def _pause_secs(self) -> float:
+        return pause_secs(
+            self._trials, first_secs=FIRST_PAUSE_SECS, longest_secs=LONGEST_PAUSE_SECS
+        )
 
     def blocked(self, now: float) -> Paused | None:
         """Why no start at all may be sent now; None when one may."""
