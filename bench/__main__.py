@@ -16,6 +16,7 @@ from bench import (
     downloads,
     durability,
     exporting,
+    logging_cost,
     makespan,
     memory,
     overhead,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "requests": lambda options: requests.run(options.request_jobs),
     "polling": lambda _options: polling.run(),
     "startup": lambda _options: startup.run(15),
+    "logging": lambda _options: logging_cost.run(9),
     "downloads": lambda options: downloads.run(options.rounds),
     "collect": lambda options: collecting.run(
         options.collect_sizes[0], options.collect_sizes[1], options.rounds

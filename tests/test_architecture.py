@@ -37,7 +37,7 @@ def test_no_module_is_named_after_nothing() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("orchestrator.cli.main", ["aiohttp", "pydantic", "rich", "jinja2", "anyio"]),
+        ("orchestrator.cli.main", ["aiohttp", "pydantic", "rich", "jinja2", "anyio", "structlog"]),
         ("orchestrator.specfile", ["aiohttp", "anyio", "rich"]),
         ("orchestrator.ledger", ["aiohttp", "anyio", "rich", "jinja2"]),
     ],
@@ -47,3 +47,27 @@ def test_module_does_not_import_what_it_does_not_need(module: str, heavy: list[s
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["--help"], ["aiohttp", "pydantic", "pydantic_settings", "structlog", "rich"]),
+        (["run"], ["aiohttp", "pydantic", "pydantic_settings", "structlog", "rich"]),
+        (["logs", "none", "job"], ["rich"]),
+    ],
+    ids=["help", "usage error", "command"],
+)
+def test_command_does_not_import_what_it_does_not_need(
+    words: list[str], heavy: list[str], tmp_path: Path
+) -> None:
+    """Help and usage errors come at once, and the log does without what draws on terminals."""
+    code = (
+        "import atexit, sys; from orchestrator.cli.main import main;"
+        f"atexit.register(lambda: print('\\n', [n for n in {heavy!r} if n in sys.modules]));"
+        f"main({words!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1].strip() == "[]", done.stderr

@@ -87,6 +87,7 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
         parser = make_parser(words[0] if words else None)
         parser.set_defaults(**given)
         options = parser.parse_args(words)
+        _import_log_library()
         code: int = options.call(options)
     except Exception as error:  # noqa: BLE001 - the place that says what an error means
         from orchestrator.cli.error_exit import tell

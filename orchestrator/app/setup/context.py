@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pydantic import SecretStr
+from structlog.contextvars import bound_contextvars
 
 from orchestrator.apify import ClientOptions
 from orchestrator.app.setup.process_limits import capacity
@@ -98,14 +99,15 @@ def client_options(
 
 @contextmanager
 def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
-    """Writes the log of what happens meanwhile to the batch's `log.jsonl` too."""
-    sink.open_file(folder / "log.jsonl")
-    try:
-        yield
-    except OrchestratorError:
-        raise
-    except Exception:
-        LOG.exception("bug_met")
-        raise
-    finally:
-        sink.close_file()
+    """Writes the log of what happens meanwhile to the batch's `log.jsonl` too, with its id."""
+    with bound_contextvars(batch_id=folder.name):
+        sink.open_file(folder / "log.jsonl")
+        try:
+            yield
+        except OrchestratorError:
+            raise
+        except Exception:
+            LOG.exception("bug_met")
+            raise
+        finally:
+            sink.close_file()
