@@ -100,9 +100,9 @@ class Scheduler:
         queue: the jobs that wait, already in it.
         usage: nothing taken yet.
         claim_of: what an attempt claims whose demand has changed.
+        spares: the runs that another process started for attempts that have not begun.
         stops: what ends the batch early; None where nothing does.
         needs: the jobs that wait for others; None where none does.
-        spares: the runs that another process started for attempts that have not begun.
         chance: random numbers from 0 to 1.
         max_downloads: runs collected at once.
         stop_grace_secs: how long starts and downloads may go on after a stop.
@@ -115,9 +115,9 @@ class Scheduler:
         queue: WaitingQueue,
         usage: Usage,
         claim_of: Callable[[Demand, Remedy], Claim],
+        spares: Spares,
         stops: Stops | None = None,
         needs: Needs | None = None,
-        spares: Spares | None = None,
         chance: Callable[[], float] = random.random,
         max_downloads: int = 32,
         stop_grace_secs: float = 6.0,
@@ -128,7 +128,7 @@ class Scheduler:
         self._claim_of = claim_of
         self._stops = stops
         self._needs = needs or Needs()
-        self._spares = spares or Spares()
+        self._spares = spares
         self._chance = chance
         self._max_downloads = max_downloads
         self._stop_grace_secs = stop_grace_secs

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -10,8 +10,9 @@ import pytest
 from orchestrator.errors import Interrupted
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import PoolLimits
-from orchestrator.model.ids import Mark
+from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import demand_of
+from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempt import Driver, Next, Over
@@ -94,7 +95,7 @@ def scheduler_of(
         queue=queue,
         usage=usage,
         claim_of=lambda _demand, _remedy: CLAIM,
-        spares=spares,
+        spares=spares or Spares(),
         stop_grace_secs=1,
     )
 
@@ -156,8 +157,9 @@ def test_batch_ends_after_a_last_look_for_orphans() -> None:
 class DriverWithSpares(FakeDriver):
     """The first attempt at each job fails; the second one has a spare run, or none."""
 
-    def __init__(self, spares: Spares, ends_at: float = 0.0) -> None:
+    def __init__(self, spares: Spares, ends_at: float = 0.0, remedy: Remedy = NO_REMEDY) -> None:
         super().__init__()
+        self.remedy = remedy
         self.spares = spares
         self.ends_at = ends_at
         self.begun: list[tuple[int, int, float]] = []
@@ -176,7 +178,7 @@ class DriverWithSpares(FakeDriver):
             self.spares.release(spare)
         await anyio.sleep(RUN_SECS)
         if attempt.job.seq == 0 and attempt.number == 1:
-            return Next(job=attempt.job, number=2, delay_secs=300.0)
+            return Next(job=attempt.job, number=2, delay_secs=300.0, remedy=self.remedy)
         self.done.append(attempt.job.seq)
         outcome = Outcome(status=JobStatus.FAILED, error="No.")
         return Over(attempt=attempt, outcome=outcome, run=None)
@@ -190,6 +192,14 @@ class DriverWithSpares(FakeDriver):
             if place[0] == seq:
                 self.spares.take(place)
                 self.spares.release(spare)
+
+
+async def to_the_end(
+    scheduler: Scheduler, open_attempts: Iterable[tuple[Attempt, Waiting]] = ()
+) -> None:
+    """Runs a batch, which would wait for ever if it waited for a slot that nobody gives back."""
+    with anyio.move_on_after(1000.0):
+        await scheduler.run(open_attempts)
 
 
 def spares_of(usage: Usage, seq: int, number: int) -> Spares:
@@ -211,7 +221,7 @@ def test_attempt_takes_its_spare_run_though_the_limits_are_full() -> None:
     spares = spares_of(usage, 0, 2)
     driver = DriverWithSpares(spares, ends_at=1e9)
     scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
-    run_virtual(lambda: scheduler.run([(attempt(0), place(0))]))
+    run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
     assert driver.begun[0] == (0, 2, RUN_SECS)
     assert (driver.done, usage.runs) == ([0, 100], 0)
 
@@ -222,8 +232,19 @@ def test_spare_run_of_a_job_that_is_settled_is_ended() -> None:
     spares = spares_of(usage, 1, 2)
     driver = DriverWithSpares(spares, ends_at=1e9)
     scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
-    run_virtual(lambda: scheduler.run([(attempt(1), place(1))]))
+    run_virtual(to_the_end, scheduler, [(attempt(1), place(1))])
     assert (driver.ended, driver.done, usage.runs) == ([1], [1, 100], 0)
+
+
+def test_spare_run_of_an_attempt_that_resurrects_is_ended() -> None:
+    """An attempt that lets the run before it go on takes no other run, and needs its slot."""
+    usage = Usage(Limits(max_runs=1))
+    spares = spares_of(usage, 0, 2)
+    driver = DriverWithSpares(spares, ends_at=1e9, remedy=Remedy(resurrects=RunId("mine")))
+    scheduler = scheduler_of(driver, usage, spares=spares)
+    run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
+    assert driver.ended[:1] == [0]
+    assert driver.begun == [(0, 2, RUN_SECS + 300.0)]
 
 
 def test_jobs_wait_until_a_spare_run_has_ended() -> None:
@@ -232,7 +253,7 @@ def test_jobs_wait_until_a_spare_run_has_ended() -> None:
     spares = spares_of(usage, 7, 2)
     driver = DriverWithSpares(spares, ends_at=100.0)
     scheduler = scheduler_of(driver, usage, waiting=1, spares=spares)
-    run_virtual(lambda: scheduler.run())
+    run_virtual(to_the_end, scheduler)
     (begun,) = driver.begun
     assert begun[:2] == (100, 1)
     assert 100.0 <= begun[2] <= 100.0 + SPARE_LOOK_SECS
@@ -254,7 +275,7 @@ def test_waiting_job_takes_a_spare_run_that_is_found_later() -> None:
                 add_spare(spares, 100, 1)
 
             tasks.start_soon(find)
-            await scheduler.run([(attempt(1), place(1))])
+            await to_the_end(scheduler, [(attempt(1), place(1))])
 
     run_virtual(scenario)
     assert driver.begun == [(100, 1, 5.0)]

@@ -29,6 +29,7 @@ from orchestrator.scheduler.decide.dependencies import Needs
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 from orchestrator.scheduler.decide.retries import SETTLED, Verdict
+from orchestrator.scheduler.decide.spares import Spares
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.follow import Ended
 from orchestrator.scheduler.loop import MOST_ENDED, Scheduler, Stops
@@ -195,6 +196,7 @@ def scheduler_of(
         queue=queue,
         usage=usage or Usage(Limits(max_runs=max_runs)),
         claim_of=claim_of,
+        spares=Spares(),
         chance=lambda: 0.5,
         stop_grace_secs=1,
         **given,

@@ -14,6 +14,7 @@ from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
@@ -176,6 +177,25 @@ def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
         assert spare.id == "second"
 
     run_virtual(scenario)
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_share_of_a_spare_run_is_given_back_once(tmp_path: Path, *, is_taken: bool) -> None:
+    """What it holds of the limits is free when its attempt takes it, or when it is aborted."""
+    ledger, platform = make_ledger(tmp_path), FakePlatform()
+    orphans, usage = orphans_of(ledger, platform, Told()), Usage(Limits(max_runs=1))
+    orphans.spares.hold_in(usage, lambda _demand: Claim(memory_mbytes=512))
+
+    async def scenario() -> None:
+        await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
+        assert usage.runs == 1
+        second = replace(await ledger.intend(0, 1, NOON), number=2)
+        assert not is_taken or orphans.spare_of(second) is LIVE
+        await orphans.end_spares()
+        assert (usage.runs, usage.memory_mbytes) == (0, 0)
+
+    run_virtual(scenario)
+    assert platform.aborted == ([] if is_taken else ["late"])
 
 
 def test_runs_of_another_process_are_ended_job_by_job(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from orchestrator.scheduler.attempt import Driver, Over
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 from orchestrator.scheduler.decide.retries import SETTLED, Verdict
+from orchestrator.scheduler.decide.spares import Spares
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.follow import Ended
 from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler, Stops
@@ -86,6 +87,7 @@ def scheduler_of(driver: FakeDriver, jobs: int, stops: Stops | None = None) -> S
         queue=queue,
         usage=Usage(Limits(max_runs=2)),
         claim_of=lambda _demand, _remedy: CLAIM,
+        spares=Spares(),
         stops=stops,
         stop_grace_secs=1,
     )
