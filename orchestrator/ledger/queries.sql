@@ -302,9 +302,6 @@ FROM jobs LEFT JOIN attempts ON job_seq = jobs.seq AND number = (
     SELECT MAX(number) FROM attempts WHERE job_seq = jobs.seq)
 ORDER BY jobs.seq;
 
--- name: select_runs
-SELECT run_id FROM attempts WHERE run_id IS NOT NULL;
-
 -- name: select_run_targets
 SELECT run_id, demand FROM attempts JOIN jobs ON seq = job_seq WHERE run_id IS NOT NULL;
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,21 +17,24 @@ from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import (
     JobReport,
+    WaitingJob,
     batch_of,
     datasets_of,
     demand_from,
     instant,
     job_of,
+    mark_of,
     remedy_of,
     report_of,
     run_object_of,
     stored,
+    waiting_of,
     waits_of,
 )
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
-from orchestrator.model.jobs import Demand, ItemsQuery, Job
+from orchestrator.model.jobs import Demand, ItemsQuery, Job, Target
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import JobStatus
 
@@ -48,6 +51,23 @@ class OrphanRun:
     run_id: RunId
     mark: Mark
     status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSnapshot:
+    """
+    A batch at one instant: what is needed before it is opened for work.
+
+    Attributes:
+        has_work: whether a job is not settled.
+        has_open_attempts: whether attempts are in flight, or were when their process ended.
+        demands: what the waiting jobs ask of the limits, each with one job that asks it.
+    """
+
+    batch: Batch
+    has_work: bool
+    has_open_attempts: bool
+    demands: Mapping[Demand, JobKey]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +215,9 @@ def read_batch(path: Path) -> Batch:
 
 class LedgerReader:
     """
-    A read-only view, as a context manager; each call sees one consistent state.
+    A read-only view, as a context manager.
+
+    Each call sees the ledger as it is then, and the calls within `at_one_instant` see one state.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable, OutputLost: on opening, and on
@@ -218,8 +240,38 @@ class LedgerReader:
     ) -> None:
         self._db.close()
         if isinstance(error, sqlite3.DatabaseError):
-            with sqlite.translated(self._path, otherwise=OutputNotWritable):
+            with self.translated():
                 raise error
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """
+        For calls whose errors may not wait until the reader is left.
+
+        Raises:
+            LedgerCorrupt, OutputNotWritable, OutputLost: the file cannot be read.
+        """
+        with sqlite.translated(self._path, otherwise=OutputNotWritable):
+            yield
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator[None]:
+        """All calls within see the same state, whatever is committed meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    def snapshot(self) -> BatchSnapshot:
+        """The batch at one instant."""
+        with self.at_one_instant():
+            return BatchSnapshot(
+                batch=self.batch(),
+                has_work=self.has_work(),
+                has_open_attempts=self.has_open_attempts(),
+                demands=self.demands(),
+            )
 
     def batch(self) -> Batch:
         """The batch as it stands."""
@@ -286,6 +338,31 @@ class LedgerReader:
         return {
             demand_from(row["demand"]): JobKey(row["example"])
             for row in self._execute("count_demands")
+        }
+
+    def waiting(self) -> Iterator[WaitingJob]:
+        """
+        The jobs that wait for an attempt and have none in flight, in the order of the spec.
+
+        They come as a stream.
+        """
+        return map(waiting_of, self._execute("select_waiting"))
+
+    def given_up(self) -> dict[Mark, datetime]:
+        """The marks of all sends that were given up, and from when on their runs are listed."""
+        batch_mark = self.batch().mark
+        marks = {}
+        for row in self._execute("select_given_up"):
+            since = instant(row["since"])
+            assert since is not None  # noqa: S101 - the column is NOT NULL
+            marks[mark_of(row, batch_mark)] = since
+        return marks
+
+    def run_targets(self) -> dict[RunId, Target]:
+        """All runs of the batch's attempts, and what they run."""
+        return {
+            RunId(row["run_id"]): demand_from(row["demand"]).target
+            for row in self._execute("select_run_targets")
         }
 
     def runs(self) -> list[RunId]:

@@ -26,13 +26,11 @@ from orchestrator.group_worker import Work, Worker
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import (
     JobReport,
-    WaitingJob,
     attempt_of,
     batch_of,
     batch_values,
     datasets_text,
     demand_from,
-    instant,
     job_of,
     job_values,
     mark_of,
@@ -41,7 +39,6 @@ from orchestrator.ledger.rows import (
     run_object_of,
     run_values,
     stored,
-    waiting_of,
     waits_text,
 )
 from orchestrator.model.attempts import (
@@ -55,7 +52,7 @@ from orchestrator.model.attempts import (
 )
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import BatchId, Mark, RunId
-from orchestrator.model.jobs import Demand, Job, Target
+from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -208,11 +205,6 @@ class Ledger:
     @transaction
     def look(self) -> None:
         """Looks whether the file and the batch are still this process's, which any call does."""
-
-    @transaction
-    def waiting(self) -> list[WaitingJob]:
-        """The jobs that wait for an attempt and have none under way, in the order of the spec."""
-        return [waiting_of(row) for row in self._execute("select_waiting")]
 
     @transaction
     def intend(
@@ -569,32 +561,9 @@ class Ledger:
         return batch_of(self._execute("select_batch").fetchone())
 
     @transaction
-    def runs(self) -> list[RunId]:
-        """All runs of the batch so far."""
-        return [RunId(row["run_id"]) for row in self._execute("select_runs")]
-
-    @transaction
-    def run_targets(self) -> dict[RunId, Target]:
-        """All runs of the batch so far, and what they run."""
-        return {
-            RunId(row["run_id"]): demand_from(row["demand"]).target
-            for row in self._execute("select_run_targets")
-        }
-
-    @transaction
     def live_runs(self) -> list[RunId]:
         """The runs that were going when last heard of."""
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
-
-    @transaction
-    def given_up(self) -> dict[Mark, datetime]:
-        """The marks of all sends that were given up, and from when on their runs are listed."""
-        marks = {}
-        for row in self._execute("select_given_up"):
-            since = instant(row["since"])
-            assert since is not None  # noqa: S101 - the column is NOT NULL
-            marks[mark_of(row, self.batch.mark)] = since
-        return marks
 
     @transaction
     def give_up(self, attempt: Attempt) -> None:
@@ -636,13 +605,6 @@ class Ledger:
         """Those marks that an intent of this ledger has, or had before its send was given up."""
         known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
         return known.intersection(marks)
-
-    @transaction
-    def began_at(self) -> datetime | None:
-        """
-        When the first start was intended, by the platform's clock; None when that is not known.
-        """
-        return instant(self._execute("began_at").fetchone()["began_at"])
 
     @transaction
     def demand_of_spare(self, seq: int, number: int) -> Demand | None:

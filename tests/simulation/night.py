@@ -271,24 +271,27 @@ async def process(
     )
     room = replace(ANY_ROOM, prices=NO_PRICES if is_like.has_budget else None)
     transport = MortalTransport(platform, life)
-    with closing(connect(folder / "ledger.sqlite")) as db:
+    with (
+        closing(connect(folder / "ledger.sqlite")) as db,
+        LedgerReader(folder / "ledger.sqlite") as reader,
+    ):
         platform.is_recorded = partial(_is_recorded, db)
         # What is proven here is the order of things; that SQLite keeps its word is its own.
         db.execute("PRAGMA synchronous = OFF")
         ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
         async with ApifyClient(options, transport=transport, rng=chance) as client:
-            finder, orphans = await make_finder(
+            finder, orphans = make_finder(
                 ledger,
+                reader,
                 client,
                 room,
                 Silent(),  # type: ignore[arg-type] # it has every method there is
                 folder=folder,
                 utc_now=wall_clock,
             )
-            await take_over(ledger, client, finder, orphans, utc_now=wall_clock)
+            await take_over(ledger, reader, client, finder, orphans, utc_now=wall_clock)
             attempts = await ledger.take_over()
-            with LedgerReader(folder / "ledger.sqlite") as reader:
-                usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
+            usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
             scheduler = make_scheduler(
                 ledger=ledger,
                 client=client,
@@ -296,7 +299,7 @@ async def process(
                 folder=folder,
                 settings=Settings(),
                 queue=queue_of(
-                    places_of(await ledger.waiting(), room, platform_now=client.platform_now())
+                    places_of(reader.waiting(), room, platform_now=client.platform_now())
                 ),
                 usage=usage,
                 room=room,

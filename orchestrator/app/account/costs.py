@@ -33,7 +33,7 @@ from orchestrator.scheduler.run_search import RunFinder
 LONGEST_SECS = 5.0
 
 
-async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
+async def update_costs(ledger: Ledger, reader: LedgerReader, client: ApifyClient) -> None:
     """
     Brings the costs of the runs of a batch up to date that this process holds the lock of.
 
@@ -43,18 +43,17 @@ async def update_costs(ledger: Ledger, client: ApifyClient) -> None:
         PlatformError: the lists cannot be read.
     """
     began = anyio.current_time()
-    runs = await ledger.runs()
     orphans = Orphans(
         ledger=ledger,
         client=client,
         observer=BatchEvents(Progress(total=0, began_at=0.0)),
-        given_up=await ledger.given_up(),
+        given_up=reader.given_up(),
         utc_now=utc_now,
     )
-    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
-    costs = await _costs_of(client, runs, since)
+    since = reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    costs = await _costs_of(client, reader.runs(), since)
     await ledger.costs(costs, _asked_at(client, began), are_all=True)
-    await RunFinder(client, orphans, await ledger.run_targets()).look_for_orphans()
+    await RunFinder(client, orphans, reader.run_targets()).look_for_orphans()
 
 
 async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:

@@ -12,24 +12,20 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
+from orchestrator.app.account.account_limits import Room, wanted_runs
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import (
     in_place,
     make_scheduler,
-    places_of,
-    progress_of,
-    queue_of,
     utc_now,
 )
+from orchestrator.app.batch.backlog import read_backlog
 from orchestrator.app.batch.final_files import finish
-from orchestrator.app.batch.needed_results import needed_facts, needs_of
+from orchestrator.app.batch.needed_results import needed_facts
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.reuse import reuse_results
-from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.setup.context import (
@@ -95,7 +91,7 @@ async def drive(
     with ExitStack() as signals, logging_to(folder, context.sink):
         # Until the scheduler listens itself: so that the ledger says which signal stopped it.
         signals.enter_context(listening(early.append))
-        with open_ledger(folder / LEDGER) as db:
+        with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
             async with (
                 GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
                 GroupWorker("files", flush_group) as file_worker,
@@ -105,6 +101,7 @@ async def drive(
                 files = Files(file_worker)
                 reason = await _schedule(
                     ledger,
+                    reader,
                     client,
                     files,
                     folder,
@@ -124,18 +121,17 @@ async def drive(
                     await _abort_live_runs(ledger, client)
                 if reason is None or isinstance(reason, StoppedEarly):
                     reason = await _collect_shared(folder, ledger, client, files, context) or reason
-                batch = await _close(ledger, client, folder, reason)
+                batch, totals = await _close(ledger, reader, client, reason)
         batch = await merged(folder, batch)
     # On a full disk the figures are still shown, and the files can be made again later.
     with suppress(*((StoppedEarly,) if reason else ())):
         batch = await finish(folder, batch)
-    with LedgerReader(folder / LEDGER) as reader:
-        totals = reader.totals()
     return batch, totals, reason
 
 
 async def _schedule(
     ledger: Ledger,
+    reader: LedgerReader,
     client: ApifyClient,
     files: Files,
     folder: Path,
@@ -149,8 +145,9 @@ async def _schedule(
     """Drives the batch until it is settled or left; returns why it was left."""
     client.know_clock(room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
-    finder, orphans = await make_finder(
+    finder, orphans = make_finder(
         ledger,
+        reader,
         client,
         room,
         observer,
@@ -160,7 +157,7 @@ async def _schedule(
     )
     if not is_new:
         try:
-            await take_over(ledger, client, finder, orphans, utc_now=utc_now)
+            await take_over(ledger, reader, client, finder, orphans, utc_now=utc_now)
         except (PlatformError, SecondCopy) as reason:
             return reason
     open_attempts = await ledger.take_over()
@@ -168,47 +165,46 @@ async def _schedule(
     if room.keeps_days is not None:
         await ledger.keeps_days(room.keeps_days)
     if not (aborting or context.force):
-        await reuse_results(ledger, folder, utc_now())
-    waiting = await ledger.waiting()
-    waits = len(waiting)
-    plan = ledger.batch.plan
-    with LedgerReader(folder / LEDGER) as reader:
-        progress = progress_of(reader.totals(), open_attempts)
-        demands = {} if aborting else reader.demands()
-        expected = {} if aborting else expected_durations(folder, reader)
-        usual = usual_items(folder, reader)
+        await reuse_results(ledger, reader, folder, utc_now())
     await _learn_clock(client, open_attempts)
-    limits = limits_of(plan, room, demands, context.settings)
-    wanted = min(wanted_runs(plan, room, context.settings), waits + len(open_attempts))
-    tell_bound(limits.max_runs, wanted)
-    with LedgerReader(folder / LEDGER) as reader:
-        usage = usage_now(reader, limits, room, context.settings.costs_settle_secs, client, utc_now)
-        places = places_of(
-            [] if aborting else waiting, room, expected, platform_now=client.platform_now()
-        )
-        needs, free = needs_of(reader, places)
-    queue = queue_of(free)
-    del waiting, free
+    # Read now, not on opening: the take-over has compared the ledger with the account's runs.
+    backlog = read_backlog(
+        reader,
+        open_attempts,
+        folder=folder,
+        client=client,
+        room=room,
+        settings=context.settings,
+        aborting=aborting,
+    )
+    jobs_left = backlog.waiting + len(open_attempts)
+    plan, progress, limits = ledger.batch.plan, backlog.progress, backlog.usage.limits
+    tell_bound(limits.max_runs, min(wanted_runs(plan, room, context.settings), jobs_left))
     scheduler = make_scheduler(
         ledger=ledger,
         client=client,
         files=files,
         folder=folder,
         settings=context.settings,
-        queue=queue,
-        usage=usage,
+        queue=backlog.queue,
+        usage=backlog.usage,
         room=room,
         observer=BatchEvents(progress),
         finder=finder,
         orphans=orphans,
-        usual_items=usual,
-        needs=needs,
-        needed=partial(_needed, folder),
-        jobs_left=waits + len(open_attempts),
+        usual_items=backlog.usual_items,
+        needs=backlog.needs,
+        needed=partial(_needed, reader, folder),
+        jobs_left=jobs_left,
         aborting="`orchestrator abort` was called" if aborting else None,
         timings=context.timings,
     )
-    LOG.info("batch_started", jobs=progress.total, waiting=len(queue), max_runs=limits.max_runs)
+    LOG.info(
+        "batch_started",
+        jobs=progress.total,
+        waiting=len(backlog.queue),
+        max_runs=limits.max_runs,
+    )
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
         for signal in early:
@@ -226,7 +222,9 @@ async def _schedule(
             return reason
         finally:
             tasks.cancel_scope.cancel()
-    return BatchAborted("aborted, with jobs left to start") if aborting and waits else None
+    if aborting and backlog.waiting:
+        return BatchAborted("aborted, with jobs left to start")
+    return None
 
 
 async def _collect_shared(
@@ -257,8 +255,8 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     scheduler.stop(LeftForNextOccurrence())
 
 
-def _needed(folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
-    with LedgerReader(folder / LEDGER) as reader:
+def _needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
+    with reader.translated():
         return needed_facts(reader, folder / "jobs", needs)
 
 
@@ -297,10 +295,11 @@ async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
 
 
 async def _close(
-    ledger: Ledger, client: ApifyClient, folder: Path, reason: OrchestratorError | None
-) -> Batch:
-    with LedgerReader(folder / LEDGER) as reader:
-        jobs = reader.totals().jobs
+    ledger: Ledger, reader: LedgerReader, client: ApifyClient, reason: OrchestratorError | None
+) -> tuple[Batch, Totals]:
+    """Records how the batch is left; returns it with its figures, which no later step changes."""
+    totals = reader.totals()
+    jobs = totals.jobs
     if reason is not None:
         state, exit_code = BatchState.STOPPED, reason.exit_code
     else:
@@ -325,4 +324,4 @@ async def _close(
         reason=batch.stop_reason,
         jobs={status.value: count for status, count in jobs.items()},
     )
-    return batch
+    return batch, totals

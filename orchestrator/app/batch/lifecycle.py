@@ -43,7 +43,7 @@ from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
 from orchestrator.ledger.amendments import close_unstarted, set_account
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.reader import BatchSnapshot, Totals, read_batch
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0
@@ -90,10 +90,11 @@ async def start_prepared(
     """
     is_patient = context.waits_for_platform
     with LedgerReader(prepared / LEDGER) as reader:
-        batch = reader.batch()
+        opened = reader.snapshot()
+    batch = opened.batch
     async with connected(batch, context) as endpoint:
         try:
-            room = await _look(prepared, endpoint, context, refuses_missing=not is_patient)
+            room = await _look(opened, endpoint, context, refuses_missing=not is_patient)
         except PlatformError as error:
             if not is_patient:
                 raise
@@ -141,13 +142,14 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         UsageError, PlatformError: nothing was started.
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
-        batch, waits = reader.batch(), reader.has_work()
+        opened = reader.snapshot()
         require_secrets(reader.rendered_late(), os.environ)
+    batch = opened.batch
     mend_latest(folder, batch.name)
-    if batch.state is BatchState.ENDED and not waits:
+    if batch.state is BatchState.ENDED and not opened.has_work:
         return await complete_batch(folder, context)
     async with connected(batch, context) as endpoint:
-        room = await _look(folder, endpoint, context, refuses_missing=False)
+        room = await _look(opened, endpoint, context, refuses_missing=False)
         _check_account(folder, batch, endpoint, room)
         return await _drive(folder, endpoint, room, context)
 
@@ -171,9 +173,7 @@ async def follow_batch(folder: Path, context: BatchContext) -> Result:
     Raises:
         PlatformError: the platform cannot be reached.
     """
-    with LedgerReader(folder / LEDGER) as reader:
-        batch = reader.batch()
-    async with connected(batch, context) as endpoint:
+    async with connected(read_batch(folder / LEDGER), context) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context)
 
 
@@ -188,9 +188,10 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
         PlatformError: the platform cannot be reached.
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
-        batch, is_under_way = reader.batch(), reader.has_open_attempts()
+        opened = reader.snapshot()
+    batch = opened.batch
     was_aborted = batch.stop_kind == "BatchAborted"
-    if not is_under_way and (was_aborted or batch.state is BatchState.ENDED):
+    if not opened.has_open_attempts and (was_aborted or batch.state is BatchState.ENDED):
         return result_of(folder)
     async with connected(batch, context) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
@@ -234,12 +235,11 @@ async def _tend_earlier(
 
 
 async def _look(
-    folder: Path, endpoint: Endpoint, context: BatchContext, *, refuses_missing: bool
+    opened: BatchSnapshot, endpoint: Endpoint, context: BatchContext, *, refuses_missing: bool
 ) -> Room:
-    with LedgerReader(folder / LEDGER) as reader:
-        batch, demands, has_runs = reader.batch(), reader.demands(), reader.has_open_attempts()
+    plan = opened.batch.plan
     options = client_options(endpoint, context.settings, context.timings)
-    has_budget = batch.plan.max_cost_usd is not None
+    has_budget = plan.max_cost_usd is not None
     patience = context.settings.platform_away_secs if context.waits_for_platform else 0.0
     until = anyio.current_time() + patience
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
@@ -247,10 +247,10 @@ async def _look(
             try:
                 room = await look_before_start(
                     client,
-                    demands,
+                    opened.demands,
                     has_budget=has_budget,
                     refuses_missing=refuses_missing,
-                    has_runs=has_runs,
+                    has_runs=opened.has_open_attempts,
                 )
                 break
             except PlatformError as error:
@@ -259,7 +259,7 @@ async def _look(
                     raise
                 LOG.warning("platform_away", error=str(error), waiting_secs=round(left))
             await anyio.sleep(min(AGAIN_SECS, left))
-    limits_of(batch.plan, room, demands, context.settings)
+    limits_of(plan, room, opened.demands, context.settings)
     return room
 
 

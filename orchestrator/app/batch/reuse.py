@@ -24,24 +24,24 @@ from orchestrator.store.disk_writes import flush_path
 Likeness = tuple[object, ...]
 
 
-async def reuse_results(ledger: Ledger, folder: Path, now: datetime) -> int:
+async def reuse_results(ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime) -> int:
     """
     Settles the jobs of a batch that earlier ones have run, if they allow it; returns how many.
 
     The files of a job are put in place whole before the ledger counts it as settled.
     """
-    wanted = await to_thread.run_sync(_wanted, folder)
+    wanted = await to_thread.run_sync(_wanted, reader)
     count = 0
     if not wanted:
         return count
     oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
-    for before in earlier(folder):
+    for before in earlier(folder, ledger.batch):
         try:
-            with LedgerReader(before / LEDGER) as reader:
-                batch = reader.batch()
+            with LedgerReader(before / LEDGER) as source:
+                batch = source.batch()
                 if batch.ended_at is not None and batch.ended_at < oldest:
                     break
-                for report in reader.reports():
+                for report in source.reports():
                     count += await _take(ledger, folder, before, report, wanted, now)
         except UsageError as error:
             LOG.warning("history_not_read", batch=str(before), error=str(error))
@@ -50,15 +50,14 @@ async def reuse_results(ledger: Ledger, folder: Path, now: datetime) -> int:
     return count
 
 
-def _wanted(folder: Path) -> dict[Likeness, list[Job]]:
+def _wanted(reader: LedgerReader) -> dict[Likeness, list[Job]]:
     """The jobs that may take earlier results, by what these must have in common with them."""
     wanted: dict[Likeness, list[Job]] = {}
-    with LedgerReader(folder / LEDGER) as reader:
-        seqs = set(reader.reusing())
-        for report in reader.reports() if seqs else ():
-            sign = likeness(report.job)
-            if report.job.seq in seqs and sign is not None:
-                wanted.setdefault(_hashable(sign), []).append(report.job)
+    seqs = set(reader.reusing())
+    for report in reader.reports() if seqs else ():
+        sign = likeness(report.job)
+        if report.job.seq in seqs and sign is not None:
+            wanted.setdefault(_hashable(sign), []).append(report.job)
     return wanted
 
 

@@ -36,8 +36,9 @@ CLOCK_GRAIN = timedelta(seconds=1)
 """The platform's `Date` tells whole seconds."""
 
 
-async def make_finder(
+def make_finder(
     ledger: Ledger,
+    reader: LedgerReader,
     client: ApifyClient,
     room: Room,
     observer: Observer,
@@ -51,13 +52,13 @@ async def make_finder(
         ledger=ledger,
         client=client,
         observer=observer,
-        given_up=await ledger.given_up(),
+        given_up=reader.given_up(),
         utc_now=utc_now,
     )
     finder = RunFinder(
         client,
         orphans,
-        await ledger.run_targets(),
+        reader.run_targets(),
         is_of_another=partial(_is_of_another, folder),
         targets=room.defaults,
         agents_hidden=_warn_of_hidden_agents,
@@ -68,6 +69,7 @@ async def make_finder(
 
 async def take_over(
     ledger: Ledger,
+    reader: LedgerReader,
     client: ApifyClient,
     finder: RunFinder,
     orphans: Orphans,
@@ -82,7 +84,7 @@ async def take_over(
     """
     began = anyio.current_time()
     # Our clock may have been wrong by a day when the batch was made.
-    since = await ledger.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    since = reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
     costs = await finder.look_over(since)
     for _ in range(MORE_LOOKS):
         if costs is not None and not finder.has_unread:
@@ -99,7 +101,7 @@ async def take_over(
     await ledger.costs(costs, platform_now - passed, are_all=True)
     for run in await orphans.adopt_spares():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
-    for run_id, target in (await ledger.run_targets()).items():
+    for run_id, target in reader.run_targets().items():
         finder.claim(run_id, target)
 
 

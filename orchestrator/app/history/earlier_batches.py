@@ -19,7 +19,7 @@ from orchestrator.app.setup.context import BatchContext, Endpoint, client_option
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.reader import Totals, read_batch
 from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
 
@@ -41,11 +41,11 @@ async def tend_earlier(
         async with ApifyClient(
             client_options(endpoint, context.settings, context.timings)
         ) as client:
-            local = (await to_thread.run_sync(_look, folder))[0].plan.local
-            for before in islice(earlier(folder), LOOKED_BACK):
+            own = await to_thread.run_sync(read_batch, folder / LEDGER)
+            for before in islice(earlier(folder, own), LOOKED_BACK):
                 try:
                     batch, totals = await to_thread.run_sync(_look, before)
-                    if batch.plan.local != local or is_held(before):
+                    if batch.plan.local != own.plan.local or is_held(before):
                         continue
                     warning = expiry_warning(batch, totals, display(before), utc_now())
                     if warning:

@@ -11,7 +11,7 @@ from orchestrator.app.batch_folders import LEDGER, survey
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.reader import read_batch
+from orchestrator.model.batches import Batch
 
 NIGHTS = 10
 """So many earlier batches say how many items are usual."""
@@ -28,7 +28,7 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
     batch knows are left out.
     """
     expected: dict[int, float] = {}
-    nights = list(islice(earlier(folder), LOOKED_BACK))
+    nights = list(islice(earlier(folder, reader.batch()), LOOKED_BACK))
     wanted = reader.waiting_keys() if nights else {}
     for night in nights:
         if not wanted:
@@ -53,7 +53,7 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
     """
     wanted = reader.dropping_keys()
     found: dict[int, list[int]] = {}
-    for night in islice(earlier(folder), NIGHTS) if wanted else ():
+    for night in islice(earlier(folder, reader.batch()), NIGHTS) if wanted else ():
         try:
             with LedgerReader(night / LEDGER) as before:
                 for key, items in before.items_made():
@@ -64,10 +64,9 @@ def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
     return {seq: median(items) for seq, items in found.items()}
 
 
-def earlier(folder: Path) -> Iterator[Path]:
+def earlier(folder: Path, batch: Batch) -> Iterator[Path]:
     """The folders of the batches of the same series before this one, newest first."""
     found = survey(folder.parent).found
-    batch = read_batch(folder / LEDGER)
     for other in found:
         is_before = (other.number, other.batch.id) < (batch.number, batch.id)
         if is_before and batch.series.agrees(other.batch.series):

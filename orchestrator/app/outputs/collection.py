@@ -194,7 +194,7 @@ async def _bring_up_to_date(
     if reasons:
         return reasons[0]
     try:
-        await update_costs(gaps.ledger, gaps.client)
+        await update_costs(gaps.ledger, reader, gaps.client)
     except PlatformError as error:
         # What was fetched stays, and is reported.
         LOG.warning("costs_not_read", error=str(error))

@@ -9,7 +9,7 @@ from orchestrator.ledger.amendments import apply_changes, close_unstarted, defin
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.states import AttemptState, JobStatus
-from tests.support.builders import NOON, make_batch, make_job, make_ledger, reopen_ledger
+from tests.support.builders import NOON, make_batch, make_job, make_ledger
 from tests.support.virtual_time import run_virtual
 
 FILE = "ledger.sqlite"
@@ -48,7 +48,8 @@ def test_jobs_that_are_retried_wait_again(tmp_path: Path) -> None:
     run_virtual(fail)
     set_waiting(tmp_path / FILE, [1])
     assert statuses(tmp_path) == [JobStatus.FAILED, JobStatus.WAITING]
-    (waiting,) = run_virtual(lambda: reopen_ledger(tmp_path).waiting())
+    with LedgerReader(tmp_path / FILE) as reader:
+        (waiting,) = reader.waiting()
     assert (waiting.seq, waiting.attempts) == (1, 1)
 
 

@@ -49,14 +49,16 @@ async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> N
     assert attempt.mark == intended.mark
     assert re.fullmatch(r"mark123\.1\.1\.1[a-z]{4}", attempt.mark)
     assert attempt.job == make_job(1)
-    assert [job.seq for job in await second.waiting()] == [0]
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert [job.seq for job in reader.waiting()] == [0]
 
 
 async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
     """A start that was refused for now leaves the job as it was."""
     ledger = make_ledger(tmp_path)
     await ledger.withdraw(await ledger.intend(0, 1, NOON))
-    (waiting,) = await ledger.waiting()
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        (waiting,) = reader.waiting()
     assert waiting.attempts == 0
 
 
@@ -66,7 +68,8 @@ async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
     attempt = await ledger.intend(0, 1, NOON)
     failed = Outcome(status=JobStatus.FAILED, error="refused")
     await ledger.over(attempt, failed, state=AttemptState.FAILED, ready_at=1234.5)
-    (waiting,) = await ledger.waiting()
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        (waiting,) = reader.waiting()
     assert (waiting.attempts, waiting.ready_at) == (1, 1234.5)
 
 

@@ -266,7 +266,8 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
         await ledger.give_up(attempt)
         await ledger.withdraw(await ledger.send_again(attempt, NOON))
         assert (await ledger.intend(1, 1, NOON)).mark.startswith("mark123.1.1.2")
-        assert await reopen_ledger(tmp_path).given_up() == {attempt.mark: NOON}
+        with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+            assert reader.given_up() == {attempt.mark: NOON}
 
     run_virtual(scenario)
 

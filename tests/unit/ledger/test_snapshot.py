@@ -1,0 +1,43 @@
+"""What a reader sees of a ledger that is written meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.jobs import demand_of
+from orchestrator.model.states import JobStatus
+from tests.support.builders import NOON, make_job, make_ledger, make_run
+
+
+async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Path) -> None:
+    """What is read to open a batch fits together, whatever another process commits meanwhile."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        with reader.at_one_instant():
+            assert reader.totals().jobs == {JobStatus.WAITING: 2}
+            await ledger.intend(0, 1, NOON)
+            assert reader.totals().jobs == {JobStatus.WAITING: 2}
+            assert [job.seq for job in reader.waiting()] == [0, 1]
+        assert reader.totals().jobs == {JobStatus.RUNNING: 1, JobStatus.WAITING: 1}
+
+
+async def test_snapshot_tells_what_a_batch_has_left(tmp_path: Path) -> None:
+    """A batch with a run in flight and a job that waits has work, and asks for room for the job."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+    await ledger.started(await ledger.intend(0, 1, NOON), make_run(status="RUNNING"))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        opened = reader.snapshot()
+    assert opened.batch.name == "nightly"
+    assert (opened.has_work, opened.has_open_attempts) == (True, True)
+    assert set(opened.demands) == {demand_of(make_job(1))}
+
+
+async def test_waiting_jobs_come_while_the_ledger_is_written(tmp_path: Path) -> None:
+    """A stream that is read slowly neither blocks the process that writes nor changes under it."""
+    ledger = make_ledger(tmp_path, *(make_job(seq) for seq in range(3)))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        jobs = reader.waiting()
+        assert next(jobs).seq == 0
+        await ledger.skip(2, "not wanted")
+        assert [job.seq for job in jobs] == [1, 2]
