@@ -21,7 +21,7 @@ from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
 from orchestrator.event_log import configure_logs
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.reader import NearCap
+from orchestrator.ledger.statistics import NearCap
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning

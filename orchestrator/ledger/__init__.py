@@ -2,7 +2,7 @@
 
 from orchestrator.ledger.lock import BatchLock
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.ledger.rows import JobReport, WaitingJob
+from orchestrator.ledger.records import JobReport, WaitingJob
 from orchestrator.ledger.writer import Ledger, create_ledger, open_ledger
 
 __all__ = [

@@ -7,11 +7,10 @@ Each function is one transaction in the caller's thread; the caller holds the ba
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import connection as sqlite
@@ -28,53 +27,46 @@ from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
 
 
-class Execute(Protocol):
-    """Executes a named statement."""
-
-    def __call__(self, query: str, **values: Any) -> Any:
-        """Returns the cursor."""
-
-
 def set_waiting(path: Path, seqs: Iterable[int]) -> None:
     """Lets settled jobs wait for one more attempt; what they had stays in their history."""
-    with _amended(path) as execute:
+    with _amended(path) as db:
         for seq in seqs:
-            execute("set_waiting", seq=seq)
+            db.query("set_waiting", seq=seq)
 
 
 def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
     """Gives each job, in the order of the spec, a run that somebody else started."""
-    with _amended(path) as execute:
+    with _amended(path) as db:
         for seq, run in enumerate(runs):
             values = run_values(run)
-            execute("insert_run", seq=seq, intent_at=stored(now), **values)
+            db.query("insert_run", seq=seq, intent_at=stored(now), **values)
 
 
 def set_number(path: Path, number: int) -> None:
     """Gives a batch its number among the batches of its name."""
-    with _amended(path) as execute:
-        execute("set_number", batch_number=number)
+    with _amended(path) as db:
+        db.query("set_number", batch_number=number)
 
 
 def set_account(path: Path, platform: str, account: str | None) -> Batch:
     """Records where a batch runs and for whom, and returns the batch with it."""
-    with _amended(path) as execute:
-        batch = batch_of(execute("select_batch").fetchone())
+    with _amended(path) as db:
+        batch = batch_of(db.query("select_batch").fetchone())
         batch = replace(batch, platform=platform, account=account)
-        execute("set_account", platform=platform, account=account, series=batch.series.id)
+        db.query("set_account", platform=platform, account=account, series=batch.series.id)
     return batch
 
 
 def add_later_resume(path: Path, occurrence: datetime, now: datetime) -> None:
     """Records that a call for a later occurrence is about to resume a batch."""
-    with _amended(path) as execute:
-        execute("insert_later_resume", occurrence=stored(occurrence), began_at=stored(now))
+    with _amended(path) as db:
+        db.query("insert_later_resume", occurrence=stored(occurrence), began_at=stored(now))
 
 
 def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Batch:
     """Leaves a batch behind of which nothing could be started, and returns it."""
-    with _amended(path) as execute:
-        execute(
+    with _amended(path) as db:
+        db.query(
             "close_batch",
             state=BatchState.STOPPED,
             exit_code=reason.exit_code,
@@ -82,14 +74,14 @@ def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Bat
             stop_kind=type(reason).__name__,
             ended_at=stored(now),
         )
-        return batch_of(execute("select_batch").fetchone())
+        return batch_of(db.query("select_batch").fetchone())
 
 
 def complete(path: Path, now: datetime) -> Batch:
     """Records that all that follows the last run of a batch is done, and returns the batch."""
-    with _amended(path) as execute:
-        execute("complete_batch", completed_at=stored(now))
-        return batch_of(execute("select_batch").fetchone())
+    with _amended(path) as db:
+        db.query("complete_batch", completed_at=stored(now))
+        return batch_of(db.query("select_batch").fetchone())
 
 
 def apply_changes(
@@ -106,34 +98,26 @@ def apply_changes(
     New jobs come behind the others. Changed ones that still wait take their new form; those that
     are over or under way stay as they are. Removed ones that still wait are skipped.
     """
-    with _amended(path) as execute:
-        execute("update_plan", plan=plan_text(plan))
-        last = execute("select_last_seq").fetchone()["seq"]
+    with _amended(path) as db:
+        db.query("update_plan", plan=plan_text(plan))
+        last = db.query("select_last_seq").fetchone()["seq"]
         for seq, job in enumerate(added, start=last + 1):
-            execute("insert_job", **job_values(replace(job, seq=seq)))
+            db.query("insert_job", **job_values(replace(job, seq=seq)))
         for job in changed:
-            row = execute("select_by_key", key=job.key).fetchone()
-            execute("update_job", **job_values(replace(job, seq=row["seq"])))
+            row = db.query("select_by_key", key=job.key).fetchone()
+            db.query("update_job", **job_values(replace(job, seq=row["seq"])))
         for key in removed:
-            execute("skip_job", key=key, error="removed from the spec")
+            db.query("skip_job", key=key, error="removed from the spec")
 
 
 def definitions(path: Path) -> dict[str, Job]:
     """The jobs of a ledger by key; their places in the spec left out."""
-    with _amended(path) as execute:
-        rows = execute("select_definitions")
+    with _amended(path) as db:
+        rows = db.query("select_definitions")
         return {row["key"]: replace(job_of(row["definition"]), seq=0) for row in rows}
 
 
 @contextmanager
-def _amended(path: Path) -> Iterator[Execute]:
-    db = sqlite.connect(path)
-
-    def execute(query: str, **values: Any) -> Any:
-        return db.execute(sqlite.queries()[query], values)
-
-    try:
-        with sqlite.atomic(db):
-            yield execute
-    finally:
-        db.close()
+def _amended(path: Path) -> Iterator[sqlite.LedgerConnection]:
+    with closing(sqlite.connect(path)) as db, sqlite.atomic(db):
+        yield db

@@ -2,62 +2,32 @@
 Opens the SQLite file: pragmas, identity, migrations, transactions.
 
 A file that is not a ledger, is torn, or comes from a newer version is refused and left as it is.
-Before each group of transactions, a look at the file shows whether it is still the one that was
-opened, and the ledger itself tells whether another process drives the batch by now.
+Before each group of transactions, a connection checks that the file is still the one that it has
+opened, and that no other process drives the batch by now.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from orchestrator import descriptors
 from orchestrator.errors import (
     BatchHeld,
-    DiskFull,
     LedgerCorrupt,
     LedgerVersionMismatch,
-    OrchestratorError,
     OutputLost,
     OutputNotWritable,
 )
-from orchestrator.system_errors import error_of
+from orchestrator.ledger.queries import queries
+from orchestrator.ledger.schema import APPLICATION_ID, migrations, statements
+from orchestrator.ledger.sqlite_errors import refusal, translated
 
-APPLICATION_ID = 0x6F726368
-"""`orch` in ASCII: tells our files from other SQLite files."""
 _sound: set[tuple[int, ...]] = set()
-LEDGER_FILES = 6
-"""So many descriptors SQLite needs at once, with some to spare: the file, its log and its index."""
-LONGEST_PATH_BYTES = 512
-"""SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part)."""
-
-FULL = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_FSYNC,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-    }
-)
-"""How SQLite says that a disk is full, depending on which file it was about to grow."""
-DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
-LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-REFUSED = frozenset(
-    {
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_AUTH,
-    }
-)
-"""The primary codes of what the system refuses; SQLite does not tell its reason."""
+"""The files that this process has checked, as `_check_pages` knows them."""
 
 
 class LedgerConnection(sqlite3.Connection):
@@ -73,6 +43,10 @@ class LedgerConnection(sqlite3.Connection):
     path = Path(":memory:")
     state: tuple[int, ...] | None = None
     owners: frozenset[str | None] = frozenset()
+
+    def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:
+        """Executes a named statement of `queries`."""
+        return self.execute(queries()[name], values)
 
     def note_state(self) -> None:
         """
@@ -118,28 +92,12 @@ class LedgerConnection(sqlite3.Connection):
         Raises:
             BatchHeld: another process does.
         """
-        (owner,) = self.execute("SELECT owner FROM batch").fetchone()
+        (owner,) = self.query("select_owner").fetchone()
         if owner not in self.owners:
             raise BatchHeld(
                 f"{self.path.parent}: another process has taken this batch over, since the file "
                 ".lock was deleted; this one has stopped, and the runs go on"
             )
-
-
-@cache
-def migrations() -> tuple[str, ...]:
-    """The SQL of each schema version, the first one at index 0."""
-    folder = files("orchestrator.ledger").joinpath("migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple(folder.joinpath(name).read_text("utf-8") for name in names)
-
-
-@cache
-def queries() -> Mapping[str, str]:
-    """The named statements of `queries.sql`."""
-    text = files("orchestrator.ledger").joinpath("queries.sql").read_text("utf-8")
-    blocks = text.split("-- name: ")[1:]
-    return {name.strip(): sql.strip() for name, sql in (b.split("\n", 1) for b in blocks)}
 
 
 def create(path: Path) -> LedgerConnection:
@@ -152,7 +110,7 @@ def create(path: Path) -> LedgerConnection:
     try:
         path.touch(exist_ok=False)
     except OSError as error:
-        raise _refusal(error, path) from error
+        raise refusal(error, path) from error
     connection = _connect(path, "rw")
     with atomic(connection):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -172,7 +130,7 @@ def connect(path: Path) -> LedgerConnection:
     connection = _connect(path, "rw")
     with _closing_on_error(connection):
         _migrate(connection, _check(connection, path))
-        row = connection.execute("SELECT owner FROM batch").fetchone()
+        row = connection.query("select_owner").fetchone()
         connection.owners = frozenset({row["owner"]} if row else ())
         connection.note_state()
     return connection
@@ -244,66 +202,6 @@ def atomic(connection: LedgerConnection) -> Iterator[None]:
             raise
 
 
-@contextmanager
-def translated(path: Path, *, otherwise: type[OrchestratorError]) -> Iterator[None]:
-    """
-    Turns SQLite's errors that a user can act on into ours.
-
-    Args:
-        otherwise: what it is when the system refuses to read or write the file.
-    """
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        meaning = _meaning(error, path, otherwise)
-        if meaning is None:
-            raise
-        raise meaning from error
-
-
-def _meaning(
-    error: sqlite3.DatabaseError, path: Path, otherwise: type[OrchestratorError]
-) -> OrchestratorError | None:
-    """What an error of SQLite means for the user; None for a bug of ours."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    kind = code & 0xFF
-    if code in FULL:
-        return DiskFull(
-            f"{path}: the disk that holds the ledger is full: make room, then resume the batch"
-        )
-    if kind in DAMAGED:
-        return LedgerCorrupt(
-            f"{path}: the ledger is damaged, or is not a ledger ({error}); it is left as it is: "
-            "restore it from a copy"
-        )
-    if kind in LOCKED:
-        return BatchHeld(f"{path}: another program keeps the ledger locked; wait until it ends")
-    if kind not in REFUSED:
-        return None
-    if len(os.fsencode(path.absolute())) > LONGEST_PATH_BYTES:
-        return OutputNotWritable(
-            f"{path}: SQLite opens no file with a path of more than {LONGEST_PATH_BYTES} bytes: "
-            "choose a shorter output folder with --output"
-        )
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as reason:
-        return _refusal(reason, path, otherwise)
-    if descriptors.unused() < LEDGER_FILES:
-        # This one could be opened again since SQLite has closed its own.
-        return _refusal(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), path)
-    return otherwise(f"{path}: the ledger cannot be used ({error}): mend that, then try again")
-
-
-def _refusal(
-    error: OSError, path: Path, otherwise: type[OrchestratorError] = OutputNotWritable
-) -> OrchestratorError:
-    if isinstance(error, FileNotFoundError):
-        return OutputLost(f"{path}: the ledger is gone: the batch was moved or deleted")
-    advice = "mend that, then try again"
-    return error_of(error, path, "opened", otherwise=otherwise, advice=advice)
-
-
 def _state(path: Path) -> tuple[int, ...]:
     """
     What tells a file from others, then what tells whether it has changed.
@@ -316,7 +214,7 @@ def _state(path: Path) -> tuple[int, ...]:
         stat = path.stat()
         wal = log.stat().st_ino if log.exists() else 0
     except OSError as error:
-        raise _refusal(error, path, OutputLost) from error
+        raise refusal(error, path, OutputLost) from error
     return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
 
 
@@ -399,19 +297,10 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 def _migrate(connection: LedgerConnection, version: int) -> None:
     for number, sql in enumerate(migrations()[version:], start=version + 1):
         with atomic(connection):
-            for statement in _statements(sql):
+            for statement in statements(sql):
                 connection.execute(statement)
             # In the same transaction: a migration and its record stand or fall together.
             connection.execute(f"PRAGMA user_version = {number}")
-
-
-def _statements(sql: str) -> Iterator[str]:
-    statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +14,16 @@ from typing import Any, Self
 
 from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
-from orchestrator.ledger.rows import (
+from orchestrator.ledger.records import (
+    BatchSnapshot,
     JobReport,
+    Place,
+    PoolStart,
+    RunCost,
+    SharedDataset,
     WaitingJob,
+)
+from orchestrator.ledger.rows import (
     batch_of,
     datasets_of,
     demand_from,
@@ -31,175 +37,12 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_of,
 )
-from orchestrator.model.attempts import OtherDataset
+from orchestrator.ledger.sqlite_errors import translated
+from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_of
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
-from orchestrator.model.jobs import Demand, ItemsQuery, Job, Target
-from orchestrator.model.rules import Remedy
+from orchestrator.model.jobs import Demand, Job, Target
 from orchestrator.model.states import JobStatus
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrphanRun:
-    """
-    A run that belongs to no attempt of the batch.
-
-    Attributes:
-        status: of the run, when last heard of.
-    """
-
-    run_id: RunId
-    mark: Mark
-    status: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSnapshot:
-    """
-    A batch at one instant: what is needed before it is opened for work.
-
-    Attributes:
-        has_work: whether a job is not settled.
-        has_open_attempts: whether attempts are in flight, or were when their process ended.
-        demands: what the waiting jobs ask of the limits, each with one job that asks it.
-    """
-
-    batch: Batch
-    has_work: bool
-    has_open_attempts: bool
-    demands: Mapping[Demand, JobKey]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """
-    Where a waiting job stands in the queue.
-
-    Attributes:
-        ahead: waiting jobs that come first by priority and the order of the spec.
-        ready_at: not before this time, in Unix seconds; 0 when it may start at once.
-    """
-
-    ahead: int
-    ready_at: float
-    remedy: Remedy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCost:
-    """
-    What a run has cost, as last reported; times are the platform's.
-
-    Attributes:
-        run_id: None when a start was lost that may have had a run.
-        cost_usd: None where the platform has not reported it.
-        cost_at: when it was last asked; None when it was not.
-        ended_at: None when that is not known.
-        reserved_usd: what the budget held for it; None when that is not known.
-        demand: of its job; None of an orphan run.
-    """
-
-    run_id: RunId | None
-    cost_usd: Decimal | None
-    cost_at: datetime | None
-    ended_at: datetime | None
-    reserved_usd: Decimal | None
-    demand: Demand | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStart:
-    """
-    A start of a job in pools.
-
-    Attributes:
-        intent_at: by the wall clock.
-        platform_at: by the platform's clock; None when that was not known.
-    """
-
-    pools: tuple[str, ...]
-    intent_at: datetime
-    platform_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uncollected:
-    """
-    Runs whose items were asked for and are not on disk whole.
-
-    Attributes:
-        since: when the first of them ended, or began if it may still go on.
-    """
-
-    runs: int
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedDataset:
-    """
-    Who wants a dataset that runs share.
-
-    Attributes:
-        seq, number: the first job that does, and its last attempt.
-        datasets: all that this attempt has besides its default one.
-    """
-
-    seq: int
-    number: int
-    query: ItemsQuery
-    datasets: tuple[OtherDataset, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NearCap:
-    """
-    A run whose cost is within 5 % of the cap that we chose for it: it may have been cut short.
-    """
-
-    key: JobKey
-    cost_usd: Decimal
-    cap_usd: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """
-    A batch in numbers.
-
-    Attributes:
-        jobs: by status; WAITING leaves out those under way, which count as RUNNING.
-        runs: attempts that got a run.
-        reused: jobs that were taken from earlier batches.
-        items, size_bytes: of the dataset files that the jobs hold.
-        cost_usd: of all runs, as last told.
-        paid_again_usd: of the runs that followed one that was rejected.
-        cost_is_provisional: whether the platform may tell another figure later.
-        unproven: why jobs are not proven complete, with their number; what is left of all jobs
-            is proven.
-        uncollected: None when there are none.
-        ready: runs that were started more than a minute ago and that the platform has not begun.
-        near_cap: runs that cost about as much as the cap that we chose for them.
-        stragglers: jobs with a run that takes, or took, far longer than others of its kind.
-        orphans: runs that turned up after their starts had been given up, and were aborted.
-    """
-
-    jobs: dict[JobStatus, int] = field(default_factory=dict)
-    attempts: int = 0
-    runs: int = 0
-    adopted: int = 0
-    reused: int = 0
-    items: int = 0
-    size_bytes: int = 0
-    cost_usd: Decimal = Decimal(0)
-    paid_again_usd: Decimal = Decimal(0)
-    cost_is_provisional: bool = False
-    unproven: dict[str, int] = field(default_factory=dict)
-    uncollected: Uncollected | None = None
-    ready: int = 0
-    near_cap: list[NearCap] = field(default_factory=list)
-    stragglers: list[JobKey] = field(default_factory=list)
-    orphans: list[OrphanRun] = field(default_factory=list)
 
 
 def read_batch(path: Path) -> Batch:
@@ -210,7 +53,7 @@ def read_batch(path: Path) -> Batch:
         LedgerCorrupt, LedgerVersionMismatch.
     """
     with closing(sqlite.connect_briefly(path)) as db:
-        return batch_of(db.execute(sqlite.queries()["select_batch"]).fetchone())
+        return batch_of(db.query("select_batch").fetchone())
 
 
 class LedgerReader:
@@ -227,7 +70,6 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = sqlite.connect_read_only(path)
-        self._queries = sqlite.queries()
 
     def __enter__(self) -> Self:
         return self
@@ -251,7 +93,7 @@ class LedgerReader:
         Raises:
             LedgerCorrupt, OutputNotWritable, OutputLost: the file cannot be read.
         """
-        with sqlite.translated(self._path, otherwise=OutputNotWritable):
+        with translated(self._path, otherwise=OutputNotWritable):
             yield
 
     @contextmanager
@@ -279,54 +121,23 @@ class LedgerReader:
 
     def totals(self) -> Totals:
         """The batch in numbers."""
-        jobs = {JobStatus(row["status"]): row["jobs"] for row in self._execute("count_jobs")}
-        running = sum(row["attempts"] for row in self._execute("count_open"))
-        if running:
-            jobs[JobStatus.RUNNING] = running
-            jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
-        attempts = self._execute("sum_attempts").fetchone()
-        collected = self._execute("sum_collected").fetchone()
-        return Totals(
-            jobs={status: count for status, count in jobs.items() if count},
-            attempts=attempts["attempts"],
-            runs=attempts["runs"],
-            adopted=int(attempts["adopted"]),
-            reused=attempts["reused"],
-            items=int(collected["items"]),
-            size_bytes=int(collected["size_bytes"]),
-            cost_usd=self._sum_costs("select_costs"),
-            paid_again_usd=self._sum_costs("select_costs_paid_again"),
-            cost_is_provisional=self.cost_is_provisional(),
-            unproven={row["reason"]: row["jobs"] for row in self._execute("count_unproven")},
-            uncollected=self._uncollected(),
-            ready=self._execute("count_ready").fetchone()["runs"],
-            near_cap=[
-                NearCap(
-                    key=JobKey(row["key"]),
-                    cost_usd=Decimal(row["cost_usd"]),
-                    cap_usd=Decimal(row["reserved_usd"]),
-                )
-                for row in self._execute("select_near_cap")
-            ],
-            stragglers=[JobKey(row["key"]) for row in self._execute("select_stragglers")],
-            orphans=self.orphans(),
-        )
+        return totals_of(self._db)
 
     def cost_is_provisional(self) -> bool:
         """
-        Whether the platform may tell another cost later.
+        Whether the platform may report another cost later.
 
         It may, of runs that go on, or whose cost was not asked `costs_settle_secs` after their end.
         """
-        return bool(self._execute("has_provisional_cost").fetchone()["has_some"])
+        return has_provisional_cost(self._db)
 
     def has_open_attempts(self) -> bool:
         """Whether attempts are under way, or were when their process ended."""
-        return self._execute("count_open").fetchone() is not None
+        return bool(self._execute("has_open").fetchone()["has_some"])
 
     def has_work(self) -> bool:
         """Whether a job is not settled."""
-        return bool(self._execute("count_unsettled").fetchone()["jobs"])
+        return bool(self._execute("has_unsettled").fetchone()["has_some"])
 
     def later_resumes(self) -> frozenset[datetime]:
         """The later occurrences at which a call has resumed this batch."""
@@ -337,7 +148,7 @@ class LedgerReader:
         """What the waiting jobs ask of the limits, each with one job that asks it."""
         return {
             demand_from(row["demand"]): JobKey(row["example"])
-            for row in self._execute("count_demands")
+            for row in self._execute("select_demands")
         }
 
     def waiting(self) -> Iterator[WaitingJob]:
@@ -418,11 +229,6 @@ class LedgerReader:
             cost = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
             yield JobKey(row["key"]), demand_from(row["demand"]), row["secs"], cost
 
-    def durations(self) -> Iterator[tuple[JobKey, float]]:
-        """How long runs took that succeeded, in seconds, by the keys of their jobs, as a stream."""
-        for row in self._execute("select_durations"):
-            yield JobKey(row["key"]), row["secs"]
-
     def report(self, key: str) -> JobReport | None:
         """How one job stands; None when there is none of this key."""
         row = self._execute("select_report", key=key).fetchone()
@@ -496,23 +302,8 @@ class LedgerReader:
         """Whether an attempt of this batch has a run."""
         return self._execute("select_run", run_id=run_id).fetchone() is not None
 
-    def orphans(self) -> list[OrphanRun]:
-        """The runs that turned up after their starts had been given up."""
-        return [
-            OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
-            for row in self._execute("select_orphans")
-        ]
-
-    def _sum_costs(self, query: str) -> Decimal:
-        return sum((Decimal(row["cost_usd"]) for row in self._execute(query)), Decimal(0))
-
-    def _uncollected(self) -> Uncollected | None:
-        row = self._execute("select_uncollected").fetchone()
-        since = instant(row["since"])
-        return None if since is None else Uncollected(runs=row["runs"], since=since)
-
     def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
-        return self._db.execute(self._queries[query], values)
+        return self._db.query(query, **values)
 
 
 def _cost_of(row: sqlite3.Row, demand: Demand | None) -> RunCost:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -13,80 +12,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from orchestrator.model.attempts import Attempt, OtherDataset, make_mark
+from orchestrator.ledger.records import JobReport, WaitingJob
+from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
-from orchestrator.model.proofs import Proof, proof_from
+from orchestrator.model.proofs import proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import TERMINAL_RUN_STATUSES, AttemptState, JobStatus, RunStatus
 from orchestrator.safe_text import SECRETS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingJob:
-    """
-    A job that waits for its next attempt, in the little that admission needs.
-
-    Attributes:
-        attempts: those that are over; the next one has this number plus one.
-        ready_at: not before this time of the platform, in Unix seconds; 0 when it may start at
-            once.
-        remedy: what its next attempt does otherwise.
-        backoff_secs: the longest first pause that its rules ask for; None when they ask for none.
-    """
-
-    seq: int
-    demand: Demand
-    priority: int
-    attempts: int
-    ready_at: float
-    remedy: Remedy = NO_REMEDY
-    backoff_secs: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobReport:
-    """
-    How a job stands, with the facts of its last attempt.
-
-    Attributes:
-        attempts: how many were begun.
-        items, size_bytes, sha256: of its dataset file; None when nothing was collected.
-        reused_from: the earlier batch that ran it; None when this one did.
-        records: how many there are in `records/`; None when none were asked for.
-        missing: what its run did not have though it was asked for, in words.
-        proof: that its dataset is on disk whole; None when that is not known.
-        unproven: why it is not known; None where an earlier version collected it.
-        is_unread: whether its last run was paid for and may have succeeded, and the platform did
-            not let it be read.
-        datasets: the others that its run filled and that were collected.
-    """
-
-    job: Job
-    status: JobStatus
-    attempts: int
-    state: AttemptState | None
-    run_id: RunId | None
-    dataset_id: DatasetId | None
-    store_id: StoreId | None
-    run_status: str | None
-    items: int | None
-    size_bytes: int | None
-    sha256: str | None
-    records: int | None
-    missing: tuple[str, ...]
-    started_at: datetime | None
-    finished_at: datetime | None
-    cost_usd: Decimal | None
-    build_number: str | None
-    error: str | None
-    reused_from: BatchId | None = None
-    proof: Proof | None = None
-    unproven: str | None = None
-    is_unread: bool = False
-    datasets: tuple[OtherDataset, ...] = ()
 
 
 @cache
@@ -270,6 +205,20 @@ def mark_of(row: sqlite3.Row, batch_mark: str) -> Mark:
 def run_object_of(row: sqlite3.Row) -> bytes | None:
     """A run as the platform sent it; None where it is not kept."""
     return None if row["run_object"] is None else zlib.decompress(row["run_object"])
+
+
+def collected_values(collected: Collected | JobReport) -> dict[str, Any]:
+    """The parameters of a statement that come from what was collected."""
+    return {
+        "items": collected.items,
+        "size_bytes": collected.size_bytes,
+        "sha256": collected.sha256,
+        "records": collected.records,
+        "missing": "\n".join(collected.missing),
+        "proof": None if collected.proof is None else str(collected.proof),
+        "unproven": collected.unproven,
+        "datasets": datasets_text(collected.datasets),
+    }
 
 
 def run_values(run: Run) -> dict[str, Any]:

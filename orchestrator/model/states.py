@@ -57,9 +57,9 @@ class AttemptState(StrEnum):
 
     INTENT: about to ask the platform for a run. UNCONFIRMED: asked, and the answer was lost.
     STARTED: the run's id is known from the answer. ADOPTED: it is known because the run was found.
-    FINISHED: the run reached a terminal status. COLLECTED: what it made is on disk.
-    SETTLED: judged, the attempt is over. LOST: the platform has no such run. FAILED: no run came
-    of it, the start was refused.
+    FINISHED: the run reached a terminal status. SETTLED: what it made is on disk and judged, the
+    attempt is over. LOST: the platform has no such run. FAILED: no run came of it, the start was
+    refused.
     """
 
     INTENT = "intent"
@@ -67,7 +67,6 @@ class AttemptState(StrEnum):
     STARTED = "started"
     ADOPTED = "adopted"
     FINISHED = "finished"
-    COLLECTED = "collected"
     SETTLED = "settled"
     LOST = "lost"
     FAILED = "failed"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from orchestrator.ledger.reader import Totals
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus

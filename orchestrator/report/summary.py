@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from orchestrator.ledger.reader import Totals
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.proofs import MORE, SHARED, Proof, proof_from

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from orchestrator.ledger.reader import Place
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport, Place
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
@@ -69,7 +68,7 @@ def _going(report: JobReport) -> str:
             return "the answer to its start"
         case AttemptState.UNCONFIRMED:
             return "its run to be found: the answer to its start was lost"
-        case AttemptState.FINISHED | AttemptState.COLLECTED:
+        case AttemptState.FINISHED:
             return (
                 f"its results: run {report.run_id} has ended as {report.run_status}; they are "
                 "downloaded when the platform has counted them (counts_settle_secs)"

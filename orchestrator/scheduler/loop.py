@@ -351,7 +351,7 @@ class Scheduler:
     def _take_up(self, attempt: Attempt, waiting: Waiting) -> None:
         """Goes on with an attempt of an earlier process, from the state that the ledger holds."""
         claim = waiting.claim
-        if attempt.state in {AttemptState.FINISHED, AttemptState.COLLECTED} and attempt.run:
+        if attempt.state is AttemptState.FINISHED and attempt.run:
             if self._usage.budget is not None:
                 self._usage.budget.reserve(claim.reserve_usd)
                 self._note_cost(attempt.run, claim)

@@ -25,8 +25,8 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.rows import JobReport
-from orchestrator.ledger.writer import commit_group
+from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import (
     CollectPlan,

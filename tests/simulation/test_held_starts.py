@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.apify import Request
 from orchestrator.ledger import LedgerReader, create_ledger
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport
 from orchestrator.model.jobs import CollectPlan, Job, JobInput, Mode, RunOptions
 from orchestrator.model.states import JobStatus
 from tests.simulation.conditions import EPOCH

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.apify import Request
 from orchestrator.errors import StartUnconfirmed
 from orchestrator.ledger import LedgerReader, create_ledger
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport
 from orchestrator.model.jobs import Mode
 from orchestrator.model.states import JobStatus
 from tests.simulation.conditions import EPOCH

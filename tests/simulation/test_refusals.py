@@ -21,7 +21,7 @@ import pytest
 from orchestrator.apify import Request
 from orchestrator.errors import NotAuthorized, OrchestratorError, PlanExhausted
 from orchestrator.ledger import LedgerReader, create_ledger
-from orchestrator.ledger.rows import JobReport
+from orchestrator.ledger.records import JobReport
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import (

@@ -11,7 +11,7 @@ from weakref import finalize
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, create_ledger
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.writer import commit_group
+from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, RunId, StoreId
 from orchestrator.model.jobs import Job, JobInput, Target, TargetKind

@@ -22,7 +22,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import BatchHeld, PlatformError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
-from orchestrator.ledger.writer import commit_group
+from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import CLOCK_DOUBT
 from orchestrator.model.ids import RunId
 from orchestrator.report.progress import Progress

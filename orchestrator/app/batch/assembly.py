@@ -21,7 +21,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger, WaitingJob
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Demand, demand_of

@@ -52,8 +52,8 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
-from orchestrator.ledger.reader import Totals
-from orchestrator.ledger.writer import commit_group
+from orchestrator.ledger.statistics import Totals
+from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId

@@ -13,7 +13,8 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import complete
-from orchestrator.ledger.reader import Totals, read_batch
+from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.selection import Selection
 from orchestrator.report.page import Rows, page

@@ -43,7 +43,9 @@ from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
 from orchestrator.ledger.amendments import close_unstarted, set_account
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import BatchSnapshot, Totals, read_batch
+from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.records import BatchSnapshot
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0

@@ -11,7 +11,7 @@ import anyio
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 
 LOOK_EVERY_SECS = 1.0

@@ -11,7 +11,7 @@ import anyio
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.reader import PoolStart, RunCost
+from orchestrator.ledger.records import PoolStart, RunCost
 from orchestrator.scheduler.decide.budget import NOTHING, Budget
 from orchestrator.scheduler.decide.limits import WINDOW_SECS, Limits, Usage
 

@@ -19,7 +19,8 @@ from orchestrator.app.setup.context import BatchContext, Endpoint, client_option
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import Totals, read_batch
+from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
 

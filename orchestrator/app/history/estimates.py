@@ -35,7 +35,7 @@ def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
             break
         try:
             with LedgerReader(night / LEDGER) as before:
-                for key, secs in before.durations():
+                for key, _, secs, _ in before.takings():
                     seq = wanted.pop(key.lower(), None)
                     if seq is not None:
                         expected[seq] = secs

@@ -38,8 +38,8 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
-from orchestrator.ledger.rows import JobReport
-from orchestrator.ledger.writer import commit_group
+from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.ids import JobKey
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.runs import Run

@@ -12,7 +12,7 @@ from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.errors import PermanentError, TruncatedBody
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger, LedgerReader
-from orchestrator.ledger.reader import SharedDataset
+from orchestrator.ledger.records import SharedDataset
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
 from orchestrator.store.atomic_files import Files

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.arguments import add_driving, add_select, read_ahead, settings_of
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.rows import JobReport
+    from orchestrator.ledger.records import JobReport
     from orchestrator.model.selection import Selection
 
 

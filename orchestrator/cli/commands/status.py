@@ -11,7 +11,7 @@ from orchestrator.cli.cost_refresh import refresh
 from orchestrator.safe_text import plain
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.reader import Totals
+    from orchestrator.ledger.statistics import Totals
     from orchestrator.model.batches import Batch
 
 

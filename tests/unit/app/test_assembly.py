@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from orchestrator.app.batch.assembly import progress_of
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark
 from orchestrator.model.states import AttemptState, JobStatus

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.app.account.account_limits import ANY_ROOM
 from orchestrator.app.batch.spending import count_starts, usage_of
-from orchestrator.ledger.reader import PoolStart, RunCost
+from orchestrator.ledger.records import PoolStart, RunCost
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.decide.budget import Budget

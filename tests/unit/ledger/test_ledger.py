@@ -4,17 +4,14 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
-from orchestrator.ledger.connection import APPLICATION_ID, connect, migrations
+from orchestrator.ledger.connection import connect
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import read_batch
-from orchestrator.ledger.rows import batch_values
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.jobs import Job
@@ -93,26 +90,6 @@ async def test_copies_of_a_ledger_send_different_marks(tmp_path: Path) -> None:
     first = await reopen_ledger(tmp_path).intend(0, 1, NOON)
     second = await reopen_ledger(copy).intend(0, 1, NOON)
     assert first.mark != second.mark
-
-
-async def test_ledger_of_the_first_version_is_read_as_it_stands(tmp_path: Path) -> None:
-    """A ledger that no newer version has opened is read without being changed."""
-    path = tmp_path / "ledger.sqlite"
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(migrations()[0])
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("PRAGMA user_version = 1")
-        db.execute(
-            "INSERT INTO batch (only, id, name, mark, created_at, plan, state) "
-            "VALUES (1, :id, :name, :mark, :created_at, :plan, 'ended')",
-            batch_values(make_batch()),
-        )
-        db.commit()
-    before = path.read_bytes()
-    with LedgerReader(path) as reader:
-        assert reader.batch().name == "nightly"
-    assert read_batch(path).number == 0
-    assert path.read_bytes() == before
 
 
 async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:

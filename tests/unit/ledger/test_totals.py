@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from orchestrator.ledger import Ledger, LedgerReader
-from orchestrator.ledger.reader import Totals
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.rules import Remedy

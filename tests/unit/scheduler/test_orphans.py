@@ -103,7 +103,7 @@ def test_orphan_run_that_ended_is_only_told(tmp_path: Path) -> None:
     run_virtual(lambda: meet(orphans, LATE, make_run("late")))
     assert platform.aborted == []
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
-        assert [orphan.status for orphan in reader.orphans()] == ["SUCCEEDED"]
+        assert [orphan.status for orphan in reader.totals().orphans] == ["SUCCEEDED"]
 
 
 def test_orphan_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> None:

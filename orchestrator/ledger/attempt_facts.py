@@ -1,0 +1,230 @@
+"""
+What happens to an attempt, from the intent to start a run until it is over.
+
+The states and their transitions stand beside the table, in `schema/0001_first.sql`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.ledger.rows import (
+    attempt_of,
+    collected_values,
+    job_of,
+    remedy_of,
+    remedy_text,
+    run_object_of,
+    run_values,
+    stored,
+)
+from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
+from orchestrator.model.rules import NO_REMEDY, Remedy
+from orchestrator.model.runs import Run
+from orchestrator.model.states import AttemptState, JobStatus
+
+NOTHING = Collected()
+
+
+class AttemptFacts(Transactions):
+    """Intents and facts of attempts."""
+
+    @transaction
+    def take_over(self) -> list[Attempt]:
+        """
+        Makes this process the owner of the batch and of all attempts under way, and lists those.
+
+        From then on, whoever owned it before fails with BatchHeld.
+        """
+        self._execute("own_batch", owner=self._owner)
+        self._execute("open_batch")
+        self._execute("take_over", owner=self._owner)
+        rows = self._execute("select_open_attempts").fetchall()
+        return [attempt_of(row, self.batch.mark) for row in rows]
+
+    @transaction
+    def intend(
+        self,
+        seq: int,
+        number: int,
+        now: datetime,
+        *,
+        platform_at: datetime | None = None,
+        reserved_usd: Decimal | None = None,
+        caps_itself: bool = True,
+    ) -> Attempt:
+        """
+        Records that a run is about to be asked for, and returns the attempt with its job.
+
+        Args:
+            platform_at: what the platform's clock shows now; None when it is not known.
+            reserved_usd: what the budget holds for the run; None without a budget.
+            caps_itself: whether no cap of our choice is sent.
+        """
+        row = self._execute("select_definition", seq=seq).fetchone()
+        remedy = remedy_of(row["remedy"])
+        send: int = self._execute("next_send", seq=seq, number=number).fetchone()["send"]
+        mark = make_mark(self.batch.mark, seq, number, send, self.word)
+        self._execute(
+            "insert_attempt",
+            seq=seq,
+            number=number,
+            owner=self._owner,
+            intent_at=stored(now),
+            platform_at=stored(platform_at),
+            reserved_usd=None if reserved_usd is None else str(reserved_usd),
+            remedy=row["remedy"],
+            resurrects=remedy.resurrects,
+            send=send,
+            mark=mark,
+            caps_itself=int(caps_itself),
+        )
+        return Attempt(
+            job=job_of(row["definition"]),
+            number=number,
+            send=send,
+            mark=mark,
+            state=AttemptState.INTENT,
+            intent_at=now,
+            platform_at=platform_at,
+            reserved_usd=reserved_usd,
+            caps_itself=caps_itself,
+            remedy=remedy,
+        )
+
+    @transaction
+    def withdraw(self, attempt: Attempt) -> None:
+        """Takes an intent back whose start was refused for now; no attempt is used up."""
+        self._change("delete_intent", attempt)
+
+    @transaction
+    def send_again(
+        self, attempt: Attempt, now: datetime, *, platform_at: datetime | None = None
+    ) -> Attempt:
+        """
+        Records the intent of one more send of the same attempt, and returns the attempt with it.
+
+        Args:
+            platform_at: what the platform's clock shows now; None when it is not known.
+        """
+        send = attempt.send + 1
+        mark = make_mark(self.batch.mark, attempt.job.seq, attempt.number, send, self.word)
+        self._change(
+            "send_again",
+            attempt,
+            send=send,
+            mark=mark,
+            intent_at=stored(now),
+            platform_at=stored(platform_at),
+            owner=self._owner,
+        )
+        return replace(
+            attempt,
+            send=send,
+            mark=mark,
+            state=AttemptState.INTENT,
+            intent_at=now,
+            platform_at=platform_at,
+        )
+
+    @transaction
+    def unconfirmed(self, attempt: Attempt, error: str) -> None:
+        """Records that the answer to a start was lost."""
+        self._change("mark_unconfirmed", attempt, error=error)
+
+    @transaction
+    def started(self, attempt: Attempt, run: Run, *, adopted: bool = False) -> None:
+        """Records the run of an attempt, known from the answer or found by its mark."""
+        state = AttemptState.ADOPTED if adopted else AttemptState.STARTED
+        self._change(
+            "mark_started",
+            attempt,
+            state=state,
+            adopted=int(adopted),
+            **run_values(run),
+        )
+
+    @transaction
+    def seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
+        """Records the status of a run that goes on, and whether it takes far too long."""
+        self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
+
+    @transaction
+    def finished(
+        self,
+        attempt: Attempt,
+        run: Run,
+        *,
+        straggles: bool = False,
+        ended_at: datetime | None = None,
+        run_object: bytes | None = None,
+    ) -> None:
+        """
+        Records how a run ended, and what it has cost so far.
+
+        Args:
+            straggles: whether it took far longer than others of its kind.
+            ended_at: what the platform's clock shows now; None when it is not known.
+            run_object: the run as the platform sent it.
+        """
+        values = run_values(run)
+        for name in ("run_id", "dataset_id", "store_id", "memory_mbytes", "timeout_secs"):
+            del values[name]
+        self._change(
+            "mark_finished",
+            attempt,
+            straggles=int(straggles),
+            ended_at=stored(ended_at),
+            run_object=None if run_object is None else zlib.compress(run_object, 1),
+            **values,
+        )
+
+    @transaction
+    def ended_attempt(self, seq: int, number: int) -> tuple[Attempt, bytes | None]:
+        """An attempt whose run has ended, and that run as the platform sent it."""
+        row = self._execute("select_attempt", seq=seq, number=number).fetchone()
+        return attempt_of(row, self.batch.mark), run_object_of(row)
+
+    @transaction
+    def over(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        collected: Collected | None = None,
+        *,
+        state: AttemptState = AttemptState.SETTLED,
+        ready_at: float | None = None,
+        remedy: Remedy = NO_REMEDY,
+    ) -> None:
+        """
+        Ends an attempt, and its job too unless a further attempt follows.
+
+        Args:
+            attempt: any that is not over.
+            outcome: how it ended.
+            collected: what is on disk of it by now; None when nothing is.
+            state: SETTLED, FAILED (no run came of it) or LOST.
+            ready_at: when a further attempt may start, in Unix seconds; None settles the job.
+            remedy: what that attempt is to do otherwise.
+        """
+        self._change(
+            "mark_over",
+            attempt,
+            state=state,
+            error=outcome.error,
+            outcome=outcome.status,
+            keeps_run_object=not attempt.job.collect.run,
+            **collected_values(collected or NOTHING),
+        )
+        self._execute(
+            "settle_job",
+            seq=attempt.job.seq,
+            status=outcome.status if ready_at is None else JobStatus.WAITING,
+            ready_at=ready_at or 0,
+            remedy=remedy_text(remedy),
+            error=outcome.error,
+        )

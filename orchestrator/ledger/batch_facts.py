@@ -1,0 +1,88 @@
+"""What concerns a batch as a whole: why it waits, what it costs, how it is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.rows import batch_of, stored, waits_text
+from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.batches import Batch, BatchState, Wait
+from orchestrator.model.ids import RunId
+
+
+class BatchFacts(Transactions):
+    """Facts of the batch."""
+
+    @transaction
+    def look(self) -> None:
+        """Looks whether the file and the batch are still this process's, which any call does."""
+
+    @transaction
+    def waits(self, waits: Sequence[Wait]) -> None:
+        """Records why jobs wait, for those who look at the batch meanwhile."""
+        self._execute("set_waits", waits=waits_text(waits))
+
+    @transaction
+    def add_requests(self, requests: int, retries: int) -> None:
+        """Adds to the counts of requests sent."""
+        self._execute("add_requests", requests=requests, retries=retries)
+
+    @transaction
+    def costs(
+        self, costs: Mapping[RunId, Decimal | None], asked_at: datetime, *, are_all: bool = False
+    ) -> None:
+        """
+        Records what runs have cost, as the platform reports it.
+
+        Args:
+            costs: None where the platform does not report it.
+            asked_at: the platform's time at the question.
+            are_all: whether all runs of the batch were asked for: then those that ended more than
+                a day ago, and are not there any more, keep the cost that they have.
+        """
+        cost_at = stored(asked_at)
+        for run_id, cost in costs.items():
+            usd = None if cost is None else str(cost)
+            for query in ("set_cost", "set_orphan_cost"):
+                self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
+        if are_all:
+            self._execute("set_all_costs_at", cost_at=cost_at)
+
+    @transaction
+    def costs_settle_after(self, secs: float) -> None:
+        """Records how long after the end of a run its cost is final."""
+        self._execute("set_costs_settle_secs", secs=secs)
+
+    @transaction
+    def keeps_days(self, days: int) -> None:
+        """Records how long the platform keeps what runs have made."""
+        self._execute("set_keeps_days", keeps_days=days)
+
+    @transaction
+    def judge_again(self) -> Batch:
+        """Brings the exit code of a batch that has ended in line with its jobs, and returns it."""
+        self._execute("judge_batch")
+        return batch_of(self._execute("select_batch").fetchone())
+
+    @transaction
+    def close(
+        self,
+        state: BatchState,
+        *,
+        exit_code: int,
+        reason: OrchestratorError | None,
+        now: datetime,
+    ) -> Batch:
+        """Records how this process leaves the batch, and returns it as it then stands."""
+        self._execute(
+            "close_batch",
+            state=state,
+            exit_code=exit_code,
+            stop_reason=None if reason is None else str(reason),
+            stop_kind=None if reason is None else type(reason).__name__,
+            ended_at=stored(now),
+        )
+        return batch_of(self._execute("select_batch").fetchone())

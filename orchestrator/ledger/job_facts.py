@@ -1,0 +1,100 @@
+"""What happens to jobs outside an attempt: skipped, refused, reused, collected again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.rows import collected_values, datasets_text, run_values, stored
+from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.attempts import Collected, OtherDataset, Outcome
+from orchestrator.model.ids import BatchId
+from orchestrator.model.runs import Run
+
+
+class JobFacts(Transactions):
+    """Facts of jobs."""
+
+    @transaction
+    def skip(self, seq: int, reason: str) -> None:
+        """Settles a job that waits, without an attempt."""
+        self._execute("skip_waiting", seq=seq, error=reason)
+
+    @transaction
+    def refuse(self, seqs: Sequence[int], reason: str) -> list[str]:
+        """Settles jobs that wait as failed, without an attempt; returns their keys."""
+        rows = (self._execute("refuse_waiting", seq=seq, error=reason).fetchone() for seq in seqs)
+        return [row["key"] for row in rows if row is not None]
+
+    @transaction
+    def reuse(self, seq: int, report: JobReport, batch: BatchId, now: datetime) -> bool:
+        """
+        Settles a job with what an earlier batch has collected, whose files are in place.
+
+        Returns:
+            False when this ledger has that run already: then nothing is written.
+        """
+        try:
+            self._execute(
+                "insert_reused",
+                seq=seq,
+                owner=self._owner,
+                intent_at=stored(now),
+                run_id=report.run_id,
+                dataset_id=report.dataset_id,
+                store_id=report.store_id,
+                run_status=report.run_status,
+                started_at=stored(report.started_at),
+                finished_at=stored(report.finished_at),
+                build_number=report.build_number,
+                reused_from=batch,
+                **collected_values(report),
+            )
+        except sqlite3.IntegrityError:
+            return False
+        self._execute(
+            "settle_job", seq=seq, status=report.status, ready_at=0, remedy=None, error=None
+        )
+        return True
+
+    @transaction
+    def collected_again(
+        self, seq: int, number: int, outcome: Outcome, collected: Collected
+    ) -> None:
+        """Records what was fetched later of a settled attempt, and judges its job by it."""
+        self._execute(
+            "collect_again",
+            seq=seq,
+            number=number,
+            error=outcome.error,
+            outcome=outcome.status,
+            **collected_values(collected),
+        )
+        self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)
+
+    @transaction
+    def found_again(self, seq: int, number: int, run: Run) -> bool:
+        """
+        Records what is known again of the run of a lost attempt.
+
+        One that has ended may be collected; one that is still going is an attempt under way again,
+        for the next process that drives the batch.
+
+        Returns:
+            whether the run has ended.
+        """
+        values = run_values(run)
+        place = {"seq": seq, "number": number, "run_status": run.status}
+        if run.is_terminal:
+            names = ("status_message", "exit_code", "finished_at")
+            self._execute("find_again", **place, **{name: values[name] for name in names})
+        elif self._execute("reopen_attempt", **place).rowcount:
+            self._execute("reopen_job", seq=seq)
+        return run.is_terminal
+
+    @transaction
+    def set_datasets(self, seq: int, number: int, datasets: tuple[OtherDataset, ...]) -> None:
+        """Records anew what an attempt has besides its default dataset."""
+        self._execute("set_datasets", seq=seq, number=number, datasets=datasets_text(datasets))

@@ -1,0 +1,108 @@
+"""Whose a run is that carries a mark: sends that were given up, orphan runs, adoption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.ledger.rows import demand_from, mark_of, run_values, stored
+from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.attempts import Attempt, place_of, send_of
+from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.jobs import Demand
+from orchestrator.model.runs import Run
+
+
+class MarkFacts(Transactions):
+    """Facts of sends and of the runs that carry their marks."""
+
+    @transaction
+    def give_up(self, attempt: Attempt) -> None:
+        """Records that a send has no run, as far as can be known; its mark is never used again."""
+        self._execute(
+            "give_up",
+            seq=attempt.job.seq,
+            number=attempt.number,
+            send=attempt.send,
+            since=stored(attempt.listed_from),
+            mark=attempt.mark,
+        )
+
+    @transaction
+    def sent(self, marks: Iterable[Mark]) -> set[Mark]:
+        """Those marks that an intent of this ledger has, or had before its send was given up."""
+        known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
+        return known.intersection(marks)
+
+    @transaction
+    def orphan(self, mark: Mark, run: Run, now: datetime) -> Decimal | None:
+        """
+        Records a run that belongs to no attempt, or what is new of it.
+
+        Args:
+            now: the platform's time.
+
+        Returns:
+            what attempts of the same job reserve; None when they reserve nothing.
+        """
+        self._execute(
+            "put_orphan",
+            run_id=run.id,
+            mark=mark,
+            seq=place_of(mark)[0],
+            seen_at=stored(now),
+            run_status=run.status,
+            cost_usd=None if run.cost_usd is None else str(run.cost_usd),
+        )
+        row = self._execute("select_orphan_reserve", run_id=run.id).fetchone()
+        return None if row["reserved_usd"] is None else Decimal(row["reserved_usd"])
+
+    @transaction
+    def demand_of_spare(self, seq: int, number: int) -> Demand | None:
+        """
+        What a run demands that another process started for an attempt.
+
+        Returns:
+            None when the attempt cannot take it: it has one, or is over, or its job is done.
+        """
+        place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
+        if place is None:
+            return None
+        if place["state"] is None:
+            is_over = place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
+        else:
+            is_over = place["state"] not in {"intent", "unconfirmed"}
+        return None if is_over else demand_from(place["demand"])
+
+    @transaction
+    def adopt(self, mark: Mark, run: Run) -> bool:
+        """
+        Writes the attempt that a mark names, with its run, where it is the next one of its job.
+
+        Returns:
+            False when it is not: then nothing is written.
+        """
+        seq, number = place_of(mark)
+        place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
+        if place is None or place["is_open"] or number != place["attempts"] + 1:
+            return False
+        if place["status"] in {"SUCCEEDED", "SKIPPED"}:
+            return False
+        if place["status"] != "WAITING":
+            self._execute("set_waiting", seq=seq)
+        self._execute(
+            "insert_adopted",
+            seq=seq,
+            number=number,
+            send=send_of(mark),
+            mark=mark,
+            owner=self._owner,
+            **run_values(run),
+        )
+        return True
+
+    @transaction
+    def live_runs(self) -> list[RunId]:
+        """The runs that were going when last heard of."""
+        return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]

@@ -1,0 +1,78 @@
+-- name: insert_batch
+-- Writes the batch, which is open from now on.
+INSERT INTO batch (only, id, name, mark, created_at, plan, state, occurrence, platform, account,
+    series, triggered_by)
+VALUES (1, :id, :name, :mark, :created_at, :plan, 'open', :occurrence, :platform, :account,
+    :series, :triggered_by);
+
+-- name: select_batch
+-- Reads the batch.
+SELECT * FROM batch;
+
+-- name: select_owner
+-- Reads which process drives the batch.
+SELECT owner FROM batch;
+
+-- name: own_batch
+-- Makes a process the owner of the batch.
+UPDATE batch SET owner = :owner;
+
+-- name: open_batch
+-- Forgets how the batch was left: it is open again.
+UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
+    stop_kind = NULL, completed_at = NULL;
+
+-- name: close_batch
+-- Records how a process leaves the batch.
+UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
+    stop_reason = :stop_reason, stop_kind = :stop_kind;
+
+-- name: complete_batch
+-- Records that all that follows the last run is done.
+UPDATE batch SET completed_at = :completed_at WHERE state <> 'open';
+
+-- name: judge_batch
+-- Derives the exit code of a batch that has ended from its jobs.
+UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')
+WHERE state = 'ended';
+
+-- name: set_number
+-- Gives the batch its number among the batches of its name.
+UPDATE batch SET number = :batch_number;
+
+-- name: set_account
+-- Records where the batch runs and for whom.
+UPDATE batch SET platform = :platform, account = :account, series = :series;
+
+-- name: update_plan
+-- Replaces the plan of the batch.
+UPDATE batch SET plan = :plan;
+
+-- name: set_keeps_days
+-- Records how long the platform keeps what runs have made.
+UPDATE batch SET keeps_days = :keeps_days;
+
+-- name: set_waits
+-- Records why jobs wait.
+UPDATE batch SET waits = :waits;
+
+-- name: select_waits
+-- Reads why jobs wait.
+SELECT waits FROM batch;
+
+-- name: add_requests
+-- Adds to the counts of requests and retries.
+UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
+
+-- name: insert_later_resume
+-- Records, once, that a call for a later occurrence resumes the batch.
+INSERT OR IGNORE INTO later_resumes (occurrence, began_at) VALUES (:occurrence, :began_at);
+
+-- name: select_later_resumes
+-- Reads the later occurrences whose calls have resumed the batch.
+SELECT occurrence FROM later_resumes;
+
+-- name: began_at
+-- Finds when the first start was intended, by the platform's clock where it was known.
+SELECT MIN(COALESCE(platform_at, started_at)) AS began_at FROM attempts
+WHERE reused_from IS NULL;

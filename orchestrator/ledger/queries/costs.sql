@@ -1,0 +1,63 @@
+-- name: set_cost
+-- Records what the run of an attempt has cost.
+UPDATE attempts SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
+WHERE run_id = :run_id AND job_seq = (
+    SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL);
+
+-- name: set_orphan_cost
+-- Records what an orphan run has cost.
+UPDATE orphan_runs SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
+WHERE run_id = :run_id;
+
+-- name: set_all_costs_at
+-- Makes the costs final of runs that ended more than a day before all runs were asked for.
+UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL
+    AND julianday(:cost_at) > julianday(COALESCE(finished_at, ended_at)) + 1;
+
+-- name: set_costs_settle_secs
+-- Records how long after the end of a run its cost is final.
+UPDATE batch SET costs_settle_secs = :secs;
+
+-- name: has_provisional_cost
+-- Finds whether a run goes on, or was not asked for its cost late enough after its end.
+SELECT EXISTS (SELECT 1 FROM open_attempts) OR EXISTS (
+    SELECT 1 FROM attempts JOIN batch
+    WHERE reused_from IS NULL AND run_id IS NOT NULL AND (cost_at IS NULL
+        OR COALESCE(finished_at, attempts.ended_at) IS NOT NULL AND julianday(cost_at)
+            < julianday(COALESCE(finished_at, attempts.ended_at))
+                + (costs_settle_secs - 0.001) / 86400)) AS has_some;
+
+-- name: select_costs
+-- Lists what all runs have cost; a resurrected run counts once, with its last cost.
+SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
+    AND number > one.number AND cost_usd IS NOT NULL)
+UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
+
+-- name: select_costs_paid_again
+-- Lists what the runs have cost that followed a rejected one.
+SELECT cost_usd FROM attempts AS one
+WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND EXISTS (
+    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND number = one.number - 1
+    AND outcome = 'REJECTED');
+
+-- name: select_near_cap
+-- Lists the runs whose cost is within 5 % of a cap that we chose.
+SELECT key, cost_usd, reserved_usd FROM attempts JOIN jobs ON seq = job_seq
+WHERE NOT caps_itself AND CAST(cost_usd AS REAL) >= 0.95 * CAST(reserved_usd AS REAL) ORDER BY seq;
+
+-- name: select_run_costs
+-- Lists what the attempts that are over have cost and reserved.
+SELECT run_id, cost_usd, cost_at, reserved_usd, COALESCE(finished_at, ended_at) AS end_at, demand
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE reused_from IS NULL AND (run_id IS NOT NULL OR reserved_usd IS NOT NULL)
+    AND state IN ('settled', 'lost') ORDER BY job_seq, number;
+
+-- name: select_orphan_costs
+-- Lists what the orphan runs have cost and reserved.
+SELECT run_id, cost_usd, cost_at, reserved_usd, seen_at AS end_at FROM orphan_runs;
+
+-- name: select_all_runs
+-- Lists all runs that the batch pays for.
+SELECT run_id FROM attempts WHERE run_id IS NOT NULL AND reused_from IS NULL
+UNION SELECT run_id FROM orphan_runs;

@@ -1,0 +1,54 @@
+-- name: count_jobs
+-- Counts the jobs by status.
+SELECT status, COUNT(*) AS jobs FROM jobs GROUP BY status;
+
+-- name: has_unsettled
+-- Finds whether a job is not settled.
+SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING') AS has_some;
+
+-- name: count_open
+-- Counts the open attempts.
+SELECT COUNT(*) AS attempts FROM open_attempts;
+
+-- name: has_open
+-- Finds whether there is an open attempt.
+SELECT EXISTS (SELECT 1 FROM open_attempts) AS has_some;
+
+-- name: sum_attempts
+-- Counts attempts, runs, and jobs that took the results of earlier batches.
+SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
+    COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
+    COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted FROM attempts;
+
+-- name: sum_collected
+-- Adds up what the jobs have collected.
+SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
+FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
+
+-- name: count_unproven
+-- Counts the jobs whose datasets are not proven complete, by the reason.
+SELECT CASE WHEN status = 'WAITING' THEN 'the job is not over'
+        WHEN run_id IS NULL OR state <> 'settled' THEN 'there is no run that has ended'
+        ELSE COALESCE(unproven, 'collected by an earlier version') END AS reason,
+    COUNT(*) AS jobs
+FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = jobs.attempts
+WHERE proof IS NULL OR status = 'WAITING' GROUP BY reason ORDER BY reason;
+
+-- name: select_uncollected
+-- Counts the runs whose items are wanted and not on disk, and finds when the first of them ended.
+SELECT COUNT(*) AS runs, MIN(COALESCE(finished_at, started_at)) AS since
+FROM attempts JOIN jobs ON seq = job_seq
+WHERE run_id IS NOT NULL AND reused_from IS NULL AND (
+    state IN ('started', 'adopted', 'finished')
+    OR (state = 'settled' AND number = jobs.attempts AND sha256 IS NULL
+        AND json_extract(definition, '$.collect.items') IS NOT 0));
+
+-- name: select_stragglers
+-- Lists the jobs with a run that takes, or took, far longer than others of its kind.
+SELECT DISTINCT key FROM attempts JOIN jobs ON seq = job_seq WHERE straggles ORDER BY seq;
+
+-- name: count_ready
+-- Counts the runs that were started more than a minute ago and have not begun.
+SELECT COUNT(*) AS runs FROM attempts
+WHERE state IN ('started', 'adopted') AND run_status = 'READY'
+    AND julianday(started_at) < julianday('now', '-1 minute');

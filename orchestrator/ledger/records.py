@@ -1,0 +1,180 @@
+"""What a ledger tells, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.model.attempts import OtherDataset
+from orchestrator.model.batches import Batch
+from orchestrator.model.ids import BatchId, DatasetId, JobKey, Mark, RunId, StoreId
+from orchestrator.model.jobs import Demand, ItemsQuery, Job
+from orchestrator.model.proofs import Proof
+from orchestrator.model.rules import NO_REMEDY, Remedy
+from orchestrator.model.states import AttemptState, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSnapshot:
+    """
+    A batch at one instant: what is needed before it is opened for work.
+
+    Attributes:
+        has_work: whether a job is not settled.
+        has_open_attempts: whether attempts are in flight, or were when their process ended.
+        demands: what the waiting jobs ask of the limits, each with one job that asks it.
+    """
+
+    batch: Batch
+    has_work: bool
+    has_open_attempts: bool
+    demands: Mapping[Demand, JobKey]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """
+    A job that waits for its next attempt, in the little that admission needs.
+
+    Attributes:
+        attempts: those that are over; the next one has this number plus one.
+        ready_at: not before this time of the platform, in Unix seconds; 0 when it may start at
+            once.
+        remedy: what its next attempt does otherwise.
+        backoff_secs: the longest first pause that its rules ask for; None when they ask for none.
+    """
+
+    seq: int
+    demand: Demand
+    priority: int
+    attempts: int
+    ready_at: float
+    remedy: Remedy = NO_REMEDY
+    backoff_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a waiting job stands in the queue.
+
+    Attributes:
+        ahead: waiting jobs that come first by priority and the order of the spec.
+        ready_at: not before this time, in Unix seconds; 0 when it may start at once.
+    """
+
+    ahead: int
+    ready_at: float
+    remedy: Remedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """
+    How a job stands, with the facts of its last attempt.
+
+    Attributes:
+        attempts: how many were begun.
+        items, size_bytes, sha256: of its dataset file; None when nothing was collected.
+        reused_from: the earlier batch that ran it; None when this one did.
+        records: how many there are in `records/`; None when none were asked for.
+        missing: what its run did not have though it was asked for, in words.
+        proof: that its dataset is on disk whole; None when that is not known.
+        unproven: why it is not known; None where an earlier version collected it.
+        is_unread: whether its last run was paid for and may have succeeded, and the platform did
+            not let it be read.
+        datasets: the others that its run filled and that were collected.
+    """
+
+    job: Job
+    status: JobStatus
+    attempts: int
+    state: AttemptState | None
+    run_id: RunId | None
+    dataset_id: DatasetId | None
+    store_id: StoreId | None
+    run_status: str | None
+    items: int | None
+    size_bytes: int | None
+    sha256: str | None
+    records: int | None
+    missing: tuple[str, ...]
+    started_at: datetime | None
+    finished_at: datetime | None
+    cost_usd: Decimal | None
+    build_number: str | None
+    error: str | None
+    reused_from: BatchId | None = None
+    proof: Proof | None = None
+    unproven: str | None = None
+    is_unread: bool = False
+    datasets: tuple[OtherDataset, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedDataset:
+    """
+    Who wants a dataset that runs share.
+
+    Attributes:
+        seq, number: the first job that does, and its last attempt.
+        datasets: all that this attempt has besides its default one.
+    """
+
+    seq: int
+    number: int
+    query: ItemsQuery
+    datasets: tuple[OtherDataset, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanRun:
+    """
+    A run that belongs to no attempt of the batch.
+
+    Attributes:
+        status: of the run, when last heard of.
+    """
+
+    run_id: RunId
+    mark: Mark
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCost:
+    """
+    What a run has cost, as last reported; times are the platform's.
+
+    Attributes:
+        run_id: None when a start was lost that may have had a run.
+        cost_usd: None where the platform has not reported it.
+        cost_at: when it was last asked; None when it was not.
+        ended_at: None when that is not known.
+        reserved_usd: what the budget held for it; None when that is not known.
+        demand: of its job; None of an orphan run.
+    """
+
+    run_id: RunId | None
+    cost_usd: Decimal | None
+    cost_at: datetime | None
+    ended_at: datetime | None
+    reserved_usd: Decimal | None
+    demand: Demand | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStart:
+    """
+    A start of a job in pools.
+
+    Attributes:
+        intent_at: by the wall clock.
+        platform_at: by the platform's clock; None when that was not known.
+    """
+
+    pools: tuple[str, ...]
+    intent_at: datetime
+    platform_at: datetime | None

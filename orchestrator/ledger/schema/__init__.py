@@ -1,0 +1,32 @@
+"""
+The schema by its versions: one SQL file each, applied in order and never changed afterwards.
+
+Each file commits together with the number of its version, see `connection`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+APPLICATION_ID = 0x6F726368
+"""`orch` in ASCII: tells our files from other SQLite files."""
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """The SQL that leads to each version, the first one at index 0."""
+    scripts = (entry for entry in files(__name__).iterdir() if entry.name.endswith(".sql"))
+    return tuple(entry.read_text("utf-8") for entry in sorted(scripts, key=lambda one: one.name))
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The statements of a script, one at a time."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,109 @@
+"""What SQLite refuses, as errors of ours: in words, and with what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator import descriptors
+from orchestrator.errors import (
+    BatchHeld,
+    DiskFull,
+    LedgerCorrupt,
+    OrchestratorError,
+    OutputLost,
+    OutputNotWritable,
+)
+from orchestrator.system_errors import error_of
+
+LEDGER_FILES = 6
+"""So many descriptors SQLite needs at once, with some to spare: the file, its log and its index."""
+LONGEST_PATH_BYTES = 512
+"""SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part)."""
+
+FULL = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""How SQLite says that a disk is full, depending on which file it was about to grow."""
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+REFUSED = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+"""The primary codes of what the system refuses; SQLite does not tell its reason."""
+
+
+@contextmanager
+def translated(path: Path, *, otherwise: type[OrchestratorError]) -> Iterator[None]:
+    """
+    Turns SQLite's errors that a user can act on into ours.
+
+    Args:
+        otherwise: what it is when the system refuses to read or write the file.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        meaning = _meaning(error, path, otherwise)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _meaning(
+    error: sqlite3.DatabaseError, path: Path, otherwise: type[OrchestratorError]
+) -> OrchestratorError | None:
+    """What an error of SQLite means for the user; None for a bug of ours."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    kind = code & 0xFF
+    if code in FULL:
+        return DiskFull(
+            f"{path}: the disk that holds the ledger is full: make room, then resume the batch"
+        )
+    if kind in DAMAGED:
+        return LedgerCorrupt(
+            f"{path}: the ledger is damaged, or is not a ledger ({error}); it is left as it is: "
+            "restore it from a copy"
+        )
+    if kind in LOCKED:
+        return BatchHeld(f"{path}: another program keeps the ledger locked; wait until it ends")
+    if kind not in REFUSED:
+        return None
+    if len(os.fsencode(path.absolute())) > LONGEST_PATH_BYTES:
+        return OutputNotWritable(
+            f"{path}: SQLite opens no file with a path of more than {LONGEST_PATH_BYTES} bytes: "
+            "choose a shorter output folder with --output"
+        )
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as reason:
+        return refusal(reason, path, otherwise)
+    if descriptors.unused() < LEDGER_FILES:
+        # This one could be opened again since SQLite has closed its own.
+        return refusal(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), path)
+    return otherwise(f"{path}: the ledger cannot be used ({error}): mend that, then try again")
+
+
+def refusal(
+    error: OSError, path: Path, otherwise: type[OrchestratorError] = OutputNotWritable
+) -> OrchestratorError:
+    """What an error of the operating system about a ledger's file means for the user."""
+    if isinstance(error, FileNotFoundError):
+        return OutputLost(f"{path}: the ledger is gone: the batch was moved or deleted")
+    advice = "mend that, then try again"
+    return error_of(error, path, "opened", otherwise=otherwise, advice=advice)

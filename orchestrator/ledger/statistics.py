@@ -1,0 +1,134 @@
+"""A batch in numbers, counted by its ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.ledger.connection import LedgerConnection
+from orchestrator.ledger.records import OrphanRun
+from orchestrator.ledger.rows import instant
+from orchestrator.model.ids import JobKey, Mark, RunId
+from orchestrator.model.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncollected:
+    """
+    Runs whose items were asked for and are not on disk whole.
+
+    Attributes:
+        since: when the first of them ended, or began if it may still go on.
+    """
+
+    runs: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearCap:
+    """
+    A run whose cost is within 5 % of the cap that we chose for it: it may have been cut short.
+    """
+
+    key: JobKey
+    cost_usd: Decimal
+    cap_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """
+    A batch in numbers.
+
+    Attributes:
+        jobs: by status; WAITING leaves out those under way, which count as RUNNING.
+        runs: attempts that got a run.
+        reused: jobs that were taken from earlier batches.
+        items, size_bytes: of the dataset files that the jobs hold.
+        cost_usd: of all runs, as last told.
+        paid_again_usd: of the runs that followed one that was rejected.
+        cost_is_provisional: whether the platform may tell another figure later.
+        unproven: why jobs are not proven complete, with their number; what is left of all jobs
+            is proven.
+        uncollected: None when there are none.
+        ready: runs that were started more than a minute ago and that the platform has not begun.
+        near_cap: runs that cost about as much as the cap that we chose for them.
+        stragglers: jobs with a run that takes, or took, far longer than others of its kind.
+        orphans: runs that turned up after their starts had been given up, and were aborted.
+    """
+
+    jobs: dict[JobStatus, int] = field(default_factory=dict)
+    attempts: int = 0
+    runs: int = 0
+    adopted: int = 0
+    reused: int = 0
+    items: int = 0
+    size_bytes: int = 0
+    cost_usd: Decimal = Decimal(0)
+    paid_again_usd: Decimal = Decimal(0)
+    cost_is_provisional: bool = False
+    unproven: dict[str, int] = field(default_factory=dict)
+    uncollected: Uncollected | None = None
+    ready: int = 0
+    near_cap: list[NearCap] = field(default_factory=list)
+    stragglers: list[JobKey] = field(default_factory=list)
+    orphans: list[OrphanRun] = field(default_factory=list)
+
+
+def totals_of(db: LedgerConnection) -> Totals:
+    """Counts a batch."""
+    attempts = db.query("sum_attempts").fetchone()
+    collected = db.query("sum_collected").fetchone()
+    return Totals(
+        jobs=_jobs_by_status(db),
+        attempts=attempts["attempts"],
+        runs=attempts["runs"],
+        adopted=int(attempts["adopted"]),
+        reused=attempts["reused"],
+        items=int(collected["items"]),
+        size_bytes=int(collected["size_bytes"]),
+        cost_usd=_sum_costs(db, "select_costs"),
+        paid_again_usd=_sum_costs(db, "select_costs_paid_again"),
+        cost_is_provisional=has_provisional_cost(db),
+        unproven={row["reason"]: row["jobs"] for row in db.query("count_unproven")},
+        uncollected=_uncollected(db),
+        ready=db.query("count_ready").fetchone()["runs"],
+        near_cap=[
+            NearCap(
+                key=JobKey(row["key"]),
+                cost_usd=Decimal(row["cost_usd"]),
+                cap_usd=Decimal(row["reserved_usd"]),
+            )
+            for row in db.query("select_near_cap")
+        ],
+        stragglers=[JobKey(row["key"]) for row in db.query("select_stragglers")],
+        orphans=[
+            OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
+            for row in db.query("select_orphans")
+        ],
+    )
+
+
+def has_provisional_cost(db: LedgerConnection) -> bool:
+    """Whether the platform may report another cost of a run later."""
+    return bool(db.query("has_provisional_cost").fetchone()["has_some"])
+
+
+def _jobs_by_status(db: LedgerConnection) -> dict[JobStatus, int]:
+    jobs = {JobStatus(row["status"]): row["jobs"] for row in db.query("count_jobs")}
+    running = db.query("count_open").fetchone()["attempts"]
+    jobs[JobStatus.RUNNING] = running
+    jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
+    return {status: count for status, count in jobs.items() if count}
+
+
+def _sum_costs(db: LedgerConnection, query: str) -> Decimal:
+    return sum((Decimal(row["cost_usd"]) for row in db.query(query)), Decimal(0))
+
+
+def _uncollected(db: LedgerConnection) -> Uncollected | None:
+    row = db.query("select_uncollected").fetchone()
+    since = instant(row["since"])
+    return None if since is None else Uncollected(runs=row["runs"], since=since)
