@@ -33,29 +33,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
         "profile": {"name": "Emulator"},
         "email": "local@localhost",
         "proxy": {"password": PROXY_PASSWORD, "groups": []},
-        "plan": {
-            "id": "LOCAL",
-            "description": "The emulator",
-            "isEnabled": True,
-            "monthlyBasePriceUsd": 0,
-            "monthlyUsageCreditsUsd": _PLENTY,
-            "usageDiscountPercent": 0,
-            "enabledPlatformFeatures": list(_FEATURES),
-            "maxMonthlyUsageUsd": _PLENTY,
-            "maxActorMemoryGbytes": max_memory_mbytes / 1024,
-            "maxMonthlyActorComputeUnits": _PLENTY,
-            "maxMonthlyResidentialProxyGbytes": 0,
-            "maxMonthlyProxySerps": 0,
-            "maxMonthlyExternalDataTransferGbytes": _PLENTY,
-            "maxActorCount": _PLENTY,
-            "maxActorTaskCount": _PLENTY,
-            "dataRetentionDays": _PLENTY,
-            "availableProxyGroups": {},
-            "teamAccountSeatCount": 1,
-            "supportLevel": "COMMUNITY",
-            "availableAddOns": [],
-            "maxConcurrentActorRuns": max_runs,
-        },
+        "plan": _plan(max_memory_mbytes, max_runs),
         "effectivePlatformFeatures": {
             name: {
                 "isEnabled": not name.startswith("PROXY") and name != "SCHEDULER",
@@ -68,6 +46,32 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
         },
         "createdAt": iso(created_at),
         "isPaying": False,
+    }
+
+
+def _plan(max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+    return {
+        "id": "LOCAL",
+        "description": "The emulator",
+        "isEnabled": True,
+        "monthlyBasePriceUsd": 0,
+        "monthlyUsageCreditsUsd": _PLENTY,
+        "usageDiscountPercent": 0,
+        "enabledPlatformFeatures": list(_FEATURES),
+        "maxMonthlyUsageUsd": _PLENTY,
+        "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+        "maxMonthlyActorComputeUnits": _PLENTY,
+        "maxMonthlyResidentialProxyGbytes": 0,
+        "maxMonthlyProxySerps": 0,
+        "maxMonthlyExternalDataTransferGbytes": _PLENTY,
+        "maxActorCount": _PLENTY,
+        "maxActorTaskCount": _PLENTY,
+        "dataRetentionDays": _PLENTY,
+        "availableProxyGroups": {},
+        "teamAccountSeatCount": 1,
+        "supportLevel": "COMMUNITY",
+        "availableAddOns": [],
+        "maxConcurrentActorRuns": max_runs,
     }
 
 
@@ -89,20 +93,7 @@ def limits_view(
     """Returns what the account may use and what it uses; memory is in gigabytes here."""
     return {
         "monthlyUsageCycle": usage_cycle(),
-        "limits": {
-            "maxMonthlyUsageUsd": _PLENTY,
-            "maxMonthlyActorComputeUnits": _PLENTY,
-            "maxMonthlyExternalDataTransferGbytes": _PLENTY,
-            "maxMonthlyProxySerps": 0,
-            "maxMonthlyResidentialProxyGbytes": 0,
-            "maxActorMemoryGbytes": max_memory_mbytes / 1024,
-            "maxActorCount": _PLENTY,
-            "maxActorTaskCount": _PLENTY,
-            "maxConcurrentActorJobs": max_runs,
-            "maxTeamAccountSeatCount": 1,
-            "dataRetentionDays": _PLENTY,
-            "maxScheduleCount": 0,
-        },
+        "limits": _limits(max_memory_mbytes, max_runs),
         "current": {
             "monthlyUsageUsd": spent_usd,
             "monthlyActorComputeUnits": 0.0,
@@ -116,6 +107,23 @@ def limits_view(
             "teamAccountSeatCount": 1,
             "scheduleCount": 0,
         },
+    }
+
+
+def _limits(max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+    return {
+        "maxMonthlyUsageUsd": _PLENTY,
+        "maxMonthlyActorComputeUnits": _PLENTY,
+        "maxMonthlyExternalDataTransferGbytes": _PLENTY,
+        "maxMonthlyProxySerps": 0,
+        "maxMonthlyResidentialProxyGbytes": 0,
+        "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+        "maxActorCount": _PLENTY,
+        "maxActorTaskCount": _PLENTY,
+        "maxConcurrentActorJobs": max_runs,
+        "maxTeamAccountSeatCount": 1,
+        "dataRetentionDays": _PLENTY,
+        "maxScheduleCount": 0,
     }
 
 

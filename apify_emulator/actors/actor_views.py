@@ -36,13 +36,7 @@ def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, An
             }
         ],
         "pricingInfos": [],
-        "defaultRunOptions": {
-            "build": actor.build_tag,
-            "timeoutSecs": actor.timeout_secs,
-            "memoryMbytes": actor.memory_mbytes,
-            "restartOnError": actor.restart_on_error,
-            "maxItems": actor.max_items,
-        },
+        "defaultRunOptions": _default_run_options(actor),
         "exampleRunInput": {"body": "{}", "contentType": "application/json; charset=utf-8"},
         "isDeprecated": False,
         "taggedBuilds": {
@@ -52,6 +46,16 @@ def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, An
                 "finishedAt": moment,
             }
         },
+    }
+
+
+def _default_run_options(actor: Actor) -> dict[str, Any]:
+    return {
+        "build": actor.build_tag,
+        "timeoutSecs": actor.timeout_secs,
+        "memoryMbytes": actor.memory_mbytes,
+        "restartOnError": actor.restart_on_error,
+        "maxItems": actor.max_items,
     }
 
 

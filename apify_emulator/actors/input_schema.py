@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from apify_emulator.refusals import ApiError, invalid_input
 
@@ -15,6 +15,20 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
+
+
+class _Range(NamedTuple):
+    """The names of two rules that limit a value, and the words of their refusal."""
+
+    least: str
+    most: str
+    words: str
+
+
+_NUMBER = _Range("minimum", "maximum", "must be")
+_TEXT = _Range("minLength", "maxLength", "must have a length")
+_LIST = _Range("minItems", "maxItems", "must have a number of items")
+_OBJECT = _Range("minProperties", "maxProperties", "must have")
 
 
 def with_defaults(schema: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -74,11 +88,11 @@ def _check_value(name: str, value: Any, rules: dict[str, Any]) -> None:
     if isinstance(value, str):
         _check_text(name, value, rules)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        _check_range(name, value, rules, "minimum", "maximum", "must be")
+        _check_range(name, value, rules, _NUMBER)
     elif isinstance(value, list):
         _check_list(name, value, rules)
     elif isinstance(value, dict):
-        _check_range(name, len(value), rules, "minProperties", "maxProperties", "must have")
+        _check_range(name, len(value), rules, _OBJECT)
 
 
 def _is_a(value: Any, kind: str) -> bool:
@@ -92,14 +106,14 @@ def _is_a(value: Any, kind: str) -> bool:
 
 
 def _check_text(name: str, value: str, rules: dict[str, Any]) -> None:
-    _check_range(name, len(value), rules, "minLength", "maxLength", "must have a length")
+    _check_range(name, len(value), rules, _TEXT)
     pattern = rules.get("pattern")
     if pattern and not re.search(pattern, value):
         raise _broken(name, f"must match the pattern {pattern}")
 
 
 def _check_list(name: str, value: list[Any], rules: dict[str, Any]) -> None:
-    _check_range(name, len(value), rules, "minItems", "maxItems", "must have a number of items")
+    _check_range(name, len(value), rules, _LIST)
     if rules.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
         raise _broken(name, "must not contain an item twice")
     items = rules.get("items")
@@ -108,10 +122,8 @@ def _check_list(name: str, value: list[Any], rules: dict[str, Any]) -> None:
             _check_value(f"{name}[{at}]", item, items)
 
 
-def _check_range(
-    name: str, size: float, rules: dict[str, Any], least: str, most: str, words: str
-) -> None:
-    if least in rules and size < rules[least]:
-        raise _broken(name, f"{words} >= {rules[least]}")
-    if most in rules and size > rules[most]:
-        raise _broken(name, f"{words} <= {rules[most]}")
+def _check_range(name: str, size: float, rules: dict[str, Any], limits: _Range) -> None:
+    if limits.least in rules and size < rules[limits.least]:
+        raise _broken(name, f"{limits.words} >= {rules[limits.least]}")
+    if limits.most in rules and size > rules[limits.most]:
+        raise _broken(name, f"{limits.words} <= {rules[limits.most]}")

@@ -48,19 +48,16 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
     desc = call.flag("desc")
     name = call.text("format", "json") or "json"
     count = max(min(limit, total - offset), 0)
-    answer = Answer(
-        status=status,
-        may_compress=True,
-        headers={
-            "X-Apify-Pagination-Total": str(shown_total),
-            "X-Apify-Pagination-Offset": str(offset),
-            "X-Apify-Pagination-Limit": str(limit),
-            "X-Apify-Pagination-Count": str(count),
-            "X-Apify-Pagination-Desc": "true" if desc else "false",
-        },
-    )
+    headers = {
+        "X-Apify-Pagination-Total": str(shown_total),
+        "X-Apify-Pagination-Offset": str(offset),
+        "X-Apify-Pagination-Limit": str(limit),
+        "X-Apify-Pagination-Count": str(count),
+        "X-Apify-Pagination-Desc": "true" if desc else "false",
+    }
+    answer = Answer(status=status, may_compress=True, headers=headers)
     if name not in WRITERS:
-        raise invalid_parameter("format", f'must be one of {", ".join(WRITERS)}, got "{name}"')
+        raise invalid_parameter("format", f'must be one of {", ".join(WRITERS)}, found "{name}"')
     if call.flag("attachment"):
         answer.headers["Content-Disposition"] = f'attachment; filename="dataset.{name}"'
     start = max(total - offset - count, 0) if desc else min(offset, total)

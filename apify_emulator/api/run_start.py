@@ -38,7 +38,7 @@ async def start_run(
     body = await call.body() if has_body else b""
     given = read_input(actor, task, body, call.content_type)
     context.lifecycle.check_capacity(options.memory_mbytes)
-    run = _make_run(context, call, actor, task, options, given)
+    run = _make_run(context, call, actor, task, options=options, given=given)
     for hook in hooks:
         hook = {**hook, "condition": {"actorRunId": run.id}}
         context.webhooks.create(hook, is_ad_hoc=True)
@@ -51,6 +51,7 @@ def _make_run(
     call: Call,
     actor: Actor,
     task: Task | None,
+    *,
     options: RunOptions,
     given: RunInput,
 ) -> Run:

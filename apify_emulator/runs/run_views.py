@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apify_emulator.runs.run import Run
+from apify_emulator.runs.run import Run, RunOptions
 from apify_emulator.times import iso, iso_or_none
 
 # The price of one gigabyte of memory for an hour, so that runs of real processes have a cost.
@@ -60,9 +60,6 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
         with_usage: False leaves the cost out, as for a caller without a token or a cost that is
             not final yet.
     """
-    options = run.options
-    seconds = run.seconds_run(moment)
-    units = compute_units(run, moment)
     view: dict[str, Any] = {
         "id": run.id,
         "actId": run.actor_id,
@@ -74,25 +71,8 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
         "statusMessage": run.status_message,
         "isStatusMessageTerminal": run.is_message_terminal,
         "meta": _meta(run, with_agent=True),
-        "stats": {
-            "inputBodyLen": run.input_bytes,
-            "migrationCount": run.migration_count,
-            "rebootCount": run.reboot_count,
-            "restartCount": run.restart_count,
-            "resurrectCount": run.resurrect_count,
-            "durationMillis": round(seconds * 1000),
-            "runTimeSecs": round(seconds, 3),
-            "metamorph": len(run.metamorphs or ()),
-            "computeUnits": units,
-        },
-        "options": {
-            "build": options.build,
-            "timeoutSecs": options.timeout_secs,
-            "memoryMbytes": options.memory_mbytes,
-            "diskMbytes": 2 * options.memory_mbytes,
-            "maxItems": options.max_items,
-            "maxTotalChargeUsd": options.max_total_charge_usd,
-        },
+        "stats": _stats(run, moment),
+        "options": _options(run.options),
         "buildId": run.build_id,
         "buildNumber": run.build_number,
         "exitCode": run.exit_code,
@@ -100,11 +80,7 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
         "defaultKeyValueStoreId": run.store_id,
         "defaultDatasetId": run.dataset_id,
         "defaultRequestQueueId": run.queue_id,
-        "storageIds": {
-            "datasets": {"default": run.dataset_id, **(run.datasets or {})},
-            "keyValueStores": {"default": run.store_id},
-            "requestQueues": {"default": run.queue_id},
-        },
+        "storageIds": _storage_ids(run),
         "chargedEventCounts": run.charged or {},
         "platformUsageBillingModel": "USER",
     }
@@ -113,6 +89,40 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
     if with_usage:
         cost = cost_usd(run, moment)
         view["usageTotalUsd"] = cost
-        view["usage"] = {"ACTOR_COMPUTE_UNITS": units}
+        view["usage"] = {"ACTOR_COMPUTE_UNITS": compute_units(run, moment)}
         view["usageUsd"] = {"ACTOR_COMPUTE_UNITS": cost}
     return view
+
+
+def _stats(run: Run, moment: float) -> dict[str, Any]:
+    seconds = run.seconds_run(moment)
+    return {
+        "inputBodyLen": run.input_bytes,
+        "migrationCount": run.migration_count,
+        "rebootCount": run.reboot_count,
+        "restartCount": run.restart_count,
+        "resurrectCount": run.resurrect_count,
+        "durationMillis": round(seconds * 1000),
+        "runTimeSecs": round(seconds, 3),
+        "metamorph": len(run.metamorphs or ()),
+        "computeUnits": compute_units(run, moment),
+    }
+
+
+def _options(options: RunOptions) -> dict[str, Any]:
+    return {
+        "build": options.build,
+        "timeoutSecs": options.timeout_secs,
+        "memoryMbytes": options.memory_mbytes,
+        "diskMbytes": 2 * options.memory_mbytes,
+        "maxItems": options.max_items,
+        "maxTotalChargeUsd": options.max_total_charge_usd,
+    }
+
+
+def _storage_ids(run: Run) -> dict[str, Any]:
+    return {
+        "datasets": {"default": run.dataset_id, **(run.datasets or {})},
+        "keyValueStores": {"default": run.store_id},
+        "requestQueues": {"default": run.queue_id},
+    }

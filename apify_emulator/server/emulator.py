@@ -84,32 +84,48 @@ async def serve_emulator(
         # APIFY_TOKEN is the token of the owner's real account, which no Actor here needs.
         hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
         handler = RequestHandler(parts.context, parts.tokens, on_answer)
-        server = web.Server(
-            handler.handle,
-            access_log=None,
-            auto_decompress=False,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECS)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, options.host, options.port, backlog=4096)
+        async with _http_server(handler) as runner:
             try:
-                await site.start()
-            except OSError as problem:
-                raise AddressUnavailable(
-                    f"cannot listen on {options.host}:{options.port}: {problem.strerror}; "
-                    "choose another port"
-                ) from problem
-            handler.base_url = _url(runner, options.host)
-            with published_address(options.data_dir, handler.base_url, parts.token):
-                parts.go(handler.base_url)
-                yield Emulator(handler.base_url, parts.token, parts.context)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await parts.stop_processes()
-                await runner.cleanup()
+                await _listen(runner, options)
+                handler.base_url = _url(runner, options.host)
+                with published_address(options.data_dir, handler.base_url, parts.token):
+                    parts.go(handler.base_url)
+                    yield Emulator(handler.base_url, parts.token, parts.context)
+            finally:
+                # Before the server closes, because processes save their state over the API.
+                with anyio.CancelScope(shield=True):
+                    await parts.stop_processes()
+
+
+@asynccontextmanager
+async def _http_server(handler: RequestHandler) -> AsyncIterator[web.ServerRunner]:
+    server = web.Server(
+        handler.handle,
+        access_log=None,
+        # `request_body` decompresses bodies itself, with a limit of their size.
+        auto_decompress=False,
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_LINE_BYTES,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECS)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+
+
+async def _listen(runner: web.ServerRunner, options: EmulatorOptions) -> None:
+    # A batch can open thousands of connections at once, so the queue of new ones is long.
+    site = web.TCPSite(runner, options.host, options.port, backlog=4096)
+    try:
+        await site.start()
+    except OSError as problem:
+        raise AddressUnavailable(
+            f"cannot listen on {options.host}:{options.port}: {problem.strerror}; "
+            "choose another port"
+        ) from problem
 
 
 def _url(runner: web.ServerRunner, host: str) -> str:

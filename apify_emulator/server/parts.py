@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
+from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from apify_emulator.account import USER_ID
@@ -47,7 +48,33 @@ _Documents: TypeAlias = "dict[str, dict[str, dict[str, Any]]]"
 _S = TypeVar("_S", bound=StorageCollection[Any])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
+class _Setup:
+    """What all parts are made from."""
+
+    options: EmulatorOptions
+    folder: Path
+    journal: Journal
+    documents: _Documents
+    group: TaskGroup
+
+
+@dataclass(slots=True, kw_only=True)
+class _Core:
+    """The parts that need no other part."""
+
+    created_at: float
+    token: SecretStr
+    tokens: Tokens
+    timers: Timers
+    events: EventSockets
+    actors: ActorRegistry
+    runs: RunRegistry
+    logs: RunLogs
+    webhooks: Webhooks
+
+
+@dataclass(slots=True, kw_only=True)
 class Parts:
     """The parts of an emulator before it listens."""
 
@@ -86,10 +113,16 @@ async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
         journal = Journal(folder / "journal.jsonl")
         failure: Exception | None = None
         try:
-            documents = journal.load()
             async with anyio.create_task_group() as group:
                 try:
-                    parts, timers = _assembled(options, folder, journal, documents, group)
+                    setup = _Setup(
+                        options=options,
+                        folder=folder,
+                        journal=journal,
+                        documents=journal.load(),
+                        group=group,
+                    )
+                    parts, timers = _assembled(setup)
                     group.start_soon(timers.run, name="timers")
                     group.start_soon(keep_heartbeat, folder / "alive", name="heartbeat")
                     yield parts
@@ -102,60 +135,86 @@ async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
             raise failure
 
 
-def _assembled(
-    options: EmulatorOptions,
-    folder: Path,
-    journal: Journal,
-    documents: _Documents,
-    group: anyio.abc.TaskGroup,
-) -> tuple[Parts, Timers]:
-    created_at = creation_time(folder)
-    downtime_secs = downtime_secs_of(folder / "alive")
-    token = options.token or SecretStr(new_token())
-    tokens, timers, events = Tokens(token.get_secret_value()), Timers(journal.batch), EventSockets()
-    actors = ActorRegistry(load_actors(options.actors_dirs), created_at)
-    tasks = TaskRegistry(journal)
-    tasks.load(documents.get("task", {}), load_tasks(options.actors_dirs, actors, created_at))
-    runs = _loaded_runs(documents.get("run", {}))
-    logs = RunLogs(folder / "logs", options.max_log_bytes)
-    webhooks = Webhooks(journal, group, lambda run: run_view(run, USER_ID, now(), with_usage=True))
-    webhooks.load(documents.get("webhook", {}))
+def _assembled(setup: _Setup) -> tuple[Parts, Timers]:
+    core = _core(setup)
+    # Processes need the address, which is known only when the server listens.
     address: list[str] = []
     processes = Processes(
-        options=options,
-        actors=actors,
-        logs=logs,
-        events=events,
-        tokens=tokens,
-        group=group,
+        options=setup.options,
+        actors=core.actors,
+        logs=core.logs,
+        events=core.events,
+        tokens=core.tokens,
+        group=setup.group,
         base_url=lambda: address[0],
     )
-    lifecycle = RunLifecycle(
-        options=options,
-        runs=runs,
-        journal=journal,
-        logs=logs,
-        timers=timers,
+    parts = Parts(
+        context=_context(setup, core, processes),
+        tokens=core.tokens,
+        token=core.token,
+        _processes=processes,
+        _address=address,
+        _downtime_secs=downtime_secs_of(setup.folder / "alive"),
+    )
+    return parts, core.timers
+
+
+def _core(setup: _Setup) -> _Core:
+    token = setup.options.token or SecretStr(new_token())
+    created_at = creation_time(setup.folder)
+    webhooks = Webhooks(
+        setup.journal,
+        setup.group,
+        lambda run: run_view(run, USER_ID, now(), with_usage=True),
+    )
+    webhooks.load(setup.documents.get("webhook", {}))
+    return _Core(
+        created_at=created_at,
+        token=token,
+        tokens=Tokens(token.get_secret_value()),
+        timers=Timers(setup.journal.batch),
+        events=EventSockets(),
+        actors=ActorRegistry(load_actors(setup.options.actors_dirs), created_at),
+        runs=_loaded_runs(setup.documents.get("run", {})),
+        logs=RunLogs(setup.folder / "logs", setup.options.max_log_bytes),
         webhooks=webhooks,
+    )
+
+
+def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
+    lifecycle = RunLifecycle(
+        options=setup.options,
+        runs=core.runs,
+        journal=setup.journal,
+        logs=core.logs,
+        timers=core.timers,
+        webhooks=core.webhooks,
         processes=processes,
     )
-    context = Context(
-        options=options,
-        created_at=created_at,
+    folder, journal, runs = setup.folder, setup.journal, core.runs
+    return Context(
+        options=setup.options,
+        created_at=core.created_at,
         journal=journal,
         runs=runs,
-        actors=actors,
-        tasks=tasks,
-        datasets=_loaded(Datasets(folder / "datasets", journal, runs), documents),
-        stores=_loaded(Stores(folder / "stores", journal, runs), documents),
-        queues=_loaded(Queues(folder / "queues", journal, runs), documents),
-        logs=logs,
-        events=events,
-        webhooks=webhooks,
+        actors=core.actors,
+        tasks=_loaded_tasks(setup, core),
+        datasets=_loaded(Datasets(folder / "datasets", journal, runs), setup.documents),
+        stores=_loaded(Stores(folder / "stores", journal, runs), setup.documents),
+        queues=_loaded(Queues(folder / "queues", journal, runs), setup.documents),
+        logs=core.logs,
+        events=core.events,
+        webhooks=core.webhooks,
         lifecycle=lifecycle,
-        faults=FaultPicker(options.faults or Faults()),
+        faults=FaultPicker(setup.options.faults or Faults()),
     )
-    return Parts(context, tokens, token, processes, address, downtime_secs), timers
+
+
+def _loaded_tasks(setup: _Setup, core: _Core) -> TaskRegistry:
+    tasks = TaskRegistry(setup.journal)
+    from_files = load_tasks(setup.options.actors_dirs, core.actors, core.created_at)
+    tasks.load(setup.documents.get("task", {}), from_files)
+    return tasks
 
 
 def _loaded(collection: _S, documents: _Documents) -> _S:
