@@ -10,6 +10,7 @@ from apify_emulator.times import iso, now
 USERNAME = "local"
 USER_ID = "localUser00000000"
 PROXY_PASSWORD = "no-proxy-here"  # noqa: S105 - there is no proxy, but SDKs need a value
+# Clients check this list before they use a feature.
 _FEATURES = (
     "ACTORS",
     "STORAGE",
@@ -22,6 +23,7 @@ _FEATURES = (
     "ACTORS_PUBLIC_ALL",
     "ACTORS_PUBLIC_DEVELOPER",
 )
+# So high that only the limits of runs and memory can stop a test.
 _PLENTY = 1_000_000
 
 
@@ -36,6 +38,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
         "plan": _plan(max_memory_mbytes, max_runs),
         "effectivePlatformFeatures": {
             name: {
+                # The emulator has neither a proxy nor a scheduler.
                 "isEnabled": not name.startswith("PROXY") and name != "SCHEDULER",
                 "disabledReason": None,
                 "disabledReasonType": None,

@@ -155,6 +155,7 @@ class FaultPicker:
                 continue
             if rule.cap_below is not None and not (cap and float(cap) < rule.cap_below):
                 continue
+            # Every matching rule counts, so that `nth` does not depend on the other rules.
             self._matched[at] += 1
             if chosen is None and self._applies(at, rule):
                 self._injected[at] += 1

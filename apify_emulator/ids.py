@@ -8,6 +8,7 @@ import string
 from hashlib import sha256
 
 _ALPHABET = (string.ascii_letters + string.digits).encode()
+# Some characters are a little more likely than others, which does not matter for ids.
 _TO_ALPHABET = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 
 

@@ -72,10 +72,12 @@ class Journal:
             self._batch.append(line)
 
     def _write(self, lines: bytes) -> None:
+        # A task can end after the journal was closed; its change belongs to the next emulator.
         if self._file < 0:
             return
         lines = self._line_end + lines
         self._line_end = b"\n"
+        # A full disk can take a part of the lines without an error.
         if os.write(self._file, lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         self._line_end = b""
@@ -88,6 +90,7 @@ class Journal:
                 for doc_id, document in documents.items():
                     entry = [kind, doc_id, document]
                     out.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+        # A rename is atomic: a kill leaves either the old or the new file.
         fresh.replace(self._path)
 
 

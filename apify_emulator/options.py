@@ -65,6 +65,7 @@ class EmulatorOptions:
         """Where Actors' environments are built."""
         if self.envs_dir is not None:
             return self.envs_dir.absolute()
+        # Environments are shared between data folders, because a build can take minutes.
         cache = os.environ.get("XDG_CACHE_HOME")
         if cache:
             return Path(cache) / "orchestrator" / "actor-envs"

@@ -68,6 +68,7 @@ def page_not_found() -> ApiError:
 
 def method_not_allowed(methods: Iterable[str]) -> ApiError:
     """The refusal of a method, with the methods that the endpoint has."""
+    # Apify answers OPTIONS at every endpoint.
     allowed = ",".join(("OPTIONS", *sorted(methods)))
     return ApiError(
         405,

@@ -19,6 +19,7 @@ def iso(moment: float) -> str:
     return f"{_to_the_second(seconds)}.{millis:03}Z"
 
 
+# A list of runs has many times within the same second.
 @lru_cache(maxsize=1024)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

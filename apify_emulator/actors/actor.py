@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# Apify allows powers of two from 128 to 32768 megabytes.
 MEMORY_STEPS = frozenset(128 << step for step in range(9))
 DEFAULT_MEMORY_MBYTES = 1024
 DEFAULT_TIMEOUT_SECS = 3600

@@ -23,6 +23,7 @@ from apify_emulator.ids import derived_id
 _SIMULATED = "orchestrator/simulated"
 
 
+# A name becomes a part of URLs, so few characters are allowed.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
@@ -37,6 +38,7 @@ def load_actors(folders: Iterable[Path]) -> list[Actor]:
     seen: dict[str, Path | None] = {_SIMULATED: None}
     for folder in _actor_folders(folders):
         actor = _read_actor(folder)
+        # The API finds Actors without regard to case, so names must differ in more.
         if actor.full_name.lower() in seen:
             first = seen[actor.full_name.lower()] or "the built-in Actors"
             raise SetupError(
@@ -53,6 +55,7 @@ def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
         if not folder.is_dir():
             raise SetupError(f"{folder}: no such folder of Actors; name an existing one")
         for candidate in (folder, *sorted(folder.iterdir())):
+            # Two of the folders can overlap, directly or over a link.
             place = candidate.resolve()
             if place not in found and (candidate / ".actor" / "actor.json").is_file():
                 found.add(place)
@@ -98,6 +101,7 @@ def _identified(actor: Actor) -> Actor:
 
 
 def _version(value: object) -> str:
+    # A build number has three parts: the version is the first two.
     parts = str(value).split(".")
     return ".".join(parts[:2]) if len(parts) > 1 else f"{parts[0]}.0"
 
@@ -114,6 +118,7 @@ def _memory(definition: dict[str, Any], options: dict[str, Any]) -> int:
 
 def _environment(definition: dict[str, Any]) -> dict[str, str]:
     values = definition.get("environmentVariables") or {}
+    # A value like `@name` refers to a secret in Apify's CLI, which does not exist here.
     return {name: str(value) for name, value in values.items() if not str(value).startswith("@")}
 
 

@@ -44,6 +44,7 @@ class ActorRegistry:
 
 def full_name(reference: str) -> str:
     """Returns `username/name` of a reference; `~name` and `me~name` are the account's own."""
+    # Only the first `~` separates the owner from the name.
     owner, _, name = reference.replace("~", "/", 1).partition("/")
     return f"{USERNAME if owner in ('', 'me') else owner}/{name}"
 
@@ -57,6 +58,7 @@ def check_build(actor: Actor, build: str | None) -> str:
     """
     if not build:
         return actor.build_tag
+    # An Actor has only one build, so all these names mean the same.
     if build in (actor.build_tag, "latest", actor.build_number, actor.version):
         return build
     raise ApiError(

@@ -96,8 +96,10 @@ def _check_value(name: str, value: Any, rules: dict[str, Any]) -> None:
 
 
 def _is_a(value: Any, kind: str) -> bool:
+    # In Python a boolean is an integer, but not in JSON.
     if isinstance(value, bool):
         return kind == "boolean"
+    # JSON has one type of numbers, so 3.0 is an integer.
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     if kind == "null":

@@ -139,6 +139,7 @@ class TaskRegistry:
 
     def _keep(self, task: Task) -> None:
         self.by_id[task.id] = task
+        # A file is the source of its task, so the journal keeps no copy of it.
         if not task.is_from_file:
             self._journal.put("task", task.id, task)
 

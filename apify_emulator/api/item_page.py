@@ -70,6 +70,7 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
     transform = ItemTransform() if is_plain else _transform(call)
     blocks = _blocks(dataset, transform, start, start + count, desc=desc)
     answer.body = writer(blocks, _format_options(call, transform))
+    # A short answer is sent in one piece, which needs fewer system calls.
     if count <= 1000:
         answer.body = b"".join(answer.body)
     return answer

@@ -64,10 +64,12 @@ def named_storages(context: Context, value: Any) -> list[str]:
 
 def _may(context: Context, run: Run, call: Call, route: Route) -> bool:
     method, params = call.method, call.params
+    # A run must not start another run with more permissions than its own.
     if call.text("forcePermissionLevel") == FULL_PERMISSIONS:
         return False
     if "runId" in params:
         return _is_of(context, run, params["runId"])
+    # The last run of an Actor can be the run of another caller.
     if route.template.endswith("runs/last") or "/runs/last/" in route.template:
         return False
     by_parameter = {

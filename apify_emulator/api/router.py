@@ -74,6 +74,7 @@ class Router:
         parts = raw_path.rstrip("/").split("/")
         if len(parts) < 3 or parts[0] != "" or parts[1] != "v2":
             raise page_not_found()
+        # `acts` is the old name of the same endpoints.
         if parts[2] == "acts":
             parts[2] = "actors"
         found = _walk(self._root, parts, 2, ())
@@ -94,6 +95,7 @@ def _walk(
     if at == len(parts):
         return (node, values) if node.routes else None
     part = parts[at]
+    # A fixed segment wins over a parameter: `runs/last` is not the run `last`.
     child = node.fixed.get(part)
     if child is not None:
         found = _walk(child, parts, at + 1, values)

@@ -57,6 +57,7 @@ def read_input(actor: Actor, task: Task | None, body: bytes, content_type: str) 
         merged = {**actor.simulation, **merged}
     merged = with_defaults(actor.input_schema, merged)
     check_input(actor.input_schema, merged)
+    # An unchanged input keeps the exact bytes of the caller.
     if merged != value:
         body, content_type = orjson.dumps(merged), _JSON
     return RunInput(

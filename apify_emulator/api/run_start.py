@@ -37,8 +37,10 @@ async def start_run(
     hooks = read_ad_hoc(call.text("webhooks")) if "webhooks" in call.query else []
     body = await call.body() if has_body else b""
     given = read_input(actor, task, body, call.content_type)
+    # The last check: no await may come between it and the start.
     context.lifecycle.check_capacity(options.memory_mbytes)
     run = _make_run(context, call, actor, task, options=options, given=given)
+    # Before the run begins, so that its webhooks get the event of its creation.
     for hook in hooks:
         hook = {**hook, "condition": {"actorRunId": run.id}}
         context.webhooks.create(hook, is_ad_hoc=True)

@@ -65,6 +65,7 @@ def _exit_code(arguments: argparse.Namespace) -> int:
         error = _first(group)
         print(f"apify-emulator: {error}", file=sys.stderr)
         code = error.exit_code if isinstance(error, EmulatorError) else BUG
+    # A signal before the event loop handles signals.
     except* KeyboardInterrupt:
         code = 128 + signal.SIGINT
     except* Exception:  # noqa: BLE001 - the last place that can say what happened

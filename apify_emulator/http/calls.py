@@ -13,6 +13,7 @@ from aiohttp import web
 from apify_emulator.http.request_body import read_body
 from apify_emulator.refusals import invalid_input, invalid_parameter
 
+# `?desc` without a value means true.
 _TRUE = frozenset({"true", "1", ""})
 _FALSE = frozenset({"false", "0"})
 
@@ -106,6 +107,7 @@ class Call:
             number = float(value)
         except ValueError:
             raise invalid_parameter(name, f'must be a number, found "{value}"') from None
+        # `float` also reads `nan` and `inf`.
         if number != number or number in (float("inf"), float("-inf")):
             raise invalid_parameter(name, f'must be a finite number, found "{value}"')
         return number

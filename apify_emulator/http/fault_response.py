@@ -93,6 +93,7 @@ async def _send_half(
 ) -> web.StreamResponse:
     whole = answer.body if isinstance(answer.body, bytes) else await _joined(answer.body)
     response = web.StreamResponse(status=answer.status, headers=headers_of(answer))
+    # The whole length, so that the peer notices that half of the body is missing.
     response.content_length = len(whole)
     half = len(whole) // 2
     with contextlib.suppress(ConnectionError):

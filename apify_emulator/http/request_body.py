@@ -30,8 +30,10 @@ async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> by
         )
     if not request.body_exists:
         return b""
+    # The low-level server of aiohttp leaves this to its handler.
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # Refused before it is read, if the header already says that it is too large.
     declared = request.content_length
     if declared is not None and declared > limit:
         raise body_too_large(limit, declared)
@@ -53,6 +55,7 @@ async def read_body(request: web.BaseRequest, limit: int = MAX_BODY_BYTES) -> by
 
 def _inflate(raw: bytes, limit: int, window: int) -> bytes:
     decoder = zlib.decompressobj(window)
+    # One byte more than the limit is enough to see that the body is too large.
     body = decoder.decompress(raw, limit + 1)
     if len(body) > limit:
         raise body_too_large(limit, len(body))

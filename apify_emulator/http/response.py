@@ -12,6 +12,7 @@ from apify_emulator.http.answers import Answer
 from apify_emulator.http.chunks import Chunks, each
 
 RATE_LIMIT = "60"
+# The compression of a small body takes more time than it saves.
 _COMPRESS_FROM_BYTES = 2048
 
 
@@ -33,6 +34,7 @@ async def send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         headers["Vary"] = "Accept-Encoding"
     if isinstance(body, bytes):
         if is_compressed:
+            # Level 1, because on loopback speed matters more than size.
             body = zlib.compress(body, 1, 16 + zlib.MAX_WBITS)
         return web.Response(status=answer.status, body=body, headers=headers)
     response = web.StreamResponse(status=answer.status, headers=headers)

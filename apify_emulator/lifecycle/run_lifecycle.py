@@ -90,6 +90,7 @@ class RunLifecycle:
         for run in self._runs.all:
             if run.is_terminal:
                 continue
+            # Their processes ended with the earlier emulator, so only the status is missing.
             if run.status == Status.ABORTING:
                 self.finish(run, Status.ABORTED)
                 continue
@@ -122,6 +123,7 @@ class RunLifecycle:
         if run.is_virtual:
             script = self._scripts.pop(run.id, None) or script_of(run)
             share = share_done(run, script, status, moment)
+            # From now on the items do not depend on the time any more.
             run.items_made = items_at_end(run, script, share, moment)
             if script.cost_usd is not None:
                 run.cost_usd = (run.cost_usd or 0.0) + script.cost_usd * share
@@ -129,6 +131,7 @@ class RunLifecycle:
         if timer is not None:
             timer.cancel()
         run.status = status
+        # The wall clock can go back, but a run does not end before its start.
         run.finished_at = max(moment, run.started_at)
         run.exit_code = exit_code
         if message is not None and not run.is_message_terminal:
@@ -146,6 +149,7 @@ class RunLifecycle:
         was_ready = run.status == Status.READY
         run.status = Status.ABORTING
         self.save(run)
+        # A run without a slot has no process, so the timer below ends the run.
         if not run.is_virtual and self._processes.abort(run, gracefully=gracefully):
             return
         grace = 0.0
@@ -295,6 +299,7 @@ class RunLifecycle:
             self._schedule(run, left, end)
         else:
             again = partial(self._finish_simulation, run, script)
+            # Not 0, because a run that always fails would restart without a pause.
             self._schedule(run, max(script.duration_secs, 0.01), again)
 
     def _schedule(self, run: Run, delay_secs: float, call: partial[None]) -> None:

@@ -37,6 +37,7 @@ class Timers:
         """
         self._around = around
         self._heap: list[tuple[float, int, Timer]] = []
+        # Breaks ties between equal times, because timers cannot be compared.
         self._order = itertools.count()
         self._wake = anyio.Event()
         self._sleeps_until = math.inf
@@ -58,6 +59,7 @@ class Timers:
             self._sleeps_until = self._heap[0][0] if self._heap else math.inf
             with anyio.move_on_after(self._sleeps_until - time.monotonic()):
                 await self._wake.wait()
+            # While timers fire, `after` need not wake this task.
             self._sleeps_until = -math.inf
 
     def _fire(self, moment: float) -> None:

@@ -118,6 +118,7 @@ class Environments:
                 log = self._folder / f"{key}.log"
                 log.write_bytes(b"")
                 venv = [sys.executable, "-m", "venv", str(fresh)]
+                # Without dependencies the environment needs no pip, and its build takes a second.
                 await self._tool(venv if has_some else [*venv, "--without-pip"], folder, log)
                 if has_some:
                     pip = [str(fresh / "bin" / "python"), "-m", "pip", "install", "--no-input"]
@@ -132,6 +133,7 @@ class Environments:
             if fresh is not None:
                 log = self._folder / f"{key}.log"
                 log.write_bytes(b"")
+                # npm installs into the folder of the package, and the sources must not change.
                 shutil.copytree(
                     folder,
                     fresh,
@@ -145,6 +147,7 @@ class Environments:
 
     async def _tool(self, argv: list[str], folder: Path, log: Path) -> None:
         """Runs a tool of the build; its output goes to the log."""
+        # Variables of this process could change what pip and npm build.
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -188,6 +191,7 @@ class Environments:
             shutil.rmtree(fresh, ignore_errors=True)
             try:
                 yield fresh
+                # Only a complete environment gets the final name.
                 fresh.rename(target)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
@@ -256,5 +260,6 @@ def _fix_script_paths(fresh: Path, final: Path) -> None:
         if script.is_symlink() or not script.is_file():
             continue
         content = script.read_bytes()
+        # Not in binary files, because another length would break them.
         if old in content and b"\0" not in content:
             script.write_bytes(content.replace(old, new))

@@ -52,6 +52,7 @@ class EventSockets:
 
     async def send(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
         """Sends an event to a run's process, if it listens; never raises, never waits long."""
+        # A copy, because a socket that closes meanwhile removes itself.
         for socket in tuple(self._open.get(run_id, ())):
             with anyio.move_on_after(SEND_SECS):
                 await _send(socket, name, data)

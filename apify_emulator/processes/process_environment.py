@@ -15,6 +15,7 @@ from apify_emulator.times import iso
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 # Lines reach the log when they are printed, and Python writes nothing into the Actor's sources.
 _PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+# Older SDKs read these names.
 _ALIASES = {
     "APIFY_ACTOR_RUN_ID": "ACTOR_RUN_ID",
     "APIFY_ACTOR_ID": "ACTOR_ID",
@@ -79,6 +80,7 @@ def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
         "ACTOR_EVENTS_WEBSOCKET_URL": f"ws{base_url.removeprefix('http')}/events/{run.id}"
         f"?token={token}",
         "APIFY_TOKEN": token,
+        # Without it SDKs use local files instead of the API.
         "APIFY_IS_AT_HOME": "1",
         "APIFY_USER_ID": USER_ID,
         "APIFY_USER_IS_PAYING": "0",
@@ -86,6 +88,7 @@ def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
         "APIFY_API_BASE_URL": base_url,
         "APIFY_API_PUBLIC_BASE_URL": base_url,
         "APIFY_META_ORIGIN": run.origin,
+        # SDKs require values, although there is no proxy.
         "APIFY_PROXY_PASSWORD": PROXY_PASSWORD,
         "APIFY_PROXY_HOSTNAME": "127.0.0.1",
         "APIFY_PROXY_PORT": "8000",

@@ -33,6 +33,7 @@ class RunLogs:
         lines = "".join(f"{stamp} {line}\n" for line in text.splitlines()).encode()
         path = self.path(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened for each write, because thousands of runs would need too many open files.
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             size = os.fstat(file).st_size
@@ -61,6 +62,7 @@ class RunLogs:
         except FileNotFoundError:
             return
         with file:
+            # Only the present length, because the log of an active run grows while it is read.
             left = os.fstat(file.fileno()).st_size
             while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
                 left -= len(piece)
@@ -71,6 +73,7 @@ class RunLogs:
         at = 0
         while True:
             event = self._grown.setdefault(run_id, anyio.Event())
+            # Checked before the read, so that the last lines are not lost.
             was_over = is_over()
             for piece in self._from(run_id, at):
                 at += len(piece)
@@ -109,6 +112,7 @@ class LineStamper:
         whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
         if newline:
             self._add(whole.decode(errors="replace"))
+        # A process that never ends a line must not fill the memory.
         if len(self._rest) > self._max_line_bytes:
             self.flush()
 

@@ -33,7 +33,9 @@ from apify_emulator.processes.tokens import Tokens
 from apify_emulator.runs.run import Run, Status
 from apify_emulator.times import now
 
+# A process that fails at once must not restart in a tight loop.
 _RESTART_PAUSE_SECS = 0.5
+# How long to wait for the end of the output after the end of the process.
 _LAST_OUTPUT_SECS = 2.0
 _MIGRATION_GRACE_SECS = 1.0
 
@@ -203,10 +205,12 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 cwd=command.folder,
                 env=environment,
+                # A process group of its own: one signal reaches all child processes.
                 start_new_session=True,
             )
         except OSError as problem:
             self._logs.add(run.id, f"ACTOR: {command.argv[0]} cannot be started: {problem}")
+            # The exit code of a shell for a command that it cannot start.
             return 127
         active.process = process
         if active.stop_reason is not None or self._is_closing:
@@ -216,6 +220,7 @@ class Processes:
             return await self._watch(active, process)
         finally:
             _signal_group(process, signal.SIGKILL)
+            # Also after a cancellation: the next process must not start beside this one.
             with anyio.CancelScope(shield=True):
                 await process.wait()
                 await process.aclose()
@@ -249,6 +254,7 @@ class Processes:
         """Decides what the end of a process means for its run."""
         run, stop_reason = active.run, active.stop_reason
         active.stop_reason = None
+        # The next emulator continues the run, unless it is being aborted.
         if stop_reason is _StopReason.CLOSE or (
             self._is_closing and stop_reason is not _StopReason.ABORT
         ):

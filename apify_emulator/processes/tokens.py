@@ -36,6 +36,7 @@ class Tokens:
         Raises:
             ApiError: the token is not valid (401).
         """
+        # In constant time, because other processes on the machine can measure it.
         if secrets.compare_digest(token.encode(), self._owner.encode()):
             return None
         run_id = self._of_processes.get(token)

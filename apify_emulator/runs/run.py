@@ -128,6 +128,7 @@ class Run:
     def ended(self) -> anyio.Event:
         """Returns the event that is set once the run is terminal."""
         if self._ended is None:
+            # Created only if somebody waits, because most of thousands of runs need none.
             self._ended = anyio.Event()
         return self._ended
 
@@ -135,6 +136,7 @@ class Run:
         """Wakes all who wait for the end."""
         if self._ended is not None:
             self._ended.set()
+            # A resurrected run needs a new event.
             self._ended = None
 
     def seconds_run(self, moment: float) -> float:

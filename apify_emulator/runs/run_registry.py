@@ -88,6 +88,7 @@ class RunRegistry:
 
 def started_between(runs: list[Run], after: float | None, before: float | None) -> list[Run]:
     """Returns the runs that started between two moments, both included; `runs` is in that order."""
+    # A binary search, because a list can have many thousands of runs.
     low = 0 if after is None else bisect_left(runs, after, key=_start)
     high = len(runs) if before is None else bisect_right(runs, before, key=_start)
     return runs if low == 0 and high == len(runs) else runs[low:high]

@@ -114,6 +114,7 @@ def _options(options: RunOptions) -> dict[str, Any]:
         "build": options.build,
         "timeoutSecs": options.timeout_secs,
         "memoryMbytes": options.memory_mbytes,
+        # Apify gives a run twice its memory as disk space.
         "diskMbytes": 2 * options.memory_mbytes,
         "maxItems": options.max_items,
         "maxTotalChargeUsd": options.max_total_charge_usd,

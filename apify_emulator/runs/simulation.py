@@ -93,6 +93,7 @@ def read_script(given: dict[str, Any]) -> Script:
     """
     chosen = {name: given[name] for name in _FIELDS & given.keys()}
     for name, value in tuple(chosen.items()):
+        # Null means the default.
         if value is None and name in _NUMBERS:
             del chosen[name]
         elif name in _NUMBERS:
@@ -102,6 +103,7 @@ def read_script(given: dict[str, Any]) -> Script:
     if not isinstance(chosen.get("item", {}), (dict, type(None))):
         raise invalid_input("Input is not valid: Field input.item must be object")
     datasets = chosen.get("datasets", {})
+    # `default` is the alias of the run's own dataset.
     if not isinstance(datasets, dict) or "default" in datasets:
         raise invalid_input("Input is not valid: Field input.datasets must be object")
     for name, value in datasets.items():
@@ -168,9 +170,11 @@ def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
 def item_lines(script: Script, start: int, stop: int) -> bytes:
     """Returns items as JSON Lines, `stop` not included."""
     template = {name: value for name, value in (script.item or {}).items() if name != "index"}
+    # 24 bytes are about the size of the index, its name and the punctuation.
     room = script.item_bytes - len(orjson.dumps(template)) - 24
     if room > 0:
         template["filler"] = "x" * room
+    # The common part of all items is encoded only once.
     head = orjson.dumps(template)[:-1]
     if template:
         head += b","

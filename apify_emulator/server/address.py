@@ -43,6 +43,7 @@ def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[No
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(_name(data_dir))
         listener.listen()
+        # A thread, because the check of the peer reads `/proc`, which blocks.
         thread = Thread(target=_answer_all, args=(listener, address), daemon=True)
         thread.start()
         try:

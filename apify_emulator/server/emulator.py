@@ -23,6 +23,7 @@ from apify_emulator.server.request_handler import OnAnswer, RequestHandler
 from apify_emulator.server.secret_hiding import hide
 from apify_emulator.times import now
 
+# Requests that still wait for a run are cut off, because nobody needs their answer.
 _SHUTDOWN_SECS = 0.5
 # The query can contain webhooks, so a request line can be long.
 _MAX_LINE_BYTES = 1 << 20
@@ -130,6 +131,7 @@ async def _listen(runner: web.ServerRunner, options: EmulatorOptions) -> None:
 
 def _url(runner: web.ServerRunner, host: str) -> str:
     port = runner.addresses[0][1]
+    # These mean all addresses, but a client needs one that it can connect to.
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -131,6 +131,7 @@ async def opened(options: EmulatorOptions) -> AsyncIterator[Parts]:
                 group.cancel_scope.cancel()
         finally:
             journal.close()
+        # Outside the task group, which would wrap the error in a group.
         if failure is not None:
             raise failure
 

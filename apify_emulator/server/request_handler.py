@@ -39,6 +39,7 @@ class RequestHandler:
         if path.startswith("/events/"):
             return await self._events(request, path)
         rule = None
+        # Without rules no request pays for the search.
         if self._has_faults:
             cap = request.rel_url.query.get("maxTotalChargeUsd")
             rule = self._context.faults.pick(request.method, path, cap)
@@ -75,6 +76,7 @@ class RequestHandler:
         if method not in _METHODS:
             raise page_not_found()
         call = Call(request, method, self.base_url)
+        # Apify accepts the method as a parameter, for clients that can only send GET.
         if method == "GET" and "method" in call.query:
             call.method = method = call.query["method"].upper()
         if method == "OPTIONS":

@@ -66,6 +66,7 @@ class Dataset:
         self._count = 0
         self._empty = 0
         self._size = 0
+        # A lag hides a part of the items that arrived after these.
         self._count_before_last = 0
         # Byte positions of every thousandth item, so that a request with an offset needs no scan.
         self._positions: list[int] = []
@@ -109,6 +110,7 @@ class Dataset:
     def append(self, items: list[Any]) -> None:
         """Adds all items; none if the disk is full."""
         if self._simulation is not None:
+            # Added items cannot be computed, so all items move into a file.
             self._become_real()
         if now() - self._modified_at > 0:
             self._count_before_last = self._count
@@ -120,6 +122,7 @@ class Dataset:
                 self._positions.append(at)
             at += len(line)
             self._count += 1
+            # Clean items are those that are not empty.
             self._empty += line == b"{}\n"
         self._size = at
         self._modified_at = now()
@@ -173,6 +176,7 @@ class Dataset:
             while rest:
                 rest = rest[os.write(file, rest) :]
         except OSError:
+            # The caller gets an error for all items, so no part of them may stay.
             os.ftruncate(file, self._size)
             raise
         finally:

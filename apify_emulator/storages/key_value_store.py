@@ -110,6 +110,7 @@ class KeyValueStore:
     def remove(self, key: str) -> None:
         """Deletes a record, if it exists."""
         if self._simulated_records is not None and key in self._simulated_records():
+            # A marker, because the simulation would compute the record again.
             self._write(key, "", b"", is_deleted=True)
             return
         record = self._files.pop(key, None)
@@ -144,6 +145,7 @@ class KeyValueStore:
         path = self._folder / _file_name(key)
         fresh = self._folder / f".{secrets.token_hex(8)}"
         fresh.write_bytes(head + body)
+        # A rename is atomic, so a reader never sees half a record.
         fresh.replace(path)
         self.modified_at = now()
         self._files[key] = (
@@ -164,6 +166,7 @@ def _scan(folder: Path) -> Iterator[tuple[str, Record | None]]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
+        # A kill between write and rename leaves such a file.
         if path.name.startswith("."):
             path.unlink(missing_ok=True)
             continue

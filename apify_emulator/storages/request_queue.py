@@ -82,6 +82,7 @@ class RequestQueue:
             raise invalid_input("A request must have a url")
         unique_key = str(request.get("uniqueKey") or url)
         key = request_id(unique_key)
+        # A known request does not change, so that a crawler does not visit a page twice.
         known = self._requests.get(key)
         if known is None:
             fresh = {"method": "GET", "retryCount": 0, **request, "id": key}
@@ -230,6 +231,7 @@ class RequestQueue:
 
     def _move_first(self, key: str) -> None:
         self._pending.pop(key, None)
+        # A dict keeps the order of insertion, so the first place needs a new dict.
         self._pending = {key: None, **self._pending}
 
     def _append(self, entry: dict[str, Any]) -> None:

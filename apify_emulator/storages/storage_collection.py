@@ -142,6 +142,7 @@ class StorageCollection(Generic[S]):
         if storage is not None:
             storage.delete()
         self._open.pop(storage_id, None)
+        # The run is deleted too, so nothing can create the storage again.
         if storage_id in self._deleted:
             self._deleted.discard(storage_id)
             self._journal.drop("deleted", storage_id)
@@ -186,6 +187,7 @@ class StorageCollection(Generic[S]):
         self._journal.put(self.kind, entry.id, entry)
 
     def _reopen(self, storage_id: str) -> S | None:
+        # The run still names its storage, which would otherwise exist again.
         if storage_id in self._deleted:
             return None
         entry = self._named.get(storage_id)

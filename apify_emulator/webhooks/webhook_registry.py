@@ -94,9 +94,11 @@ class Webhooks:
     def ended(self, run: Run) -> None:
         """Delivers the event of the end of a run."""
         if self.by_id:
+            # The status is TIMED-OUT, but the event is TIMED_OUT.
             self._deliver_event(run, f"ACTOR.RUN.{run.status.replace('-', '_')}")
 
     def _deliver_event(self, run: Run, event_type: str) -> None:
+        # Most batches have no webhooks, so most runs stop here.
         if not self.by_id:
             return
         names = (("actorId", run.actor_id), ("actorTaskId", run.task_id), ("actorRunId", run.id))
