@@ -14,12 +14,10 @@ from anyio import to_thread
 from anyio.lowlevel import current_token
 
 from orchestrator.apify import endpoints
-from orchestrator.apify.http import network_environment
-from orchestrator.apify.http.direct_transport import DirectTransport
 from orchestrator.apify.http.download import Opening
 from orchestrator.apify.http.encodings import ACCEPTED, compress
-from orchestrator.apify.http.session_transport import SessionTransport
 from orchestrator.apify.http.transport import Deadlines, Request, Response, Transport
+from orchestrator.apify.http.transport_choice import real_transport
 from orchestrator.apify.options import ClientOptions, root_of
 from orchestrator.apify.policy.paced_transport import ClientStats, PacedTransport
 from orchestrator.apify.policy.rate_limits import Rate
@@ -165,13 +163,6 @@ class Requester:
             return complete, body
         complete["Content-Encoding"] = "gzip"
         return complete, packed
-
-
-def real_transport(root: str) -> Transport:
-    """Real HTTP to a platform, through the proxy that the environment names for it, if any."""
-    if network_environment.proxy_for(root) is not None:
-        return SessionTransport(root)
-    return DirectTransport(root)
 
 
 def _headers(options: ClientOptions, accepted: str) -> dict[str, str]:
