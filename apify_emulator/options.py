@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class EmulatorOptions:
         max_log_bytes: the largest size of a run's log.
         open_files: the soft limit of open files that processes get; None passes on the emulator's.
         faults: seeded faults, for tests.
+        report: gets a line for people when the build of an environment begins and ends.
     """
 
     data_dir: Path
@@ -54,6 +56,7 @@ class EmulatorOptions:
     max_log_bytes: int = 10_485_760
     open_files: int | None = None
     faults: Faults | None = None
+    report: Callable[[str], None] | None = None
 
     @property
     def slots(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import anyio
 
@@ -16,10 +17,12 @@ async def serve(options: EmulatorOptions, stop: anyio.Event) -> None:
     """
     Serves the API until `stop` is set; prints the URL and the token first.
 
+    Builds of environments are reported on stderr.
+
     Raises:
         EmulatorError: see `serve_emulator`.
     """
-    async with serve_emulator(options) as emulator:
+    async with serve_emulator(replace(options, report=_report)) as emulator:
         place = {"url": emulator.url, "token": emulator.token.get_secret_value()}
         print(json.dumps(place), flush=True)
         await stop.wait()
@@ -27,13 +30,13 @@ async def serve(options: EmulatorOptions, stop: anyio.Event) -> None:
 
 async def build(options: EmulatorOptions) -> None:
     """
-    Builds the environments of all Actors; prints to stderr which one is being built.
+    Builds the environments of all Actors; reports each build on stderr.
 
     Raises:
         SetupError: an Actor cannot be read or built.
     """
+    await build_actor_envs(replace(options, report=_report))
 
-    def report(actor: str) -> None:
-        print(f"building the environment of {actor}, which can take minutes", file=sys.stderr)
 
-    await build_actor_envs(options, report)
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

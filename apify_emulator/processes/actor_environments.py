@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -38,14 +38,9 @@ class Command:
     folder: Path
 
 
-async def build_actor_envs(
-    options: EmulatorOptions, on_build: Callable[[str], None] | None = None
-) -> list[Path]:
+async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
     """
     Builds the environments of all Actors that are not simulated, so that runs need no network.
-
-    Args:
-        on_build: called with the name of each Actor whose environment is missing.
 
     Returns:
         The environments, in the order of the Actors.
@@ -53,14 +48,12 @@ async def build_actor_envs(
     Raises:
         SetupError: an Actor cannot be read or built; the other Actors are built.
     """
-    environments = Environments(options.environments, options.open_files)
+    environments = Environments(options)
     built: list[Path] = []
     failures: list[str] = []
     for actor in load_actors(options.actors_dirs):
         if actor.folder is None or actor.simulation is not None:
             continue
-        if on_build is not None and not environments.is_built(actor):
-            on_build(actor.full_name)
         try:
             command = await environments.command(actor)
         except BuildFailed as problem:
@@ -75,9 +68,10 @@ async def build_actor_envs(
 class Environments:
     """The environments under one folder."""
 
-    def __init__(self, folder: Path, open_files: int | None = None) -> None:
-        self._folder = folder
-        self._open_files = open_files
+    def __init__(self, options: EmulatorOptions) -> None:
+        self._folder = options.environments
+        self._open_files = options.open_files
+        self._report = options.report or (lambda _: None)
 
     async def command(self, actor: Actor) -> Command:
         """
@@ -93,10 +87,10 @@ class Environments:
             raise BuildFailed(f"the folder of the Actor {actor.full_name} does not exist")
         arguments = _python_entry(folder)
         if arguments is not None:
-            environment = await self._python(folder)
+            environment = await self._python(actor.full_name, folder)
             return Command(argv=(str(environment / "bin" / "python"), *arguments), folder=folder)
         if (folder / "package.json").is_file():
-            return await self._node(folder)
+            return await self._node(actor.full_name, folder)
         raise BuildFailed(
             f"{folder} has no src/__main__.py, <package>/__main__.py, main.py or package.json"
         )
@@ -109,12 +103,13 @@ class Environments:
             return (self._folder / _python_key(actor.folder)).is_dir()
         return (self._folder / _node_key(actor.folder)).is_dir()
 
-    async def _python(self, folder: Path) -> Path:
+    async def _python(self, name: str, folder: Path) -> Path:
         key = _python_key(folder)
-        async with self._build(key) as fresh:
+        requirements = folder / "requirements.txt"
+        has_some = requirements.is_file()
+        step = "pip install -r requirements.txt" if has_some else "no requirements.txt"
+        async with self._build(key, name, step) as fresh:
             if fresh is not None:
-                requirements = folder / "requirements.txt"
-                has_some = requirements.is_file()
                 log = self._folder / f"{key}.log"
                 log.write_bytes(b"")
                 venv = [sys.executable, "-m", "venv", str(fresh)]
@@ -127,9 +122,9 @@ class Environments:
                 _fix_script_paths(fresh, self._folder / key)
         return self._folder / key
 
-    async def _node(self, folder: Path) -> Command:
+    async def _node(self, name: str, folder: Path) -> Command:
         key = _node_key(folder)
-        async with self._build(key) as fresh:
+        async with self._build(key, name, "npm install") as fresh:
             if fresh is not None:
                 log = self._folder / f"{key}.log"
                 log.write_bytes(b"")
@@ -176,8 +171,14 @@ class Environments:
             )
 
     @asynccontextmanager
-    async def _build(self, key: str) -> AsyncIterator[Path | None]:
-        """Gives the folder to build in; None if the environment exists."""
+    async def _build(self, key: str, name: str, step: str) -> AsyncIterator[Path | None]:
+        """
+        Gives the folder to build in; None if the environment exists.
+
+        Args:
+            name: of the Actor, for the report.
+            step: what takes most of the time, for the report.
+        """
         target = self._folder / key
         if target.is_dir():
             yield None
@@ -189,12 +190,18 @@ class Environments:
                 return
             fresh = self._folder / f"{key}.building"
             shutil.rmtree(fresh, ignore_errors=True)
+            self._report(
+                f"{name}: building its environment once ({step}), which can take minutes; "
+                f"log: {self._folder / key}.log"
+            )
+            began_at = anyio.current_time()
             try:
                 yield fresh
                 # Only a complete environment gets the final name.
                 fresh.rename(target)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
+            self._report(f"{name}: built in {anyio.current_time() - began_at:.0f} s")
 
 
 @asynccontextmanager

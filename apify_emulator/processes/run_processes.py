@@ -91,7 +91,7 @@ class Processes:
         self._tokens = tokens
         self._group = group
         self._base_url = base_url
-        self._environments = Environments(options.environments, options.open_files)
+        self._environments = Environments(options)
         self._slots = anyio.CapacityLimiter(options.slots)
         self._active: dict[str, _RunProcess] = {}
         self._is_closing = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +56,15 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def local_platform(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterator[Endpoint]:
+async def local_platform(
+    plan: LocalPlatformPlan, *, share: bool, report: Callable[[str], None] | None = None
+) -> AsyncIterator[Endpoint]:
     """
     The local platform of a batch, served as long as the context is open.
 
     Args:
         share: whether one that another process serves is used, which may end.
+        report: gets a line when the build of an Actor's environment begins and ends.
 
     Raises:
         ConfigError, UsageError, BatchHeld: as `run_emulator_command`.
@@ -78,6 +81,7 @@ async def local_platform(plan: LocalPlatformPlan, *, share: bool) -> AsyncIterat
         data_dir=Path(plan.data_dir),
         actors_dirs=tuple(map(Path, plan.actors_dirs)),
         open_files=original_limit(),
+        report=report,
     )
     with _our_errors():
         async with serve_emulator(options) as emulator:

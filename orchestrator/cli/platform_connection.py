@@ -4,9 +4,11 @@ The platform of a batch: the one of the settings, or the local one, started for 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from orchestrator import events
 from orchestrator.app.setup.context import Connect, Endpoint
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.emulator import local_platform
@@ -22,7 +24,15 @@ def connector(settings: Settings, *, share: bool = False) -> Connect:
     """
 
     def connect(local: LocalPlatformPlan | None) -> AbstractAsyncContextManager[Endpoint]:
-        return _remote(settings) if local is None else local_platform(local, share=share)
+        if local is None:
+            return _remote(settings)
+        return local_platform(local, share=share, report=report)
+
+    def report(line: str) -> None:
+        events.info("environment_build_reported", line=line)
+        # With JSON logs, the event is on stderr already.
+        if settings.log_format != "json":
+            sys.stderr.write(line + "\n")
 
     return connect
 

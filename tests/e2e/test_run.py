@@ -4,7 +4,18 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+from tests.emulator.sample_actors import write_actor
 from tests.support.command import Command, ServedPlatform, sweep
+
+ONE_LOCAL_JOB = """\
+[batch]
+name = "one"
+schedule = "@daily"
+[[jobs]]
+name = "hello"
+actor = "local/hello"
+input = {}
+"""
 
 
 def lines(path: Path) -> list[dict]:
@@ -137,3 +148,15 @@ def test_local_run_needs_no_actors_of_its_own(command: Command) -> None:
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, items=1))
     done = command.run("run", "sweep.toml", "--local", "--json")
     assert (done.code, done.json["items"]) == (0, 2)
+
+
+def test_local_run_says_which_environment_it_builds(command: Command) -> None:
+    """The first run of an Actor can take minutes, so it says what it does; the second is quick."""
+    write_actor(command.folder / "actors", "hello", "")
+    command.write("one.toml", ONE_LOCAL_JOB)
+    words = ("run", "one.toml", "--local", "--actors", "actors")
+    first, second = (command.run(*words) for _ in range(2))
+    assert (first.code, second.code) == (0, 0)
+    assert "local/hello: building its environment once (no requirements.txt)" in first.err
+    assert "local/hello: built in " in first.err
+    assert "environment" not in second.err

@@ -111,7 +111,9 @@ def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
     first = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
     second = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "local/hello" in first.stderr
+    begun, ended = first.stderr.splitlines()
+    assert begun.startswith("local/hello: building its environment once (no requirements.txt)")
+    assert ended.startswith("local/hello: built in ")
     assert second.stderr == ""
 
 

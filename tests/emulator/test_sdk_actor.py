@@ -25,7 +25,7 @@ def _built_actor(tmp_path: Path) -> None:
     """Skip where the Actor's environment was not built."""
     if not ACTORS.is_dir():
         pytest.skip("there are no sample Actors here")
-    environments = Environments(EmulatorOptions(data_dir=tmp_path).environments)
+    environments = Environments(EmulatorOptions(data_dir=tmp_path))
     actors = [actor for actor in load_actors((ACTORS,)) if actor.name == NAME]
     if not actors or not environments.is_built(actors[0]):
         pytest.skip("the sample Actor's environment is not built; run the set-up first")

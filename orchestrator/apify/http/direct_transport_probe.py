@@ -39,7 +39,8 @@ def probe_direct_transport() -> None:
         Exception: what a changed part of aiohttp causes, of any kind; or `ProbeFailed`.
     """
     # Connections of the probe are not aiohttp's, so what the transport asks of those is checked.
-    _require(callable(Connection.close) and hasattr(Connection, "protocol"), "Connection")
+    for name in ("close", "protocol"):
+        _require(hasattr(Connection, name), f"Connection.{name}")
     wire = _Wire()
     for exchange in (_small_answer, _large_request, _streamed_answer, _late_answer):
         _finish(exchange(_Place(wire)), exchange.__name__.strip("_"))
@@ -98,7 +99,7 @@ class _Place:
 
 
 class _Wire:
-    """The part of asyncio's transports that aiohttp uses; answers to the first bytes of a request."""
+    """The part of asyncio's transports that aiohttp uses; answers the first bytes of a request."""
 
     def __init__(self) -> None:
         self.answer = b""

@@ -28,7 +28,7 @@ def real_transport(root: str) -> Transport:
 
 @cache
 def direct_transport_works() -> bool:
-    """Return whether the direct transport works with the installed aiohttp; warns if it does not."""
+    """Return whether the direct transport works with this aiohttp, and warn if it does not."""
     try:
         # Imported here, because a part that was removed fails the import.
         from orchestrator.apify.http.direct_transport_probe import probe_direct_transport
