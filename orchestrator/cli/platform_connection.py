@@ -8,10 +8,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from orchestrator import events
 from orchestrator.app.setup.context import Connect, Endpoint
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.emulator import local_platform
+from orchestrator.event_log import LOG
 from orchestrator.model.batches import LocalPlatformPlan
 
 
@@ -29,7 +29,7 @@ def connector(settings: Settings, *, share: bool = False) -> Connect:
         return local_platform(local, share=share, report=report)
 
     def report(line: str) -> None:
-        events.info("environment_build_reported", line=line)
+        LOG.info("environment_build_reported", line=line)
         # With JSON logs, the event is on stderr already.
         if settings.log_format != "json":
             sys.stderr.write(line + "\n")

@@ -6,10 +6,10 @@ from functools import cache
 
 import aiohttp
 
-from orchestrator import events
 from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.session_transport import SessionTransport
 from orchestrator.apify.http.transport import Transport
+from orchestrator.event_log import LOG
 
 
 def real_transport(root: str) -> Transport:
@@ -35,7 +35,7 @@ def direct_transport_works() -> bool:
 
         probe_direct_transport()
     except Exception as error:  # noqa: BLE001 - a changed library can raise anything
-        events.warning(
+        LOG.warning(
             "direct_transport_not_usable",
             aiohttp=aiohttp.__version__,
             reason=f"{type(error).__name__}: {error}",

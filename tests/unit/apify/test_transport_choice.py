@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from aiohttp import ClientRequest, StreamReader, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import StreamWriter
+from structlog.typing import EventDict
 
 from orchestrator.apify.http.direct_transport import DirectTransport
 from orchestrator.apify.http.session_transport import SessionTransport
@@ -27,14 +27,14 @@ def _first_choice(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     direct_transport_works.cache_clear()
 
 
-def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+def _warnings(logged: list[EventDict]) -> list[str]:
+    return [entry["event"] for entry in logged if entry["log_level"] == "warning"]
 
 
-def test_transport_is_the_direct_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_transport_is_the_direct_one(logged: list[EventDict]) -> None:
     """With the aiohttp of the pins, requests take the fast way and nothing is said."""
     assert isinstance(real_transport(ROOT), DirectTransport)
-    assert _warnings(caplog) == []
+    assert _warnings(logged) == []
 
 
 def test_transport_is_the_session_for_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_session_takes_over_with_one_warning_when_a_part_of_aiohttp_changed(
     name: str,
     changed: object,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    logged: list[EventDict],
 ) -> None:
     """A version of aiohttp that was not tried yet costs speed and breaks nothing."""
     if changed is None:
@@ -93,11 +93,11 @@ def test_session_takes_over_with_one_warning_when_a_part_of_aiohttp_changed(
         monkeypatch.setattr(part, name, changed)
     transports = [real_transport(ROOT) for _ in range(3)]
     assert all(isinstance(transport, SessionTransport) for transport in transports)
-    assert _warnings(caplog) == ["direct_transport_not_usable"]
+    assert _warnings(logged) == ["direct_transport_not_usable"]
 
 
 def test_session_takes_over_when_a_module_of_aiohttp_is_gone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
     """A part that was removed does not end the command."""
     folder = "orchestrator.apify.http"
@@ -105,4 +105,4 @@ def test_session_takes_over_when_a_module_of_aiohttp_is_gone(
         monkeypatch.delitem(sys.modules, f"{folder}.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "aiohttp.client_proto", None)
     assert isinstance(real_transport(ROOT), SessionTransport)
-    assert _warnings(caplog) == ["direct_transport_not_usable"]
+    assert _warnings(logged) == ["direct_transport_not_usable"]
