@@ -50,6 +50,7 @@ lint: $(TOOLS) ## check format, code and whitespace, without changing anything; 
 
 types: $(TOOLS) ## check types, strictly
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 arch: $(TOOLS) ## check which layer imports which
 	$(BIN)/lint-imports --no-logo

@@ -58,6 +58,7 @@ class Worker(Protocol):
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
         """Hands in a function at once; awaiting the answer gives its result or raises its error."""
+        ...
 
 
 def run_each(group: Sequence[Work]) -> None:
@@ -105,6 +106,7 @@ class GroupWorker:
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
         """Hands in a function at once; awaiting the answer gives its result or raises its error."""
+        ...
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Work(perform, future))
         return future

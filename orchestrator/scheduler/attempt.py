@@ -80,6 +80,7 @@ class Collects(Protocol):
 
     async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
         """Brings it all home, or raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

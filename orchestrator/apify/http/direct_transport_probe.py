@@ -144,7 +144,7 @@ class _Loop:
     def time(self) -> float:
         return 0.0
 
-    def call_later(self, *_: object) -> _Timer:
+    def call_later(self, delay: float, callback: object, *_: object) -> _Timer:  # noqa: ARG002
         return _Timer()
 
     call_at = call_later

@@ -166,7 +166,7 @@ def _is_table(value: Any) -> str:
 class MatrixTable(Table, extra="allow"):
     """Parameters and their values; every combination is a job."""
 
-    __pydantic_extra__: dict[str, ParameterValues]
+    __pydantic_extra__: dict[str, ParameterValues]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     zip: list[Text] | list[list[Text]] | None = None
     """Names of parameters that go in step instead of being combined; or several such lists."""

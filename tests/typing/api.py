@@ -1,0 +1,66 @@
+"""
+The public API as a type checker sees it: checked by mypy and pyright, never run.
+
+A change that breaks this file breaks the code of people who use the packages as a library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import assert_type
+
+from pydantic import SecretStr
+
+import orchestrator
+from apify_emulator import EmulatorOptions, serve_emulator
+from orchestrator.apify import ApifyClient, ClientOptions, ClientStats, models
+from orchestrator.errors import OrchestratorError, StartUnconfirmed
+from orchestrator.model.ids import DatasetId, Mark, RunId
+from orchestrator.model.jobs import RunOptions, Target, TargetKind
+
+assert_type(orchestrator.__version__, str)
+
+ACTOR = Target(kind=TargetKind.ACTOR, id="orchestrator/simulated")
+
+
+async def start_and_wait(client: ApifyClient) -> models.Run:
+    """Starts a run and waits for its end."""
+    options = RunOptions(memory_mbytes=256, max_total_charge_usd=Decimal("0.5"))
+    try:
+        run = await client.start_run(ACTOR, body=b"{}", options=options, mark=Mark("nightly.7"))
+    except StartUnconfirmed as error:
+        assert_type(error.method, str)
+        raise
+    while not assert_type(run.facts().is_terminal, bool):
+        run = await client.get_run(RunId(run.id), wait_secs=60)
+    return assert_type(run, models.Run)
+
+
+async def download(client: ApifyClient, dataset_id: DatasetId) -> int:
+    """Counts the bytes of a dataset."""
+    size = 0
+    async with client.stream_items(dataset_id) as items:
+        assert_type(items.total, int | None)
+        async for chunk in items.chunks():
+            size += len(assert_type(chunk, bytes))
+    return size
+
+
+async def use_emulator(folder: Path) -> ClientStats:
+    """Serves the emulator and uses it by the client."""
+    options = EmulatorOptions(data_dir=folder, token=SecretStr("t"), max_runs=2)
+    async with serve_emulator(options) as emulator:
+        client_options = ClientOptions(
+            base_url=assert_type(emulator.url, str), token=emulator.token
+        )
+        async with ApifyClient(client_options) as client:
+            run = await start_and_wait(client)
+            await download(client, DatasetId(run.default_dataset_id))
+            return client.stats
+
+
+def exit_code(error: OrchestratorError) -> int:
+    """Says how a command would end."""
+    return error.exit_code
