@@ -106,7 +106,6 @@ class GroupWorker:
 
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
         """Hands in a function at once; awaiting the answer gives its result or raises its error."""
-        ...
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Work(perform, future))
         return future

@@ -6,7 +6,6 @@ A change that breaks this file breaks the code of people who use the packages as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type

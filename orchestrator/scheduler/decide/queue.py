@@ -145,7 +145,9 @@ class WaitingQueue:
                 return one[1]
         return None
 
-    def remove(self, targets: Container[Target | None], *, later: bool) -> dict[Target, list[Waiting]]:
+    def remove(
+        self, targets: Container[Target | None], *, later: bool
+    ) -> dict[Target, list[Waiting]]:
         """
         Takes out the jobs of some targets.
 
