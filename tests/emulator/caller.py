@@ -1,4 +1,4 @@
-"""A bare HTTP caller, so that the tests see what is on the wire."""
+"""A plain HTTP client, so that the tests see what is on the wire."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIMULATED = "actors/orchestrator~simulated"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, read to its end."""
+    """A whole answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,10 +49,10 @@ class Reply:
 
 
 class Caller:
-    """Calls one platform with the account's token."""
+    """Calls one emulator with the account's token."""
 
-    def __init__(self, platform: Emulator, session: aiohttp.ClientSession) -> None:
-        self.platform = platform
+    def __init__(self, emulator: Emulator, session: aiohttp.ClientSession) -> None:
+        self.emulator = emulator
         self.session = session
 
     async def __call__(
@@ -74,7 +74,7 @@ class Caller:
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in query.items()
         }
-        url = f"{self.platform.url}/v2/{path}"
+        url = f"{self.emulator.url}/v2/{path}"
         data = None if body is None else BytesIO(body)
         async with self.session.request(
             method, url, data=data, headers=sent, params=params
@@ -102,12 +102,12 @@ class Caller:
 
 @asynccontextmanager
 async def calling(data_dir: Path, **options: Any) -> AsyncIterator[Caller]:
-    """Serve a platform on a folder and give a caller of it."""
+    """Serves an emulator on a folder and gives its caller."""
     options.setdefault("token", SecretStr(TOKEN))
     async with (
-        watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as platform,
+        watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as emulator,
         aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {platform.token.get_secret_value()}"}
+            headers={"Authorization": f"Bearer {emulator.token.get_secret_value()}"}
         ) as session,
     ):
-        yield Caller(platform, session)
+        yield Caller(emulator, session)

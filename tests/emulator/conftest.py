@@ -1,4 +1,4 @@
-"""What the platform's tests share."""
+"""What the emulator's tests share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small Actors without dependencies, written where a test wants them."""
+"""Small Actors without dependencies, written into a folder of the test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def say(message):
 
 
 def write_actor(folder: Path, name: str, code: str, **definition: Any) -> Path:
-    """Write an Actor that runs `code`, and return the folder of Actors."""
+    """Writes an Actor that runs `code`, and returns the folder of Actors."""
     place = folder / name
     (place / ".actor").mkdir(parents=True, exist_ok=True)
     described = {"actorSpecification": 1, "name": name, "version": "0.1", **definition}
@@ -43,7 +43,7 @@ def write_actor(folder: Path, name: str, code: str, **definition: Any) -> Path:
 
 
 def process_lives(pid: int) -> bool:
-    """Return whether a process runs; one that waits to be reaped does not."""
+    """Returns whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

@@ -66,7 +66,7 @@ def test_serve_answers_until_a_signal(tmp_path: Path, number: signal.Signals) ->
 
 
 def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
-    """A token in a variable is not visible to other users, as an argument is."""
+    """Other users can read an argument, but not a variable."""
     with _serving(tmp_path, APIFY_EMULATOR_TOKEN="chosen-token") as (_, url, token):
         assert token == "chosen-token"
         assert _username(url, token) == "local"

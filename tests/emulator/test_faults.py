@@ -1,4 +1,4 @@
-"""Seeded misbehaviour."""
+"""Seeded faults."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def _try_start(call: Caller) -> int:
 async def test_answer_goes_wrong_before_or_after_the_effect(
     tmp_path: Path, fault: Faults, status: int, runs: int
 ) -> None:
-    """A fault strikes the request that it names, and only that one."""
+    """A fault applies to the matching request, and only to that one."""
     async with calling(tmp_path, faults=fault) as call:
         assert await _try_start(call) == status
-        assert len(call.platform.runs()) == runs
+        assert len(call.emulator.runs()) == runs
         assert await _try_start(call) == 201
-        assert call.platform.faults_injected == 1
+        assert call.emulator.faults_injected == 1
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ async def test_answer_is_lost_before_or_after_the_effect(
     async with calling(tmp_path, faults=_once(kind)) as call:
         with pytest.raises(error):
             await _try_start(call)
-        assert len(call.platform.runs()) == runs
+        assert len(call.emulator.runs()) == runs
 
 
 async def test_answer_is_garbage_after_its_effect(tmp_path: Path) -> None:
-    """The start took effect, and its answer has the right status and a body without any sense."""
+    """The start has its effect; its answer has the correct status and a meaningless body."""
     async with calling(tmp_path, faults=_once(FaultKind.GARBAGE, body='{"data": 7}')) as call:
         answer = await call("POST", f"{SIMULATED}/runs", json={})
         assert (answer.status, answer.json()) == (201, {"data": 7})
-        assert len(call.platform.runs()) == 1
+        assert len(call.emulator.runs()) == 1
 
 
 async def test_items_are_cut_while_they_are_streamed(tmp_path: Path) -> None:
     """Half of the items arrive, then the connection ends."""
     async with calling(tmp_path) as call:
         run = await call.finish({"items": 9000})
-        call.platform.faults = Faults(
+        call.emulator.faults = Faults(
             rules=(FaultRule(do=FaultKind.TRUNCATED, path="/items", times=1),)
         )
         path = f"datasets/{run['defaultDatasetId']}/items"
@@ -86,7 +86,7 @@ async def test_items_are_cut_while_they_are_streamed(tmp_path: Path) -> None:
 
 
 async def test_lists_and_counts_can_lag(tmp_path: Path) -> None:
-    """New runs are missing from lists, counts and costs stay behind, as long as asked."""
+    """New runs are missing from lists, and counts and costs lag, for the given time."""
     lagging = Faults(list_lag_secs=60, count_lag_secs=60, usage_lag_secs=60)
     async with calling(tmp_path, faults=lagging) as call:
         run = await call.finish({"cost_usd": 1})
@@ -95,14 +95,14 @@ async def test_lists_and_counts_can_lag(tmp_path: Path) -> None:
         assert (await call("GET", dataset)).data["itemCount"] == 0
         assert len((await call("GET", f"{dataset}/items")).json()) == 10
         assert "usageTotalUsd" not in (await call("GET", f"actor-runs/{run['id']}")).data
-        call.platform.faults = Faults()
+        call.emulator.faults = Faults()
         assert (await call("GET", "actor-runs")).data["total"] == 1
         assert (await call("GET", dataset)).data["itemCount"] == 10
         assert (await call("GET", f"actor-runs/{run['id']}")).data["usageTotalUsd"] == 1
 
 
 def test_same_seed_gives_the_same_faults() -> None:
-    """Faults by rate are drawn from the seed."""
+    """The seed decides which requests a rate selects."""
 
     def drawn(seed: int) -> list[bool]:
         rules = (FaultRule(do=FaultKind.RATE_LIMITED, rate=0.3),)
@@ -115,7 +115,7 @@ def test_same_seed_gives_the_same_faults() -> None:
 
 
 def test_faults_are_read_from_a_file(tmp_path: Path) -> None:
-    """A JSON file names faults in the words of the options."""
+    """A JSON file has the fields of the faults."""
     path = tmp_path / "faults.json"
     rules = [{"do": "reset-after", "method": "POST", "path": "/runs$", "rate": 0.1}]
     path.write_bytes(orjson.dumps({"seed": 3, "rules": rules, "list_lag_secs": 2}))
@@ -125,8 +125,8 @@ def test_faults_are_read_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", '{"seeds": 1}', '{"rules": [{"do": "explode"}]}'])
-def test_wrong_faults_are_refused(tmp_path: Path, text: str) -> None:
-    """A file with mistakes is refused with its name."""
+def test_file_of_faults_with_mistakes_is_refused(tmp_path: Path, text: str) -> None:
+    """The message names the file."""
     path = tmp_path / "faults.json"
     path.write_text(text)
     with pytest.raises(SetupError, match=r"faults\.json"):

@@ -22,10 +22,10 @@ LIMIT = 9_437_184
 async def test_token_is_taken_from_header_or_query(tmp_path: Path) -> None:
     """A request without a token, or with a wrong one, is refused."""
     async with (
-        watched_emulator(EmulatorOptions(data_dir=tmp_path, token=SecretStr(TOKEN))) as platform,
+        watched_emulator(EmulatorOptions(data_dir=tmp_path, token=SecretStr(TOKEN))) as emulator,
         aiohttp.ClientSession() as session,
     ):
-        url = f"{platform.url}/v2/users/me"
+        url = f"{emulator.url}/v2/users/me"
 
         async def ask(query: str, header: str | None = None) -> tuple[int, str]:
             headers = {"Authorization": header} if header else {}
@@ -44,11 +44,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 async def test_random_token_is_in_no_file(tmp_path: Path) -> None:
-    """Without a given token a random one is made for each platform, and is not kept."""
+    """Without a given token each emulator creates a random one, and writes it to no file."""
     tokens = []
     for _ in range(2):
-        async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
-            tokens.append(platform.token.get_secret_value())
+        async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as emulator:
+            tokens.append(emulator.token.get_secret_value())
             assert not [path for path in _files(tmp_path) if tokens[-1] in path.read_text()]
     assert tokens[0] != tokens[1]
 
@@ -56,14 +56,14 @@ async def test_random_token_is_in_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["", "v1/users/me", "nothing", "actor-runs/x/y/z", "datasets//items"]
 )
-async def test_unknown_endpoints_are_404_in_the_api_s_form(tmp_path: Path, path: str) -> None:
-    """What is not there is a 404 with the error envelope."""
+async def test_unknown_endpoint_is_404_with_the_error_envelope(tmp_path: Path, path: str) -> None:
+    """An endpoint that does not exist is answered like one of Apify."""
     async with calling(tmp_path) as call:
         assert (await call("GET", path)).error == (404, "page-not-found")
 
 
-async def test_wrong_method_is_405_with_the_right_ones(tmp_path: Path) -> None:
-    """A wrong method is told which ones there are."""
+async def test_wrong_method_is_405_and_names_the_right_ones(tmp_path: Path) -> None:
+    """The refusal of a method lists those that the endpoint has."""
     async with calling(tmp_path) as call:
         reply = await call("DELETE", "actor-runs")
         assert reply.error == (405, "method-not-allowed")
@@ -71,7 +71,7 @@ async def test_wrong_method_is_405_with_the_right_ones(tmp_path: Path) -> None:
 
 
 async def test_get_can_stand_for_another_method(tmp_path: Path) -> None:
-    """The parameter `method` overrides GET, for callers that cannot send others."""
+    """The parameter `method` overrides GET, for clients that can only send GET."""
     async with calling(tmp_path) as call:
         reply = await call("GET", f"{SIMULATED}/runs?method=POST")
         assert reply.status == 201
@@ -86,10 +86,10 @@ async def test_get_can_stand_for_another_method(tmp_path: Path) -> None:
         ("deflate", zlib.compress),
     ],
 )
-async def test_bodies_may_be_packed_up_to_the_limit(
+async def test_body_may_be_compressed_up_to_the_limit(
     tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    """A body of exactly the limit is taken, one byte more is refused, in every encoding."""
+    """A body of exactly the limit is accepted, and one byte more is refused, in every encoding."""
     async with calling(tmp_path) as call:
         store = (await call("POST", "key-value-stores")).data["id"]
         headers = {"Content-Encoding": encoding, "Content-Type": "text/plain"}
@@ -105,7 +105,7 @@ async def test_bodies_may_be_packed_up_to_the_limit(
 
 
 async def test_unknown_encoding_is_refused(tmp_path: Path) -> None:
-    """An encoding that the platform does not know is a 415."""
+    """An encoding that the emulator does not support is a 415."""
     async with calling(tmp_path) as call:
         reply = await call(
             "POST", f"{SIMULATED}/runs", body=b"x", headers={"Content-Encoding": "zstd"}
@@ -114,8 +114,8 @@ async def test_unknown_encoding_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
-async def test_broken_packing_is_refused(tmp_path: Path, encoding: str) -> None:
-    """A body that is not what it says it is, is the caller's mistake."""
+async def test_body_with_a_wrong_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    """A body that does not match its encoding is a 400."""
     async with calling(tmp_path) as call:
         reply = await call(
             "POST", f"{SIMULATED}/runs", body=b"{}{}", headers={"Content-Encoding": encoding}

@@ -9,8 +9,8 @@ import orjson
 from apify_emulator.journal import Journal
 
 
-def test_journal_keeps_the_last_word_about_each_document(tmp_path: Path) -> None:
-    """A document is what was said last; a dropped one is gone, and the file is compacted."""
+def test_journal_keeps_the_last_line_about_each_document(tmp_path: Path) -> None:
+    """The last line about a document wins; a deleted one is gone, and the file is compacted."""
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     assert journal.load() == {}
@@ -27,8 +27,8 @@ def test_journal_keeps_the_last_word_about_each_document(tmp_path: Path) -> None
     assert [orjson.loads(line)[1] for line in path.read_bytes().splitlines()] == ["a", "b"]
 
 
-def test_journal_reads_on_behind_half_a_line(tmp_path: Path) -> None:
-    """Half a line in the middle, as a full disk leaves it, costs that line only."""
+def test_journal_skips_an_incomplete_line(tmp_path: Path) -> None:
+    """An incomplete line, as a full disk leaves it, loses only the change in that line."""
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'["run","a",{"n":1}]\n["run","b",{"n\n["run","c",{"n":3}]\n')
     journal = Journal(path)

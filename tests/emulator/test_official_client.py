@@ -1,4 +1,4 @@
-"""Apify's own client against the local platform: its models refuse an answer that lacks a field."""
+"""Apify's own client against the emulator: its models refuse an answer without a required field."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ACTOR = "orchestrator/simulated"
 
 @asynccontextmanager
 async def _client(data_dir: Path, **options: Any) -> AsyncIterator[ApifyClientAsync]:
-    async with watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as platform:
+    async with watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as emulator:
         client = ApifyClientAsync(
-            platform.token.get_secret_value(),
-            api_url=platform.url,
-            api_public_url=platform.url,
+            emulator.token.get_secret_value(),
+            api_url=emulator.url,
+            api_public_url=emulator.url,
             max_retries=0,
         )
         yield client
@@ -49,7 +49,7 @@ async def test_client_starts_and_waits(tmp_path: Path) -> None:
 
 
 async def test_client_calls_an_actor_with_its_log(tmp_path: Path) -> None:
-    """The call that follows the log and waits works, and the log is there."""
+    """`call` starts a run, follows its log and waits for its end."""
     async with _client(tmp_path) as client:
         run = await client.actor(ACTOR).call(run_input={"log_lines": ["hi"]}, logger=None)
         assert run is not None
@@ -57,7 +57,7 @@ async def test_client_calls_an_actor_with_its_log(tmp_path: Path) -> None:
 
 
 async def test_client_aborts_and_resurrects(tmp_path: Path) -> None:
-    """Steering a run works."""
+    """A run can be aborted and resurrected."""
     async with _client(tmp_path) as client:
         run = await client.actor(ACTOR).start(run_input={"duration_secs": 60})
         assert (await client.run(run.id).abort()).status in ("ABORTING", "ABORTED")
@@ -69,7 +69,7 @@ async def test_client_aborts_and_resurrects(tmp_path: Path) -> None:
 
 
 async def test_client_handles_datasets(tmp_path: Path) -> None:
-    """Datasets can be made, filled, iterated and exported."""
+    """Datasets can be created, filled, iterated and exported."""
     async with _client(tmp_path) as client:
         made = await client.datasets().get_or_create(name="numbers")
         dataset = client.dataset(made.id)
@@ -126,7 +126,7 @@ async def test_client_handles_queues(tmp_path: Path) -> None:
 
 
 async def test_client_handles_tasks(tmp_path: Path) -> None:
-    """Tasks can be made, changed and run."""
+    """Tasks can be created, changed and run."""
     async with _client(tmp_path) as client:
         actor = await client.actor(ACTOR).get()
         assert actor is not None
@@ -156,7 +156,7 @@ async def test_client_reads_the_account(tmp_path: Path) -> None:
 
 
 async def test_client_understands_refusals(tmp_path: Path) -> None:
-    """A refusal has the type and status that the client shows."""
+    """The client shows the type and the status of a refusal."""
     async with _client(tmp_path, max_runs=0) as client:
         with pytest.raises(ApifyApiError) as caught:
             await client.actor(ACTOR).start()

@@ -40,7 +40,7 @@ async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> 
 async def test_process_that_daemonises_ends_with_its_run(
     tmp_path: Path, envs_dir: Path, end: str
 ) -> None:
-    """A session of its own and a double fork do not let a process outlive its run."""
+    """A process with its own session and a double fork ends with its run."""
     actors = write_actor(tmp_path / "actors", "daemon", DAEMON + f"    {end}\n")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         run = await _start(call, "daemon")
@@ -56,7 +56,7 @@ async def test_process_that_daemonises_ends_with_its_run(
 
 
 def test_processes_of_ended_runs_are_found_at_the_next_start() -> None:
-    """A process is known by the run in its environment, whoever its parent is."""
+    """The run id in its environment identifies an orphan, whatever its parent is."""
     environment = {**os.environ, "ACTOR_RUN_ID": "an-ended-run"}
     code = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
     with subprocess.Popen(

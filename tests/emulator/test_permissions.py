@@ -29,7 +29,7 @@ LOOK = """
 """
 
 
-async def _statuses_seen(call: Caller, do: list[list[Any]], **query: Any) -> list[int]:
+async def _statuses_of(call: Caller, do: list[list[Any]], **query: Any) -> list[int]:
     """The status that an Actor gets for each of these requests."""
     run = await call.wait(await _start(call, "look", json={"do": do}, **query))
     assert run["status"] == "SUCCEEDED", (await call("GET", f"logs/{run['id']}")).body
@@ -66,13 +66,13 @@ async def test_run_with_limited_permissions_reaches_only_its_own(
             ],
             ["POST", "webhooks", {"eventTypes": ["ACTOR.RUN.SUCCEEDED"], "requestUrl": "http://x"}],
         ]
-        assert await _statuses_seen(call, refused) == [403] * len(refused)
-        full = await _statuses_seen(call, refused[:3], forcePermissionLevel="FULL_PERMISSIONS")
+        assert await _statuses_of(call, refused) == [403] * len(refused)
+        full = await _statuses_of(call, refused[:3], forcePermissionLevel="FULL_PERMISSIONS")
         assert full == [200] * 3
 
 
-async def test_run_with_limited_permissions_does_its_work(tmp_path: Path, envs_dir: Path) -> None:
-    """It uses storages that it makes and that its input names, and starts other Actors."""
+async def test_run_with_limited_permissions_uses_its_own(tmp_path: Path, envs_dir: Path) -> None:
+    """It uses the storages that it creates and that its input names, and starts other Actors."""
     actors = write_actor(tmp_path / "actors", "look", LOOK)
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         await call("POST", "datasets", name="given")
@@ -84,9 +84,9 @@ async def test_run_with_limited_permissions_does_its_work(tmp_path: Path, envs_d
             ["POST", f"{SIMULATED}/runs", {}],
             ["GET", SIMULATED, None],
         ]
-        assert await _statuses_seen(call, allowed) == [200] * len(allowed)
+        assert await _statuses_of(call, allowed) == [200] * len(allowed)
         again: list[list[Any]] = [
             ["POST", "datasets?name=mine", None],
             ["GET", "datasets/~mine/items", None],
         ]
-        assert await _statuses_seen(call, again) == [200, 200]
+        assert await _statuses_of(call, again) == [200, 200]

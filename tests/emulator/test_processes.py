@@ -1,4 +1,4 @@
-"""Runs of real Actors: processes, their limits, their ends."""
+"""The processes of real Actors: their environment, their limits and their end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> 
 
 
 async def _until(call: Caller, run: dict[str, Any], is_so: Callable[[dict[str, Any]], bool]) -> Any:
-    """Read a run until something holds; its process is out of our sight."""
+    """Reads a run until a condition is true, because its process cannot be observed directly."""
     with anyio.fail_after(20):
         while True:
             seen = (await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)).data
@@ -35,10 +35,10 @@ def _says(message: str) -> Callable[[dict[str, Any]], bool]:
     return lambda run: run["statusMessage"] == message
 
 
-async def test_process_gets_input_and_leaves_items_output_and_log(
+async def test_process_gets_input_and_writes_items_output_and_log(
     tmp_path: Path, envs_dir: Path
 ) -> None:
-    """An Actor reads its input, pushes items, writes its output and says what it does."""
+    """An Actor reads its input, pushes items, and writes its output and its log."""
     code = """
         given = json.loads(api("GET", STORE + "/records/INPUT"))
         print("working on", given["word"])
@@ -66,7 +66,7 @@ async def test_process_gets_input_and_leaves_items_output_and_log(
 async def test_process_gets_a_clean_environment(
     tmp_path: Path, envs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An Actor sees the platform's variables and none of the owner's secrets."""
+    """An Actor gets Apify's variables and none of the owner's."""
     monkeypatch.setenv("OWNERS_SECRET", "s3cret")
     actors = write_actor(tmp_path / "actors", "env", "push(dict(os.environ))")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
@@ -77,10 +77,10 @@ async def test_process_gets_a_clean_environment(
         assert env["ACTOR_MEMORY_MBYTES"] == "512"
         assert env["APIFY_IS_AT_HOME"] == "1"
         assert env["ACTOR_TIMEOUT_AT"].endswith("Z")
-        assert env["APIFY_TOKEN"] != call.platform.token.get_secret_value()
+        assert env["APIFY_TOKEN"] != call.emulator.token.get_secret_value()
 
 
-async def test_process_that_fails_tells_its_exit_code(tmp_path: Path, envs_dir: Path) -> None:
+async def test_process_that_fails_shows_its_exit_code(tmp_path: Path, envs_dir: Path) -> None:
     """An exit code other than 0 makes the run FAILED."""
     actors = write_actor(tmp_path / "actors", "failing", "sys.exit(7)")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
@@ -89,8 +89,10 @@ async def test_process_that_fails_tells_its_exit_code(tmp_path: Path, envs_dir: 
         assert run["statusMessage"] == "Actor process ended with exit code 7"
 
 
-async def test_process_is_restarted_on_error_when_asked_to(tmp_path: Path, envs_dir: Path) -> None:
-    """With restartOnError the same run gets another process."""
+async def test_process_is_restarted_on_error_with_restart_on_error(
+    tmp_path: Path, envs_dir: Path
+) -> None:
+    """With restartOnError the run gets another process."""
     code = """
         try:
             api("GET", STORE + "/records/SEEN")
@@ -119,7 +121,7 @@ async def test_process_is_stopped_at_its_timeout(tmp_path: Path, envs_dir: Path)
 async def test_abort_ends_the_process_and_all_it_started(
     tmp_path: Path, envs_dir: Path, gracefully: bool
 ) -> None:
-    """An aborted run leaves no process behind, not even a grandchild."""
+    """No process of an aborted run survives, not even a grandchild."""
     code = """
         import subprocess
         child = subprocess.Popen(["sleep", "600"])
@@ -136,7 +138,7 @@ async def test_abort_ends_the_process_and_all_it_started(
 
 
 async def test_graceful_abort_lets_the_process_save(tmp_path: Path, envs_dir: Path) -> None:
-    """A process that heeds SIGTERM can leave its state behind."""
+    """A process that handles SIGTERM can save its state."""
     code = """
         def stop(*_):
             push({"saved": True})
@@ -156,7 +158,7 @@ async def test_graceful_abort_lets_the_process_save(tmp_path: Path, envs_dir: Pa
 
 
 async def test_reboot_gives_a_new_process_and_a_new_token(tmp_path: Path, envs_dir: Path) -> None:
-    """After a reboot the old token is worth nothing and the storages are the same."""
+    """After a reboot the old token is not valid, and the storages are the same."""
     code = """
         push({"token": os.environ["APIFY_TOKEN"]})
         say("up")
@@ -180,7 +182,7 @@ async def test_reboot_gives_a_new_process_and_a_new_token(tmp_path: Path, envs_d
 async def test_metamorph_runs_another_actor_on_the_same_storages(
     tmp_path: Path, envs_dir: Path
 ) -> None:
-    """A run turns into a run of another Actor with an input of its own."""
+    """A run becomes a run of another Actor with a new input."""
     actors = write_actor(tmp_path / "actors", "larva", "say('up'); time.sleep(600)")
     code = "push(json.loads(api('GET', STORE + '/records/' + os.environ['ACTOR_INPUT_KEY'])))"
     write_actor(actors, "moth", code)
@@ -214,8 +216,8 @@ async def test_runs_wait_as_ready_for_a_slot(tmp_path: Path, envs_dir: Path) -> 
         await _until(call, third, _says("up"))
 
 
-async def test_log_is_followed_while_the_runprocess_lives(tmp_path: Path, envs_dir: Path) -> None:
-    """A followed log brings lines as they come and ends with the run."""
+async def test_log_is_followed_until_the_run_ends(tmp_path: Path, envs_dir: Path) -> None:
+    """A followed log gives each line when it is printed, and ends with the run."""
     code = "print('first'); say('up'); time.sleep(0.3); print('second')"
     actors = write_actor(tmp_path / "actors", "talker", code)
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
@@ -226,7 +228,7 @@ async def test_log_is_followed_while_the_runprocess_lives(tmp_path: Path, envs_d
 
 
 async def test_log_is_cut_at_its_limit(tmp_path: Path, envs_dir: Path) -> None:
-    """A log that grows too long ends with a line that says so."""
+    """A log that is too long ends with a line that says so."""
     actors = write_actor(tmp_path / "actors", "chatty", "print('x' * 50000)\nprint('y' * 50000)")
     async with calling(
         tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir, max_log_bytes=10_000
@@ -240,7 +242,7 @@ async def test_log_is_cut_at_its_limit(tmp_path: Path, envs_dir: Path) -> None:
 async def test_actor_that_cannot_be_built_fails_and_says_why(
     tmp_path: Path, envs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failing build is the run's failure, with the reason and the log's place."""
+    """A failed build fails the run; the message has the reason and the path of the log."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     actors = write_actor(tmp_path / "actors", "broken", "pass")
     (actors / "broken" / "requirements.txt").write_text("./not-there\n")
@@ -252,7 +254,7 @@ async def test_actor_that_cannot_be_built_fails_and_says_why(
 
 
 async def test_input_schema_fills_defaults_and_refuses(tmp_path: Path, envs_dir: Path) -> None:
-    """An Actor's input schema gives defaults and is held against the input."""
+    """An Actor's input schema gives defaults, and inputs that break it are refused."""
     schema = {
         "title": "Input",
         "type": "object",
@@ -286,8 +288,8 @@ async def test_input_schema_fills_defaults_and_refuses(tmp_path: Path, envs_dir:
         assert items.json() == [{"word": "ape", "times": 3}]
 
 
-async def test_closing_leaves_no_process_behind(tmp_path: Path, envs_dir: Path) -> None:
-    """When the platform closes, all processes end."""
+async def test_no_process_survives_the_emulator(tmp_path: Path, envs_dir: Path) -> None:
+    """When the emulator closes, all processes end."""
     actors = write_actor(tmp_path / "actors", "pid", "say(str(os.getpid())); time.sleep(600)")
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         run = await _start(call, "pid")

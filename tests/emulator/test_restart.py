@@ -1,4 +1,4 @@
-"""What outlives the platform: a clean end, a kill, a torn file."""
+"""What a new emulator finds after a clean end, a kill, and an incomplete file."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def main():
     options = EmulatorOptions(
         data_dir=Path(sys.argv[1]), actors_dirs=(Path(sys.argv[2]),), envs_dir=Path(sys.argv[3]),
         token=SecretStr(sys.argv[4]))
-    async with serve_emulator(options) as platform:
-        print(platform.url, flush=True)
+    async with serve_emulator(options) as emulator:
+        print(emulator.url, flush=True)
         await anyio.sleep_forever()
 
 anyio.run(main)
@@ -45,8 +45,8 @@ async def _said(call: Caller, run_id: str, message: str) -> dict[str, Any]:
                 return run
 
 
-async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    """Runs, items, records, tasks and named storages are found again."""
+async def test_all_data_is_kept_across_a_restart(tmp_path: Path) -> None:
+    """Runs, items, records, tasks and named storages are the same after a restart."""
     async with calling(tmp_path) as call:
         run = await call.finish({"items": 3, "output": 7, "cost_usd": 1.5})
         named = (await call("POST", "datasets", name="mine")).data["id"]
@@ -73,8 +73,8 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert [one["url"] for one in head.data["items"]] == ["http://a"]
 
 
-async def test_going_runs_go_on_after_a_restart(tmp_path: Path) -> None:
-    """A run that was going counts a migration and ends as it would have."""
+async def test_active_runs_continue_after_a_restart(tmp_path: Path) -> None:
+    """An active run counts a migration, and ends as it would have without the restart."""
     async with calling(tmp_path) as call:
         going = await call.start({"duration_secs": 0.6, "items": 4})
         waiting = await call.start({"ready_secs": 0.6, "duration_secs": 0})
@@ -86,7 +86,7 @@ async def test_going_runs_go_on_after_a_restart(tmp_path: Path) -> None:
 
 
 async def test_process_is_started_again_on_its_storages(tmp_path: Path, envs_dir: Path) -> None:
-    """The process of a run that was going is started again and finds what it left."""
+    """A new process of the run finds what the earlier one has written."""
     code = """
         rows = json.loads(api("GET", "actor-runs/" + RUN + "/dataset/items"))
         push({"seen": len(rows)})
@@ -105,10 +105,10 @@ async def test_process_is_started_again_on_its_storages(tmp_path: Path, envs_dir
         assert items.json() == [{"seen": 0}, {"seen": 1}]
 
 
-async def test_killed_platform_loses_nothing_and_its_orphans_do_no_harm(
+async def test_killed_emulator_loses_nothing_and_its_orphans_are_killed(
     tmp_path: Path, envs_dir: Path
 ) -> None:
-    """After SIGKILL the runs go on, and the orphaned process is ended."""
+    """After SIGKILL the next emulator continues the runs and kills the orphan."""
     code = """
         push({"pid": os.getpid()})
         say("up")
@@ -158,8 +158,8 @@ def _use_server(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return run, call("GET", f"datasets/{run['defaultDatasetId']}/items")[0]
 
 
-async def test_second_platform_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    """One data folder belongs to one platform."""
+async def test_second_emulator_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    """Only one emulator uses a data folder."""
     async with calling(tmp_path):
         with pytest.raises(DataFolderInUse, match="another process runs an emulator"):
             async with serve_emulator(EmulatorOptions(data_dir=tmp_path)):
@@ -167,8 +167,8 @@ async def test_second_platform_on_the_same_data_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("tail", [b'["run","x",{"id', b'["ru', b"\xff\xfe\n"])
-async def test_torn_journal_loses_only_its_last_line(tmp_path: Path, tail: bytes) -> None:
-    """What a kill in the middle of a write leaves does not matter."""
+async def test_incomplete_journal_loses_only_its_last_line(tmp_path: Path, tail: bytes) -> None:
+    """A kill in the middle of a write loses only that change."""
     async with calling(tmp_path) as call:
         run = await call.finish()
     with (tmp_path / "journal.jsonl").open("ab") as journal:
@@ -179,8 +179,8 @@ async def test_torn_journal_loses_only_its_last_line(tmp_path: Path, tail: bytes
             assert [one["id"] for one in runs] == [run["id"]]
 
 
-async def test_torn_items_are_cut_off(tmp_path: Path) -> None:
-    """Half an item at the end of a dataset is dropped; the next one is whole."""
+async def test_incomplete_item_is_cut_off(tmp_path: Path) -> None:
+    """An incomplete item at the end of a dataset is dropped; the next one is complete."""
     async with calling(tmp_path) as call:
         dataset = (await call("POST", "datasets")).data["id"]
         await call("POST", f"datasets/{dataset}/items", json={"a": 1})

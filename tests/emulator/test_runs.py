@@ -1,4 +1,4 @@
-"""Reading, listing and steering runs."""
+"""Reading, listing, changing and ending runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.emulator.caller import SIMULATED, Caller, calling
 
 
 async def test_get_waits_for_the_end_of_the_run(tmp_path: Path) -> None:
-    """A held request is answered as soon as the run ends."""
+    """A waiting request is answered as soon as the run ends."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 0.05, "cost_usd": 0.25, "status_message": "done"})
         ended = await call.wait(run)
@@ -24,8 +24,8 @@ async def test_get_waits_for_the_end_of_the_run(tmp_path: Path) -> None:
         assert ended["finishedAt"] >= ended["startedAt"]
 
 
-async def test_get_answers_a_going_run_when_the_wait_is_over(tmp_path: Path) -> None:
-    """When the wait ends first, the run is answered as it is."""
+async def test_get_answers_an_active_run_when_the_wait_is_over(tmp_path: Path) -> None:
+    """When the wait ends first, the answer is the active run."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60})
         reply = await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.02)
@@ -33,10 +33,10 @@ async def test_get_answers_a_going_run_when_the_wait_is_over(tmp_path: Path) -> 
 
 
 async def test_get_hides_the_cost_from_a_caller_without_token(tmp_path: Path) -> None:
-    """Who knows the run's id may read it, but not what it cost; a wrong token is refused."""
+    """Everyone who knows its id can read a run, but not its cost; a wrong token is refused."""
     async with calling(tmp_path) as call:
         run = await call.finish()
-        path = f"{call.platform.url}/v2/actor-runs/{run['id']}"
+        path = f"{call.emulator.url}/v2/actor-runs/{run['id']}"
         async with call.session.get(path, headers={"Authorization": ""}) as answer:
             assert answer.status == 200
             assert "usageTotalUsd" not in (await answer.json())["data"]
@@ -48,7 +48,7 @@ async def test_get_hides_the_cost_from_a_caller_without_token(tmp_path: Path) ->
     ("outcome", "exit_code"),
     [("SUCCEEDED", 0), ("FAILED", 1), ("TIMED-OUT", None), ("ABORTED", None)],
 )
-async def test_run_ends_as_its_input_asks(
+async def test_run_ends_as_its_input_says(
     tmp_path: Path, outcome: str, exit_code: int | None
 ) -> None:
     """A simulated run has the outcome of its input."""
@@ -58,7 +58,7 @@ async def test_run_ends_as_its_input_asks(
 
 
 async def test_run_times_out_after_its_timeout(tmp_path: Path) -> None:
-    """A run that takes longer than its timeout ends as TIMED-OUT, with what it made so far."""
+    """A run that takes longer than its timeout ends as TIMED-OUT with its items so far."""
     async with calling(tmp_path) as call:
         run = await call.finish({"duration_secs": 100, "items": 10}, timeout=1)
         assert run["status"] == "TIMED-OUT"
@@ -67,7 +67,7 @@ async def test_run_times_out_after_its_timeout(tmp_path: Path) -> None:
 
 
 async def test_run_stays_ready_until_its_time(tmp_path: Path) -> None:
-    """A run may wait as READY before it runs."""
+    """A run can wait as READY before it runs."""
     async with calling(tmp_path) as call:
         run = await call.start({"ready_secs": 0.1})
         assert run["status"] == "READY"
@@ -75,7 +75,7 @@ async def test_run_stays_ready_until_its_time(tmp_path: Path) -> None:
 
 
 async def test_first_attempts_fail_and_a_later_one_succeeds(tmp_path: Path) -> None:
-    """The same input fails as often as it asks for, over new runs and resurrections."""
+    """The same input fails as often as it says, counted over new runs and resurrections."""
     async with calling(tmp_path) as call:
         script = {"fail_attempts": 2, "duration_secs": 0}
         first = await call.finish(script)
@@ -85,14 +85,14 @@ async def test_first_attempts_fail_and_a_later_one_succeeds(tmp_path: Path) -> N
         assert (await call.wait(second))["status"] == "SUCCEEDED"
 
 
-async def test_run_restarts_on_error_when_asked_to(tmp_path: Path) -> None:
-    """A failing run is restarted under the same id."""
+async def test_run_restarts_on_error_with_restart_on_error(tmp_path: Path) -> None:
+    """A failed run is restarted with the same id."""
     async with calling(tmp_path) as call:
         run = await call.finish({"fail_attempts": 1, "duration_secs": 0}, restartOnError=True)
         assert (run["status"], run["stats"]["restartCount"]) == ("SUCCEEDED", 1)
 
 
-async def test_abort_ends_a_going_run(tmp_path: Path) -> None:
+async def test_abort_ends_an_active_run(tmp_path: Path) -> None:
     """An aborted run is ABORTING, then ABORTED."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60})
@@ -101,8 +101,8 @@ async def test_abort_ends_a_going_run(tmp_path: Path) -> None:
         assert (await call.wait(run))["status"] == "ABORTED"
 
 
-async def test_abort_leaves_an_ended_run_alone(tmp_path: Path) -> None:
-    """Aborting a run that has ended changes nothing and is no error."""
+async def test_abort_does_not_change_an_ended_run(tmp_path: Path) -> None:
+    """The abort of a run that has ended changes nothing and is not refused."""
     async with calling(tmp_path) as call:
         run = await call.finish()
         reply = await call("POST", f"actor-runs/{run['id']}/abort", gracefully=1)
@@ -110,7 +110,7 @@ async def test_abort_leaves_an_ended_run_alone(tmp_path: Path) -> None:
 
 
 async def test_graceful_abort_gives_the_run_time(tmp_path: Path) -> None:
-    """A graceful abort lets the run take its time."""
+    """A graceful abort gives the run the time that its input names."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60, "abort_secs": 0.1})
         await call("POST", f"actor-runs/{run['id']}/abort", gracefully=True)
@@ -119,8 +119,8 @@ async def test_graceful_abort_gives_the_run_time(tmp_path: Path) -> None:
         assert (await call.wait(run))["status"] == "ABORTED"
 
 
-async def test_resurrect_brings_a_run_back_on_its_storages(tmp_path: Path) -> None:
-    """A resurrected run has its old id and storages, and new options where given."""
+async def test_resurrected_run_keeps_its_storages(tmp_path: Path) -> None:
+    """A resurrected run keeps its id and storages, and takes the given options."""
     async with calling(tmp_path) as call:
         run = await call.finish({"outcome": "FAILED"})
         back = (await call("POST", f"actor-runs/{run['id']}/resurrect", timeout=77)).data
@@ -131,8 +131,8 @@ async def test_resurrect_brings_a_run_back_on_its_storages(tmp_path: Path) -> No
         assert back["finishedAt"] is None
 
 
-async def test_resurrect_refuses_a_going_run_and_a_full_account(tmp_path: Path) -> None:
-    """Only an ended run comes back, and only where there is room."""
+async def test_resurrect_refuses_an_active_run_and_a_full_account(tmp_path: Path) -> None:
+    """Only an ended run can be resurrected, and only within the account's limits."""
     async with calling(tmp_path, max_runs=1) as call:
         ended = await call.finish()
         going = await call.start({"duration_secs": 60})
@@ -143,7 +143,7 @@ async def test_resurrect_refuses_a_going_run_and_a_full_account(tmp_path: Path) 
 
 
 async def test_status_message_is_set_by_put(tmp_path: Path) -> None:
-    """The status message is what the Actor says last."""
+    """The status message is the last one that the Actor has set."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60})
         reply = await call(
@@ -171,8 +171,8 @@ async def test_charge_counts_a_repeated_key_once(tmp_path: Path) -> None:
         assert counted == {"page": 4}
 
 
-async def test_delete_forgets_an_ended_run_only(tmp_path: Path) -> None:
-    """A run can be deleted with its storages once it has ended."""
+async def test_only_an_ended_run_can_be_deleted(tmp_path: Path) -> None:
+    """A run that has ended can be deleted, with its storages."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60})
         refused = await call("DELETE", f"actor-runs/{run['id']}")
@@ -200,7 +200,7 @@ async def test_lists_are_in_order_of_start_and_in_pages(tmp_path: Path) -> None:
 
 
 async def test_lists_filter_by_status_and_time(tmp_path: Path) -> None:
-    """Lists can be cut by status and by both ends of a time, which are included."""
+    """Lists can be limited by status and by two moments, which are included."""
     async with calling(tmp_path) as call:
         failed = await call.finish({"outcome": "FAILED", "duration_secs": 0})
         await anyio.sleep(0.002)
@@ -212,8 +212,8 @@ async def test_lists_filter_by_status_and_time(tmp_path: Path) -> None:
         assert wrong.error == (400, "invalid-input")
 
 
-async def test_lists_show_the_user_agent_unless_told_not_to(tmp_path: Path) -> None:
-    """Whether lists show who started a run is the owner's choice."""
+async def test_lists_show_the_user_agent_by_default(tmp_path: Path) -> None:
+    """An option decides whether lists show the user agent of a start."""
     for shows in (True, False):
         async with calling(tmp_path / str(shows), list_user_agent=shows) as call:
             await call.start()
@@ -222,7 +222,7 @@ async def test_lists_show_the_user_agent_unless_told_not_to(tmp_path: Path) -> N
 
 
 async def test_last_run_is_found_by_status(tmp_path: Path) -> None:
-    """The last run, or the last one with a status, has its own address and shortcuts."""
+    """The last run, or the last one with a status, has its own endpoints."""
     async with calling(tmp_path) as call:
         good = await call.finish({"items": 1})
         await call.finish({"outcome": "FAILED"})
@@ -235,7 +235,7 @@ async def test_last_run_is_found_by_status(tmp_path: Path) -> None:
 
 
 async def test_log_is_plain_text_with_timestamps(tmp_path: Path) -> None:
-    """A run's log is at two addresses."""
+    """Two endpoints give a run's log."""
     async with calling(tmp_path) as call:
         run = await call.finish({"log_lines": ["hello"]})
         one = await call("GET", f"actor-runs/{run['id']}/log")
@@ -246,8 +246,8 @@ async def test_log_is_plain_text_with_timestamps(tmp_path: Path) -> None:
         assert re.search(rf"^{stamp} hello$", one.body.decode(), re.MULTILINE)
 
 
-async def test_resurrected_simulation_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Items of the first go stay, and costs add up."""
+async def test_resurrected_simulation_continues_where_it_stopped(tmp_path: Path) -> None:
+    """Its earlier items stay, and its costs add up."""
     async with calling(tmp_path) as call:
         script = {"duration_secs": 0.01, "items": 10, "cost_usd": 0.5, "fail_attempts": 1}
         run = await call.finish(script)

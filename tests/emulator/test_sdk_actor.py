@@ -22,7 +22,7 @@ NAME = "package-facts"
 
 @pytest.fixture
 def _built_actor(tmp_path: Path) -> None:
-    """Skip where the Actor's environment was not built."""
+    """Skips when the Actor's environment is not built."""
     if not ACTORS.is_dir():
         pytest.skip("there are no sample Actors here")
     environments = Environments(EmulatorOptions(data_dir=tmp_path))
@@ -71,7 +71,7 @@ asyncio.run(main())
 
 
 def _listener(folder: Path) -> Path:
-    """Write an Actor that waits for events, in the sample Actor's environment."""
+    """Writes an Actor that waits for events, in the sample Actor's environment."""
     write_actor(folder, "listener", "")
     (folder / "listener" / "main.py").write_text(_LISTENER)
     requirements = (ACTORS / NAME / "requirements.txt").read_bytes()
@@ -95,8 +95,8 @@ async def _heard(call: Caller, run: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.usefixtures("_built_actor")
-async def test_sdk_actor_hears_a_graceful_abort(tmp_path: Path) -> None:
-    """The SDK is told of the abort and can save what it has."""
+async def test_sdk_actor_gets_the_event_of_a_graceful_abort(tmp_path: Path) -> None:
+    """The SDK gets the event of the abort and can save its state."""
     actors = _listener(tmp_path / "actors")
     async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
         run = await _listening(call)
@@ -106,8 +106,8 @@ async def test_sdk_actor_hears_a_graceful_abort(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_built_actor")
-async def test_sdk_actor_hears_a_migration(tmp_path: Path) -> None:
-    """When the platform closes, the SDK is told that it migrates, and goes on later."""
+async def test_sdk_actor_gets_the_event_of_a_migration(tmp_path: Path) -> None:
+    """When the emulator closes, the SDK gets the event of a migration, and continues later."""
     actors = _listener(tmp_path / "actors")
     async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
         run = await _listening(call)

@@ -34,7 +34,7 @@ SNOOP = """
     for line in open("/proc/net/unix"):
         name = line.split()[-1]
         if name.startswith("@apify-emulator-"):
-            # Other platforms on this machine may be closing.
+            # Other emulators on this machine can be closing.
             try:
                 with socket.socket(socket.AF_UNIX) as asking:
                     asking.connect("\\0" + name[1:])
@@ -53,7 +53,7 @@ main(["platform", "serve", "--actors", sys.argv[1], "--data", sys.argv[2], "--to
 
 
 def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs_dir: Path) -> None:
-    """Not in a file, a variable or an argument of a process, and not by the socket."""
+    """They are in no file, variable or argument of a process, and the socket does not give them."""
     actors, data = write_actor(tmp_path / "actors", "snoop", SNOOP), tmp_path / "data"
     token, account = f"own-{secrets.token_hex(8)}", f"real-{secrets.token_hex(8)}"
     environment = {**os.environ, "APIFY_TOKEN": account, "XDG_CACHE_HOME": str(envs_dir)}

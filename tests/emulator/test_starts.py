@@ -12,8 +12,8 @@ import pytest
 from tests.emulator.caller import SIMULATED, calling
 
 
-async def test_start_answers_the_new_run_and_where_it_is(tmp_path: Path) -> None:
-    """A start is answered with 201, the run and its place."""
+async def test_start_answers_the_new_run_and_its_location(tmp_path: Path) -> None:
+    """A start is answered with 201, the run and its URL."""
     async with calling(tmp_path) as call:
         reply = await call(
             "POST", f"{SIMULATED}/runs", json={"items": 1}, headers={"User-Agent": "mark-7"}
@@ -27,8 +27,8 @@ async def test_start_answers_the_new_run_and_where_it_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("root", ["acts", "actors"])
 @pytest.mark.parametrize("name", ["orchestrator~simulated", "by-id"])
-async def test_start_takes_each_form_of_reference(tmp_path: Path, root: str, name: str) -> None:
-    """Actors are found by id and by name, under the old prefix and the new one."""
+async def test_start_accepts_each_form_of_reference(tmp_path: Path, root: str, name: str) -> None:
+    """Actors are found by id and by name, with the old and the new path."""
     async with calling(tmp_path) as call:
         if name == "by-id":
             name = (await call("GET", SIMULATED)).data["id"]
@@ -36,8 +36,8 @@ async def test_start_takes_each_form_of_reference(tmp_path: Path, root: str, nam
         assert reply.status == 201
 
 
-async def test_start_waits_when_asked_to(tmp_path: Path) -> None:
-    """With waitForFinish the answer comes with the end of the run; too long a wait is cut."""
+async def test_start_waits_with_wait_for_finish(tmp_path: Path) -> None:
+    """With waitForFinish the answer follows the end of the run; the wait has a limit."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 0.02}, waitForFinish=999_999)
         assert run["status"] == "SUCCEEDED"
@@ -75,14 +75,14 @@ async def test_start_takes_the_options_of_the_query(tmp_path: Path) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-async def test_start_refuses_options_that_make_no_sense(
+async def test_start_refuses_options_that_are_not_valid(
     tmp_path: Path, query: dict[str, Any], error_type: str
 ) -> None:
     """A wrong option is refused and nothing is started."""
     async with calling(tmp_path) as call:
         reply = await call("POST", f"{SIMULATED}/runs", json={}, **query)
         assert reply.error == (400, error_type)
-        assert call.platform.runs() == []
+        assert call.emulator.runs() == []
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_start_refuses_options_that_make_no_sense(
         (b'{"outcome": "DONE"}', "invalid-input"),
     ],
 )
-async def test_start_refuses_input_that_cannot_be_used(
+async def test_start_refuses_input_that_is_not_valid(
     tmp_path: Path, body: bytes, error_type: str
 ) -> None:
     """A wrong input is refused and nothing is started."""
@@ -104,7 +104,7 @@ async def test_start_refuses_input_that_cannot_be_used(
             "POST", f"{SIMULATED}/runs", body=body, headers={"Content-Type": "application/json"}
         )
         assert reply.error == (400, error_type)
-        assert call.platform.runs() == []
+        assert call.emulator.runs() == []
 
 
 async def test_start_needs_an_actor_that_exists(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ async def test_start_needs_an_actor_that_exists(tmp_path: Path) -> None:
 
 
 async def test_start_is_refused_when_the_account_has_too_many_runs(tmp_path: Path) -> None:
-    """One run more than allowed is refused until another one ends."""
+    """One run above the limit is refused until another one ends."""
     async with calling(tmp_path, max_runs=1) as call:
         first = await call.start({"duration_secs": 60})
         reply = await call("POST", f"{SIMULATED}/runs", json={})
@@ -136,7 +136,7 @@ async def test_start_is_refused_when_the_account_has_too_many_runs(tmp_path: Pat
 
 
 async def test_start_is_refused_when_the_account_has_too_little_memory(tmp_path: Path) -> None:
-    """More memory than the account has left is refused."""
+    """A start that needs more memory than the account has free is refused."""
     async with calling(tmp_path, max_memory_mbytes=2048) as call:
         await call.start({"duration_secs": 60}, memory=2048)
         reply = await call("POST", f"{SIMULATED}/runs", json={}, memory=128)
@@ -155,7 +155,7 @@ async def test_start_keeps_the_input_as_a_record(tmp_path: Path) -> None:
 
 
 async def test_start_keeps_its_webhooks(tmp_path: Path) -> None:
-    """Ad-hoc webhooks are kept with the run and fire once it ends."""
+    """Ad-hoc webhooks are called when the run ends."""
     hook = {"eventTypes": ["ACTOR.RUN.SUCCEEDED"], "requestUrl": "http://example.com/hook"}
     encoded = base64.b64encode(orjson.dumps([hook])).decode()
     async with calling(tmp_path) as call:
@@ -165,7 +165,7 @@ async def test_start_keeps_its_webhooks(tmp_path: Path) -> None:
 
 
 async def test_sync_start_answers_the_output_record(tmp_path: Path) -> None:
-    """A synchronous start gives the output as it is stored, by POST and, without input, by GET."""
+    """A synchronous start answers the stored output, by POST and, without input, by GET."""
     async with calling(tmp_path) as call:
         reply = await call("POST", f"{SIMULATED}/run-sync", json={"output": {"answer": 42}})
         assert (reply.status, reply.json()) == (201, {"answer": 42})
@@ -174,7 +174,7 @@ async def test_sync_start_answers_the_output_record(tmp_path: Path) -> None:
 
 
 async def test_sync_start_answers_the_items(tmp_path: Path) -> None:
-    """The other synchronous start gives the items, with their pagination."""
+    """The other synchronous start answers the items, with their pagination."""
     async with calling(tmp_path) as call:
         reply = await call(
             "POST",
@@ -189,29 +189,29 @@ async def test_sync_start_answers_the_items(tmp_path: Path) -> None:
 
 
 async def test_sync_start_names_the_run_that_failed(tmp_path: Path) -> None:
-    """A run that does not succeed is a 400 whose message names it."""
+    """A run that does not succeed is a 400; the message names the run."""
     async with calling(tmp_path) as call:
         reply = await call("POST", f"{SIMULATED}/run-sync", json={"outcome": "FAILED"})
-        run_id = call.platform.runs()[0]["id"]
+        run_id = call.emulator.runs()[0]["id"]
         assert reply.error == (400, "run-failed")
         assert reply.json()["error"]["message"] == (
             f"Actor run did not succeed (run ID: {run_id}, status: FAILED)"
         )
 
 
-async def test_sync_start_gives_up_on_a_long_run_and_lets_it_go_on(tmp_path: Path) -> None:
-    """After the longest wait the answer is 408; the run is not touched."""
+async def test_sync_start_stops_waiting_for_a_long_run_that_continues(tmp_path: Path) -> None:
+    """After the longest wait the answer is 408; the run continues."""
     async with calling(tmp_path, sync_wait_secs=0.05) as call:
         reply = await call("POST", f"{SIMULATED}/run-sync", json={"duration_secs": 60})
         assert reply.error == (408, "run-timeout-exceeded")
-        assert call.platform.runs()[0]["status"] == "RUNNING"
+        assert call.emulator.runs()[0]["status"] == "RUNNING"
 
 
 async def test_validate_input_starts_nothing(tmp_path: Path) -> None:
-    """An input can be checked alone."""
+    """An input can be checked without a start."""
     async with calling(tmp_path) as call:
         good = await call("POST", f"{SIMULATED}/validate-input", json={"items": 1})
         bad = await call("POST", f"{SIMULATED}/validate-input", json={"items": "one"})
         assert good.json() == {"valid": True}
         assert bad.error == (400, "invalid-input")
-        assert call.platform.runs() == []
+        assert call.emulator.runs() == []

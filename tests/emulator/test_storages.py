@@ -30,8 +30,8 @@ async def _filled(call: Caller, items: list[dict[str, Any]] | None = None) -> st
     return f"datasets/{dataset}"
 
 
-async def test_items_come_back_in_order_with_pagination(tmp_path: Path) -> None:
-    """Items keep their order; all five headers say which part it is."""
+async def test_items_are_in_order_with_pagination(tmp_path: Path) -> None:
+    """Items keep their order; five headers describe the part."""
     async with calling(tmp_path) as call:
         dataset = await _filled(call)
         reply = await call("GET", f"{dataset}/items", offset=1, limit=2)
@@ -66,10 +66,10 @@ async def test_items_come_back_in_order_with_pagination(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["json", "jsonl"])
-async def test_items_are_shaped_as_asked(
+async def test_items_are_transformed_by_parameters(
     tmp_path: Path, query: dict[str, Any], expected: list[dict[str, Any]], name: str
 ) -> None:
-    """Every parameter does what the API says, in both JSON formats."""
+    """Every parameter does what the API describes, in both JSON formats."""
     async with calling(tmp_path) as call:
         dataset = await _filled(call)
         reply = await call("GET", f"{dataset}/items", format=name, **query)
@@ -77,7 +77,7 @@ async def test_items_are_shaped_as_asked(
 
 
 async def test_items_as_csv(tmp_path: Path) -> None:
-    """A table has a column for every nested value, quotes where needed, and a mark in front."""
+    """A table has a column for every nested value, quotes, and a byte order mark."""
     async with calling(tmp_path) as call:
         dataset = await _filled(call)
         reply = await call("GET", f"{dataset}/items", format="csv", omit="list,#debug")
@@ -115,7 +115,7 @@ async def test_items_as_csv(tmp_path: Path) -> None:
     ],
 )
 async def test_items_as_markup(tmp_path: Path, name: str, content_type: str, part: bytes) -> None:
-    """The other formats hold the same values, escaped."""
+    """The other formats have the same values, escaped."""
     async with calling(tmp_path) as call:
         dataset = await _filled(call)
         reply = await call("GET", f"{dataset}/items", format=name, xmlRow="thing", feedTitle="Mine")
@@ -124,14 +124,14 @@ async def test_items_as_markup(tmp_path: Path, name: str, content_type: str, par
 
 
 async def test_unknown_format_is_refused(tmp_path: Path) -> None:
-    """A format that the platform does not write is named with those it does."""
+    """The refusal of a format lists the formats that exist."""
     async with calling(tmp_path) as call:
         reply = await call("GET", f"{await _filled(call)}/items", format="xlsx")
         assert reply.error == (400, "invalid-input")
 
 
 async def test_large_datasets_are_streamed_from_any_offset(tmp_path: Path) -> None:
-    """Any part of a large dataset is exact, with its length said beforehand."""
+    """Any part of a large dataset is exact, and its header has the length."""
     items = [{"n": number, "pad": "x" * (number % 90)} for number in range(7000)]
     async with calling(tmp_path) as call:
         dataset = await _filled(call, items)
@@ -145,12 +145,12 @@ async def test_large_datasets_are_streamed_from_any_offset(tmp_path: Path) -> No
         assert (await call("GET", f"{dataset}/items", desc=1)).json() == items[::-1]
 
 
-async def test_items_are_packed_when_asked_for(tmp_path: Path) -> None:
-    """Who accepts gzip gets it, also for a stream."""
+async def test_items_are_compressed_for_clients_that_accept_it(tmp_path: Path) -> None:
+    """A client that accepts gzip gets it, also for a stream."""
     items = [{"n": number, "pad": "x" * 50} for number in range(5000)]
     async with calling(tmp_path) as call:
         dataset = await _filled(call, items)
-        url = f"{call.platform.url}/v2/{dataset}/items?format=jsonl"
+        url = f"{call.emulator.url}/v2/{dataset}/items?format=jsonl"
         asked = {"Accept-Encoding": "gzip"}
         async with call.session.get(url, headers=asked) as answer:
             assert answer.headers["Content-Encoding"] == "gzip"
@@ -160,8 +160,8 @@ async def test_items_are_packed_when_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoding", "pack"), [("gzip", gzip.compress), ("br", brotli.compress)], ids=["gzip", "br"]
 )
-async def test_items_are_pushed_packed(tmp_path: Path, encoding: str, pack: Any) -> None:
-    """Items may be pushed one by one or many at once, packed or not."""
+async def test_items_are_pushed_compressed(tmp_path: Path, encoding: str, pack: Any) -> None:
+    """Items can be pushed one by one or many at once, compressed or not."""
     async with calling(tmp_path) as call:
         dataset = (await call("POST", "datasets")).data["id"]
         headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
@@ -173,8 +173,8 @@ async def test_items_are_pushed_packed(tmp_path: Path, encoding: str, pack: Any)
 
 
 @pytest.mark.parametrize("body", [b"[1]", b'"x"', b"{", b""])
-async def test_items_that_are_no_objects_are_refused(tmp_path: Path, body: bytes) -> None:
-    """A push with anything else than objects adds nothing."""
+async def test_items_that_are_not_objects_are_refused(tmp_path: Path, body: bytes) -> None:
+    """A push with anything other than objects adds nothing."""
     async with calling(tmp_path) as call:
         dataset = (await call("POST", "datasets")).data["id"]
         reply = await call("POST", f"datasets/{dataset}/items", body=body)
@@ -183,7 +183,7 @@ async def test_items_that_are_no_objects_are_refused(tmp_path: Path, body: bytes
 
 
 async def test_items_can_be_pushed_to_a_simulated_run(tmp_path: Path) -> None:
-    """What is pushed comes behind what the simulation made."""
+    """Pushed items follow those of the simulation."""
     async with calling(tmp_path) as call:
         run = await call.finish({"items": 2})
         await call("POST", f"actor-runs/{run['id']}/dataset/items", json={"mine": 1})
@@ -192,8 +192,8 @@ async def test_items_can_be_pushed_to_a_simulated_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["datasets", "key-value-stores", "request-queues"])
-async def test_named_storages_are_made_once_and_listed(tmp_path: Path, kind: str) -> None:
-    """A name gives the same storage again, until it is renamed or deleted."""
+async def test_named_storages_are_created_once_and_listed(tmp_path: Path, kind: str) -> None:
+    """A name gives the same storage, until it is renamed or deleted."""
     async with calling(tmp_path) as call:
         made = await call("POST", kind, name="shared")
         again = await call("POST", kind, name="shared")
@@ -209,7 +209,7 @@ async def test_named_storages_are_made_once_and_listed(tmp_path: Path, kind: str
 
 
 async def test_records_keep_their_type(tmp_path: Path) -> None:
-    """A record comes back as it went in, and is gone once deleted."""
+    """A record keeps its bytes and its type until it is deleted."""
     async with calling(tmp_path) as call:
         store = f"key-value-stores/{(await call('POST', 'key-value-stores')).data['id']}"
         put = await call(
@@ -225,7 +225,7 @@ async def test_records_keep_their_type(tmp_path: Path) -> None:
 
 
 async def test_records_of_a_simulated_run_can_be_deleted(tmp_path: Path) -> None:
-    """Also a record that was never written to disk can be replaced and deleted."""
+    """A record that is not on disk can be replaced and deleted too."""
     async with calling(tmp_path) as call:
         run = await call.finish({"output": 1})
         record = f"actor-runs/{run['id']}/key-value-store/records/OUTPUT"
@@ -241,10 +241,10 @@ def _escapes(root: Path) -> list[Path]:
 
 @pytest.mark.parametrize("key", ["..%2F..%2Fevil", "%2Fetc%2Fpasswd", "a%00b", "a%20b", "x" * 257])
 async def test_record_keys_cannot_leave_the_store(tmp_path: Path, key: str) -> None:
-    """A key with anything but the allowed characters is refused."""
+    """A key with other than the allowed characters is refused."""
     async with calling(tmp_path / "data") as call:
         store = (await call("POST", "key-value-stores")).data["id"]
-        url = f"{call.platform.url}/v2/key-value-stores/{store}/records/{key}"
+        url = f"{call.emulator.url}/v2/key-value-stores/{store}/records/{key}"
         async with call.session.put(URL(url, encoded=True), data=b"x") as answer:
             assert answer.status == 400
             assert (await answer.json())["error"]["type"] == "invalid-record-key"
@@ -252,12 +252,12 @@ async def test_record_keys_cannot_leave_the_store(tmp_path: Path, key: str) -> N
 
 
 @pytest.mark.parametrize("key", ["..", ".", "con", "A!-_.'()", "x" * 256])
-async def test_odd_but_allowed_keys_work(tmp_path: Path, key: str) -> None:
-    """Keys that would be odd file names are stored like any other."""
+async def test_unusual_but_valid_keys_work(tmp_path: Path, key: str) -> None:
+    """Keys that are unusual as file names are stored like all others."""
     async with calling(tmp_path / "data") as call:
         store = (await call("POST", "key-value-stores")).data["id"]
         path = quote(key, safe="").replace(".", "%2E")
-        url = URL(f"{call.platform.url}/v2/key-value-stores/{store}/records/{path}", encoded=True)
+        url = URL(f"{call.emulator.url}/v2/key-value-stores/{store}/records/{path}", encoded=True)
         async with call.session.put(url, data=b"x") as answer:
             assert answer.status == 201
         listed = (await call("GET", f"key-value-stores/{store}/keys")).data["items"]
@@ -266,7 +266,7 @@ async def test_odd_but_allowed_keys_work(tmp_path: Path, key: str) -> None:
 
 
 async def test_keys_are_listed_in_pages(tmp_path: Path) -> None:
-    """Keys come in binary order, by prefix, page after page."""
+    """Keys are listed in binary order, by prefix, page by page."""
     async with calling(tmp_path) as call:
         store = f"key-value-stores/{(await call('POST', 'key-value-stores')).data['id']}"
         for key in ("b", "a2", "A", "a1", "a3"):
@@ -283,7 +283,7 @@ async def _queue(call: Caller) -> str:
     return f"request-queues/{(await call('POST', 'request-queues')).data['id']}"
 
 
-async def test_queue_takes_each_request_once(tmp_path: Path) -> None:
+async def test_queue_adds_each_request_once(tmp_path: Path) -> None:
     """The same unique key is added once, alone or in a batch."""
     async with calling(tmp_path) as call:
         queue = await _queue(call)
@@ -295,8 +295,8 @@ async def test_queue_takes_each_request_once(tmp_path: Path) -> None:
         assert (await call("GET", queue)).data["totalRequestCount"] == 2
 
 
-async def test_queue_head_moves_on_as_requests_are_handled(tmp_path: Path) -> None:
-    """A handled request leaves the head; one put to the front leads it."""
+async def test_queue_head_advances_when_requests_are_handled(tmp_path: Path) -> None:
+    """A handled request leaves the head; a forefront request is its first."""
     async with calling(tmp_path) as call:
         queue = await _queue(call)
         for url in ("http://a", "http://b"):
@@ -313,8 +313,8 @@ async def test_queue_head_moves_on_as_requests_are_handled(tmp_path: Path) -> No
         assert (counts["handledRequestCount"], counts["pendingRequestCount"]) == (1, 2)
 
 
-async def test_queue_locks_keep_others_away(tmp_path: Path) -> None:
-    """A locked request is seen by nobody else until it is given back."""
+async def test_queue_lock_hides_a_request_from_other_clients(tmp_path: Path) -> None:
+    """No other client gets a locked request until it is unlocked."""
     async with calling(tmp_path) as call:
         queue = await _queue(call)
         for url in ("http://a", "http://b"):
@@ -337,7 +337,7 @@ async def test_queue_locks_keep_others_away(tmp_path: Path) -> None:
 
 
 async def test_queue_lists_and_deletes(tmp_path: Path) -> None:
-    """Requests are listed page by page and can be deleted, one or many."""
+    """Requests are listed page by page, and can be deleted alone or in a batch."""
     async with calling(tmp_path) as call:
         queue = await _queue(call)
         batch = [{"url": f"http://{number}"} for number in range(5)]
@@ -355,8 +355,8 @@ async def test_queue_lists_and_deletes(tmp_path: Path) -> None:
         assert missing.error == (404, "record-not-found")
 
 
-async def test_pushes_at_the_same_time_all_count(tmp_path: Path) -> None:
-    """Items that are pushed at once by many are all there, and counted."""
+async def test_concurrent_pushes_are_all_kept(tmp_path: Path) -> None:
+    """Items of concurrent pushes are all stored and counted."""
     async with calling(tmp_path) as call:
         dataset = (await call("POST", "datasets")).data["id"]
 

@@ -20,7 +20,7 @@ async def _task(call: Caller, **body: object) -> str:
 
 
 async def test_task_run_merges_input_and_options(tmp_path: Path) -> None:
-    """The request's input goes over the task's, property by property; so do the options."""
+    """The request's input overrides the task's, property by property; so do the options."""
     async with calling(tmp_path) as call:
         task = await _task(
             call,
@@ -39,7 +39,7 @@ async def test_task_run_merges_input_and_options(tmp_path: Path) -> None:
 
 
 async def test_task_runs_without_a_body(tmp_path: Path) -> None:
-    """Without a body the task's own input is used, by GET too."""
+    """Without a body the run gets the task's input, by GET too."""
     async with calling(tmp_path) as call:
         task = await _task(call, input={"items": 2, "output": "hi"})
         run = (await call("POST", f"actor-tasks/{task}/runs", waitForFinish=60)).data
@@ -51,7 +51,7 @@ async def test_task_runs_without_a_body(tmp_path: Path) -> None:
 
 
 async def test_task_can_be_changed_and_deleted(tmp_path: Path) -> None:
-    """Tasks are made, read, changed, listed and deleted; names are unique."""
+    """Tasks are created, read, changed, listed and deleted; names are unique."""
     async with calling(tmp_path) as call:
         task = await _task(call, input={"items": 1})
         again = await call(
@@ -71,7 +71,7 @@ async def test_task_can_be_changed_and_deleted(tmp_path: Path) -> None:
 
 
 async def test_task_runs_are_listed_without_a_filter_by_time(tmp_path: Path) -> None:
-    """A task's runs are its own; the list knows no times."""
+    """The list of a task's runs ignores filters by time."""
     async with calling(tmp_path) as call:
         task = await _task(call)
         run = (await call("POST", f"actor-tasks/{task}/runs", waitForFinish=60)).data
@@ -97,7 +97,7 @@ def _actor(folder: Path, definition: object, name: str = "one") -> Path:
 
 
 async def test_files_define_simulated_actors_and_tasks(tmp_path: Path) -> None:
-    """A folder gives Actors and tasks; a simulated one has its default input in the file."""
+    """Folders define Actors and tasks; a simulated Actor has its default input in its file."""
     actors = _actor(
         tmp_path / "actors",
         {"name": "shop/crawler", "version": "1.2", "simulated": True, "defaultInput": {"items": 7}},
@@ -128,7 +128,7 @@ async def test_files_define_simulated_actors_and_tasks(tmp_path: Path) -> None:
 async def test_unusable_actor_files_are_refused_by_name(
     tmp_path: Path, definition: object, words: str
 ) -> None:
-    """A wrong actor.json stops the platform with its place and what is wrong."""
+    """The message about a wrong actor.json names the file and what is wrong."""
     actors = _actor(tmp_path / "actors", definition)
     with pytest.raises(SetupError, match="one") as caught:
         async with serve_emulator(EmulatorOptions(data_dir=tmp_path / "d", actors_dirs=(actors,))):

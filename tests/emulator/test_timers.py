@@ -10,7 +10,7 @@ from apify_emulator.lifecycle.timers import Timers
 
 
 async def test_timers_fire_in_order_and_not_when_cancelled() -> None:
-    """Calls happen in the order of their time, whatever the order in which they were asked for."""
+    """Calls happen in the order of their time, in whatever order they were scheduled."""
     timers = Timers(nullcontext)
     happened: list[str] = []
     done = anyio.Event()

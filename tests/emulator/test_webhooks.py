@@ -16,7 +16,7 @@ from tests.emulator.caller import SIMULATED, Caller, calling
 
 
 class _Receiver:
-    """What a webhook's target was told."""
+    """The requests that a webhook's target has received."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -53,7 +53,7 @@ async def _dispatch(call: Caller) -> dict[str, Any]:
 
 
 async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
-    """A webhook of a start is called with the run at its end."""
+    """A webhook of a start is called with the run when it ends."""
     async with _receiving() as receiver, calling(tmp_path) as call:
         hook = {"eventTypes": ["ACTOR.RUN.FAILED"], "requestUrl": receiver.url}
         encoded = base64.b64encode(orjson.dumps([hook])).decode()
@@ -67,7 +67,7 @@ async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
 
 
 async def test_webhook_to_another_machine_is_not_delivered(tmp_path: Path) -> None:
-    """The local platform calls nobody outside, and says so."""
+    """The emulator calls no other machine, and the delivery says so."""
     async with calling(tmp_path) as call:
         actor = (await call("GET", SIMULATED)).data["id"]
         body = {
@@ -84,7 +84,7 @@ async def test_webhook_to_another_machine_is_not_delivered(tmp_path: Path) -> No
 
 
 async def test_webhooks_can_be_managed(tmp_path: Path) -> None:
-    """Webhooks are made once per idempotency key, read, changed, listed and deleted."""
+    """Webhooks are created once per idempotency key, read, changed, listed and deleted."""
     async with calling(tmp_path) as call:
         actor = (await call("GET", SIMULATED)).data["id"]
         body = {
