@@ -15,9 +15,9 @@ from typing import Any
 
 from anyio import to_thread
 
-from orchestrator.collector.item_download import items_name
 from orchestrator.collector.item_lines import LARGEST_ITEM_BYTES, item_lines
 from orchestrator.collector.item_values import canonical, parse_item, plain
+from orchestrator.collector.items_file import items_name
 from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation, Job

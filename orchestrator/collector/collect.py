@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from orchestrator.apify import ApifyClient, Download
 from orchestrator.collector.dataset import Datasets, count_behind
-from orchestrator.collector.item_download import ItemsFile, items_name
+from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.other_datasets import (
     aliases_of,
     collect_aliased,
@@ -113,7 +113,7 @@ class Collector:
                     # What cannot be had now is fetched at the end, or the reason is told then.
                     LOG.debug("live_items_not_read", job=job.key, error=str(error))
         finally:
-            download.leave()
+            download.close()
 
     async def collect(
         self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None

@@ -16,11 +16,8 @@ import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.policy.backoff import retry_pause_secs
-from orchestrator.collector.item_download import (
-    ItemsDownload,
-    ItemsFile,
-    items_name,
-)
+from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.ranges import fetch
 from orchestrator.collector.sync_items import answer_part
 from orchestrator.collector.totals import count_of
@@ -97,7 +94,7 @@ class Datasets:
             except TruncatedBody:
                 raise
             except (TransientError, anyio.get_cancelled_exc_class()):
-                download.leave()
+                download.close()
                 raise
             finally:
                 download.discard()

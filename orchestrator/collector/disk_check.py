@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.collector.item_download import ItemsFile, items_name
+from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.jobs import CollectPlan, Job

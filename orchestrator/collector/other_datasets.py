@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from orchestrator.collector.dataset import Datasets
-from orchestrator.collector.item_download import ItemsFile
+from orchestrator.collector.items_file import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery

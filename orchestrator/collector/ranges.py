@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from orchestrator.collector.item_download import ItemsDownload, ItemsFile
+from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.collector.items_file import ItemsFile
 from orchestrator.errors import OrchestratorError
 
 HELPERS = 4
@@ -39,7 +40,7 @@ async def fetch(download: ItemsDownload) -> ItemsFile:
 
     Cancellation: as of `_read_by_ranges`.
     """
-    await download.take_up()
+    await download.resume()
     await download.read(download.place + download.RANGE_ITEMS)
     if not download.is_whole:
         await _read_by_ranges(download)

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from orchestrator.apify import Download
 from orchestrator.collector.item_counter import counter_of, shown_rows, stored_in
-from orchestrator.collector.item_download import (
-    ItemsFile,
-    items_name,
-)
+from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.totals import count_of
 from orchestrator.errors import TruncatedBody
 from orchestrator.model.jobs import ItemsQuery

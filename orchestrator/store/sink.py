@@ -117,7 +117,7 @@ class Sink:
         self._handed_bytes += other._handed_bytes
         self._handed_lines += other._handed_lines
 
-    def go_on_from(self, size_bytes: int, lines: int) -> None:
+    def reset(self, size_bytes: int, lines: int) -> None:
         """
         Forgets everything but the first bytes that were handed out.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from orchestrator.collector.item_download import items_name
+from orchestrator.collector.items_file import items_name
 from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.jobs import MAX_INPUT_BYTES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.disk_check import Found, look_at
-from orchestrator.collector.item_download import ItemsFile
+from orchestrator.collector.items_file import ItemsFile
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState

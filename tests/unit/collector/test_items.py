@@ -11,7 +11,8 @@ import anyio
 import pytest
 
 from orchestrator.collector import ranges
-from orchestrator.collector.item_download import ItemsDownload, ItemsFile
+from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.collector.items_file import ItemsFile
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.ids import DatasetId
@@ -241,8 +242,8 @@ def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> D
         half = download(Dataset(2500, given=1700), tmp_path)
         with pytest.raises(TransientError):
             await ranges.fetch(half)
-        await half._flush()
-        half.leave()
+        await half._writer.flush()
+        half.close()
 
     run_virtual(leave)
     (part,) = tmp_path.iterdir()
@@ -272,7 +273,7 @@ def test_live_download_that_is_cancelled_anywhere_is_gone_on_with(
             while True:
                 await live.advance()
                 await anyio.sleep(1)
-        live.leave()
+        live.close()
 
     run_virtual(follow)
     fetched(dataset, tmp_path)

@@ -16,8 +16,9 @@ import pytest
 from structlog.typing import EventDict
 
 from orchestrator.collector import acceptance, ranges
-from orchestrator.collector.item_download import ItemsDownload, ItemsFile
+from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.item_lines import item_lines
+from orchestrator.collector.items_file import ItemsFile
 from orchestrator.errors import TruncatedBody
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
