@@ -86,7 +86,7 @@ def _known(error: Exception) -> OrchestratorError | None:
         return None if type(error) is OrchestratorError else error
     if isinstance(error, OSError):
         place = "a file" if error.filename is None else error.filename
-        advice = "mend that, then try again"
+        advice = "fix that, then try again"
         return error_of(error, place, "used", otherwise=UsageError, advice=advice)
     return None
 

@@ -1,1 +1,1 @@
-"""Brings what runs made to disk: whole, counted and flushed before anyone is told."""
+"""Downloads what runs have made: whole, counted and flushed before it counts as collected."""

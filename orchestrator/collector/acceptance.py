@@ -57,10 +57,10 @@ class Acceptance:
         if found is not None or not expect.looks_at_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)
-        looked = await to_thread.run_sync(_look_at_items, path, expect)
-        if looked.too_large:
-            LOG.warning("items_not_checked", job=job.key, items=looked.too_large, why=TOO_LARGE)
-        return looked.complaint
+        checked = await to_thread.run_sync(_check_items, path, expect)
+        if checked.too_large:
+            LOG.warning("items_not_checked", job=job.key, items=checked.too_large, why=TOO_LARGE)
+        return checked.complaint
 
 
 def _counted(expect: Expectation, collected: Collected, usual: float | None) -> str | None:
@@ -89,9 +89,9 @@ def _timed(expect: Expectation, run: Run) -> str | None:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Checked:
     """
-    What a look at all items has found.
+    What the check of all items has found.
 
     Attributes:
         too_large: items that were not parsed, as text.
@@ -104,45 +104,45 @@ class _Look:
     having: Counter[str] = field(default_factory=Counter)
 
 
-def _look_at_items(path: Path, expect: Expectation) -> _Look:
-    checks, look, too_large = list(_checks(expect)), _Look(), []
+def _check_items(path: Path, expect: Expectation) -> _Checked:
+    checks, checked, too_large = list(_checks(expect)), _Checked(), []
     with path.open("rb") as file:
         for number, line in enumerate(item_lines(file), start=1):
             if line is None:
                 too_large.append(number)
                 continue
-            look.complaint = _complaint_of(line, checks, look, expect.share)
-            if look.complaint is not None:
-                look.complaint = f"item {number} {look.complaint}"
+            checked.complaint = _complaint_of(line, checks, checked, expect.share)
+            if checked.complaint is not None:
+                checked.complaint = f"item {number} {checked.complaint}"
                 break
-    look.too_large = ", ".join(map(str, too_large[:SHOWN_ITEMS]))
+    checked.too_large = ", ".join(map(str, too_large[:SHOWN_ITEMS]))
     if len(too_large) > SHOWN_ITEMS:
-        look.too_large += f" and {len(too_large) - SHOWN_ITEMS} more"
-    if look.complaint is None:
-        look.complaint = _too_rare(look, expect.share)
-    return look
+        checked.too_large += f" and {len(too_large) - SHOWN_ITEMS} more"
+    if checked.complaint is None:
+        checked.complaint = _too_rare(checked, expect.share)
+    return checked
 
 
 def _complaint_of(
-    line: bytes, checks: Iterable[Check], look: _Look, shares: Mapping[str, float]
+    line: bytes, checks: Iterable[Check], checked: _Checked, shares: Mapping[str, float]
 ) -> str | None:
     try:
         item = parse_item(line)
     except ValueError:
         return "is not JSON"
-    look.parsed += 1
+    checked.parsed += 1
     for name in shares:
-        look.having[name] += isinstance(item, dict) and item.get(name) is not None
+        checked.having[name] += isinstance(item, dict) and item.get(name) is not None
     return next(filter(None, (check(item) for check in checks)), None)
 
 
-def _too_rare(look: _Look, shares: Mapping[str, float]) -> str | None:
+def _too_rare(checked: _Checked, shares: Mapping[str, float]) -> str | None:
     """Which field too few items have."""
     for name, share in shares.items():
-        if look.having[name] < share * look.parsed:
+        if checked.having[name] < share * checked.parsed:
             return (
-                f"{look.having[name]} of {look.parsed} items have {name} "
-                f"({100 * look.having[name] / look.parsed:.3g}%), and at least "
+                f"{checked.having[name]} of {checked.parsed} items have {name} "
+                f"({100 * checked.having[name] / checked.parsed:.3g}%), and at least "
                 f"{100 * share:g}% were expected"
             )
     return None

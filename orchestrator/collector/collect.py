@@ -1,4 +1,4 @@
-"""All that is wanted of one run, on disk: dataset, output, records, log, and what run it was."""
+"""Collects what is wanted of one run: dataset, output, records, log, and the run itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Collector:
 
     Args:
         folder: `jobs/` of the batch.
-        patience_secs: how long a download may stand still before it is given up.
+        patience_secs: how long a download may make no progress before it is given up.
         settled_after_secs: how long ago the runs have ended that are collected, at least.
     """
 
@@ -78,8 +78,8 @@ class Collector:
         Saves the answer of a synchronous start.
 
         It is the output record, or the items where the output is not wanted. What was saved is
-        not fetched once more when the job is collected by the same process, unless more items have
-        appeared meanwhile.
+        not downloaded again when the same process collects the job, unless more items have appeared
+        meanwhile.
 
         Raises:
             TransientError: it broke off; nothing has appeared.
@@ -98,9 +98,9 @@ class Collector:
 
     async def live(self, job: Job, run: Run) -> None:
         """
-        Fetches items while a run goes on, until cancelled.
+        Downloads items while a run is live, until cancelled.
 
-        What is there then, of whole lines, is on disk, and `collect` goes on from there.
+        The whole lines so far are then on disk, and `collect` continues there.
         """
         folder = self.folder_of(job.key)
         download = self._datasets.download(folder, run.dataset_id, job.collect.query)
@@ -110,7 +110,7 @@ class Collector:
                 try:
                     await download.advance()
                 except PlatformError as error:
-                    # What cannot be had now is fetched at the end, or the reason is told then.
+                    # What cannot be read now is downloaded at the end, or reported then.
                     LOG.debug("live_items_not_read", job=job.key, error=str(error))
         finally:
             download.close()
@@ -122,12 +122,12 @@ class Collector:
         Downloads what `job.collect` asks for, and writes `run.json` and `input.json`.
 
         Args:
-            run_json: the run as the platform told it last; None to ask for it.
+            run_json: the run as the platform last sent it; None to ask for it.
             kept: the dataset's file, when it is on disk already.
 
         Raises:
-            NotFound: the dataset is gone.
-            TransientError: the platform stays away, or does not give what it counts.
+            NotFound: the dataset does not exist any more.
+            TransientError: the platform stays away, or does not send what it counts.
             DiskFull, OutputLost: files that are there are whole.
 
         Cancellation: nothing half written gets a final name.
@@ -194,11 +194,11 @@ class Collector:
                 filled.append(f"{alias!r} {held}")
         if not filled:
             return None
-        told = f"its default dataset holds no items, but other datasets do: {', '.join(filled)}"
+        hint = f"its default dataset holds no items, but other datasets do: {', '.join(filled)}"
         if not job.collect.datasets:
-            told += '; collect.datasets = ["*"] takes them'
+            hint += '; collect.datasets = ["*"] takes them'
         LOG.warning("items_in_other_datasets", job=job.key, datasets=filled)
-        return told
+        return hint
 
     async def describe(self, job: Job, run_json: bytes | None) -> None:
         """
@@ -273,7 +273,7 @@ class Collector:
         Fetches the records whose keys match a pattern.
 
         Returns:
-            how many there are, and those that cannot be fetched.
+            how many there are, and those that cannot be downloaded.
         """
         taken: set[str] = set()
         missing = []
@@ -293,9 +293,7 @@ class Collector:
         return len(taken), tuple(missing)
 
     async def _fetch_step(self, folder: Path, store_id: StoreId, key: str) -> bool:
-        """
-        Downloads a record whose key looks like a step of a path; returns whether it is that record.
-        """
+        """Downloads a record whose key looks like a path step; returns whether it is the record."""
         records, name = folder / "records", file_name(key)
         try:
             await self._fetch(records, partial(_constant, name), store_id, key)

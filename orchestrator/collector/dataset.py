@@ -40,7 +40,7 @@ class Datasets:
     Downloads datasets of runs that have ended.
 
     Args:
-        patience_secs: how long a download may stand still before it is given up.
+        patience_secs: how long a download may make no progress before it is given up.
         settled_after_secs: how long ago those runs ended, at least.
     """
 
@@ -73,8 +73,8 @@ class Datasets:
         Downloads a dataset; its file has its name then, unless `data` holds the bytes.
 
         Raises:
-            NotFound: the dataset is gone.
-            TransientError: the platform stays away, or does not give what it counts.
+            NotFound: the dataset does not exist any more.
+            TransientError: the platform stays away, or does not send what it counts.
             DiskFull, OutputLost: files that are there are whole.
 
         Cancellation: nothing half written gets a final name.
@@ -85,7 +85,7 @@ class Datasets:
             download = self.download(folder, dataset_id, query, name=name)
             try:
                 items = await fetch(download)
-                # Plain JSON Lines go on where they are, and have waited already.
+                # A download of plain JSON Lines continues where it is, and has waited already.
                 if items.stored == items.counted or query == ItemsQuery() or is_last:
                     items = self._judged(items, dataset_id, query)
                     if items.data is None:
@@ -117,7 +117,7 @@ class Datasets:
         A file that was downloaded earlier, with its proof; None when the platform holds more.
 
         Raises:
-            NotFound: the dataset is gone.
+            NotFound: the dataset does not exist any more.
         """
         proof = items.proof
         if proof is not None and proof.after_secs >= self._settled_after_secs:
@@ -125,7 +125,7 @@ class Datasets:
         try:
             held = await count_behind(self._client, dataset_id, query, items.stored)
         except TransientError:
-            # A download has more patience, and is a proof too.
+            # A download waits longer, and is a proof too.
             return None
         if held != items.stored:
             return None
@@ -133,7 +133,7 @@ class Datasets:
         return replace(items, proof=proof, unproven=None)
 
     async def publish_answer(self, folder: Path, query: ItemsQuery) -> bool:
-        """Gives the items of a synchronous answer their final name; False when they are gone."""
+        """Gives the items of a synchronous answer their final name; False when there are none."""
         return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
 
     def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
@@ -159,7 +159,7 @@ async def count_behind(
     How many items the platform holds, by one request behind the last of so many.
 
     Raises:
-        NotFound: the dataset is gone.
+        NotFound: the dataset does not exist any more.
         TransientError: the platform stays away, or its answer broke off again and again.
     """
     for repeats in range(TRIES - 1):

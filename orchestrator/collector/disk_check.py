@@ -43,8 +43,8 @@ def look_at(
     Args:
         folder: of the job.
         expected: the dataset's file as it was collected; None when it never was.
-        records, missing: how many records there were and what the run did not have, as `Collected`
-            tells it.
+        records, missing: how many records there were and what the run did not have, as in
+            `Collected`.
         datasets: the others, as they were collected.
     """
     options, problems = job.collect, []

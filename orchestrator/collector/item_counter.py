@@ -214,6 +214,6 @@ def stored_in(query: ItemsQuery, rows: int | None, processed: int) -> int:
     How many items of the platform went into so many rows.
 
     Args:
-        processed: how many the platform has looked at, where filters may have dropped some.
+        processed: how many the platform has read, where filters may have dropped some.
     """
     return rows if rows is not None and keeps_every_item(query) else processed

@@ -27,7 +27,7 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import file_name
 
 EXCESS_RANGES = 40
-"""So many ranges may come beyond what is counted, whose count lags a few seconds."""
+"""How many ranges may come beyond what is counted; the count lags a few seconds."""
 
 
 class TooManyItems(TruncatedBody):
@@ -120,7 +120,7 @@ class ItemsDownload:
         they are.
 
         Raises:
-            NotFound: the dataset is gone.
+            NotFound: the dataset does not exist any more.
             TruncatedBody: the platform counts more items than it sends, and continues to do so.
             TransientError: no progress for longer than `patience_secs`.
         """

@@ -1,4 +1,4 @@
-"""The datasets that a run filled besides its default one."""
+"""The datasets that a run filled, except its default one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ WILDCARDS = frozenset("*?[")
 
 
 def aliases_of(run_json: bytes | None) -> dict[str, DatasetId]:
-    """
-    The datasets of a run by their aliases, without the default one, as the platform tells them.
-    """
+    """The datasets of a run by their aliases, without the default one."""
     run = orjson.loads(run_json) if run_json else {}
     found = (run.get("storageIds") or {}).get("datasets") or {}
     own = (found.get(DEFAULT), run.get("defaultDatasetId"))

@@ -2,9 +2,9 @@
 A large dataset by several requests at once, put together in order.
 
 The download itself reads range after range into its file. Where that takes long, helpers read
-ranges ahead of it into files of their own, which it takes over when it gets there: a fast line is
-not made slower by copying, and a slow server is asked in parallel. Memory stays flat, and no more
-than the dataset is on disk.
+ranges ahead of it into files of their own, which it appends when it gets there. So a fast line is
+not slowed down by copying, and a slow server is asked in parallel. Memory use stays constant, and
+the disk holds no more than the dataset.
 """
 
 from __future__ import annotations

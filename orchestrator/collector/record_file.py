@@ -15,12 +15,12 @@ from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.store.atomic_files import Files
 
 SMALL_BYTES = 256 * 1024
-MOST_UNTOLD_BYTES = 4 * 1024**3
-"""Of a body whose length was not told: a longer one has no end."""
+MOST_UNKNOWN_BYTES = 4 * 1024**3
+"""Of a body without a length: a longer one does not end."""
 
 
 class EndlessBody(TruncatedBody):
-    """A body that does not end; to ask again is no use."""
+    """A body that does not end; another request would not help."""
 
 
 async def fetch_blob(
@@ -36,7 +36,7 @@ async def fetch_blob(
 
     Args:
         name: of the file, from the answer's headers.
-        patience_secs: how long to go on after the first break.
+        patience_secs: how long to try again after the first break.
 
     Raises:
         TransientError: it went on breaking.
@@ -90,8 +90,8 @@ async def save_blob(
         size_bytes = len(first)
         async for chunk in chunks:
             size_bytes += len(chunk)
-            if size_bytes > MOST_UNTOLD_BYTES and download.length is None:
-                raise EndlessBody(f"{name} is longer than {MOST_UNTOLD_BYTES:,} bytes: no end")
+            if size_bytes > MOST_UNKNOWN_BYTES and download.length is None:
+                raise EndlessBody(f"{name} is longer than {MOST_UNKNOWN_BYTES:,} bytes: no end")
             await part.append(chunk)
         await part.publish()
     finally:

@@ -1,4 +1,4 @@
-"""Which records of a key-value store are fetched."""
+"""Which records of a key-value store are downloaded."""
 
 from __future__ import annotations
 

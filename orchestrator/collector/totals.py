@@ -15,7 +15,7 @@ def count_of(download: Download) -> int:
     if download.total is not None:
         return download.total
     if download.total_text is None:
-        raise ServerFault("what came instead of items is not the platform's, perhaps a gateway's")
+        raise ServerFault("the answer has no items and is not the platform's, perhaps a gateway's")
     raise CountUnreadable(
-        f"the platform tells an impossible number of items: {download.total_text[:40]!r}"
+        f"the platform reports an impossible number of items: {download.total_text[:40]!r}"
     )

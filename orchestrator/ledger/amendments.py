@@ -1,5 +1,5 @@
 """
-Changes to a ledger that no process is working on: jobs to be tried again, a spec that changed.
+Changes to a ledger that no process drives: jobs to retry, a changed spec.
 
 Each function is one transaction in the caller's thread; the caller holds the batch's lock.
 """
@@ -28,14 +28,14 @@ from orchestrator.model.runs import Run
 
 
 def set_waiting(path: Path, seqs: Iterable[int]) -> None:
-    """Lets settled jobs wait for one more attempt; what they had stays in their history."""
+    """Lets settled jobs wait for one more attempt; their earlier attempts stay in the ledger."""
     with _amended(path) as db:
         for seq in seqs:
             db.query("set_waiting", seq=seq)
 
 
 def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
-    """Gives each job, in the order of the spec, a run that somebody else started."""
+    """Gives each job, in the order of the spec, a run that another program started."""
     with _amended(path) as db:
         for seq, run in enumerate(runs):
             values = run_values(run)
@@ -64,7 +64,7 @@ def add_later_resume(path: Path, occurrence: datetime, now: datetime) -> None:
 
 
 def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Batch:
-    """Leaves a batch behind of which nothing could be started, and returns it."""
+    """Closes a batch of which nothing could be started, and returns it."""
     with _amended(path) as db:
         db.query(
             "close_batch",
@@ -95,8 +95,8 @@ def apply_changes(
     """
     Brings a batch in line with its changed spec.
 
-    New jobs come behind the others. Changed ones that still wait take their new form; those that
-    are over or under way stay as they are. Removed ones that still wait are skipped.
+    New jobs follow the others. Changed jobs that still wait get their new definition; those that
+    are settled or in flight stay as they are. Removed jobs that still wait are skipped.
     """
     with _amended(path) as db:
         db.query("update_plan", plan=plan_text(plan))
@@ -111,7 +111,7 @@ def apply_changes(
 
 
 def definitions(path: Path) -> dict[str, Job]:
-    """The jobs of a ledger by key; their places in the spec left out."""
+    """The jobs of a ledger by key, without their places in the spec."""
     with _amended(path) as db:
         rows = db.query("select_definitions")
         return {row["key"]: replace(job_of(row["definition"]), seq=0) for row in rows}

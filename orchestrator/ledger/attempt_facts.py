@@ -1,7 +1,7 @@
 """
 What happens to an attempt, from the intent to start a run until it is over.
 
-The states and their transitions stand beside the table, in `schema/0001_first.sql`.
+The states and their transitions are listed beside the table, in `schema/0001_first.sql`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class AttemptFacts(Transactions):
     @transaction
     def take_over(self) -> list[Attempt]:
         """
-        Makes this process the owner of the batch and of all attempts under way, and lists those.
+        Makes this process the owner of the batch and of all open attempts, and lists those.
 
-        From then on, whoever owned it before fails with BatchHeld.
+        From then on, the process that owned it before fails with BatchHeld.
         """
         self._execute("own_batch", owner=self._owner)
         self._execute("open_batch")
@@ -98,7 +98,7 @@ class AttemptFacts(Transactions):
 
     @transaction
     def withdraw(self, attempt: Attempt) -> None:
-        """Takes an intent back whose start was refused for now; no attempt is used up."""
+        """Deletes an intent whose start was refused for now; no attempt is used up."""
         self._change("delete_intent", attempt)
 
     @transaction
@@ -150,7 +150,7 @@ class AttemptFacts(Transactions):
 
     @transaction
     def seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
-        """Records the status of a run that goes on, and whether it takes far too long."""
+        """Records the status of a live run, and whether it takes far too long."""
         self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
 
     @transaction
@@ -206,10 +206,10 @@ class AttemptFacts(Transactions):
         Args:
             attempt: any that is not over.
             outcome: how it ended.
-            collected: what is on disk of it by now; None when nothing is.
-            state: SETTLED, FAILED (no run came of it) or LOST.
+            collected: what is on disk of it; None when nothing is.
+            state: SETTLED, FAILED (there is no run) or LOST.
             ready_at: when a further attempt may start, in Unix seconds; None settles the job.
-            remedy: what that attempt is to do otherwise.
+            remedy: what that attempt does differently.
         """
         self._change(
             "mark_over",

@@ -1,4 +1,4 @@
-"""What concerns a batch as a whole: why it waits, what it costs, how it is left."""
+"""What concerns a batch as a whole: why its jobs wait, what it costs, how it is closed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class BatchFacts(Transactions):
     """Facts of the batch."""
 
     @transaction
-    def look(self) -> None:
-        """Looks whether the file and the batch are still this process's, which any call does."""
+    def check_owner(self) -> None:
+        """Checks that the file and the batch are still this process's, as each call does."""
 
     @transaction
     def waits(self, waits: Sequence[Wait]) -> None:
-        """Records why jobs wait, for those who look at the batch meanwhile."""
+        """Records why jobs wait, for commands that show the batch meanwhile."""
         self._execute("set_waits", waits=waits_text(waits))
 
     @transaction
@@ -40,8 +40,8 @@ class BatchFacts(Transactions):
         Args:
             costs: None where the platform does not report it.
             asked_at: the platform's time at the question.
-            are_all: whether all runs of the batch were asked for: then those that ended more than
-                a day ago, and are not there any more, keep the cost that they have.
+            are_all: whether all runs of the batch were asked for. Those that ended more than a day
+                ago and are not listed any more then keep the cost that they have.
         """
         cost_at = stored(asked_at)
         for run_id, cost in costs.items():
@@ -63,7 +63,7 @@ class BatchFacts(Transactions):
 
     @transaction
     def judge_again(self) -> Batch:
-        """Brings the exit code of a batch that has ended in line with its jobs, and returns it."""
+        """Derives the exit code of a batch that has ended from its jobs, and returns the batch."""
         self._execute("judge_batch")
         return batch_of(self._execute("select_batch").fetchone())
 
@@ -76,7 +76,7 @@ class BatchFacts(Transactions):
         reason: OrchestratorError | None,
         now: datetime,
     ) -> Batch:
-        """Records how this process leaves the batch, and returns it as it then stands."""
+        """Records how this process leaves the batch, and returns the batch."""
         self._execute(
             "close_batch",
             state=state,

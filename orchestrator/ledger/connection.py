@@ -1,7 +1,7 @@
 """
 Opens the SQLite file: pragmas, identity, migrations, transactions.
 
-A file that is not a ledger, is torn, or comes from a newer version is refused and left as it is.
+A file that is not a ledger, is torn, or comes from a newer version is refused and not changed.
 Before each group of transactions, a connection checks that the file is still the one that it has
 opened, and that no other process drives the batch by now.
 """
@@ -37,7 +37,7 @@ class LedgerConnection(sqlite3.Connection):
     Attributes:
         path: of the file.
         state: of the file when this process last wrote it; None before that.
-        owners: whose batch this may be: that of the process before this one, and this one's own.
+        owners: who may own the batch: the process before this one, and this one.
     """
 
     path = Path(":memory:")
@@ -59,7 +59,7 @@ class LedgerConnection(sqlite3.Connection):
 
     def check_file(self) -> None:
         """
-        Makes sure that the file is still the one that was opened, as this process left it.
+        Makes sure that the file is still the one that was opened, as this process wrote it.
 
         Raises:
             OutputLost: it was moved or deleted.
@@ -67,13 +67,13 @@ class LedgerConnection(sqlite3.Connection):
         """
         state = self._same_file()
         if state != self.state and self.state is not None:
-            # A new time of change alone is no harm, such as that of `touch`.
+            # A new time of change alone does no harm: `touch` makes one.
             connect_read_only(self.path).close()
         self.state = state
 
     def _same_file(self) -> tuple[int, ...]:
         state = _state(self.path)
-        # The log beside the file, the third of these, is made by the first transaction.
+        # The log beside the file, the third value, is made by the first transaction.
         if self.state is not None and any(
             then not in (now, 0) for then, now in zip(self.state[:3], state, strict=False)
         ):
@@ -85,7 +85,7 @@ class LedgerConnection(sqlite3.Connection):
 
     def check_owner(self) -> None:
         """
-        Makes sure, within a transaction, that no other process drives the batch by now.
+        Makes sure, within a transaction, that no other process has taken over the batch.
 
         The lock keeps them apart, unless its file is deleted.
 
@@ -95,7 +95,7 @@ class LedgerConnection(sqlite3.Connection):
         (owner,) = self.query("select_owner").fetchone()
         if owner not in self.owners:
             raise BatchHeld(
-                f"{self.path.parent}: another process has taken this batch over, since the file "
+                f"{self.path.parent}: another process has taken this batch over, because the file "
                 ".lock was deleted; this one has stopped, and the runs go on"
             )
 
@@ -120,11 +120,11 @@ def create(path: Path) -> LedgerConnection:
 
 def connect(path: Path) -> LedgerConnection:
     """
-    Opens an existing ledger for writing and brings its schema up to date.
+    Opens an existing ledger for writing and migrates it to today's schema.
 
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
-        LedgerVersionMismatch: it comes from a newer version.
+        LedgerVersionMismatch: a newer version has written it.
         OutputNotWritable, OutputLost: the system does not let us open it.
     """
     connection = _connect(path, "rw")
@@ -140,13 +140,12 @@ def connect_read_only(path: Path) -> LedgerConnection:
     """
     Opens an existing ledger for reading beside a process that writes it.
 
-    In a folder that cannot be written nobody writes either, and the file is read as it stands.
-    A ledger of an earlier version is read from a copy in memory with today's schema; the file stays
-    as it is.
+    A file in a read-only folder has no writer, and is read without locks. A ledger of an earlier
+    version is read from a copy in memory that is migrated; the file is not changed.
 
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
-        LedgerVersionMismatch: it comes from a newer version.
+        LedgerVersionMismatch: a newer version has written it.
     """
     connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
     with _closing_on_error(connection):
@@ -162,7 +161,7 @@ def connect_briefly(path: Path) -> LedgerConnection:
 
     Raises:
         LedgerCorrupt: the file is not a ledger.
-        LedgerVersionMismatch: it comes from a newer version.
+        LedgerVersionMismatch: a newer version has written it.
     """
     connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
     with _closing_on_error(connection):
@@ -188,7 +187,7 @@ def atomic(connection: LedgerConnection) -> Iterator[None]:
 
     Raises:
         DiskFull: there is no room to commit; nothing of the transaction is kept.
-        OutputLost, LedgerCorrupt, BatchHeld: the file cannot be written any more.
+        OutputLost, LedgerCorrupt, BatchHeld: this process may not write the file any more.
     """
     with translated(connection.path, otherwise=OutputLost):
         connection.execute("BEGIN IMMEDIATE")
@@ -204,10 +203,10 @@ def atomic(connection: LedgerConnection) -> Iterator[None]:
 
 def _state(path: Path) -> tuple[int, ...]:
     """
-    What tells a file from others, then what tells whether it has changed.
+    What identifies a file, then what changes with its content.
 
     Raises:
-        OutputLost: it is gone.
+        OutputLost: it does not exist any more.
     """
     log = path.with_name(f"{path.name}-wal")
     try:
@@ -299,7 +298,7 @@ def _migrate(connection: LedgerConnection, version: int) -> None:
         with atomic(connection):
             for statement in statements(sql):
                 connection.execute(statement)
-            # In the same transaction: a migration and its record stand or fall together.
+            # In the same transaction: a migration commits with its record or not at all.
             connection.execute(f"PRAGMA user_version = {number}")
 
 

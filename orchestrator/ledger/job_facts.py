@@ -63,7 +63,7 @@ class JobFacts(Transactions):
     def collected_again(
         self, seq: int, number: int, outcome: Outcome, collected: Collected
     ) -> None:
-        """Records what was fetched later of a settled attempt, and judges its job by it."""
+        """Records what was downloaded later of a settled attempt, and judges its job by it."""
         self._execute(
             "collect_again",
             seq=seq,
@@ -79,8 +79,8 @@ class JobFacts(Transactions):
         """
         Records what is known again of the run of a lost attempt.
 
-        One that has ended may be collected; one that is still going is an attempt under way again,
-        for the next process that drives the batch.
+        A run that has ended may be collected. The attempt of a live run is open again, for the next
+        process that drives the batch.
 
         Returns:
             whether the run has ended.
@@ -96,5 +96,5 @@ class JobFacts(Transactions):
 
     @transaction
     def set_datasets(self, seq: int, number: int, datasets: tuple[OtherDataset, ...]) -> None:
-        """Records anew what an attempt has besides its default dataset."""
+        """Replaces what is recorded of the other datasets of an attempt."""
         self._execute("set_datasets", seq=seq, number=number, datasets=datasets_text(datasets))

@@ -1,4 +1,4 @@
-"""One process per batch: a lock that the system takes back when its holder dies."""
+"""One process per batch: a lock that the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class BatchLock:
     """
     Holds a batch for as long as the context lasts.
 
-    The lock is the system's, on a file beside the ledger: not on the ledger itself, since closing
-    a second handle on that file would drop SQLite's own locks.
+    The system keeps the lock, on a file beside the ledger. It is not on the ledger itself, because
+    closing a second handle on that file would drop SQLite's own locks.
 
-    When the file is deleted, a second process can take the batch over; the ledger tells the first
-    one so, see `LedgerConnection.check_owner`.
+    When the file is deleted, a second process can take over the batch. The first one learns it from
+    the ledger, see `LedgerConnection.check_owner`.
 
     Args:
-        command: what the batch is held for, for those who find it held.
+        command: what the batch is held for, as other processes will show it.
 
     Raises:
         BatchHeld: on entering, when another process holds the batch; the message names it.
@@ -77,21 +77,19 @@ class BatchLock:
 
 
 def _refusal(error: OSError, path: Path) -> OrchestratorError:
-    advice = "mend that, or copy the batch to a folder that can be written"
+    advice = "fix that, or copy the batch to a folder that can be written"
     return error_of(error, path, "locked", otherwise=OutputNotWritable, advice=advice)
 
 
 def _write(handle: int, text: str) -> None:
-    """
-    Writes who holds the lock; on a full disk that stays unknown, and the lock holds all the same.
-    """
+    """Writes who holds the lock; the lock does not depend on it, should the disk be full."""
     with suppress(OSError):
         os.ftruncate(handle, 0)
         os.write(handle, text.encode())
 
 
 def _take(handle: int) -> None:
-    """Takes the lock; those who only look whether it is held have it for less than a moment."""
+    """Takes the lock; a process that only checks whether it is held has it for a moment."""
     for _ in range(TRIES - 1):
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Whose a run is that carries a mark: sends that were given up, orphan runs, adoption."""
+"""To which attempt a marked run belongs: given-up sends, orphan runs, adopted runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MarkFacts(Transactions):
 
     @transaction
     def give_up(self, attempt: Attempt) -> None:
-        """Records that a send has no run, as far as can be known; its mark is never used again."""
+        """Records that a send has no run as far as can be seen; its mark is never used again."""
         self._execute(
             "give_up",
             seq=attempt.job.seq,
@@ -31,14 +31,14 @@ class MarkFacts(Transactions):
 
     @transaction
     def sent(self, marks: Iterable[Mark]) -> set[Mark]:
-        """Those marks that an intent of this ledger has, or had before its send was given up."""
+        """Those marks that an intent of this ledger carries, or carried before it was given up."""
         known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
         return known.intersection(marks)
 
     @transaction
     def orphan(self, mark: Mark, run: Run, now: datetime) -> Decimal | None:
         """
-        Records a run that belongs to no attempt, or what is new of it.
+        Records an orphan run, or its new status and cost.
 
         Args:
             now: the platform's time.
@@ -104,5 +104,5 @@ class MarkFacts(Transactions):
 
     @transaction
     def live_runs(self) -> list[RunId]:
-        """The runs that were going when last heard of."""
+        """The runs that were live when the platform was last asked."""
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]

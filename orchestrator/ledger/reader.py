@@ -1,4 +1,4 @@
-"""Reads a ledger beside the process that writes it: for status, list, reports and summaries."""
+"""Reads a ledger beside the process that writes it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from orchestrator.model.states import JobStatus
 
 def read_batch(path: Path) -> Batch:
     """
-    The batch of a ledger of any version, without looking at anything else in the file.
+    The batch of a ledger of any version; nothing else in the file is checked.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch.
@@ -88,7 +88,7 @@ class LedgerReader:
     @contextmanager
     def translated(self) -> Iterator[None]:
         """
-        For calls whose errors may not wait until the reader is left.
+        For calls whose errors must be translated before the reader is closed.
 
         Raises:
             LedgerCorrupt, OutputNotWritable, OutputLost: the file cannot be read.
@@ -116,7 +116,7 @@ class LedgerReader:
             )
 
     def batch(self) -> Batch:
-        """The batch as it stands."""
+        """The batch."""
         return batch_of(self._execute("select_batch").fetchone())
 
     def totals(self) -> Totals:
@@ -127,12 +127,13 @@ class LedgerReader:
         """
         Whether the platform may report another cost later.
 
-        It may, of runs that go on, or whose cost was not asked `costs_settle_secs` after their end.
+        It may, of live runs, and of runs whose cost was not read `costs_settle_secs` after their
+        end.
         """
         return has_provisional_cost(self._db)
 
     def has_open_attempts(self) -> bool:
-        """Whether attempts are under way, or were when their process ended."""
+        """Whether attempts are in flight, or were when their process ended."""
         return bool(self._execute("has_open").fetchone()["has_some"])
 
     def has_work(self) -> bool:
@@ -184,7 +185,7 @@ class LedgerReader:
         """
         What the attempts that are over have cost, and orphan runs.
 
-        A run that was resurrected comes once for each attempt, the last one last.
+        A resurrected run is listed once for each of its attempts, in their order.
         """
         for row in self._execute("select_run_costs"):
             yield _cost_of(row, demand_from(row["demand"]))
@@ -201,9 +202,7 @@ class LedgerReader:
         return (job_of(row["definition"]) for row in rows)
 
     def needing(self) -> dict[int, tuple[str, ...]]:
-        """
-        What waiting jobs need, by their places in the spec; those that need nothing are left out.
-        """
+        """The jobs that each waiting job needs, if any, by its place in the spec."""
         rows = self._execute("select_needing")
         return {row["seq"]: tuple(json.loads(row["needs"])) for row in rows}
 
@@ -222,22 +221,18 @@ class LedgerReader:
             yield JobKey(row["key"]), row["items"]
 
     def takings(self) -> Iterator[tuple[JobKey, Demand, float, Decimal | None]]:
-        """
-        What runs took that succeeded: key and demand of their jobs, seconds and cost, as a stream.
-        """
+        """Key and demand of the job, seconds and cost of each run that succeeded, as a stream."""
         for row in self._execute("select_takings"):
             cost = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
             yield JobKey(row["key"]), demand_from(row["demand"]), row["secs"], cost
 
     def report(self, key: str) -> JobReport | None:
-        """How one job stands; None when there is none of this key."""
+        """The state of one job; None when no job has this key."""
         row = self._execute("select_report", key=key).fetchone()
         return None if row is None else report_of(row)
 
     def shared_datasets(self) -> dict[str, SharedDataset]:
-        """
-        The datasets that several runs may have filled, by their names, each with its first job.
-        """
+        """The datasets that runs share, by their names, each with the first job that wants it."""
         found: dict[str, SharedDataset] = {}
         for row in self._execute("select_datasets"):
             datasets = datasets_of(row)
@@ -257,7 +252,7 @@ class LedgerReader:
         return None if row is None else run_object_of(row)
 
     def place(self, key: JobKey) -> Place:
-        """Where a job stands in the queue."""
+        """The place of a waiting job in the queue."""
         row = self._execute("select_place", key=key).fetchone()
         return Place(ahead=row["ahead"], ready_at=row["ready_at"], remedy=remedy_of(row["remedy"]))
 
@@ -270,11 +265,11 @@ class LedgerReader:
         return [JobKey(row["key"]) for row in self._execute("select_keys")]
 
     def waits(self) -> list[Wait]:
-        """Why jobs wait, as the process that runs the batch told it last."""
+        """Why jobs wait, as the process that drives the batch last recorded."""
         return waits_of(self._execute("select_waits").fetchone()["waits"])
 
     def reports(self) -> Iterator[JobReport]:
-        """How each job stands, in the order of the spec, as a stream."""
+        """The state of each job, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))
 
     def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
@@ -293,9 +288,7 @@ class LedgerReader:
             )
 
     def began_at(self) -> datetime | None:
-        """
-        When the first start was intended, by the platform's clock; None when that is not known.
-        """
+        """When the first start was intended, by the platform's clock; None when not known."""
         return instant(self._execute("began_at").fetchone()["began_at"])
 
     def has_run(self, run_id: RunId) -> bool:

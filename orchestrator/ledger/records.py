@@ -1,4 +1,4 @@
-"""What a ledger tells, as plain values."""
+"""What a ledger holds, as plain values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WaitingJob:
         attempts: those that are over; the next one has this number plus one.
         ready_at: not before this time of the platform, in Unix seconds; 0 when it may start at
             once.
-        remedy: what its next attempt does otherwise.
+        remedy: what its next attempt does differently.
         backoff_secs: the longest first pause that its rules ask for; None when they ask for none.
     """
 
@@ -58,7 +58,7 @@ class WaitingJob:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """
-    Where a waiting job stands in the queue.
+    The place of a waiting job in the queue.
 
     Attributes:
         ahead: waiting jobs that come first by priority and the order of the spec.
@@ -73,14 +73,14 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
     """
-    How a job stands, with the facts of its last attempt.
+    The state of a job, with the facts of its last attempt.
 
     Attributes:
         attempts: how many were begun.
         items, size_bytes, sha256: of its dataset file; None when nothing was collected.
         reused_from: the earlier batch that ran it; None when this one did.
         records: how many there are in `records/`; None when none were asked for.
-        missing: what its run did not have though it was asked for, in words.
+        missing: what was wanted and its run does not have, in words.
         proof: that its dataset is on disk whole; None when that is not known.
         unproven: why it is not known; None where an earlier version collected it.
         is_unread: whether its last run was paid for and may have succeeded, and the platform did
@@ -120,7 +120,7 @@ class SharedDataset:
 
     Attributes:
         seq, number: the first job that does, and its last attempt.
-        datasets: all that this attempt has besides its default one.
+        datasets: all of this attempt except its default one.
     """
 
     seq: int
@@ -135,7 +135,7 @@ class OrphanRun:
     A run that belongs to no attempt of the batch.
 
     Attributes:
-        status: of the run, when last heard of.
+        status: of the run, as the platform last said.
     """
 
     run_id: RunId
@@ -149,11 +149,11 @@ class RunCost:
     What a run has cost, as last reported; times are the platform's.
 
     Attributes:
-        run_id: None when a start was lost that may have had a run.
+        run_id: None of a lost start that may have had a run.
         cost_usd: None where the platform has not reported it.
         cost_at: when it was last asked; None when it was not.
         ended_at: None when that is not known.
-        reserved_usd: what the budget held for it; None when that is not known.
+        reserved_usd: what the budget reserved for it; None when that is not known.
         demand: of its job; None of an orphan run.
     """
 

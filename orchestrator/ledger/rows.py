@@ -1,4 +1,4 @@
-"""Rows to values and back, here and nowhere else."""
+"""Turns rows into values and back."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def batch_of(row: sqlite3.Row) -> Batch:
 
 
 def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
-    """What ledgers of the first version do not hold, which are read without being migrated."""
+    """What ledgers of the first version lack: `read_batch` does not migrate them."""
     if "number" not in row.keys():  # noqa: SIM118 - a row looks for values
         completed_at = None if row["state"] == BatchState.OPEN else instant(row["ended_at"])
         return {"completed_at": completed_at}
@@ -154,9 +154,7 @@ def job_values(job: Job) -> dict[str, Any]:
 
 
 def job_of(definition: str) -> Job:
-    """
-    The job of a `definition` column; the secrets of its input appear in no message from now on.
-    """
+    """The job of a `definition` column; from now on, messages redact the secrets of its input."""
     job = _job_adapter().validate_json(definition)
     SECRETS.add_variables(job.input.variables)
     return job

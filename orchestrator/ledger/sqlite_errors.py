@@ -1,4 +1,4 @@
-"""What SQLite refuses, as errors of ours: in words, and with what to do."""
+"""Turns SQLite's errors into ours, which say what to do."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from orchestrator.errors import (
 from orchestrator.system_errors import error_of
 
 LEDGER_FILES = 6
-"""So many descriptors SQLite needs at once, with some to spare: the file, its log and its index."""
+"""How many descriptors SQLite needs at once, with a reserve: the file, its log and its index."""
 LONGEST_PATH_BYTES = 512
-"""SQLite opens no file with a longer path (MAX_PATHNAME of its Unix part)."""
+"""SQLite does not open a file with a longer path (MAX_PATHNAME of its Unix part)."""
 
 FULL = frozenset(
     {
@@ -45,7 +45,7 @@ REFUSED = frozenset(
         sqlite3.SQLITE_AUTH,
     }
 )
-"""The primary codes of what the system refuses; SQLite does not tell its reason."""
+"""The primary codes of what the system refuses; SQLite does not say why."""
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def translated(path: Path, *, otherwise: type[OrchestratorError]) -> Iterator[No
     Turns SQLite's errors that a user can act on into ours.
 
     Args:
-        otherwise: what it is when the system refuses to read or write the file.
+        otherwise: the error when the system refuses to read or write the file.
     """
     try:
         yield
@@ -81,12 +81,12 @@ def _meaning(
             "restore it from a copy"
         )
     if kind in LOCKED:
-        return BatchHeld(f"{path}: another program keeps the ledger locked; wait until it ends")
+        return BatchHeld(f"{path}: another program locks the ledger; wait until it ends")
     if kind not in REFUSED:
         return None
     if len(os.fsencode(path.absolute())) > LONGEST_PATH_BYTES:
         return OutputNotWritable(
-            f"{path}: SQLite opens no file with a path of more than {LONGEST_PATH_BYTES} bytes: "
+            f"{path}: SQLite cannot open a path of more than {LONGEST_PATH_BYTES} bytes: "
             "choose a shorter output folder with --output"
         )
     try:
@@ -94,9 +94,9 @@ def _meaning(
     except OSError as reason:
         return refusal(reason, path, otherwise)
     if descriptors.unused() < LEDGER_FILES:
-        # This one could be opened again since SQLite has closed its own.
+        # The file could be opened just now because SQLite has closed its own descriptors.
         return refusal(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), path)
-    return otherwise(f"{path}: the ledger cannot be used ({error}): mend that, then try again")
+    return otherwise(f"{path}: the ledger cannot be used ({error}): fix that, then try again")
 
 
 def refusal(
@@ -104,6 +104,8 @@ def refusal(
 ) -> OrchestratorError:
     """What an error of the operating system about a ledger's file means for the user."""
     if isinstance(error, FileNotFoundError):
-        return OutputLost(f"{path}: the ledger is gone: the batch was moved or deleted")
-    advice = "mend that, then try again"
+        return OutputLost(
+            f"{path}: the ledger does not exist any more: the batch was moved or deleted"
+        )
+    advice = "fix that, then try again"
     return error_of(error, path, "opened", otherwise=otherwise, advice=advice)

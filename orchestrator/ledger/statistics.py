@@ -19,7 +19,7 @@ class Uncollected:
     Runs whose items were asked for and are not on disk whole.
 
     Attributes:
-        since: when the first of them ended, or began if it may still go on.
+        since: when the first of them ended, or began if it may still be live.
     """
 
     runs: int
@@ -28,9 +28,7 @@ class Uncollected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearCap:
-    """
-    A run whose cost is within 5 % of the cap that we chose for it: it may have been cut short.
-    """
+    """A run whose cost is within 5 % of our cap for it: it may have been cut short."""
 
     key: JobKey
     cost_usd: Decimal
@@ -43,20 +41,19 @@ class Totals:
     A batch in numbers.
 
     Attributes:
-        jobs: by status; WAITING leaves out those under way, which count as RUNNING.
+        jobs: by status; those with an open attempt count as RUNNING, not as WAITING.
         runs: attempts that got a run.
         reused: jobs that were taken from earlier batches.
         items, size_bytes: of the dataset files that the jobs hold.
-        cost_usd: of all runs, as last told.
+        cost_usd: of all runs, as last reported.
         paid_again_usd: of the runs that followed one that was rejected.
-        cost_is_provisional: whether the platform may tell another figure later.
-        unproven: why jobs are not proven complete, with their number; what is left of all jobs
-            is proven.
+        cost_is_provisional: whether the platform may report another cost later.
+        unproven: how many jobs are not proven complete, by the reason; all others are proven.
         uncollected: None when there are none.
         ready: runs that were started more than a minute ago and that the platform has not begun.
         near_cap: runs that cost about as much as the cap that we chose for them.
-        stragglers: jobs with a run that takes, or took, far longer than others of its kind.
-        orphans: runs that turned up after their starts had been given up, and were aborted.
+        stragglers: jobs with a run that takes, or took, far longer than similar ones.
+        orphans: runs that were found after their starts had been given up, and were aborted.
     """
 
     jobs: dict[JobStatus, int] = field(default_factory=dict)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 L = TypeVar("L", bound="Transactions")
 
 WORD_LENGTH = 4
-"""So many random letters does each process put into its marks."""
+"""How many random letters each process puts into its marks."""
 
 
 def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
@@ -51,9 +51,7 @@ def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
 
 @contextmanager
 def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
-    """
-    One transaction, on a file that is still the one that was opened and a batch that is still ours.
-    """
+    """One transaction, if the file is still the one that was opened and the batch still ours."""
     db.check_file()
     with sqlite.atomic(db):
         db.check_owner()
@@ -61,13 +59,11 @@ def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
 
 
 def _note_state(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
-    """
-    Remembers the file after a commit; where it is another one by now, what was written is lost.
-    """
+    """Remembers the file after a commit; in a file that was replaced, the commit is lost."""
     try:
         db.note_state()
     except OrchestratorError as error:
-        # Not performed again: it may have been committed all the same.
+        # Not performed again: it may have been committed.
         for work in group:
             work.error = error
 

@@ -38,7 +38,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
         how many jobs there are.
 
     Raises:
-        whatever `jobs` raises; the file is then useless and the caller's to remove.
+        What `jobs` raises; the caller then deletes the file.
     """
     db = sqlite.create(path)
     try:

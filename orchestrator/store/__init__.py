@@ -1,1 +1,1 @@
-"""Files and folders on disk: atomic writes, batch folders, safe file names."""
+"""Files on disk: atomic writes, files that grow, safe names."""

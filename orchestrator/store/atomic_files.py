@@ -1,8 +1,8 @@
 """
 The only writer of job files: beside the final name, flushed, then renamed, the folder flushed.
 
-Small files are handed in whole; large ones grow by chunks. All of it happens in one thread, and
-what waits there is flushed as one group. A process that is killed at any point leaves at most
+Small files are written whole; large ones grow by chunks. All of it happens in one thread, and what
+waits there is flushed as one group. A process that is killed at any point leaves at most
 `.part` files, which the next try overwrites.
 """
 
@@ -53,7 +53,7 @@ class Files:
         Its last line is cut off unless it is whole. Other parts of that name are deleted.
 
         Returns:
-            None when there is none, or one that a failing machine has left with holes.
+            None when there is none, or one that a power cut has left with holes.
         """
         own = f".{part}.part"
         try:
@@ -75,7 +75,7 @@ class Files:
         return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
 
     async def publish_part(self, folder: Path, name: str, *, part: str) -> bool:
-        """Gives a part file that was closed its final name, durably; False when it is gone."""
+        """Gives a closed part file its final name, durably; False when it does not exist."""
         path = f"{folder}/.{part}.part"
         try:
             handle = await self._worker.submit(partial(os.open, path, os.O_RDWR | os.O_CLOEXEC))

@@ -60,7 +60,7 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "mend that, then resume the batch"
+        advice = "fix that, then resume the batch"
         raise error_of(error, path, "written", otherwise=OutputLost, advice=advice) from error
 
 

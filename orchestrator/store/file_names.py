@@ -1,4 +1,4 @@
-"""File names for what comes from outside: keys of records, content types."""
+"""File names for keys of records and for content types."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def file_name(key: str) -> str:
 
     Letters, digits and `_.-~!'()` stay; everything else, a leading dot and the first letter of a
     name that Windows keeps for itself are percent-encoded. A name too long for a file system is
-    cut and ends in a digest: the one case that cannot be turned back.
+    cut and ends in a digest: the one case that `record_key` cannot reverse.
     """
     name = quote(key, safe="!'()")
     if name.startswith(".") or name.split(".")[0].upper() in RESERVED:
@@ -49,7 +49,7 @@ def other_file_name(key: str) -> str:
     """
     Another safe file name for the same key; `record_key` gives the key back.
 
-    For a name that differs from a taken one by capitals alone: some file systems take both for one.
+    For a name that differs from another one only by case, which some file systems ignore.
     """
     return _cut(LETTER.sub(lambda found: f"%{ord(found[0]):02X}", file_name(key)), key)
 

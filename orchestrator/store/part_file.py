@@ -99,9 +99,7 @@ class PartFile:
             await last
 
     def read(self, read: Callable[[IO[bytes]], T]) -> T:
-        """
-        What a function makes of the file so far, in the caller's thread; call it after `append`.
-        """
+        """Applies a function to the file so far, in the caller's thread; call it after `append`."""
         with open(self._part, "rb") as file:
             return read(file)
 
@@ -140,7 +138,7 @@ def reopen(part: str) -> tuple[int, Mark, int] | None:
     """
     The handle of a part file that was closed, where it ends, and its lines.
 
-    A last line that is not whole is cut off. A file that a failing machine has left with holes is
+    A last line that is not whole is cut off. A file that a power cut has left with holes is
     deleted, and the answer is None.
     """
     with translated(part):

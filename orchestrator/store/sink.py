@@ -1,12 +1,12 @@
-"""Takes the bytes of a download and hands them out in large pieces, counting lines."""
+"""Joins the chunks of a download into large pieces, and counts lines."""
 
 from __future__ import annotations
 
 SMALL_BYTES = 256 * 1024
-"""What stays in memory: less than this needs no file that grows."""
+"""What stays in memory: less than this needs no part file."""
 
 PIECE_BYTES = 1024 * 1024
-"""Of each further piece. Each is handed to another thread, and that takes time."""
+"""Of each further piece. Handing a piece to another thread takes time."""
 
 LONG_LINE_BYTES = 4 * 1024 * 1024
 """
@@ -84,7 +84,7 @@ class Sink:
         return True
 
     def end_line(self) -> None:
-        """Ends the last line of a whole download, should the platform have left that out."""
+        """Ends the last line of a whole download, in case that the platform has not."""
         is_open = self._pending[-1][-1] != NEWLINE if self._pending else self.is_inside_line
         if is_open:
             self._keep(b"\n")
@@ -139,5 +139,5 @@ class Sink:
 
 def lines_in(data: bytes) -> int:
     """How many lines end in it."""
-    # `count` looks at byte after byte, which takes as long as the digest; this leaps.
+    # `count` looks at byte after byte, which takes as long as the digest; `replace` uses `memchr`.
     return len(data) - len(data.replace(b"\n", b""))

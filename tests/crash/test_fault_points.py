@@ -22,7 +22,7 @@ READING = {
     "sent",
     "demand_of_spare",
     "ended_attempt",
-    "look",
+    "check_owner",
 }
 REPEATED = {
     "adopt",

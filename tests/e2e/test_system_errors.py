@@ -115,7 +115,7 @@ def test_batch_on_read_only_media_is_told(command: Command, words: list) -> None
     batch = [] if words[0] == "run" else ["sweep"]
     done = refused(command, "open", "*/.lock", "EROFS", *words, *batch)
     assert done.code == 2, done.err
-    assert "/.lock: cannot be locked (Read-only file system): mend that" in done.err
+    assert "/.lock: cannot be locked (Read-only file system): fix that" in done.err
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_path_that_sqlite_does_not_open_is_told(command: Command, platform: Serv
     before = len(platform.runs())
     done = command.run("run", "sweep.toml", "--output", "/".join(["o" * 200] * 4))
     assert done.code == 2, done.err
-    assert "SQLite opens no file with a path of more than 512 bytes" in done.err
+    assert "SQLite cannot open a path of more than 512 bytes" in done.err
     assert len(platform.runs()) == before
 
 

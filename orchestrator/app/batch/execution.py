@@ -267,7 +267,7 @@ async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
         waits = scheduler.waits()
         try:
             # Also when there is nothing new: it shows whether the batch is still this process's.
-            await (ledger.look() if waits == told else ledger.waits(waits))
+            await (ledger.check_owner() if waits == told else ledger.waits(waits))
         except DiskFull:
             # It stops the batch where it matters more.
             pass

@@ -1,6 +1,4 @@
-"""
-The statements of the ledger: a file for each subject, a name and a sentence for each statement.
-"""
+"""The statements of the ledger: a file for each subject, a sentence for each statement."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ UPDATE attempts SET state = :state, adopted = :adopted, run_id = :run_id,
 WHERE job_seq = :seq AND number = :number AND state IN ('intent', 'unconfirmed');
 
 -- name: mark_seen
--- Records the status of a run that goes on, and whether it is a straggler.
+-- Records the status of a live run, and whether it is a straggler.
 UPDATE attempts SET run_status = :run_status, straggles = :straggles
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
@@ -82,7 +82,7 @@ UPDATE attempts SET state = 'settled', run_status = :run_status,
 WHERE job_seq = :seq AND number = :number AND state = 'lost' AND run_id IS NOT NULL;
 
 -- name: reopen_attempt
--- lost -> started: the run is known again, and goes on.
+-- lost -> started: the run is known again, and is live.
 UPDATE attempts SET state = 'started', run_status = :run_status, outcome = NULL, error = NULL
 WHERE job_seq = :seq AND number = :number AND state = 'lost' AND run_id IS NOT NULL;
 
@@ -123,7 +123,7 @@ FROM jobs LEFT JOIN attempts ON attempts.job_seq = seq AND number = :number WHER
 SELECT run_object FROM attempts WHERE job_seq = :seq AND number = :number;
 
 -- name: select_live_runs
--- Lists the runs that were going when the platform was last asked.
+-- Lists the runs that were live when the platform was last asked.
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
 
 -- name: select_run

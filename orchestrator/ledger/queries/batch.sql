@@ -18,12 +18,12 @@ SELECT owner FROM batch;
 UPDATE batch SET owner = :owner;
 
 -- name: open_batch
--- Forgets how the batch was left: it is open again.
+-- Opens the batch again.
 UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
     stop_kind = NULL, completed_at = NULL;
 
 -- name: close_batch
--- Records how a process leaves the batch.
+-- Closes the batch.
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
     stop_reason = :stop_reason, stop_kind = :stop_kind;
 

@@ -19,7 +19,7 @@ UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from 
 UPDATE batch SET costs_settle_secs = :secs;
 
 -- name: has_provisional_cost
--- Finds whether a run goes on, or was not asked for its cost late enough after its end.
+-- Finds whether a run is live, or was not asked for its cost late enough after its end.
 SELECT EXISTS (SELECT 1 FROM open_attempts) OR EXISTS (
     SELECT 1 FROM attempts JOIN batch
     WHERE reused_from IS NULL AND run_id IS NOT NULL AND (cost_at IS NULL

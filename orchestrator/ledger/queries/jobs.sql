@@ -56,7 +56,7 @@ ORDER BY seq;
 SELECT seq, key FROM jobs WHERE status = 'WAITING';
 
 -- name: select_place
--- Counts the waiting jobs that come before a job, and reads what holds it back.
+-- Counts the waiting jobs that come before a job, and reads when it may start.
 SELECT ready_at, remedy, (
     SELECT COUNT(*) FROM jobs AS other WHERE other.status = 'WAITING'
     AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = other.seq)
@@ -90,7 +90,7 @@ SELECT seq FROM jobs WHERE key = :key;
 SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;
 
 -- name: select_definition
--- Reads a job, and what its next attempt does otherwise.
+-- Reads a job, and what its next attempt does differently.
 SELECT definition, remedy FROM jobs WHERE seq = :seq;
 
 -- name: select_definitions

@@ -4,7 +4,7 @@ SELECT 1 + COALESCE(MAX(send), 0) AS send FROM given_up
 WHERE job_seq = :seq AND number = :number;
 
 -- name: give_up
--- Records, once, that a send has no run as far as can be known.
+-- Records, once, that a send has no run as far as the platform shows.
 INSERT OR IGNORE INTO given_up (job_seq, number, send, since, mark)
 VALUES (:seq, :number, :send, :since, :mark);
 

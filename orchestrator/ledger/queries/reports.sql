@@ -1,9 +1,9 @@
 -- name: select_report
--- Reads how a job stands.
+-- Reads the state of a job.
 SELECT * FROM job_reports WHERE key = :key;
 
 -- name: select_reports
--- Lists how each job stands.
+-- Lists the states of all jobs.
 SELECT * FROM job_reports ORDER BY seq;
 
 -- name: select_datasets

@@ -44,7 +44,7 @@ WHERE run_id IS NOT NULL AND reused_from IS NULL AND (
         AND json_extract(definition, '$.collect.items') IS NOT 0));
 
 -- name: select_stragglers
--- Lists the jobs with a run that takes, or took, far longer than others of its kind.
+-- Lists the jobs with a run that takes, or took, far longer than similar ones.
 SELECT DISTINCT key FROM attempts JOIN jobs ON seq = job_seq WHERE straggles ORDER BY seq;
 
 -- name: count_ready

@@ -17,8 +17,8 @@ CREATE TABLE batch (
     retries     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- A row per job. WAITING until its last attempt is over; that an attempt is under way is told by
--- the attempts. NOT-STARTED and RUNNING are words of reports and never stored.
+-- A row per job. It is WAITING until its last attempt is over; the attempts show whether one is open.
+-- NOT-STARTED and RUNNING are words of reports and never stored.
 CREATE TABLE jobs (
     seq        INTEGER PRIMARY KEY,             -- place in the spec, from 0
     key        TEXT NOT NULL UNIQUE COLLATE NOCASE,
@@ -83,7 +83,7 @@ CREATE TABLE attempts (
     CHECK (run_id IS NOT NULL OR state IN ('intent', 'unconfirmed', 'failed', 'lost'))
 ) STRICT, WITHOUT ROWID;
 
--- A row per send whose run does not exist as far as can be known: should it turn up, it is nobody's.
+-- A row per send whose run does not exist as far as the platform shows: if it is found, it is an orphan run.
 CREATE TABLE given_up (
     job_seq INTEGER NOT NULL REFERENCES jobs (seq),
     number  INTEGER NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE given_up (
     PRIMARY KEY (job_seq, number, send)
 ) STRICT, WITHOUT ROWID;
 
--- A row per run that turned up after its start had been given up: nobody's attempt, and aborted.
+-- A row per run that was found after its start had been given up: it has no attempt and is aborted.
 CREATE TABLE stray_runs (
     run_id     TEXT PRIMARY KEY,
     mark       TEXT NOT NULL,
@@ -101,7 +101,7 @@ CREATE TABLE stray_runs (
     cost_usd   TEXT                             -- decimal
 ) STRICT, WITHOUT ROWID;
 
--- The only index: what is looked for by state is looked for once, at the start of a process, and an
--- index on it would be rewritten at each step.
+-- The only index: searches by state happen once, at the start of a process, and an index on it
+-- would be rewritten at each step.
 CREATE UNIQUE INDEX attempts_run ON attempts (run_id)
 WHERE run_id IS NOT NULL AND resurrects IS NULL;

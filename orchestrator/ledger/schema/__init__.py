@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 APPLICATION_ID = 0x6F726368
-"""`orch` in ASCII: tells our files from other SQLite files."""
+"""`orch` in ASCII: distinguishes our files from other SQLite files."""
 
 
 @cache

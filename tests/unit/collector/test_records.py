@@ -243,7 +243,7 @@ def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> 
 
 def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body whose length was not told and that goes on and on does not fill the disk."""
-    monkeypatch.setattr("orchestrator.collector.record_file.MOST_UNTOLD_BYTES", 10_000_000)
+    monkeypatch.setattr("orchestrator.collector.record_file.MOST_UNKNOWN_BYTES", 10_000_000)
 
     class Endless(Store):
         @asynccontextmanager
