@@ -167,7 +167,7 @@ def find_batch(output: Path, text: str) -> Path:
         return latest
     names = ", ".join(sorted(path.name for path in _names(output))) or "none"
     raise BatchNotFound(
-        f"no batch {text!r}: it is no batch folder, and {output} has these names: {names}"
+        f"no batch {text!r}: it is not a batch folder, and {output} has these names: {names}"
     )
 
 

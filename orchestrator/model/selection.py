@@ -140,5 +140,5 @@ def _term(word: str) -> Term:
         )
     if kind == "status" and pattern.upper() not in set(JobStatus):
         known = ", ".join(status.value for status in JobStatus)
-        raise UsageError(f"{pattern!r} is no status of a job; there are {known}")
+        raise UsageError(f"{pattern!r} is not a job status; there are {known}")
     return Term(kind, pattern.lower())

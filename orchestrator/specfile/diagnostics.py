@@ -93,10 +93,10 @@ SENTENCES = {
 }
 
 TOML_WORDS: tuple[tuple[str, str], ...] = (
-    (r"Cannot declare .* twice", "the table is there already"),
-    (r"Cannot overwrite a value", "the name has a value already"),
-    (r"Cannot (mutate|redefine) .*", "the table is complete already and cannot be added to"),
-    (r"Duplicate inline table key (.*)", "%s has a value already"),
+    (r"Cannot declare .* twice", "the table already exists"),
+    (r"Cannot overwrite a value", "the name already has a value"),
+    (r"Cannot (mutate|redefine) .*", "the table is already complete and cannot be extended"),
+    (r"Duplicate inline table key (.*)", "%s already has a value"),
     (r"Expected '=' after a key .*", "expected = after the name"),
     (r"Expected newline or end of document .*", "expected the end of the line"),
     (r"Expected ['\"]+", "the text has no closing quote"),
@@ -112,7 +112,7 @@ TOML_WORDS: tuple[tuple[str, str], ...] = (
     (r"Unclosed inline table", "the table has no closing } on its line"),
     (
         r"Unescaped '\\' in a string",
-        r"a backslash is written \\ in double quotes; or use single ones",
+        r"write a backslash as \\ in double quotes, or use single quotes",
     ),
     (r"Unterminated string", "the text has no closing quote"),
     (r"Exceeds the limit .*", "a number has more digits than 64 bits hold"),

@@ -11,7 +11,7 @@ from orchestrator.specfile.diagnostics import unknown
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 RESERVED = "env"
-BAD_NAME = "is no name for a parameter: letters, digits and _ are, and not env"
+BAD_NAME = "is not a valid parameter name: use letters, digits and _; env is reserved"
 KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",

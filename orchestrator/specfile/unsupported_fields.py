@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 NEVER: Mapping[str, str] = {
-    "limit": "every item is fetched; to have fewer, let the Actor make fewer",
+    "limit": "every item is fetched; for fewer items, make the Actor produce fewer",
     "offset": "every item is fetched, from the first one on",
     "attachment": "is for browsers; the items become a file in any case",
     "signature": "is for those without a token",

@@ -46,7 +46,7 @@ def test_mistakes_beyond_the_limit_are_told(command: Command) -> None:
     """A spec is refused as a whole, whatever is chosen of it."""
     command.write("s.toml", TAGGED + '[[jobs]]\nname = "job 7"\nactor = "a/b"\n')
     done = command.run("run", "s.toml", "--limit", "1")
-    assert (done.code, "'job 7' is no job key" in done.err) == (2, True)
+    assert (done.code, "'job 7' is not a valid job key" in done.err) == (2, True)
 
 
 DAILY = (

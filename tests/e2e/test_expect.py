@@ -111,4 +111,4 @@ def test_mistakes_in_expectations_are_told(command: Command) -> None:
     command.write("s.toml", sweep(job=job.replace(", max_drop = 3", "").replace(", shema = 1", "")))
     done = command.run("validate", "s.toml")
     assert 'expect.fields: needs items in the format "jsonl"' in done.err
-    assert "expect.schema: is no JSON Schema: " in done.err
+    assert "expect.schema: is not a JSON Schema: " in done.err

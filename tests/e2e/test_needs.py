@@ -87,7 +87,7 @@ def test_retry_takes_up_what_was_skipped(command: Command) -> None:
     [
         (['name = "a"\nneeds = ["b"]', 'name = "b"\nneeds = ["a"]'], "a needs b needs a"),
         (['name = "a"\nneeds = ["*"]'], "a needs a"),
-        (['name = "a"\nneeds = ["collect-*"]'], "a needs 'collect-*', and no job has such a key"),
+        (['name = "a"\nneeds = ["collect-*"]'], "a needs 'collect-*', but no job has that key"),
         (
             ['name = "a"\ninput = { x = "{{ needs.b.run_id }}" }'],
             'is used, but the job needs no other: give it needs = ["KEY"]',

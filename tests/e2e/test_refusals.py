@@ -16,16 +16,16 @@ def nothing_is_left(command: Command) -> bool:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[batch\n", "spec.toml:1:7: is no valid TOML"),
+        ("[batch\n", "spec.toml:1:7: is not valid TOML"),
         ('[batch]\nname = "x"\n', "spec.toml: jobs: is missing"),
         (GOOD.replace("actor =", "aktor ="), "unknown field 'aktor'; did you mean 'actor'?"),
-        (GOOD.replace("job-{{ n }}", "../x"), "'../x' is no job key"),
+        (GOOD.replace("job-{{ n }}", "../x"), "'../x' is not a valid job key"),
         (
             sweep(jobs=2, duration_secs=1).replace("job-{{ n }}", "same"),
             "two jobs have the key 'same'",
         ),
         (GOOD.replace("input = {", 'input_file = "nope.json" #'), "No such file"),
-        (GOOD + "x" * 3, "is no valid TOML"),
+        (GOOD + "x" * 3, "is not valid TOML"),
     ],
     ids=["syntax", "no-jobs", "unknown-field", "unsafe-key", "one-key-twice", "no-file", "tail"],
 )

@@ -39,9 +39,9 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
         if one in fields and other in fields:
             yield merged.place(other), f"give {one} or {other}, not both"
     if "actor" not in fields and "task" not in fields:
-        yield merged.path, "is missing an actor or a task to run"
+        yield merged.path, "needs actor or task: what to run"
     if "input_content_type" in merged.own and "input_file" not in fields:
-        yield merged.place("input_content_type"), "goes with input_file only"
+        yield merged.place("input_content_type"), "needs input_file"
     for index, pool in enumerate(fields.get("pools") or ()):
         if not is_template(pool) and pool not in pools:
             yield merged.place("pools", index), unknown(pool, pools, "pool")
@@ -74,9 +74,9 @@ def check_live(merged: Merged) -> Found:
         return
     asked = collect.model_fields_set - {"output", "format", *OWN_FILES}
     if collect.items is False or collect.format not in (None, "jsonl") or asked:
-        yield merged.place("collect", "live"), 'goes with items as "jsonl", unfiltered'
+        yield merged.place("collect", "live"), 'needs items = "jsonl" without filters'
     elif merged.fields.get("mode") == "sync":
-        yield merged.place("collect", "live"), "is for async mode only"
+        yield merged.place("collect", "live"), "works in async mode only"
 
 
 def check_expectations(merged: Merged) -> Found:
@@ -106,7 +106,7 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
         return
     mistake = schema_mistake(schema)
     if mistake is not None:
-        yield merged.place("expect", "schema"), f"is no JSON Schema: {mistake}"
+        yield merged.place("expect", "schema"), f"is not a JSON Schema: {mistake}"
 
 
 def check_results(spec: Spec) -> Found:

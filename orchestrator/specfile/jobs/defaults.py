@@ -80,9 +80,9 @@ def take_out_misfits(merged: Merged) -> Iterator[tuple[FieldPath, str]]:
     is_sync, is_task = fields.get("mode") == "sync", "task" in fields
     has_no_input = not {"input", "input_file"} & fields.keys()
     misfits = {
-        "force_permission_level": (is_sync or is_task, "is for Actors in async mode only"),
-        "wait_for_finish_secs": (is_sync, "is for async mode only"),
-        "output_record_key": (not is_sync, "is for sync mode only"),
+        "force_permission_level": (is_sync or is_task, "works for Actors in async mode only"),
+        "wait_for_finish_secs": (is_sync, "works in async mode only"),
+        "output_record_key": (not is_sync, "works in sync mode only"),
         "restart_on_error": (
             is_sync and is_task and has_no_input,
             "cannot be set for a task in sync mode without an input",

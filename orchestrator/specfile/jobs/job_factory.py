@@ -180,8 +180,8 @@ class JobMaker:
         text = str(self._rendered("name", values))
         if not KEY.fullmatch(text):
             raise TemplateMistake(
-                f"{text[:80]!r} is no job key: 1 to 200 of A-Za-z0-9._=- are allowed, not starting "
-                "with a dot; the filter slug makes text fit"
+                f"{text[:80]!r} is not a valid job key: use 1 to 200 of A-Za-z0-9._=-, with no dot "
+                "at the start; the filter slug makes text fit"
             )
         return JobKey(text)
 

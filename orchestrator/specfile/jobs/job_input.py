@@ -180,7 +180,7 @@ def _file_input(path: Path, content_type: str) -> JobInput:
             orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise TemplateMistake(
-                f"{path} is no valid JSON ({error}); set input_content_type if it is none"
+                f"{path} is not valid JSON ({error}); set input_content_type if it is not JSON"
             ) from error
     return JobInput(
         content_type=content_type,
@@ -194,11 +194,11 @@ def _read(path: Path) -> bytes:
     """The bytes of a regular file, or just more than an input may have."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise TemplateMistake(f"{path} is no file that can be sent")
+            raise TemplateMistake(f"{path} is not a file that can be sent")
         with path.open("rb") as file:
             return file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:
         refuse_exhaustion(error)
         raise TemplateMistake(f"{path}: {error.strerror}") from error
     except ValueError as error:
-        raise TemplateMistake(f"{str(path)!r} is no name of a file") from error
+        raise TemplateMistake(f"{str(path)!r} is not a file name") from error

@@ -45,14 +45,14 @@ class NeedsCheck:
             first = self._keys[places[0]]
             for pattern, found in matching(needs, self._keys):
                 if not found:
-                    yield f"{first} needs {pattern!r}, and no job has such a key"
+                    yield f"{first} needs {pattern!r}, but no job has that key"
                 edges.setdefault(needs, set()).update(
                     group_of[place] for place in found if place in group_of
                 )
         circle = _circle(edges)
         if circle:
             names = [self._keys[self._groups[needs][0]] for needs in circle]
-            yield f"jobs need each other in a circle: {' needs '.join([*names, names[0]])}"
+            yield f"jobs need each other in a cycle: {' needs '.join([*names, names[0]])}"
 
 
 def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:

@@ -191,7 +191,7 @@ class MatrixMaker:
             for index, name in enumerate(names):
                 if name not in axes or name in group:
                     said = unknown(name, axes, "parameter")
-                    self._wrong((*place, index), "is there twice" if name in group else said)
+                    self._wrong((*place, index), "appears twice" if name in group else said)
                 else:
                     group[name] = axes[name]
             counts = {name: axis.count for name, axis in group.items() if axis.count}
@@ -211,7 +211,7 @@ class MatrixMaker:
                     about = f"{show(name)} " if place == "rows" else ""
                     self._wrong((place,), f"{about}{BAD_NAME}{hint}")
                 if name in taken:
-                    self._wrong((place,), f"the parameter {name} is there twice")
+                    self._wrong((place,), f"the parameter {name} appears twice")
                 taken.add(name)
 
     def _check_extra(self, extra: Sequence[Cell], known: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ WHOLE = ""
 CSV_WORDS = {
     "field larger": "a cell has more than 131,072 characters",
     "unexpected end": "a cell has no closing quote",
-    "expected after": "after a closing quote comes no next cell; a quote in a cell is doubled",
+    "expected after": "text follows the closing quote; write a quote inside a cell twice",
 }
 
 Tell = Callable[[SourceMistake], None]
@@ -129,7 +129,7 @@ def _refuse_twins(source: Source, wanted: Wanted, header: Sequence[str]) -> None
         if name in header[:index]:
             raise SourceMistake(
                 source.shown,
-                f"the column {name!r} is there twice",
+                f"the column {name!r} appears twice",
                 1,
                 _column_of(source, wanted, 1, index),
             )
@@ -186,7 +186,7 @@ def _read_json_lines(source: Source, wanted: Wanted, tell: Tell) -> Data:
             try:
                 rows.add(orjson.loads(text))
             except orjson.JSONDecodeError as error:
-                said = f"is no valid JSON: {error.msg}"
+                said = f"is not valid JSON: {error.msg}"
                 tell(SourceMistake(source.shown, said, line, error.colno))
             except ValueError as error:
                 tell(SourceMistake(source.shown, str(error), line))
@@ -206,7 +206,7 @@ def _read_json(source: Source, wanted: Wanted, tell: Tell) -> Data:
         elements = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise SourceMistake(
-            source.shown, f"is no valid JSON: {error.msg}", error.lineno, error.colno
+            source.shown, f"is not valid JSON: {error.msg}", error.lineno, error.colno
         ) from error
     if not isinstance(elements, list):
         raise SourceMistake(source.shown, f"must have a list, found {show(elements)}")
@@ -228,7 +228,7 @@ def _read_parquet(source: Source, wanted: Wanted, tell: Tell) -> Data:
         _refuse_too_many(source, file.metadata.num_rows * len(chosen))
         elements = file.read(columns=list(chosen.values())).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise SourceMistake(source.shown, f"is no Parquet that can be read: {error}") from error
+        raise SourceMistake(source.shown, f"cannot be read as Parquet: {error}") from error
     return _of_elements(source, wanted, tell, elements)
 
 
@@ -318,12 +318,12 @@ def _not_decoded(source: Source, encoding: str) -> SourceMistake:
         before = source.content[:start]
         return SourceMistake(
             source.shown,
-            f"is no text in {encoding.removesuffix('-sig')}: found the byte "
+            f"is not text in {encoding.removesuffix('-sig')}: found the byte "
             f'0x{source.content[start]:02x}; give its encoding, such as encoding = "cp1252"',
             before.count(b"\n") + 1,
             start - before.rfind(b"\n"),
         )
-    return SourceMistake(source.shown, f"is no text in {encoding}")
+    return SourceMistake(source.shown, f"is not text in {encoding}")
 
 
 def _refuse_too_many(source: Source, values: int) -> None:

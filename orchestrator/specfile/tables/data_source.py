@@ -116,14 +116,14 @@ def _formats() -> str:
 def _read(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceMistake(str(path), "is no file with data")
+            raise SourceMistake(str(path), "is not a data file")
         with path.open("rb") as file:
             return _bounded(str(path), file.read(LARGEST_BYTES + 1))
     except OSError as error:
         refuse_exhaustion(error)
         raise SourceMistake(str(path), (error.strerror or str(error)).lower()) from error
     except ValueError as error:
-        raise SourceMistake(repr(str(path)), "is no name of a file") from error
+        raise SourceMistake(repr(str(path)), "is not a file name") from error
 
 
 def _bounded(shown: str, content: bytes) -> bytes:
@@ -137,9 +137,7 @@ def _results(name: str, output: Path) -> Iterator[Source]:
     folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / "latest"
     listing = folder / "jobs.jsonl"
     if not listing.is_file():
-        raise SourceMistake(
-            str(output / name), "has no results: no batch of that name has come to its end"
-        )
+        raise SourceMistake(str(output / name), "has no results: no batch of that name has ended")
     for line in _read(listing).splitlines():
         job = orjson.loads(line)
         if job["status"] == "SUCCEEDED":

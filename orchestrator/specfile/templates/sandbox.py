@@ -45,7 +45,7 @@ def compile_expressions(text: str) -> Template:
     Compiles a string that has expressions of any kind.
 
     Raises:
-        TemplateMistake: it is no valid template, or uses what is not allowed.
+        TemplateMistake: it is not a valid template, or uses what is not allowed.
     """
     environment = _environment()
     try:
@@ -54,7 +54,7 @@ def compile_expressions(text: str) -> Template:
         produce = _lone(environment, tree) or environment.from_string(text).render
     except TemplateError as error:
         said = str(error).replace("end of print statement", "}}")
-        raise TemplateMistake(f"{text!r} is no valid template: {said}") from error
+        raise TemplateMistake(f"{text!r} is not a valid template: {said}") from error
     except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
         raise TemplateMistake("the template is nested too deeply") from error
     return Template(

@@ -67,7 +67,7 @@ def compile_template(text: str) -> Template:
     Compiles a string that has expressions.
 
     Raises:
-        TemplateMistake: it is no valid template, or uses what is not allowed.
+        TemplateMistake: it is not a valid template, or uses what is not allowed.
     """
     pieces = SIMPLE.split(text)
     # Jinja2 alone knows what else is in a text with braces, and its own ways with line ends.

@@ -130,7 +130,7 @@ def jsonable(value: Any) -> Any:
         case float() if math.isfinite(value):
             return value
         case _:
-            raise TemplateMistake(f"{value} is no JSON value")
+            raise TemplateMistake(f"{value} is not a JSON value")
 
 
 def change_at(tree: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:

@@ -97,7 +97,7 @@ def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Iterator[Docu
             inner = path.parent / name
             resolved = inner.resolve()
         except (OSError, ValueError) as error:
-            raise _refusal(document, place, f"{show(name)} is no name of a file") from error
+            raise _refusal(document, place, f"{show(name)} is not a file name") from error
         if resolved in (*above, path.resolve()):
             raise _refusal(document, place, f"{name} includes itself")
         if not inner.is_file():

@@ -119,7 +119,7 @@ def _decoded(path: Path, source: bytes) -> str:
     except UnicodeDecodeError as error:
         line = source[: error.start].count(b"\n") + 1
         column = error.start - source.rfind(b"\n", 0, error.start)
-        found = f"is no UTF-8 text: found the byte 0x{source[error.start]:02x}"
+        found = f"is not UTF-8 text: found the byte 0x{source[error.start]:02x}"
         raise _refusal(path, found, line, column) from error
 
 
@@ -133,15 +133,15 @@ def _language_of(text: str) -> str:
 def _parse_toml(path: Path, text: str) -> Any:
     if _has_long_name(text):
         # The parser takes a time for it that grows with the square of its length.
-        raise _refusal(path, "is no valid TOML: nested too deeply")
+        raise _refusal(path, "is not valid TOML: nested too deeply")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(path, text, str(error)) from error
     except RecursionError as error:
-        raise _refusal(path, "is no valid TOML: nested too deeply") from error
+        raise _refusal(path, "is not valid TOML: nested too deeply") from error
     except ValueError as error:
-        raise _refusal(path, f"is no valid TOML: {plain_toml(str(error))}") from error
+        raise _refusal(path, f"is not valid TOML: {plain_toml(str(error))}") from error
 
 
 def _has_long_name(text: str) -> bool:
@@ -160,7 +160,7 @@ def _parse_yaml(path: Path, text: str) -> Any:
     try:
         return parse_yaml(text)
     except NotYaml as error:
-        raise _refusal(path, f"is no valid YAML: {error}", *(error.place or ())) from error
+        raise _refusal(path, f"is not valid YAML: {error}", *(error.place or ())) from error
 
 
 def _parse_json(path: Path, text: str) -> Any:
@@ -176,14 +176,14 @@ def _parse_json(path: Path, text: str) -> Any:
         data = json.loads(text, object_pairs_hook=table)
     except json.JSONDecodeError as error:
         said = f"{error.msg[:1].lower()}{error.msg[1:]}"
-        raise _refusal(path, f"is no valid JSON: {said}", error.lineno, error.colno) from error
+        raise _refusal(path, f"is not valid JSON: {said}", error.lineno, error.colno) from error
     except RecursionError as error:
-        raise _refusal(path, "is no valid JSON: nested too deeply") from error
+        raise _refusal(path, "is not valid JSON: nested too deeply") from error
     except ValueError as error:
-        raise _refusal(path, f"is no valid JSON: {plain_toml(str(error))}") from error
+        raise _refusal(path, f"is not valid JSON: {plain_toml(str(error))}") from error
     if twins:
         place = next(iter(JsonPositions(text).twins), ())
-        raise _refusal(path, "is no valid JSON: the name has a value already", *place)
+        raise _refusal(path, "is not valid JSON: the name already has a value", *place)
     return data
 
 
@@ -213,7 +213,7 @@ def _settle(table: Any, path: FieldPath, *, is_free: bool) -> Iterator[tuple[Fie
                 table[name] = value.isoformat()
             case float() if not math.isfinite(value):
                 table[name] = 1
-                yield here, f"{value} is no JSON number"
+                yield here, f"{value} is not a JSON number"
             case int() if not -(2**63) <= value < 2**63:
                 table[name] = 1
                 yield here, "the number does not fit into 64 bits"
@@ -224,7 +224,7 @@ def _not_toml(path: Path, text: str, error: str) -> SpecError:
     said = error[: place.start()] if place else error
     line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     column = int(place[2]) if place and place[2] else None
-    return _refusal(path, f"is no valid TOML: {plain_toml(said)}", line, column)
+    return _refusal(path, f"is not valid TOML: {plain_toml(said)}", line, column)
 
 
 def _refusal(

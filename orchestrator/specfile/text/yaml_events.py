@@ -92,7 +92,7 @@ class _Builder:
             case yaml.DocumentStartEvent():
                 self.documents += 1
                 if self.documents > 1:
-                    raise NotYaml("a spec is one document; there is another one", place)
+                    raise NotYaml("a spec is one document; found a second one", place)
 
     def _next_path(self, place: Place) -> Path:
         """Where the next value goes; a table whose name is missing has none."""
@@ -111,7 +111,7 @@ class _Builder:
         top = self.open[-1] if self.open else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
             if event.value in top.value:
-                raise NotYaml("the name has a value already", place)
+                raise NotYaml("the name already has a value", place)
             top.key = event.value
             if self.is_placing:
                 self.places[*top.path, event.value] = place
@@ -123,7 +123,7 @@ class _Builder:
     def _alias(self, anchor: str, place: Place) -> None:
         self._next_path(place)
         if any(part.anchor == anchor for part in self.open):
-            raise NotYaml(f"*{anchor} stands in itself", place)
+            raise NotYaml(f"*{anchor} refers to itself", place)
         if anchor not in self.known:
             raise NotYaml(f"there is no &{anchor} before *{anchor}", place)
         value, nodes, height = self.known[anchor]
@@ -154,7 +154,7 @@ class _Builder:
     def _count(self, nodes: int, place: Place) -> None:
         self.nodes += nodes
         if self.nodes > MOST_NODES:
-            raise NotYaml(f"there are more than {MOST_NODES:,} values, aliases included", place)
+            raise NotYaml(f"more than {MOST_NODES:,} values, aliases included", place)
 
 
 def parse_yaml(text: str) -> Any:

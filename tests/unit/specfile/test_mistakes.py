@@ -20,7 +20,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
     [
         (
             "[batch\n",
-            "spec.toml:1:7: is no valid TOML: expected ']' at the end of a table declaration",
+            "spec.toml:1:7: is not valid TOML: expected ']' at the end of a table declaration",
         ),
         ("", "spec.toml: is empty; a spec has a [batch] with a name, and [[jobs]]"),
         ("[batch]\nname = 3\n" + JOB[18:], "spec.toml:2:1: batch.name: expected text, found 3"),
@@ -60,7 +60,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB.replace('actor = "a/b"', ""),
-            "spec.toml:3:1: jobs[0]: is missing an actor or a task to run",
+            "spec.toml:3:1: jobs[0]: needs actor or task: what to run",
         ),
         (
             JOB + 'pools = ["shop"]\n',
@@ -68,11 +68,11 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB + 'output_record_key = "X"\n',
-            "spec.toml:6:1: jobs[0].output_record_key: is for sync mode only",
+            "spec.toml:6:1: jobs[0].output_record_key: works in sync mode only",
         ),
         (
             JOB + 'mode = "sync"\nwait_for_finish_secs = 5\n',
-            "spec.toml:7:1: jobs[0].wait_for_finish_secs: is for async mode only",
+            "spec.toml:7:1: jobs[0].wait_for_finish_secs: works in async mode only",
         ),
         (
             JOB + "reuse = 24\n",
@@ -103,8 +103,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB.replace('"j"', '"a b"'),
-            "spec.toml:4:1: jobs[0].name: 'a b' is no job key: 1 to 200 of A-Za-z0-9._=- are "
-            "allowed, not starting with a dot; the filter slug makes text fit",
+            "spec.toml:4:1: jobs[0].name: 'a b' is not a valid job key: use 1 to 200 of "
+            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit",
         ),
         (
             JOB + 'build = "{{ env.B }}"\n',
@@ -124,7 +124,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             JOB + 'input_file = "nope.json"\n',
             "No such file or directory",
         ),
-        (JOB + "input = { a = nan }\n", "spec.toml:6:11: jobs[0].input.a: nan is no JSON number"),
+        (JOB + "input = { a = nan }\n",
+            "spec.toml:6:11: jobs[0].input.a: nan is not a JSON number"),
         (
             JOB + "input = { a = 99999999999999999999 }\n",
             "spec.toml:6:11: jobs[0].input.a: the number does not fit into 64 bits",
@@ -135,7 +136,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB + "input.a = " + "[" * 5000 + "]" * 5000 + "\n",
-            "spec.toml: is no valid TOML: nested too deeply",
+            "spec.toml: is not valid TOML: nested too deeply",
         ),
         (
             JOB.replace('"b"', "2026-11-25", 1),
@@ -160,8 +161,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ('[batch]\nname = "b"\n', "spec.toml: jobs: is missing: a spec has at least one [[jobs]]"),
         (
             JOB + "collect = { limit = 5 }\n",
-            "spec.toml:6:13: jobs[0].collect.limit: every item is fetched; to have fewer, let the "
-            "Actor make fewer",
+            "spec.toml:6:13: jobs[0].collect.limit: every item is fetched; for fewer items, "
+            "make the Actor produce fewer",
         ),
         (
             JOB + "collect = { delimiter = ';', xml_row = 'r' }\n",
@@ -211,13 +212,14 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             JOB + 'input = "{{ date }}"\n',
             "spec.toml:6:1: jobs[0].input: '{{ date }}' gives \"2026-11-25\"; an input is a table",
         ),
-        (JOB + "input_file = '.'\n", "is no file that can be sent"),
-        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is no file that can be sent"),
-        (JOB + "name = 'k'\n", "spec.toml:6:11: is no valid TOML: the name has a value already"),
+        (JOB + "input_file = '.'\n", "is not a file that can be sent"),
+        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is not a file that can be sent"),
+        (JOB + "name = 'k'\n",
+            "spec.toml:6:11: is not valid TOML: the name already has a value"),
         (
             JOB + 'build = "\\q"\n',
-            r"spec.toml:6:12: is no valid TOML: a backslash is written \\ in double quotes; or use "
-            "single ones",
+            r"spec.toml:6:12: is not valid TOML: write a backslash as \\ in double quotes, or "
+            "use single quotes",
         ),
         (
             JOB + "[[jobs]]\nname = 'J'\ntask = 't'\n",
@@ -340,5 +342,5 @@ def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -
 def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
     """A spec in another encoding is refused at its first wrong byte."""
     (tmp_path / "spec.toml").write_bytes(b"[batch]\nname = '\xe9'\n")
-    with pytest.raises(SpecError, match=r"spec\.toml:2:9: is no UTF-8 text: found the byte 0xe9"):
+    with pytest.raises(SpecError, match=r"spec\.toml:2:9: is not UTF-8 text: found the byte 0xe9"):
         load_spec(tmp_path / "spec.toml")

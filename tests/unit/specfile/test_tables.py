@@ -28,11 +28,11 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             b"q\na\nb\xe9\n",
             ROWS,
             [
-                "d.csv:3:2: is no text in utf-8: found the byte 0xe9; give its encoding, such as "
+                "d.csv:3:2: is not text in utf-8: found the byte 0xe9; give its encoding, such as "
                 'encoding = "cp1252"'
             ],
         ),
-        (b'"q,",r,r\na,1,2\n', ROWS, ["d.csv:1:8: the column 'r' is there twice"]),
+        (b'"q,",r,r\na,1,2\n', ROWS, ["d.csv:1:8: the column 'r' appears twice"]),
         (b"qery\na\n", COLUMN, ["d.csv:1: unknown column 'q'; known here: qery"]),
         (b"quary,n\na,1\n", COLUMN.replace('"q"', '"query"'),
             ["d.csv:1: unknown column 'query'; did you mean 'quary'?"]),
@@ -47,20 +47,20 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
                 'd.csv:4:3: expected a whole number, found "99999999999999999999"',
             ]),
         (b"q\na b\n", ROWS, [
-            "spec.toml:4:1: jobs[0].name: 'k-a b' is no job key: 1 to 200 of A-Za-z0-9._=- are "
-            'allowed, not starting with a dot; the filter slug makes text fit (where q = "a b", '
+            "spec.toml:4:1: jobs[0].name: 'k-a b' is not a valid job key: use 1 to 200 of "
+            'A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit (where q = "a b", '
             "d.csv:2)"
         ]),
         (b"", ROWS, ["d.csv:1: is empty; its first line must name the columns"]),
         (b"q\n", ROWS, ["d.csv: has no values"]),
         (b'q\n"a\nb\n', ROWS, ["d.csv:3: a cell has no closing quote"]),
         (b'q\n"a"b\n', ROWS, [
-            "d.csv:2: after a closing quote comes no next cell; a quote in a cell is doubled"
+            "d.csv:2: text follows the closing quote; write a quote inside a cell twice"
         ]),
         (b"q\n" + b"a" * 140_000, ROWS, ["d.csv:2: a cell has more than 131,072 characters"]),
         (b"q,a b\nx,1\n", ROWS, [
-            'spec.toml:7:1: jobs[0].matrix.rows: "a b" is no name for a parameter: letters, digits '
-            "and _ are, and not env; give columns = { parameter = COLUMN }"
+            'spec.toml:7:1: jobs[0].matrix.rows: "a b" is not a valid parameter name: use letters, '
+            "digits and _; env is reserved; give columns = { parameter = COLUMN }"
         ]),
         (b"q,r\nx,1\n", 'q = { file = "d.csv" }\n', [
             'd.csv: say which column: column = "q" or "r"'
@@ -69,7 +69,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             "spec.toml:7:36: jobs[0].matrix.rows.types.r: unknown parameter 'r'; known here: q"
         ]),
         (b'{"q":1}\n{"q":\n[2]\n{"r":3}\n', 'rows = { file = "d.csv", format = "jsonl" }\n', [
-            "d.csv:2:6: is no valid JSON: unexpected end of data",
+            "d.csv:2:6: is not valid JSON: unexpected end of data",
             "d.csv:3: expected a table, found a list",
             'd.csv:4: has no column "q"',
         ]),
@@ -77,7 +77,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             "d.csv: must have a list, found a table"
         ]),
         (b'[\n{"q":"1"},]', 'rows = { file = "d.csv", format = "json" }\n', [
-            "d.csv:2:10: is no valid JSON: trailing comma is not allowed"
+            "d.csv:2:10: is not valid JSON: trailing comma is not allowed"
         ]),
         (b'[{"q":true}]',
             'q = { file = "d.csv", format = "json", column = "q", type = "int" }\n', [
@@ -95,21 +95,21 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             'the ending \'\' tells no format; give format = "csv", "json", "jsonl", "parquet" or '
             '"text"'
         ]),
-        (b"", 'rows = { file = ".", format = "csv" }\n', ["is no file with data"]),
+        (b"", 'rows = { file = ".", format = "csv" }\n', ["is not a data file"]),
         (b"", 'rows = { file = "/dev/zero", format = "csv" }\n', [
-            "/dev/zero: is no file with data"
+            "/dev/zero: is not a data file"
         ]),
         (b"", 'rows = { file = "-" }\n', [
             'standard input: give its format: format = "csv", "json", "jsonl", "parquet" or "text"'
         ]),
         (b"", 'rows = { results = "nope" }\n', [
-            "output/nope: has no results: no batch of that name has come to its end"
+            "output/nope: has no results: no batch of that name has ended"
         ]),
         (b"aaaaaaaaaa\n", 'q = { file = "d.csv", format = "text", chunk_bytes = 5 }\n', [
             'spec.toml:7:1: jobs[0].matrix.q: the value "aaaaaaaaaa" has more than 5 bytes'
         ]),
         (b"q\nx\n", ROWS + "q = [1]\n", [
-            "spec.toml:8:1: jobs[0].matrix.q: the parameter q is there twice"
+            "spec.toml:8:1: jobs[0].matrix.q: the parameter q appears twice"
         ]),
     ],
 )  # fmt: skip
@@ -139,7 +139,7 @@ def test_mistake_in_data_is_told_with_its_place(
             'q = [1, 2]\nzip = ["q", "p", "q"]\n',
             [
                 "8:13: jobs[0].matrix.zip[1]: unknown parameter 'p'; known here: q",
-                "8:18: jobs[0].matrix.zip[2]: is there twice",
+                "8:18: jobs[0].matrix.zip[2]: appears twice",
             ],
         ),
         (
@@ -203,10 +203,10 @@ def test_mistake_in_data_is_told_with_its_place(
         (
             'q = [1]\nenv = [1]\n"a b" = [1]\n',
             [
-                "8:1: jobs[0].matrix.env: is no name for a parameter: letters, digits and _ are, "
-                "and not env",
-                '9:1: jobs[0].matrix."a b": is no name for a parameter: letters, digits and _ are, '
-                "and not env",
+                "8:1: jobs[0].matrix.env: is not a valid parameter name: use letters, digits "
+                "and _; env is reserved",
+                '9:1: jobs[0].matrix."a b": is not a valid parameter name: use letters, digits '
+                "and _; env is reserved",
             ],
         ),
     ],

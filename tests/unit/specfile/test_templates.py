@@ -64,8 +64,8 @@ def test_template_gives_the_value(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{ n", "'{{ n' is no valid template: unexpected end of template, expected '}}'."),
-        ("{{ }}", "'{{ }}' is no valid template: Expected an expression, got '}}'"),
+        ("{{ n", "'{{ n' is not a valid template: unexpected end of template, expected '}}'."),
+        ("{{ }}", "'{{ }}' is not a valid template: Expected an expression, got '}}'"),
         ("{{ n | slugg }}", "unknown filter 'slugg'; did you mean 'slug'?"),
         ("{{ nope }}", "'{{ nope }}' cannot be rendered: nope has no value"),
         ("{{ site.nope }}", "'{{ site.nope }}' has no value"),
