@@ -48,8 +48,8 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             ]),
         (b"q\na b\n", ROWS, [
             "spec.toml:4:1: jobs[0].name: 'k-a b' is not a valid job key: use 1 to 200 of "
-            'A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit (where q = "a b", '
-            "d.csv:2)"
+            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit "
+            '(where q = "a b", d.csv:2)'
         ]),
         (b"", ROWS, ["d.csv:1: is empty; its first line must name the columns"]),
         (b"q\n", ROWS, ["d.csv: has no values"]),
