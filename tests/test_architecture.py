@@ -37,7 +37,10 @@ def test_no_module_is_named_after_nothing() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("orchestrator.cli.main", ["aiohttp", "pydantic", "rich", "jinja2", "anyio", "structlog"]),
+        (
+            "orchestrator.cli.parser",
+            ["aiohttp", "pydantic", "rich", "jinja2", "anyio", "structlog"],
+        ),
         ("orchestrator.specfile", ["aiohttp", "anyio", "rich"]),
         ("orchestrator.ledger", ["aiohttp", "anyio", "rich", "jinja2"]),
     ],
@@ -71,3 +74,16 @@ def test_command_does_not_import_what_it_does_not_need(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.stdout.splitlines()[-1].strip() == "[]", done.stderr
+
+
+def test_commands_import_at_the_top() -> None:
+    """The module of a command is imported once its arguments are known to be right."""
+    late = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((PACKAGE / "cli" / "commands").glob("*.py"))
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    assert late == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.main import COMMANDS, EXIT_CODES
+from orchestrator.cli.parser import COMMANDS, EXIT_CODES
 from orchestrator.specfile import expand, load_spec
 from orchestrator.specfile.reference import spec_reference
 

@@ -1,60 +1,28 @@
 """
-The `orchestrator` command: its parser, and the only place that turns errors into exit codes.
+The `orchestrator` command, and the only place that turns errors into exit codes.
 
 This module imports next to nothing, so that signals are handled before anything else is imported.
-Command modules are imported when their command is called, and import what is heavy when they run:
-`--help` and usage errors come at once.
+The module of a command is imported after its arguments were parsed: `--help` and usage errors come
+at once.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+from importlib import import_module
+from threading import Thread
 
 from orchestrator.app.setup.signals import handle_signals
 
 TYPE_CHECKING = False  # as of `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
-COMMANDS = {
-    "run": "run a spec as a new batch",
-    "resume": "go on where a batch stopped",
-    "retry": "run failed jobs again, into the same batch",
-    "abort": "abort a batch's live runs, and keep what they made",
-    "collect": "fetch what the runs of a batch hold and the disk does not",
-    "export": "write one table of all results of a batch",
-    "verify": "check a batch's files against its ledger, offline",
-    "logs": "print the log of a job's run, and follow it while it runs",
-    "prune": "remove old batches of a name",
-    "plan": "tell what a spec will do, take and cost; starts nothing",
-    "validate": "tell the mistakes of specs; starts nothing",
-    "status": "show how a batch stands",
-    "watch": "follow a batch that another process runs",
-    "report": "write a batch's reports again, and name the HTML page",
-    "list": "list the batches under the output folder",
-    "init": "write a commented spec and config to start from",
-    "import": "print the spec of a run that was made in the Console",
-    "schema": "print the JSON Schema of a spec, for editors",
-    "platform": "run the local platform",
-}
-
 MODULES = {"import": "import_run"}
-"""The modules of commands whose names are no names of modules."""
-
-EXIT_CODES = """\
-exit codes:
-  0         every job succeeded and its results are on disk
-  1         the batch ended; some jobs failed
-  2         bad spec, config or usage, or an unknown Actor or task; nothing was started
-  3         stopped early: budget, plan, failures, deadline, disk full; can be resumed
-  4         another process holds this batch
-  5         the platform cannot be reached, or refuses the token
-  70        a bug of ours; the log has the traceback
-  129, 130, 143  interrupted by SIGHUP, SIGINT or SIGTERM; the batch can be resumed
-"""
-
+"""The modules of commands that have another name than the command."""
+SENDING = {"run", "resume", "retry"}
+"""Commands that send requests soon."""
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """
 Python's own 700 makes it look for garbage dozens of times while modules are read, which leave none.
@@ -84,11 +52,17 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
-        parser = make_parser(words[0] if words else None)
+        from orchestrator.cli.parser import make_parser
+
+        name = words[0] if words else ""
+        parser = make_parser(name)
         parser.set_defaults(**given)
         options = parser.parse_args(words)
+        if name in SENDING:
+            _import_ahead()
         _import_log_library()
-        code: int = options.call(options)
+        module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
+        code: int = module.call(options)
     except Exception as error:  # noqa: BLE001 - the place that says what an error means
         from orchestrator.cli.error_exit import tell
 
@@ -124,31 +98,12 @@ def _refuse_other_bytes(words: Sequence[str]) -> None:
             )
 
 
-def make_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser, with the options of one command, or of all where none is known."""
-    import argparse
-    import importlib
+def _import_ahead() -> None:
+    """
+    Begins to import the HTTP library in a thread, for a command that will need it soon.
 
-    from orchestrator import __version__
-
-    parser = argparse.ArgumentParser(
-        prog="orchestrator",
-        description="Run batches of Apify Actors and tasks: each run started once, every limit "
-        "obeyed, nothing lost.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"orchestrator {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if command in {name, None}:
-            module = importlib.import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
-            module.add_arguments(subparser)
-            subparser.set_defaults(call=module.call)
-    return parser
+    It loads the certificates of the machine meanwhile, for which the interpreter is not needed.
+    """
+    # No daemon: a process that ends in the middle of an import waits for the end of the import. A
+    # daemon is frozen with its locks held instead, and what is imported at the exit waits for ever.
+    Thread(target=import_module, args=("aiohttp",)).start()

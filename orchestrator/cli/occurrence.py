@@ -42,8 +42,8 @@ from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.occurrences.turn import occurrence_turn
 from orchestrator.app.setup.context import BatchContext, client_options
-from orchestrator.cli.arguments import choice_of
 from orchestrator.cli.batch_run import report
+from orchestrator.cli.command_settings import choice_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import (
     BatchHeld,

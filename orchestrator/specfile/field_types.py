@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from orchestrator.model.ages import age_secs
 from orchestrator.model.schedule import check_schedule
 from orchestrator.specfile.diagnostics import show
 from orchestrator.specfile.templates.template import is_template
@@ -105,14 +106,12 @@ def _web_address(value: str) -> str:
 
 
 def _age(value: Any) -> Any:
-    found = (
-        re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smhdw])", value) if isinstance(value, str) else None
-    )
-    if found is None or float(found[1]) <= 0:
+    secs = age_secs(value) if isinstance(value, str) else None
+    if secs is None:
         raise ValueError(
             f'must be an age such as "24h" or "7d" (s, m, h, d, w), found {show(value)}'
         )
-    return float(found[1]) * SECS[found[2]]
+    return secs
 
 
 def _failures(value: Any) -> Any:
@@ -169,7 +168,6 @@ class Listed:
         return {"anyOf": [many["items"], many]}
 
 
-SECS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 Templated = OrTemplate()
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0), Templated]

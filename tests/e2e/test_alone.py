@@ -45,6 +45,6 @@ def test_commands_start_by_themselves(command: Command) -> None:
 
 def test_every_command_is_among_them() -> None:
     """A new command is tried alone too."""
-    from orchestrator.cli.main import COMMANDS
+    from orchestrator.cli.parser import COMMANDS
 
     assert set(COMMANDS) - {"platform"} == {*WORDS, *WORDS_AFTER}

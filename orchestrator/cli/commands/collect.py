@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from orchestrator.cli.arguments import add_output, add_select, add_telling, age, settings_of
+from orchestrator.app.batch_folders import display, find_batch
+from orchestrator.app.outputs.collection import Extra, collect_batch
+from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
+from orchestrator.cli.batch_run import make_context, report
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import UsageError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument(
-        "batch", metavar="BATCH", nargs="?", help="a batch: its folder, NAME or NAME/ID"
-    )
-    add_runs(parser)
-    add_select(parser, "which jobs to look at")
-    for name in ("run", "input"):
-        parser.add_argument(
-            f"--{name}-json",
-            action="store_true",
-            help=f"write {name}.json too where the spec says collect = {{ {name} = false }}",
-        )
-    add_output(parser)
-    add_telling(parser)
-    parser.set_defaults(on_signal="leave")
-
-
-def add_runs(parser: argparse.ArgumentParser) -> None:
-    """What makes a batch of runs that somebody else started."""
-    group = parser.add_argument_group(
-        "a batch of runs that somebody else started",
-        "nothing is started; their ends are waited for",
-    )
-    group.add_argument("--runs", metavar="ID", nargs="+", help="these runs")
-    group.add_argument("--task", metavar="T", help="the runs of a task: its id, or me/my-task")
-    group.add_argument(
-        "--last", metavar="AGE", type=age, help="those of the task that began in it, such as 24h"
-    )
-    group.add_argument("--name", metavar="N", help="the name of the batch")
+from orchestrator.ledger import BatchLock
+from orchestrator.model.selection import parse_selection
 
 
 def call(options: argparse.Namespace) -> int:
@@ -50,9 +26,6 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _collect_runs(options: argparse.Namespace) -> int:
-    from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
-    from orchestrator.cli.batch_run import make_context, report
-    from orchestrator.cli.event_loop import in_event_loop
 
     if options.batch is not None or options.select is not None:
         raise UsageError("--runs and --task make a new batch: leave out BATCH and --select")
@@ -71,14 +44,6 @@ def _collect_runs(options: argparse.Namespace) -> int:
 
 
 def _collect_batch(options: argparse.Namespace) -> int:
-    import sys
-
-    from orchestrator.app.batch_folders import display, find_batch
-    from orchestrator.app.outputs.collection import Extra, collect_batch
-    from orchestrator.cli.batch_run import make_context, report
-    from orchestrator.cli.event_loop import in_event_loop
-    from orchestrator.ledger import BatchLock
-    from orchestrator.model.selection import parse_selection
 
     settings = settings_of(options)
     selection = parse_selection(options.select)

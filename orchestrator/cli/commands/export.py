@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shutil import rmtree
+from tempfile import mkdtemp
 
-from orchestrator.cli.arguments import add_output, one_day, settings_of
-
-if TYPE_CHECKING:
-    from orchestrator.app.outputs.export_file import Exported
-    from orchestrator.model.batches import ResultsFormat
+from orchestrator.app.batch_folders import find_batch
+from orchestrator.app.outputs.export_file import Exported, export
+from orchestrator.app.outputs.merge import tell_of_table
+from orchestrator.app.setup.signals import cleaned_up
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.streams import output_is_broken
+from orchestrator.errors import UsageError
+from orchestrator.event_log import configure_logs
+from orchestrator.extras import Extra, not_installed
+from orchestrator.model.batches import ResultsFormat
+from orchestrator.results.table_writer import LEFT_OUT, REJECTS
 
 STDOUT = "-"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
-    parser.add_argument(
-        "--since",
-        metavar="DATE",
-        type=one_day,
-        help="all batches of this name for that day and later ones, as 2026-11-25; columns say "
-        "of which batch and occurrence an item is",
-    )
-    parser.add_argument(
-        "--to",
-        metavar="FILE",
-        help="where to write it; - is standard output (export/ in the folder of the batch)",
-    )
-    add_output(parser)
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-
-
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-    import sys
-    from importlib.util import find_spec
-
-    from orchestrator.app.batch_folders import find_batch
-    from orchestrator.app.outputs.export_file import export
-    from orchestrator.app.outputs.merge import tell_of_table
-    from orchestrator.errors import UsageError
-    from orchestrator.event_log import configure_logs
-    from orchestrator.extras import Extra, not_installed
-    from orchestrator.model.batches import ResultsFormat
-    from orchestrator.results.table_writer import REJECTS
-
     if options.output == STDOUT:
         raise UsageError("--output names the folder of the batches; for standard output: --to -")
     settings = settings_of(options)
@@ -80,14 +57,6 @@ def call(options: argparse.Namespace) -> int:
 
 def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace) -> Exported:
     """Writes the table to a temporary file, and that to standard output."""
-    import sys
-    from shutil import rmtree
-    from tempfile import mkdtemp
-
-    from orchestrator.app.outputs.export_file import export
-    from orchestrator.app.setup.signals import cleaned_up
-    from orchestrator.cli.streams import output_is_broken
-
     place = mkdtemp(prefix="orchestrator-export-")
     with cleaned_up(lambda: rmtree(place, ignore_errors=True)):
         done = export(folder, format_, since=options.since, target=Path(place, "table"))
@@ -99,7 +68,6 @@ def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace
 
 
 def _facts(done: Exported) -> dict[str, object]:
-    from orchestrator.results.table_writer import LEFT_OUT
 
     table = done.table
     return {

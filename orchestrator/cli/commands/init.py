@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import json
 
-from orchestrator.cli.arguments import given_path
+from orchestrator.app.setup.settings import example_config
+from orchestrator.errors import OutputNotWritable, UsageError
+from orchestrator.specfile import spec_schema
 
 SCHEMA = "orchestrator.schema.json"
 SPEC = f"""\
@@ -42,21 +44,8 @@ n = {{ range = [1, 3] }}
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument(
-        "folder", metavar="DIR", type=given_path, nargs="?", default=Path(), help="where to (here)"
-    )
-
-
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-
-    from orchestrator.app.setup.settings import example_config
-    from orchestrator.errors import OutputNotWritable, UsageError
-    from orchestrator.specfile import spec_schema
-
     files = {
         "batch.toml": SPEC,
         "config.toml": example_config(),

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 
-from orchestrator.cli.arguments import add_output, settings_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="only batches of this name")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    add_output(parser)
+from orchestrator.app.batch_folders import LEDGER, all_batches, batches
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.errors import UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.lock import is_held
+from orchestrator.report.summary import summary_of
+from orchestrator.report.terminal import batches_table, print_table
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-    import sys
-
-    from orchestrator.app.batch_folders import LEDGER, all_batches, batches
-    from orchestrator.errors import UsageError
-    from orchestrator.ledger import LedgerReader
-    from orchestrator.ledger.lock import is_held
-    from orchestrator.report.summary import summary_of
-    from orchestrator.report.terminal import batches_table, print_table
-
     output = settings_of(options).output
     folders = all_batches(output) if options.name is None else batches(output / options.name)
     summaries = []

@@ -3,64 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.cli.arguments import (
-    SPEC_HELP,
-    add_choice,
-    add_output,
-    choice_of,
-    one_day,
-    pair,
-    settings_of,
+from orchestrator.app.batch.creation import plan_of
+from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.occurrences.schedules import schedule_of
+from orchestrator.app.plan.account_forecast import Account, ask_account
+from orchestrator.app.plan.forecast import (
+    REQUESTS_A_RUN,
+    Estimate,
+    Forecast,
+    History,
+    estimate,
+    forecast,
+    own_history,
 )
+from orchestrator.cli.batch_run import make_context
+from orchestrator.cli.command_settings import choice_of, settings_of
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.ledger.amendments import definitions
+from orchestrator.model.batches import Batch, BatchPlan, Series
+from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.model.jobs import Job
 from orchestrator.safe_text import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.app.plan.account_forecast import Account
-    from orchestrator.app.plan.forecast import Estimate, Forecast, History
-    from orchestrator.model.batches import BatchPlan
-    from orchestrator.model.jobs import Job
+from orchestrator.specfile import expand, load_spec
 
 SHOWN_KEYS = 10
 LONGEST_PRICE = 1000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("spec", metavar="SPEC", type=Path, help=SPEC_HELP)
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    parser.add_argument(
-        "--online",
-        action="store_true",
-        help="ask the account for limits, usage, prices and earlier runs",
-    )
-    parser.add_argument("--diff", metavar="BATCH", help="how the jobs differ from a batch's")
-    parser.add_argument(
-        "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
-    )
-    parser.add_argument("--date", metavar="D", type=one_day, help="the day of `{{ date }}` (today)")
-    add_choice(parser)
-    add_output(parser)
-    parser.set_defaults(on_signal="leave")
-
-
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-    import os
-    from datetime import UTC, datetime
-
-    from orchestrator.app.batch.creation import plan_of
-    from orchestrator.app.occurrences.schedules import schedule_of
-    from orchestrator.app.plan.forecast import estimate, forecast, own_history
-    from orchestrator.model.batches import Series
-    from orchestrator.model.ids import BatchName
-    from orchestrator.specfile import expand, load_spec
-
     settings = settings_of(options)
     loaded = load_spec(options.spec)
     schedule = schedule_of(loaded.spec.batch)
@@ -94,13 +73,6 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
-    from datetime import UTC, datetime
-
-    from orchestrator.app.plan.account_forecast import ask_account
-    from orchestrator.cli.batch_run import make_context
-    from orchestrator.cli.event_loop import in_event_loop
-    from orchestrator.model.batches import Batch
-    from orchestrator.model.ids import BatchId, BatchName
 
     context = make_context(options, settings_of(options))
     batch = Batch(
@@ -116,9 +88,6 @@ def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: 
 def _answer(
     name: str, made: Forecast, figures: Estimate, account: Account | None
 ) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from orchestrator.app.plan.forecast import REQUESTS_A_RUN
 
     unknown = [
         f"how long {count:,} jobs of {target} take: no earlier run tells it"
@@ -192,9 +161,6 @@ def _caps(made: Forecast, account: Account) -> dict[str, Any]:
 
 def _in_full(job: Job) -> dict[str, Any]:
     """A job as it will be started; values of `env` and `needs` are still expressions."""
-    import json
-    from dataclasses import asdict
-
     options = {k: v for k, v in asdict(job.options).items() if v not in (None, ())}
     return {
         "key": job.key,
@@ -210,10 +176,6 @@ def _in_full(job: Job) -> dict[str, Any]:
 
 
 def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
-    from dataclasses import replace
-
-    from orchestrator.app.batch_folders import LEDGER, find_batch
-    from orchestrator.ledger.amendments import definitions
 
     folder = find_batch(output, name)
     before: dict[str, Job] = definitions(folder / LEDGER)
@@ -229,8 +191,6 @@ def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
 
 def _show(answer: dict[str, Any]) -> None:
     """Prints a plan for people."""
-    import json
-
     print(f"{answer['batch']}: {answer['jobs']:,} jobs, at most {answer['runs_most']:,} runs")
     print(f"requests: about {answer['requests']:,}")
     for field, title, unit in (

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.emulator import add_emulator_commands, run_emulator_command
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own commands and their options."""
-    add_emulator_commands(parser)
-    parser.set_defaults(json=False)
+from orchestrator.cli.emulator import run_emulator_command
+from orchestrator.cli.event_loop import in_event_loop
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from orchestrator.cli.event_loop import in_event_loop
-
     in_event_loop(run_emulator_command, options)
     return 0

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.cli.arguments import add_output, settings_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("name", metavar="NAME", help="a batch's name")
-    parser.add_argument(
-        "--keep-last", metavar="N", type=_count, help="keep the N newest, whatever their age"
-    )
-    parser.add_argument(
-        "--keep-days", metavar="D", type=float, help="keep those that ended in the last D days"
-    )
-    parser.add_argument(
-        "--delete-storages",
-        action="store_true",
-        help="delete what the runs of removed batches hold on the platform, once it is known to be "
-        "on disk",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only tell which it would be")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    add_output(parser)
-    parser.set_defaults(on_signal="leave")
+from orchestrator.app.batch_folders import display
+from orchestrator.app.history.prune import delete_storages, old_batches, remove, remove_remains
+from orchestrator.cli.batch_run import make_context
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.errors import BatchHeld, BatchNotFound, PlatformError, UsageError
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-    from datetime import UTC, datetime
-
-    from orchestrator.app.batch_folders import display
-    from orchestrator.app.history.prune import old_batches, remove_remains
-    from orchestrator.errors import BatchNotFound, UsageError
-
     if options.keep_last is None and options.keep_days is None:
         raise UsageError("say what to keep: --keep-last N, --keep-days D, or both")
     home = settings_of(options).output / options.name
@@ -70,11 +49,6 @@ def call(options: argparse.Namespace) -> int:
 
 def _remove(folder: Path, options: argparse.Namespace) -> str | None:
     """Removes a batch; or says why it is kept."""
-    from orchestrator.app.history.prune import delete_storages, remove
-    from orchestrator.cli.batch_run import make_context
-    from orchestrator.cli.event_loop import in_event_loop
-    from orchestrator.errors import BatchHeld, PlatformError, UsageError
-
     try:
         if options.delete_storages:
             in_event_loop(delete_storages, folder, make_context(options, settings_of(options)))
@@ -93,10 +67,3 @@ def _tell(removed: Sequence[str], kept: Sequence[Mapping[str, str]], word: str) 
         print(f"kept {entry['folder']}: {entry['reason']}")
     if not removed and not kept:
         print("nothing is old enough")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, found {number}")
-    return number

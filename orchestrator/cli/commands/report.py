@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
-from orchestrator.cli.arguments import add_output, add_select, settings_of
+from orchestrator.app.batch.final_files import PAGE, write_page, write_reports
+from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.outputs.object_store import upload
+from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.model.batches import Batch
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "only these jobs on the page")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    add_output(parser)
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.batches import Batch
+from orchestrator.model.selection import parse_selection
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-
-    from orchestrator.app.batch.final_files import PAGE, write_page, write_reports
-    from orchestrator.app.batch_folders import LEDGER, find_batch
-    from orchestrator.ledger import LedgerReader
-    from orchestrator.model.selection import parse_selection
-
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
     refresh(folder, settings)
@@ -49,7 +37,5 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _upload(folder: Path, batch: Batch) -> None:
-    from orchestrator.app.outputs.object_store import upload
-    from orchestrator.cli.event_loop import in_event_loop
 
     in_event_loop(upload, folder, batch)

@@ -8,41 +8,28 @@ was paid for, and is asked for first.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.cli.arguments import add_driving, add_select, read_ahead, settings_of
-
-if TYPE_CHECKING:
-    from orchestrator.ledger.records import JobReport
-    from orchestrator.model.selection import Selection
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "which of the failed jobs")
-    parser.add_argument("--dry-run", action="store_true", help="only tell which jobs it would be")
-    add_driving(parser)
+from orchestrator.app.batch.lifecycle import resume_batch
+from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.outputs.collection import collect_batch
+from orchestrator.app.outputs.foreign_runs import refuse_to_start
+from orchestrator.app.setup.environment_secrets import require_secrets
+from orchestrator.cli.batch_run import drive, make_context, report
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.ledger import BatchLock, LedgerReader
+from orchestrator.ledger.amendments import set_waiting
+from orchestrator.ledger.records import JobReport
+from orchestrator.model.selection import Keys, Selection, parse_selection
+from orchestrator.model.states import FAILED_JOB_STATUSES
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    read_ahead()
-    import os
-
-    from orchestrator.app.batch.lifecycle import resume_batch
-    from orchestrator.app.batch_folders import LEDGER, find_batch
-    from orchestrator.app.outputs.collection import collect_batch
-    from orchestrator.app.outputs.foreign_runs import refuse_to_start
-    from orchestrator.app.setup.environment_secrets import require_secrets
-    from orchestrator.cli.batch_run import drive, make_context, report
-    from orchestrator.cli.event_loop import in_event_loop
-    from orchestrator.ledger import BatchLock, LedgerReader
-    from orchestrator.ledger.amendments import set_waiting
-    from orchestrator.model.selection import Keys, parse_selection
-
     settings = settings_of(options)
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
@@ -74,10 +61,6 @@ def call(options: argparse.Namespace) -> int:
 
 def _failed(folder: Path, selection: Selection) -> list[JobReport]:
     """The failed jobs that are selected."""
-    from orchestrator.app.batch_folders import LEDGER
-    from orchestrator.ledger import LedgerReader
-    from orchestrator.model.states import FAILED_JOB_STATUSES
-
     with LedgerReader(folder / LEDGER) as reader:
         return [
             report
@@ -88,12 +71,11 @@ def _failed(folder: Path, selection: Selection) -> list[JobReport]:
 
 
 def _print_jobs(chosen: Sequence[JobReport], *, as_json: bool) -> None:
-    import json
 
     if as_json:
         jobs = [{"key": report.job.key, "status": report.status.value} for report in chosen]
         print(json.dumps({"jobs": jobs}))
         return
-    for report in chosen:
-        print(f"{report.status}  {report.job.key}")
+    for job in chosen:
+        print(f"{job.status}  {job.job.key}")
     print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")

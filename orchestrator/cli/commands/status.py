@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.cli.arguments import add_output, settings_of
+from orchestrator.app.batch.needed_results import unmet
+from orchestrator.app.batch_folders import LEDGER, display, find_batch, newest_of_each
+from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
+from orchestrator.errors import BatchNotFound, UsageError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.lock import is_held
+from orchestrator.ledger.statistics import Totals
+from orchestrator.model.batches import Batch
+from orchestrator.report.expiry import expiry_warning
+from orchestrator.report.summary import summary_of
+from orchestrator.report.terminal import print_table, summary_table
+from orchestrator.report.why import why
 from orchestrator.safe_text import plain
-
-if TYPE_CHECKING:
-    from orchestrator.ledger.statistics import Totals
-    from orchestrator.model.batches import Batch
-
+from orchestrator.specfile.diagnostics import unknown
 
 SHOWN = 10
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument(
-        "batch",
-        metavar="BATCH",
-        nargs="?",
-        help="a batch: its folder, NAME or NAME/ID (the newest of all)",
-    )
-    parser.add_argument("--why", metavar="JOB", help="tell what a job waits for")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    add_output(parser)
-
-
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-
-    from orchestrator.app.batch_folders import LEDGER, find_batch, newest_of_each
-    from orchestrator.errors import BatchNotFound
-    from orchestrator.ledger import LedgerReader
-    from orchestrator.ledger.lock import is_held
-    from orchestrator.report.summary import summary_of
-
     settings = settings_of(options)
     output = settings.output
     if options.batch is not None:
@@ -66,12 +53,6 @@ def call(options: argparse.Namespace) -> int:
 
 def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
     """Prints how a batch stands, for people."""
-    from datetime import UTC, datetime
-
-    from orchestrator.app.batch_folders import display
-    from orchestrator.report.expiry import expiry_warning
-    from orchestrator.report.terminal import print_table, summary_table
-
     print_table(summary_table(batch, totals))
     print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
@@ -89,16 +70,6 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
 
 def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
     """Prints what one job waits for."""
-    import json
-
-    from orchestrator.app.batch.needed_results import unmet
-    from orchestrator.app.batch_folders import LEDGER
-    from orchestrator.errors import UsageError
-    from orchestrator.ledger import LedgerReader
-    from orchestrator.ledger.lock import is_held
-    from orchestrator.report.why import why
-    from orchestrator.specfile.diagnostics import unknown
-
     held = is_held(folder)
     with LedgerReader(folder / LEDGER) as reader:
         report = reader.report(key)

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.cli.arguments import SPEC_HELP, given_path, pair, settings_of
-
-if TYPE_CHECKING:
-    from orchestrator.app.plan.online_validation import Answers
-    from orchestrator.errors import SpecError
-    from orchestrator.model.jobs import Job
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("specs", metavar="SPEC", type=Path, nargs="+", help=SPEC_HELP)
-    parser.add_argument(
-        "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=given_path,
-        default=Path("output"),
-        help="where batches are whose results a spec takes (output)",
-    )
-    parser.add_argument(
-        "--online",
-        action="store_true",
-        help="ask the platform whether Actors, tasks and builds exist and inputs fit",
-    )
-    parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.set_defaults(on_signal="leave")
+from orchestrator.app.occurrences.schedules import schedule_of
+from orchestrator.app.plan.online_validation import Answers, ask_platform
+from orchestrator.cli.batch_run import make_context
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.errors import SpecError
+from orchestrator.model.jobs import Job
+from orchestrator.specfile import expand, load_spec
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-    import sys
-
-    from orchestrator.errors import SpecError
-
     code, answers = 0, []
     for path in options.specs:
         try:
@@ -69,13 +47,6 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         SpecError: it has some.
     """
-    import os
-    import sys
-    from datetime import UTC, datetime
-
-    from orchestrator.app.occurrences.schedules import schedule_of
-    from orchestrator.specfile import expand, load_spec
-
     loaded = load_spec(path)
     schedule = schedule_of(loaded.spec.batch)
     jobs = expand(
@@ -105,9 +76,6 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ask(jobs: list[Job], options: argparse.Namespace) -> Answers:
-    from orchestrator.app.plan.online_validation import ask_platform
-    from orchestrator.cli.batch_run import make_context
-    from orchestrator.cli.event_loop import in_event_loop
 
     return in_event_loop(ask_platform, jobs, make_context(options, settings_of(options)))
 

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.cli.arguments import add_output, add_select, settings_of
+from orchestrator.app.batch_folders import display, find_batch
+from orchestrator.app.outputs.online_verification import verify_online
+from orchestrator.app.outputs.verification import verify
+from orchestrator.cli.batch_run import make_context
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.model.ids import JobKey
-from orchestrator.model.selection import Selection
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "which jobs")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.add_argument(
-        "--online",
-        action="store_true",
-        help="ask the platform too whether it holds more items than are on disk",
-    )
-    add_output(parser)
-    parser.set_defaults(on_signal="leave")
+from orchestrator.model.selection import Selection, parse_selection
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
-    import json
-
-    from orchestrator.app.batch_folders import display, find_batch
-    from orchestrator.app.outputs.verification import verify
-    from orchestrator.model.selection import parse_selection
-
     folder = find_batch(settings_of(options).output, options.batch)
     selection = parse_selection(options.select)
     told = _ask(folder, selection, options) if options.online else {}
@@ -65,9 +51,6 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _ask(folder: Path, selection: Selection, options: argparse.Namespace) -> Mapping[JobKey, str]:
-    from orchestrator.app.outputs.online_verification import verify_online
-    from orchestrator.cli.batch_run import make_context
-    from orchestrator.cli.event_loop import in_event_loop
 
     context = make_context(options, settings_of(options))
     return in_event_loop(verify_online, folder, context, selection)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.cli.arguments import add_output, settings_of
+import anyio
 
-if TYPE_CHECKING:
-    from orchestrator.app.batch.live_status import Look
+from orchestrator.app.batch.live_status import Look, follow
+from orchestrator.app.batch_folders import find_batch
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.commands.status import show
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.cli.progress_display import display_for
+from orchestrator.cli.streams import output_is_broken
+from orchestrator.report.progress import Progress
+from orchestrator.report.summary import summary_of
 
 LEFT_WITHOUT_A_WORD = 3
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument(
-        "--json", action="store_true", help="print a line of JSON whenever something has changed"
-    )
-    add_output(parser)
 
 
 def call(options: argparse.Namespace) -> int:
@@ -29,10 +27,6 @@ def call(options: argparse.Namespace) -> int:
 
     It ends with 0 when nobody reads its output any more.
     """
-    from orchestrator.app.batch_folders import find_batch
-    from orchestrator.cli.commands.status import show
-    from orchestrator.cli.event_loop import in_event_loop
-
     folder = find_batch(settings_of(options).output, options.batch)
     last = in_event_loop(_print_changes if options.json else _display, folder)
     if last is None:
@@ -43,13 +37,6 @@ def call(options: argparse.Namespace) -> int:
 
 
 async def _print_changes(folder: Path) -> Look | None:
-    import json
-
-    import anyio
-
-    from orchestrator.app.batch.live_status import follow
-    from orchestrator.cli.streams import output_is_broken
-    from orchestrator.report.summary import summary_of
 
     told = ""
 
@@ -69,11 +56,6 @@ async def _print_changes(folder: Path) -> Look | None:
 
 
 async def _display(folder: Path) -> Look:
-    import anyio
-
-    from orchestrator.app.batch.live_status import follow
-    from orchestrator.cli.progress_display import display_for
-    from orchestrator.report.progress import Progress
 
     display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
     progress = Progress(total=0, began_at=anyio.current_time())

@@ -149,7 +149,7 @@ def test_mistake_in_yaml_is_told_with_its_place(tmp_path: Path, text: str, said:
         ('{"batch": {"name" "b"}}', "1:19: is not valid JSON: expecting ':' delimiter"),
         ('{"a": {"b": 1,\n"b": 2}}', "2:1: is not valid JSON: the name already has a value"),
         (JSON_HEAD + "NaN}}]}", "1:75: jobs[0].input.x: nan is not a JSON number"),
-        (JSON_HEAD + "9" * 5000 + "}}]}", 
+        (JSON_HEAD + "9" * 5000 + "}}]}",
             "is not valid JSON: a number has more digits than 64 bits hold"),
         (JSON_HEAD + "[" * 100_000, "is not valid JSON: nested too deeply"),
         (JSON_HEAD + "[" * 200 + "]" * 200 + "}}]}",

@@ -1,0 +1,94 @@
+"""Values of the command line: each function reads one text, for argparse."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from orchestrator.model.ages import age_secs
+from orchestrator.model.selection import parse_selection
+
+DAY_LENGTH = len("2026-11-25")
+
+
+def selection_text(text: str) -> str:
+    """
+    A selection, for argparse.
+
+    Raises:
+        UsageError: it selects nothing that can be meant.
+    """
+    parse_selection(text)
+    return text
+
+
+def given_path(text: str) -> Path:
+    """
+    A path, for argparse; an empty one, as an unset variable gives it, is not the working folder.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
+
+
+def positive(text: str) -> int:
+    """A number from 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
+
+
+def age(text: str) -> timedelta:
+    """An age such as `24h` or `7d`, for argparse."""
+    secs = age_secs(text)
+    if secs is None:
+        raise argparse.ArgumentTypeError(
+            f"expected an age such as 24h or 7d (s, m, h, d, w), found {text!r}"
+        )
+    return timedelta(seconds=secs)
+
+
+def one_day(text: str) -> date:
+    """A day such as `2026-11-25`, for argparse."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a day as 2026-11-25, found {text!r}") from None
+
+
+def day_or_time(text: str) -> date:
+    """A day, or a time such as `2026-11-25T02:15` or with an offset, for argparse."""
+    try:
+        return date.fromisoformat(text) if len(text) <= DAY_LENGTH else datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a day as 2026-11-25 or a time as 2026-11-25T02:15, found {text!r}"
+        ) from None
+
+
+def span_of_days(text: str) -> list[date]:
+    """All days of `A..B`, for argparse."""
+    first, dots, last = text.partition("..")
+    if not dots:
+        raise argparse.ArgumentTypeError(f"expected two days as A..B, found {text!r}")
+    begin, end = one_day(first), one_day(last)
+    if end < begin:
+        raise argparse.ArgumentTypeError(f"{last} is before {first}")
+    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`NAME=VALUE` as a pair, for argparse."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text!r}")
+    return name, value
+
+
+def count(text: str) -> int:
+    """A number from 0, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, found {number}")
+    return number

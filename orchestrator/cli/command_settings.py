@@ -1,0 +1,59 @@
+"""What the arguments of a command say: its settings, and the jobs that it works on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+from orchestrator.app.setup.settings import Settings, load_settings, unknown_variables
+from orchestrator.errors import ConfigError
+from orchestrator.event_log import configure_logs
+from orchestrator.model.selection import Choice
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """
+    The settings, with the flags of the command line over everything else.
+
+    Warnings go to stderr from now on.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    _check_working_folder()
+    names = ("output", "max_runs", "log_format", "log_level")
+    flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    settings = load_settings(config=options.config, flags=flags)
+    configure_logs(level="warning", as_json=settings.log_format == "json")
+    _warn_of_variables(as_json=settings.log_format == "json")
+    return settings
+
+
+def choice_of(options: argparse.Namespace) -> Choice:
+    """Which jobs of a spec are wanted."""
+    return Choice(select=options.select, exclude=options.exclude, limit=options.limit)
+
+
+def _check_working_folder() -> None:
+    """Makes sure that there is a working folder whose path can be written down."""
+    try:
+        str(Path.cwd()).encode()
+    except FileNotFoundError as error:
+        raise ConfigError("the working folder was deleted: change to another one") from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the working folder, {str(Path.cwd())!r}, is not UTF-8 text: rename it, "
+            "or change to another one"
+        ) from error
+
+
+@cache
+def _warn_of_variables(*, as_json: bool) -> None:
+    """Tells once of variables that look like settings and are none."""
+    for name in unknown_variables():
+        sentence = f"the environment variable {name} is not a setting; it is ignored"
+        event = {"event": "variable_ignored", "level": "warning", "variable": name}
+        sys.stderr.write(f"{json.dumps(event) if as_json else 'warning: ' + sentence}\n")
