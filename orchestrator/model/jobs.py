@@ -11,14 +11,11 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from orchestrator.model.ids import JobKey
 from orchestrator.model.rules import Rule
-
-if TYPE_CHECKING:
-    # At run time nothing here needs pydantic, which takes as long to import as all the rest.
-    from pydantic import JsonValue
 
 MAX_INPUT_BYTES = 9_437_184
 """The platform's limit of a start request's body (API reference, "Run Actor", 413)."""

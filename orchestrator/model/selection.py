@@ -12,10 +12,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.model.jobs import Job
 from orchestrator.model.states import JobStatus
+
+if TYPE_CHECKING:
+    # The command line parses selections, and must not wait for pydantic, which jobs need.
+    from orchestrator.model.jobs import Job
 
 KINDS = ("name", "status", "tag")
 
