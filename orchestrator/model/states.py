@@ -57,9 +57,8 @@ class AttemptState(StrEnum):
 
     INTENT: about to ask the platform for a run. UNCONFIRMED: asked, and the answer was lost.
     STARTED: the run's id is known from the answer. ADOPTED: it is known because the run was found.
-    FINISHED: the run reached a terminal status. SETTLED: what it made is on disk and judged, the
-    attempt is over. LOST: the platform has no such run. FAILED: no run came of it, the start was
-    refused.
+    FINISHED: the run reached a terminal status. SETTLED: judged, the attempt is over. LOST: the
+    platform has no such run. FAILED: the start was refused, so there is no run.
     """
 
     INTENT = "intent"

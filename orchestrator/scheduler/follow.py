@@ -27,7 +27,7 @@ ABORT_GRACE_SECS = 35.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedRun:
     """
     A run that has ended and is not collected yet.
 
@@ -101,7 +101,7 @@ class Follower:
         """Whether all runs are aborted."""
         return self._aborting is not None
 
-    async def follow(self, attempt: Attempt, run: Run) -> Ended | None:
+    async def follow(self, attempt: Attempt, run: Run) -> EndedRun | None:
         """
         Waits until a run has ended, and records that.
 
@@ -134,10 +134,10 @@ class Follower:
         for scope in self._waits:
             scope.cancel()
 
-    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> Ended | None:
+    async def _wait_and_tail(self, attempt: Attempt, run: Run) -> EndedRun | None:
         """Waits for a run's end, and brings home what it makes meanwhile."""
         stop, failures = anyio.CancelScope(), list[OrchestratorError]()
-        ended: Ended | None = None
+        ended: EndedRun | None = None
 
         async def tail() -> None:
             with stop:
@@ -157,7 +157,7 @@ class Follower:
             raise failures[0]
         return ended
 
-    async def _wait(self, attempt: Attempt, run: Run) -> Ended | None:
+    async def _wait(self, attempt: Attempt, run: Run) -> EndedRun | None:
         """Long polls until the run has ended; aborts it where that is wanted."""
         now = anyio.current_time()
         age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
@@ -176,7 +176,7 @@ class Follower:
         finally:
             self._followed.discard(followed)
 
-    async def _poll(self, followed: _Followed) -> Ended | None:
+    async def _poll(self, followed: _Followed) -> EndedRun | None:
         """One long poll, or an abort and its end."""
         attempt, run = followed.attempt, followed.run
         if self._judge_duration(followed):
@@ -198,7 +198,7 @@ class Follower:
         if facts.is_terminal:
             run_json = told.to_json()
             await self._finish(followed, facts, run_json)
-            return Ended(attempt, facts, run_json, followed.abort_because)
+            return EndedRun(attempt, facts, run_json, followed.abort_because)
         if facts.status != followed.status:
             followed.status = facts.status
             await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)

@@ -72,6 +72,7 @@ class RunFinder:
         agents_hidden: called when no more runs are read one by one for their user agents.
 
     Attributes:
+        orphans: as given.
         has_unread: whether the last pass met a run on a list that it could not read.
     """
 
@@ -87,7 +88,7 @@ class RunFinder:
         timings: Timings = TIMINGS,
     ) -> None:
         self._client = client
-        self._orphans = orphans
+        self.orphans = orphans
         self._claimed = dict(claimed or {})
         self._is_of_another = is_of_another
         self._agents_hidden = agents_hidden
@@ -131,7 +132,7 @@ class RunFinder:
         """
         Notes that the run of a send counts as absent: if the lists show it later, it is aborted.
         """
-        self._orphans.give_up(attempt.mark, attempt.listed_from)
+        self.orphans.give_up(attempt.mark, attempt.listed_from)
 
     async def look_over(self, since: datetime) -> dict[RunId, Decimal | None] | None:
         """
@@ -163,9 +164,9 @@ class RunFinder:
             PlatformError: the lists cannot be read.
         """
         async with self._lock:
-            if self._orphans.since is not None:
-                reads = self._orphans.has_given_up
-                await self._look(self._orphans.since, None, reads_one_by_one=reads)
+            if self.orphans.since is not None:
+                reads = self.orphans.has_given_up
+                await self._look(self.orphans.since, None, reads_one_by_one=reads)
 
     async def watch_for_copies(self) -> None:
         """
@@ -176,7 +177,7 @@ class RunFinder:
         Raises:
             SecondCopy: there are such runs.
         """
-        since = self._orphans.took_over_at
+        since = self.orphans.took_over_at
         for pause_secs in chain(WATCH_SECS, repeat(WATCH_SECS[-1])):
             if since is None:
                 return
@@ -305,7 +306,7 @@ class RunFinder:
                 raise
             # A token may be shown an Actor's own runs, and not the account's, or neither.
             return None
-        await self._orphans.end_met()
+        await self.orphans.end_met()
         return shown if listing.is_whole and not self.has_unread else set()
 
     async def _meet(self, item: models.RunListItem, *, reads_one_by_one: bool) -> None:
@@ -319,7 +320,7 @@ class RunFinder:
         if mark in self._asked:
             self._found[mark] = item.facts()
         else:
-            self._orphans.met(mark, item.facts())
+            self.orphans.met(mark, item.facts())
 
     async def _agent_of(self, item: models.RunListItem) -> str:
         """

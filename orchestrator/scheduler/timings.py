@@ -23,6 +23,8 @@ class Timings:
         sync_wait_secs: how long the platform holds a synchronous start.
         refusal_pauses_secs: the pauses after which the client asks for a refusal again before it
             counts.
+        spare_interval_secs: between two looks at a spare run that no attempt follows.
+        stop_grace_secs: how long starts and downloads may go on after a stop.
     """
 
     search_interval_secs: float = 2.0
@@ -32,6 +34,8 @@ class Timings:
     first_delay_secs: float = FIRST_DELAY_SECS
     sync_wait_secs: float = SYNC_WAIT_SECS
     refusal_pauses_secs: tuple[float, ...] = REFUSAL_PAUSES_SECS
+    spare_interval_secs: float = 10.0
+    stop_grace_secs: float = 6.0
 
 
 TIMINGS = Timings()

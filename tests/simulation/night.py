@@ -18,7 +18,13 @@ from pydantic import SecretStr
 
 from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.app.account.account_limits import ANY_ROOM, Prices
-from orchestrator.app.batch.assembly import in_place, make_scheduler, places_of, queue_of
+from orchestrator.app.batch.assembly import (
+    Backlog,
+    OpenBatch,
+    SchedulerOptions,
+    make_scheduler,
+)
+from orchestrator.app.batch.backlog import in_place, places_of, queue_of
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
@@ -280,34 +286,28 @@ async def process(
         db.execute("PRAGMA synchronous = OFF")
         ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
         async with ApifyClient(options, transport=transport, rng=chance) as client:
-            finder, orphans = make_finder(
-                ledger,
-                reader,
-                client,
-                room,
-                Silent(),  # type: ignore[arg-type] # it has every method there is
-                folder=folder,
-                utc_now=wall_clock,
-            )
-            await take_over(ledger, reader, client, finder, orphans, utc_now=wall_clock)
-            attempts = await ledger.take_over()
-            usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
-            scheduler = make_scheduler(
+            batch = OpenBatch(
                 ledger=ledger,
+                reader=reader,
                 client=client,
                 files=Files(InlineWorker(life.around(flush_group))),
                 folder=folder,
-                settings=Settings(),
-                queue=queue_of(
-                    places_of(reader.waiting(), room, platform_now=client.platform_now())
-                ),
-                usage=usage,
-                room=room,
-                observer=Silent(),  # type: ignore[arg-type] # it has every method there is
+            )
+            given = SchedulerOptions(
+                settings=Settings(), room=room, utc_now=wall_clock, chance=chance.random
+            )
+            silent = Silent()
+            finder = make_finder(batch, given, silent)  # type: ignore[arg-type] # it has every method there is
+            await take_over(batch, given, finder)
+            attempts = await ledger.take_over()
+            usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
+            places = places_of(reader.waiting(), room, platform_now=client.platform_now())
+            scheduler = make_scheduler(
+                batch,
+                Backlog(queue=queue_of(places), usage=usage),
+                given,
                 finder=finder,
-                orphans=orphans,
-                utc_now=wall_clock,
-                chance=chance.random,
+                observer=silent,  # type: ignore[arg-type] # it has every method there is
             )
             await scheduler.run((attempt, in_place(attempt, room)) for attempt in attempts)
 

@@ -18,9 +18,10 @@ from orchestrator.errors import PlatformError
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
-from orchestrator.scheduler import start
-from orchestrator.scheduler.attempt import Driver
+from orchestrator.scheduler import start_request
+from orchestrator.scheduler.attempt import AttemptLife
 from orchestrator.scheduler.decide.limits import Claim, Usage
+from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.run_list import RunListing
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
@@ -84,7 +85,7 @@ def test_nights_find_an_answer_that_is_believed_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever run the answer to a start names is taken for its own."""
-    monkeypatch.setattr(start, "doubt", lambda *_asked: None)
+    monkeypatch.setattr(start_request, "doubt", lambda *_asked: None)
     assert first_failure(tmp_path) != "no night failed"
 
 
@@ -104,7 +105,7 @@ def test_nights_find_a_run_id_that_is_stored_late(
     late: dict[str, bool] = {}
 
     async def record(self: Starter, attempt: Attempt, run: Run, *, adopted: bool) -> None:
-        self._finder.claim(run.id, attempt.job.target)
+        self._parts.finder.claim(run.id, attempt.job.target)
         late[run.id] = adopted
 
     async def finished(self: Ledger, attempt: Attempt, run: Run, **more: Any) -> None:
@@ -161,7 +162,7 @@ def test_nights_find_items_that_are_collected_too_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run is collected as soon as it has ended, when half of its items may not be shown."""
-    monkeypatch.setattr(Driver, "settles_at", lambda _self, _ended: anyio.current_time())
+    monkeypatch.setattr(AttemptLife, "_counted_at", lambda _self, _ended: anyio.current_time())
     found = first_failure(tmp_path)
     assert "each item on disk once" in found or "whole under a final name" in found
 
@@ -218,11 +219,11 @@ def test_nights_find_an_absence_by_the_wall_clock(
 ) -> None:
     """A clock that is set makes a start look long over, or as if it were still to come."""
 
-    def absent_at(self: Starter, attempt: Attempt, _began_at: float | None) -> float:
-        age = (self._utc_now() - attempt.intent_at).total_seconds()
+    def absent_at(self: LostStartSearch, attempt: Attempt, _began_at: float | None) -> float:
+        age = (self._parts.utc_now() - attempt.intent_at).total_seconds()
         return anyio.current_time() + 45.0 - age
 
-    monkeypatch.setattr(Starter, "_absent_at", absent_at)
+    monkeypatch.setattr(LostStartSearch, "_absent_at", absent_at)
     found = first_failure(tmp_path, lambda like: any(secs < -3600 for _, secs in like.clock_steps))
     assert "one run per attempt" in found or "no wait is too long" in found
 

@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from statistics import median
 
-import anyio
-
-from orchestrator.apify import ApifyClient
+from orchestrator.apify import ApifyClient, Download
 from orchestrator.app.account.account_limits import Room, downloads_at_once
-from orchestrator.app.batch.needed_results import Facts
+from orchestrator.app.batch.needed_results import read_needed
 from orchestrator.app.batch.run_inputs import read_input
 from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
-from orchestrator.ledger import Ledger, WaitingJob
-from orchestrator.ledger.statistics import Totals
-from orchestrator.model.attempts import Attempt
+from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.jobs import Demand, demand_of
-from orchestrator.model.rules import Remedy
-from orchestrator.model.states import AttemptState
-from orchestrator.report.progress import Progress
-from orchestrator.scheduler.attempt import Driver
+from orchestrator.model.jobs import Job
 from orchestrator.scheduler.decide.dependencies import Needs
-from orchestrator.scheduler.decide.limits import Claim, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
-from orchestrator.scheduler.decide.retries import longest_pause_secs
-from orchestrator.scheduler.decide.stops import FailureCount
+from orchestrator.scheduler.decide.limits import Usage
+from orchestrator.scheduler.decide.queue import WaitingQueue
+from orchestrator.scheduler.decide.start_gate import Gate
+from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.follow import Follower
-from orchestrator.scheduler.loop import Scheduler, Stops
+from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observer import Observer
-from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.run_search import RunFinder
-from orchestrator.scheduler.start import Starter, StartPolicy
+from orchestrator.scheduler.start import Starter
+from orchestrator.scheduler.start_request import StartParts, StartPolicy
 from orchestrator.scheduler.timings import TIMINGS, Timings
 from orchestrator.store.atomic_files import Files
-
-NOTHING_EXPECTED: Mapping[int, float] = {}
 
 
 def utc_now() -> datetime:
@@ -51,182 +41,175 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def make_scheduler(
-    *,
-    ledger: Ledger,
-    client: ApifyClient,
-    files: Files,
-    folder: Path,
-    settings: Settings,
-    queue: WaitingQueue,
-    usage: Usage,
-    room: Room,
-    observer: Observer,
-    finder: RunFinder,
-    orphans: Orphans,
-    jobs_left: int = 0,
-    usual_items: Mapping[int, float] = NOTHING_EXPECTED,
-    needs: Needs | None = None,
-    needed: Facts | None = None,
-    aborting: str | None = None,
-    timings: Timings = TIMINGS,
-    utc_now: Callable[[], datetime] = utc_now,
-    chance: Callable[[], float] = random.random,
-) -> Scheduler:
-    """
-    A scheduler for the batch in `folder`, ready to run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """A batch that this process holds, with what it works on it by."""
 
-    Args:
-        finder, orphans: from `takeover.make_finder`.
-        usage: of the batch's limits, nothing taken yet.
-        needs: the jobs that wait for others.
-        needed: gives what a job may take of those that it needs.
-        usual_items: how many items jobs make, by their places in the spec.
-        jobs_left: how many jobs are not settled.
-        aborting: why it is to abort live runs and to start none; None when it is not.
+    ledger: Ledger
+    reader: LedgerReader
+    client: ApifyClient
+    files: Files
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerOptions:
+    """
+    What a scheduler is made with, besides its batch.
+
+    Attributes:
+        room: what the account allows.
+        aborting: why live runs are aborted and none is started; None when they are not.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
     """
-    counts_settle_secs = settings.settles_after_secs(ledger.batch)
+
+    settings: Settings
+    room: Room
+    aborting: str | None = None
+    timings: Timings = TIMINGS
+    utc_now: Callable[[], datetime] = utc_now
+    chance: Callable[[], float] = random.random
+
+    @property
+    def is_aborting(self) -> bool:
+        """Whether live runs are aborted and none is started."""
+        return self.aborting is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """
+    What is left to do, and what limits it; see `backlog.read_backlog`.
+
+    Attributes:
+        usage: of the batch's limits, nothing taken yet.
+        dependencies: the jobs that wait for others.
+        usual_items: how many items jobs make, by their places in the spec.
+        waiting: how many jobs wait for an attempt, with those that wait for other jobs.
+        unsettled: how many jobs are not settled.
+    """
+
+    queue: WaitingQueue
+    usage: Usage
+    dependencies: Needs = field(default_factory=Needs)
+    usual_items: Mapping[int, float] = field(default_factory=dict)
+    waiting: int = 0
+    unsettled: int = 0
+
+
+def make_scheduler(
+    batch: OpenBatch,
+    backlog: Backlog,
+    options: SchedulerOptions,
+    *,
+    finder: RunFinder,
+    observer: Observer,
+) -> Scheduler:
+    """
+    A scheduler for a batch, ready to run.
+
+    Args:
+        finder: from `takeover.make_finder`.
+    """
+    settings, usage, plan = options.settings, backlog.usage, batch.ledger.batch.plan
+    usage.gate.breaker.probe_secs = settings.breaker_probe_secs
+    for target, said in options.room.refused.items():
+        usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
+    finder.orphans.budget = usage.budget
+    finder.orphans.spares.hold_in(usage, options.room.claim_of)
+    return Scheduler(
+        _parts(batch, backlog, options, finder, observer),
+        queue=backlog.queue,
+        usage=usage,
+        dependencies=backlog.dependencies,
+        stops=StopRules(
+            failures=FailureCount(plan.stop_after_failures, backlog.unsettled),
+            deadline_secs=None if options.is_aborting else plan.deadline_secs,
+        ),
+    )
+
+
+def _parts(
+    batch: OpenBatch,
+    backlog: Backlog,
+    options: SchedulerOptions,
+    finder: RunFinder,
+    observer: Observer,
+) -> Parts:
+    settings = options.settings
+    counts_settle_secs = settings.settles_after_secs(batch.ledger.batch)
     collector = Collector(
-        client,
-        files,
-        folder=folder / "jobs",
+        batch.client,
+        batch.files,
+        folder=batch.folder / "jobs",
         patience_secs=settings.platform_away_secs,
         settled_after_secs=counts_settle_secs,
     )
-    usage.gate.breaker.probe_secs = settings.breaker_probe_secs
-    for target, said in room.refused.items():
-        usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
-    orphans.budget = usage.budget
-    orphans.spares.hold_in(usage, room.claim_of)
-    starter = Starter(
-        ledger=ledger,
-        client=client,
+    starter = _starter(
+        batch,
+        options,
+        observer,
         finder=finder,
-        orphans=orphans,
-        observer=observer,
-        policy=StartPolicy(
-            start_deadline_secs=settings.start_deadline_secs,
-            settle_secs=settings.settle_secs,
-            away_secs=settings.platform_away_secs,
-            on_unconfirmed=(OnUnconfirmed.FAIL if aborting else ledger.batch.plan.on_unconfirmed),
-        ),
-        read_input=partial(read_input, env=os.environ, needed=needed),
         save_answer=collector.save_answer,
-        gate=usage.gate,
-        utc_now=utc_now,
-        timings=timings,
+        gate=backlog.usage.gate,
     )
-    driver = Driver(
-        ledger=ledger,
-        client=client,
+    return Parts(
+        ledger=batch.ledger,
+        client=batch.client,
+        observer=observer,
         starter=starter,
         follower=Follower(
-            ledger=ledger,
-            client=client,
+            ledger=batch.ledger,
+            client=batch.client,
             tail=collector.live,
             observer=observer,
-            utc_now=utc_now,
-            aborting=aborting,
+            utc_now=options.utc_now,
+            aborting=options.aborting,
         ),
+        finder=finder,
         collector=collector,
-        acceptance=Acceptance(folder / "jobs", usual_items),
-        observer=observer,
-        utc_now=utc_now,
-        chance=chance,
+        acceptance=Acceptance(batch.folder / "jobs", backlog.usual_items),
+        claim_of=options.room.claim_of,
+        utc_now=options.utc_now,
+        chance=options.chance,
         away_secs=settings.platform_away_secs,
         counts_settle_secs=counts_settle_secs,
-        most_memory_mbytes=usage.limits.max_memory_mbytes,
-        timings=timings,
-    )
-    plan = ledger.batch.plan
-    return Scheduler(
-        driver=driver,
-        queue=queue,
-        usage=usage,
-        claim_of=room.claim_of,
-        stops=Stops(
-            failures=FailureCount(plan.stop_after_failures, jobs_left),
-            deadline_secs=None if aborting else plan.deadline_secs,
-        ),
-        needs=needs,
-        spares=orphans.spares,
-        chance=chance,
-        max_downloads=downloads_at_once(settings, ledger.batch),
+        most_memory_mbytes=backlog.usage.limits.max_memory_mbytes,
+        max_downloads=downloads_at_once(settings, batch.ledger.batch),
+        timings=options.timings,
     )
 
 
-def queue_of(jobs: Iterable[Waiting]) -> WaitingQueue:
-    """A queue with these jobs; call it in the event loop, whose clock it uses."""
-    queue, now = WaitingQueue(), anyio.current_time()
-    for waiting in jobs:
-        queue.add(waiting, now)
-    return queue
-
-
-def places_of(
-    jobs: Iterable[WaitingJob],
-    room: Room,
-    expected: Mapping[int, float] = NOTHING_EXPECTED,
+def _starter(
+    batch: OpenBatch,
+    options: SchedulerOptions,
+    observer: Observer,
     *,
-    platform_now: datetime | None,
-) -> Iterator[Waiting]:
-    """
-    The waiting jobs of a ledger as a queue has them, as a stream.
-
-    Call it in the event loop, whose clock it uses.
-
-    Args:
-        expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
-            median of it for those that are left out.
-        platform_now: what the platform's clock shows; None when it is not known.
-    """
-    now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
-    usual = median(expected.values()) if expected else 0.0
-    claims: dict[tuple[Demand, Remedy], Claim] = {}
-    for job in jobs:
-        kind = (job.demand, job.remedy)
-        claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
-        yield Waiting(
-            rank=-job.priority,
-            shortness=-expected.get(job.seq, usual),
-            seq=job.seq,
-            number=job.attempts + 1,
-            claim=claim,
-            # Whatever became of the clocks: no pause is longer than it was meant to be.
-            ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
-        )
-
-
-def in_place(attempt: Attempt, room: Room) -> Waiting:
-    """What an attempt under way would wait as."""
-    return Waiting(
-        rank=-attempt.job.priority,
-        shortness=0.0,
-        seq=attempt.job.seq,
-        number=attempt.number,
-        claim=_held(attempt, room.claim_of(demand_of(attempt.job), attempt.remedy)),
+    finder: RunFinder,
+    save_answer: Callable[[Job, Download], Awaitable[None]],
+    gate: Gate,
+) -> Starter:
+    settings, plan = options.settings, batch.ledger.batch.plan
+    policy = StartPolicy(
+        start_deadline_secs=settings.start_deadline_secs,
+        settle_secs=settings.settle_secs,
+        away_secs=settings.platform_away_secs,
+        on_unconfirmed=OnUnconfirmed.FAIL if options.is_aborting else plan.on_unconfirmed,
     )
-
-
-def _held(attempt: Attempt, claim: Claim) -> Claim:
-    """What the budget holds for an attempt is what was reserved with its intent."""
-    if attempt.reserved_usd is None:
-        return claim
-    return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)
-
-
-def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
-    """
-    The figures to begin a display with; call it in the event loop, whose clock it uses.
-
-    Args:
-        open_attempts: what an earlier process left under way.
-    """
-    progress = Progress(total=0, began_at=anyio.current_time())
-    progress.follow(totals)
-    progress.settled_before = progress.done
-    going = {AttemptState.STARTED, AttemptState.ADOPTED}
-    progress.running = sum(attempt.state in going for attempt in open_attempts)
-    return progress
+    return Starter(
+        StartParts(
+            ledger=batch.ledger,
+            client=batch.client,
+            finder=finder,
+            observer=observer,
+            policy=policy,
+            read_input=partial(
+                read_input, env=os.environ, needed=partial(read_needed, batch.reader, batch.folder)
+            ),
+            save_answer=save_answer,
+            gate=gate,
+            utc_now=options.utc_now,
+            timings=options.timings,
+        )
+    )

@@ -2,80 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from statistics import median
 
-from orchestrator.apify import ApifyClient
-from orchestrator.app.account.account_limits import Room, limits_of
-from orchestrator.app.batch.assembly import places_of, progress_of, queue_of, utc_now
+import anyio
+
+from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
+from orchestrator.app.batch.assembly import Backlog, OpenBatch, SchedulerOptions, utc_now
 from orchestrator.app.batch.needed_results import needs_of
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.history.estimates import expected_durations, usual_items
-from orchestrator.app.setup.settings import Settings
-from orchestrator.ledger import LedgerReader
+from orchestrator.app.setup.process_limits import tell_bound
+from orchestrator.ledger import WaitingJob
+from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
-from orchestrator.model.states import JobStatus
+from orchestrator.model.jobs import Demand, demand_of
+from orchestrator.model.rules import Remedy
+from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.progress import Progress
-from orchestrator.scheduler.decide.dependencies import Needs
-from orchestrator.scheduler.decide.limits import Usage
-from orchestrator.scheduler.decide.queue import WaitingQueue
+from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.retries import longest_pause_secs
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """
-    What is left to do, and what limits it.
-
-    Attributes:
-        waiting: how many jobs wait for an attempt, those that wait for other jobs among them.
-        queue: the jobs that may start, as far as the limits allow it; empty when aborting.
-        needs: the jobs that wait for others.
-        usage: of the limits: what earlier processes have spent and started.
-        usual_items: how many items jobs make, by their places in the spec.
-    """
-
-    progress: Progress
-    waiting: int
-    queue: WaitingQueue
-    needs: Needs
-    usage: Usage
-    usual_items: Mapping[int, float]
+NOTHING_EXPECTED: Mapping[int, float] = {}
 
 
 def read_backlog(
-    reader: LedgerReader,
-    open_attempts: Sequence[Attempt],
-    *,
-    folder: Path,
-    client: ApifyClient,
-    room: Room,
-    settings: Settings,
-    aborting: bool,
-) -> Backlog:
+    batch: OpenBatch, options: SchedulerOptions, open_attempts: Sequence[Attempt]
+) -> tuple[Backlog, Progress]:
     """
     Reads a batch that this process has taken over; call it in the event loop, whose clock it uses.
 
     Args:
         open_attempts: those that an earlier process left in flight.
-        aborting: whether no job is to be started.
+
+    Returns:
+        the backlog, and the figures that a display begins with.
+
+    Raises:
+        UsageError: some job can never be started within the limits.
     """
+    reader, room, settings = batch.reader, options.room, options.settings
+    platform_now = batch.client.platform_now()
     with reader.at_one_instant():
         totals, plan = reader.totals(), reader.batch().plan
-        limits = limits_of(plan, room, {} if aborting else reader.demands(), settings)
-        expected = {} if aborting else expected_durations(folder, reader)
-        places = places_of(
-            () if aborting else reader.waiting(),
-            room,
-            expected,
-            platform_now=client.platform_now(),
+        waiting = totals.jobs.get(JobStatus.WAITING, 0)
+        demands = {} if options.is_aborting else reader.demands()
+        limits = limits_of(plan, room, demands, settings)
+        unsettled = waiting + len(open_attempts)
+        tell_bound(limits.max_runs, min(wanted_runs(plan, room, settings), unsettled))
+        expected = {} if options.is_aborting else expected_durations(batch.folder, reader)
+        jobs = () if options.is_aborting else reader.waiting()
+        needs, free = needs_of(reader, places_of(jobs, room, expected, platform_now=platform_now))
+        usage = usage_now(
+            reader, limits, room, settings.costs_settle_secs, batch.client, options.utc_now
         )
-        needs, free = needs_of(reader, places)
-        return Backlog(
-            progress=progress_of(totals, open_attempts),
-            waiting=totals.jobs.get(JobStatus.WAITING, 0),
+        backlog = Backlog(
             queue=queue_of(free),
-            needs=needs,
-            usage=usage_now(reader, limits, room, settings.costs_settle_secs, client, utc_now),
-            usual_items=usual_items(folder, reader),
+            usage=usage,
+            dependencies=needs,
+            usual_items=usual_items(batch.folder, reader),
+            waiting=waiting,
+            unsettled=unsettled,
         )
+        return backlog, progress_of(totals, open_attempts)
+
+
+def queue_of(jobs: Iterable[Waiting]) -> WaitingQueue:
+    """A queue with these jobs; call it in the event loop, whose clock it uses."""
+    queue, now = WaitingQueue(), anyio.current_time()
+    for waiting in jobs:
+        queue.add(waiting, now)
+    return queue
+
+
+def places_of(
+    jobs: Iterable[WaitingJob],
+    room: Room,
+    expected: Mapping[int, float] = NOTHING_EXPECTED,
+    *,
+    platform_now: datetime | None,
+) -> Iterator[Waiting]:
+    """
+    The waiting jobs of a ledger as a queue has them, as a stream.
+
+    Call it in the event loop, whose clock it uses.
+
+    Args:
+        expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
+            median of it for those that are left out.
+        platform_now: what the platform's clock shows; None when it is not known.
+    """
+    now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
+    usual = median(expected.values()) if expected else 0.0
+    claims: dict[tuple[Demand, Remedy], Claim] = {}
+    for job in jobs:
+        kind = (job.demand, job.remedy)
+        claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
+        yield Waiting(
+            rank=-job.priority,
+            shortness=-expected.get(job.seq, usual),
+            seq=job.seq,
+            number=job.attempts + 1,
+            claim=claim,
+            # Whatever became of the clocks: no pause is longer than it was meant to be.
+            ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
+        )
+
+
+def in_place(attempt: Attempt, room: Room) -> Waiting:
+    """What an attempt under way would wait as."""
+    return Waiting(
+        rank=-attempt.job.priority,
+        shortness=0.0,
+        seq=attempt.job.seq,
+        number=attempt.number,
+        claim=_held(attempt, room.claim_of(demand_of(attempt.job), attempt.remedy)),
+    )
+
+
+def _held(attempt: Attempt, claim: Claim) -> Claim:
+    """What the budget holds for an attempt is what was reserved with its intent."""
+    if attempt.reserved_usd is None:
+        return claim
+    return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)
+
+
+def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
+    """
+    The figures to begin a display with; call it in the event loop, whose clock it uses.
+
+    Args:
+        open_attempts: what an earlier process left under way.
+    """
+    progress = Progress(total=0, began_at=anyio.current_time())
+    progress.follow(totals)
+    progress.settled_before = progress.done
+    going = {AttemptState.STARTED, AttemptState.ADOPTED}
+    progress.running = sum(attempt.state in going for attempt in open_attempts)
+    return progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -10,18 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.account.account_limits import Room, wanted_runs
+from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
-from orchestrator.app.batch.assembly import (
-    in_place,
-    make_scheduler,
-    utc_now,
-)
-from orchestrator.app.batch.backlog import read_backlog
+from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions, make_scheduler, utc_now
+from orchestrator.app.batch.backlog import in_place, read_backlog
 from orchestrator.app.batch.final_files import finish
-from orchestrator.app.batch.needed_results import needed_facts
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
@@ -34,7 +30,6 @@ from orchestrator.app.setup.context import (
     client_options,
     logging_to,
 )
-from orchestrator.app.setup.process_limits import tell_bound
 from orchestrator.app.setup.signals import listen, listening
 from orchestrator.errors import (
     BatchAborted,
@@ -88,6 +83,12 @@ async def drive(
         the batch and its figures as this process leaves them, and why it was left early.
     """
     early: list[Interrupted] = []
+    options = SchedulerOptions(
+        settings=context.settings,
+        room=room,
+        aborting="`orchestrator abort` was called" if aborting else None,
+        timings=context.timings,
+    )
     with ExitStack() as signals, logging_to(folder, context.sink):
         # Until the scheduler listens itself: so that the ledger says which signal stopped it.
         signals.enter_context(listening(early.append))
@@ -99,18 +100,10 @@ async def drive(
             ):
                 ledger = Ledger(db, ledger_worker)
                 files = Files(file_worker)
-                reason = await _schedule(
-                    ledger,
-                    reader,
-                    client,
-                    files,
-                    folder,
-                    room,
-                    context,
-                    early,
-                    aborting=aborting,
-                    is_new=is_new,
+                batch = OpenBatch(
+                    ledger=ledger, reader=reader, client=client, files=files, folder=folder
                 )
+                reason = await _schedule(batch, options, context, early, is_new=is_new)
                 signals.close()
                 if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(
                     reason, SecondCopy
@@ -121,110 +114,90 @@ async def drive(
                     await _abort_live_runs(ledger, client)
                 if reason is None or isinstance(reason, StoppedEarly):
                     reason = await _collect_shared(folder, ledger, client, files, context) or reason
-                batch, totals = await _close(ledger, reader, client, reason)
-        batch = await merged(folder, batch)
+                closed, totals = await _close(ledger, reader, client, reason)
+        closed = await merged(folder, closed)
     # On a full disk the figures are still shown, and the files can be made again later.
     with suppress(*((StoppedEarly,) if reason else ())):
-        batch = await finish(folder, batch)
-    return batch, totals, reason
+        closed = await finish(folder, closed)
+    return closed, totals, reason
 
 
 async def _schedule(
-    ledger: Ledger,
-    reader: LedgerReader,
-    client: ApifyClient,
-    files: Files,
-    folder: Path,
-    room: Room,
+    batch: OpenBatch,
+    options: SchedulerOptions,
     context: BatchContext,
     early: Sequence[Interrupted],
     *,
-    aborting: bool,
     is_new: bool,
 ) -> OrchestratorError | None:
-    """Drives the batch until it is settled or left; returns why it was left."""
-    client.know_clock(room.clock)
+    """Runs the scheduler until the batch is settled or left; returns why it was left."""
+    batch.client.know_clock(options.room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
-    finder, orphans = make_finder(
-        ledger,
-        reader,
-        client,
-        room,
-        observer,
-        folder=folder,
-        utc_now=utc_now,
-        timings=context.timings,
-    )
+    finder = make_finder(batch, options, observer)
     if not is_new:
         try:
-            await take_over(ledger, reader, client, finder, orphans, utc_now=utc_now)
+            await take_over(batch, options, finder)
         except (PlatformError, SecondCopy) as reason:
             return reason
-    open_attempts = await ledger.take_over()
-    await ledger.costs_settle_after(context.settings.costs_settle_secs)
-    if room.keeps_days is not None:
-        await ledger.keeps_days(room.keeps_days)
-    if not (aborting or context.force):
-        await reuse_results(ledger, reader, folder, utc_now())
-    await _learn_clock(client, open_attempts)
+    attempts = await _own(batch, options, is_forced=context.force)
     # Read now, not on opening: the take-over has compared the ledger with the account's runs.
-    backlog = read_backlog(
-        reader,
-        open_attempts,
-        folder=folder,
-        client=client,
-        room=room,
-        settings=context.settings,
-        aborting=aborting,
-    )
-    jobs_left = backlog.waiting + len(open_attempts)
-    plan, progress, limits = ledger.batch.plan, backlog.progress, backlog.usage.limits
-    tell_bound(limits.max_runs, min(wanted_runs(plan, room, context.settings), jobs_left))
+    backlog, progress = read_backlog(batch, options, attempts)
     scheduler = make_scheduler(
-        ledger=ledger,
-        client=client,
-        files=files,
-        folder=folder,
-        settings=context.settings,
-        queue=backlog.queue,
-        usage=backlog.usage,
-        room=room,
-        observer=BatchEvents(progress),
-        finder=finder,
-        orphans=orphans,
-        usual_items=backlog.usual_items,
-        needs=backlog.needs,
-        needed=partial(_needed, reader, folder),
-        jobs_left=jobs_left,
-        aborting="`orchestrator abort` was called" if aborting else None,
-        timings=context.timings,
+        batch, backlog, options, finder=finder, observer=BatchEvents(progress)
     )
     LOG.info(
         "batch_started",
         jobs=progress.total,
         waiting=len(backlog.queue),
-        max_runs=limits.max_runs,
+        max_runs=backlog.usage.limits.max_runs,
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen, scheduler.stop, name="signals")
         for signal in early:
             scheduler.stop(signal)
-        tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
-        if context.leave_at is not None:
-            tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
-        if not aborting:
-            keep = partial(keep_limits, client, scheduler, plan, context.settings)
-            tasks.start_soon(keep, name="limits")
-            tasks.start_soon(_tell_waits, ledger, scheduler, name="waits")
+        _attend(tasks, batch, options, context, scheduler=scheduler, progress=progress)
         try:
-            await scheduler.run((attempt, in_place(attempt, room)) for attempt in open_attempts)
+            await scheduler.run((one, in_place(one, options.room)) for one in attempts)
         except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
             return reason
         finally:
             tasks.cancel_scope.cancel()
-    if aborting and backlog.waiting:
+    if options.is_aborting and backlog.waiting:
         return BatchAborted("aborted, with jobs left to start")
     return None
+
+
+async def _own(batch: OpenBatch, options: SchedulerOptions, *, is_forced: bool) -> list[Attempt]:
+    """Makes this process the owner of the batch; returns its open attempts."""
+    ledger, room = batch.ledger, options.room
+    attempts = await ledger.take_over()
+    await ledger.costs_settle_after(options.settings.costs_settle_secs)
+    if room.keeps_days is not None:
+        await ledger.keeps_days(room.keeps_days)
+    if not (options.is_aborting or is_forced):
+        await reuse_results(ledger, batch.reader, batch.folder, utc_now())
+    await _learn_clock(batch.client, attempts)
+    return attempts
+
+
+def _attend(
+    tasks: TaskGroup,
+    batch: OpenBatch,
+    options: SchedulerOptions,
+    context: BatchContext,
+    *,
+    scheduler: Scheduler,
+    progress: Progress,
+) -> None:
+    """Starts what goes on beside the scheduler: the display, the limits, the reasons of waits."""
+    tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+    if context.leave_at is not None:
+        tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
+    if not options.is_aborting:
+        plan = batch.ledger.batch.plan
+        keep = partial(keep_limits, batch.client, scheduler, plan, options.settings)
+        tasks.start_soon(keep, name="limits")
+        tasks.start_soon(_tell_waits, batch.ledger, scheduler, name="waits")
 
 
 async def _collect_shared(
@@ -253,11 +226,6 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     while (left := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
         await anyio.sleep(min(left, CLOCK_EVERY_SECS))
     scheduler.stop(LeftForNextOccurrence())
-
-
-def _needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> Mapping[str, object]:
-    with reader.translated():
-        return needed_facts(reader, folder / "jobs", needs)
 
 
 async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:

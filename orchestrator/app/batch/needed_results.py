@@ -69,6 +69,12 @@ def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
     return [keys[place] for place in sorted(places) if statuses[place] is not JobStatus.SUCCEEDED]
 
 
+def read_needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> dict[str, Table]:
+    """What the template name `needs` stands for, in the batch in a folder; see `needed_facts`."""
+    with reader.translated():
+        return needed_facts(reader, folder / "jobs", needs)
+
+
 def needed_facts(reader: LedgerReader, jobs: Path, needs: tuple[str, ...]) -> dict[str, Table]:
     """
     What the template name `needs` stands for: a table of facts for each key that is needed.

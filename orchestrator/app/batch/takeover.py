@@ -8,27 +8,24 @@ from a backup. The attempt that its mark names takes it when it has no run; see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 
-from orchestrator.apify import ApifyClient
-from orchestrator.app.account.account_limits import Room
+from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
-from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.ledger import LedgerReader
 from orchestrator.model.attempts import CLOCK_DOUBT
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder
-from orchestrator.scheduler.timings import TIMINGS, Timings
 
 MORE_LOOKS = 4
 LOOK_EVERY_SECS = 5.0
@@ -36,55 +33,37 @@ CLOCK_GRAIN = timedelta(seconds=1)
 """The platform's `Date` tells whole seconds."""
 
 
-def make_finder(
-    ledger: Ledger,
-    reader: LedgerReader,
-    client: ApifyClient,
-    room: Room,
-    observer: Observer,
-    *,
-    folder: Path,
-    utc_now: Callable[[], datetime],
-    timings: Timings = TIMINGS,
-) -> tuple[RunFinder, Orphans]:
-    """What finds the runs of a batch, and what ends those that belong to none of its attempts."""
+def make_finder(batch: OpenBatch, options: SchedulerOptions, observer: Observer) -> RunFinder:
+    """What finds the runs of a batch, and ends those that belong to none of its attempts."""
     orphans = Orphans(
-        ledger=ledger,
-        client=client,
+        ledger=batch.ledger,
+        client=batch.client,
         observer=observer,
-        given_up=reader.given_up(),
-        utc_now=utc_now,
+        given_up=batch.reader.given_up(),
+        utc_now=options.utc_now,
     )
-    finder = RunFinder(
-        client,
+    return RunFinder(
+        batch.client,
         orphans,
-        reader.run_targets(),
-        is_of_another=partial(_is_of_another, folder),
-        targets=room.defaults,
+        batch.reader.run_targets(),
+        is_of_another=partial(_is_of_another, batch.folder),
+        targets=options.room.defaults,
         agents_hidden=_warn_of_hidden_agents,
-        timings=timings,
+        timings=options.timings,
     )
-    return finder, orphans
 
 
-async def take_over(
-    ledger: Ledger,
-    reader: LedgerReader,
-    client: ApifyClient,
-    finder: RunFinder,
-    orphans: Orphans,
-    *,
-    utc_now: Callable[[], datetime],
-) -> None:
+async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFinder) -> None:
     """
     One pass over the account's runs since the batch began: its costs, and the runs that it lacks.
 
     Raises:
         TransientError, NotAuthorized: the platform is away, or refuses the token.
     """
+    ledger, client, orphans = batch.ledger, batch.client, finder.orphans
     began = anyio.current_time()
     # Our clock may have been wrong by a day when the batch was made.
-    since = reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
     costs = await finder.look_over(since)
     for _ in range(MORE_LOOKS):
         if costs is not None and not finder.has_unread:
@@ -96,12 +75,12 @@ async def take_over(
         LOG.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return
     passed = timedelta(seconds=anyio.current_time() - began)
-    platform_now = client.platform_now() or utc_now()
+    platform_now = client.platform_now() or options.utc_now()
     orphans.took_over_at = platform_now + CLOCK_GRAIN
     await ledger.costs(costs, platform_now - passed, are_all=True)
     for run in await orphans.adopt_spares():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
-    for run_id, target in reader.run_targets().items():
+    for run_id, target in batch.reader.run_targets().items():
         finder.claim(run_id, target)
 
 

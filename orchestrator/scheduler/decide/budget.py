@@ -8,6 +8,7 @@ reserved money together never exceed the budget.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -171,3 +172,14 @@ def may_cost(amount_usd: Decimal, *, is_our_cap: bool) -> str:
     """The most that a run may cost, and who says so."""
     ours = " (a cap that we chose, since the spec gives no max_total_charge_usd)"
     return f"may cost {money(amount_usd)}{ours if is_our_cap else ''}"
+
+
+def least_cap_in(message: str, refused_usd: Decimal | None) -> Decimal:
+    """
+    The least cap that an Actor takes, by the words of its refusal.
+
+    Where they do not say it, twice the refused one.
+    """
+    refused = refused_usd or Decimal(0)
+    amounts = [Decimal(amount) for amount in re.findall(r"\$\s*(\d{1,9}(?:\.\d{1,9})?)", message)]
+    return max([amount for amount in amounts if amount > refused], default=2 * refused)

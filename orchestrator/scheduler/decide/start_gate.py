@@ -269,6 +269,16 @@ class Gate:
 
     breaker: Breaker = field(default_factory=Breaker)
     doubts: Doubts = field(default_factory=Doubts)
+    _away_since: float | None = None
+
+    def answered(self) -> None:
+        """Notes that the platform has answered a start, if only by a refusal."""
+        self._away_since = None
+
+    def away_secs(self, now: float) -> float:
+        """Notes that the platform has taken no start; returns for how long that has lasted."""
+        self._away_since = now if self._away_since is None else self._away_since
+        return now - self._away_since
 
     def blocked(self, target: Target | None, now: float) -> Paused | None:
         """Why no job of a target may start now; None when one may."""
@@ -283,6 +293,7 @@ class Gate:
 
     def accepted(self, target: Target) -> None:
         """Notes that the platform has let a run start."""
+        self.answered()
         self.doubts.accept()
         self.breaker.accepted(target)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.errors import BudgetExhausted, StoppedEarly, TooManyFailures
 from orchestrator.model.batches import FailureLimit
 from orchestrator.model.states import JobStatus
 
@@ -27,16 +31,18 @@ class FailureCount:
         self._over = 0
         self._failed = 0
 
-    def add(self, status: JobStatus) -> str | None:
-        """Counts a settled job; says why nothing more should be started, or None."""
-        self._over += 1
-        return self._fail(status)
+    def count(self, status: JobStatus, counted: JobStatus | None = None) -> str | None:
+        """
+        Counts a job that is over; says why nothing more should be started, or None.
 
-    def correct(self, before: JobStatus, after: JobStatus) -> str | None:
-        """Counts a job otherwise that was counted before its results were judged; see `add`."""
-        if before is not JobStatus.SUCCEEDED or after is JobStatus.SUCCEEDED:
+        Args:
+            counted: as what it was counted before its results were judged; None when it was not.
+        """
+        if counted is None:
+            self._over += 1
+        elif counted is not JobStatus.SUCCEEDED or status is JobStatus.SUCCEEDED:
             return None
-        return self._fail(after)
+        return self._fail(status)
 
     def take_back(self, status: JobStatus) -> None:
         """Forgets a job that was counted and is tried again."""
@@ -57,3 +63,31 @@ class FailureCount:
         ):
             return f"{self._failed} of {self._over} jobs failed, and stop_after_failures is {limit}"
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRules:
+    """
+    What ends a batch before its last job.
+
+    Attributes:
+        failures: counts the jobs that fail.
+        deadline_secs: how long this process may run; None means no deadline.
+    """
+
+    failures: FailureCount = field(default_factory=lambda: FailureCount(None, 0))
+    deadline_secs: float | None = None
+
+
+def why_stuck(reasons: Mapping[str, int], *, lacks_money: bool) -> StoppedEarly:
+    """
+    Why jobs wait though nothing is under way: what they wait for cannot come.
+
+    Args:
+        reasons: why they wait, with the number of jobs that each reason holds.
+        lacks_money: whether some of them wait for money.
+    """
+    listed = " and ".join(f"{jobs} jobs: {reason}" for reason, jobs in reasons.items())
+    if lacks_money:
+        return BudgetExhausted(f"the budget leaves no room for {listed}")
+    return TooManyFailures(f"not started, {listed}")

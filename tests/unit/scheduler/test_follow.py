@@ -13,7 +13,7 @@ from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotFound
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.follow import ABORT_GRACE_SECS, Ended, Follower
+from orchestrator.scheduler.follow import ABORT_GRACE_SECS, EndedRun, Follower
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
 
@@ -90,7 +90,7 @@ class Followed:
     early: list[str]
     stragglers: list[str]
     told: list[str]
-    ended: dict[str, Ended | None]
+    ended: dict[str, EndedRun | None]
     secs: float
 
 
@@ -116,7 +116,7 @@ def follow(
         observer=cast("Any", told),
         utc_now=lambda: NOON,
     )
-    ended: dict[str, Ended | None] = {}
+    ended: dict[str, EndedRun | None] = {}
     early: list[str] = []
 
     async def one(ledger: Ledger, seq: int, name: str) -> None:

@@ -13,7 +13,7 @@ OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED
 def first_stop(limit: FailureLimit, jobs: int, *statuses: JobStatus) -> int | None:
     """After how many jobs nothing more should be started."""
     count = FailureCount(limit, jobs)
-    return next((n for n, status in enumerate(statuses, 1) if count.add(status)), None)
+    return next((n for n, status in enumerate(statuses, 1) if count.count(status)), None)
 
 
 def test_count_of_failures_stops_when_it_is_reached() -> None:
@@ -34,13 +34,13 @@ def test_share_of_failures_needs_a_sample() -> None:
 def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
     """A success that becomes REJECTED is a failure; a job that is tried again is neither."""
     count = FailureCount(FailureLimit(count=2), 9)
-    assert count.add(OK) is None
-    assert count.correct(OK, OK) is None
-    assert count.correct(OK, JobStatus.REJECTED) is None
-    assert count.add(BAD) == "2 jobs failed, and stop_after_failures is 2"
-    assert count.correct(BAD, BAD) is None
+    assert count.count(OK) is None
+    assert count.count(OK, OK) is None
+    assert count.count(JobStatus.REJECTED, OK) is None
+    assert count.count(BAD) == "2 jobs failed, and stop_after_failures is 2"
+    assert count.count(BAD, BAD) is None
     count.take_back(BAD)
-    assert count.correct(OK, BAD) is not None
+    assert count.count(BAD, OK) is not None
 
 
 def test_usual_duration_needs_five_runs() -> None:

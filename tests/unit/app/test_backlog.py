@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from orchestrator.app.batch.assembly import progress_of
+from orchestrator.app.batch.backlog import progress_of
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark

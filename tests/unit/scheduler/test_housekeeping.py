@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import pytest
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.attempt import Driver
-from tests.support.builders import NOON, make_ledger, make_run
+from orchestrator.scheduler.housekeeping import final_costs, has_ended
+from orchestrator.scheduler.parts import Parts
+from tests.support.builders import make_ledger, make_run
+from tests.support.scheduler_parts import make_parts
 from tests.support.scripted_transport import (
     Reply,
     ScriptedTransport,
@@ -31,46 +33,35 @@ def run_in(status: str) -> Reply:
     return reply(200, {"data": run | {"status": status}})
 
 
-def drive(folder: Path, ask: Callable[[Driver], Awaitable[T]], *answers: Any) -> T:
-    """What a driver makes of these answers of the platform."""
+def ask(folder: Path, question: Callable[[Parts], Awaitable[T]], *answers: Any) -> T:
+    """What is found by these answers of the platform."""
 
     async def scenario() -> T:
         async with client_of(ScriptedTransport(*answers)) as client:
-            parts: dict[str, Any] = dict.fromkeys(
-                ("starter", "follower", "collector", "acceptance", "observer")
-            )
-            driver = Driver(
-                ledger=make_ledger(folder),
-                client=client,
-                utc_now=lambda: NOON,
-                chance=lambda: 0.5,
-                away_secs=60.0,
-                **parts,
-            )
-            return await ask(driver)
+            return await question(make_parts(ledger=make_ledger(folder), client=client))
 
     return run_virtual(scenario)
 
 
-async def final_costs(driver: Driver) -> dict[RunId, Decimal | None]:
-    return await driver.settle_costs([RUN])
+async def final_cost(parts: Parts) -> dict[RunId, Decimal | None]:
+    return await final_costs(parts, [RUN])
 
 
-async def has_ended(driver: Driver) -> bool:
-    return await driver.has_ended(make_run("run1"))
+async def is_ended(parts: Parts) -> bool:
+    return await has_ended(parts, make_run("run1"))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_final_cost_is_asked_for_again_after_an_odd_refusal(tmp_path: Path, status: int) -> None:
     """One odd answer does not let the reservation of an ended run count for good."""
     told = run_reply(usageTotalUsd=0.2)
-    costs = drive(tmp_path, final_costs, refused(status, "not-known-yet"), told)
+    costs = ask(tmp_path, final_cost, refused(status, "not-known-yet"), told)
     assert costs == {RUN: Decimal("0.2")}
 
 
 def test_final_cost_that_stays_refused_is_not_known(tmp_path: Path) -> None:
     """A run that nobody may read any more keeps what counted for it."""
-    assert drive(tmp_path, final_costs, refused(404, "record-not-found")) == {RUN: None}
+    assert ask(tmp_path, final_cost, refused(404, "record-not-found")) == {RUN: None}
 
 
 @pytest.mark.parametrize(("status", "is_over"), [("RUNNING", False), ("FAILED", True)])
@@ -78,15 +69,15 @@ def test_run_that_no_attempt_follows_is_asked_whether_it_has_ended(
     tmp_path: Path, status: str, *, is_over: bool
 ) -> None:
     """The platform's word on the run decides, and not what was known of it before."""
-    assert drive(tmp_path, has_ended, run_in(status)) is is_over
+    assert ask(tmp_path, is_ended, run_in(status)) is is_over
 
 
 def test_run_that_cannot_be_read_any_more_counts_as_ended(tmp_path: Path) -> None:
     """A run that was deleted holds no room."""
-    assert drive(tmp_path, has_ended, refused(404, "record-not-found"))
+    assert ask(tmp_path, is_ended, refused(404, "record-not-found"))
 
 
 def test_one_odd_refusal_does_not_end_a_run(tmp_path: Path) -> None:
     """A run that is refused once is asked for again."""
     odd = refused(404, "record-not-found")
-    assert not drive(tmp_path, has_ended, odd, run_in("RUNNING"))
+    assert not ask(tmp_path, is_ended, odd, run_in("RUNNING"))

@@ -1,0 +1,89 @@
+"""
+What the end of one attempt changes for the jobs that wait. No clock, no I/O.
+
+A refusal for lack of capacity, a paused Actor, the least cap that an Actor takes, the cost of a run
+and the count of failures concern other jobs than their own. `now` is monotonic, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from orchestrator.errors import NoRoom
+from orchestrator.model.attempts import Outcome
+from orchestrator.model.jobs import Job, Target
+from orchestrator.model.runs import Run
+from orchestrator.model.states import JobStatus, RunStatus
+from orchestrator.scheduler.decide.budget import NOTHING
+from orchestrator.scheduler.decide.capacity import Resource
+from orchestrator.scheduler.decide.limits import Claim, Usage
+from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.start_gate import alike
+
+
+class Feedback:
+    """
+    Takes what attempts have shown, and changes what the others may do.
+
+    Args:
+        chance: random numbers from 0 to 1.
+    """
+
+    def __init__(self, usage: Usage, queue: WaitingQueue, chance: Callable[[], float]) -> None:
+        self._usage = usage
+        self._queue = queue
+        self._chance = chance
+        self._least_caps: dict[Target, Decimal] = {}
+
+    def start_begins(self, waiting: Waiting) -> None:
+        """Notes that the start of a job is about to be sent."""
+        if waiting.claim.target is not None:
+            self._usage.gate.breaker.begins(waiting.claim.target, waiting.seq)
+
+    def no_run(self, waiting: Waiting) -> None:
+        """Notes that no run came of a start."""
+        self._usage.gate.doubts.settle()
+        if waiting.claim.target is not None:
+            self._usage.gate.breaker.not_started(waiting.claim.target, waiting.seq)
+
+    def no_capacity(self, refusal: NoRoom, now: float) -> None:
+        """Notes that the account has no capacity for one more run; its claim is released."""
+        resource = Resource.MEMORY if refusal.is_memory else Resource.RUNS
+        self._usage.refused(resource, now, self._chance())
+
+    def least_cap(self, target: Target, least_usd: Decimal, now: float) -> None:
+        """Raises the caps that we choose to the least that an Actor takes, for all its jobs."""
+        self._least_caps[target] = max(least_usd, self._least_caps.get(target, NOTHING))
+        self._queue.change_claims(self.raised, now)
+
+    def raised(self, claim: Claim) -> Claim:
+        """A claim with at least the least cap that its Actor is known to take."""
+        least = NOTHING if claim.target is None else self._least_caps.get(claim.target, NOTHING)
+        if claim.caps_itself or least <= claim.reserve_usd:
+            return claim
+        return replace(claim, reserve_usd=least)
+
+    def run_ended(self, run: Run, claim: Claim, now: float) -> None:
+        """Notes what a run has cost so far; its reservation has been kept."""
+        if self._usage.budget is not None:
+            self._usage.budget.ended(run.id, claim.reserve_usd, run.cost_usd, now)
+
+    def run_lost(self, claim: Claim) -> None:
+        """Counts what a run may have cost that nobody can read; its claim has been released."""
+        if self._usage.budget is not None:
+            self._usage.budget.reserve(claim.reserve_usd)
+            self._usage.budget.lost(claim.reserve_usd)
+
+    def run_judged(self, job: Job, run: Run, outcome: Outcome, now: float) -> None:
+        """Notes how a run went: an Actor whose runs all fail alike is paused."""
+        breaker = self._usage.gate.breaker
+        if outcome.error is None or (
+            run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
+        ):
+            breaker.succeeded(job.target)
+        elif not outcome.is_aborted_by_us:
+            said = run.status_message if outcome.status != JobStatus.REJECTED else outcome.error
+            kind = alike(f"{outcome.status} {run.exit_code} {said}")
+            breaker.failed(job.target, job.seq, kind, outcome.error, now)

@@ -1,0 +1,90 @@
+"""What a batch does beside its attempts: jobs without an attempt, final costs, orphan runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import anyio
+
+from orchestrator.errors import PlatformError
+from orchestrator.model.ids import RunId
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.dependencies import Skipped
+from orchestrator.scheduler.decide.retries import outcome_of_refusal
+from orchestrator.scheduler.parts import Parts
+
+
+async def skip(parts: Parts, skipped: Iterable[Skipped]) -> None:
+    """Settles jobs without an attempt, because jobs that they need did not succeed."""
+    for job in skipped:
+        await parts.ledger.skip(job.seq, job.reason)
+        parts.observer.job_skipped(job.seq, job.reason)
+
+
+async def refuse(parts: Parts, seqs: Sequence[int], reason: str) -> None:
+    """Settles jobs as failed without an attempt, because their Actor or task is held."""
+    keys = await parts.ledger.refuse(seqs, outcome_of_refusal(reason).error or reason)
+    parts.observer.jobs_refused(reason, keys)
+
+
+async def take_final_costs(parts: Parts, budget: Budget) -> None:
+    """
+    Replaces what was reserved for ended runs by what they have cost, as far as that is final.
+
+    Raises:
+        PlatformError: the platform cannot be asked.
+    """
+    due = budget.due(anyio.current_time())
+    for run_id, cost_usd in (await final_costs(parts, due)).items():
+        budget.settled(run_id, cost_usd)
+
+
+async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Decimal | None]:
+    """
+    Asks what runs that ended a while ago have cost, and records it; None where it is hidden.
+
+    One odd answer would let a reservation count for good, so each refusal is asked again.
+
+    Raises:
+        PlatformError: the platform cannot be asked.
+    """
+    costs: dict[RunId, Decimal | None] = {}
+    for run_id in run_ids:
+        try:
+            run = await parts.client.get_run(run_id, insist=True)
+            costs[run_id] = run.facts().cost_usd
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            costs[run_id] = None
+    known = {run: cost for run, cost in costs.items() if cost is not None}
+    await parts.ledger.costs(known, parts.client.platform_now() or parts.utc_now())
+    return costs
+
+
+async def end_orphans(parts: Parts) -> None:
+    """
+    Searches once more for orphan runs, and ends those that no attempt has taken.
+
+    Raises:
+        PlatformError: the lists cannot be read.
+    """
+    await parts.finder.look_for_orphans()
+    await parts.finder.orphans.end_spares()
+
+
+async def has_ended(parts: Parts, run: Run) -> bool:
+    """
+    Whether a run that no attempt follows has ended, or cannot be read any more.
+
+    Raises:
+        PlatformError: the platform cannot be asked.
+    """
+    try:
+        return (await parts.client.get_run(run.id, insist=True)).facts().is_terminal
+    except PlatformError as error:
+        if not error.costs_its_job:
+            raise
+        return True

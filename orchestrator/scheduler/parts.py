@@ -1,0 +1,69 @@
+"""What all attempts of a batch work with, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orchestrator.apify import ApifyClient
+from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Collected
+from orchestrator.model.jobs import Demand, Job
+from orchestrator.model.rules import Remedy
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.follow import Follower
+from orchestrator.scheduler.observer import Observer
+from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.start import Starter
+from orchestrator.scheduler.timings import TIMINGS, Timings
+
+
+class Accepts(Protocol):
+    """Judges what a run made; see `collector.acceptance.Acceptance`."""
+
+    async def complaint(self, job: Job, run: Run, collected: Collected) -> str | None:
+        """What is not as the job expects; None when all is."""
+
+
+class Collects(Protocol):
+    """Downloads what a run made; see `collector.Collector`."""
+
+    async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
+        """Downloads all of it, or raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """
+    What the scheduler of a batch and its attempts work with.
+
+    Attributes:
+        claim_of: what an attempt claims that does otherwise than its job says.
+        utc_now: the wall clock.
+        chance: random numbers from 0 to 1.
+        away_secs: how long a platform that takes no start is waited for.
+        counts_settle_secs: how long after a run's end its items may not be counted yet.
+        most_memory_mbytes: what a run may have within the limits of the batch.
+        max_downloads: runs that are collected at once.
+    """
+
+    ledger: Ledger
+    client: ApifyClient
+    observer: Observer
+    starter: Starter
+    follower: Follower
+    finder: RunFinder
+    collector: Collects
+    acceptance: Accepts
+    claim_of: Callable[[Demand, Remedy], Claim]
+    utc_now: Callable[[], datetime]
+    chance: Callable[[], float]
+    away_secs: float
+    counts_settle_secs: float = 0.0
+    most_memory_mbytes: int | None = None
+    max_downloads: int = 32
+    timings: Timings = TIMINGS

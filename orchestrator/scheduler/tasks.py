@@ -1,0 +1,70 @@
+"""The tasks of a batch: an error that concerns all of it stops it, and a bug is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from anyio.abc import TaskGroup
+
+from orchestrator.errors import (
+    BatchHeld,
+    OrchestratorError,
+    PlanExhausted,
+    PlanLimitReached,
+    PlatformError,
+    StoppedEarly,
+    UsageError,
+)
+
+
+class BatchTasks:
+    """
+    Starts tasks in a group.
+
+    Args:
+        stop: called with an error that concerns the whole batch.
+        rest: called when the last task of `spawn` has ended.
+
+    Attributes:
+        alive: how many tasks of `spawn` have not ended.
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        stop: Callable[[OrchestratorError], None],
+        rest: Callable[[], None],
+    ) -> None:
+        self._group = group
+        self._stop = stop
+        self._rest = rest
+        self.alive = 0
+
+    def spawn(self, work: Awaitable[None], *, name: str) -> None:
+        """Starts a task that the end of the batch waits for."""
+        self.alive += 1
+        self._group.start_soon(self._counted, work, name=name)
+
+    def spawn_beside(self, work: Awaitable[None], *, name: str) -> None:
+        """Starts a task that is cancelled at the end of the batch."""
+        self._group.start_soon(self._guarded, work, name=name)
+
+    def cancel(self) -> None:
+        """Cancels all tasks."""
+        self._group.cancel_scope.cancel()
+
+    async def _counted(self, work: Awaitable[None]) -> None:
+        try:
+            await self._guarded(work)
+        finally:
+            self.alive -= 1
+            if self.alive == 0:
+                self._rest()
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except PlanLimitReached as error:
+            self._stop(PlanExhausted(str(error)))
+        except (StoppedEarly, PlatformError, BatchHeld, UsageError) as error:
+            self._stop(error)
