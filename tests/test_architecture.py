@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "orchestrator"
+PACKAGES = (ROOT / "orchestrator", ROOT / "apify_emulator")
+MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+LONGEST_LINE = 100
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
@@ -30,8 +32,31 @@ def test_every_test_says_what_it_shows(path: Path) -> None:
 
 def test_no_module_is_named_after_nothing() -> None:
     """A file's name says which question it answers."""
-    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    names = {path.stem for path in MODULES}
     assert not names & {"utils", "helpers", "misc", "util"}
+
+
+def test_emulator_has_no_file_name_twice() -> None:
+    """One name leads to one file, so that a newcomer finds the right one."""
+    names = [path.stem for path in MODULES if path.is_relative_to(ROOT / "apify_emulator")]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice == {"__init__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstring_of_one_sentence_is_on_one_line(path: Path) -> None:
+    """All docstrings have one form, so that both packages read as one hand."""
+    lines = path.read_text().splitlines()
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    long_form = []
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if not isinstance(node, kinds) or not (text := ast.get_docstring(node)):
+            continue
+        first = node.body[0]
+        fits = first.col_offset + len(text) + 6 <= LONGEST_LINE
+        if "\n" not in text and fits and first.end_lineno != first.lineno:
+            long_form.append(text)
+    assert long_form == []
 
 
 @pytest.mark.parametrize(

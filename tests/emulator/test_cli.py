@@ -117,6 +117,27 @@ def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
     assert second.stderr == ""
 
 
+def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
+    """SIGINT ends a build with exit code 130, and the next build begins again."""
+    actors, fifo, cache = tmp_path / "actors", tmp_path / "fifo", tmp_path / "cache"
+    write_actor(actors, "hello", "")
+    (actors / "hello" / "main.py").unlink()
+    (actors / "hello" / "package.json").write_text("{}")
+    os.mkfifo(fifo)
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\necho started > {fifo}\nexec sleep 600\n")
+    npm.chmod(0o755)
+    variables = {"PATH": f"{npm.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache)}
+    words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
+    with subprocess.Popen([*COMMAND, *words], env={**os.environ, **variables}) as process:
+        assert fifo.read_text() == "started\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LONGEST_SECS) == 130
+    kept = {path.suffix for path in (cache / "orchestrator" / "actor-envs").iterdir()}
+    assert kept <= {".lock", ".log"}
+
+
 def test_help_lists_commands_variables_and_exit_codes() -> None:
     """The help is enough to use the command without its page."""
     shown = _run("--help").stdout

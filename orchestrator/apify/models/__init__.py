@@ -1,6 +1,4 @@
-"""
-The API's answers as models: the fields that are read, in snake_case with their unit.
-"""
+"""The API's answers as models: the fields that are read, in snake_case with their unit."""
 
 from orchestrator.apify.models.accounts import (
     Account,
