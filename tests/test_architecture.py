@@ -105,7 +105,7 @@ def test_commands_import_at_the_top() -> None:
     """The module of a command is imported once its arguments are known to be right."""
     late = [
         f"{path.name}:{node.lineno}"
-        for path in sorted((PACKAGE / "cli" / "commands").glob("*.py"))
+        for path in sorted((ROOT / "orchestrator" / "cli" / "commands").glob("*.py"))
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         for node in ast.walk(function)
