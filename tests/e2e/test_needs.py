@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ def test_job_takes_what_it_needs_of_others(command: Command, platform: ServedPla
     assert rows["merge"]["started_at"] > rows["collect-2"]["finished_at"]
     kept = json.loads((Path(done.json["folder"]) / "jobs" / "merge" / "input.json").read_text())
     assert kept["one"] == '{{ needs["collect-1"].dataset_id }}'
+
+
+def test_ledger_is_opened_for_reading_once_to_begin_drive_and_report(command: Command) -> None:
+    """Each opening checks the whole file, which must not grow with the jobs that need others."""
+    needing = "".join(
+        f'\n[[jobs]]\n{SIMULATED}name = "after-{n}"\nneeds = ["collect-*"]\n'
+        "input = { duration_secs = 0.01, one = '{{ needs[\"collect-1\"].run_id }}' }\n"
+        for n in range(3)
+    )
+    command.write("s.toml", spec(SOURCE) + needing)
+    counting = replace(command, program="tests.support.openings:main_counting")
+    done = counting.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 5), done.err
+    opened = (command.folder / "openings.txt").read_text().splitlines()
+    assert len(opened) == 3
 
 
 def test_failed_need_skips_all_that_depend_on_it(command: Command) -> None:

@@ -30,6 +30,7 @@ from orchestrator.app.setup.context import (
     client_options,
     logging_to,
 )
+from orchestrator.app.setup.settings import Settings
 from orchestrator.app.setup.signals import listen, listening
 from orchestrator.errors import (
     BatchAborted,
@@ -113,7 +114,7 @@ async def drive(
                 if context.abort_on_signal and isinstance(reason, Interrupted):
                     await _abort_live_runs(ledger, client)
                 if reason is None or isinstance(reason, StoppedEarly):
-                    reason = await _collect_shared(folder, ledger, client, files, context) or reason
+                    reason = await _collect_shared(batch, options.settings) or reason
                 closed, totals = await _close(ledger, reader, client, reason)
         closed = await merged(folder, closed)
     # On a full disk the figures are still shown, and the files can be made again later.
@@ -200,13 +201,16 @@ def _attend(
         tasks.start_soon(_tell_waits, batch.ledger, scheduler, name="waits")
 
 
-async def _collect_shared(
-    folder: Path, ledger: Ledger, client: ApifyClient, files: Files, context: BatchContext
-) -> OrchestratorError | None:
+async def _collect_shared(batch: OpenBatch, settings: Settings) -> OrchestratorError | None:
     """Downloads the datasets that runs share; returns why they could not be."""
     try:
         await collect_shared(
-            folder, ledger, client, files, patience_secs=context.settings.platform_away_secs
+            batch.folder,
+            batch.ledger,
+            batch.reader,
+            batch.client,
+            batch.files,
+            patience_secs=settings.platform_away_secs,
         )
     except (StoppedEarly, PlatformError) as error:
         return error

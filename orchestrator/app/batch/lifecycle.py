@@ -158,7 +158,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
 
 async def complete_batch(folder: Path, context: BatchContext) -> Result:
     """Does what a batch lacks besides runs: merged results, reports, upload; starts nothing."""
-    batch = result_of(folder).batch
+    batch = read_batch(folder / LEDGER)
     if batch.completed_at is None:
         with logging_to(folder, context.sink):
             batch = await merged(folder, batch)

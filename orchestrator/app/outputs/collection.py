@@ -139,6 +139,7 @@ async def collect_batch(
                     await collect_shared(
                         folder,
                         ledger,
+                        reader,
                         client,
                         files,
                         patience_secs=context.settings.platform_away_secs,

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.dataset import Datasets
 from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.errors import PermanentError, TruncatedBody
@@ -20,7 +19,13 @@ from orchestrator.store.file_names import file_name
 
 
 async def collect_shared(
-    folder: Path, ledger: Ledger, client: ApifyClient, files: Files, *, patience_secs: float
+    folder: Path,
+    ledger: Ledger,
+    reader: LedgerReader,
+    client: ApifyClient,
+    files: Files,
+    *,
+    patience_secs: float,
 ) -> None:
     """
     Downloads the named datasets that the jobs of a batch want into its folder `datasets/`.
@@ -31,8 +36,7 @@ async def collect_shared(
         PlatformError: the platform stays away.
         DiskFull, OutputLost.
     """
-    with LedgerReader(folder / LEDGER) as reader:
-        wanted = reader.shared_datasets()
+    wanted = reader.shared_datasets()
     if not wanted:
         return
     datasets = Datasets(client, files, patience_secs=patience_secs, settled_after_secs=0.0)
