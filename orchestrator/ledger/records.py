@@ -106,11 +106,11 @@ class JobReport:
     cost_usd: Decimal | None
     build_number: str | None
     error: str | None
-    reused_from: BatchId | None = None
-    proof: Proof | None = None
-    unproven: str | None = None
-    is_unread: bool = False
-    datasets: tuple[OtherDataset, ...] = ()
+    reused_from: BatchId | None
+    proof: Proof | None
+    unproven: str | None
+    is_unread: bool
+    datasets: tuple[OtherDataset, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -56,22 +56,22 @@ class Totals:
         orphans: runs that were found after their starts had been given up, and were aborted.
     """
 
-    jobs: dict[JobStatus, int] = field(default_factory=dict)
-    attempts: int = 0
-    runs: int = 0
-    adopted: int = 0
-    reused: int = 0
-    items: int = 0
-    size_bytes: int = 0
-    cost_usd: Decimal = Decimal(0)
-    paid_again_usd: Decimal = Decimal(0)
-    cost_is_provisional: bool = False
-    unproven: dict[str, int] = field(default_factory=dict)
-    uncollected: Uncollected | None = None
-    ready: int = 0
-    near_cap: list[NearCap] = field(default_factory=list)
-    stragglers: list[JobKey] = field(default_factory=list)
-    orphans: list[OrphanRun] = field(default_factory=list)
+    jobs: dict[JobStatus, int]
+    attempts: int
+    runs: int
+    adopted: int
+    reused: int
+    items: int
+    size_bytes: int
+    cost_usd: Decimal
+    paid_again_usd: Decimal
+    cost_is_provisional: bool
+    unproven: dict[str, int]
+    uncollected: Uncollected | None
+    ready: int
+    near_cap: list[NearCap]
+    stragglers: list[JobKey]
+    orphans: list[OrphanRun]
 
 
 def totals_of(db: LedgerConnection) -> Totals:

@@ -256,11 +256,11 @@ class Sender:
 
     def _note_refusal(self, error: PlatformError, lane: Lane) -> float:
         """Slows the resource down after a 429; returns how long the platform asked to wait."""
-        asked = error.retry_after_secs if isinstance(error, TransientError) else None
+        asked = (error.retry_after_secs if isinstance(error, TransientError) else None) or 0.0
         if isinstance(error, RateLimited) and error.status is not None:
             self._transport.stats.rate_limited += 1
-            lane.refused(self._now(), asked or 0.0)
-        return asked or 0.0
+            lane.refused(self._now(), asked)
+        return asked
 
 
 def _may_have_started(error: PlatformError) -> bool:

@@ -432,6 +432,24 @@ def test_429_slows_the_resource_for_all_callers() -> None:
     assert all(asked.at >= 5.0 for asked in transport.asked[1:])
 
 
+def test_429_that_names_no_time_delays_others_only_a_little() -> None:
+    """The next caller of that resource waits for its turn at a lower rate, and not for seconds."""
+
+    def limited(_: Request) -> Reply:
+        return refused(429, "x") if anyio.current_time() < 0.1 else run_reply()
+
+    transport = ScriptedTransport(limited)
+
+    async def two(client: ApifyClient) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look, client)
+            await anyio.sleep(0.2)
+            tasks.start_soon(look, client)
+
+    using(transport, two)
+    assert min(asked.at for asked in transport.asked[1:]) < 1.0
+
+
 def test_requests_to_a_strict_server_are_seldom_refused() -> None:
     """
     5,000 reads of one resource from a server that allows 60 a second: less than 1 % meet a 429.

@@ -4,11 +4,18 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import DiskFull, LedgerCorrupt, LedgerVersionMismatch, OrchestratorError
+from orchestrator.errors import (
+    DiskFull,
+    LedgerCorrupt,
+    LedgerVersionMismatch,
+    OrchestratorError,
+    OutputNotWritable,
+)
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.lock import is_held
@@ -120,6 +127,81 @@ async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
     )
     assert (batch.state, batch.exit_code, batch.stop_reason) == ("stopped", 3, "disk full")
     assert batch.stop_kind == "DiskFull"
+
+
+async def test_batch_that_is_resumed_is_open_again(tmp_path: Path) -> None:
+    """What was said of how it was left is gone when a process takes it over."""
+    ledger = make_ledger(tmp_path)
+    await ledger.close(BatchState.STOPPED, exit_code=3, reason=DiskFull("disk full"), now=NOON)
+    await reopen_ledger(tmp_path).take_over()
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        batch = reader.batch()
+    assert (batch.state, batch.exit_code, batch.stop_reason) == (BatchState.OPEN, None, None)
+
+
+async def test_attempts_under_way_are_told(tmp_path: Path) -> None:
+    """An intent is under way; an attempt that is over is not."""
+
+    def has_open_attempts() -> bool:
+        with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+            return reader.has_open_attempts()
+
+    ledger = make_ledger(tmp_path)
+    assert not has_open_attempts()
+    attempt = await ledger.intend(0, 1, NOON)
+    assert has_open_attempts()
+    await ledger.over(attempt, DONE, state=AttemptState.FAILED)
+    assert not has_open_attempts()
+
+
+@pytest.mark.parametrize(
+    ("run_status", "state", "is_unread"),
+    [
+        ("RUNNING", AttemptState.LOST, True),
+        ("SUCCEEDED", AttemptState.LOST, True),
+        ("FAILED", AttemptState.LOST, False),
+        ("SUCCEEDED", AttemptState.SETTLED, True),
+        ("FAILED", AttemptState.SETTLED, False),
+    ],
+)
+async def test_run_that_was_paid_for_and_not_read_is_told(
+    tmp_path: Path, run_status: str, state: AttemptState, *, is_unread: bool
+) -> None:
+    """A failed job whose run may have succeeded is asked for again before another is paid."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.intend(0, 1, NOON)
+    await ledger.started(attempt, make_run(status="RUNNING", finished_at=None))
+    if run_status != "RUNNING":
+        await ledger.finished(attempt, make_run(status=run_status))
+    failed = Outcome(status=JobStatus.FAILED, error="it cannot be read")
+    await ledger.over(attempt, failed, state=state)
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        (report,) = reader.reports()
+    assert report.is_unread is is_unread
+
+
+def test_row_about_a_job_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    """The file itself keeps attempts without a job out."""
+    make_ledger(tmp_path)
+    path = tmp_path / "ledger.sqlite"
+    with closing(connect(path)) as db, pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        db.execute(
+            "INSERT INTO attempts (job_seq, number, state, owner, intent_at) "
+            "VALUES (99, 1, 'intent', 'me', '2026-11-25')"
+        )
+
+
+def test_path_that_is_too_long_for_a_ledger_is_told(tmp_path: Path) -> None:
+    """The message says what is too long and what to do; another trouble is not blamed on it."""
+    short = tmp_path / "ledger.sqlite"
+    short.mkdir()
+    with pytest.raises(OutputNotWritable) as caught:
+        connect(short)
+    assert "--output" not in str(caught.value)
+    folder = tmp_path / ("a" * 200) / ("b" * 200) / ("c" * 200)
+    folder.mkdir(parents=True)
+    with pytest.raises(OutputNotWritable, match="choose a shorter output folder"):
+        connect(folder / "ledger.sqlite")
 
 
 def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:

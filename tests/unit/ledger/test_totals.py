@@ -10,7 +10,7 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.rules import Remedy
-from orchestrator.model.states import JobStatus
+from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
 
@@ -77,3 +77,37 @@ def test_cost_that_is_not_told_makes_the_total_provisional(tmp_path: Path) -> No
     )
     totals = totals_of(tmp_path)
     assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.41"), False)
+
+
+def test_runs_that_are_not_collected_are_counted_from_the_first_end(tmp_path: Path) -> None:
+    """None before a run has begun; then how many there are, and since when."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+    assert totals_of(tmp_path).uncollected is None
+
+    async def scenario() -> None:
+        for seq, end in enumerate((LATER, NOON)):
+            run = make_run(f"run{seq}", finished_at=end)
+            attempt = await ledger.intend(seq, 1, NOON)
+            await ledger.started(attempt, run)
+            await ledger.finished(attempt, run)
+
+    run_virtual(scenario)
+    uncollected = totals_of(tmp_path).uncollected
+    assert uncollected is not None
+    assert (uncollected.runs, uncollected.since) == (2, NOON)
+
+
+def test_costs_of_runs_name_them_where_they_are_known(tmp_path: Path) -> None:
+    """A lost start that may have had a run counts without an id, with what was reserved."""
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+
+    async def scenario() -> None:
+        await run_once(ledger, 0, 1, "0.10")
+        lost = await ledger.intend(1, 1, NOON, reserved_usd=Decimal(2))
+        await ledger.unconfirmed(lost, "the answer was lost")
+        await ledger.over(lost, FAILED, state=AttemptState.LOST)
+
+    run_virtual(scenario)
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        costs = [(one.run_id, one.cost_usd, one.reserved_usd) for one in reader.run_costs()]
+    assert costs == [("run0-1", Decimal("0.10"), None), (None, None, Decimal(2))]

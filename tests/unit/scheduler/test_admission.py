@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.batches import PoolLimits
+from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
 
@@ -121,6 +124,37 @@ def test_job_that_was_passed_often_is_waited_for() -> None:
         usage.give(SMALL)
         if not admitted:
             assert any("has waited long for memory" in reason for reason in queue.reasons())
+
+
+def test_job_is_passed_about_twenty_times() -> None:
+    """From then on, what it waits for is kept free for it."""
+    usage = Usage(Limits(max_runs=2, max_memory_mbytes=4096))
+    usage.take(SMALL, 0.0)
+    queue = queue_of(waiting(0, claim=LARGE), *(waiting(n) for n in range(1, 200)))
+    passed = 0
+    while admitted := queue.admit(usage, 0.0):
+        passed += len(admitted)
+        for job in admitted:
+            usage.give(job.claim)
+    assert passed == 20
+
+
+def test_job_that_waits_long_for_money_holds_up_those_that_cost() -> None:
+    """A job of a few cents does not take the money; one that costs nothing goes by."""
+    dear = Claim(memory_mbytes=128, reserve_usd=Decimal(8))
+    cheap = Claim(memory_mbytes=128, reserve_usd=Decimal("0.05"))
+    usage = Usage(Limits(max_runs=2), Budget(Decimal(10), 120.0))
+    usage.take(dear, 0.0)
+    free = [waiting(n) for n in range(100, 160)]
+    cheap_ones = [waiting(n, claim=cheap) for n in range(1, 60)]
+    queue = queue_of(waiting(0, claim=dear), *cheap_ones, *free)
+    started: list[int] = []
+    while admitted := queue.admit(usage, 0.0):
+        started += [job.seq for job in admitted]
+        for job in admitted:
+            usage.give(job.claim)
+    assert [seq for seq in started if seq < 100] == list(range(1, 21))
+    assert len([seq for seq in started if seq >= 100]) == 60
 
 
 def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.decide.budget import NOTHING, Budget
+from orchestrator.scheduler.decide.budget import NOTHING, Budget, least_cap_in
 
 ONE, TWO, THREE = Decimal(1), Decimal(2), Decimal(3)
 RUN = RunId("run1")
@@ -124,3 +124,20 @@ def test_spent_and_reserved_never_pass_the_budget(runs: list[tuple[Decimal, Deci
             assert budget.spent_usd + budget.reserved_usd <= budget.most_usd
             budget.settled(run, cost)
         assert budget.spent_usd + budget.reserved_usd <= budget.most_usd
+
+
+@pytest.mark.parametrize(
+    ("message", "refused_usd", "least"),
+    [
+        ("the least is $0.50", None, "0.50"),
+        ("$0.10 is below the least of $ 2", "0.10", "2"),
+        ("it is too little", "0.10", "0.20"),
+    ],
+    ids=["first-amount", "amount-beyond-ours", "no-amount"],
+)
+def test_least_cap_of_an_actor_is_read_from_its_refusal(
+    message: str, refused_usd: str | None, least: str
+) -> None:
+    """The amount that is more than what was refused; twice that where the words name none."""
+    refused = None if refused_usd is None else Decimal(refused_usd)
+    assert least_cap_in(message, refused) == Decimal(least)

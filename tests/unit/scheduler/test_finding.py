@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import anyio
@@ -105,6 +106,7 @@ class NoOrphans:
     """Nothing was given up."""
 
     since = None
+    took_over_at: datetime | None = None
 
     def met(self, _mark: Mark, _run: Run) -> None:
         """Nobody asks."""
@@ -247,6 +249,43 @@ def test_run_without_a_name_is_told_by_input_and_options() -> None:
     run_virtual(scenario)
 
 
+def test_run_that_says_nothing_of_its_options_is_told_by_its_input() -> None:
+    """Options that the platform does not tell speak neither for a run nor against it."""
+
+    async def scenario() -> None:
+        run = run_json("mine", None)
+        del run["options"]
+        finder = finder_of(FakePlatform([run], inputs={"s-mine": b'{"a":1}'}))
+        attempt = sent(options=RunOptions(memory_mbytes=1024))
+        assert (await finder.find(attempt)).run is None
+        assert (await finder.find_by_input(attempt, b'{"a":1}')).id == "mine"
+
+    run_virtual(scenario)
+
+
+def test_run_that_another_program_started_is_not_taken_for_its_input() -> None:
+    """Its user agent says who started it, also where lists leave that out."""
+
+    async def scenario() -> None:
+        platform = FakePlatform([run_json("theirs", "curl")], False, inputs={"s-theirs": b"{}"})
+        finder = finder_of(platform)
+        assert (await finder.find(sent())).run is None
+        assert await finder.find_by_input(sent(), b"{}") is None
+
+    run_virtual(scenario)
+
+
+def test_look_over_tells_what_the_runs_of_the_batch_have_cost() -> None:
+    """Runs of others on the same list are not among them."""
+
+    async def scenario() -> None:
+        mine = {**run_json("mine", "x"), "usageTotalUsd": 0.25}
+        platform = FakePlatform([mine, {**run_json("other", "curl"), "usageTotalUsd": 9}])
+        assert await finder_of(platform, "mine").look_over(NOON) == {"mine": Decimal("0.25")}
+
+    run_virtual(scenario)
+
+
 def test_runs_of_other_actors_are_not_read_one_by_one() -> None:
     """Where lists leave user agents out, the rest of the account costs no requests."""
 
@@ -312,5 +351,84 @@ def test_run_that_is_listed_and_cannot_be_read_makes_a_look_no_proof() -> None:
         platform.unreadable = {"r1"}
         look = await finder_of(platform, "old").find(sent())
         assert (look.run, look.is_proof) == (None, False)
+
+    run_virtual(scenario)
+
+
+@pytest.mark.parametrize(("status", "is_raised"), [(401, True), (403, False)])
+def test_list_that_is_refused_shows_nothing_unless_the_token_is(
+    status: int, *, is_raised: bool
+) -> None:
+    """A token may be shown a part; one that counts no more ends the batch."""
+
+    class Refusing(FakePlatform):
+        async def list_runs(self, **_given: object) -> models.RunList:
+            raise NotAuthorized("no", method="GET", path="/runs", status=status)
+
+    async def scenario() -> None:
+        finder = finder_of(Refusing([]))
+        if is_raised:
+            with pytest.raises(NotAuthorized):
+                await finder.find(sent())
+        else:
+            assert (await finder.find(sent())).is_proof is False
+
+    run_virtual(scenario)
+
+
+def test_runs_of_another_process_are_looked_for_ever_more_seldom() -> None:
+    """Soon after the take-over often, and then once a minute."""
+    looks: list[float] = []
+
+    class Watched(FakePlatform):
+        async def list_runs(self, **_given: object) -> models.RunList:
+            looks.append(anyio.current_time())
+            return models.RunList.model_validate({"total": 0, "items": []})
+
+    async def scenario() -> None:
+        orphans = NoOrphans()
+        orphans.took_over_at = NOON
+        finder = RunFinder(cast("ApifyClient", Watched([])), cast("Orphans", orphans))
+        with anyio.move_on_after(245):
+            await finder.watch_for_copies()
+
+    run_virtual(scenario)
+    assert looks == [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0]
+
+
+def test_input_that_cannot_be_read_at_once_is_asked_for_again() -> None:
+    """A run is not another's for a few odd answers, and is taken within some seconds."""
+
+    class Odd(FakePlatform):
+        failures = 3
+
+        @asynccontextmanager
+        async def stream_record(self, store_id: str, _key: str) -> AsyncIterator[Body]:
+            if self.failures:
+                self.failures -= 1
+                raise NotFound("gone", method="GET", path="/record", status=404)
+            yield Body(self.inputs[store_id])
+
+    async def scenario() -> None:
+        finder = finder_of(Odd([run_json("mine", None)], inputs={"s-mine": b"{}"}))
+        assert (await finder.find(sent())).run is None
+        began = anyio.current_time()
+        assert (await finder.find_by_input(sent(), b"{}")).id == "mine"
+        assert anyio.current_time() - began == pytest.approx(1 + 2 + 4)
+
+    run_virtual(scenario)
+
+
+def test_run_whose_actor_is_not_known_is_told_by_its_input() -> None:
+    """Where the Actor may not be read, nothing tells that a run is of another one."""
+
+    class Unknown(FakePlatform):
+        async def get_target(self, _target: Target) -> models.Actor:
+            raise NotFound("gone", method="GET", path="/act", status=404)
+
+    async def scenario() -> None:
+        finder = finder_of(Unknown([run_json("mine", None)], inputs={"s-mine": b"{}"}))
+        assert (await finder.find(sent())).run is None
+        assert (await finder.find_by_input(sent(), b"{}")).id == "mine"
 
     run_virtual(scenario)

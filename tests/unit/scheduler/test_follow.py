@@ -25,12 +25,14 @@ class FakePlatform:
 
     Attributes:
         ends: when each run ends, in seconds after noon.
+        begin: until when they wait for a place on the platform.
         is_polite: whether runs end when they are aborted gracefully.
         refuses: whether it lets no run be aborted.
         aborted: the runs that were aborted, each with whether gracefully, and when.
     """
 
     ends: dict[str, float]
+    begin: float = 0.0
     is_polite: bool = True
     refuses: bool = False
     aborted: list[tuple[str, bool, float]] = field(default_factory=list)
@@ -44,11 +46,13 @@ class FakePlatform:
         is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
         told: dict[str, Any] = {
             "id": run_id,
-            "status": "ABORTING" if is_aborted else "RUNNING",
+            "status": "RUNNING" if now >= self.begin else "READY",
             "startedAt": NOON.isoformat(),
             "defaultDatasetId": "d",
             "defaultKeyValueStoreId": "s",
         }
+        if is_aborted:
+            told["status"] = "ABORTING"
         if now >= end:
             told["status"] = "ABORTED" if is_aborted else "SUCCEEDED"
             told["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
@@ -63,13 +67,17 @@ class FakePlatform:
 
 
 class Told:
-    """Keeps which runs were called slow while they went on."""
+    """Keeps which runs were called slow while they went on, and what statuses they had."""
 
     def __init__(self) -> None:
         self.slow: list[str] = []
+        self.seen: list[str] = []
 
     def run_straggles(self, _attempt: object, run: Any, _secs: float, _usual: float) -> None:
         self.slow.append(run.id)
+
+    def run_seen(self, _attempt: object, run: Any) -> None:
+        self.seen.append(run.status)
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_told, **_more: None
@@ -84,12 +92,14 @@ class Followed:
         early: the stragglers of the ledger after 100 seconds.
         stragglers: those of the end.
         told: the runs that were called slow while they went on.
+        seen: the statuses that they took while they went on.
         secs: how long it took.
     """
 
     early: list[str]
     stragglers: list[str]
     told: list[str]
+    seen: list[str]
     ended: dict[str, EndedRun | None]
     secs: float
 
@@ -121,7 +131,7 @@ def follow(
 
     async def one(ledger: Ledger, seq: int, name: str) -> None:
         attempt = await ledger.intend(seq, 1, NOON)
-        run = make_run(name, status="RUNNING", finished_at=None)
+        run = make_run(name, status="READY" if platform.begin else "RUNNING", finished_at=None)
         await ledger.started(attempt, run)
         ended[name] = await follower.follow(attempt, run)
 
@@ -138,7 +148,7 @@ def follow(
         return anyio.current_time()
 
     secs = run_virtual(scenario)
-    return Followed(early, stragglers_in(folder), told.slow, ended, secs)
+    return Followed(early, stragglers_in(folder), told.slow, told.seen, ended, secs)
 
 
 def test_long_run_is_no_straggler_while_nothing_is_usual(tmp_path: Path) -> None:
@@ -204,3 +214,26 @@ def test_slow_run_that_may_not_be_aborted_is_waited_for(tmp_path: Path) -> None:
     long = went.ended["long"]
     assert long is not None
     assert long.run.status == "SUCCEEDED"
+
+
+def test_status_of_a_run_that_goes_on_is_told_when_it_changes(tmp_path: Path) -> None:
+    """A run that waits for a place is READY; it is told once that it has begun."""
+    went = follow(tmp_path, FakePlatform({"r0": 500.0}, begin=200.0))
+    assert went.seen == ["RUNNING"]
+
+
+def test_run_that_waits_for_a_place_is_no_straggler(tmp_path: Path) -> None:
+    """As long as the platform has not begun a run, it is neither called slow nor aborted."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 5000.0}
+    platform = FakePlatform(ends, begin=9000.0)
+    went = follow(tmp_path, platform, abort_after_factor=4.0)
+    assert (went.early, went.told, platform.aborted) == ([], [], [])
+
+
+def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) -> None:
+    """At a deadline it is aborted once, and collected like any other."""
+    platform = FakePlatform({"long": 5000.0})
+    went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
+    long = went.ended["long"]
+    assert long is not None
+    assert (long.run.status, len(platform.aborted)) == ("ABORTED", 1)

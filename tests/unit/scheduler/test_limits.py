@@ -95,3 +95,13 @@ def test_run_of_an_earlier_process_holds_its_share_of_all_limits() -> None:
         assert said in blocked.reason
     usage.give(claim)
     assert usage.blocked(claim, 0.0) is None
+
+
+@pytest.mark.parametrize("pool", [PoolLimits(max_runs=0), PoolLimits(starts_per_minute=0)])
+def test_pool_that_allows_nothing_refuses_its_jobs_for_good(pool: PoolLimits) -> None:
+    """A job that can never start is refused, not waited for; one run at a time is enough."""
+    claim = Claim(memory_mbytes=128, pools=("shop",))
+    limits = Limits(max_runs=9, pools={"shop": pool})
+    assert "allows no run at all" in (limits.refusal(claim) or "")
+    one = PoolLimits(max_runs=1, starts_per_minute=1)
+    assert Limits(max_runs=9, pools={"shop": one}).refusal(claim) is None

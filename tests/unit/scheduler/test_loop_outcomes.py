@@ -14,6 +14,7 @@ from orchestrator.errors import (
     ActorRefused,
     DeadlinePassed,
     NoRoom,
+    NotAuthorized,
     PermanentError,
     PlanExhausted,
     PlanLimitReached,
@@ -37,6 +38,7 @@ from orchestrator.scheduler.downloads import MOST_READY
 from orchestrator.scheduler.follow import EndedRun
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.start_request import CAP_BELOW_FLOOR, StartPostponed, StartRefused
+from orchestrator.scheduler.timings import TIMINGS, Timings
 from tests.support.builders import NOON, make_job, make_run
 from tests.support.scheduler_parts import FakeFinder, make_parts
 from tests.support.virtual_time import run_virtual
@@ -81,6 +83,9 @@ class ScriptedPlatform(FakeFinder):
         starts: by job, what its attempts begin with, in turn; the last one repeats.
         secs: how long the runs of a job take.
         collect_secs: how long it takes to collect what a run made.
+        aborts: the jobs whose runs are aborted by us.
+        leaves: the jobs whose runs may not be aborted, and are left as they are.
+        collecting_fails_with: raised by each download.
         retries: by job, after how long its first run that failed is followed by another one.
         begun: when which attempts began.
         collected: when what runs were collected.
@@ -94,7 +99,12 @@ class ScriptedPlatform(FakeFinder):
         self.secs: dict[int, float] = {}
         self.collect_secs = 0.0
         self.retries: dict[int, float] = {}
+        self.aborts: set[int] = set()
+        self.leaves: set[int] = set()
         self.stops_batch = False
+        self.collecting_fails_with: PlatformError | None = None
+        self.collecting = 0
+        self.most_collecting = 0
         self.second_copy_after = float("inf")
         self.begun: list[tuple[int, float]] = []
         self.claims: dict[int, Claim] = {}
@@ -124,8 +134,12 @@ class ScriptedPlatform(FakeFinder):
         starts = self.starts.get(attempt.job.seq, [succeed])
         return (starts.pop(0) if len(starts) > 1 else starts[0])(attempt)
 
-    async def follow(self, attempt: Attempt, run: Run) -> EndedRun:
+    async def follow(self, attempt: Attempt, run: Run) -> EndedRun | None:
         await anyio.sleep(self.secs.get(attempt.job.seq, 10.0))
+        if attempt.job.seq in self.leaves:
+            return None
+        if attempt.job.seq in self.aborts:
+            return EndedRun(attempt, replace(run, status="ABORTED"), None, "aborted by us")
         return EndedRun(attempt, run)
 
     def platform_now(self) -> None:
@@ -135,7 +149,12 @@ class ScriptedPlatform(FakeFinder):
         raise PermanentError("it is not needed")
 
     async def collect(self, _job: Job, run: Run, _run_json: bytes | None) -> Collected:
+        self.collecting += 1
+        self.most_collecting = max(self.most_collecting, self.collecting)
         await anyio.sleep(self.collect_secs)
+        self.collecting -= 1
+        if self.collecting_fails_with is not None:
+            raise self.collecting_fails_with
         self.collected[run.id] = anyio.current_time()
         return Collected()
 
@@ -194,6 +213,7 @@ def scheduler_of(
     claim: Claim = CLAIM,
     usage: Usage | None = None,
     max_downloads: int = 32,
+    timings: Timings | None = None,
     **given: Any,
 ) -> Scheduler:
     queue = WaitingQueue()
@@ -210,6 +230,7 @@ def scheduler_of(
         claim_of=claim_of,
         chance=lambda: 1.0,
         max_downloads=max_downloads,
+        **({} if timings is None else {"timings": timings}),
     )
     return Scheduler(parts, queue=queue, usage=usage or Usage(Limits(max_runs=max_runs)), **given)
 
@@ -231,6 +252,21 @@ def test_second_copy_at_work_stops_the_batch() -> None:
     with pytest.raises(SecondCopy):
         play(scheduler_of(platform, range(9), max_runs=1))
     assert [at for _, at in platform.begun] == [0, 10, 20]
+
+
+def test_stopped_batch_gives_what_goes_on_a_few_seconds() -> None:
+    """Starts and downloads that are under way may end; six seconds later the batch is over."""
+    platform = ScriptedPlatform()
+    platform.second_copy_after = 25.0
+    platform.secs = {0: 1000.0}
+    scheduler = scheduler_of(platform, [0], timings=TIMINGS)
+
+    async def scenario() -> float:
+        with pytest.raises(SecondCopy):
+            await scheduler.run()
+        return anyio.current_time()
+
+    assert run_virtual(scenario) == pytest.approx(31.0)
 
 
 def test_job_waits_for_its_next_attempt_when_nothing_else_goes_on() -> None:
@@ -428,3 +464,57 @@ def test_starts_wait_while_too_many_ended_runs_wait_for_a_download() -> None:
         pytest.approx(2000.5, abs=1),
         pytest.approx(3000.5, abs=1),
     ]
+
+
+def test_downloads_keep_to_their_own_limit() -> None:
+    """However many runs have ended, no more are downloaded at once, to the last one."""
+    platform = ScriptedPlatform()
+    platform.collect_secs = 35.0
+    play(scheduler_of(platform, range(30), max_runs=5, max_downloads=3))
+    assert platform.most_collecting == 3
+    assert len(platform.collected) == 30
+
+
+def test_trouble_that_concerns_the_whole_batch_stops_it() -> None:
+    """A token that counts no more while results are downloaded ends the batch with its words."""
+    platform = ScriptedPlatform()
+    platform.collecting_fails_with = NotAuthorized("no token", status=401)
+    with pytest.raises(NotAuthorized, match="no token"):
+        play(scheduler_of(platform, range(50), max_runs=1))
+    assert len(platform.begun) < 5
+
+
+def deadline(secs: float) -> StopRules:
+    return StopRules(failures=NO_FAILURE_STOPS, deadline_secs=secs)
+
+
+def test_deadline_at_which_the_last_run_was_aborted_is_the_reason() -> None:
+    """No job is left to be started; that one was cut short is said all the same."""
+    platform = ScriptedPlatform()
+    platform.aborts, platform.secs = {0}, {0: 40.0}
+    with pytest.raises(DeadlinePassed):
+        play(scheduler_of(platform, [0], stops=deadline(35.0)))
+
+
+def test_deadline_that_cuts_nothing_short_is_no_reason() -> None:
+    """The last run ended well while it passed: the batch is done."""
+    platform = ScriptedPlatform()
+    platform.secs = {0: 40.0}
+    assert play(scheduler_of(platform, [0], stops=deadline(35.0))) == 40.0
+    assert platform.collected.keys() == {"run0-1"}
+
+
+def test_deadline_at_which_a_run_may_not_be_aborted_is_the_reason() -> None:
+    """A run that is left as it is has not ended: the batch is not done."""
+    platform = ScriptedPlatform()
+    platform.leaves, platform.secs = {0}, {0: 40.0}
+    with pytest.raises(DeadlinePassed):
+        play(scheduler_of(platform, [0], stops=deadline(35.0)))
+
+
+def test_run_that_was_aborted_without_a_deadline_stops_nothing() -> None:
+    """A slow run that was aborted on its own is an outcome of its job."""
+    platform = ScriptedPlatform()
+    platform.aborts = {0}
+    play(scheduler_of(platform, [0, 1], max_runs=1))
+    assert platform.collected.keys() == {"run0-1", "run1-1"}

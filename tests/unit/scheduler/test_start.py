@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.apify import ApifyClient, models
+from orchestrator.errors import NotAuthorized, StartUnconfirmed
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.batches import OnUnconfirmed
+from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.jobs import CollectPlan, Job, Mode, RunOptions, Target
+from orchestrator.model.rules import Remedy
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.start_gate import Gate
+from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.start import Starter
+from orchestrator.scheduler.start_request import StartLost, StartParts, StartPolicy
+from tests.support.builders import NOON, make_job, make_ledger, make_run
+from tests.support.virtual_time import run_virtual
+
+BODY = b'{"a":1}'
+
+
+@dataclass
+class Body:
+    async def read(self, _limit: int) -> bytes:
+        return BODY
+
+
+@dataclass
+class FakePlatform:
+    """
+    Lets each start have a run, and answers as it is asked to.
+
+    Attributes:
+        loses: how many answers to starts are lost, the first ones.
+        has_effect: whether starts whose answers are lost have a run.
+        lists: whether the lists of runs may be read.
+        shows_agents: whether runs tell who started them.
+        tells_time: whether answers tell the platform's time.
+        sent: the ways in which starts were sent.
+        caps: the most that runs may cost, as starts said.
+    """
+
+    loses: int = 0
+    has_effect: bool = True
+    lists: bool = True
+    shows_agents: bool = True
+    tells_time: bool = True
+    sent: list[str] = field(default_factory=list)
+    caps: list[Decimal | None] = field(default_factory=list)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def platform_now(self) -> datetime | None:
+        return NOON if self.tells_time else None
+
+    def _new_run(self, mark: str) -> models.Run:
+        name = f"run{len(self.sent)}"
+        agent = f"orchestrator/1 (attempt {mark})" if self.shows_agents else None
+        self.runs[name] = {
+            "id": name,
+            "actId": "act1",
+            "status": "RUNNING",
+            "startedAt": NOON.isoformat(),
+            "meta": {"origin": "API", **({"userAgent": agent} if agent else {})},
+            "defaultDatasetId": "d",
+            "defaultKeyValueStoreId": "s",
+        }
+        return models.Run(self.runs[name])
+
+    async def start_run(
+        self, _target: Target, *, mark: str, options: RunOptions, **_given: object
+    ) -> models.Run:
+        self.sent.append("async")
+        self.caps.append(options.max_total_charge_usd)
+        is_lost = len(self.sent) <= self.loses
+        if is_lost and not self.has_effect:
+            raise StartUnconfirmed("the answer was lost")
+        run = self._new_run(mark)
+        if is_lost:
+            raise StartUnconfirmed("the answer was lost")
+        return run
+
+    @asynccontextmanager
+    async def run_sync(
+        self, _target: Target, *, mark: str, **_given: object
+    ) -> AsyncIterator[Body]:
+        self.sent.append("output")
+        self._new_run(mark)
+        yield Body()
+
+    @asynccontextmanager
+    async def run_sync_items(
+        self, _target: Target, *, mark: str, **_given: object
+    ) -> AsyncIterator[Body]:
+        self.sent.append("items")
+        self._new_run(mark)
+        yield Body()
+
+    async def resurrect_run(self, run_id: RunId, *_given: object, **_more: object) -> models.Run:
+        self.sent.append("resurrect")
+        if len(self.sent) <= self.loses:
+            raise StartUnconfirmed("the answer was lost")
+        self.runs[run_id]["stats"] = {"resurrectCount": 1}
+        return models.Run(self.runs[run_id])
+
+    async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
+        return models.Run(self.runs[run_id])
+
+    async def get_target(self, _target: Target) -> models.Actor:
+        return models.Actor.model_validate({"id": "act1"})
+
+    async def list_runs(self, *, started_after: datetime, **_given: object) -> models.RunList:
+        if not self.lists:
+            raise NotAuthorized("not yours", method="GET", path="/runs", status=403)
+        items = [
+            run
+            for run in self.runs.values()
+            if datetime.fromisoformat(run["startedAt"]) >= started_after
+        ]
+        return models.RunList.model_validate({"total": len(items), "items": items})
+
+    @asynccontextmanager
+    async def stream_record(self, _store_id: str, _key: str) -> AsyncIterator[Body]:
+        yield Body()
+
+    async def abort_run(self, run_id: RunId, **_given: object) -> models.Run:
+        self.runs[run_id]["status"] = "ABORTED"
+        return models.Run(self.runs[run_id])
+
+
+class Told:
+    """Keeps which answers were told as lost, and what is said of runs."""
+
+    def __init__(self) -> None:
+        self.unconfirmed: list[str] = []
+        self.adopted: list[bool] = []
+        self.agents_hidden_by: list[str] = []
+
+    def start_unconfirmed(self, _attempt: object, error: str) -> None:
+        self.unconfirmed.append(error)
+
+    def run_started(self, _attempt: object, _run: object, *, adopted: bool) -> None:
+        self.adopted.append(adopted)
+
+    def agents_hidden(self, run: Run) -> None:
+        self.agents_hidden_by.append(run.id)
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_told, **_more: None
+
+
+@dataclass
+class Started:
+    """What came of a start: the run, what was told, and the number of adopted runs on record."""
+
+    run: Run
+    told: Told
+    adopted: int
+
+
+def start(
+    folder: Path,
+    platform: FakePlatform,
+    job: Job | None = None,
+    *,
+    policy: OnUnconfirmed = OnUnconfirmed.ADOPT,
+    remedy: Remedy | None = None,
+    spare: Run | None = None,
+    cap_usd: Decimal | None = None,
+) -> Started:
+    """Starts a job's first attempt."""
+    ledger, told, job = make_ledger(folder, job or make_job()), Told(), job or make_job()
+    client = cast("ApifyClient", platform)
+    orphans = Orphans(
+        ledger=ledger,
+        client=client,
+        observer=cast("Any", told),
+        given_up={},
+        utc_now=lambda: NOON,
+    )
+    finder = RunFinder(client, orphans, {RunId("old"): job.target}, targets=[job.target])
+
+    async def read_input(_job: Job) -> bytes:
+        return BODY
+
+    async def save_answer(_job: Job, download: Any) -> None:
+        await download.read(9)
+
+    async def wait_for_slot() -> None:
+        """There is one."""
+
+    parts = StartParts(
+        ledger=ledger,
+        client=client,
+        finder=finder,
+        observer=cast("Any", told),
+        policy=StartPolicy(on_unconfirmed=policy),
+        read_input=read_input,
+        save_answer=save_answer,
+        gate=Gate(),
+        utc_now=lambda: NOON,
+    )
+
+    async def scenario() -> Run:
+        attempt = await ledger.intend(0, 1, NOON, platform_at=platform.platform_now())
+        if remedy is not None:
+            attempt = replace(attempt, remedy=remedy)
+        if spare is not None:
+            orphans.met(Mark("mark123.0.1.1zzzz"), spare)
+            await orphans.end_met()
+        return await Starter(parts).start(attempt, cap_usd=cap_usd, wait_for_slot=wait_for_slot)
+
+    run = run_virtual(scenario)
+    with LedgerReader(folder / "ledger.sqlite") as reader:
+        adopted = reader.totals().adopted
+    return Started(run, told, adopted)
+
+
+def test_start_that_is_answered_has_its_run(tmp_path: Path) -> None:
+    """One request, and its run is that of the answer."""
+    platform = FakePlatform()
+    started = start(tmp_path, platform)
+    assert (started.run.id, platform.sent, started.adopted) == ("run1", ["async"], 0)
+    assert started.told.agents_hidden_by == []
+
+
+def test_answer_that_hides_who_started_the_run_is_told(tmp_path: Path) -> None:
+    """The run is taken; that a lost one can be told by its input only is said."""
+    started = start(tmp_path, FakePlatform(shows_agents=False))
+    assert started.told.agents_hidden_by == ["run1"]
+
+
+def test_start_is_taken_while_the_platforms_time_is_not_known(tmp_path: Path) -> None:
+    """An answer that tells no time is good enough: there is nothing to compare."""
+    platform = FakePlatform(tells_time=False)
+    assert start(tmp_path, platform).run.id == "run1"
+
+
+def test_start_whose_answer_was_lost_is_told_and_found(tmp_path: Path) -> None:
+    """Its run is adopted by its mark; no second start is sent."""
+    platform = FakePlatform(loses=1)
+    started = start(tmp_path, platform)
+    assert (started.run.id, platform.sent, started.adopted) == ("run1", ["async"], 1)
+    assert started.told.unconfirmed == ["the answer was lost"]
+
+
+def test_run_that_tells_nobody_who_started_it_is_adopted_by_its_input(tmp_path: Path) -> None:
+    """Where no mark comes back, a run with the same input is taken; no second start is sent."""
+    platform = FakePlatform(loses=1, shows_agents=False)
+    platform.runs["old"] = {
+        "id": "old",
+        "status": "SUCCEEDED",
+        "startedAt": NOON.isoformat(),
+        "defaultDatasetId": "d",
+        "defaultKeyValueStoreId": "s",
+    }
+    started = start(tmp_path, platform)
+    assert (started.run.id, platform.sent) == ("run1", ["async"])
+
+
+def test_start_without_effect_is_sent_again(tmp_path: Path) -> None:
+    """Where the lists show that there is no run, a second start is sent."""
+    platform = FakePlatform(loses=1, has_effect=False)
+    assert start(tmp_path, platform).run.id == "run2"
+
+
+@pytest.mark.parametrize(
+    ("policy", "lists", "has_effect", "sends"),
+    [
+        (OnUnconfirmed.ADOPT, False, True, 1),
+        (OnUnconfirmed.FAIL, True, False, 1),
+        (OnUnconfirmed.FAIL, False, True, 1),
+    ],
+    ids=["adopt-sees-no-list", "fail-sees-no-run", "fail-sees-no-list"],
+)
+def test_start_that_stays_unclear_is_given_up(
+    tmp_path: Path, policy: OnUnconfirmed, *, lists: bool, has_effect: bool, sends: int
+) -> None:
+    """Without proof, or where the user forbids it, no second start is sent."""
+    platform = FakePlatform(loses=1, lists=lists, has_effect=has_effect)
+    with pytest.raises(StartLost):
+        start(tmp_path, platform, policy=policy)
+    assert len(platform.sent) == sends
+
+
+def test_start_that_stays_unclear_is_sent_again_where_the_user_says_so(tmp_path: Path) -> None:
+    """With `restart`, a second run is risked though no list shows that there is none."""
+    platform = FakePlatform(loses=1, lists=False)
+    started = start(tmp_path, platform, policy=OnUnconfirmed.RESTART)
+    assert (started.run.id, platform.sent) == ("run2", ["async", "async"])
+
+
+@pytest.mark.parametrize(
+    ("plan", "way"),
+    [
+        (CollectPlan(items=True, output=False), "items"),
+        (CollectPlan(items=True, output=True), "output"),
+        (CollectPlan(items=False, output=True), "output"),
+        (CollectPlan(items=False, output=False), "output"),
+    ],
+)
+def test_held_start_is_answered_with_what_is_collected(
+    tmp_path: Path, plan: CollectPlan, way: str
+) -> None:
+    """Items where they alone are wanted; the output otherwise."""
+    platform = FakePlatform()
+    start(tmp_path, platform, make_job(mode=Mode.SYNC, collect=plan))
+    assert platform.sent == [way]
+
+
+OLD = {
+    "id": "old",
+    "status": "RUNNING",
+    "startedAt": (NOON - timedelta(hours=1)).isoformat(),
+    "defaultDatasetId": "d",
+    "defaultKeyValueStoreId": "s",
+    "stats": {"resurrectCount": 0},
+}
+
+
+@pytest.mark.parametrize("loses", [0, 1])
+def test_resurrection_goes_on_with_the_run_that_it_names(tmp_path: Path, loses: int) -> None:
+    """Its run is one that an earlier attempt has; a lost request without effect is sent again."""
+    platform = FakePlatform(loses=loses, runs={"old": dict(OLD)})
+    remedy = Remedy(resurrects=RunId("old"))
+    assert start(tmp_path, platform, remedy=remedy).run.id == "old"
+    assert platform.sent == ["resurrect"] * (loses + 1)
+
+
+def test_attempt_takes_the_run_that_another_process_started_for_it(tmp_path: Path) -> None:
+    """Nothing is sent, and the run is recorded as adopted."""
+    platform = FakePlatform()
+    spare = make_run("theirs", status="RUNNING", finished_at=None)
+    started = start(tmp_path, platform, spare=spare)
+    assert (started.run.id, platform.sent, started.adopted) == ("theirs", [], 1)
+    assert started.told.adopted == [True]
+
+
+@pytest.mark.parametrize(
+    ("own", "chosen", "sent"),
+    [(None, None, None), (None, "2", "2"), ("1", "2", "1"), ("1", None, "1")],
+)
+def test_start_sends_its_own_cap_or_the_one_that_is_chosen(
+    tmp_path: Path, own: str | None, chosen: str | None, sent: str | None
+) -> None:
+    """A cap in the spec is sent as it is; ours only where there is none."""
+    own_usd, chosen_usd, sent_usd = (
+        None if one is None else Decimal(one) for one in (own, chosen, sent)
+    )
+    platform = FakePlatform()
+    job = make_job(options=RunOptions(max_total_charge_usd=own_usd))
+    start(tmp_path, platform, job, cap_usd=chosen_usd)
+    assert platform.caps == [sent_usd]
