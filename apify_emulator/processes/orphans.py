@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-DEATH_SECS = 10.0
+KILL_WAIT_SECS = 10.0
 """
 How long to wait for killed processes; the kernel may take longer to end one.
 """
@@ -74,7 +74,7 @@ def parent_of(pid: int) -> int:
 
 def _kill(marks: frozenset[bytes]) -> int:
     with contextlib.ExitStack() as handles:
-        dying = []
+        killed_handles = []
         for pid in _others():
             if marks.isdisjoint(environment_of(pid)):
                 continue
@@ -84,9 +84,9 @@ def _kill(marks: frozenset[bytes]) -> int:
                 # Checked again, because another process may have the number by now.
                 if not marks.isdisjoint(environment_of(pid)):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
-                    dying.append(handle)
-        _await_deaths(dying)
-        return len(dying)
+                    killed_handles.append(handle)
+        _wait_for_ends(killed_handles)
+        return len(killed_handles)
 
 
 def _others() -> Iterator[int]:
@@ -96,9 +96,9 @@ def _others() -> Iterator[int]:
             yield int(entry.name)
 
 
-def _await_deaths(handles: list[int]) -> None:
+def _wait_for_ends(handles: list[int]) -> None:
     """Waits until the processes of these handles have ended; a handle is readable then."""
-    until = time.monotonic() + DEATH_SECS
+    until = time.monotonic() + KILL_WAIT_SECS
     for handle in handles:
         poll = select.poll()
         poll.register(handle, select.POLLIN)

@@ -90,7 +90,7 @@ async def serve_emulator(
                 await _listen(runner, options)
                 handler.base_url = _url(runner, options.host)
                 with published_address(options.data_dir, handler.base_url, parts.token):
-                    parts.go(handler.base_url)
+                    parts.continue_runs(handler.base_url)
                     yield Emulator(handler.base_url, parts.token, parts.context)
             finally:
                 # Before the server closes, because processes save their state over the API.

@@ -85,7 +85,7 @@ class Parts:
     _address: list[str]
     _downtime_secs: float
 
-    def go(self, base_url: str) -> None:
+    def continue_runs(self, base_url: str) -> None:
         """Continues the active runs, because their processes can reach the emulator now."""
         self._address.append(base_url)
         self.context.lifecycle.continue_runs(self._downtime_secs)
