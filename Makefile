@@ -62,7 +62,8 @@ test: setup ## run all tests, in parallel
 	$(BIN)/pytest -q -n auto --dist worksteal
 
 coverage: setup ## run all tests and report which lines and branches they reach
-	$(BIN)/pytest -q -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
+	$(BIN)/pytest -q -n auto --dist worksteal --timeout 300 \
+	    --cov --cov-report=term:skip-covered --cov-report=html
 
 check: lint types arch ## run all checks that are not tests
 
