@@ -59,7 +59,7 @@ class Acceptance:
         path = self._folder / job.key / items_name(job.collect.query)
         checked = await to_thread.run_sync(_check_items, path, expect)
         if checked.too_large:
-            LOG.warning("items_not_checked", job=job.key, items=checked.too_large, why=TOO_LARGE)
+            LOG.warning("items_not_checked", items=checked.too_large, why=TOO_LARGE)
         return checked.complaint
 
 

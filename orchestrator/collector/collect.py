@@ -111,7 +111,7 @@ class Collector:
                     await download.advance()
                 except PlatformError as error:
                     # What cannot be read now is downloaded at the end, or reported then.
-                    LOG.debug("live_items_not_read", job=job.key, error=str(error))
+                    LOG.debug("live_items_not_read", error=str(error))
         finally:
             download.close()
 
@@ -197,7 +197,7 @@ class Collector:
         hint = f"its default dataset holds no items, but other datasets do: {', '.join(filled)}"
         if not job.collect.datasets:
             hint += '; collect.datasets = ["*"] takes them'
-        LOG.warning("items_in_other_datasets", job=job.key, datasets=filled)
+        LOG.warning("items_in_other_datasets", datasets=filled)
         return hint
 
     async def describe(self, job: Job, run_json: bytes | None) -> None:
@@ -279,7 +279,7 @@ class Collector:
         missing = []
         for key in await matching_keys(self._client, run.store_id, job.collect.records):
             if key in STEP_KEYS and not await self._fetch_step(folder, run.store_id, key):
-                LOG.warning("record_not_fetched", job=job.key, key=key, error=UNADDRESSABLE)
+                LOG.warning("record_not_fetched", key=key, error=UNADDRESSABLE)
                 missing.append(f"record {key}")
                 continue
             name = file_name(key)

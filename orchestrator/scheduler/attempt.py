@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+from structlog.contextvars import bound_contextvars
 
 from orchestrator.errors import (
     NoRoom,
@@ -160,9 +161,11 @@ class AttemptLife:
         self._holds_slot = True
         try:
             attempt = self._attempt = self._attempt or await self._intend()
-            run = attempt.run or await self._start(attempt)
-            if run is not None:
-                await self._follow(attempt, run)
+            with bound_contextvars(job=attempt.job.key, attempt=attempt.number):
+                run = attempt.run or await self._start(attempt)
+                if run is not None:
+                    with bound_contextvars(run=run.id):
+                        await self._follow(attempt, run)
         finally:
             self._release()
 
@@ -182,6 +185,11 @@ class AttemptLife:
             StoppedEarly, PlatformError: of concern to the whole batch; nothing is judged yet.
         """
         ended = self._ended or await self._read_ended()
+        attempt, run = ended.attempt, ended.run
+        with bound_contextvars(job=attempt.job.key, attempt=attempt.number, run=run.id):
+            await self._collect(ended)
+
+    async def _collect(self, ended: EndedRun) -> None:
         attempt, run = ended.attempt, ended.run
         try:
             collected = await self._parts.collector.collect(attempt.job, run, ended.run_json)
@@ -266,7 +274,7 @@ class AttemptLife:
                 delay = max(delay, error.retry_after_secs or 0.0)
                 if gate.away_secs(now) > self._parts.away_secs:
                     raise error
-        self._parts.observer.start_postponed(attempt, str(error), delay)
+        self._parts.observer.start_postponed(str(error), delay)
         if isinstance(error, PlanLimitReached):
             self._schedule.drain(PlanExhausted(str(error)))
         elif isinstance(error, NoRoom):

@@ -202,7 +202,7 @@ class Follower:
         if facts.status != followed.status:
             followed.status = facts.status
             await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
-            self._observer.run_seen(attempt, facts)
+            self._observer.run_seen(facts)
         return None
 
     def _platform_now(self) -> datetime:
@@ -226,7 +226,7 @@ class Follower:
             ended_at=self._client.platform_now(),
             run_object=run_json,
         )
-        self._observer.run_finished(attempt, run)
+        self._observer.run_finished(run)
 
     def _judge_duration(self, followed: _Followed) -> bool:
         """
@@ -245,7 +245,7 @@ class Follower:
         is_new = (secs > from_secs or is_too_long) and not followed.straggles
         if is_new:
             followed.straggles = True
-            self._observer.run_straggles(followed.attempt, followed.run, secs, usual)
+            self._observer.run_straggles(secs, usual)
         if is_too_long and followed.abort_because is None:
             followed.abort_because = (
                 f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
@@ -292,6 +292,6 @@ class Follower:
         except PlatformError as error:
             if not error.costs_its_job:
                 raise
-            self._observer.abort_refused(run, str(error))
+            self._observer.abort_refused(str(error))
             return False
         return True

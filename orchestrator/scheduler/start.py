@@ -101,7 +101,7 @@ class Starter:
         self._parts.finder.claim(run.id, attempt.job.target)
         self._parts.gate.accepted(attempt.job.target)
         await self._parts.ledger.started(attempt, run, adopted=adopted)
-        self._parts.observer.run_started(attempt, run, adopted=adopted)
+        self._parts.observer.run_started(run, adopted=adopted)
         await self._parts.finder.orphans.end_spare(attempt)
 
     async def _unsent(self, attempt: Attempt) -> Run | None:

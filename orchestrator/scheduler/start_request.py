@@ -166,7 +166,7 @@ class StartSender:
         except StartUnconfirmed as error:
             self._parts.gate.doubts.add(job.seq, error.message, anyio.current_time())
             await self._parts.ledger.unconfirmed(attempt, str(error))
-            self._parts.observer.start_unconfirmed(attempt, str(error))
+            self._parts.observer.start_unconfirmed(str(error))
             return error
         except (NoRoom, PlanLimitReached, TransientError) as error:
             await self._parts.ledger.withdraw(attempt)

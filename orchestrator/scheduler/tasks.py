@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
 
 from anyio.abc import TaskGroup
 
@@ -38,20 +40,30 @@ class BatchTasks:
         self._group = group
         self._stop = stop
         self._rest = rest
+        # Tasks start in the context of the batch: one that an attempt starts is not about it.
+        self._context = copy_context()
         self.alive = 0
 
     def spawn(self, work: Awaitable[None], *, name: str) -> None:
         """Starts a task that the end of the batch waits for."""
         self.alive += 1
-        self._group.start_soon(self._counted, work, name=name)
+        self._start(self._counted, work, name)
 
     def spawn_beside(self, work: Awaitable[None], *, name: str) -> None:
         """Starts a task that is cancelled at the end of the batch."""
-        self._group.start_soon(self._guarded, work, name=name)
+        self._start(self._guarded, work, name)
 
     def cancel(self) -> None:
         """Cancels all tasks."""
         self._group.cancel_scope.cancel()
+
+    def _start(
+        self,
+        perform: Callable[[Awaitable[None]], Coroutine[None, None, None]],
+        work: Awaitable[None],
+        name: str,
+    ) -> None:
+        self._context.run(partial(self._group.start_soon, perform, work, name=name))
 
     async def _counted(self, work: Awaitable[None]) -> None:
         try:

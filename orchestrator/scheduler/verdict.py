@@ -71,5 +71,5 @@ async def _log_end(parts: Parts, run: Run) -> str:
     except PlatformError as error:
         if error.concerns_every_job:
             raise
-        parts.observer.log_not_read(run, str(error))
+        parts.observer.log_not_read(str(error))
     return end.decode("utf-8", "replace")

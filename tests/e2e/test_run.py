@@ -111,6 +111,23 @@ def test_run_shows_the_token_nowhere(command: Command, platform: ServedPlatform)
     assert not any(platform.token.encode() in content for content in files)
 
 
+def test_run_names_batch_job_attempt_and_run_in_its_log(command: Command) -> None:
+    """Each event of an attempt tells which one it is about; the second has a run of its own."""
+    spec = sweep(jobs=2, job="retries = 1", duration_secs=0.01, items=1, outcome="FAILED")
+    command.write("sweep.toml", spec)
+    done = command.run("run", "sweep.toml", "--log-level", "debug", "--json")
+    log = Path(done.json["folder"]) / "log.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    about = {"run_started", "run_finished", "attempt_failed", "job_settled"}
+    ours = [event for event in events if event["event"] in about]
+    assert {event["batch_id"] for event in events} == {done.json["id"]}
+    assert {(event["job"], event["attempt"]) for event in ours} == {
+        (job, attempt) for job in ("job-1", "job-2") for attempt in (1, 2)
+    }
+    assert len({event["run"] for event in ours}) == 4
+    assert len({(event["run"], event["job"], event["attempt"]) for event in ours}) == 4
+
+
 def test_run_passes_parameters_from_the_command_line(command: Command) -> None:
     """`--param` sets a parameter in the type that the spec gives it."""
     command.write(

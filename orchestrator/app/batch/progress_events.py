@@ -13,38 +13,35 @@ from orchestrator.report.progress import Progress
 
 
 class BatchEvents:
-    """The scheduler's observer."""
+    """
+    The scheduler's observer.
+
+    Events of an attempt are logged in its task, where `job`, `attempt` and `run` are bound.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+    def run_started(self, run: Run, *, adopted: bool) -> None:
         """Counts a run that goes on."""
         self._progress.running += 1
-        LOG.info(
-            "run_adopted" if adopted else "run_started",
-            job=attempt.job.key,
-            attempt=attempt.number,
-            run=run.id,
-        )
+        LOG.info("run_adopted" if adopted else "run_started", run=run.id)
 
-    def run_finished(self, attempt: Attempt, run: Run) -> None:
+    def run_finished(self, run: Run) -> None:
         """Counts a run that ended, and what it cost."""
         self._progress.running -= 1
         self._progress.cost_usd += run.cost_usd or 0
-        LOG.debug("run_finished", job=attempt.job.key, run=run.id, status=run.status)
+        LOG.debug("run_finished", status=run.status)
 
-    def run_seen(self, attempt: Attempt, run: Run) -> None:
+    def run_seen(self, run: Run) -> None:
         """Notes the status of a run that goes on."""
-        LOG.debug("run_seen", job=attempt.job.key, run=run.id, status=run.status)
+        LOG.debug("run_seen", status=run.status)
 
-    def run_straggles(self, attempt: Attempt, run: Run, secs: float, usual_secs: float) -> None:
+    def run_straggles(self, secs: float, usual_secs: float) -> None:
         """Warns of a run that takes far longer than others of its kind."""
         self._progress.stragglers += 1
         LOG.warning(
             "run_straggles",
-            job=attempt.job.key,
-            run=run.id,
             secs=round(secs),
             usual_secs=round(usual_secs),
         )
@@ -54,17 +51,17 @@ class BatchEvents:
         self._progress.settled[JobStatus.SKIPPED] += 1
         LOG.warning("job_skipped", place=seq + 1, reason=reason)
 
-    def log_not_read(self, run: Run, error: str) -> None:
+    def log_not_read(self, error: str) -> None:
         """Warns that a rule cannot look at a log."""
-        LOG.warning("log_not_read", run=run.id, error=error)
+        LOG.warning("log_not_read", error=error)
 
-    def start_unconfirmed(self, attempt: Attempt, error: str) -> None:
+    def start_unconfirmed(self, error: str) -> None:
         """Warns that the answer to a start was lost."""
-        LOG.warning("start_unconfirmed", job=attempt.job.key, error=error)
+        LOG.warning("start_unconfirmed", error=error)
 
-    def abort_refused(self, run: Run, error: str) -> None:
+    def abort_refused(self, error: str) -> None:
         """Warns of a run that goes on though it was to be aborted."""
-        LOG.warning("run_not_aborted", run=run.id, error=error)
+        LOG.warning("run_not_aborted", error=error)
 
     def agents_hidden(self, run: Run) -> None:
         """Warns that runs whose answers are lost will be told by their input only."""
@@ -79,11 +76,9 @@ class BatchEvents:
         self._progress.settled[JobStatus.FAILED] += len(keys)
         LOG.info("jobs_refused", reason=reason, jobs=list(keys))
 
-    def start_postponed(self, attempt: Attempt, error: str, delay_secs: float) -> None:
+    def start_postponed(self, error: str, delay_secs: float) -> None:
         """Notes that the account is full."""
-        LOG.info(
-            "start_postponed", job=attempt.job.key, error=error, delay_secs=round(delay_secs, 1)
-        )
+        LOG.info("start_postponed", error=error, delay_secs=round(delay_secs, 1))
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
         """Warns of a run that nobody waits for any more."""
@@ -109,8 +104,6 @@ class BatchEvents:
         if next_delay_secs is not None:
             LOG.warning(
                 "attempt_failed",
-                job=attempt.job.key,
-                attempt=attempt.number,
                 error=outcome.error,
                 next_in_secs=round(next_delay_secs, 1),
             )
@@ -121,7 +114,6 @@ class BatchEvents:
         log = LOG.info if is_quiet else LOG.warning
         log(
             "job_settled",
-            job=attempt.job.key,
             status=outcome.status.value,
             attempts=attempt.number,
             items=None if collected is None else collected.items,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
+from structlog.contextvars import bound_contextvars
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import downloads_at_once
@@ -178,7 +179,10 @@ async def _bring_up_to_date(
     async def work() -> None:
         try:
             for report in reports:
-                await gaps.close(report)
+                with bound_contextvars(
+                    job=report.job.key, attempt=report.attempts, run=report.run_id
+                ):
+                    await gaps.close(report)
         except OrchestratorError as error:
             stop(error)
 
@@ -284,7 +288,7 @@ class Gaps:
         )
         if _files_of(after) != _files_of(found):
             self.fetched.append((job.seq, job.key))
-            LOG.info("job_collected_again", job=job.key, run=run.id)
+            LOG.info("job_collected_again")
 
     async def _described(self, report: JobReport) -> bool:
         """Writes what the ledger has, where nothing else is missing; returns whether that is so."""

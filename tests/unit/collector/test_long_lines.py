@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict
 
 from orchestrator.collector import acceptance, ranges
@@ -173,7 +174,8 @@ def test_item_that_is_too_large_to_check_is_told(
     (tmp_path / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=2, size_bytes=len(body), sha256="0" * 64)
     judge = acceptance.Acceptance(tmp_path, {})
-    assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
+    with bound_contextvars(job=job.key):
+        assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
     assert logged == [
         {
             "event": "items_not_checked",

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotFound
@@ -73,8 +74,8 @@ class Told:
         self.slow: list[str] = []
         self.seen: list[str] = []
 
-    def run_straggles(self, _attempt: object, run: Any, _secs: float, _usual: float) -> None:
-        self.slow.append(run.id)
+    def run_straggles(self, _secs: float, _usual: float) -> None:
+        self.slow.append(get_contextvars()["run"])
 
     def run_seen(self, _attempt: object, run: Any) -> None:
         self.seen.append(run.status)
@@ -133,7 +134,8 @@ def follow(
         attempt = await ledger.intend(seq, 1, NOON)
         run = make_run(name, status="READY" if platform.begin else "RUNNING", finished_at=None)
         await ledger.started(attempt, run)
-        ended[name] = await follower.follow(attempt, run)
+        with bound_contextvars(run=run.id):
+            ended[name] = await follower.follow(attempt, run)
 
     async def act() -> None:
         await anyio.sleep(100)
