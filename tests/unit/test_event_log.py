@@ -46,9 +46,9 @@ def test_event_has_its_facts_level_and_time(sink: LogSink, tmp_path: Path) -> No
 
 def test_event_below_the_level_is_left_out(sink: LogSink, tmp_path: Path) -> None:
     """The log level is the lowest that is written."""
-    LOG.debug("run_seen")
-    LOG.warning("run_straggles")
-    assert [line["event"] for line in lines(tmp_path)] == ["run_straggles"]
+    LOG.debug("run_status_changed")
+    LOG.warning("straggler_found")
+    assert [line["event"] for line in lines(tmp_path)] == ["straggler_found"]
 
 
 def test_warning_is_text_on_stderr(
@@ -117,9 +117,9 @@ def test_full_disk_stops_the_log_and_nothing_else(
 
     monkeypatch.setattr(os, "write", refuse)
     LOG.info("run_started")
-    LOG.warning("platform_away")
+    LOG.warning("platform_not_reached")
     monkeypatch.undo()
-    assert capsys.readouterr().err == "warning: platform away\n"
+    assert capsys.readouterr().err == "warning: platform not reached\n"
     assert lines(tmp_path) == []
 
 
@@ -129,7 +129,7 @@ def test_bug_is_logged_with_its_traceback(sink: LogSink, tmp_path: Path) -> None
     try:
         raise ValueError("hush-hush-hush")
     except ValueError:
-        LOG.exception("bug_met")
+        LOG.exception("program_failed")
     (line,) = lines(tmp_path)
     assert line["level"] == "error"
     assert line["exception"].endswith("ValueError: [secret]\n")
@@ -137,23 +137,41 @@ def test_bug_is_logged_with_its_traceback(sink: LogSink, tmp_path: Path) -> None
 
 def test_library_prints_no_events() -> None:
     """A program that uses a part of this, and sets no log up, finds nothing on its stdout."""
-    code = "from orchestrator.event_log import LOG; LOG.warning('run_straggles')"
+    code = "from orchestrator.event_log import LOG; LOG.warning('straggler_found')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout + done.stderr == b""
 
 
+def names_of_events() -> set[str]:
+    """The names with which the package calls `LOG`, or a function that logs for its caller."""
+    package = Path(orchestrator.__file__).parent
+    calls = (
+        node
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and node.args and re.match(r"LOG\b|log$", call_of(node))
+    )
+    return {
+        constant.value
+        for call in calls
+        for constant in ast.walk(call.args[0])
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    }
+
+
+def call_of(node: ast.Call) -> str:
+    return ast.unparse(node.func)
+
+
 def test_names_of_events_are_snake_case() -> None:
     """Programs that read `log.jsonl` find one form of names."""
-    root = Path(orchestrator.__file__).parent
-    wrong = [
-        (path.name, node.lineno)
-        for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "LOG"
-        and isinstance(node.args[0], ast.Constant)
-        and not re.fullmatch(r"[a-z]+(_[a-z]+)+", str(node.args[0].value))
-    ]
-    assert wrong == []
+    assert [name for name in names_of_events() if not re.fullmatch(r"[a-z]+(_[a-z]+)+", name)] == []
+
+
+def test_page_lists_every_event() -> None:
+    """docs/log.md has a row for each event, and for no other."""
+    text = (Path(orchestrator.__file__).parents[1] / "docs" / "log.md").read_text()
+    rows = text[text.index("| event |") :].splitlines()[2:]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert listed == sorted(set(listed), key=listed.index)
+    assert set(listed) - {"variable_ignored"} == names_of_events()

@@ -80,7 +80,7 @@ def test_log_lines_are_whole_and_clean(
     SECRETS.add("hush-hush-hush")
     sink = configure_logs(level="info", as_json=as_json)
     sink.open_file(tmp_path / "log.jsonl")
-    LOG.warning("run_seen", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
+    LOG.warning("run_status_changed", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
     sink.close_file()
     line = (tmp_path / "log.jsonl").read_text()
     assert line.count("\n") == 1

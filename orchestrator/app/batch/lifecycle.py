@@ -259,7 +259,7 @@ async def _look(
                 left = until - anyio.current_time()
                 if isinstance(error, PermanentError) or left <= 0:
                     raise
-                LOG.warning("platform_away", error=str(error), waiting_secs=round(left))
+                LOG.warning("platform_not_reached", error=str(error), waiting_secs=round(left))
             await anyio.sleep(min(AGAIN_SECS, left))
     limits_of(plan, room, opened.demands, context.settings)
     return room

@@ -35,13 +35,13 @@ class BatchEvents:
 
     def run_seen(self, run: Run) -> None:
         """Notes the status of a run that goes on."""
-        LOG.debug("run_seen", status=run.status)
+        LOG.debug("run_status_changed", status=run.status)
 
     def run_straggles(self, secs: float, usual_secs: float) -> None:
         """Warns of a run that takes far longer than others of its kind."""
         self._progress.stragglers += 1
         LOG.warning(
-            "run_straggles",
+            "straggler_found",
             secs=round(secs),
             usual_secs=round(usual_secs),
         )

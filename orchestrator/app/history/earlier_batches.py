@@ -54,7 +54,7 @@ async def tend_earlier(
                     if totals.cost_is_provisional:
                         await refresh_costs(before, client)
                 except Exception as error:  # noqa: BLE001 - no reason not to run this batch
-                    LOG.warning("earlier_batch_left_alone", batch=before.name, error=str(error))
+                    LOG.warning("earlier_batch_skipped", batch=before.name, error=str(error))
 
 
 def _look(folder: Path) -> tuple[Batch, Totals]:

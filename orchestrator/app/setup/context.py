@@ -107,7 +107,7 @@ def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
         except OrchestratorError:
             raise
         except Exception:
-            LOG.exception("bug_met")
+            LOG.exception("program_failed")
             raise
         finally:
             sink.close_file()
