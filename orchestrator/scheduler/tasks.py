@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from functools import partial
 
 from anyio.abc import TaskGroup
 
@@ -63,7 +62,7 @@ class BatchTasks:
         work: Awaitable[None],
         name: str,
     ) -> None:
-        self._context.run(partial(self._group.start_soon, perform, work, name=name))
+        self._context.run(lambda: self._group.start_soon(perform, work, name=name))
 
     async def _counted(self, work: Awaitable[None]) -> None:
         try:
