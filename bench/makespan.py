@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 
 LIMITS = Limits(max_runs=32, max_memory_mbytes=65_536)
 MEMORY = (512, 1024, 2048, 4096, 8192)
@@ -94,16 +94,18 @@ def play(jobs: Sequence[SimJob], policy: Policy, limits: Limits = LIMITS) -> Out
             heapq.heappush(ends, (now + job.secs, job.seq, job))
             started += 1
         now, _, ended = heapq.heappop(ends)
-        usage.give(Claim(memory_mbytes=ended.memory_mbytes))
+        usage.release(Claim(memory_mbytes=ended.memory_mbytes))
     return Outcome(makespan_secs=now, bound_secs=lower_bound(jobs, limits))
 
 
 def ours(jobs: Sequence[SimJob]) -> Admit:
     """The admission of a batch."""
-    queue, by_seq = WaitingQueue(), {job.seq: job for job in jobs}
+    queue, by_seq = JobQueue(), {job.seq: job for job in jobs}
     for job in jobs:
         claim = Claim(memory_mbytes=job.memory_mbytes)
-        waiting = Waiting(rank=0, shortness=-job.expected_secs, seq=job.seq, number=1, claim=claim)
+        waiting = QueuedJob(
+            rank=0, shortness=-job.expected_secs, seq=job.seq, number=1, claim=claim
+        )
         queue.add(waiting, 0.0)
 
     def admit(usage: Usage, now: float) -> list[SimJob]:

@@ -54,7 +54,7 @@ class Acceptance:
         if found is not None and collected.elsewhere is not None:
             found = f"{found}; {collected.elsewhere}"
         found = found or _timed(expect, run)
-        if found is not None or not expect.looks_at_items or collected.sha256 is None:
+        if found is not None or not expect.reads_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)
         checked = await to_thread.run_sync(_check_items, path, expect)

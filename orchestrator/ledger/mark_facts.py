@@ -59,7 +59,7 @@ class MarkFacts(Transactions):
         return None if row["reserved_usd"] is None else Decimal(row["reserved_usd"])
 
     @transaction
-    def demand_of_spare(self, seq: int, number: int) -> Demand | None:
+    def demand_of_adoptable(self, seq: int, number: int) -> Demand | None:
         """
         What a run demands that another process started for an attempt.
 

@@ -1,4 +1,4 @@
-"""Attempts at a job: what one try is, what it brought home and how it ended."""
+"""Attempts at a job: what one try is, what was collected of it and how it ended."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.safe_text import one_line
 
 LONGEST_ERROR = 2000
-CLOCK_DOUBT = timedelta(hours=25)
+CLOCK_UNCERTAINTY = timedelta(hours=25)
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "") -> Mark:
     """
-    Names one send of one attempt, in 12 to 25 characters of `a-z0-9.`.
+    The mark of one send of one attempt, in 12 to 25 characters of `a-z0-9.`.
 
-    The batch's own mark tells batches apart, `seq` (base 36) the job, then attempt and send: the
-    send is counted too, so that a run of a first send is not taken for one of a second.
+    It begins with the mark of the batch. The job (`seq`, base 36), the attempt and the send follow:
+    with the number of the send, a run of the first send is not taken for one of the second.
 
     Args:
-        word: letters that are random for each process, so that two that work on copies of one
-            ledger send different marks; empty for the marks of versions that had no such word.
+        word: random letters of the process, so that two processes on copies of one ledger send
+            different marks; empty in marks of versions that had no such word.
     """
     digits = ""
     rest = seq
@@ -62,9 +62,9 @@ class Attempt:
         intent_at: when the last send was intended, by our clock; aware UTC.
         platform_at: the same instant by the platform's clock; None when it was not known.
         reserved_usd: what the budget holds for its run; None without a budget.
-        caps_itself: whether that is not a cap of our choice.
-        remedy: what it does otherwise than its job says.
-        run: what was last known of its run; None before one is known.
+        caps_itself: whether the job caps its cost, so that we chose no cap.
+        remedy: what it does differently from its job.
+        run: as last known; None before it is known.
         ended_at: the platform's time at which the end of its run became known; None before it, or
             when the platform's time was not known.
     """
@@ -85,11 +85,11 @@ class Attempt:
     @property
     def listed_from(self) -> datetime:
         """
-        No run of the last send began before this, by the platform's clock.
+        The earliest start of a run of the last send, by the platform's clock.
 
-        Where its time at the intent is not known, our clock may have been wrong by a day.
+        If its time at the intent is not known, our clock may have been wrong by a day.
         """
-        return self.platform_at or self.intent_at - CLOCK_DOUBT
+        return self.platform_at or self.intent_at - CLOCK_UNCERTAINTY
 
     @property
     def options(self) -> RunOptions:
@@ -113,10 +113,10 @@ class OtherDataset:
     A dataset that a run filled besides its default one, as it was collected.
 
     Attributes:
-        name: its alias in the run; or its name, where runs share it.
-        dataset_id, file, items, size_bytes, sha256: None where it is shared: the batch has it once.
+        name: its alias in the run; or its name, if runs share it.
+        dataset_id, file, items, size_bytes, sha256: None if it is shared: the batch has it once.
         file: its name in `datasets/`.
-        proof: that it is on disk whole; None when that is not known.
+        proof: that the file is complete; None when that is not known.
     """
 
     name: str
@@ -137,18 +137,18 @@ class OtherDataset:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
     """
-    What was brought home of a run.
+    What was downloaded of a run.
 
     Attributes:
         items: rows of the dataset file, as the platform counts them; None when not asked for.
         size_bytes: of the dataset file.
         sha256: of the dataset file, hex; None when not asked for.
         records: how many there are in `records/`; None when none were asked for.
-        missing: what the run did not have though it was asked for, in words.
-        proof: that the dataset is on disk whole; None when that is not known.
+        missing: what the job asks for and the run does not have, in words.
+        proof: that the dataset file is complete; None when that is not known.
         unproven: why it is not known, in words.
-        datasets: the others that were collected.
-        elsewhere: which of them hold items where the default one holds none, in words.
+        datasets: the other ones that were collected.
+        elsewhere: which of them hold items although the default dataset is empty, in words.
     """
 
     items: int | None = None
@@ -168,17 +168,17 @@ class Outcome:
     How an attempt ended.
 
     Attributes:
-        status: the job's, should no further attempt follow.
+        status: of the job, if no other attempt follows.
         error: for people, one line without secrets: what happened and what the platform said; None
             on success.
-        heals: whether a further attempt may end otherwise.
-        is_aborted_by_us: whether this program ended the run, not a person.
+        can_retry: whether another attempt may end differently.
+        is_aborted_by_us: whether this program aborted the run, not a person.
         is_refused: whether the start was refused, so that there is no run.
     """
 
     status: JobStatus
     error: str | None = None
-    heals: bool = True
+    can_retry: bool = True
     is_aborted_by_us: bool = False
     is_refused: bool = False
 

@@ -1,4 +1,4 @@
-"""A batch: what was asked for as a whole, and how it stands."""
+"""A batch: what was asked for as a whole, and its state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.model.selection import EVERYTHING, Choice
 
 
 class OnUnconfirmed(StrEnum):
-    """What to do with a start that stays unclear to the end."""
+    """What to do with a start when it stays unknown whether it has a run."""
 
     ADOPT = "adopt"
     FAIL = "fail"
@@ -34,7 +34,7 @@ class PoolLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLimit:
     """
-    How many jobs may fail before nothing more is started: a count, or a share of those over.
+    How many jobs may fail before no other is started: a count, or a share of those that are over.
 
     Attributes:
         share: from 0, exclusive, to 1.
@@ -50,7 +50,7 @@ class FailureLimit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlatformPlan:
     """
-    The local platform that a batch runs on, so that a later command starts the same again.
+    The local platform of a batch, so that a later command starts the same one.
 
     Attributes:
         data_dir: absolute path.
@@ -62,7 +62,7 @@ class LocalPlatformPlan:
 
 
 class ResultsFormat(StrEnum):
-    """What merged results are written as."""
+    """The file format of merged results."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -72,15 +72,15 @@ class ResultsFormat(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsPlan:
     """
-    How the items of all jobs are put together.
+    How the items of all jobs are merged.
 
     Attributes:
         partition_by: columns whose values become folders.
-        unique: fields that tell items apart; of those with the same values one is kept.
-        unique_missing: "keep" or "drop": what becomes of items without a value of one of them.
-        new_only: only items that no earlier batch of the series gave, as `unique` tells them.
-        types: what fields are in Parquet that are text in JSON, by their names.
-        csv_safe: whether cells that a spreadsheet would take for formulas are neutralised.
+        unique: fields that identify an item; of items with the same values, one is kept.
+        unique_missing: "keep" or "drop" items without a value of one of them.
+        new_only: only items that no earlier batch of the series had, compared by `unique`.
+        types: the types in Parquet of fields that are text in JSON, by name.
+        csv_safe: whether cells that a spreadsheet would execute as formulas are escaped.
     """
 
     format: ResultsFormat = ResultsFormat.JSONL
@@ -99,15 +99,15 @@ LOCAL = "local"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """
-    Batches that do the same thing again and again: what one of them needs to know of the others.
+    The batches that repeat the same work, one after the other.
 
     Attributes:
         platform: its base URL, or `LOCAL`; None in ledgers of versions that did not store it.
-        account: the user id; None where the platform did not tell it, and with `LOCAL`.
+        account: the user id; None if the platform did not show it, and with `LOCAL`.
         params: the `--param` values, as typed.
         choice: which jobs of the spec.
-        is_of_foreign_runs: whether its batches are made by `collect --runs`: they stand for no
-            batch of a spec, also where they have the same name.
+        is_of_foreign_runs: whether `collect --runs` made its batches: these are separate from the
+            batches of a spec with the same name.
     """
 
     name: BatchName
@@ -119,12 +119,12 @@ class Series:
 
     @property
     def id(self) -> str:
-        """12 hexadecimal digits; two series have the same if, and only if, they are equal."""
+        """12 hexadecimal digits; two series have the same id if, and only if, they are equal."""
         facts = {**asdict(self), "params": sorted(self.params.items())}
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def agrees(self, other: Series) -> bool:
-        """Whether two batches belong together; what is not known of one agrees with anything."""
+        """Whether two series are the same; an unknown value agrees with every value."""
         return (
             self.name == other.name
             and _may_equal(self.platform, other.platform)
@@ -150,7 +150,7 @@ class Trigger(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
     """
-    What holds for a batch as a whole, from its spec and its command line.
+    The settings of a batch as a whole, from its spec and its command line.
 
     Attributes:
         spec_path: absolute path of the spec as given.
@@ -158,15 +158,15 @@ class BatchPlan:
         max_memory_mbytes: None means the account's limit.
         max_cost_usd: of all runs together; None means no budget.
         stop_after_failures: None lets any number fail.
-        deadline_secs: how long one process may be at it; None means no deadline.
-        results: None leaves items with their jobs.
+        deadline_secs: how long one process may work on it; None means no deadline.
+        results: None means that items are not merged.
         params: the `--param` values, as typed.
-        day: the ISO date that `{{ date }}` is; empty in ledgers that do not tell it.
-        schedule: cron notation; None when the spec has none, and each day is an occurrence.
+        day: the ISO date that `{{ date }}` is; empty in ledgers that do not hold it.
+        schedule: cron notation; None when the spec has none: then each day is an occurrence.
         timezone: of the schedule and of `{{ date }}`; None means the machine's.
-        choice: which jobs of the spec are the batch's.
+        choice: which jobs of the spec belong to the batch.
         local: None when the batch runs on the platform of the settings.
-        remote: URL of the object store that files are uploaded to; None when they stay.
+        remote: URL of the object store that files are uploaded to; None for no upload.
     """
 
     spec_path: str
@@ -191,7 +191,7 @@ class BatchPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """
-    Why jobs of one kind wait; kinds are told apart by what admission looks at.
+    Why the jobs with the same claim wait.
 
     Attributes:
         reason: for people.
@@ -209,15 +209,15 @@ STOPPED_BY_RULES = 3
 DONE_KINDS = frozenset(
     {"BudgetExhausted", "PlanExhausted", "TooManyFailures", "DeadlinePassed", "BatchAborted"}
 )
-"""Error classes that end a batch for good, unless somebody resumes it."""
+"""Error classes that end a batch, unless somebody resumes it."""
 
 
 class BatchState(StrEnum):
     """
-    Whether a batch goes on.
+    Whether a batch is open, stopped or ended.
 
-    OPEN while it runs or after a crash, STOPPED when it was left early and can be resumed, ENDED
-    when every job is settled.
+    OPEN: it runs, or its process crashed. STOPPED: it ended early and can be resumed. ENDED: every
+    job is settled.
     """
 
     OPEN = "open"
@@ -231,22 +231,22 @@ class Batch:
     One execution of a spec.
 
     Attributes:
-        mark: opaque and unique; begins the mark of each of its attempts.
+        mark: opaque and unique; the marks of its attempts begin with it.
         created_at: aware UTC.
-        ended_at: when it was last left; aware UTC.
-        exit_code: of the process that last left it; None while open.
-        stop_reason: why it was left early, for people; the kind of reason is in `stop_kind`.
-        requests: sent to the platform so far, over all its processes.
+        ended_at: when the last process ended; aware UTC.
+        exit_code: of the last process; None while open.
+        stop_reason: why it ended early, for people; the kind of reason is in `stop_kind`.
+        requests: sent to the platform so far, by all processes.
         retries: how many of them were repeats.
-        keeps_days: how long the platform keeps what runs have made; None when it did not say.
-        number: one more than that of the batch of this name that was made before; 0 in ledgers of
-            versions that did not count.
+        keeps_days: how long the platform keeps the results of runs; None when it did not say.
+        number: one more than that of the previous batch of this name; 0 in ledgers of versions that
+            did not count.
         occurrence: the instant of the schedule that it is for; aware UTC. None in ledgers of
-            versions that knew none.
+            versions without occurrences.
         platform, account: see `Series`; None in ledgers of versions that did not store them.
         triggered_by: what triggered it.
         stop_kind: the name of the error class that ended it early; None when none did.
-        completed_at: when all that follows its last run was done (results, reports, upload).
+        completed_at: when all steps after its last run were done (results, reports, upload).
     """
 
     id: BatchId
@@ -287,7 +287,7 @@ class Batch:
         return self.plan.choice == EVERYTHING
 
     def is_after(self, instant: datetime) -> bool:
-        """Whether it is for an occurrence after an instant."""
+        """Whether its occurrence is after an instant."""
         return (self.occurrence or self.created_at) > instant
 
     @property
@@ -295,8 +295,8 @@ class Batch:
         """
         Whether it has ended, or was stopped by its own rules or on request.
 
-        The others were interrupted: by a signal, a crash, a full disk, or by a platform that was
-        away or refused the token.
+        The others were interrupted: by a signal, a crash, a full disk, or a platform that was away
+        or refused the token.
         """
         if self.state is BatchState.OPEN:
             return False

@@ -1,8 +1,8 @@
 """
-A job: one line of work of a batch, as it stands in the ledger.
+A job: one unit of work of a batch, as the ledger holds it.
 
-Everything in here is settled before the batch starts, except the values of `env` templates: a
-secret is rendered when the job starts and lives in no file.
+All values are fixed before the batch starts, except those of `env` templates: a secret is rendered
+when the job starts, and no file holds it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Target:
 
 
 class Mode(StrEnum):
-    """How a job is started: by a start and long polls, or by one held request (run-sync)."""
+    """How a job is started: by a start and long polls, or by one synchronous request."""
 
     ASYNC = "async"
     SYNC = "sync"
@@ -67,7 +67,7 @@ class RunOptions:
     Attributes:
         timeout_secs: of the run; 0 means none.
         memory_mbytes: a power of two from 128 to 32768.
-        max_items: cap on charged items, not on items made.
+        max_items: cap on charged items, not on stored items.
         max_total_charge_usd: cap on the run's cost.
         force_permission_level: Actors only, not in sync mode.
     """
@@ -83,7 +83,7 @@ class RunOptions:
 
 
 VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*|\[\s*\\*["'])(\w+)""")
-"""`env.NAME` and `env["NAME"]`, also where a JSON text holds it."""
+"""`env.NAME` and `env["NAME"]`, also inside a JSON string."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +91,15 @@ class JobInput:
     """
     What a job sends to its Actor.
 
-    Exactly one of `body` and `path` is set, or neither: then the task's own input is used.
+    At most one of `body` and `path` is set; with neither, the task's own input is used.
 
     Attributes:
         body: the bytes to send, except that strings at `late_paths` are still templates.
         path: absolute path of an `input_file`, read when the job starts.
         sha256: of the bytes to send (of the file, for `path`), hex; empty without input.
         size_bytes: of the same bytes.
-        late_paths: where in the JSON of `body` a string with an `env` or `needs` template stands;
-            such a string is rendered with `Job.params` when the job starts.
+        late_paths: the places in the JSON of `body` of strings with an `env` or `needs` template;
+            they are rendered with `Job.params` when the job starts.
     """
 
     content_type: str = "application/json"
@@ -116,9 +116,7 @@ class JobInput:
 
     @property
     def variables(self) -> set[str]:
-        """
-        The variables of the environment that its expressions name, and perhaps some more words.
-        """
+        """The environment variables that its expressions name; may hold other words too."""
         if self.body is None or not self.late_paths:
             return set()
         return {name.decode() for name in VARIABLE.findall(self.body)}
@@ -157,16 +155,16 @@ class ItemsQuery:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectPlan:
     """
-    What to bring home of a run.
+    What to download of a run.
 
     Attributes:
         items: the default dataset, as `items.<format>`.
-        datasets: aliases of others, or patterns of aliases; or names of datasets that runs share.
+        datasets: aliases of other datasets, or patterns; or names of datasets that runs share.
         output: the record `output_record_key` (`OUTPUT`), as `output.<ext>`.
         records: shell patterns of other keys of the default key-value store.
         log: the run's log, as `log.txt`.
-        live: whether items are fetched while the run goes on.
-        run, input: whether `run.json` and `input.json` are written; the ledger has both otherwise.
+        live: whether items are downloaded while the run is in progress.
+        run, input: whether `run.json` and `input.json` are written; else the ledger holds both.
     """
 
     items: bool = True
@@ -183,14 +181,14 @@ class CollectPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """
-    What a run must have made that succeeded; None and empty expect nothing.
+    What a job expects of the results of a run that succeeded; None and empty expect nothing.
 
     Attributes:
-        max_drop: how many fewer items than usual, as a share from 0 to 1.
-        share: fields, and the share of items from 0 to 1 that must have them, and not as null.
-        fields: that every item has, and not as null.
-        schema: a JSON Schema that every item fits.
-        unique: fields whose values together are another in every item.
+        max_drop: how many fewer items than usual are allowed, as a share from 0 to 1.
+        share: for some fields, the share of items from 0 to 1 that must have a value, not null.
+        fields: in which every item must have a value, not null.
+        schema: a JSON Schema that every item must match.
+        unique: fields whose values together must differ in every item.
     """
 
     min_items: int | None = None
@@ -203,29 +201,29 @@ class Expectation:
     max_duration_secs: float | None = None
 
     @property
-    def looks_at_items(self) -> bool:
-        """Whether the items themselves must be read."""
+    def reads_items(self) -> bool:
+        """Whether the items must be read."""
         return bool(self.fields or self.share or self.unique or self.schema is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """
-    One line of work: an Actor or a task with one input.
+    One unit of work: an Actor or a task with one input.
 
     Attributes:
         seq: its place in the batch, counted from 0 in the order of the spec.
-        key: stable name, unique in the batch without regard to case; also its folder's name.
+        key: stable name, unique in the batch if case is ignored; also the name of its folder.
         params: the values that its templates were rendered with: `[params]` and its cell of the
             matrix, never `env`.
         wait_for_finish_secs: of one long poll, 0 to 60.
-        retries: how many further attempts a job gets whose run did not succeed.
+        retries: how many more attempts follow when its run does not succeed.
         priority: higher starts earlier.
         needs: keys, or shell patterns of keys, of jobs that must have succeeded before.
-        reuse_secs: how old what an earlier batch collected may be to be taken; None takes nothing.
-        expect: what a run must have made; None accepts everything.
+        reuse_secs: how old results of an earlier batch may be to be reused; None reuses nothing.
+        expect: what its results must be like; None accepts everything.
         rules: what follows a run that did not succeed; the first that matches decides.
-        abort_after_factor: a run is aborted that takes this many times as long as is usual for its
+        abort_after_factor: a run is aborted when it takes this many times the usual duration of its
             Actor or task in this batch.
     """
 
@@ -250,11 +248,11 @@ class Job:
     expect: Expectation | None = None
 
 
-def likeness(job: Job) -> tuple[object, ...] | None:
+def reuse_key(job: Job) -> tuple[object, ...] | None:
     """
-    What two jobs must have in common so that one's results are the other's.
+    Two jobs with the same key have the same results.
 
-    None for a job whose input is only known when it starts.
+    None for a job whose input is not known before it starts.
     """
     if job.input.late_paths or job.needs:
         return None
@@ -273,11 +271,11 @@ def likeness(job: Job) -> tuple[object, ...] | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """
-    What admission needs to know of a job; the same value for all jobs alike.
+    What admission needs to know of a job; jobs that ask for the same have equal demands.
 
     Attributes:
-        memory_mbytes, timeout_secs: None where the job leaves them to its Actor or task.
-        cap_usd: the most that a run may cost; None where the job does not say.
+        memory_mbytes, timeout_secs: None for the default of the Actor or task.
+        cap_usd: the most that a run may cost; None if the job does not limit it.
     """
 
     target: Target
@@ -288,7 +286,7 @@ class Demand:
 
 
 def demand_of(job: Job) -> Demand:
-    """The part of a job that admission looks at."""
+    """The part of a job that admission uses."""
     return Demand(
         target=job.target,
         memory_mbytes=job.options.memory_mbytes,

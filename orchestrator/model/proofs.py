@@ -1,4 +1,4 @@
-"""How it is known that a dataset on disk is all that the platform holds of it."""
+"""How it is known that a dataset on disk is complete."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ NOT_WANTED = "its items are not collected"
 FEWER = "the platform gives fewer items than it counts"
 MORE = "the platform gives more items than it counts"
 GONE = "the platform does not have the dataset any more"
-REFUSED = "the platform refuses to show what the run made"
+REFUSED = "the platform refuses to show the results of the run"
 SHARED = "a named dataset, which other runs may fill too"
 
 
 class ProvenBy(StrEnum):
     """
-    What proved a dataset complete, after the platform's counters had settled.
+    What proved a dataset complete, after the counters of the platform were final.
 
-    DOWNLOAD: a download of all of it. LOOK: one request behind the last item of what was read
-    earlier.
+    DOWNLOAD: a download of all items. LOOK: one request behind the last item of an earlier
+    download.
     """
 
     DOWNLOAD = "download"
@@ -28,10 +28,10 @@ class ProvenBy(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """
-    That a dataset is on disk whole.
+    That a dataset on disk is complete.
 
     Attributes:
-        after_secs: how long after the run's end the request began, at least.
+        after_secs: how long after the end of the run the request began, at least.
         stored: how many items the platform holds; with filters, fewer may be on disk.
     """
 
@@ -44,7 +44,7 @@ class Proof:
 
 
 def proof_from(text: str | None) -> Proof | None:
-    """The proof that `str` made a text of; None for None."""
+    """The proof from the text that `str` gave; None for None."""
     if text is None:
         return None
     by, after_secs, stored = text.split()

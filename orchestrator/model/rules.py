@@ -1,4 +1,4 @@
-"""Rules for what follows a run that did not succeed, and what they change for the next attempt."""
+"""Rules for what follows a run that did not succeed, and what they change in the next attempt."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Action(StrEnum):
     """
     What a rule does.
 
-    RESTART: one more attempt with a run of its own. RESURRECT: one more attempt on the same run.
-    GIVE_UP: the job is settled. STOP_BATCH: that too, and nothing more is started.
+    RESTART: another attempt with a run of its own. RESURRECT: another attempt with the same run.
+    GIVE_UP: the job is settled. STOP_BATCH: the job is settled, and nothing more is started.
     """
 
     RESTART = "restart"
@@ -25,18 +25,18 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """
-    One rule of a job; the first that matches decides. An empty condition matches everything.
+    One rule of a job; the first that matches decides. An empty condition always matches.
 
     Attributes:
-        status: the job's status, should no further attempt follow.
+        status: of the job, if no other attempt follows.
         exit_code: of the Actor's process.
         message: shell patterns, found anywhere in the run's status message.
         log: shell patterns, found anywhere in the end of the run's log.
-        max: attempts of the job in all, the first included; None means the job's `retries` + 1.
-        backoff_secs: before the second attempt, doubling from there; None means the usual one.
-        memory_factor: the next run's memory over this one's.
-        max_memory_mbytes: where that ends.
-        timeout_factor: the next run's timeout over this one's.
+        max: attempts of the job in total; None means `retries` of the job + 1.
+        backoff_secs: before the second attempt, then doubled; None means the default.
+        memory_factor: memory of the next run divided by that of this one.
+        max_memory_mbytes: the most that the next run gets.
+        timeout_factor: timeout of the next run divided by that of this one.
         build: of the next run.
     """
 
@@ -56,11 +56,11 @@ class Rule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """
-    What an attempt does otherwise than its job says; None where it does not.
+    What an attempt does differently from its job; None for no difference.
 
     Attributes:
-        resurrects: the run that goes on; None when the attempt starts one of its own.
-        resurrect_count: how often that run had been resurrected before.
+        resurrects: the run to resurrect; None when the attempt starts a run of its own.
+        resurrect_count: how often that run was resurrected before.
     """
 
     memory_mbytes: int | None = None

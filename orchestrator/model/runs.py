@@ -1,4 +1,4 @@
-"""What we know of a run on the platform."""
+"""A run on the platform."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from orchestrator.model.states import RUN_STATUSES, TERMINAL_RUN_STATUSES
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    The facts of a run that decisions are made by.
+    The facts of a run that decisions use.
 
     Attributes:
-        status: the platform's word; see `RunStatus` for those known today.
-        status_message: the Actor's or the platform's own words, untrusted text.
+        status: the platform's word; `RunStatus` lists the known ones.
+        status_message: text of the Actor or the platform, untrusted.
         exit_code: of the Actor's process; None before the end or when there was none.
         started_at: aware UTC.
-        finished_at: aware UTC; None while the run goes on.
-        memory_mbytes, timeout_secs: that it was started with; a timeout of 0 is none.
-        cost_usd: provisional until the platform has settled it; None when hidden.
-        user_agent: what the client that started the run called itself; holds the attempt's mark.
-        resurrect_count: how often the run was brought back; None where the answer leaves it out.
+        finished_at: aware UTC; None while the run is in progress.
+        memory_mbytes, timeout_secs: that it was started with; a timeout of 0 means none.
+        cost_usd: provisional until the platform has its final figure; None when hidden.
+        user_agent: of the client that started the run; it holds the mark of the attempt.
+        resurrect_count: how often the run was resurrected; None if the answer does not show it.
     """
 
     id: RunId
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the run has ended; an unknown status counts as an end once it has an end time."""
+        """Whether the run has ended; one with an unknown status has ended if it has an end time."""
         if self.status in RUN_STATUSES:
             return self.status in TERMINAL_RUN_STATUSES
         return self.finished_at is not None

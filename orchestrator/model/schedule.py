@@ -1,8 +1,8 @@
 """
-When a batch is due: cron notation, a time zone, and the occurrences that they give. No I/O.
+When a batch is due: the occurrences of cron notation in a time zone. No I/O.
 
-An occurrence is an instant. The last one is found by stepping forward from some time back and
-comparing in UTC: around the end of summer time a search backwards gives wrong answers.
+An occurrence is an instant. The search for the last one starts some time before and steps forward
+in UTC: near the end of summer time a search backwards gives wrong results.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 EARLY = timedelta(minutes=5)
-"""A call may come so much before its occurrence: schedulers and clocks are not exact."""
+"""How early a call may be for its occurrence: schedulers and clocks are not exact."""
 
-LOOKED_BACK = tuple(timedelta(days=days) for days in (1, 7, 31, 366, 5 * 366, 41 * 366))
-"""How far back the last occurrence is searched for, one step after the other."""
+SEARCH_SPANS = tuple(timedelta(days=days) for days in (1, 7, 31, 366, 5 * 366, 41 * 366))
+"""How far back the search for the last occurrence starts, one after the other."""
 
 ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -49,15 +49,15 @@ class Schedule:
         """
         The occurrence that a call at this instant is for, in UTC.
 
-        It is the last one, or one that comes within the next 5 minutes, at most a tenth of the
-        interval.
+        It is the last one, or the next one if that is at most 5 minutes and a tenth of the interval
+        away.
         """
         last, following = self._around(now)
         early = min(EARLY, (following - last) / 10)
         return following if following - now <= early else last
 
     def opens_at(self, occurrence: datetime) -> datetime:
-        """From when on calls are for an occurrence."""
+        """The earliest instant of a call for an occurrence."""
         before = self._around(occurrence - timedelta(seconds=1))[0]
         return occurrence - min(EARLY, (occurrence - before) / 10)
 
@@ -66,7 +66,7 @@ class Schedule:
         return self._around(instant)[1]
 
     def on(self, day: date) -> datetime:
-        """The first occurrence of a day, in UTC; the day's midnight where it has none."""
+        """The first occurrence of a day, in UTC; midnight if the day has none."""
         midnight = datetime.combine(day, time(), self.zone).astimezone(UTC)
         first = self.after(midnight - timedelta(seconds=1))
         return first if self.day_of(first) == day else midnight
@@ -77,7 +77,7 @@ class Schedule:
 
     def _around(self, instant: datetime) -> tuple[datetime, datetime]:
         """The last occurrence that is not after an instant, and the one that follows it."""
-        for back in LOOKED_BACK:
+        for back in SEARCH_SPANS:
             last = None
             for found in self._from(instant - back):
                 if found > instant:
@@ -114,4 +114,4 @@ def check_schedule(text: str) -> None:
             f"day of the week), found {text!r}: {error}"
         ) from error
     except StopIteration:
-        raise ValueError(f"{text!r} names a time that never comes") from None
+        raise ValueError(f"{text!r} is a time that never occurs") from None

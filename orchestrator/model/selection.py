@@ -1,8 +1,7 @@
 """
-One grammar to select jobs by, the same for every command: `"tag:eu,status:FAILED name:shop-*"`.
+The grammar that selects jobs in every command: `"tag:eu,status:FAILED name:shop-*"`.
 
-A comma means and, a space means or. Words are matched without regard to case; `name` and `tag` take
-shell patterns.
+A comma means and, a space means or. Case is ignored; `name` and `tag` take shell patterns.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Alternatives, each of them conditions that must all hold; none at all selects every job."""
+    """Alternatives of conditions that must all hold; without any, every job is selected."""
 
     alternatives: tuple[tuple[Term, ...], ...] = ()
 
@@ -57,7 +56,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Jobs that are known already, selected by their keys."""
+    """Jobs selected by their keys."""
 
     keys: frozenset[str]
 
@@ -72,7 +71,7 @@ class Choice:
     Which jobs of a spec are wanted, as typed on the command line; all of them by default.
 
     Attributes:
-        limit: so many of those selected, the first ones; None for all.
+        limit: only this many of the selected jobs, the first ones; None for all.
     """
 
     select: str | None = None
@@ -81,10 +80,10 @@ class Choice:
 
     def of(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """
-        The jobs that are wanted, as a stream; none of them has a status yet.
+        The chosen jobs, as a stream; none of them has a status yet.
 
         Raises:
-            UsageError: a part of the selection is not a condition, or no job is wanted.
+            UsageError: a part of the selection is not a condition, or no job is chosen.
         """
         selected, excluded = parse_selection(self.select), parse_selection(self.exclude)
         wanted = (
@@ -106,9 +105,9 @@ class Choice:
                     ),
                 )
             )
-            raise UsageError(f"no job of the spec is left by {given or 'an empty spec'}")
+            raise UsageError(f"no job of the spec is selected by {given or 'an empty spec'}")
         yield from islice(chain([first], wanted), self.limit)
-        # To the end, where the mistakes of all jobs are told.
+        # To the end, because the stream then reports the mistakes of all jobs.
         deque(wanted, maxlen=0)
 
 
@@ -124,8 +123,8 @@ def parse_selection(text: str | None) -> Selection:
     """
     if text is not None and not text.strip():
         raise UsageError(
-            "a selection is empty, and does not mean every job: give a condition such as "
-            "tag:eu, or leave --select and --exclude out"
+            "a selection is empty, which does not mean every job: give a condition such as "
+            "tag:eu, or omit --select and --exclude"
         )
     return Selection(
         tuple(
@@ -139,7 +138,7 @@ def _term(word: str) -> Term:
     kind, colon, pattern = word.partition(":")
     if not colon or kind not in KINDS or not pattern:
         raise UsageError(
-            f"{word!r} selects nothing: expected name:PATTERN, status:STATUS or tag:PATTERN; "
+            f"{word!r} is not a condition: expected name:PATTERN, status:STATUS or tag:PATTERN; "
             "a comma is and, a space is or"
         )
     if kind == "status" and pattern.upper() not in set(JobStatus):

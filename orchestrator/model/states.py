@@ -1,8 +1,8 @@
 """
 The closed sets of words: the platform's for a run, ours for jobs and attempts.
 
-Members are what is stored and printed. A run's status is kept as a plain string wherever it comes
-from the platform, since a newer platform may say a word that is not listed here.
+The values are stored and printed. The status of a run is a plain string in all data from the
+platform, because a newer platform may use a word that is not listed here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TERMINAL_RUN_STATUSES: frozenset[str] = frozenset(
 
 
 class JobStatus(StrEnum):
-    """Where a job is, and how it ended."""
+    """The status of a job, during the batch and at its end."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
@@ -53,7 +53,7 @@ FAILED_JOB_STATUSES: frozenset[JobStatus] = SETTLED_JOB_STATUSES - {JobStatus.SU
 
 class AttemptState(StrEnum):
     """
-    How far an attempt has come; each state is durable before the next step is taken.
+    The state of an attempt; each state is durable before the next step.
 
     INTENT: about to ask the platform for a run. UNCONFIRMED: asked, and the answer was lost.
     STARTED: the run's id is known from the answer. ADOPTED: it is known because the run was found.

@@ -1,8 +1,8 @@
 """
 The life of one attempt: intent, start, follow, collect, judge.
 
-Each step is recorded before the next is taken. Killed anywhere, the ledger tells the next process
-how far the attempt has come, and the next life goes on from there.
+The ledger records each step before the next one. When the process is killed at any line, the ledger
+tells the next process the state of the attempt, and a new life continues from there.
 """
 
 from __future__ import annotations
@@ -17,32 +17,30 @@ from structlog.contextvars import bound_contextvars
 
 from orchestrator.errors import (
     NoRoom,
-    NotFound,
     PlanExhausted,
     PlanLimitReached,
     PlatformError,
     StoppedEarly,
     TransientError,
-    TruncatedBody,
 )
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.jobs import Job, demand_of
-from orchestrator.model.proofs import FEWER, GONE, REFUSED
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import least_cap_in
 from orchestrator.scheduler.decide.feedback import Feedback
 from orchestrator.scheduler.decide.limits import Usage
-from orchestrator.scheduler.decide.queue import Waiting
+from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.decide.retries import (
     LogNeeded,
     Verdict,
     decide,
-    outcome_of_complaint,
+    outcome_of_check,
     outcome_of_refusal,
     outcome_of_run,
-    outcome_of_unread,
+    outcome_of_unreadable,
+    why_unproven,
 )
 from orchestrator.scheduler.follow import EndedRun
 from orchestrator.scheduler.parts import Parts
@@ -56,11 +54,11 @@ from orchestrator.scheduler.start_request import (
 from orchestrator.scheduler.verdict import verdict_of
 
 PROBE_SECS = 20.0
-"""How long a platform may take to show that it is not away."""
+"""How long a platform may take to answer before it counts as away."""
 
 
 class Schedule(Protocol):
-    """What an attempt asks of the schedule that it belongs to."""
+    """What the life of an attempt needs of the scheduler."""
 
     @property
     def usage(self) -> Usage:
@@ -69,28 +67,28 @@ class Schedule(Protocol):
 
     @property
     def feedback(self) -> Feedback:
-        """What the others learn from an attempt."""
+        """What the other jobs learn from this attempt."""
         ...
 
-    async def wait_for_slot(self, waiting: Waiting) -> None:
+    async def wait_for_slot(self, queued: QueuedJob) -> None:
         """
-        Gives the claim of a start back, and takes it again before the start is sent again.
+        Releases the claim of a start, and takes it again before the start is sent again.
 
         Raises:
             TargetHeld: the start may not be sent again; the claim is held.
         """
 
     def collect_later(self, life: AttemptLife, due_at: float) -> None:
-        """Calls `collect` at this time of the monotonic clock, or when a download is free."""
+        """Calls `collect` when this time of the monotonic clock has come and a download is free."""
 
-    def queue_again(self, waiting: Waiting, remedy: Remedy) -> None:
+    def queue_again(self, queued: QueuedJob, remedy: Remedy) -> None:
         """Queues a job for its next attempt."""
 
     def count(self, job: Job, outcome: Outcome, verdict: Verdict) -> None:
-        """Counts a job by its last run, before what it made is judged."""
+        """Counts a job by its last run, before its results are judged."""
 
     def count_back(self, status: JobStatus) -> None:
-        """Takes back what `count` counted: another attempt follows."""
+        """Removes a job from the count: another attempt follows."""
 
     def settle(
         self, job: Job, outcome: Outcome, verdict: Verdict, counted: JobStatus | None
@@ -99,11 +97,11 @@ class Schedule(Protocol):
         Notes that a job has reached its final status.
 
         Args:
-            counted: as what it was counted before; None when it was not.
+            counted: the status that `count` counted; None when it did not.
         """
 
     def leave_run(self) -> None:
-        """Notes that a run goes on which is not followed any more."""
+        """Notes that a run continues, but is not followed any more."""
 
     def drain(self, reason: StoppedEarly) -> None:
         """Starts nothing more."""
@@ -113,13 +111,16 @@ class AttemptLife:
     """
     Takes one attempt through its states.
 
-    `run` goes on until its run has ended, and holds a slot. `collect` does the rest, and holds one
-    of the downloads. Between the two, thousands may wait until the platform has counted their
-    items: then the life keeps only what the ledger does not.
+    `run` returns when its run has ended, and holds a slot. `collect` does the rest, and holds a
+    download. Between the two, thousands may wait until the platform has counted their items: then
+    the life keeps only what the ledger does not hold.
 
     Args:
-        waiting: the job's place in the queue, whose claim is held when `run` is called.
-        attempt: as an earlier process left it; None for a new one.
+        queued: the job's place in the queue, whose claim is held when `run` is called.
+        attempt: of an earlier process; None for a new one.
+
+    Attributes:
+        has_failed_run: whether its run ended, and did not succeed.
     """
 
     __slots__ = (
@@ -130,17 +131,17 @@ class AttemptLife:
         "_holds_slot",
         "_may_have_run",
         "_parts",
+        "_queued",
         "_schedule",
-        "_waiting",
         "has_failed_run",
     )
 
     def __init__(
-        self, parts: Parts, schedule: Schedule, waiting: Waiting, attempt: Attempt | None = None
+        self, parts: Parts, schedule: Schedule, queued: QueuedJob, attempt: Attempt | None = None
     ) -> None:
         self._parts = parts
         self._schedule = schedule
-        self._waiting = waiting
+        self._queued = queued
         self._attempt = attempt
         self._may_have_run = attempt is not None
         self._ended: EndedRun | None = None
@@ -153,7 +154,7 @@ class AttemptLife:
         """
         Starts the run, unless it is known, and follows it to its end.
 
-        The claim has been released on leaving, however that is.
+        The claim is released on every way out.
 
         Raises:
             StoppedEarly, PlatformError: of concern to the whole batch; the ledger holds the state.
@@ -170,16 +171,16 @@ class AttemptLife:
             self._release()
 
     def resume_ended(self) -> None:
-        """Resumes an attempt whose run has ended already: it holds money, and no slot."""
+        """Resumes an attempt whose run has already ended: it holds money, and no slot."""
         attempt = self._attempt
         assert attempt is not None and attempt.run is not None  # noqa: S101, PT018 - the caller's
         if self._schedule.usage.budget is not None:
-            self._schedule.usage.budget.reserve(self._waiting.claim.reserve_usd)
+            self._schedule.usage.budget.reserve(self._queued.claim.reserve_usd)
         self._wait_for_counts(EndedRun(attempt, attempt.run))
 
     async def collect(self) -> None:
         """
-        Collects what the run made, judges it, and ends the attempt.
+        Downloads the results of the run, judges them, and ends the attempt.
 
         Raises:
             StoppedEarly, PlatformError: of concern to the whole batch; nothing is judged yet.
@@ -196,21 +197,21 @@ class AttemptLife:
         except PlatformError as error:
             if not error.costs_its_job and not await self._is_only_reading_refused(run, error):
                 raise
-            why = Collected(unproven=_why_unproven(error))
-            await self._end(attempt, outcome_of_unread(run, error), collected=why, run=run)
+            why = Collected(unproven=why_unproven(error))
+            await self._end(attempt, outcome_of_unreadable(run, error), collected=why, run=run)
             return
         outcome = outcome_of_run(run, ended.aborted_because)
         if outcome.error is None:
             complaint = await self._parts.acceptance.complaint(attempt.job, run, collected)
-            outcome = outcome_of_complaint(run, complaint)
+            outcome = outcome_of_check(run, complaint)
         await self._end(attempt, outcome, collected=collected, run=run)
 
     async def _intend(self) -> Attempt:
         """Records the intent, with what is reserved for the run."""
-        claim = self._waiting.claim
+        claim = self._queued.claim
         return await self._parts.ledger.intend(
-            self._waiting.seq,
-            self._waiting.number,
+            self._queued.seq,
+            self._queued.number,
             self._parts.utc_now(),
             platform_at=self._parts.client.platform_now(),
             reserved_usd=claim.reserve_usd or None,
@@ -218,19 +219,19 @@ class AttemptLife:
         )
 
     async def _start(self, attempt: Attempt) -> Run | None:
-        """The run of the attempt; None when there is none, and what follows is arranged."""
-        claim = self._waiting.claim
+        """The run of the attempt; None when there is none: then it is over, or queued again."""
+        claim = self._queued.claim
         try:
             run = await self._parts.starter.start(
                 attempt,
                 may_exist=self._may_have_run,
                 cap_usd=None if claim.caps_itself else claim.reserve_usd,
-                wait_for_slot=partial(self._schedule.wait_for_slot, self._waiting),
+                wait_for_slot=partial(self._schedule.wait_for_slot, self._queued),
             )
         except StartPostponed as postponed:
             self._postpone(attempt, postponed.error)
         except StartLost as error:
-            outcome = Outcome(status=JobStatus.FAILED, error=str(error), heals=False)
+            outcome = Outcome(status=JobStatus.FAILED, error=str(error), can_retry=False)
             await self._end(attempt, outcome, state=AttemptState.LOST)
         except (StartRefused, TargetHeld) as refused:
             outcome = outcome_of_refusal(str(refused))
@@ -246,7 +247,7 @@ class AttemptLife:
         except PlatformError as error:
             if not error.costs_its_job:
                 raise
-            await self._end(attempt, outcome_of_unread(run, error), state=AttemptState.LOST)
+            await self._end(attempt, outcome_of_unreadable(run, error), state=AttemptState.LOST)
             return
         if ended is None:
             self._schedule.leave_run()
@@ -257,7 +258,10 @@ class AttemptLife:
 
     def _postpone(self, attempt: Attempt, error: PlatformError) -> None:
         """
-        Queues the job again whose start was refused for now; gives up on a platform long away.
+        Queues the job again, because its start was refused for now.
+
+        Raises:
+            TransientError: the platform has taken no start for `away_secs`.
         """
         self._release()
         delay, now, feedback = 0.0, anyio.current_time(), self._schedule.feedback
@@ -279,14 +283,14 @@ class AttemptLife:
             self._schedule.drain(PlanExhausted(str(error)))
         elif isinstance(error, NoRoom):
             feedback.no_capacity(error, now)
-        feedback.no_run(self._waiting)
+        feedback.no_run(self._queued)
         self._queue_again(attempt.job, attempt.number, delay, attempt.remedy)
 
     def _wait_for_counts(self, ended: EndedRun) -> None:
-        """Lets an ended run be collected as soon as the platform has counted its items."""
+        """Has an ended run collected as soon as the platform has counted its items."""
         now, due_at = anyio.current_time(), self._counted_at(ended)
         feedback = self._schedule.feedback
-        feedback.run_ended(ended.run, self._waiting.claim, now)
+        feedback.run_ended(ended.run, self._queued.claim, now)
         self.has_failed_run = ended.run.status != RunStatus.SUCCEEDED
         if self.has_failed_run:
             outcome = outcome_of_run(ended.run, ended.aborted_because)
@@ -300,7 +304,7 @@ class AttemptLife:
         """When all items of an ended run are counted, on the monotonic clock."""
         platform_now, passed_secs = self._parts.client.platform_now(), 0.0
         if ended.attempt.ended_at is not None and platform_now is not None:
-            # Both times are the platform's: its clock may differ from ours, and ours may jump.
+            # Both are times of the platform: its clock may differ from ours, and ours may jump.
             passed_secs = max(0.0, (platform_now - ended.attempt.ended_at).total_seconds())
         return anyio.current_time() + max(0.0, self._parts.counts_settle_secs - passed_secs)
 
@@ -308,7 +312,7 @@ class AttemptLife:
         """
         Counts the job by its run alone, unless another attempt follows or a rule reads the log.
 
-        This may stop the batch, which should be known before the slot is taken again.
+        It may stop the batch, and must do so before another job takes the slot.
         """
         outcome = outcome_of_run(ended.run, ended.aborted_because)
         try:
@@ -322,13 +326,13 @@ class AttemptLife:
     async def _read_ended(self) -> EndedRun:
         """The ended run, as the ledger holds it."""
         attempt, run_json = await self._parts.ledger.ended_attempt(
-            self._waiting.seq, self._waiting.number
+            self._queued.seq, self._queued.number
         )
         assert attempt.run is not None  # noqa: S101 - the ledger's own check
         return EndedRun(attempt, attempt.run, run_json, self._aborted_because)
 
     async def _is_only_reading_refused(self, run: Run, error: PlatformError) -> bool:
-        """Whether the platform answers, and only what a run made cannot be read for too long."""
+        """Whether the platform answers, and only the results of the run cannot be read."""
         if error.concerns_every_job:
             return False
         with anyio.move_on_after(PROBE_SECS), suppress(PlatformError):
@@ -345,7 +349,7 @@ class AttemptLife:
         run: Run | None = None,
         state: AttemptState = AttemptState.SETTLED,
     ) -> None:
-        """Records the end of the attempt, and arranges what follows it."""
+        """Records the end of the attempt, then settles its job or queues it again."""
         parts, schedule, job = self._parts, self._schedule, attempt.job
         verdict = await verdict_of(parts, attempt, outcome, run)
         delay = verdict.delay_secs
@@ -357,9 +361,9 @@ class AttemptLife:
         parts.observer.attempt_over(attempt, outcome, collected, delay)
         self._release()
         if state is AttemptState.LOST:
-            schedule.feedback.run_lost(self._waiting.claim)
+            schedule.feedback.run_lost(self._queued.claim)
         if run is None:
-            schedule.feedback.no_run(self._waiting)
+            schedule.feedback.no_run(self._queued)
         elif run.status == RunStatus.SUCCEEDED:
             schedule.feedback.run_judged(job, run, outcome, anyio.current_time())
         if delay is None:
@@ -371,10 +375,10 @@ class AttemptLife:
 
     def _queue_again(self, job: Job, number: int, delay_secs: float, remedy: Remedy) -> None:
         now, schedule = anyio.current_time(), self._schedule
-        # Those that are held are refused at once.
+        # The jobs of a held target are refused at once.
         is_held = job.target in schedule.usage.gate.breaker.held
         again = replace(
-            self._waiting,
+            self._queued,
             number=number,
             claim=schedule.feedback.raised(self._parts.claim_of(demand_of(job), remedy)),
             ready_at=now if is_held else now + delay_secs,
@@ -385,14 +389,4 @@ class AttemptLife:
         """Releases the claim, once."""
         if self._holds_slot:
             self._holds_slot = False
-            self._schedule.usage.give(self._waiting.claim, keeps_money=keeps_money)
-
-
-def _why_unproven(error: PlatformError) -> str:
-    match error:
-        case NotFound():
-            return GONE
-        case TruncatedBody():
-            return FEWER
-        case _:
-            return REFUSED
+            self._schedule.usage.release(self._queued.claim, keeps_money=keeps_money)

@@ -1,8 +1,8 @@
 """
-The ended runs of a batch on the way to their downloads.
+The ended runs of a batch that wait for their downloads.
 
-A run waits until the platform has counted what it made, then for one of the downloads at once. What
-waits is not a task.
+A run waits until the platform has counted its items, then until one of the downloads is free. A run
+that waits has no task.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from orchestrator.scheduler.decide.pending_counts import PendingCounts
 
 MOST_READY = 256
 """
-So many runs may wait for a free download before starts wait for the downloads: too much would be
-paid before its results are judged.
+When this many runs wait for a free download, no other run is started: otherwise too much would be
+paid for before the first results are judged.
 """
 
 
@@ -30,16 +30,16 @@ class Collectable(Protocol):
 
 class Downloads:
     """
-    Collects ended runs, so many at once.
+    Collects ended runs, with a limit on downloads at once.
 
     Args:
         most: downloads at once.
-        has_room: called when starts need not wait for the downloads any more.
+        resume_starts: called when starts need not wait for the downloads any more.
     """
 
-    def __init__(self, most: int, has_room: Callable[[], None]) -> None:
+    def __init__(self, most: int, resume_starts: Callable[[], None]) -> None:
         self._most = most
-        self._has_room = has_room
+        self._resume_starts = resume_starts
         self._pending = PendingCounts[Collectable]()
         self._ready: deque[Collectable] = deque()
         self._active = 0
@@ -52,7 +52,7 @@ class Downloads:
 
     @property
     def is_behind(self) -> bool:
-        """Whether so many runs wait for a download that no other may be started."""
+        """Whether too many runs wait for a download to start another one."""
         return len(self._ready) >= MOST_READY
 
     def add(self, ended: Collectable, due_at: float, now: float) -> None:
@@ -68,7 +68,7 @@ class Downloads:
             self._pending.add(ended, due_at)
 
     def make_ready(self, now: float) -> int:
-        """Takes the runs whose items are counted by now; returns how many downloads may begin."""
+        """Takes the runs whose items are counted; returns how many more downloads may begin."""
         due = list(self._pending.due(now))
         self._ready.extend(due)
         return min(len(due), self._most - self._active)
@@ -82,7 +82,7 @@ class Downloads:
         self._is_stopped = True
 
     async def work(self, most: float = math.inf) -> None:
-        """Collects ended runs until none is ready, or so many; within the downloads at once."""
+        """Collects ended runs until none is ready, or at most this many."""
         if self._active >= self._most:
             return
         self._active += 1
@@ -90,7 +90,7 @@ class Downloads:
             while self._ready and most > 0 and not self._is_stopped:
                 ended = self._ready.popleft()
                 if len(self._ready) == MOST_READY - 1:
-                    self._has_room()
+                    self._resume_starts()
                 await ended.collect()
                 most -= 1
         finally:

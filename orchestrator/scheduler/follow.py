@@ -1,4 +1,4 @@
-"""A run that is followed to its end: long polls, aborts, and what is usual for its kind."""
+"""Follows a run to its end: long polls, aborts, and the usual duration of such runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
 from orchestrator.model.states import RunStatus
-from orchestrator.scheduler.decide.stragglers import Kin
+from orchestrator.scheduler.decide.stragglers import UsualDurations
 from orchestrator.scheduler.observer import Observer
 
 SHORTEST_POLL_SECS = 1.0
-"""A platform that answers a long poll at once is not asked more often than this."""
+"""The shortest time between two polls, for a platform that answers long polls at once."""
 
 ABORT_GRACE_SECS = 35.0
-"""What the platform grants to a graceful abort (30 s), and a little more."""
+"""How long a graceful abort may take: the platform allows 30 s, and some margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class EndedRun:
     A run that has ended and is not collected yet.
 
     Attributes:
-        run_json: as the platform told it last; None when that was told to an earlier process.
+        run_json: the last answer about it; None when an earlier process received that.
         aborted_because: why this process aborted it; None when it did not.
     """
 
@@ -48,11 +48,11 @@ class _Followed:
     A run that is followed.
 
     Attributes:
-        began_at: when the run began, about, on the monotonic clock.
-        status: of the run, when last heard of.
-        scope: of the poll that is open; cancelling it makes room for an abort.
-        abort_because: why the run is to be aborted; None when it is not.
-        is_left: whether it was to be aborted with all others and the platform refuses that.
+        began_at: when the run began, approximately, on the monotonic clock.
+        status: of the run, in the last answer.
+        scope: of the open poll; cancelled before an abort.
+        abort_because: why the run must be aborted; None when it must not.
+        is_abandoned: whether the platform refuses to abort it with all other runs.
     """
 
     attempt: Attempt
@@ -62,7 +62,7 @@ class _Followed:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     abort_because: str | None = None
     is_aborted: bool = False
-    is_left: bool = False
+    is_abandoned: bool = False
     straggles: bool = False
 
 
@@ -71,9 +71,9 @@ class Follower:
     Follows the runs of a batch.
 
     Args:
-        tail: brings home what a run makes while it goes on, until cancelled.
+        tail: downloads the items of a run while it is in progress, until cancelled.
         utc_now: the wall clock.
-        aborting: why runs are aborted rather than waited for; None when they are not.
+        aborting: why all runs are aborted; None when they are not.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Follower:
         self._aborting = aborting
         self._waits: set[anyio.CancelScope] = set()
         self._followed: set[_Followed] = set()
-        self._kin = Kin()
+        self._durations = UsualDurations()
 
     @property
     def is_aborting(self) -> bool:
@@ -107,7 +107,7 @@ class Follower:
 
         Returns:
             the ended run; None when `give_up_waits` was called, or when the platform refuses to
-            abort a run that is to be aborted with all others.
+            abort the run while all runs are aborted.
 
         Raises:
             PlatformError: the run cannot be read.
@@ -124,18 +124,18 @@ class Follower:
         return ended
 
     def abort_runs(self, because: str) -> None:
-        """Aborts all runs that are followed, and those that will be."""
+        """Aborts all runs that are followed now or later."""
         self._aborting = self._aborting or because
         for followed in self._followed:
             followed.scope.cancel()
 
     def give_up_waits(self) -> None:
-        """Ends all waits at once; the runs go on, and the ledger knows them."""
+        """Ends all waits at once; the runs continue, and the ledger holds them."""
         for scope in self._waits:
             scope.cancel()
 
     async def _wait_and_tail(self, attempt: Attempt, run: Run) -> EndedRun | None:
-        """Waits for a run's end, and brings home what it makes meanwhile."""
+        """Waits for the end of a run, and downloads its items meanwhile."""
         stop, failures = anyio.CancelScope(), list[OrchestratorError]()
         ended: EndedRun | None = None
 
@@ -158,10 +158,10 @@ class Follower:
         return ended
 
     async def _wait(self, attempt: Attempt, run: Run) -> EndedRun | None:
-        """Long polls until the run has ended; aborts it where that is wanted."""
+        """Polls until the run has ended; aborts it when it must be aborted."""
         now = anyio.current_time()
         age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
-        # A run that this process has started has just begun.
+        # A run that this process started has just begun.
         began_at = now if attempt.run is None else now - age
         followed = _Followed(attempt, run, began_at, run.status)
         self._followed.add(followed)
@@ -169,7 +169,7 @@ class Follower:
             while True:
                 asked = anyio.current_time()
                 ended = await self._poll(followed)
-                if ended is not None or followed.is_left:
+                if ended is not None or followed.is_abandoned:
                     return ended
                 if followed.abort_because is None:
                     await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
@@ -185,18 +185,18 @@ class Follower:
         if because is not None and not followed.is_aborted:
             followed.abort_because, followed.is_aborted = because, True
             if not await self._abort(run) and self.is_aborting:
-                followed.is_left = True
+                followed.is_abandoned = True
                 return None
-        told = None
-        with anyio.CancelScope(deadline=self._next_look(followed)) as followed.scope:
-            told = await self._client.get_run(
+        answer = None
+        with anyio.CancelScope(deadline=self._next_check(followed)) as followed.scope:
+            answer = await self._client.get_run(
                 run.id, wait_secs=attempt.job.wait_for_finish_secs, insist=True
             )
-        if told is None:
+        if answer is None:
             return None
-        facts = told.facts()
+        facts = answer.facts()
         if facts.is_terminal:
-            run_json = told.to_json()
+            run_json = answer.to_json()
             await self._finish(followed, facts, run_json)
             return EndedRun(attempt, facts, run_json, followed.abort_because)
         if facts.status != followed.status:
@@ -213,12 +213,12 @@ class Follower:
         attempt = followed.attempt
         if run.finished_at is not None:
             secs = (run.finished_at - run.started_at).total_seconds()
-            usual = self._kin.straggles_from(attempt.job.target)
+            usual = self._durations.straggles_from(attempt.job.target)
             if usual is not None and secs > usual and attempt.remedy.resurrects is None:
                 followed.straggles = True
             if run.status == RunStatus.SUCCEEDED:
-                self._kin.add(attempt.job.target, secs)
-                self._look_sooner(attempt.job)
+                self._durations.add(attempt.job.target, secs)
+                self._check_sooner(attempt.job)
         await self._ledger.finished(
             attempt,
             run,
@@ -230,13 +230,16 @@ class Follower:
 
     def _judge_duration(self, followed: _Followed) -> bool:
         """
-        Marks a run that takes far longer than is usual, and one that is to be aborted for that.
+        Marks a run that takes far longer than usual, and one that must be aborted for that.
 
         Returns:
-            whether it was marked as a straggler just now.
+            whether this call marked it as a straggler.
         """
         job = followed.attempt.job
-        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
+        usual, from_secs = (
+            self._durations.usual(job.target),
+            self._durations.straggles_from(job.target),
+        )
         if usual is None or from_secs is None or followed.status == RunStatus.READY:
             return False
         secs = anyio.current_time() - followed.began_at
@@ -252,30 +255,31 @@ class Follower:
             )
         return is_new
 
-    def _next_look(self, followed: _Followed) -> float:
-        """When a poll is broken off to look at the run's duration; for ever when it is not."""
+    def _next_check(self, followed: _Followed) -> float:
+        """When a poll ends to check the duration of the run; infinite when it need not."""
         job = followed.attempt.job
-        usual, from_secs = self._kin.usual(job.target), self._kin.straggles_from(job.target)
+        usual, from_secs = (
+            self._durations.usual(job.target),
+            self._durations.straggles_from(job.target),
+        )
         if usual is None or from_secs is None or followed.status == RunStatus.READY:
             return math.inf
-        looks = [] if followed.straggles else [from_secs + 0.01]
+        checks = [] if followed.straggles else [from_secs + 0.01]
         if job.abort_after_factor is not None and not followed.is_aborted:
-            looks.append(job.abort_after_factor * usual)
-        return followed.began_at + min(looks, default=math.inf)
+            checks.append(job.abort_after_factor * usual)
+        return followed.began_at + min(checks, default=math.inf)
 
-    def _look_sooner(self, job: Job) -> None:
-        """
-        Lets polls that are open know what is usual by now, where a run may have to be aborted.
-        """
+    def _check_sooner(self, job: Job) -> None:
+        """Updates the deadlines of open polls by the usual duration, if runs may be aborted."""
         if job.abort_after_factor is None:
             return
         for followed in self._followed:
             if followed.attempt.job.target == job.target:
-                followed.scope.deadline = self._next_look(followed)
+                followed.scope.deadline = self._next_check(followed)
 
     async def _abort(self, run: Run) -> bool:
         """
-        Aborts a run gracefully, and hard when it takes longer than the platform grants.
+        Aborts a run gracefully, and at once when that takes longer than the platform allows.
 
         Returns:
             False when the platform refuses it.
@@ -285,8 +289,8 @@ class Follower:
             until = anyio.current_time() + ABORT_GRACE_SECS
             while anyio.current_time() < until:
                 wait_secs = math.ceil(until - anyio.current_time())
-                told = await self._client.get_run(run.id, wait_secs=wait_secs, insist=True)
-                if told.facts().is_terminal:
+                answer = await self._client.get_run(run.id, wait_secs=wait_secs, insist=True)
+                if answer.facts().is_terminal:
                     return True
             await self._client.abort_run(run.id)
         except PlatformError as error:

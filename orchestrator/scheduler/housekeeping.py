@@ -1,4 +1,4 @@
-"""What a batch does beside its attempts: jobs without an attempt, final costs, orphan runs."""
+"""What a batch does besides its attempts: jobs without an attempt, final costs, orphan runs."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ async def refuse(parts: Parts, seqs: Sequence[int], reason: str) -> None:
 
 async def take_final_costs(parts: Parts, budget: Budget) -> None:
     """
-    Replaces what was reserved for ended runs by what they have cost, as far as that is final.
+    Replaces the reservations of ended runs by their costs, as far as these are final.
 
     Raises:
         PlatformError: the platform cannot be asked.
     """
     due = budget.due(anyio.current_time())
     for run_id, cost_usd in (await final_costs(parts, due)).items():
-        budget.settled(run_id, cost_usd)
+        budget.set_final(run_id, cost_usd)
 
 
 async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Decimal | None]:
     """
-    Asks what runs that ended a while ago have cost, and records it; None where it is hidden.
+    Reads the final costs of ended runs, and records them; None where the platform hides one.
 
-    One odd answer would let a reservation count for good, so each refusal is asked again.
+    A refused request is repeated: one odd answer would keep a reservation for ever.
 
     Raises:
         PlatformError: the platform cannot be asked.
@@ -66,13 +66,13 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
 
 async def end_orphans(parts: Parts) -> None:
     """
-    Searches once more for orphan runs, and ends those that no attempt has taken.
+    Searches once more for orphan runs, and aborts those that no attempt has adopted.
 
     Raises:
         PlatformError: the lists cannot be read.
     """
-    await parts.finder.look_for_orphans()
-    await parts.finder.orphans.end_spares()
+    await parts.finder.search_for_orphans()
+    await parts.finder.orphans.end_adoptable()
 
 
 async def has_ended(parts: Parts, run: Run) -> bool:

@@ -1,9 +1,9 @@
 """
-The scheduler: wakes, decides which job starts, and keeps the tasks of a batch.
+The scheduler: decides which job starts when, and owns the tasks of a batch.
 
-Jobs become tasks as slots come free. A slot is free when its run has ended, not when its results
-are downloaded. A download begins when the platform has counted what the run made; downloads have a
-limit of their own, and what waits for one is not a task.
+Each slot has a task. A slot is free when its run has ended, before its results are downloaded. A
+download begins when the platform has counted the items of the run. Downloads have a limit of their
+own, and a run that waits for one has no task.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler import housekeeping
 from orchestrator.scheduler.attempt import AttemptLife, Schedule
-from orchestrator.scheduler.decide.dependencies import Consequences, Needs
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, Place
+from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
 from orchestrator.scheduler.decide.feedback import Feedback
 from orchestrator.scheduler.decide.limits import Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import Verdict
-from orchestrator.scheduler.decide.spares import Place, Spare
 from orchestrator.scheduler.decide.stops import StopRules, why_stuck
 from orchestrator.scheduler.downloads import Downloads
 from orchestrator.scheduler.parts import Parts
@@ -42,16 +42,16 @@ from orchestrator.scheduler.tasks import BatchTasks
 NEEDS_REASON = "waits for the jobs that it needs"
 COUNTING_REASON = "ended; the platform counts their items (counts_settle_secs)"
 
-NewLife = Callable[[Parts, Schedule, Waiting, Attempt | None], AttemptLife]
+NewLife = Callable[[Parts, Schedule, QueuedJob, Attempt | None], AttemptLife]
 
 
 class Scheduler:
     """
-    Takes all jobs of one batch to their end.
+    Decides which jobs of one batch start when, until all are settled.
 
     Args:
-        queue: the jobs that wait, already in it.
-        usage: nothing taken yet.
+        queue: with the jobs that wait for a start.
+        usage: of the limits, with no claim of this process.
         dependencies: the jobs that wait for others; None where none does.
         stops: what ends the batch early; None where nothing does.
         new_life: makes the life of an attempt.
@@ -61,9 +61,9 @@ class Scheduler:
         self,
         parts: Parts,
         *,
-        queue: WaitingQueue,
+        queue: JobQueue,
         usage: Usage,
-        dependencies: Needs | None = None,
+        dependencies: Dependencies | None = None,
         stops: StopRules | None = None,
         new_life: NewLife = AttemptLife,
     ) -> None:
@@ -71,10 +71,10 @@ class Scheduler:
         self.feedback = Feedback(usage, queue, parts.chance)
         self._parts = parts
         self._queue = queue
-        self._needs = dependencies or Needs()
+        self._dependencies = dependencies or Dependencies()
         self._stops = stops or StopRules()
         self._new_life = new_life
-        self._spares = parts.finder.orphans.spares
+        self._adoptable = parts.finder.orphans.adoptable
         self._resends = Resends(usage)
         self._downloads = Downloads(parts.max_downloads, self._admit)
         self._targets_held = 0
@@ -85,16 +85,16 @@ class Scheduler:
         self._drain_reason: StoppedEarly | None = None
         self._tasks: BatchTasks | None = None
 
-    async def run(self, open_attempts: Iterable[tuple[Attempt, Waiting]] = ()) -> None:
+    async def run(self, open_attempts: Iterable[tuple[Attempt, QueuedJob]] = ()) -> None:
         """
         Returns when every job is settled.
 
         Args:
-            open_attempts: what an earlier process left under way, each with its place in the queue.
+            open_attempts: those of an earlier process, each with its place in the queue.
 
         Raises:
-            OrchestratorError: the reason given to `stop` or `drain`, once all that was under way
-                has come to rest; the ledger then holds all that is known.
+            OrchestratorError: the reason given to `stop` or `drain`, after all tasks have ended;
+                the ledger then holds all that is known.
         """
         deadline_secs = self._stops.deadline_secs
         async with anyio.create_task_group() as group:
@@ -102,12 +102,12 @@ class Scheduler:
             if deadline_secs is not None:
                 tasks.spawn_beside(self._keep_deadline(deadline_secs), name="deadline")
             tasks.spawn_beside(self._parts.finder.watch_for_copies(), name="copies")
-            self._apply(self._needs.begin())
-            for attempt, waiting in open_attempts:
-                self._resume(attempt, waiting)
-            self._spares.added = self._note_spare
-            for place, spare in self._spares.in_order():
-                self._note_spare(place, spare)
+            self._apply(self._dependencies.begin())
+            for attempt, queued in open_attempts:
+                self._resume(attempt, queued)
+            self._adoptable.added = self._note_adoptable
+            for place, found in self._adoptable.in_order():
+                self._note_adoptable(place, found)
             await self._rest()
             if self._stop_reason is None:
                 self._spawn(housekeeping.end_orphans(self._parts), name="orphans")
@@ -122,10 +122,10 @@ class Scheduler:
 
     def stop(self, reason: OrchestratorError) -> None:
         """
-        Starts nothing more and comes to rest soon; runs on the platform go on.
+        Starts nothing more and ends soon; runs on the platform continue.
 
-        Waits for runs end at once. Starts that are sent and downloads that are under way get a
-        grace, because their answers are worth having. A second call changes nothing.
+        Waits for runs end at once. Starts in flight and active downloads get a grace period,
+        because their answers are useful. A second call changes nothing.
         """
         if self._stop_reason is not None:
             return
@@ -138,9 +138,9 @@ class Scheduler:
 
     def drain(self, reason: StoppedEarly) -> None:
         """
-        Starts nothing more, and comes to rest when what is under way has ended and is collected.
+        Starts nothing more, and ends when all runs have ended and are collected.
 
-        The first reason is the one that is raised, if jobs still wait.
+        `run` raises the first reason, if jobs still wait.
         """
         self._drain_reason = self._drain_reason or reason
         self._changed.set()
@@ -154,7 +154,7 @@ class Scheduler:
     @property
     def jobs_wait(self) -> bool:
         """Whether jobs still wait for a start."""
-        return len(self._queue) + len(self._needs) > 0
+        return len(self._queue) + len(self._dependencies) > 0
 
     def waits(self) -> list[Wait]:
         """Why jobs of each kind wait."""
@@ -166,21 +166,19 @@ class Scheduler:
     def waits_for(self) -> dict[str, int]:
         """Why jobs wait, with the number of jobs that each reason holds."""
         if self._drain_reason is None:
-            reasons = self._queue.reasons() | {NEEDS_REASON: len(self._needs)}
+            reasons = self._queue.reasons() | {NEEDS_REASON: len(self._dependencies)}
         else:
             reasons = {str(self._drain_reason): len(self._queue)}
         reasons[COUNTING_REASON] = self._downloads.pending
         return {reason: jobs for reason, jobs in reasons.items() if jobs}
 
-    # What the life of an attempt asks of its schedule; see `Schedule`.
-
-    async def wait_for_slot(self, waiting: Waiting) -> None:
+    async def wait_for_slot(self, queued: QueuedJob) -> None:
         """See `Schedule.wait_for_slot`."""
-        resend = self._resends.add(waiting.claim)
+        resend = self._resends.add(queued.claim)
         self._admit()
         self._changed.set()
         await self._resends.wait(resend)
-        self.feedback.start_begins(waiting)
+        self.feedback.start_begins(queued)
 
     def collect_later(self, life: AttemptLife, due_at: float) -> None:
         """See `Schedule.collect_later`."""
@@ -189,14 +187,14 @@ class Scheduler:
         if due_at > now:
             self._changed.set()
 
-    def queue_again(self, waiting: Waiting, remedy: Remedy) -> None:
+    def queue_again(self, queued: QueuedJob, remedy: Remedy) -> None:
         """See `Schedule.queue_again`."""
         if remedy.resurrects is not None:
-            # It has a run already.
-            self._end_spares_of(waiting.seq)
-            self._queue.add(waiting, anyio.current_time())
+            # The attempt has a run already.
+            self._end_adoptable_of(queued.seq)
+            self._queue.add(queued, anyio.current_time())
         else:
-            self._enqueue(waiting)
+            self._enqueue(queued)
         self._changed.set()
 
     def count(self, job: Job, outcome: Outcome, verdict: Verdict) -> None:
@@ -213,18 +211,18 @@ class Scheduler:
         """See `Schedule.settle`."""
         if self._drain_reason is not None:
             self._has_aborted |= outcome.is_aborted_by_us
-        self._end_spares_of(job.seq)
-        self._apply(self._needs.settled(job.seq, job.key, outcome.status))
+        self._end_adoptable_of(job.seq)
+        self._apply(self._dependencies.settled(job.seq, job.key, outcome.status))
         self._stop_by(job, outcome, verdict, counted)
 
     def leave_run(self) -> None:
-        """See `Schedule.leave_run`; after a deadline, the platform refuses to abort the run."""
+        """See `Schedule.leave_run`; after the deadline, the platform refused to abort the run."""
         self._has_aborted |= self._drain_reason is not None
 
     def _stop_by(
         self, job: Job, outcome: Outcome, verdict: Verdict, counted: JobStatus | None
     ) -> None:
-        """Counts a job, which may stop the batch, as a rule of the job may."""
+        """Stops the batch if a rule of the job says so, or the count of failed jobs."""
         if verdict.stops_batch:
             self.drain(TooManyFailures(f"{job.key}: {outcome.error}; a rule stops the batch"))
         why = self._stops.failures.count(outcome.status, counted)
@@ -232,14 +230,14 @@ class Scheduler:
             self.drain(TooManyFailures(why))
 
     async def _rest(self) -> None:
-        """Returns when nothing is under way and nothing more may begin."""
+        """Returns when no task is alive and none may begin."""
         while not self._is_at_rest():
             self._changed = anyio.Event()
             with anyio.CancelScope(deadline=self._next_wake()):
                 await self._changed.wait()
 
     def _next_wake(self) -> float:
-        """When time alone may let something begin; infinite when it cannot."""
+        """When something may begin without any event; infinite when nothing can."""
         if self._stop_reason is not None:
             return math.inf
         times = [self._resends.next_wake(), self._downloads.next_due()]
@@ -250,7 +248,7 @@ class Scheduler:
         return min((time for time in times if time is not None), default=math.inf)
 
     def _next_cost(self) -> float | None:
-        """When the cost of a run is final that jobs wait for."""
+        """When the next cost that jobs wait for is final."""
         budget = self.usage.budget
         return budget.next_due() if budget is not None and self._queue.waits_for_costs else None
 
@@ -264,10 +262,10 @@ class Scheduler:
             return False
         if self._drain_reason is not None or len(self._queue) == 0:
             return True
-        return self._next_wake() == math.inf and not self._spares.hold_room
+        return self._next_wake() == math.inf and not self._adoptable.hold_slots
 
     def _admit(self) -> None:
-        """Lets everything begin that may begin now."""
+        """Starts everything that may start now."""
         if self._stop_reason is not None:
             return
         now = anyio.current_time()
@@ -277,16 +275,16 @@ class Scheduler:
         if self._drain_reason is not None or self._downloads.is_behind:
             return
         self._refuse_held()
-        for waiting in self._queue.admit(self.usage, now):
-            self.feedback.start_begins(waiting)
-            self._begin(waiting)
+        for queued in self._queue.admit(self.usage, now):
+            self.feedback.start_begins(queued)
+            self._begin(queued)
         due = self._next_cost()
         if due is not None and due <= now and not self._asks_costs:
             self._asks_costs = True
             self._spawn(self._ask_costs(), name="costs")
 
     def _refuse_held(self) -> None:
-        """Ends the waiting jobs of targets that are held."""
+        """Settles the queued jobs of targets that are held."""
         held = self.usage.gate.breaker.held
         if not held:
             return
@@ -295,12 +293,12 @@ class Scheduler:
         for target, jobs in self._queue.remove(held, later=is_new).items():
             self._spawn(self._refuse(target, jobs), name="refuse")
 
-    async def _refuse(self, target: Target, jobs: list[Waiting]) -> None:
+    async def _refuse(self, target: Target, jobs: list[QueuedJob]) -> None:
         reason = self.usage.gate.breaker.held[target]
         await housekeeping.refuse(self._parts, [job.seq for job in jobs], reason)
         for job in jobs:
             name = f"job {job.seq + 1} of the spec"
-            self._apply(self._needs.settled(job.seq, name, JobStatus.FAILED))
+            self._apply(self._dependencies.settled(job.seq, name, JobStatus.FAILED))
 
     async def _ask_costs(self) -> None:
         """Replaces what was reserved for ended runs by what they have cost."""
@@ -318,70 +316,68 @@ class Scheduler:
         self.drain(DeadlinePassed(reason))
         self._parts.follower.abort_runs(reason)
 
-    def _begin(self, waiting: Waiting, attempt: Attempt | None = None) -> None:
+    def _begin(self, queued: QueuedJob, attempt: Attempt | None = None) -> None:
         """Starts the life of an attempt, whose claim is taken."""
-        life = self._new_life(self._parts, self, waiting, attempt)
-        self._spawn(self._run(life), name=f"job-{waiting.seq}")
+        life = self._new_life(self._parts, self, queued, attempt)
+        self._spawn(self._run(life), name=f"job-{queued.seq}")
 
-    def _resume(self, attempt: Attempt, waiting: Waiting) -> None:
+    def _resume(self, attempt: Attempt, queued: QueuedJob) -> None:
         """Resumes an attempt of an earlier process, from the state that the ledger holds."""
         if attempt.state is AttemptState.FINISHED and attempt.run is not None:
-            self._new_life(self._parts, self, waiting, attempt).resume_ended()
+            self._new_life(self._parts, self, queued, attempt).resume_ended()
             self._spawn(self._downloads.work(), name="collect")
             return
-        # Whatever the limits say now: the run may be under way.
-        self.usage.hold(waiting.claim)
-        self._begin(waiting, attempt)
+        # Even beyond the limits: the run may be in progress.
+        self.usage.hold(queued.claim)
+        self._begin(queued, attempt)
 
     async def _run(self, life: AttemptLife) -> None:
         await life.run()
         if life.has_failed_run:
-            # What follows may stop the batch, before its slot is taken again.
+            # Its result may stop the batch, so it is collected before another job takes the slot.
             await self._downloads.work(most=1)
-        # Not in a `finally`: what is being cancelled must not begin anything.
+        # Not in a `finally`: a cancelled task must not start anything.
         self._admit()
         await self._downloads.work()
 
     def _apply(self, consequences: Consequences) -> None:
         """Queues the jobs that waited for a settled one, or skips them."""
-        for waiting in consequences.released:
-            self._enqueue(replace(waiting, claim=self.feedback.raised(waiting.claim)))
+        for queued in consequences.released:
+            self._enqueue(replace(queued, claim=self.feedback.raised(queued.claim)))
         if consequences.released:
             self._changed.set()
         if consequences.skipped:
             self._spawn(housekeeping.skip(self._parts, consequences.skipped), name="skip")
 
-    def _enqueue(self, waiting: Waiting) -> None:
-        """Lets a job wait; where its attempt has a spare run, it begins at once, in its place."""
-        place = (waiting.seq, waiting.number)
-        if self._stop_reason is not None or not self._spares.hand_over(place):
-            self._queue.add(waiting, anyio.current_time())
+    def _enqueue(self, queued: QueuedJob) -> None:
+        """Queues a job; begins its attempt at once if that can adopt a run."""
+        place = (queued.seq, queued.number)
+        if self._stop_reason is not None or not self._adoptable.hand_over(place):
+            self._queue.add(queued, anyio.current_time())
             return
-        # Whatever the limits say now: nothing is started.
-        self.usage.hold(waiting.claim)
-        self._begin(waiting)
+        # Even beyond the limits: no run is started.
+        self.usage.hold(queued.claim)
+        self._begin(queued)
 
-    def _note_spare(self, place: Place, spare: Spare) -> None:
-        """
-        Lets the job that waits for an attempt take its spare run; another spare run is watched.
-        """
-        waiting = self._queue.take_out(*place)
-        if waiting is not None:
-            self._enqueue(waiting)
+    def _note_adoptable(self, place: Place, found: AdoptableRun) -> None:
+        """Begins the attempt that can adopt a run; watches the run if no job waits for it."""
+        queued = self._queue.remove_one(*place)
+        if queued is not None:
+            self._enqueue(queued)
         elif self._tasks is not None:
-            self._tasks.spawn_beside(self._watch_spare(spare), name="spare")
+            self._tasks.spawn_beside(self._watch_adoptable(found), name="adoptable")
 
-    async def _watch_spare(self, spare: Spare) -> None:
-        """Releases the slot of a spare run when it ends, unless an attempt takes it before."""
-        while spare.holds_room:
-            await anyio.sleep(self._parts.timings.spare_interval_secs)
-            if await housekeeping.has_ended(self._parts, spare.run):
-                self._spares.note_end(spare)
+    async def _watch_adoptable(self, found: AdoptableRun) -> None:
+        """Releases the slot of an adoptable run at its end, unless an attempt adopts it before."""
+        while found.holds_slot:
+            await anyio.sleep(self._parts.timings.adoptable_interval_secs)
+            if await housekeeping.has_ended(self._parts, found.run):
+                self._adoptable.note_end(found)
                 self._changed.set()
 
-    def _end_spares_of(self, seq: int) -> None:
-        if any(place[0] == seq for place, _ in self._spares.in_order()):
-            self._spawn(self._parts.finder.orphans.end_spares(seq), name="orphans")
+    def _end_adoptable_of(self, seq: int) -> None:
+        if any(place[0] == seq for place, _ in self._adoptable.in_order()):
+            self._spawn(self._parts.finder.orphans.end_adoptable(seq), name="orphans")
 
     def _spawn(self, work: Awaitable[None], *, name: str) -> None:
         assert self._tasks is not None  # noqa: S101 - only called while running

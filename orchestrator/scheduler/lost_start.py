@@ -1,8 +1,8 @@
 """
 The search for the run of a start whose answer was lost.
 
-It goes on until the run is found, or cannot appear any more: when a list that was read after the
-start's own deadline, and the time after which a run is in the lists, does not show it.
+It ends when the run is found, or cannot appear any more. A run cannot appear when the deadline of
+the start and `settle_secs` have passed, and a list that was read after that does not show it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Mode
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.run_search import Look
+from orchestrator.scheduler.run_search import SearchResult
 from orchestrator.scheduler.start_request import StartLost, StartParts
-
-CLOCK_GRAIN_SECS = 1.0
-"""The platform's `Date` tells whole seconds."""
+from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 
 
 class LostStartSearch:
@@ -32,42 +30,42 @@ class LostStartSearch:
 
     async def find(self, attempt: Attempt, began_at: float | None) -> Run | None:
         """
-        Looks for the run of a send, at once and again, until it cannot appear any more.
+        Searches for the run of a send until it is found, or cannot appear any more.
 
         Args:
             began_at: when it was sent, on the monotonic clock; None when another process did it.
 
         Raises:
-            StartLost: the lists do not show whether there is one.
+            StartLost: the lists cannot prove that there is none.
         """
         settle_secs = self._parts.policy.settle_secs
-        absent_at = doubted_at = math.inf
+        absent_at = unproven_since = math.inf
         while True:
-            looked_at = anyio.current_time()
-            look = await self.look(attempt)
-            if look.run is not None:
-                return look.run
+            began_search_at = anyio.current_time()
+            found = await self.read(attempt)
+            if found.run is not None:
+                return found.run
             if absent_at == math.inf:
-                # A platform that was silent may do now what it was asked meanwhile.
+                # A platform that did not answer may process earlier requests only now.
                 absent_at = anyio.current_time() + settle_secs
                 absent_at = max(absent_at, self._absent_at(attempt, began_at))
-            # Only a look that began after the deadline can show that there is nothing. A list that
-            # was refused is asked for again: one odd answer would leave the start unclear.
-            if looked_at >= absent_at:
-                doubted_at = min(doubted_at, looked_at)
+            # Only a search that began after the deadline can prove that there is no run. A refused
+            # list is read again, because one odd answer would leave the start unclear.
+            if began_search_at >= absent_at:
+                unproven_since = min(unproven_since, began_search_at)
                 if (
-                    look.is_proof
-                    or looked_at >= doubted_at + self._parts.timings.list_patience_secs
+                    found.is_proof
+                    or began_search_at >= unproven_since + self._parts.timings.list_patience_secs
                 ):
-                    return await self._find_otherwise(attempt, look)
+                    return await self._find_otherwise(attempt, found)
             await anyio.sleep(self._parts.timings.search_interval_secs)
 
     def _absent_at(self, attempt: Attempt, began_at: float | None) -> float:
         """
-        From when on the run of a send cannot appear any more, on the monotonic clock.
+        When the run of a send cannot appear any more, on the monotonic clock.
 
-        The wall clock has no say. What an earlier process sent is as old as the platform's clock
-        shows, and where that is not known, it was sent just now.
+        The wall clock is not used. The age of a start of an earlier process is measured by the
+        platform's clock; if that is not known, the start counts as sent just now.
         """
         wait_secs = self._parts.timings.sync_wait_secs if attempt.job.mode is Mode.SYNC else 0
         longest = (
@@ -81,45 +79,43 @@ class LostStartSearch:
             passed = (platform_now - attempt.platform_at).total_seconds() - CLOCK_GRAIN_SECS
         return anyio.current_time() + longest - min(max(0.0, passed), longest)
 
-    async def look(self, attempt: Attempt) -> Look:
-        """
-        The run of a send, as far as the platform shows it now; a resurrection by the run's count.
-        """
+    async def read(self, attempt: Attempt) -> SearchResult:
+        """The run of a send, if the platform shows it now; a resurrection is known by its count."""
         remedy = attempt.remedy
         if remedy.resurrects is None:
-            look = await self._parts.finder.find(attempt)
-            is_taken = look.run is not None and look.run.id in self._parts.finder.claimed
-            return replace(look, run=None) if is_taken else look
+            found = await self._parts.finder.find(attempt)
+            is_taken = found.run is not None and found.run.id in self._parts.finder.claimed
+            return replace(found, run=None) if is_taken else found
         try:
             run = (await self._parts.client.get_run(remedy.resurrects, insist=True)).facts()
         except PlatformError as error:
             if not error.costs_its_job:
                 raise
-            raise StartLost(f"whether the run was resurrected is not known: {error}") from error
+            raise StartLost(f"it is unknown whether the run was resurrected: {error}") from error
         if run.resurrect_count is None:
             has_begun = not run.is_terminal
         else:
             has_begun = run.resurrect_count > remedy.resurrect_count
-        return Look(run if has_begun else None, is_proof=True)
+        return SearchResult(run if has_begun else None, is_proof=True)
 
-    async def _find_otherwise(self, attempt: Attempt, look: Look) -> Run | None:
+    async def _find_otherwise(self, attempt: Attempt, found: SearchResult) -> Run | None:
         """
-        The last resorts, when no list shows a run with the mark of the send.
+        The last ways to find a run, when no list shows one with the mark of the send.
 
         Raises:
-            StartLost: the lists do not show whether there is one.
+            StartLost: the lists cannot prove that there is none.
         """
         if attempt.remedy.resurrects is not None:
             return None
-        run = self._parts.finder.orphans.spare_of(attempt)
+        run = self._parts.finder.orphans.adoptable_run_of(attempt)
         if run is None and self._parts.policy.on_unconfirmed is OnUnconfirmed.ADOPT:
             body = await self._parts.read_input(attempt.job)
             run = await self._parts.finder.find_by_input(attempt, body)
-        may_restart = look.is_proof or self._parts.policy.on_unconfirmed is OnUnconfirmed.RESTART
+        may_restart = found.is_proof or self._parts.policy.on_unconfirmed is OnUnconfirmed.RESTART
         if run is None and not may_restart:
             raise StartLost(
                 "the answer to the start was lost, and no list that this token may read shows "
-                "whether there is a run of it. Look for it in the Console; a token that may "
-                f"list the runs of {attempt.job.target} would show it"
+                "whether it has a run. Search for the run in the Console, or use a token that may "
+                f"list the runs of {attempt.job.target}"
             )
         return run

@@ -1,4 +1,4 @@
-"""What happens to attempts, told to whoever reports it."""
+"""What the scheduler reports of attempts, jobs and runs."""
 
 from __future__ import annotations
 
@@ -12,50 +12,46 @@ from orchestrator.model.runs import Run
 
 class Observer(Protocol):
     """
-    Told of each change after it is durable; called in the event loop and must not block.
+    Receives each change after it is durable, in the event loop; must not block.
 
-    What happens to an attempt is told in a task in which the log has its job, number and run bound.
+    Changes of an attempt arrive in a task whose log has its job, number and run bound.
     """
 
     def run_started(self, run: Run, *, adopted: bool) -> None:
-        """The attempt's run is known, from the answer or because it was found."""
+        """The run of the attempt is known: its start was answered, or a search has found it."""
 
     def run_finished(self, run: Run) -> None:
         """The run reached a terminal status."""
 
     def run_seen(self, run: Run) -> None:
-        """A run that goes on has another status."""
+        """A run in progress has another status."""
 
     def run_straggles(self, secs: float, usual_secs: float) -> None:
-        """A run goes on that takes far longer than is usual for its Actor or task."""
+        """A run takes far longer than usual for its Actor or task."""
 
     def job_skipped(self, seq: int, reason: str) -> None:
         """A job is settled without an attempt."""
 
     def log_not_read(self, error: str) -> None:
-        """A rule asks for a run's log, which cannot be had."""
+        """A rule needs the log of a run, which cannot be read."""
 
     def start_unconfirmed(self, error: str) -> None:
-        """The answer to a start was lost; the run is looked for."""
+        """The answer to a start was lost, and the search for its run begins."""
 
     def abort_refused(self, error: str) -> None:
-        """The platform refuses to abort a run, which goes on."""
+        """The platform refuses to abort a run, which continues."""
 
     def agents_hidden(self, run: Run) -> None:
-        """
-        The answer to a start does not show its mark: a lost run can be told by its input only.
-        """
+        """The platform hides the mark of a start: a lost run can be found by its input only."""
 
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
-        """Jobs have failed without a start, since their Actor is held."""
+        """Jobs failed without a start, because their Actor or task is held."""
 
     def start_postponed(self, error: str, delay_secs: float) -> None:
-        """The platform has no room for now."""
+        """The platform refused a start for now."""
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
-        """
-        A run turned up whose start had been given up; `error` says why it could not be aborted.
-        """
+        """A run was found that belongs to no attempt; `error` says why it could not be aborted."""
 
     def attempt_over(
         self,
@@ -64,4 +60,4 @@ class Observer(Protocol):
         collected: Collected | None,
         next_delay_secs: float | None,
     ) -> None:
-        """An attempt ended; `next_delay_secs` is None when its job is settled."""
+        """An attempt is over; `next_delay_secs` is None when its job is settled."""

@@ -1,13 +1,13 @@
 """
 Orphan runs: runs of this batch that belong to none of its attempts.
 
-1. The start of such a run was given up before the platform showed it.
-2. Or no intent of the ledger has its mark: the folder was restored from a backup, or another
-   process works on a copy of it. Its run is spare: the attempt that its mark names takes it,
-   instead of a start, if that attempt has no run; see `spares`.
+1. The start of the run was given up before the platform showed it.
+2. Or no intent in the ledger has its mark: the folder was restored from a backup, or another
+   process works on a copy of it. The run is adoptable: if the attempt that its mark names has no
+   run, it adopts this one instead of a start; see `decide.adoptable_runs`.
 
-An orphan run costs money: it is aborted, recorded and reported. When runs of the second kind begin
-again and again after this process took over, another process is at work, and the batch stops.
+An orphan run costs money: it is aborted, recorded and reported. When several runs of the second
+kind begin after this process took over, another process is active, and the batch stops.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt, place_of
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, AdoptableRuns
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.spares import Spare, Spares
 from orchestrator.scheduler.observer import Observer
 
 MOST_OF_OTHERS = 2
 """
-So many runs that began after the take-over, with marks that are not of this process, are too many.
+The batch stops at this many runs that began after the take-over with marks of another process.
 """
 
 
 class Orphans:
     """
-    Ends and records the orphan runs of one batch.
+    Aborts and records the orphan runs of one batch.
 
     Args:
-        given_up: the marks of sends that an earlier process gave up, and from when on their runs
-            are listed.
+        given_up: the marks of sends that an earlier process gave up, and when their runs may have
+            begun.
 
     Attributes:
-        budget: takes what they cost; None without one, and before it is known.
-        took_over_at: the platform's time when this process took the batch over; None when it made
-            the batch.
-        spares: the runs that attempts may take.
+        budget: counts their costs; None without one, and before it is known.
+        took_over_at: the platform's time when this process took the batch over; None when it
+            created the batch.
+        adoptable: the runs that attempts may take.
     """
 
     def __init__(
@@ -66,84 +66,82 @@ class Orphans:
         self._utc_now = utc_now
         self.budget: Budget | None = None
         self.took_over_at: datetime | None = None
-        self.spares = Spares()
+        self.adoptable = AdoptableRuns()
         self._known: set[RunId] = set()
-        self._met: list[tuple[Mark, Run]] = []
+        self._noted: list[tuple[Mark, Run]] = []
         self._of_others: set[RunId] = set()
         self._ours = re.compile(rf"{re.escape(ledger.batch.mark)}\.[0-9a-z]+\.[0-9]+\.[0-9]+[a-z]*")
 
     @property
     def has_given_up(self) -> bool:
-        """Whether the start of some run was given up."""
+        """Whether some start was given up."""
         return bool(self._given_up)
 
     @property
     def since(self) -> datetime | None:
-        """
-        From when on runs are listed that may be orphans, by the platform's clock; None when none.
-        """
+        """The earliest start of a possible orphan run, by the platform's clock; None for none."""
         return min(self._given_up.values(), default=self.took_over_at)
 
     def give_up(self, mark: Mark, since: datetime) -> None:
-        """Notes that the run of a send will be an orphan."""
+        """Notes that the run of a send is an orphan, if there is one."""
         self._given_up[mark] = since
 
-    def met(self, mark: Mark, run: Run) -> None:
-        """Notes a run that a list shows, and that no attempt is known to have."""
+    def note(self, mark: Mark, run: Run) -> None:
+        """Notes a run that a list shows, and that belongs to no known attempt."""
         if run.id not in self._known and self._ours.fullmatch(mark):
-            self._met.append((mark, run))
+            self._noted.append((mark, run))
 
-    async def end_met(self) -> None:
+    async def end_noted(self) -> None:
         """
-        Deals with the runs that were met.
+        Aborts the runs that were noted, or keeps them for their attempts.
 
         Raises:
-            SecondCopy: another process is at work on a copy of the batch.
+            SecondCopy: another process works on a copy of the batch.
         """
-        met, self._met = self._met, []
-        unknown = [mark for mark, _ in met if mark not in self._given_up]
-        # The list was read first, the ledger after it: the mark of a start on its way is there.
+        noted, self._noted = self._noted, []
+        unknown = [mark for mark, _ in noted if mark not in self._given_up]
+        # The list was read before the ledger, so the ledger has the mark of each start in flight.
         sent = await self._ledger.sent(unknown) if unknown else set()
-        for mark, run in met:
+        for mark, run in noted:
             if mark in self._given_up:
                 await self.end(mark, run)
             elif mark not in sent:
                 await self._keep(mark, run)
 
-    async def adopt_spares(self) -> list[Run]:
-        """Writes the attempts that take the runs of another process; those that come later wait."""
+    async def adopt_runs(self) -> list[Run]:
+        """Records the attempts that adopt runs now; runs of later attempts stay adoptable."""
         adopted = []
-        for place, spare in self.spares.in_order():
-            if await self._ledger.adopt(spare.mark, spare.run):
-                self.spares.take(place)
-                adopted.append(spare.run)
+        for place, found in self.adoptable.in_order():
+            if await self._ledger.adopt(found.mark, found.run):
+                self.adoptable.take(place)
+                adopted.append(found.run)
         return adopted
 
-    async def end_spare(self, attempt: Attempt) -> None:
-        """Ends the run that another process started for an attempt that has its own."""
-        await self._end_spare(self.spares.take((attempt.job.seq, attempt.number)))
+    async def end_rival_of(self, attempt: Attempt) -> None:
+        """Aborts the run that another process started for an attempt that has its own."""
+        await self._end_adoptable(self.adoptable.take((attempt.job.seq, attempt.number)))
 
-    def spare_of(self, attempt: Attempt) -> Run | None:
-        """A run that another process started for this attempt; it is given out once."""
-        spare = self.spares.take((attempt.job.seq, attempt.number))
-        if spare is None:
+    def adoptable_run_of(self, attempt: Attempt) -> Run | None:
+        """The run that another process started for this attempt; it is returned once."""
+        found = self.adoptable.take((attempt.job.seq, attempt.number))
+        if found is None:
             return None
-        self.spares.release(spare)
-        return spare.run
+        self.adoptable.release(found)
+        return found.run
 
-    async def end_spares(self, seq: int | None = None) -> None:
+    async def end_adoptable(self, seq: int | None = None) -> None:
         """
-        Ends the runs that no attempt needs any more.
+        Aborts the adoptable runs that no attempt has adopted.
 
         Args:
             seq: of which job; None for all jobs.
         """
-        for place, _ in self.spares.in_order():
+        for place, _ in self.adoptable.in_order():
             if seq is None or place[0] == seq:
-                await self._end_spare(self.spares.take(place))
+                await self._end_adoptable(self.adoptable.take(place))
 
     async def end(self, mark: Mark, run: Run) -> None:
-        """Records an orphan run and aborts it; the next look tries again when that fails."""
+        """Records an orphan run and aborts it; when that fails, the next pass tries again."""
         self._known.add(run.id)
         now = self._client.platform_now() or self._utc_now()
         reserved = await self._ledger.orphan(mark, run, now)
@@ -160,13 +158,13 @@ class Orphans:
             await self._ledger.orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)
 
-    async def _end_spare(self, spare: Spare | None) -> None:
-        if spare is not None:
-            await self.end(spare.mark, spare.run)
-            self.spares.release(spare)
+    async def _end_adoptable(self, found: AdoptableRun | None) -> None:
+        if found is not None:
+            await self.end(found.mark, found.run)
+            self.adoptable.release(found)
 
     async def _keep(self, mark: Mark, run: Run) -> None:
-        """Keeps a run of another process for its attempt, unless that has one."""
+        """Keeps a run of another process for its attempt, unless the attempt has one."""
         is_late = self.took_over_at is not None and run.started_at > self.took_over_at
         if is_late and not mark.endswith(self._ledger.word):
             self._of_others.add(run.id)
@@ -177,9 +175,9 @@ class Orphans:
                     "works on a copy of this folder. End that process, then resume one of the two"
                 )
         place = place_of(mark)
-        demand = None if place in self.spares else await self._ledger.demand_of_spare(*place)
+        demand = None if place in self.adoptable else await self._ledger.demand_of_adoptable(*place)
         if demand is None:
             await self.end(mark, run)
         else:
             self._known.add(run.id)
-            self.spares.add(place, mark, run, demand)
+            self.adoptable.add(place, mark, run, demand)

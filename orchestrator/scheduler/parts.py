@@ -1,4 +1,4 @@
-"""What all attempts of a batch work with, as one value."""
+"""The parts of a scheduler, as one value."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Collects(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """
-    What the scheduler of a batch and its attempts work with.
+    What the scheduler of a batch and the lives of its attempts use.
 
     Attributes:
-        claim_of: what an attempt claims that does otherwise than its job says.
+        claim_of: the claim of an attempt, by the demand of its job and its remedy.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
-        away_secs: how long a platform that takes no start is waited for.
-        counts_settle_secs: how long after a run's end its items may not be counted yet.
-        most_memory_mbytes: what a run may have within the limits of the batch.
-        max_downloads: runs that are collected at once.
+        away_secs: how long to wait for a platform that takes no start.
+        counts_settle_secs: how long after the end of a run its items may not be counted yet.
+        most_memory_mbytes: the most that one run may have within the limits of the batch.
+        max_downloads: how many runs are collected at once.
     """
 
     ledger: Ledger

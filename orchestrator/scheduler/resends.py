@@ -1,8 +1,8 @@
 """
 Starts that have no run and wait for a slot before they are sent again.
 
-More may be held than the limits allow, by attempts of an earlier process that had others. What
-turns out to have no run must not add one to that: it gives its claim back and waits in turn.
+Attempts of an earlier process may hold more than the limits of this one allow. A start that has no
+run must not add another one: it releases its claim and waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Resend:
     One start that waits.
 
     Attributes:
-        claim: without its money, which stays reserved: no other start may use it meanwhile.
+        claim: without its money, which stays reserved, so that no other start uses it.
         held: why it may never be sent, because its Actor or task is held.
     """
 
@@ -33,16 +33,16 @@ class Resend:
 
 
 class Resends:
-    """The starts of a batch that wait to be sent again, in the order of their coming."""
+    """The starts of a batch that wait to be sent again, in their order of arrival."""
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
         self._waiting: list[Resend] = []
 
     def add(self, claim: Claim) -> Resend:
-        """Gives a claim back; `admit` takes it again."""
+        """Releases a claim; `admit` takes it again."""
         resend = Resend(replace(claim, reserve_usd=NOTHING))
-        self._usage.give(resend.claim)
+        self._usage.release(resend.claim)
         self._waiting.append(resend)
         return resend
 
@@ -53,7 +53,7 @@ class Resends:
         Raises:
             TargetHeld: the start may not be sent again.
 
-        Cancellation, errors: the claim is held.
+        Cancellation: the claim is held.
         """
         try:
             await resend.may_go.wait()
@@ -67,7 +67,7 @@ class Resends:
             raise TargetHeld(resend.held)
 
     def admit(self, now: float) -> None:
-        """Lets those go on whose claims can be taken now, or whose targets are held."""
+        """Wakes those whose claims can be taken now, or whose targets are held."""
         held = self._usage.gate.breaker.held
         for resend in self._waiting.copy():
             target = resend.claim.target
@@ -80,6 +80,6 @@ class Resends:
                 resend.may_go.set()
 
     def next_wake(self) -> float | None:
-        """When time alone may let one of them go on; None when a run must end first."""
+        """When one of them may be sent without the end of a run; None when a run must end first."""
         times = [one.blocked.until for one in self._waiting if one.blocked is not None]
         return min((time for time in times if time is not None), default=None)

@@ -1,9 +1,9 @@
 """
 The runs of the account, or of one Actor or task, that began after an instant.
 
-Lists are read in pages, and they change meanwhile: rows come twice, pages overlap or shift. A list
-is read until it closes: until as many different runs were seen as it says that it has, or until one
-more reading of all its pages shows nothing new.
+A list is read in pages and changes meanwhile: rows appear twice, pages overlap or shift. It is
+whole when as many different runs were read as it says that it has, or when another reading of all
+pages shows nothing new.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from orchestrator.apify import ApifyClient, models
 from orchestrator.model.jobs import Target, TargetKind
 
 MARGIN = timedelta(minutes=5)
-"""
-How much further back than asked the list is read: the clocks of a platform's servers may differ.
-"""
+"""How much earlier the list begins, because the clocks of the platform's servers may differ."""
 
 MOST_READINGS = 5
 PAGE_RUNS = 1000
@@ -31,7 +29,7 @@ class RunListing:
         target: whose runs; None for all of the account.
 
     Attributes:
-        is_whole: whether the list has closed; known when the iteration has ended.
+        is_whole: whether all runs were read; known when the iteration has ended.
     """
 
     def __init__(
@@ -57,14 +55,14 @@ class RunListing:
                 return
 
     async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.RunListItem]]]:
-        """One reading of all pages, each with the runs on it that were not seen before."""
+        """Reads all pages once; yields each page with its runs that were not read before."""
         of_task = self._target is not None and self._target.kind is TargetKind.TASK
         read: set[str] = set()
         offset = 0
         while True:
             page = await self._client.list_runs(
                 target=self._target,
-                # The list of a task's runs knows no times: it is read from its new end.
+                # The list of a task's runs cannot be filtered by time: it is read newest first.
                 started_after=None if of_task else self._since,
                 desc=of_task,
                 limit=PAGE_RUNS,
@@ -75,7 +73,7 @@ class RunListing:
             self._seen.update(ids)
             yield page, list(fresh.values())
             is_past = of_task and any(_began_before(item, self._since) for item in page.items)
-            # Rows that come twice do not count: they would let others be left out.
+            # A row that appears twice counts once, or the next offset would skip another row.
             offset += len(ids - read) or len(page.items)
             read |= ids
             if not page.items or offset >= page.total or is_past:

@@ -1,12 +1,12 @@
 """
-Finds the run of a start whose answer was lost, by the mark that the start carried.
+Finds the run of a start whose answer was lost, by the mark in the request.
 
-Many attempts may look at the same time: one pass over the account's list of runs serves all that
-asked before it began. Where a platform does not give user agents back, a run can still be told by
-its input and options: weaker, and so only the last resort.
+Many attempts may search at the same time: one pass over the account's list of runs serves all that
+asked before it began. If the platform hides user agents, a run can still be found by its input and
+options. This is weaker, so it is the last step.
 
-That a run is absent counts only in a list that is known to show the runs of its Actor: a scoped
-token may see a part of the account.
+That a run is absent is proven only by a list that is known to show the runs of its Actor: a scoped
+token may see only a part of the account.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from orchestrator.scheduler.timings import TIMINGS, Timings
 
 INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
 WATCH_SECS = (5.0, 10.0, 15.0, 30.0, 60.0)
-"""How long after the one before each look for runs of another process begins."""
+"""The pauses between two searches for runs of another process; the last one repeats."""
 
 MOST_READS = 2000
-"""So many runs are read one by one where lists leave user agents out."""
+"""How many runs are read one by one, if lists do not show user agents."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SearchResult:
     """
-    What a pass over the lists has shown of one start.
+    What one pass over the lists has found of one start.
 
     Attributes:
-        run: that was found; None when there is none.
-        is_proof: whether a run of this start would have been on the lists that were read.
+        run: None when no run was found.
+        is_proof: whether the lists that were read would have shown a run of this start.
     """
 
     run: Run | None
@@ -55,25 +55,25 @@ class Look:
 
 
 async def no_other(_run_id: RunId) -> bool:
-    """For a batch that has no neighbours."""
+    """For a batch without others in its output folder."""
     return False
 
 
 class RunFinder:
     """
-    Looks for runs.
+    Searches for runs.
 
     Args:
-        orphans: takes the runs of this batch that it meets and that belong to no attempt.
-        claimed: the runs of this batch that belong to an attempt, and what they run; kept up to
-            date by `claim`.
+        orphans: gets the listed runs of this batch that belong to no attempt.
+        claimed: the runs of this batch that belong to an attempt, with their targets; `claim` adds
+            to them.
         is_of_another: whether a run belongs to another batch of the same output folder.
         targets: the Actors and tasks of this batch, as far as they are known.
         agents_hidden: called when no more runs are read one by one for their user agents.
 
     Attributes:
         orphans: as given.
-        has_unread: whether the last pass met a run on a list that it could not read.
+        has_unread: whether the last pass found a run in a list that it could not read.
     """
 
     def __init__(
@@ -99,15 +99,15 @@ class RunFinder:
         self._found: dict[Mark, Run] = {}
         self._agents: dict[RunId, str] = {}
         self._target_ids: dict[Target, str] = {}
-        self._nameless: dict[RunId, models.Run] = {}
+        self._unmarked: dict[RunId, models.Run] = {}
         self._proven: set[Target] = set()
         self.has_unread = False
         self._passes = 0
         self._next_pass_at = 0.0
 
-    async def find(self, attempt: Attempt) -> Look:
+    async def find(self, attempt: Attempt) -> SearchResult:
         """
-        The run of the last send of an attempt, as far as the platform shows it now.
+        The run of the last send of an attempt, if the platform shows it now.
 
         Raises:
             TransientError, NotAuthorized: the lists cannot be read.
@@ -117,31 +117,29 @@ class RunFinder:
         try:
             passes = self._passes
             async with self._lock:
-                # A pass that began after the question has the answer; an earlier one has not.
+                # Only a pass that began after this call can answer it.
                 if self._passes == passes:
-                    # Waiting a little lets more questions share the pass.
+                    # A short pause lets more attempts share the pass.
                     await anyio.sleep_until(self._next_pass_at)
                     self._next_pass_at = anyio.current_time() + self._timings.list_interval_secs
                     self._passes += 1
-                    await self._look_for_asked()
-            return Look(self._found.pop(mark, None), attempt.job.target in self._proven)
+                    await self._search_for_asked()
+            return SearchResult(self._found.pop(mark, None), attempt.job.target in self._proven)
         finally:
             del self._asked[mark]
 
     def give_up(self, attempt: Attempt) -> None:
-        """
-        Notes that the run of a send counts as absent: if the lists show it later, it is aborted.
-        """
+        """Notes that the run of a send counts as absent: it is aborted if a list shows it later."""
         self.orphans.give_up(attempt.mark, attempt.listed_from)
 
-    async def look_over(self, since: datetime) -> dict[RunId, Decimal | None] | None:
+    async def read_own_runs(self, since: datetime) -> dict[RunId, Decimal | None] | None:
         """
-        One pass over the runs of the account since the batch began, at the take-over.
+        Reads the runs of the account since the batch began, when this process takes it over.
 
-        Those with a mark that no intent has are spare from then on.
+        Runs with a mark that no intent has are adoptable from then on.
 
         Returns:
-            what each run of the list has cost; None when the list cannot be read.
+            what each run in the list has cost; None when the list cannot be read.
 
         Raises:
             TransientError, NotAuthorized: the platform is away, or refuses the token.
@@ -153,12 +151,12 @@ class RunFinder:
                 costs[RunId(item.id)] = item.usage_total_usd
 
         async with self._lock:
-            is_readable = await self._look(since, None, note=note) is not None
+            is_readable = await self._read_list(since, None, visit=note) is not None
         return costs if is_readable else None
 
-    async def look_for_orphans(self) -> None:
+    async def search_for_orphans(self) -> None:
         """
-        One more look for runs whose starts were given up; no request when none was.
+        Searches once more for runs whose starts were given up; sends nothing when none was.
 
         Raises:
             PlatformError: the lists cannot be read.
@@ -166,13 +164,13 @@ class RunFinder:
         async with self._lock:
             if self.orphans.since is not None:
                 reads = self.orphans.has_given_up
-                await self._look(self.orphans.since, None, reads_one_by_one=reads)
+                await self._read_list(self.orphans.since, None, reads_one_by_one=reads)
 
     async def watch_for_copies(self) -> None:
         """
-        Looks again and again for runs of this batch that another process starts, until cancelled.
+        Searches for runs of this batch that another process starts, until cancelled.
 
-        Returns at once when this process made the batch: then there is no copy to take over from.
+        Returns at once when this process created the batch: then nobody has a copy of it.
 
         Raises:
             SecondCopy: there are such runs.
@@ -184,7 +182,7 @@ class RunFinder:
             await anyio.sleep(pause_secs)
             with suppress(TransientError):
                 async with self._lock:
-                    await self._look(since, None, reads_one_by_one=False)
+                    await self._read_list(since, None, reads_one_by_one=False)
 
     @property
     def claimed(self) -> Container[RunId]:
@@ -192,21 +190,21 @@ class RunFinder:
         return self._claimed
 
     def claim(self, run_id: RunId, target: Target) -> None:
-        """Notes that a run belongs to an attempt: it is found for no other one."""
+        """Notes that a run belongs to an attempt, so that no other attempt finds it."""
         self._claimed[run_id] = target
-        self._nameless.pop(run_id, None)
+        self._unmarked.pop(run_id, None)
 
     async def find_by_input(self, attempt: Attempt, body: bytes | None) -> Run | None:
         """
         A run of this attempt's target, with its input and options, that began after its intent.
 
-        Only of those that earlier passes have seen, that no attempt here or in another batch of
-        this output folder has, and of which the platform does not tell who started them.
+        Only runs count that earlier passes have read, whose user agent the platform hides, and that
+        belong to no attempt of this batch or of another one in this output folder.
 
         Args:
             body: what was sent.
         """
-        for run_id, run in list(self._nameless.items()):
+        for run_id, run in list(self._unmarked.items()):
             facts = run.facts()
             fits = (
                 facts.started_at >= (attempt.platform_at or attempt.listed_from)
@@ -215,8 +213,8 @@ class RunFinder:
                 and await self._has_input(run, body)
                 and not await self._is_of_another(run_id)
             )
-            # Another attempt may have taken it meanwhile.
-            if fits and self._nameless.pop(run_id, None) is not None:
+            # Another attempt may have taken it during the awaits.
+            if fits and self._unmarked.pop(run_id, None) is not None:
                 return facts
         return None
 
@@ -225,7 +223,7 @@ class RunFinder:
         try:
             return of is None or of == await self._id_of(target)
         except PermanentError:
-            # Nothing tells that it is of another one: input and options decide.
+            # It is unknown whether the run has another target: input and options decide.
             return True
 
     async def _id_of(self, target: Target) -> str:
@@ -238,7 +236,7 @@ class RunFinder:
         Whether a run has the input that was sent.
 
         Raises:
-            TransientError: its input goes on breaking off: the run may be the one.
+            TransientError: its input cannot be read to the end: the run may be the one.
         """
         if body is None:
             return True
@@ -246,7 +244,7 @@ class RunFinder:
             try:
                 return await self._holds(run, body)
             except PlatformError as error:
-                # One odd answer would make it another's run, and start a second one.
+                # One odd answer would exclude this run, and a second one would be started.
                 if error.concerns_every_job:
                     raise
                 await anyio.sleep(pause_secs)
@@ -261,33 +259,31 @@ class RunFinder:
         async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
             return contains(await download.read(MAX_INPUT_BYTES * 2), body)
 
-    async def _look_for_asked(self) -> None:
-        """
-        One pass for all questions: the account's list, and where that proves nothing, each Actor's.
-        """
+    async def _search_for_asked(self) -> None:
+        """Reads the account's list, then the lists of Actors whose runs it does not prove."""
         since = min(attempt.listed_from for attempt in self._asked.values())
         targets = {attempt.job.target for attempt in self._asked.values()}
-        self._proven = set(await self._look(since, None) or ())
+        self._proven = set(await self._read_list(since, None) or ())
         for target in targets - self._proven:
-            self._proven.update(await self._look(since, target) or ())
+            self._proven.update(await self._read_list(since, target) or ())
 
-    async def _look(
+    async def _read_list(
         self,
         since: datetime,
         target: Target | None,
         *,
         reads_one_by_one: bool = True,
-        note: Callable[[models.RunListItem], None] = lambda _item: None,
+        visit: Callable[[models.RunListItem], None] = lambda _item: None,
     ) -> set[Target] | None:
         """
-        One pass over a list of runs that began after an instant of the platform's clock.
+        Reads a list of runs that began after an instant of the platform's clock.
 
         Args:
-            note: called with each run.
+            visit: called with each run.
 
         Returns:
-            the Actors and tasks of which the list shows all runs: what it is the own list of; of
-            the account's list, those of which it shows a run that this batch knows. None when it
+            the Actors and tasks of which the list shows all runs: the target of the list; for the
+            account's list, those of which it shows a run that this batch knows. None when it
             cannot be read.
         """
         self.has_unread = False
@@ -295,21 +291,21 @@ class RunFinder:
         shown = set() if target is None else {target}
         try:
             async for item in listing:
-                note(item)
+                visit(item)
                 if item.id in self._claimed:
                     if item.started_at is not None and item.started_at >= since:
                         shown.add(self._claimed[RunId(item.id)])
                     continue
-                await self._meet(item, reads_one_by_one=reads_one_by_one)
+                await self._note(item, reads_one_by_one=reads_one_by_one)
         except PermanentError as error:
             if isinstance(error, NotAuthorized) and error.status == 401:
                 raise
-            # A token may be shown an Actor's own runs, and not the account's, or neither.
+            # A token may read the runs of one Actor and not those of the account, or neither.
             return None
-        await self.orphans.end_met()
+        await self.orphans.end_noted()
         return shown if listing.is_whole and not self.has_unread else set()
 
-    async def _meet(self, item: models.RunListItem, *, reads_one_by_one: bool) -> None:
+    async def _note(self, item: models.RunListItem, *, reads_one_by_one: bool) -> None:
         agent = item.meta.user_agent if item.meta else None
         if agent is None:
             agent = await self._agent_of(item) if reads_one_by_one else ""
@@ -320,13 +316,13 @@ class RunFinder:
         if mark in self._asked:
             self._found[mark] = item.facts()
         else:
-            self.orphans.met(mark, item.facts())
+            self.orphans.note(mark, item.facts())
 
     async def _agent_of(self, item: models.RunListItem) -> str:
         """
-        The user agent of a run that the list leaves it out of; one request for each new run.
+        The user agent of a run whose list hides it; one request for each new run.
 
-        Of the batch's own Actors only, and of so many runs at most: an account may have a million.
+        Reads only runs of the batch's own Actors, and not too many: an account may have a million.
         """
         run_id = RunId(item.id)
         if run_id not in self._agents:
@@ -340,16 +336,16 @@ class RunFinder:
             except PlatformError as error:
                 if not error.costs_its_job:
                     raise
-                # Listed, and not to be read: it may be the one that is looked for.
+                # It is listed but cannot be read: it may be the one that is searched.
                 self.has_unread = True
                 return ""
             agent = self._agents[run_id] = run.facts().user_agent or ""
             if not agent and run_id not in self._claimed:
-                self._nameless[run_id] = run
+                self._unmarked[run_id] = run
         return self._agents[run_id]
 
     async def _may_be_ours(self, item: models.RunListItem) -> bool:
-        """Whether a run is of an Actor or task that a start of this process was sent to."""
+        """Whether a run has an Actor or task that this process has sent a start to."""
         targets = self._targets | {attempt.job.target for attempt in self._asked.values()}
         for target in targets - self._target_ids.keys():
             with suppress(PermanentError, TransientError):
@@ -367,8 +363,8 @@ def contains(record: bytes, sent: bytes) -> bool:
     """
     Whether an INPUT record holds what was sent.
 
-    As JSON values, property by property: the platform merges a task's input and the defaults of
-    the input schema in. Anything else must be the same bytes.
+    JSON objects are compared by the properties that were sent, because the platform adds those of
+    a task's input and the defaults of the input schema. Anything else must be the same bytes.
     """
     try:
         held, wanted = orjson.loads(record), orjson.loads(sent)
@@ -380,9 +376,7 @@ def contains(record: bytes, sent: bytes) -> bool:
 
 
 def fits_options(run: models.Run, options: RunOptions) -> bool:
-    """
-    Whether a run has the options that a start asked for; what was not asked for does not count.
-    """
+    """Whether a run has the options that the start gave; others do not count."""
     has = run.options
     if has is None:
         return True

@@ -1,9 +1,9 @@
 """
-From an intent to a run: one start request, and when its answer is lost, the search for its run.
+From an intent to a run: one start request, and if its answer is lost, the search for its run.
 
-A start is sent again only when the platform shows no run of the first send, and its intent is older
-than the start's own deadline plus the time after which a run is in the lists. Killed anywhere, the
-ledger holds the intent, and the next process begins with the search.
+A start is sent again only when the platform shows no run of the first send, and the intent is older
+than the deadline of a start plus the time after which a run is in the lists. When the process is
+killed at any line, the ledger holds the intent, and the next process begins with the search.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.errors import PlatformError, RunFailed, StartUnconfirmed
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.decide.start_gate import Tally
+from orchestrator.scheduler.decide.start_gate import RepeatCount
 from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.start_request import Answered, StartLost, StartParts, StartSender
 
@@ -41,53 +41,64 @@ class Starter:
         wait_for_slot: Callable[[], Awaitable[None]],
     ) -> Run:
         """
-        Gives an attempt its run, and records it.
+        Starts the run of an attempt with an open intent, and records it.
 
         Args:
-            attempt: with an open intent.
-            may_exist: whether its start may have been sent already, by a process that died: then
-                its run is looked for first.
-            cap_usd: the most that the run may cost, unless its job says so itself.
+            may_exist: whether an earlier process may have sent the start: then the first step is
+                the search for its run.
+            cap_usd: the most that the run may cost, if its job does not say so.
             wait_for_slot: called when there is no run, before the start is sent again.
 
         Raises:
-            StartLost: it stays unclear, and no further send is allowed.
-            StartPostponed: not started, and the intent is taken back.
-            StartRefused: not started.
-            NotAuthorized: not started, and the intent is taken back.
-            PlatformError: the run cannot be looked for, or the answers to all starts are lost; the
-                intent stays.
+            StartLost: whether there is a run stays unknown, and the start must not be sent again.
+            StartPostponed, NotAuthorized: there is no run, and the intent is withdrawn.
+            StartRefused: there is no run.
+            PlatformError: the lists cannot be read, or all answers are lost; the intent stays.
 
         Cancellation: the intent stays; the next process searches before it sends.
         """
-        sent: Run | Answered | RunFailed | StartUnconfirmed | None = None
-        tally = Tally()
+        repeats = RepeatCount()
         while True:
-            began_at = None
-            if not may_exist:
-                run = await self._unsent(attempt)
-                if run is not None:
-                    await self._record(attempt, run, adopted=True)
-                    return run
-                began_at = anyio.current_time()
-                sent = await self._sender.send(attempt, cap_usd)
-                if isinstance(sent, Run):
-                    await self._record(attempt, sent, adopted=False)
-                    return sent
-            run = await self._search.find(attempt, began_at)
+            run, lost_as = await self._send_or_find(attempt, cap_usd, may_exist=may_exist)
             if run is not None:
-                await self._record(attempt, run, adopted=not isinstance(sent, Answered | RunFailed))
                 return run
-            await self._parts.ledger.give_up(attempt)
-            self._parts.finder.give_up(attempt)
-            if sent is Answered.BY_A_RUN:
-                raise StartLost("a run answered the start, but the platform's lists do not show it")
-            self._check_patience(sent if isinstance(sent, PlatformError) else None, tally)
+            self._check_repeat(lost_as, repeats)
             await wait_for_slot()
             attempt = await self._parts.ledger.send_again(
                 attempt, self._parts.utc_now(), platform_at=self._parts.client.platform_now()
             )
             may_exist = False
+
+    async def _send_or_find(
+        self, attempt: Attempt, cap_usd: Decimal | None, *, may_exist: bool
+    ) -> tuple[Run | None, PlatformError | None]:
+        """
+        Sends a start once, and searches for its run if the answer does not name it.
+
+        Returns:
+            the run, or None when there is none; and how the answer was lost, if it was.
+        """
+        sent: Run | Answered | RunFailed | StartUnconfirmed | None = None
+        began_at = None
+        if not may_exist:
+            run = await self._adoptable(attempt)
+            if run is not None:
+                await self._record(attempt, run, adopted=True)
+                return run, None
+            began_at = anyio.current_time()
+            sent = await self._sender.send(attempt, cap_usd)
+            if isinstance(sent, Run):
+                await self._record(attempt, sent, adopted=False)
+                return sent, None
+        run = await self._search.find(attempt, began_at)
+        if run is not None:
+            await self._record(attempt, run, adopted=not isinstance(sent, Answered | RunFailed))
+            return run, None
+        await self._parts.ledger.give_up(attempt)
+        self._parts.finder.give_up(attempt)
+        if sent is Answered.BY_A_RUN:
+            raise StartLost("a run answered the start, but the platform's lists do not show it")
+        return None, sent if isinstance(sent, PlatformError) else None
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """
@@ -102,19 +113,19 @@ class Starter:
         self._parts.gate.accepted(attempt.job.target)
         await self._parts.ledger.started(attempt, run, adopted=adopted)
         self._parts.observer.run_started(run, adopted=adopted)
-        await self._parts.finder.orphans.end_spare(attempt)
+        await self._parts.finder.orphans.end_rival_of(attempt)
 
-    async def _unsent(self, attempt: Attempt) -> Run | None:
+    async def _adoptable(self, attempt: Attempt) -> Run | None:
         """
-        A run that this attempt has already, though nobody here has sent its start.
+        A run of this attempt whose start this process has not sent; None when there is none.
 
-        Another process may have, on a copy of the ledger or on what a backup does not hold.
+        Another process sent it, on a copy of the ledger or before a backup was restored.
         """
         if attempt.remedy.resurrects is not None:
-            return (await self._search.look(attempt)).run
-        return self._parts.finder.orphans.spare_of(attempt)
+            return (await self._search.read(attempt)).run
+        return self._parts.finder.orphans.adoptable_run_of(attempt)
 
-    def _check_patience(self, lost_as: PlatformError | None, tally: Tally) -> None:
+    def _check_repeat(self, lost_as: PlatformError | None, repeats: RepeatCount) -> None:
         """
         Raises when a start that has no run must not be sent again.
 
@@ -128,13 +139,11 @@ class Starter:
             )
         if lost_as is None:
             return
-        doubts = self._parts.gate.doubts
-        if (
-            doubts.since is not None
-            and anyio.current_time() - doubts.since > self._parts.policy.away_secs
-        ):
+        lost = self._parts.gate.lost_answers
+        away_secs = self._parts.policy.away_secs
+        if lost.since is not None and anyio.current_time() - lost.since > away_secs:
             raise lost_as
-        if tally.add(lost_as.message, doubts.accepted) >= MOST_ALIKE:
+        if repeats.add(lost_as.message, lost.accepted) >= MOST_ALIKE:
             raise StartLost(
                 f"the start was sent {MOST_ALIKE} times between starts of other jobs that were "
                 f"accepted; its answer was lost each time, and no run of it was found: "

@@ -1,8 +1,8 @@
 """
 One start request, and what its answer means.
 
-A start is sent once. Its answer names the run, or says that there is none, or is lost: then the run
-may exist, and only a search can tell.
+A start is sent once. Its answer names the run, or proves that there is none, or is lost. When it is
+lost, the run may exist, and only a search can find out.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
 from orchestrator.model.runs import Run
-from orchestrator.scheduler.decide.ownership import MARK, doubt
+from orchestrator.scheduler.decide.ownership import MARK, mismatch
 from orchestrator.scheduler.decide.start_gate import Gate
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
-"""The type of a refusal of a cap on the cost that is lower than the Actor takes."""
+"""The error type of a start whose cap on the cost is lower than the Actor accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartPolicy:
     """
-    How starts are made sure of.
+    How to find out whether a start has a run.
 
     Attributes:
         start_deadline_secs: how long a start may take to have its effect.
-        settle_secs: how much later a run may still turn up in the platform's lists.
-        away_secs: how long a platform that loses the answer to every start is waited for.
-        on_unconfirmed: what to do when no run is found after all that time.
+        settle_secs: how much later a run may still appear in the lists of the platform.
+        away_secs: how long to wait while the answers to all starts are lost.
+        on_unconfirmed: what to do when no run is found after that time.
     """
 
     start_deadline_secs: float = 30.0
@@ -60,21 +60,21 @@ class StartPolicy:
 
 class Answered(Enum):
     """
-    What is known after a start that was answered without naming its run.
+    What a start answered that does not name its run.
 
-    BY_A_RUN: there was a run, and it has ended.
+    BY_A_RUN: the run has ended.
     """
 
     BY_A_RUN = auto()
 
 
 class StartLost(Exception):
-    """The start stays unclear and is given up; the message is for the report."""
+    """It stays unknown whether a start has a run; the message is for the report."""
 
 
 class StartRefused(Exception):
     """
-    The platform refuses the start for good, or its input cannot be sent: there is no run.
+    The platform refuses the start for ever, or its input cannot be sent: there is no run.
 
     Attributes:
         error: what the platform said.
@@ -86,12 +86,12 @@ class StartRefused(Exception):
 
 
 class TargetHeld(Exception):
-    """A start that has no run may not be sent again, since its Actor or task is held."""
+    """A start that has no run must not be sent again, because its Actor or task is held."""
 
 
 class StartPostponed(Exception):
     """
-    The start was refused for now, or could not be sent: no run, and the intent is taken back.
+    The start was refused for now, or could not be sent: no run, and the intent is withdrawn.
 
     Attributes:
         error: what the platform said.
@@ -105,12 +105,12 @@ class StartPostponed(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartParts:
     """
-    What starts work with.
+    What starts use.
 
     Attributes:
-        read_input: gives the bytes to send for a job, secrets rendered; raises `InputRejected`.
+        read_input: returns the bytes to send for a job, with secrets; raises `InputRejected`.
         save_answer: saves the answer of a synchronous start.
-        gate: learns how the platform answers.
+        gate: counts the answers of the platform.
         utc_now: the wall clock.
     """
 
@@ -137,34 +137,21 @@ class StartSender:
         self, attempt: Attempt, cap_usd: Decimal | None
     ) -> Run | Answered | RunFailed | StartUnconfirmed:
         """
-        One start request, held to the run's end in sync mode.
+        Sends one start request; in sync mode it returns when the run has ended.
 
         Returns:
-            the run; or that there was one; or that there may be one, and why that is not known.
+            the run; or that there was one; or that there may be one, with the reason.
+
+        Raises:
+            StartPostponed, StartRefused, PlatformError: as `Starter.start`.
         """
-        job, options = attempt.job, attempt.options
-        if options.max_total_charge_usd is None and cap_usd is not None:
-            options = replace(options, max_total_charge_usd=cap_usd)
-        sent_at = anyio.current_time()
         try:
-            if attempt.remedy.resurrects is not None:
-                return self._believed(attempt, await self._resurrect(attempt, cap_usd), sent_at)
-            body = await self._parts.read_input(job)
-            if job.mode is Mode.SYNC:
-                await self._hold(attempt, options, body)
-                return Answered.BY_A_RUN
-            run = await self._parts.client.start_run(
-                job.target,
-                body=body,
-                content_type=job.input.content_type,
-                options=options,
-                mark=attempt.mark,
-            )
-            return self._believed(attempt, run.facts(), sent_at)
+            return await self._request(attempt, cap_usd)
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
-            self._parts.gate.doubts.add(job.seq, error.message, anyio.current_time())
+            now = anyio.current_time()
+            self._parts.gate.lost_answers.add(attempt.job.seq, error.message, now)
             await self._parts.ledger.unconfirmed(attempt, str(error))
             self._parts.observer.start_unconfirmed(str(error))
             return error
@@ -179,25 +166,45 @@ class StartSender:
                 await self._parts.ledger.withdraw(attempt)
                 raise
             is_resurrection = attempt.remedy.resurrects is not None
-            self._parts.gate.refused(job.target, error, is_resurrection=is_resurrection)
+            self._parts.gate.refused(attempt.job.target, error, is_resurrection=is_resurrection)
             raise StartRefused(error) from error
 
-    def _believed(self, attempt: Attempt, run: Run, sent_at: float) -> Run:
+    async def _request(self, attempt: Attempt, cap_usd: Decimal | None) -> Run | Answered:
+        job, options = attempt.job, attempt.options
+        if options.max_total_charge_usd is None and cap_usd is not None:
+            options = replace(options, max_total_charge_usd=cap_usd)
+        sent_at = anyio.current_time()
+        if attempt.remedy.resurrects is not None:
+            return self._checked(attempt, await self._resurrect(attempt, cap_usd), sent_at)
+        body = await self._parts.read_input(job)
+        if job.mode is Mode.SYNC:
+            await self._hold(attempt, options, body)
+            return Answered.BY_A_RUN
+        run = await self._parts.client.start_run(
+            job.target,
+            body=body,
+            content_type=job.input.content_type,
+            options=options,
+            mark=attempt.mark,
+        )
+        return self._checked(attempt, run.facts(), sent_at)
+
+    def _checked(self, attempt: Attempt, run: Run, sent_at: float) -> Run:
         """
-        The run in the answer to a start.
+        Checks that the run in an answer is the run of the start, and returns it.
 
         Args:
             sent_at: when the start was sent, on the monotonic clock.
 
         Raises:
-            StartUnconfirmed: it cannot be the run of this start.
+            StartUnconfirmed: it is not.
         """
         platform_now = self._parts.client.platform_now()
         if attempt.platform_at is None and platform_now is not None:
-            # This very answer may be the first to tell the platform's time.
+            # This may be the first answer that shows the platform's time.
             elapsed = timedelta(seconds=anyio.current_time() - sent_at)
             attempt = replace(attempt, platform_at=platform_now - elapsed)
-        reason = doubt(attempt, run, self._parts.finder.claimed)
+        reason = mismatch(attempt, run, self._parts.finder.claimed)
         if reason is not None:
             raise StartUnconfirmed(f"the start may have taken effect, but {reason}")
         if attempt.remedy.resurrects is None and not MARK.search(run.user_agent or ""):
@@ -210,7 +217,7 @@ class StartSender:
             self._parts.observer.agents_hidden(run)
 
     async def _resurrect(self, attempt: Attempt, cap_usd: Decimal | None) -> Run:
-        """Lets the run of an earlier attempt go on; what is not said stays as it was."""
+        """Resurrects the run of an earlier attempt; options that the remedy omits stay the same."""
         remedy = attempt.remedy
         assert remedy.resurrects is not None  # noqa: S101 - the caller's question
         options = RunOptions(
@@ -223,7 +230,7 @@ class StartSender:
         return run.facts()
 
     async def _hold(self, attempt: Attempt, options: RunOptions, body: bytes | None) -> None:
-        """A synchronous start; its answer is saved as it comes, and does not tell the run's id."""
+        """Sends a synchronous start and saves its answer, which does not name the run."""
         job = attempt.job
         if job.collect.items and not job.collect.output:
             answer = self._parts.client.run_sync_items(
@@ -247,4 +254,4 @@ class StartSender:
             try:
                 await self._parts.save_answer(job, download)
             except TransientError as error:
-                raise StartUnconfirmed(f"the answer broke off: {error}") from error
+                raise StartUnconfirmed(f"the answer was cut off: {error}") from error

@@ -1,4 +1,4 @@
-"""The tasks of a batch: an error that concerns all of it stops it, and a bug is raised."""
+"""The tasks of a batch: an error of the whole batch stops it, and a bug is raised."""
 
 from __future__ import annotations
 

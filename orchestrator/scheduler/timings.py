@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from orchestrator.apify.options import REFUSAL_PAUSES_SECS, SYNC_WAIT_SECS
 from orchestrator.scheduler.decide.retries import FIRST_DELAY_SECS
 
+CLOCK_GRAIN_SECS = 1.0
+"""The platform's clock is known to the second, from the header `Date`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
@@ -16,15 +19,14 @@ class Timings:
     Attributes:
         search_interval_secs: between two searches for the run of a start whose answer was lost.
         list_interval_secs: between two readings of the account's list of runs, at least.
-        list_patience_secs: how long lists that prove nothing are read again, after the time at
-            which the run of a start would be on them.
-        postponed_secs: about how long a job waits again whose start was refused for now.
+        list_patience_secs: how long lists that prove nothing are read again, counted from when the
+            run of a start must be on them.
+        postponed_secs: about how long a job waits after its start was refused for now.
         first_delay_secs: before the second attempt at a job; it doubles from there.
         sync_wait_secs: how long the platform holds a synchronous start.
-        refusal_pauses_secs: the pauses after which the client asks for a refusal again before it
-            counts.
-        spare_interval_secs: between two looks at a spare run that no attempt follows.
-        stop_grace_secs: how long starts and downloads may go on after a stop.
+        refusal_pauses_secs: the pauses before the client repeats a request that was refused.
+        adoptable_interval_secs: between two requests for an adoptable run that no attempt follows.
+        stop_grace_secs: how long starts and downloads may continue after a stop.
     """
 
     search_interval_secs: float = 2.0
@@ -34,7 +36,7 @@ class Timings:
     first_delay_secs: float = FIRST_DELAY_SECS
     sync_wait_secs: float = SYNC_WAIT_SECS
     refusal_pauses_secs: tuple[float, ...] = REFUSAL_PAUSES_SECS
-    spare_interval_secs: float = 10.0
+    adoptable_interval_secs: float = 10.0
     stop_grace_secs: float = 6.0
 
 

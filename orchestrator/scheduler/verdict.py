@@ -1,4 +1,4 @@
-"""What follows an attempt that is over: the decision, with what has to be read for it."""
+"""What follows an attempt that is over: reads what the decision needs, then decides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def verdict_of(parts: Parts, attempt: Attempt, outcome: Outcome, run: Run 
         return SETTLED
     jitter = parts.chance()
     if run is not None and run.resurrect_count is None and attempt.job.rules:
-        # What an earlier process was told is not all in the ledger.
+        # The ledger does not hold it, so a later process has to read it.
         run = replace(run, resurrect_count=await _resurrect_count(parts, run))
     verdict = partial(
         decide,

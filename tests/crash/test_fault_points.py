@@ -20,7 +20,7 @@ QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0
 READING = {
     "live_runs",
     "sent",
-    "demand_of_spare",
+    "demand_of_adoptable",
     "ended_attempt",
     "check_owner",
 }

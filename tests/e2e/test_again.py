@@ -47,7 +47,7 @@ def test_selection_that_means_nothing_is_refused(command: Command) -> None:
     command.run("run", "spec.toml")
     done = command.run("retry", "b", "--select", "bad-1")
     assert done.code == 2
-    assert "'bad-1' selects nothing" in done.err
+    assert "'bad-1' is not a condition" in done.err
 
 
 def unfinished(command: Command) -> None:

@@ -37,7 +37,7 @@ def test_batch_stops_before_it_can_pass_its_budget(
     done = command.run("run", "s.toml", "--json")
     assert done.code == 3, done.err
     assert (done.json["runs"], done.json["jobs"]["NOT-STARTED"]) == (2, 4)
-    assert "the budget leaves no room for 4 jobs" in done.err
+    assert "the budget does not cover 4 jobs" in done.err
     assert spent(platform, done.json["folder"]) == Decimal("0.4")
     (cap,) = {
         platform.get(f"/actor-runs/{run['id']}")["options"]["maxTotalChargeUsd"]
@@ -113,7 +113,7 @@ def test_budget_holds_across_restarts_while_costs_come_late(
             break
     done = command.run("resume", latest, "--json")
     assert done.code == 3, done.err
-    assert "the budget leaves no room" in done.err
+    assert "the budget does not cover" in done.err
     assert len(platform.runs_of(latest)) == 5
 
 
@@ -178,7 +178,7 @@ def test_cap_of_ours_above_the_budget_stops_the_batch_in_plain_words(
     command.write("s.toml", spec(0.4, job="timeout_secs = 60\nmemory_mbytes = 512", cost=0.02))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["jobs"]["NOT-STARTED"]) == (3, 6), done.err
-    assert "may cost $0.5000 (a cap that we chose, since the spec gives no" in done.err
+    assert "may cost $0.5000 (a cap that we chose, because the spec gives no" in done.err
 
 
 def test_cap_of_the_spec_is_sent_as_it_is(

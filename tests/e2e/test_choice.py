@@ -38,7 +38,10 @@ def test_selection_that_leaves_nothing_is_refused(command: Command) -> None:
     """A typing mistake is no empty batch that succeeds."""
     command.write("s.toml", TAGGED)
     done = command.run("run", "s.toml", "--select", "tag:none")
-    assert (done.code, "no job of the spec is left by --select 'tag:none'" in done.err) == (2, True)
+    assert (done.code, "no job of the spec is selected by --select 'tag:none'" in done.err) == (
+        2,
+        True,
+    )
     assert not (command.folder / "output").exists()
 
 

@@ -31,7 +31,7 @@ def why(command: Command, key: str) -> str:
 @pytest.mark.parametrize(
     ("batch", "job", "reason"),
     [
-        ("max_runs = 2", "", "2 of 2 runs are going; 1 jobs go before it"),
+        ("max_runs = 2", "", "2 of 2 runs are in progress; 1 jobs go before it"),
         ("max_memory_mbytes = 1024", "memory_mbytes = 512", "needs 512 MB, and 1024 of 1024 MB"),
         ("[pools]\nshop = { max_runs = 1 }", 'pools = ["shop"]', "pool shop has 1 of 1 runs"),
     ],

@@ -24,7 +24,7 @@ from orchestrator.app.batch.assembly import (
     SchedulerOptions,
     make_scheduler,
 )
-from orchestrator.app.batch.backlog import in_place, places_of, queue_of
+from orchestrator.app.batch.backlog import queue_of, queued_attempt, queued_jobs
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
@@ -300,8 +300,15 @@ async def process(
             finder = make_finder(batch, given, silent)  # type: ignore[arg-type] # it has every method there is
             await take_over(batch, given, finder)
             attempts = await ledger.take_over()
-            usage = usage_now(reader, limits, room, SETTLE_SECS, client, wall_clock)
-            places = places_of(reader.waiting(), room, platform_now=client.platform_now())
+            usage = usage_now(
+                reader,
+                limits,
+                room,
+                settle_secs=SETTLE_SECS,
+                client=client,
+                utc_now=wall_clock,
+            )
+            places = queued_jobs(reader.waiting(), room, platform_now=client.platform_now())
             scheduler = make_scheduler(
                 batch,
                 Backlog(queue=queue_of(places), usage=usage),
@@ -309,7 +316,7 @@ async def process(
                 finder=finder,
                 observer=silent,  # type: ignore[arg-type] # it has every method there is
             )
-            await scheduler.run((attempt, in_place(attempt, room)) for attempt in attempts)
+            await scheduler.run((attempt, queued_attempt(attempt, room)) for attempt in attempts)
 
 
 def _is_recorded(db: sqlite3.Connection, run_id: str) -> bool:

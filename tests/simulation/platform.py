@@ -370,7 +370,7 @@ class SimPlatform:
             "defaultDatasetId": f"d-{run.id}",
             "defaultKeyValueStoreId": f"s-{run.id}",
             "defaultRequestQueueId": f"q-{run.id}",
-            "usageTotalUsd": self._told_usd(run, now),
+            "usageTotalUsd": self._reported_usd(run, now),
         }
 
     def _agent(self, run: SimRun) -> dict[str, str]:
@@ -381,7 +381,7 @@ class SimPlatform:
         shown = self.conditions.account_list
         return shown == "all" or run.target.startswith(shown)
 
-    def _told_usd(self, run: SimRun, now: float) -> float:
+    def _reported_usd(self, run: SimRun, now: float) -> float:
         lag = self.conditions.cost_lag_secs
         return round(sum(run.cost_usd for life in run.lives if life.ends + lag <= now), 6)
 

@@ -85,7 +85,7 @@ def test_nights_find_an_answer_that_is_believed_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever run the answer to a start names is taken for its own."""
-    monkeypatch.setattr(start_request, "doubt", lambda *_asked: None)
+    monkeypatch.setattr(start_request, "mismatch", lambda *_asked: None)
     assert first_failure(tmp_path) != "no night failed"
 
 
@@ -125,15 +125,15 @@ def test_nights_find_a_slot_that_is_given_back_twice(
 ) -> None:
     """A run that ends frees two slots, while there are two."""
 
-    def give(self: Usage, claim: Claim, **more: bool) -> None:
+    def release(self: Usage, claim: Claim, **more: bool) -> None:
         honest(self, claim, **more)
         if self.runs and not claim.pools and self.memory_mbytes >= claim.memory_mbytes:
             honest(self, claim)
 
-    honest = Usage.give
-    monkeypatch.setattr(Usage, "give", give)
+    honest = Usage.release
+    monkeypatch.setattr(Usage, "release", release)
     found = first_failure(tmp_path)
-    assert "limits: " in found or "given back twice" in found
+    assert "limits: " in found or "released twice" in found
 
 
 def test_nights_find_a_part_file_that_is_renamed_early(
@@ -207,10 +207,10 @@ def test_nights_find_an_absence_in_a_list_that_hides_the_run(
 
     async def look(self: RunFinder) -> None:
         targets = {attempt.job.target for attempt in self._asked.values()}
-        await self._look(min(one.listed_from for one in self._asked.values()), None)
+        await self._read_list(min(one.listed_from for one in self._asked.values()), None)
         self._proven = targets
 
-    monkeypatch.setattr(RunFinder, "_look_for_asked", look)
+    monkeypatch.setattr(RunFinder, "_search_for_asked", look)
     assert first_failure(tmp_path, lambda like: like.account_list != "all") != "no night failed"
 
 

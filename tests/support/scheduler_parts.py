@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRuns
 from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.spares import Spares
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.timings import Timings
 from tests.support.builders import NOON
@@ -15,18 +15,20 @@ CLAIM = Claim(memory_mbytes=128)
 
 
 class FakeFinder:
-    """There are no runs to be found, but perhaps spare ones."""
+    """There are no runs to be found, but perhaps found ones."""
 
-    def __init__(self, spares: Spares | None = None) -> None:
-        self.orphans: Any = SimpleNamespace(spares=spares or Spares(), end_spares=self.end_spares)
+    def __init__(self, adoptable: AdoptableRuns | None = None) -> None:
+        self.orphans: Any = SimpleNamespace(
+            adoptable=adoptable or AdoptableRuns(), end_adoptable=self.end_adoptable
+        )
 
     async def watch_for_copies(self) -> None:
         """There is none."""
 
-    async def look_for_orphans(self) -> None:
+    async def search_for_orphans(self) -> None:
         """There are none."""
 
-    async def end_spares(self, seq: int | None = None) -> None:
+    async def end_adoptable(self, seq: int | None = None) -> None:
         """There are none."""
 
 

@@ -23,7 +23,7 @@ from orchestrator.errors import BatchHeld, PlatformError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.transactions import commit_group
-from orchestrator.model.attempts import CLOCK_DOUBT
+from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.orphans import Orphans
@@ -50,10 +50,10 @@ async def update_costs(ledger: Ledger, reader: LedgerReader, client: ApifyClient
         given_up=reader.given_up(),
         utc_now=utc_now,
     )
-    since = reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
+    since = reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
     costs = await _costs_of(client, reader.runs(), since)
     await ledger.costs(costs, _asked_at(client, began), are_all=True)
-    await RunFinder(client, orphans, reader.run_targets()).look_for_orphans()
+    await RunFinder(client, orphans, reader.run_targets()).search_for_orphans()
 
 
 async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:
@@ -87,7 +87,7 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
         DiskFull, OutputLost, UsageError: what is there stays.
     """
     with LedgerReader(folder / LEDGER) as reader:
-        since = reader.began_at() or reader.batch().created_at - CLOCK_DOUBT
+        since = reader.began_at() or reader.batch().created_at - CLOCK_UNCERTAINTY
         runs = reader.runs()
     began = anyio.current_time()
     costs = await _costs_of(client, runs, since)

@@ -20,9 +20,9 @@ from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job
-from orchestrator.scheduler.decide.dependencies import Needs
+from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.limits import Usage
-from orchestrator.scheduler.decide.queue import WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.start_gate import Gate
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.follow import Follower
@@ -43,7 +43,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBatch:
-    """A batch that this process holds, with what it works on it by."""
+    """A batch that this process holds, with the ledger, the client and the files that it uses."""
 
     ledger: Ledger
     reader: LedgerReader
@@ -55,7 +55,7 @@ class OpenBatch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerOptions:
     """
-    What a scheduler is made with, besides its batch.
+    The options of a scheduler.
 
     Attributes:
         room: what the account allows.
@@ -90,9 +90,9 @@ class Backlog:
         unsettled: how many jobs are not settled.
     """
 
-    queue: WaitingQueue
+    queue: JobQueue
     usage: Usage
-    dependencies: Needs = field(default_factory=Needs)
+    dependencies: Dependencies = field(default_factory=Dependencies)
     usual_items: Mapping[int, float] = field(default_factory=dict)
     waiting: int = 0
     unsettled: int = 0
@@ -117,7 +117,7 @@ def make_scheduler(
     for target, said in options.room.refused.items():
         usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
     finder.orphans.budget = usage.budget
-    finder.orphans.spares.hold_in(usage, options.room.claim_of)
+    finder.orphans.adoptable.hold_in(usage, options.room.claim_of)
     return Scheduler(
         _parts(batch, backlog, options, finder, observer),
         queue=backlog.queue,
@@ -138,14 +138,7 @@ def _parts(
     observer: Observer,
 ) -> Parts:
     settings = options.settings
-    counts_settle_secs = settings.settles_after_secs(batch.ledger.batch)
-    collector = Collector(
-        batch.client,
-        batch.files,
-        folder=batch.folder / "jobs",
-        patience_secs=settings.platform_away_secs,
-        settled_after_secs=counts_settle_secs,
-    )
+    collector = _collector(batch, settings)
     starter = _starter(
         batch,
         options,
@@ -159,14 +152,7 @@ def _parts(
         client=batch.client,
         observer=observer,
         starter=starter,
-        follower=Follower(
-            ledger=batch.ledger,
-            client=batch.client,
-            tail=collector.live,
-            observer=observer,
-            utc_now=options.utc_now,
-            aborting=options.aborting,
-        ),
+        follower=_follower(batch, options, observer, collector),
         finder=finder,
         collector=collector,
         acceptance=Acceptance(batch.folder / "jobs", backlog.usual_items),
@@ -174,10 +160,33 @@ def _parts(
         utc_now=options.utc_now,
         chance=options.chance,
         away_secs=settings.platform_away_secs,
-        counts_settle_secs=counts_settle_secs,
+        counts_settle_secs=settings.settles_after_secs(batch.ledger.batch),
         most_memory_mbytes=backlog.usage.limits.max_memory_mbytes,
         max_downloads=downloads_at_once(settings, batch.ledger.batch),
         timings=options.timings,
+    )
+
+
+def _collector(batch: OpenBatch, settings: Settings) -> Collector:
+    return Collector(
+        batch.client,
+        batch.files,
+        folder=batch.folder / "jobs",
+        patience_secs=settings.platform_away_secs,
+        settled_after_secs=settings.settles_after_secs(batch.ledger.batch),
+    )
+
+
+def _follower(
+    batch: OpenBatch, options: SchedulerOptions, observer: Observer, collector: Collector
+) -> Follower:
+    return Follower(
+        ledger=batch.ledger,
+        client=batch.client,
+        tail=collector.live,
+        observer=observer,
+        utc_now=options.utc_now,
+        aborting=options.aborting,
     )
 
 

@@ -23,7 +23,7 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import longest_pause_secs
 
 NOTHING_EXPECTED: Mapping[int, float] = {}
@@ -36,7 +36,7 @@ def read_backlog(
     Reads a batch that this process has taken over; call it in the event loop, whose clock it uses.
 
     Args:
-        open_attempts: those that an earlier process left in flight.
+        open_attempts: those of an earlier process that are not over.
 
     Returns:
         the backlog, and the figures that a display begins with.
@@ -55,9 +55,14 @@ def read_backlog(
         tell_bound(limits.max_runs, min(wanted_runs(plan, room, settings), unsettled))
         expected = {} if options.is_aborting else expected_durations(batch.folder, reader)
         jobs = () if options.is_aborting else reader.waiting()
-        needs, free = needs_of(reader, places_of(jobs, room, expected, platform_now=platform_now))
+        needs, free = needs_of(reader, queued_jobs(jobs, room, expected, platform_now=platform_now))
         usage = usage_now(
-            reader, limits, room, settings.costs_settle_secs, batch.client, options.utc_now
+            reader,
+            limits,
+            room,
+            settle_secs=settings.costs_settle_secs,
+            client=batch.client,
+            utc_now=options.utc_now,
         )
         backlog = Backlog(
             queue=queue_of(free),
@@ -70,30 +75,30 @@ def read_backlog(
         return backlog, progress_of(totals, open_attempts)
 
 
-def queue_of(jobs: Iterable[Waiting]) -> WaitingQueue:
+def queue_of(jobs: Iterable[QueuedJob]) -> JobQueue:
     """A queue with these jobs; call it in the event loop, whose clock it uses."""
-    queue, now = WaitingQueue(), anyio.current_time()
+    queue, now = JobQueue(), anyio.current_time()
     for waiting in jobs:
         queue.add(waiting, now)
     return queue
 
 
-def places_of(
+def queued_jobs(
     jobs: Iterable[WaitingJob],
     room: Room,
     expected: Mapping[int, float] = NOTHING_EXPECTED,
     *,
     platform_now: datetime | None,
-) -> Iterator[Waiting]:
+) -> Iterator[QueuedJob]:
     """
-    The waiting jobs of a ledger as a queue has them, as a stream.
+    The waiting jobs of a ledger as queued jobs, as a stream.
 
     Call it in the event loop, whose clock it uses.
 
     Args:
-        expected: how long the runs of jobs will take, in seconds, by their places in the spec; the
-            median of it for those that are left out.
-        platform_now: what the platform's clock shows; None when it is not known.
+        expected: the expected durations of runs, in seconds, by the places of their jobs in the
+            spec; the median for jobs that are not in it.
+        platform_now: the time of the platform's clock; None when it is not known.
     """
     now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
     usual = median(expected.values()) if expected else 0.0
@@ -101,20 +106,20 @@ def places_of(
     for job in jobs:
         kind = (job.demand, job.remedy)
         claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
-        yield Waiting(
+        yield QueuedJob(
             rank=-job.priority,
             shortness=-expected.get(job.seq, usual),
             seq=job.seq,
             number=job.attempts + 1,
             claim=claim,
-            # Whatever became of the clocks: no pause is longer than it was meant to be.
+            # Even if a clock was set: no pause is longer than it was meant to be.
             ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
         )
 
 
-def in_place(attempt: Attempt, room: Room) -> Waiting:
-    """What an attempt under way would wait as."""
-    return Waiting(
+def queued_attempt(attempt: Attempt, room: Room) -> QueuedJob:
+    """An open attempt as a queued job."""
+    return QueuedJob(
         rank=-attempt.job.priority,
         shortness=0.0,
         seq=attempt.job.seq,
@@ -124,7 +129,7 @@ def in_place(attempt: Attempt, room: Room) -> Waiting:
 
 
 def _held(attempt: Attempt, claim: Claim) -> Claim:
-    """What the budget holds for an attempt is what was reserved with its intent."""
+    """The claim of an open attempt: the budget holds what its intent reserved."""
     if attempt.reserved_usd is None:
         return claim
     return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)
@@ -132,10 +137,10 @@ def _held(attempt: Attempt, claim: Claim) -> Claim:
 
 def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
     """
-    The figures to begin a display with; call it in the event loop, whose clock it uses.
+    The first figures of the display; call it in the event loop, whose clock it uses.
 
     Args:
-        open_attempts: what an earlier process left under way.
+        open_attempts: those of an earlier process that are not over.
     """
     progress = Progress(total=0, began_at=anyio.current_time())
     progress.follow(totals)

@@ -16,7 +16,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions, make_scheduler, utc_now
-from orchestrator.app.batch.backlog import in_place, read_backlog
+from orchestrator.app.batch.backlog import queued_attempt, read_backlog
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.reuse import reuse_results
@@ -158,7 +158,7 @@ async def _schedule(
             scheduler.stop(signal)
         _attend(tasks, batch, options, context, scheduler=scheduler, progress=progress)
         try:
-            await scheduler.run((one, in_place(one, options.room)) for one in attempts)
+            await scheduler.run((one, queued_attempt(one, options.room)) for one in attempts)
         except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
             return reason
         finally:

@@ -16,19 +16,21 @@ from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.jobs import MAX_INPUT_BYTES
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.dependencies import Needs
-from orchestrator.scheduler.decide.queue import Waiting
+from orchestrator.scheduler.decide.dependencies import Dependencies
+from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.specfile.jobs.needed_jobs import matching
 from orchestrator.system_errors import refuse_exhaustion
 
 FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 
 
-def needs_of(reader: LedgerReader, waiting: Iterable[Waiting]) -> tuple[Needs, list[Waiting]]:
+def needs_of(
+    reader: LedgerReader, waiting: Iterable[QueuedJob]
+) -> tuple[Dependencies, list[QueuedJob]]:
     """The jobs that wait for others, and those that do not."""
     needing = reader.needing()
     if not needing:
-        return Needs(), list(waiting)
+        return Dependencies(), list(waiting)
     seqs, keys, statuses = zip(*reader.statuses(), strict=True)
     needed = {
         needs: [seqs[place] for _, places in matching(needs, list(keys)) for place in places]
@@ -41,7 +43,7 @@ def needs_of(reader: LedgerReader, waiting: Iterable[Waiting]) -> tuple[Needs, l
             free.append(job)
         else:
             held.append((job, needs))
-    return Needs(needed, held, dict(zip(seqs, statuses, strict=True))), free
+    return Dependencies(needed, held, dict(zip(seqs, statuses, strict=True))), free
 
 
 class Table(Mapping[str, Any]):
@@ -70,14 +72,14 @@ def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
 
 
 def read_needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> dict[str, Table]:
-    """What the template name `needs` stands for, in the batch in a folder; see `needed_facts`."""
+    """The value of the template name `needs`, in the batch in a folder; see `needed_facts`."""
     with reader.translated():
         return needed_facts(reader, folder / "jobs", needs)
 
 
 def needed_facts(reader: LedgerReader, jobs: Path, needs: tuple[str, ...]) -> dict[str, Table]:
     """
-    What the template name `needs` stands for: a table of facts for each key that is needed.
+    The value of the template name `needs`: a table of facts for each key that is needed.
 
     For each pattern there is one too, in which each fact is a list in the order of the spec.
 
@@ -139,4 +141,4 @@ def _read(path: Path) -> bytes:
 
 
 Facts = Callable[[tuple[str, ...]], Mapping[str, object]]
-"""Gives what `needs` stands for, for a job with these needs."""
+"""Returns the value of `needs` for a job with these needs."""

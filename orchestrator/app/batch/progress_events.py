@@ -1,4 +1,4 @@
-"""What the scheduler tells, as figures for the display and events for the log."""
+"""The scheduler's reports, as figures for the display and events for the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BatchEvents:
         self._progress = progress
 
     def run_started(self, run: Run, *, adopted: bool) -> None:
-        """Counts a run that goes on."""
+        """Counts a run in progress."""
         self._progress.running += 1
         LOG.info("run_adopted" if adopted else "run_started", run=run.id)
 
@@ -34,11 +34,11 @@ class BatchEvents:
         LOG.debug("run_finished", status=run.status)
 
     def run_seen(self, run: Run) -> None:
-        """Notes the status of a run that goes on."""
+        """Logs the status of a run in progress."""
         LOG.debug("run_status_changed", status=run.status)
 
     def run_straggles(self, secs: float, usual_secs: float) -> None:
-        """Warns of a run that takes far longer than others of its kind."""
+        """Warns of a run that takes far longer than usual."""
         self._progress.stragglers += 1
         LOG.warning(
             "straggler_found",
@@ -52,7 +52,7 @@ class BatchEvents:
         LOG.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, error: str) -> None:
-        """Warns that a rule cannot look at a log."""
+        """Warns that a rule cannot read a log."""
         LOG.warning("log_not_read", error=error)
 
     def start_unconfirmed(self, error: str) -> None:
@@ -60,11 +60,11 @@ class BatchEvents:
         LOG.warning("start_unconfirmed", error=error)
 
     def abort_refused(self, error: str) -> None:
-        """Warns of a run that goes on though it was to be aborted."""
+        """Warns of a run that continues because the platform refuses to abort it."""
         LOG.warning("run_not_aborted", error=error)
 
     def agents_hidden(self, run: Run) -> None:
-        """Warns that runs whose answers are lost will be told by their input only."""
+        """Warns that the run of a lost answer can be found by its input only."""
         LOG.warning(
             "user_agents_hidden",
             run=run.id,
@@ -81,7 +81,7 @@ class BatchEvents:
         LOG.info("start_postponed", error=error, delay_secs=round(delay_secs, 1))
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
-        """Warns of a run that nobody waits for any more."""
+        """Warns of a run that belongs to no attempt."""
         LOG.warning(
             "orphan_run_aborted" if error is None else "orphan_run_not_aborted",
             run=run.id,
@@ -97,7 +97,7 @@ class BatchEvents:
         collected: Collected | None,
         next_delay_secs: float | None,
     ) -> None:
-        """Counts a settled job, and tells of a failure."""
+        """Counts a settled job, and logs a failure."""
         if collected is not None and next_delay_secs is None:
             self._progress.items += collected.items or 0
             self._progress.size_bytes += collected.size_bytes
@@ -109,7 +109,7 @@ class BatchEvents:
             )
             return
         self._progress.settled[outcome.status] += 1
-        # A refusal is told once for all jobs that meet it, at the end.
+        # At the end, one line reports a refusal for all of its jobs.
         is_quiet = outcome.error is None or outcome.is_refused
         log = LOG.info if is_quiet else LOG.warning
         log(

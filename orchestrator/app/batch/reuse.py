@@ -17,7 +17,7 @@ from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.model.ids import BatchId
-from orchestrator.model.jobs import Job, likeness
+from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.states import JobStatus
 from orchestrator.store.disk_writes import flush_path
 
@@ -55,7 +55,7 @@ def _wanted(reader: LedgerReader) -> dict[Likeness, list[Job]]:
     wanted: dict[Likeness, list[Job]] = {}
     seqs = set(reader.reusing())
     for report in reader.reports() if seqs else ():
-        sign = likeness(report.job)
+        sign = reuse_key(report.job)
         if report.job.seq in seqs and sign is not None:
             wanted.setdefault(_hashable(sign), []).append(report.job)
     return wanted
@@ -70,7 +70,7 @@ async def _take(
     now: datetime,
 ) -> int:
     """Gives a job that wants them the results of an earlier one; returns how many were given."""
-    sign = likeness(report.job)
+    sign = reuse_key(report.job)
     if report.status is not JobStatus.SUCCEEDED or sign is None or report.finished_at is None:
         return 0
     sign = _hashable(sign)

@@ -14,16 +14,16 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.records import PoolStart, RunCost
 from orchestrator.scheduler.decide.budget import NOTHING, Budget
 from orchestrator.scheduler.decide.limits import WINDOW_SECS, Limits, Usage
+from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 
 RATE_WINDOW = timedelta(seconds=WINDOW_SECS + 2)
-CLOCK_GRAIN_SECS = 1.0
-"""The platform's `Date` tells whole seconds."""
 
 
 def usage_now(
     reader: LedgerReader,
     limits: Limits,
     room: Room,
+    *,
     settle_secs: float,
     client: ApifyClient,
     utc_now: Callable[[], datetime],
@@ -83,9 +83,9 @@ def usage_of(
             # By the platform's clock, and never longer than it can take.
             age = (platform_now - cost.ended_at).total_seconds()
             settles_in = min(max(0.0, settle_secs - age), settle_secs)
-        budget.found_ended(cost.run_id, reserved, cost.cost_usd, now + settles_in)
+        budget.add_ended(cost.run_id, reserved, cost.cost_usd, now + settles_in)
         if _is_final(cost, settle_secs):
-            budget.settled(cost.run_id, cost.cost_usd)
+            budget.set_final(cost.run_id, cost.cost_usd)
     return Usage(limits, budget)
 
 

@@ -1,9 +1,9 @@
 """
-Takes a batch over from the process that had it before: which of the account's runs are its own.
+Takes a batch over from an earlier process: which runs of the account belong to it.
 
-The list of runs is read first and the ledger after it. So a run whose mark no intent has was
-started by a process that works on another copy of the ledger, or before the folder was restored
-from a backup. The attempt that its mark names takes it when it has no run; see `scheduler.orphans`.
+The list of runs is read before the ledger. So a run whose mark no intent has was started by a
+process that works on another copy of the ledger, or before the folder was restored from a backup.
+The attempt that its mark names adopts it if it has no run; see `scheduler.orphans`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
-from orchestrator.model.attempts import CLOCK_DOUBT
+from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 
-MORE_LOOKS = 4
-LOOK_EVERY_SECS = 5.0
-CLOCK_GRAIN = timedelta(seconds=1)
-"""The platform's `Date` tells whole seconds."""
+MORE_PASSES = 4
+PASS_EVERY_SECS = 5.0
 
 
 def make_finder(batch: OpenBatch, options: SchedulerOptions, observer: Observer) -> RunFinder:
-    """What finds the runs of a batch, and ends those that belong to none of its attempts."""
+    """The finder of the runs of a batch; it aborts those that belong to none of its attempts."""
     orphans = Orphans(
         ledger=batch.ledger,
         client=batch.client,
@@ -55,7 +54,7 @@ def make_finder(batch: OpenBatch, options: SchedulerOptions, observer: Observer)
 
 async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFinder) -> None:
     """
-    One pass over the account's runs since the batch began: its costs, and the runs that it lacks.
+    Reads the account's runs since the batch began: their costs, and the runs that it can adopt.
 
     Raises:
         TransientError, NotAuthorized: the platform is away, or refuses the token.
@@ -63,22 +62,22 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
     ledger, client, orphans = batch.ledger, batch.client, finder.orphans
     began = anyio.current_time()
     # Our clock may have been wrong by a day when the batch was made.
-    since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_DOUBT
-    costs = await finder.look_over(since)
-    for _ in range(MORE_LOOKS):
+    since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
+    costs = await finder.read_own_runs(since)
+    for _ in range(MORE_PASSES):
         if costs is not None and not finder.has_unread:
             break
-        # One odd answer would let runs of another process be started again.
-        await anyio.sleep(LOOK_EVERY_SECS)
-        costs = await finder.look_over(since)
+        # After one odd answer, runs of another process would be started again.
+        await anyio.sleep(PASS_EVERY_SECS)
+        costs = await finder.read_own_runs(since)
     if costs is None:
         LOG.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return
     passed = timedelta(seconds=anyio.current_time() - began)
     platform_now = client.platform_now() or options.utc_now()
-    orphans.took_over_at = platform_now + CLOCK_GRAIN
+    orphans.took_over_at = platform_now + timedelta(seconds=CLOCK_GRAIN_SECS)
     await ledger.costs(costs, platform_now - passed, are_all=True)
-    for run in await orphans.adopt_spares():
+    for run in await orphans.adopt_runs():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
     for run_id, target in batch.reader.run_targets().items():
         finder.claim(run_id, target)
@@ -91,7 +90,7 @@ async def _is_of_another(folder: Path, run_id: RunId) -> bool:
 def _find_in_others(folder: Path, run_id: RunId) -> bool:
     for path in folder.parent.parent.glob(f"*/*/{LEDGER}"):
         if path.parent != folder:
-            # A ledger that cannot be read tells nothing.
+            # A ledger that cannot be read is skipped.
             with suppress(OrchestratorError, OSError), LedgerReader(path) as reader:
                 if reader.has_run(run_id):
                     return True

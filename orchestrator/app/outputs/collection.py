@@ -46,7 +46,7 @@ from orchestrator.model.proofs import proof_from
 from orchestrator.model.runs import Run
 from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.scheduler.decide.retries import outcome_of_complaint, outcome_of_run
+from orchestrator.scheduler.decide.retries import outcome_of_check, outcome_of_run
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 
@@ -269,7 +269,7 @@ class Gaps:
         outcome = outcome_of_run(run)
         if outcome.error is None:
             complaint = await self.acceptance.complaint(job, run, collected)
-            outcome = outcome_of_complaint(run, complaint)
+            outcome = outcome_of_check(run, complaint)
         await self.ledger.collected_again(job.seq, report.attempts, outcome, collected)
         after = await to_thread.run_sync(
             look_again,

@@ -1,9 +1,9 @@
 """
-How much room the account has, as its refusals tell. No clock, no I/O.
+How much capacity the account has, as its refusals show. No clock, no I/O.
 
 The account's limits are known, but other programs, schedules and builds use them too. A refusal for
-lack of room shows that no more than what is in use now fits: that becomes the estimate, for all
-jobs at once. It is probed again gently, by one start beyond it, and grows as long as those succeed.
+lack of capacity shows that what is in use now is all that fits. That becomes the estimate for all
+jobs. From time to time one start beyond it probes for more; the estimate grows while these succeed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST_PAUSE_SECS = 60.0
 
 
 class Resource(Enum):
-    """What there was no room for."""
+    """What the account had too little of."""
 
     RUNS = "runs"
     MEMORY = "MB of memory"
@@ -27,7 +27,7 @@ class Resource(Enum):
 @dataclass(slots=True)
 class Estimate:
     """
-    How much of a resource fits, and when more is tried again.
+    How much of a resource fits, and when the next probe may start.
 
     Attributes:
         refusals: how many probes were refused in a row.
@@ -40,31 +40,25 @@ class Estimate:
     is_probing: bool = False
 
 
-class RoomEstimate:
-    """
-    What fits into the account, of what the batch's limits allow; `now` is monotonic, in seconds.
-    """
+class CapacityEstimate:
+    """What fits into the account within the limits of the batch; `now` is monotonic, in seconds."""
 
     def __init__(self) -> None:
         self._estimates: dict[Resource, Estimate] = {}
 
     def blocked(self, wanted: int, resource: Resource, now: float) -> float | None:
-        """
-        Until when so much cannot be in use; None when it can, also when it would be the probe.
-        """
+        """Until when this much cannot be in use; None when it can, or would be the probe."""
         estimate = self._estimates.get(resource)
         if estimate is None or wanted <= estimate.fits or estimate.probe_at <= now:
             return None
         return estimate.probe_at
 
     def take(self, in_use: int, resource: Resource, now: float) -> None:
-        """
-        Notes what is in use with a start that was let by: beyond the estimate, it is the probe.
-        """
+        """Notes what is in use with an admitted start; beyond the estimate, it is the probe."""
         estimate = self._estimates.get(resource)
         if estimate is not None and in_use > estimate.fits:
             estimate.is_probing = True
-            # Whatever comes of this start, the next probe has its turn.
+            # Whatever the answer to this start is, the next probe follows.
             estimate.probe_at = now + estimate.pause_secs
 
     def refused(self, in_use: int, resource: Resource, now: float, jitter: float) -> None:
@@ -76,7 +70,7 @@ class RoomEstimate:
         """
         estimate = self._estimates.get(resource)
         if estimate is not None and not estimate.is_probing:
-            # One of several starts that were on their way together.
+            # One of several starts that were in flight together.
             estimate.fits = min(estimate.fits, in_use)
             return
         refusals = 0 if estimate is None else estimate.refusals + 1
@@ -89,11 +83,7 @@ class RoomEstimate:
         )
 
     def started(self, in_use: int, resource: Resource, now: float) -> None:
-        """
-        Notes that a run was started with so much in use.
-
-        A probe that succeeds is followed by one more.
-        """
+        """Notes a run that was started with this much in use; after a probe, another follows."""
         estimate = self._estimates.get(resource)
         if estimate is not None and estimate.is_probing:
             self._estimates[resource] = Estimate(

@@ -1,5 +1,5 @@
 """
-Which jobs wait for others, and what becomes of them when those are settled. No clock, no I/O.
+Which jobs wait for others, and what follows when those are settled. No clock, no I/O.
 
 Jobs with the same needs are one group: what they wait for is counted once for all of them.
 """
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.queue import Waiting
+from orchestrator.scheduler.decide.queue import QueuedJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
     """
-    A job that is not to be started.
+    A job that will not be started.
 
     Attributes:
         reason: which job that it needs did not succeed.
@@ -33,10 +33,10 @@ class Consequences:
 
     Attributes:
         released: jobs that may be started now.
-        skipped: jobs that never will.
+        skipped: jobs that will never be started.
     """
 
-    released: list[Waiting] = field(default_factory=list)
+    released: list[QueuedJob] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -46,20 +46,20 @@ class Group:
     The jobs with the same needs.
 
     Attributes:
-        left: places in the spec of needed jobs that have not succeeded yet.
+        unmet: places in the spec of needed jobs that have not succeeded yet.
         waiting: the jobs of the group.
     """
 
-    left: set[int]
-    waiting: list[Waiting] = field(default_factory=list)
+    unmet: set[int]
+    waiting: list[QueuedJob] = field(default_factory=list)
 
 
-class Needs:
+class Dependencies:
     """
     The jobs of a batch that wait for others.
 
     Args:
-        needed: by kind of needs, the places in the spec of the jobs that fulfil them.
+        needed: for each kind of needs, the places in the spec of the needed jobs.
         waiting: the jobs that wait, each with its kind of needs.
         statuses: of all jobs, by place in the spec.
     """
@@ -67,19 +67,19 @@ class Needs:
     def __init__(
         self,
         needed: Mapping[tuple[str, ...], Iterable[int]] | None = None,
-        waiting: Iterable[tuple[Waiting, tuple[str, ...]]] = (),
+        waiting: Iterable[tuple[QueuedJob, tuple[str, ...]]] = (),
         statuses: Mapping[int, JobStatus] | None = None,
     ) -> None:
         self._statuses = dict(statuses or {})
         self._groups = {
-            needs: Group(left={seq for seq in seqs if not self._succeeded(seq)})
+            needs: Group(unmet={seq for seq in seqs if not self._succeeded(seq)})
             for needs, seqs in (needed or {}).items()
         }
         for job, needs in waiting:
             self._groups[needs].waiting.append(job)
         self._groups_of: dict[int, list[Group]] = {}
         for group in self._groups.values():
-            for seq in group.left:
+            for seq in group.unmet:
                 self._groups_of.setdefault(seq, []).append(group)
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Needs:
         """What follows from the jobs that are settled already."""
         consequences = Consequences()
         for group in self._groups.values():
-            if not group.left:
+            if not group.unmet:
                 consequences.released += group.waiting
                 group.waiting = []
         for seq in list(self._groups_of):
@@ -115,8 +115,8 @@ class Needs:
             seq, status, name = settled.pop()
             for group in self._groups_of.pop(seq, ()):
                 if status is JobStatus.SUCCEEDED:
-                    group.left.discard(seq)
-                    if not group.left:
+                    group.unmet.discard(seq)
+                    if not group.unmet:
                         consequences.released += group.waiting
                         group.waiting = []
                     continue

@@ -1,8 +1,8 @@
 """
 What the end of one attempt changes for the jobs that wait. No clock, no I/O.
 
-A refusal for lack of capacity, a paused Actor, the least cap that an Actor takes, the cost of a run
-and the count of failures concern other jobs than their own. `now` is monotonic, in seconds.
+A refusal for lack of capacity, an Actor that is paused, the least cap that an Actor accepts and the
+cost of a run concern other jobs too. `now` is monotonic, in seconds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from orchestrator.model.states import JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import NOTHING
 from orchestrator.scheduler.decide.capacity import Resource
 from orchestrator.scheduler.decide.limits import Claim, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
-from orchestrator.scheduler.decide.start_gate import alike
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.start_gate import message_pattern
 
 
 class Feedback:
@@ -31,22 +31,22 @@ class Feedback:
         chance: random numbers from 0 to 1.
     """
 
-    def __init__(self, usage: Usage, queue: WaitingQueue, chance: Callable[[], float]) -> None:
+    def __init__(self, usage: Usage, queue: JobQueue, chance: Callable[[], float]) -> None:
         self._usage = usage
         self._queue = queue
         self._chance = chance
         self._least_caps: dict[Target, Decimal] = {}
 
-    def start_begins(self, waiting: Waiting) -> None:
+    def start_begins(self, queued: QueuedJob) -> None:
         """Notes that the start of a job is about to be sent."""
-        if waiting.claim.target is not None:
-            self._usage.gate.breaker.begins(waiting.claim.target, waiting.seq)
+        if queued.claim.target is not None:
+            self._usage.gate.breaker.begins(queued.claim.target, queued.seq)
 
-    def no_run(self, waiting: Waiting) -> None:
-        """Notes that no run came of a start."""
-        self._usage.gate.doubts.settle()
-        if waiting.claim.target is not None:
-            self._usage.gate.breaker.not_started(waiting.claim.target, waiting.seq)
+    def no_run(self, queued: QueuedJob) -> None:
+        """Notes that a start has no run."""
+        self._usage.gate.lost_answers.end_probe()
+        if queued.claim.target is not None:
+            self._usage.gate.breaker.not_started(queued.claim.target, queued.seq)
 
     def no_capacity(self, refusal: NoRoom, now: float) -> None:
         """Notes that the account has no capacity for one more run; its claim is released."""
@@ -54,12 +54,12 @@ class Feedback:
         self._usage.refused(resource, now, self._chance())
 
     def least_cap(self, target: Target, least_usd: Decimal, now: float) -> None:
-        """Raises the caps that we choose to the least that an Actor takes, for all its jobs."""
+        """Raises the caps that we choose to the least that an Actor accepts, for all its jobs."""
         self._least_caps[target] = max(least_usd, self._least_caps.get(target, NOTHING))
         self._queue.change_claims(self.raised, now)
 
     def raised(self, claim: Claim) -> Claim:
-        """A claim with at least the least cap that its Actor is known to take."""
+        """A claim whose cap is not below the least that its Actor is known to accept."""
         least = NOTHING if claim.target is None else self._least_caps.get(claim.target, NOTHING)
         if claim.caps_itself or least <= claim.reserve_usd:
             return claim
@@ -71,7 +71,7 @@ class Feedback:
             self._usage.budget.ended(run.id, claim.reserve_usd, run.cost_usd, now)
 
     def run_lost(self, claim: Claim) -> None:
-        """Counts what a run may have cost that nobody can read; its claim has been released."""
+        """Counts the reservation of an unreadable run as spent; its claim has been released."""
         if self._usage.budget is not None:
             self._usage.budget.reserve(claim.reserve_usd)
             self._usage.budget.lost(claim.reserve_usd)
@@ -85,5 +85,5 @@ class Feedback:
             breaker.succeeded(job.target)
         elif not outcome.is_aborted_by_us:
             said = run.status_message if outcome.status != JobStatus.REJECTED else outcome.error
-            kind = alike(f"{outcome.status} {run.exit_code} {said}")
+            kind = message_pattern(f"{outcome.status} {run.exit_code} {said}")
             breaker.failed(job.target, job.seq, kind, outcome.error, now)

@@ -1,8 +1,8 @@
 """
 The limits of a batch and what is in use of them, as plain state.
 
-A slot is taken before a start is intended and given back when the run has ended, so that at no
-instant more is in use than was allowed. `now` is always the caller's monotonic clock, in seconds.
+A claim is taken before a start is intended and released when the run has ended, so that never more
+is in use than is allowed. `now` is always the caller's monotonic clock, in seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Target
 from orchestrator.model.money import money
 from orchestrator.scheduler.decide.budget import NOTHING, Budget, may_cost
-from orchestrator.scheduler.decide.capacity import Resource, RoomEstimate
+from orchestrator.scheduler.decide.capacity import CapacityEstimate, Resource
 from orchestrator.scheduler.decide.start_gate import Gate
 
 WINDOW_SECS = 60.0
@@ -30,13 +30,13 @@ ALL_USE = RUNS | MEMORY
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """
-    What one run holds of the limits while it goes on.
+    What one run holds of the limits from before its start until its end.
 
     Attributes:
         target: what it runs; None where that does not matter.
         reserve_usd: the most that it may cost, under a budget.
         caps_itself: whether that is the spec's or the task's own cap, or there is no budget; else
-            it is a cap that we choose and send.
+            it is a cap that we chose and send.
     """
 
     memory_mbytes: int
@@ -59,10 +59,10 @@ class Blocked:
 
     Attributes:
         reason: for people, such as `pool shop has 4 of 4 runs`.
-        until: when time alone may heal it; None when a run must end first.
-        limits: the names of what there is too little of; a job that was passed often enough is
-            waited for by others that would use them.
-        waits_for_costs: whether the final costs of ended runs may make room.
+        until: when it may be tried again; None when a run must end first.
+        limits: the names of the limits that are reached; others that would use them wait for a job
+            that was passed often enough.
+        waits_for_costs: whether the final costs of ended runs may release enough money.
     """
 
     reason: str
@@ -107,9 +107,9 @@ class Usage:
         budget: None where money does not matter.
 
     Attributes:
-        limits: may be replaced while runs go on; what is in use already stays.
+        limits: may be replaced during the batch; what is in use already stays.
         runs, memory_mbytes: in use now.
-        gate: holds starts back by how earlier ones went.
+        gate: holds starts back because of how earlier ones went.
     """
 
     def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
@@ -118,7 +118,7 @@ class Usage:
         self.runs = 0
         self.memory_mbytes = 0
         self.gate = Gate()
-        self._room = RoomEstimate()
+        self._capacity = CapacityEstimate()
         self._pool_runs = dict.fromkeys(limits.pools, 0)
         self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
 
@@ -135,16 +135,16 @@ class Usage:
         )
 
     def full(self, now: float) -> Blocked | None:
-        """Why no run at all can be started now, whatever it claims; None when one may."""
+        """Why no run can be started now, with any claim; None when one may."""
         most = self.limits.max_runs
         if self.runs >= most:
-            return Blocked(reason=f"{self.runs} of {most} runs are going", limits=RUNS)
-        until = self._room.blocked(self.runs + 1, Resource.RUNS, now)
+            return Blocked(reason=f"{self.runs} of {most} runs are in progress", limits=RUNS)
+        until = self._capacity.blocked(self.runs + 1, Resource.RUNS, now)
         if until is None:
             return None
         return Blocked(
-            reason=f"the account has no room for more than these {self.runs} runs, since others "
-            "use it too; it is tried again",
+            reason=f"the account has no capacity for more than these {self.runs} runs, because "
+            "others use it too; it is tried again",
             until=until,
             limits=RUNS,
         )
@@ -153,8 +153,8 @@ class Usage:
         """Takes a claim for a start that is about to be intended."""
         self.hold(claim)
         self.gate.take(claim.target)
-        self._room.take(self.runs, Resource.RUNS, now)
-        self._room.take(self.memory_mbytes, Resource.MEMORY, now)
+        self._capacity.take(self.runs, Resource.RUNS, now)
+        self._capacity.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:
             self._pool_starts[name].append(now)
 
@@ -170,7 +170,7 @@ class Usage:
                 self._pool_starts[name].append(at)
 
     def hold(self, claim: Claim) -> None:
-        """Takes a claim for a run that an earlier process started, whatever the limits say."""
+        """Takes a claim for a run that was started already, even beyond the limits."""
         self.runs += 1
         self.memory_mbytes += claim.memory_mbytes
         for name in claim.pools:
@@ -178,13 +178,13 @@ class Usage:
         if self.budget is not None:
             self.budget.reserve(claim.reserve_usd)
 
-    def give(self, claim: Claim, *, keeps_money: bool = False) -> None:
+    def release(self, claim: Claim, *, keeps_money: bool = False) -> None:
         """
-        Gives a claim back; its run has ended, or was never started.
+        Releases a claim; its run has ended, or was never started.
 
         Args:
-            keeps_money: whether a run was started: then its money stays reserved until the cost is
-                final, which the budget knows.
+            keeps_money: whether a run was started: then its money stays reserved, until
+                `Budget.set_final` is called.
         """
         self.runs -= 1
         self.memory_mbytes -= claim.memory_mbytes
@@ -195,19 +195,19 @@ class Usage:
         self.assert_consistent()
 
     def refused(self, resource: Resource, now: float, jitter: float) -> None:
-        """Notes that the platform had no room for a start; its claim has been given back."""
+        """Notes that the platform had no capacity for a start, whose claim has been released."""
         in_use = self.runs if resource is Resource.RUNS else self.memory_mbytes
-        self._room.refused(in_use, resource, now, jitter)
+        self._capacity.refused(in_use, resource, now, jitter)
 
     def started(self, now: float) -> None:
-        """Notes that the platform has let a run start with what is in use now."""
-        self._room.started(self.runs, Resource.RUNS, now)
-        self._room.started(self.memory_mbytes, Resource.MEMORY, now)
+        """Notes that the platform has accepted a start with what is in use now."""
+        self._capacity.started(self.runs, Resource.RUNS, now)
+        self._capacity.started(self.memory_mbytes, Resource.MEMORY, now)
 
     def assert_consistent(self) -> None:
-        """Raises `OrchestratorError` when more was given back than taken."""
+        """Raises `OrchestratorError` when more was released than taken."""
         if self.runs < 0 or self.memory_mbytes < 0 or min(self._pool_runs.values(), default=0) < 0:
-            raise OrchestratorError("a slot was given back twice")
+            raise OrchestratorError("a claim was released twice")
 
     def _blocked_by_memory(self, claim: Claim, now: float) -> Blocked | None:
         wanted, most = claim.memory_mbytes, self.limits.max_memory_mbytes
@@ -216,12 +216,12 @@ class Usage:
                 reason=f"needs {wanted} MB, and {self.memory_mbytes} of {most} MB are in use",
                 limits=MEMORY,
             )
-        until = self._room.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
+        until = self._capacity.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
         if until is None:
             return None
         return Blocked(
-            reason=f"needs {wanted} MB, and the account has no room for more than these "
-            f"{self.memory_mbytes} MB, since others use it too; it is tried again",
+            reason=f"needs {wanted} MB, and the account has no capacity for more than "
+            f"these {self.memory_mbytes} MB, because others use it too; it is tried again",
             until=until,
             limits=MEMORY,
         )
@@ -255,5 +255,5 @@ class Usage:
         reason = self.budget.blocked(amount, is_our_cap=not claim.caps_itself)
         if reason is None:
             return None
-        may_help = self.budget.settling_may_help(amount)
+        may_help = self.budget.final_costs_may_help(amount)
         return Blocked(reason=reason, limits=MONEY, waits_for_costs=may_help)

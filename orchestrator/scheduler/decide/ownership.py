@@ -1,4 +1,4 @@
-"""Whose run the answer to a start names. No clock, no I/O."""
+"""Whether the run in the answer to a start belongs to that start. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MARK = re.compile(r"\(attempt ([a-z0-9.]+)\)")
 OLDEST = timedelta(seconds=60)
 """How much earlier than its intent, by the platform's clock, a run may say that it began."""
 
-UNTOLD = datetime.fromtimestamp(0, UTC)
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
-def doubt(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
+def mismatch(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
     """
-    Why the run in the answer to a start cannot be the run of that start; None when it is.
+    Why the run in the answer to a start cannot be the run of that start; None when it can.
 
     Args:
         attempt: as it was sent.
-        taken: the runs that attempts have already.
+        taken: the runs that belong to attempts.
     """
     resurrects = attempt.remedy.resurrects
     if resurrects is not None:
@@ -41,4 +41,4 @@ def doubt(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
 
 
 def _is_older(run: Run, intended_at: datetime | None) -> bool:
-    return intended_at is not None and UNTOLD < run.started_at < intended_at - OLDEST
+    return intended_at is not None and UNKNOWN_TIME < run.started_at < intended_at - OLDEST

@@ -1,9 +1,9 @@
 """
 Which waiting jobs may start now, and why the others wait. No clock, no I/O.
 
-Jobs with the same claim are alike to the limits, so they wait in one lane; a decision looks at the
-head of each lane only, and its cost does not grow with the number of jobs. A job that does not fit
-lets later ones by; but not for ever: one that was passed often enough is waited for.
+Jobs with the same claim wait in one lane. A decision reads the first job of each lane only, so its
+cost does not grow with the number of jobs. Later jobs may pass a job that does not fit, but not for
+ever: when it was passed often enough, the others wait for it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ FEWEST_PASSES = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Waiting:
+class QueuedJob:
     """
-    A job that waits for its next attempt; the order is the order of starts.
+    A job in the queue for its next attempt; the order is the order of starts.
 
     Attributes:
         rank: minus the priority, so that the smaller one is first.
-        shortness: minus the seconds that its run is expected to take: the longest is first, so that
-            it does not outlast the others.
+        shortness: minus the expected duration of its run in seconds: the longest run starts first,
+            so that it does not end long after the others.
         seq: the job's place in the spec.
         number: of the attempt that it waits for.
         claim: what its run will hold.
-        ready_at: not before this time, on the monotonic clock.
+        ready_at: when it may start at the earliest, on the monotonic clock.
     """
 
     rank: int
@@ -50,45 +50,45 @@ class Lane:
 
     Attributes:
         jobs: a heap.
-        passes: how many later jobs were started since its first job could have been the next.
+        passes: how many later jobs were started since its first job was the next one.
     """
 
-    jobs: list[Waiting] = field(default_factory=list)
+    jobs: list[QueuedJob] = field(default_factory=list)
     passes: int = 0
 
 
-class WaitingQueue:
-    """The waiting jobs of a batch."""
+class JobQueue:
+    """The queued jobs of a batch."""
 
     def __init__(self) -> None:
         self._lanes: dict[Claim, Lane] = {}
-        self._later: list[tuple[float, Waiting]] = []
+        self._later: list[tuple[float, QueuedJob]] = []
         self._blocked: dict[Claim, Blocked] = {}
         self._full: Blocked | None = None
 
     def __len__(self) -> int:
         return sum(len(lane.jobs) for lane in self._lanes.values()) + len(self._later)
 
-    def add(self, waiting: Waiting, now: float) -> None:
-        """Puts a job in; it may be admitted from its `ready_at` on."""
+    def add(self, waiting: QueuedJob, now: float) -> None:
+        """Adds a job; it may be admitted from its `ready_at` on."""
         if waiting.ready_at > now:
             heapq.heappush(self._later, (waiting.ready_at, waiting))
         else:
             heapq.heappush(self._lanes.setdefault(waiting.claim, Lane()).jobs, waiting)
 
     def change_claims(self, change: Callable[[Claim], Claim], now: float) -> None:
-        """Lets all jobs wait with other claims."""
+        """Changes the claims of all jobs."""
         lanes, later = self._lanes, self._later
         self._lanes, self._later = {}, []
         jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
         for job in jobs:
             self.add(replace(job, claim=change(job.claim)), now)
 
-    def admit(self, usage: Usage, now: float) -> list[Waiting]:
+    def admit(self, usage: Usage, now: float) -> list[QueuedJob]:
         """
-        Takes out the jobs that may start now, in the order of their starts.
+        Removes and returns the jobs that may start now, in the order of their starts.
 
-        Their claims are taken from `usage`.
+        `usage` holds their claims from then on.
         """
         while self._later and self._later[0][0] <= now:
             self.add(heapq.heappop(self._later)[1], now)
@@ -99,7 +99,7 @@ class WaitingQueue:
         heads = [(lane.jobs[0], lane) for lane in self._lanes.values()]
         heapq.heapify(heads)
         most_passes = max(FEWEST_PASSES, 2 * usage.limits.max_runs)
-        waited_for: dict[str, Waiting] = {}
+        waited_for: dict[str, QueuedJob] = {}
         passed: list[Lane] = []
         admitted = []
         while heads:
@@ -118,7 +118,7 @@ class WaitingQueue:
                     del self._lanes[waiting.claim]
                 continue
             if blocked.limits is RUNS:
-                # So is everything behind it.
+                # This blocks all jobs behind it too.
                 self._full = blocked
                 break
             self._blocked[waiting.claim] = blocked
@@ -128,8 +128,8 @@ class WaitingQueue:
             heapq.heappop(heads)
         return admitted
 
-    def take_out(self, seq: int, number: int) -> Waiting | None:
-        """Takes out the job that waits for an attempt; None when none does."""
+    def remove_one(self, seq: int, number: int) -> QueuedJob | None:
+        """Removes and returns the job that waits for an attempt; None when none does."""
         for claim, lane in self._lanes.items():
             for job in lane.jobs:
                 if (job.seq, job.number) == (seq, number):
@@ -147,28 +147,28 @@ class WaitingQueue:
 
     def remove(
         self, targets: Container[Target | None], *, later: bool
-    ) -> dict[Target, list[Waiting]]:
+    ) -> dict[Target, list[QueuedJob]]:
         """
-        Takes out the jobs of some targets.
+        Removes and returns the jobs of some targets.
 
         Args:
-            later: whether those too that may not be admitted yet.
+            later: whether to include those that may not be admitted yet.
         """
-        removed: list[Waiting] = []
+        removed: list[QueuedJob] = []
         for claim in [claim for claim in self._lanes if claim.target in targets]:
             removed += self._lanes.pop(claim).jobs
         if later:
             removed += [job for _, job in self._later if job.claim.target in targets]
             self._later = [one for one in self._later if one[1].claim.target not in targets]
             heapq.heapify(self._later)
-        found: dict[Target, list[Waiting]] = {}
+        found: dict[Target, list[QueuedJob]] = {}
         for job in removed:
             if job.claim.target is not None:
                 found.setdefault(job.claim.target, []).append(job)
         return found
 
     def next_wake(self) -> float | None:
-        """When time alone may let another job start; None when a run must end first."""
+        """When another job may start without the end of a run; None when a run must end first."""
         blocked = [*self._blocked.values(), *([self._full] if self._full else [])]
         times = [one.until for one in blocked if one.until is not None]
         if self._later:
@@ -176,9 +176,7 @@ class WaitingQueue:
         return min(times, default=None)
 
     def reasons(self) -> dict[str, int]:
-        """
-        Why jobs wait, as the last decision found, with the number of jobs that each reason holds.
-        """
+        """Why jobs wait, by the last decision, with the number of jobs that each reason holds."""
         reasons: Counter[str] = Counter()
         for wait in self.waits():
             reasons[wait.reason] += wait.jobs
@@ -187,7 +185,7 @@ class WaitingQueue:
         return dict(reasons)
 
     def waits(self) -> list[Wait]:
-        """Why the jobs of each lane wait, as the last decision found."""
+        """Why the jobs of each lane wait, by the last decision."""
         waits = []
         for claim, lane in self._lanes.items():
             blocked = self._blocked.get(claim) or self._full
@@ -204,19 +202,17 @@ class WaitingQueue:
 
     @property
     def lacks_money(self) -> bool:
-        """Whether some job waits for money, as the last decision found."""
+        """Whether some job waits for money, by the last decision."""
         return any(blocked.limits is MONEY for blocked in self._blocked.values())
 
     @property
     def waits_for_costs(self) -> bool:
-        """
-        Whether the final costs of ended runs may let some job start, as the last decision found.
-        """
+        """Whether the final costs of ended runs may let some job start, by the last decision."""
         return any(blocked.waits_for_costs for blocked in self._blocked.values())
 
 
-def _behind(claim: Claim, waited_for: dict[str, Waiting]) -> Blocked | None:
-    """Why a job stays behind one that was passed too often."""
+def _behind(claim: Claim, waited_for: dict[str, QueuedJob]) -> Blocked | None:
+    """Why a job waits behind one that was passed too often."""
     for limit, first in waited_for.items():
         if claim.uses(limit):
             return Blocked(

@@ -1,4 +1,4 @@
-"""How an attempt ended, and whether another one follows. No clock, no I/O."""
+"""How an attempt ended, and whether another attempt follows. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from orchestrator.backoff import pause_secs
-from orchestrator.errors import PlatformError
+from orchestrator.errors import NotFound, PlatformError, TruncatedBody
 from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.proofs import FEWER, GONE, REFUSED
 from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
 from orchestrator.model.runs import Run
 from orchestrator.model.states import RUN_STATUSES, JobStatus, RunStatus
@@ -25,7 +26,7 @@ def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     The outcome of an attempt whose run has ended and is collected.
 
     Args:
-        aborted_because: why this program aborted it; None when it did not.
+        aborted_because: why this program aborted the run; None when it did not.
     """
     if run.status == RunStatus.SUCCEEDED:
         return Outcome(status=JobStatus.SUCCEEDED)
@@ -34,21 +35,21 @@ def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     error = f"run {run.id} {run.status}{code}{said}"
     is_ours = run.status == RunStatus.ABORTED and aborted_because is not None
     if run.status not in RUN_STATUSES:
-        error = f"{error}: the platform's status is one that this version does not know"
+        error = f"{error}: this version does not know that status"
     return Outcome(
-        # Of an unknown status only this is sure: it is not SUCCEEDED.
+        # An unknown status is not SUCCEEDED; nothing else is sure.
         status=JobStatus(run.status) if run.status in RUN_STATUSES else JobStatus.FAILED,
-        error=f"{error}; aborted since {aborted_because}" if is_ours else error,
+        error=f"{error}; aborted because {aborted_because}" if is_ours else error,
         is_aborted_by_us=is_ours,
     )
 
 
-def outcome_of_complaint(run: Run, complaint: str | None) -> Outcome:
+def outcome_of_check(run: Run, complaint: str | None) -> Outcome:
     """
     The outcome of an attempt whose run succeeded.
 
     Args:
-        complaint: what is not as expected; None when all is.
+        complaint: what is not as expected; None when everything is.
     """
     if complaint is None:
         return Outcome(status=JobStatus.SUCCEEDED)
@@ -59,24 +60,35 @@ def outcome_of_complaint(run: Run, complaint: str | None) -> Outcome:
 def outcome_of_refusal(said: str) -> Outcome:
     """The outcome of an attempt whose start the platform refuses for good."""
     error = f"not started: {said}"
-    return Outcome(status=JobStatus.FAILED, error=error, heals=False, is_refused=True)
+    return Outcome(status=JobStatus.FAILED, error=error, can_retry=False, is_refused=True)
 
 
-def outcome_of_unread(run: Run, error: PlatformError) -> Outcome:
+def outcome_of_unreadable(run: Run, error: PlatformError) -> Outcome:
     """
-    The outcome of an attempt whose run, or what it made, the platform refuses to show.
+    The outcome of an attempt whose run, or the results of it, the platform refuses to show.
 
-    A run that may have succeeded is paid for: no further attempt follows until it can be read.
+    A run that may have succeeded is paid for: no other attempt follows until it can be read.
     """
     if run.is_terminal and run.status != RunStatus.SUCCEEDED:
         ended = outcome_of_run(run)
-        return replace(ended, error=f"{ended.error}; and what it made cannot be read: {error}")
+        return replace(ended, error=f"{ended.error}; its results cannot be read: {error}")
     return Outcome(
         status=JobStatus.FAILED,
-        error=f"run {run.id} {run.status}, but it cannot be read: {error}; no other run is started "
-        "for it: `orchestrator collect` and `orchestrator retry` ask for it again",
-        heals=False,
+        error=f"run {run.id} {run.status}, but it cannot be read: {error}; no other run is "
+        "started, and `orchestrator collect` or `orchestrator retry` reads it again",
+        can_retry=False,
     )
+
+
+def why_unproven(error: PlatformError) -> str:
+    """Why a dataset is not proven complete, when the results of its run cannot be read."""
+    match error:
+        case NotFound():
+            return GONE
+        case TruncatedBody():
+            return FEWER
+        case _:
+            return REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +98,7 @@ class Verdict:
 
     Attributes:
         delay_secs: before the next attempt; None when its job is settled.
-        remedy: what the next attempt does otherwise.
+        remedy: what the next attempt does differently.
         stops_batch: whether nothing more may be started.
     """
 
@@ -99,7 +111,7 @@ SETTLED = Verdict()
 
 
 class LogNeeded(Exception):
-    """A rule asks for the end of the run's log, and the rest of its conditions hold."""
+    """A rule needs the end of the run's log, and the rest of its conditions hold."""
 
 
 def decide(
@@ -113,24 +125,24 @@ def decide(
     first_delay_secs: float = FIRST_DELAY_SECS,
 ) -> Verdict:
     """
-    Whether a further attempt follows, and how.
+    Whether another attempt follows, and how.
 
-    The job's rules are asked first. Where none matches, a run that did not succeed is tried again
-    up to `retries` times; but not one that somebody aborted, and nothing that a further attempt
-    cannot heal, such as an input that was refused.
+    The first rule of the job that matches decides. If none matches, a job whose run did not succeed
+    is tried again up to `retries` times. There is no other attempt after a run that somebody
+    aborted, or when it could not succeed, such as after an input that was refused.
 
     Args:
         outcome: of the attempt.
-        run: as it ended; None when no run came of the attempt, and rules do not apply.
+        run: as it ended; None when the attempt has no run: then rules do not apply.
         jitter: a random number from 0 to 1.
-        log_end: the last lines of the run's log; None when nobody has looked.
+        log_end: the last lines of the run's log; None when it has not been read.
         most_memory_mbytes: what a run may have within the limits of the batch.
         first_delay_secs: before the second attempt, where the rule does not say.
 
     Raises:
         LogNeeded: call again with `log_end`.
     """
-    if outcome.error is None or not outcome.heals:
+    if outcome.error is None or not outcome.can_retry:
         return SETTLED
     rule = None if run is None else _first_match(attempt.job.rules, outcome, run, log_end)
     if rule is None:
@@ -179,20 +191,20 @@ def longest_pause_secs(backoff_secs: float | None) -> float:
     How long a job waits for its next attempt at most.
 
     Args:
-        backoff_secs: the first pause that its rules ask for; None when they ask for none.
+        backoff_secs: the first pause by its rules; None when they set none.
     """
     return max(LONGEST_DELAY_SECS, backoff_secs or 0.0)
 
 
 def _delay(rule: Rule, number: int, jitter: float, first_delay_secs: float) -> float:
-    """Doubling from one attempt to the next, half of it by chance."""
+    """The pause before the next attempt: it doubles from one to the next, and half is random."""
     first = first_delay_secs if rule.backoff_secs is None else rule.backoff_secs
     longest = pause_secs(number - 1, first_secs=first, longest_secs=longest_pause_secs(first))
     return longest * (0.5 + 0.5 * jitter)
 
 
 def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: int) -> Remedy:
-    """What earlier attempts have changed, and what this rule adds."""
+    """What earlier attempts have changed, and what this rule changes too."""
     resurrects = run if rule.do is Action.RESURRECT else None
     before, options = attempt.remedy, attempt.options
     memory = (run and run.memory_mbytes) or options.memory_mbytes
@@ -215,7 +227,7 @@ def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: i
 
 
 def _more_memory(memory: int, rule: Rule, most_memory_mbytes: int) -> int:
-    """The next power of two up, within the caps; never less than there was."""
+    """The next power of two within the caps; never less than before."""
     wanted = memory * (rule.memory_factor or 1)
     cap = min(rule.max_memory_mbytes or BIGGEST_MBYTES, most_memory_mbytes, BIGGEST_MBYTES)
     grown = 1 << math.ceil(math.log2(wanted))

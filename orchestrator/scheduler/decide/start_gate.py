@@ -1,8 +1,8 @@
 """
 Whether starts may be sent, by how the platform has answered earlier ones. No clock, no I/O.
 
-Two things hold starts back that no limit does: an Actor that refuses or fails each of its jobs in
-the same way (`Breaker`), and a platform that answers starts with what is not an answer (`Doubts`).
+Besides the limits, two things hold starts back: an Actor that refuses or fails all of its jobs in
+the same way (`Breaker`), and a platform whose answers to starts are lost (`LostAnswers`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REFUSALS = 2
 FAILED_RUNS = 5
 PROBES = 3
 PROBE_SECS = 60.0
-"""After how long one job of a paused Actor is tried; then after twice and four times that."""
+"""When one job of a paused Actor is tried; the next ones follow after twice and four times that."""
 
 UNCONFIRMED_JOBS = 5
 FIRST_PAUSE_SECS = 5.0
@@ -31,31 +31,31 @@ class Paused:
     Why a start has to wait.
 
     Attributes:
-        until: when it may be tried; None while another start is being tried.
+        until: when it may be tried; None while another start is tried.
     """
 
     reason: str
     until: float | None
 
 
-def alike(text: str) -> str:
-    """What messages have in common: words that hold a number may differ."""
+def message_pattern(text: str) -> str:
+    """What similar messages have in common: words with a number in them may differ."""
     return re.sub(r"\S*\d\S*", "#", text)
 
 
 @dataclass(slots=True)
 class _Record:
     """
-    How the starts and runs of one target went.
+    The results of the starts and runs of one target.
 
     Attributes:
-        refusals: in a row, of the type `refused_as`.
-        failures: runs that failed, the first of all, as long as all failed as `failed_as`.
+        refusals: how many in a row had the type `refused_as`.
+        failures: how many of its first runs failed as `failed_as`.
         works: whether one of them succeeded, or failed in another way.
-        words: why the target is paused; empty when it is not.
-        probes: how many jobs were tried since.
-        probe_at: when the next one may be.
-        probe: the place in the spec of the job that is being tried; -1 before it is known.
+        reason: why the target is paused; empty when it is not.
+        probes: how many jobs were tried since then.
+        probe_at: when the next one may be tried.
+        probe: the place in the spec of the job that is tried; -1 before it is known.
     """
 
     refusals: int = 0
@@ -63,7 +63,7 @@ class _Record:
     failures: int = 0
     failed_as: str = ""
     works: bool = False
-    words: str = ""
+    reason: str = ""
     probes: int = 0
     probe_at: float = 0.0
     probe: int | None = None
@@ -72,11 +72,11 @@ class _Record:
 @dataclass(slots=True)
 class Breaker:
     """
-    Which Actors and tasks do nothing but refuse or fail, always alike.
+    Which Actors and tasks refuse or fail all of their jobs in the same way.
 
     Attributes:
-        probe_secs: after how long a job of a paused target is tried.
-        held: the targets whose other jobs fail without a start, and why; added to.
+        probe_secs: how long after the pause began a job of the target is tried.
+        held: the targets whose other jobs fail without a start, and why.
     """
 
     probe_secs: float = PROBE_SECS
@@ -84,7 +84,7 @@ class Breaker:
     _records: dict[Target, _Record] = field(default_factory=dict)
 
     def refused(self, target: Target, error: PlatformError) -> None:
-        """Counts a start that was refused by words that concern its target."""
+        """Counts a start that was refused for a reason that concerns its target."""
         record = self._of(target)
         if record.refused_as != error.error_type:
             record.refusals, record.refused_as = 0, error.error_type
@@ -93,13 +93,13 @@ class Breaker:
             self.held.setdefault(target, str(error))
 
     def accepted(self, target: Target) -> None:
-        """Notes that the platform has let a run start."""
+        """Notes that the platform has accepted a start."""
         self._of(target).refusals = 0
 
     def succeeded(self, target: Target) -> None:
-        """Notes that a run did what it should: the target is not paused any more."""
+        """Notes that a run succeeded: the target is not paused any more."""
         record = self._of(target)
-        record.works, record.words, record.probe = True, "", None
+        record.works, record.reason, record.probe = True, "", None
 
     def failed(self, target: Target, seq: int, kind: str, error: str, now: float) -> None:
         """
@@ -107,17 +107,17 @@ class Breaker:
 
         Args:
             seq: its job's place in the spec.
-            kind: what failures that are alike have in common.
+            kind: the same for similar failures.
         """
         record = self._of(target)
-        if record.words:
+        if record.reason:
             self._probe_failed(target, record, seq, error, now)
         elif not record.works:
             record.failed_as = record.failed_as or kind
             record.works = record.failed_as != kind
             record.failures += 1
             if record.failures >= FAILED_RUNS and not record.works:
-                record.words = f"its first {FAILED_RUNS} runs failed alike; the last one: {error}"
+                record.reason = f"its first {FAILED_RUNS} runs failed alike; the last one: {error}"
                 record.probe_at = now + self.probe_secs
 
     def blocked(self, target: Target, now: float) -> Paused | None:
@@ -125,11 +125,11 @@ class Breaker:
         if target in self.held:
             return Paused(self.held[target], None)
         record = self._records.get(target)
-        if record is None or not record.words:
+        if record is None or not record.reason:
             return None
-        reason = f"{target} is paused: {record.words}"
+        reason = f"{target} is paused: {record.reason}"
         if record.probe is not None:
-            return Paused(f"{reason}; one job is being tried", None)
+            return Paused(f"{reason}; one job is tried now", None)
         if now < record.probe_at:
             return Paused(f"{reason}; one job is tried soon", record.probe_at)
         return None
@@ -137,7 +137,7 @@ class Breaker:
     def take(self, target: Target) -> None:
         """Notes that a job of a target is about to start."""
         record = self._records.get(target)
-        if record is not None and record.words:
+        if record is not None and record.reason:
             record.probe = -1
 
     def begins(self, target: Target, seq: int) -> None:
@@ -147,7 +147,7 @@ class Breaker:
             record.probe = seq
 
     def not_started(self, target: Target, seq: int) -> None:
-        """Notes that no run came of a job's start: if it was the one that was tried, another is."""
+        """Notes that a start has no run: if its job was the one that was tried, another one is."""
         record = self._records.get(target)
         if record is not None and record.probe == seq:
             record.probe = None
@@ -159,7 +159,7 @@ class Breaker:
         self, target: Target, record: _Record, seq: int, error: str, now: float
     ) -> None:
         if record.probe != seq:
-            # It began before the pause.
+            # Its run began before the pause.
             return
         record.probe = None
         record.probes += 1
@@ -173,55 +173,58 @@ class Breaker:
 
 
 @dataclass(slots=True)
-class Doubts:
+class LostAnswers:
     """
-    Whether answers to starts are lost in one and the same way, so that all starts have to wait.
+    Whether the answers to starts are lost in the same way, so that all starts have to wait.
 
     Attributes:
         accepted: how many starts the platform has accepted.
-        since: since when answers were lost and no start was accepted; None when the last one was.
+        since: when the first answer was lost after the last accepted start; None when none was.
     """
 
     accepted: int = 0
     since: float | None = None
     _jobs: dict[str, set[int]] = field(default_factory=dict)
-    _words: str = ""
-    _trials: int = 0
+    _reason: str = ""
+    _probes: int = 0
     _next_at: float = 0.0
-    _is_trying: bool = False
+    _is_probing: bool = False
 
     def accept(self) -> None:
         """Notes that the platform has accepted a start."""
         self.accepted += 1
         if self.since is not None:
-            self.since, self._words, self._trials, self._is_trying = None, "", 0, False
+            self.since, self._reason, self._probes, self._is_probing = None, "", 0, False
             self._jobs.clear()
 
     def add(self, seq: int, error: str, now: float) -> None:
         """Counts a start whose answer was lost."""
         self.since = now if self.since is None else self.since
-        jobs = self._jobs.setdefault(alike(error), set())
+        jobs = self._jobs.setdefault(message_pattern(error), set())
         jobs.add(seq)
-        if self._is_trying:
-            self._is_trying = False
-            self._trials += 1
+        if self._is_probing:
+            self._is_probing = False
+            self._probes += 1
             self._next_at = now + self._pause_secs()
-        elif len(jobs) >= UNCONFIRMED_JOBS and not self._words:
+        elif len(jobs) >= UNCONFIRMED_JOBS and not self._reason:
             self._next_at = now + self._pause_secs()
-            self._words = error
+            self._reason = error
 
     def _pause_secs(self) -> float:
         return pause_secs(
-            self._trials, first_secs=FIRST_PAUSE_SECS, longest_secs=LONGEST_PAUSE_SECS
+            self._probes, first_secs=FIRST_PAUSE_SECS, longest_secs=LONGEST_PAUSE_SECS
         )
 
     def blocked(self, now: float) -> Paused | None:
         """Why no start at all may be sent now; None when one may."""
-        if not self._words:
+        if not self._reason:
             return None
-        reason = f"all starts are paused: {UNCONFIRMED_JOBS} jobs in a row met this: {self._words}"
-        if self._is_trying:
-            return Paused(f"{reason}; one start is being tried", None)
+        reason = (
+            f"all starts are paused: the answers to {UNCONFIRMED_JOBS} of them were lost in the "
+            f"same way: {self._reason}"
+        )
+        if self._is_probing:
+            return Paused(f"{reason}; one start is tried now", None)
         return (
             Paused(f"{reason}; one start is tried soon", self._next_at)
             if now < self._next_at
@@ -230,17 +233,19 @@ class Doubts:
 
     def take(self) -> None:
         """Notes that a start is about to be sent."""
-        self._is_trying = bool(self._words)
+        self._is_probing = bool(self._reason)
 
-    def settle(self) -> None:
-        """Notes that what was tried is over, whatever came of it."""
-        self._is_trying = False
+    def end_probe(self) -> None:
+        """Notes that the start that was tried is over, with any result."""
+        self._is_probing = False
 
 
 @dataclass(slots=True)
-class Tally:
+class RepeatCount:
     """
-    How often the answer to one job's start was lost alike, while other jobs' starts were accepted.
+    How often the answer to the start of one job was lost in the same way.
+
+    Only losses after the platform has accepted starts of other jobs count as repeats.
     """
 
     count: int = 0
@@ -249,12 +254,12 @@ class Tally:
 
     def add(self, error: str, accepted: int) -> int:
         """
-        Counts one more; returns the count.
+        Counts one more loss; returns the count.
 
         Args:
             accepted: how many starts of other jobs the platform has accepted so far.
         """
-        kind = alike(error)
+        kind = message_pattern(error)
         if kind != self._kind:
             self.count = 1
         elif accepted > self._accepted:
@@ -265,36 +270,36 @@ class Tally:
 
 @dataclass(slots=True)
 class Gate:
-    """What holds starts back beside the limits."""
+    """What holds starts back besides the limits."""
 
     breaker: Breaker = field(default_factory=Breaker)
-    doubts: Doubts = field(default_factory=Doubts)
+    lost_answers: LostAnswers = field(default_factory=LostAnswers)
     _away_since: float | None = None
 
     def answered(self) -> None:
-        """Notes that the platform has answered a start, if only by a refusal."""
+        """Notes that the platform has answered a start, even if it refused it."""
         self._away_since = None
 
     def away_secs(self, now: float) -> float:
-        """Notes that the platform has taken no start; returns for how long that has lasted."""
+        """Notes that the platform took no start; returns for how many seconds it has taken none."""
         self._away_since = now if self._away_since is None else self._away_since
         return now - self._away_since
 
     def blocked(self, target: Target | None, now: float) -> Paused | None:
         """Why no job of a target may start now; None when one may."""
         paused = None if target is None else self.breaker.blocked(target, now)
-        return paused or self.doubts.blocked(now)
+        return paused or self.lost_answers.blocked(now)
 
     def take(self, target: Target | None) -> None:
         """Notes that a job of a target is about to start."""
-        self.doubts.take()
+        self.lost_answers.take()
         if target is not None:
             self.breaker.take(target)
 
     def accepted(self, target: Target) -> None:
-        """Notes that the platform has let a run start."""
+        """Notes that the platform has accepted a start."""
         self.answered()
-        self.doubts.accept()
+        self.lost_answers.accept()
         self.breaker.accepted(target)
 
     def refused(self, target: Target, error: PlatformError, *, is_resurrection: bool) -> None:
@@ -302,7 +307,7 @@ class Gate:
         Notes that the platform has refused a start.
 
         Args:
-            is_resurrection: then what is missing is the run, not its target.
+            is_resurrection: whether a missing object is the run, and not its target.
         """
         if isinstance(error, ActorRefused) or (isinstance(error, NotFound) and not is_resurrection):
             self.breaker.refused(target, error)

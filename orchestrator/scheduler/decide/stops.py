@@ -10,19 +10,19 @@ from orchestrator.model.batches import FailureLimit
 from orchestrator.model.states import JobStatus
 
 SAMPLE = 20
-"""So many jobs must be over before a share of them means anything; half of a smaller batch."""
+"""A share counts only after this many jobs are over, or half of a smaller batch."""
 
 
 class FailureCount:
     """
-    Counts the jobs that are over in this process, against `stop_after_failures`.
+    Compares the jobs that are over in this process with `stop_after_failures`.
 
-    A job counts when its last run has ended, before its slot is given to the next one. So at most
-    the runs that are under way then, `max_runs` less one, come on top of those that decide. One
-    that is REJECTED, or whose results cannot be read, counts as failed when that is known.
+    A job counts when its last run has ended, before its slot is released. So when the limit is
+    reached, at most `max_runs` less one runs are in progress. A job that is REJECTED, or whose
+    results cannot be read, counts as failed when that is known.
 
     Args:
-        jobs: how many there are to be done.
+        jobs: how many are not settled.
     """
 
     def __init__(self, limit: FailureLimit | None, jobs: int) -> None:
@@ -45,7 +45,7 @@ class FailureCount:
         return self._fail(status)
 
     def take_back(self, status: JobStatus) -> None:
-        """Forgets a job that was counted and is tried again."""
+        """Removes a job from the count, because it is tried again."""
         self._over -= 1
         self._failed -= status is not JobStatus.SUCCEEDED
 
@@ -89,5 +89,5 @@ def why_stuck(reasons: Mapping[str, int], *, lacks_money: bool) -> StoppedEarly:
     """
     listed = " and ".join(f"{jobs} jobs: {reason}" for reason, jobs in reasons.items())
     if lacks_money:
-        return BudgetExhausted(f"the budget leaves no room for {listed}")
+        return BudgetExhausted(f"the budget does not cover {listed}")
     return TooManyFailures(f"not started, {listed}")

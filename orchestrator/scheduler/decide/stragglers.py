@@ -1,5 +1,5 @@
 """
-How long runs of one Actor or task usually take, and from when on one takes far too long.
+How long runs of one Actor or task usually take, and when a run is a straggler.
 
 No clock, no I/O; times are seconds.
 """
@@ -11,34 +11,34 @@ from bisect import insort
 from orchestrator.model.jobs import Target
 
 FEWEST = 5
-"""So many runs must have succeeded before anything is called usual."""
+"""A usual duration is known when this many runs have succeeded."""
 
 MOST = 2001
-"""So many are remembered of each target; the first ones, which tell enough."""
+"""How many durations of each target are kept: the first ones, which are enough."""
 
 STRAGGLER_FACTOR = 3.0
 STRAGGLER_SECS = 5.0
-"""A straggler takes this many times as long as is usual, and this much longer."""
+"""A straggler takes this many times the usual duration, and this much longer."""
 
 
-class Kin:
-    """The durations of the runs that succeeded in this batch, by target."""
+class UsualDurations:
+    """The usual durations of runs in this batch, by target."""
 
     def __init__(self) -> None:
         self._durations: dict[Target, list[float]] = {}
 
     def add(self, target: Target, secs: float) -> None:
-        """Notes how long a run took that succeeded."""
+        """Adds the duration of a run that succeeded."""
         durations = self._durations.setdefault(target, [])
         if len(durations) < MOST:
             insort(durations, secs)
 
     def usual(self, target: Target) -> float | None:
-        """The median; None while there are too few."""
+        """The median duration; None while too few are known."""
         durations = self._durations.get(target, ())
         return durations[len(durations) // 2] if len(durations) >= FEWEST else None
 
     def straggles_from(self, target: Target) -> float | None:
-        """The duration from which on a run is a straggler; None while there are too few."""
+        """The duration from which a run is a straggler; None while too few are known."""
         usual = self.usual(target)
         return None if usual is None else max(STRAGGLER_FACTOR * usual, usual + STRAGGLER_SECS)

@@ -26,7 +26,7 @@ def test_reservation_stays_until_the_cost_is_final() -> None:
     assert budget.blocked(ONE) is not None
     assert budget.due(SETTLE_SECS - 0.1) == []
     assert budget.due(SETTLE_SECS) == [RUN]
-    budget.settled(RUN, Decimal("0.4"))
+    budget.set_final(RUN, Decimal("0.4"))
     assert (budget.spent_usd, budget.reserved_usd) == (Decimal("0.4"), NOTHING)
     assert budget.blocked(ONE) is None
 
@@ -36,7 +36,7 @@ def test_cost_of_zero_is_final_too() -> None:
     budget = budget_of(TWO)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, NOTHING, now=0.0)
-    budget.settled(RUN, NOTHING)
+    budget.set_final(RUN, NOTHING)
     assert (budget.spent_usd, budget.reserved_usd) == (NOTHING, NOTHING)
 
 
@@ -54,7 +54,7 @@ def test_cost_that_is_never_told_counts_as_the_reservation() -> None:
     budget = budget_of(THREE)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, None, now=0.0)
-    budget.settled(RUN, None)
+    budget.set_final(RUN, None)
     assert budget.spent_usd == TWO
 
 
@@ -69,13 +69,13 @@ def test_lost_start_counts_as_its_reservation() -> None:
 def test_run_that_was_resurrected_is_paid_once() -> None:
     """The platform tells a run's cost in all; what was paid before is not paid again."""
     budget = budget_of(Decimal(9))
-    budget.found_ended(RUN, TWO, ONE, settles_at=0.0)
-    budget.settled(RUN, ONE)
+    budget.add_ended(RUN, TWO, ONE, final_at=0.0)
+    budget.set_final(RUN, ONE)
     budget.reserve(TWO)
     assert (budget.spent_usd, budget.reserved_usd) == (ONE, TWO)
     budget.ended(RUN, TWO, Decimal("2.5"), now=0.0)
     assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), Decimal("0.5"))
-    budget.settled(RUN, Decimal("2.5"))
+    budget.set_final(RUN, Decimal("2.5"))
     assert (budget.spent_usd, budget.reserved_usd) == (Decimal("2.5"), NOTHING)
 
 
@@ -86,7 +86,7 @@ def test_run_that_is_resurrected_before_its_cost_is_final_keeps_both_reservation
         budget.reserve(TWO)
         budget.ended(RUN, TWO, ONE, now=0.0)
     assert budget.spent_usd + budget.reserved_usd == 2 * TWO
-    budget.settled(RUN, THREE)
+    budget.set_final(RUN, THREE)
     assert (budget.spent_usd, budget.reserved_usd) == (THREE, NOTHING)
 
 
@@ -104,7 +104,7 @@ def test_settling_helps_only_where_reservations_of_ended_runs_stand_in_the_way(
     budget.ended(RUN, TWO, told, now=0.0)
     budget.reserve(live)
     assert budget.blocked(ONE) is not None
-    assert budget.settling_may_help(ONE) is helps
+    assert budget.final_costs_may_help(ONE) is helps
 
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=3, places=2)
@@ -122,7 +122,7 @@ def test_spent_and_reserved_never_pass_the_budget(runs: list[tuple[Decimal, Deci
             run, reserved, cost = going.pop(0)
             budget.ended(run, reserved, NOTHING, now=0.0)
             assert budget.spent_usd + budget.reserved_usd <= budget.most_usd
-            budget.settled(run, cost)
+            budget.set_final(run, cost)
         assert budget.spent_usd + budget.reserved_usd <= budget.most_usd
 
 

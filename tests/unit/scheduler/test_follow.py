@@ -77,7 +77,7 @@ class Told:
     def run_straggles(self, _secs: float, _usual: float) -> None:
         self.slow.append(get_contextvars()["run"])
 
-    def run_seen(self, _attempt: object, run: Any) -> None:
+    def run_seen(self, run: Any) -> None:
         self.seen.append(run.status)
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
@@ -201,7 +201,7 @@ def test_waits_are_given_up_while_runs_go_on(tmp_path: Path) -> None:
     assert went.secs == pytest.approx(100, abs=1)
 
 
-def test_run_that_may_not_be_aborted_is_left_when_all_are(tmp_path: Path) -> None:
+def test_run_that_may_not_be_aborted_is_abandoned_when_all_are(tmp_path: Path) -> None:
     """At a deadline, a run whose abort the platform refuses is not waited for."""
     platform = FakePlatform({"long": 5000.0}, refuses=True)
     went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))

@@ -18,7 +18,7 @@ def test_claim_is_blocked_when_all_runs_are_taken() -> None:
     usage.take(SMALL, 0.0)
     blocked = usage.blocked(SMALL, 0.0)
     assert blocked is not None
-    assert blocked.reason == "1 of 1 runs are going"
+    assert blocked.reason == "1 of 1 runs are in progress"
     assert blocked.until is None
 
 
@@ -26,7 +26,7 @@ def test_claim_fits_again_when_a_run_is_given_back() -> None:
     """A slot that is given back can be taken again."""
     usage = Usage(Limits(max_runs=1))
     usage.take(SMALL, 0.0)
-    usage.give(SMALL)
+    usage.release(SMALL)
     assert usage.blocked(SMALL, 0.0) is None
 
 
@@ -53,7 +53,7 @@ def test_pool_allows_a_start_again_when_a_minute_has_gone_by() -> None:
     usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
     claim = Claim(memory_mbytes=128, pools=("shop",))
     usage.take(claim, 10.0)
-    usage.give(claim)
+    usage.release(claim)
     blocked = usage.blocked(claim, 60.0)
     assert blocked is not None
     assert blocked.until == 70.0
@@ -64,9 +64,9 @@ def test_usage_refuses_a_slot_given_back_twice() -> None:
     """Giving back what was not taken is a bug, and it is told."""
     usage = Usage(Limits(max_runs=1))
     usage.take(SMALL, 0.0)
-    usage.give(SMALL)
-    with pytest.raises(OrchestratorError, match="given back twice"):
-        usage.give(SMALL)
+    usage.release(SMALL)
+    with pytest.raises(OrchestratorError, match="released twice"):
+        usage.release(SMALL)
 
 
 def test_limits_refuse_a_claim_that_can_never_fit() -> None:
@@ -93,7 +93,7 @@ def test_run_of_an_earlier_process_holds_its_share_of_all_limits() -> None:
         blocked = usage.blocked(other, 0.0)
         assert blocked is not None
         assert said in blocked.reason
-    usage.give(claim)
+    usage.release(claim)
     assert usage.blocked(claim, 0.0) is None
 
 

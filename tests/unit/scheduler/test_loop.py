@@ -16,10 +16,10 @@ from orchestrator.model.jobs import demand_of
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempt import Schedule
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRuns
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import SETTLED
-from orchestrator.scheduler.decide.spares import Spares
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.timings import TIMINGS
@@ -43,8 +43,8 @@ def attempt(seq: int) -> Attempt:
     )
 
 
-def place(seq: int, claim: Claim = CLAIM) -> Waiting:
-    return Waiting(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
+def place(seq: int, claim: Claim = CLAIM) -> QueuedJob:
+    return QueuedJob(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
 
 
 class FakePlatform(FakeFinder):
@@ -62,11 +62,11 @@ class FakePlatform(FakeFinder):
         self.has_looked = False
 
     def life(
-        self, _parts: Parts, schedule: Schedule, waiting: Waiting, attempt: Attempt | None
+        self, _parts: Parts, schedule: Schedule, waiting: QueuedJob, attempt: Attempt | None
     ) -> FakeLife:
         return FakeLife(self, schedule, waiting, attempt)
 
-    async def look_for_orphans(self) -> None:
+    async def search_for_orphans(self) -> None:
         """Takes a while."""
         await anyio.sleep(LOOK_SECS)
         self.has_looked = True
@@ -81,7 +81,7 @@ class FakeLife:
         self,
         platform: FakePlatform,
         schedule: Schedule,
-        waiting: Waiting,
+        waiting: QueuedJob,
         attempt: Attempt | None,
     ) -> None:
         self._platform = platform
@@ -101,16 +101,18 @@ class FakeLife:
             platform.live -= 1
             platform.done.append(self._waiting.seq)
         finally:
-            self._schedule.usage.give(self._waiting.claim)
+            self._schedule.usage.release(self._waiting.claim)
 
 
 def scheduler_of(
-    platform: FakePlatform, usage: Usage, waiting: int = 0, spares: Spares | None = None
+    platform: FakePlatform, usage: Usage, waiting: int = 0, adoptable: AdoptableRuns | None = None
 ) -> Scheduler:
-    queue = WaitingQueue()
+    queue = JobQueue()
     for seq in range(100, 100 + waiting):
         queue.add(place(seq), 0.0)
-    platform.orphans = SimpleNamespace(spares=spares or Spares(), end_spares=platform.end_spares)
+    platform.orphans = SimpleNamespace(
+        adoptable=adoptable or AdoptableRuns(), end_adoptable=platform.end_adoptable
+    )
     return Scheduler(
         make_parts(finder=platform, client=platform),
         queue=queue,
@@ -173,21 +175,23 @@ def test_batch_ends_after_a_last_look_for_orphans() -> None:
     assert platform.has_looked
 
 
-class PlatformWithSpares(FakePlatform):
-    """The first attempt at each job fails; the second one has a spare run, or none."""
+class PlatformWithAdoptableRun(FakePlatform):
+    """The first attempt at each job fails; the second one has an adoptable run, or none."""
 
-    def __init__(self, spares: Spares, ends_at: float = 0.0, remedy: Remedy = NO_REMEDY) -> None:
+    def __init__(
+        self, adoptable: AdoptableRuns, ends_at: float = 0.0, remedy: Remedy = NO_REMEDY
+    ) -> None:
         super().__init__()
         self.remedy = remedy
-        self.spares = spares
+        self.adoptable = adoptable
         self.ends_at = ends_at
         self.begun: list[tuple[int, int, float]] = []
         self.ended: list[int] = []
 
     def life(
-        self, _parts: Parts, schedule: Schedule, waiting: Waiting, attempt: Attempt | None
-    ) -> LifeWithSpare:
-        return LifeWithSpare(self, schedule, waiting, attempt)
+        self, _parts: Parts, schedule: Schedule, waiting: QueuedJob, attempt: Attempt | None
+    ) -> AdoptingLife:
+        return AdoptingLife(self, schedule, waiting, attempt)
 
     async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
         has_ended = anyio.current_time() >= self.ends_at
@@ -201,29 +205,29 @@ class PlatformWithSpares(FakePlatform):
             }
         )
 
-    async def end_spares(self, seq: int | None = None) -> None:
-        for place, spare in self.spares.in_order():
+    async def end_adoptable(self, seq: int | None = None) -> None:
+        for place, found in self.adoptable.in_order():
             if place[0] == seq:
                 self.ended.append(seq)
-                self.spares.take(place)
-                self.spares.release(spare)
+                self.adoptable.take(place)
+                self.adoptable.release(found)
 
 
-class LifeWithSpare(FakeLife):
-    """An attempt that takes its spare run, or starts one."""
+class AdoptingLife(FakeLife):
+    """An attempt that takes its adoptable run, or starts one."""
 
-    _platform: PlatformWithSpares
+    _platform: PlatformWithAdoptableRun
 
     async def run(self) -> None:
         platform, waiting, schedule = self._platform, self._waiting, self._schedule
         if self._attempt is None:
             platform.begun.append((waiting.seq, waiting.number, anyio.current_time()))
             await anyio.sleep(1)
-        spare = platform.spares.take((waiting.seq, waiting.number))
-        if spare is not None:
-            platform.spares.release(spare)
+        found = platform.adoptable.take((waiting.seq, waiting.number))
+        if found is not None:
+            platform.adoptable.release(found)
         await anyio.sleep(RUN_SECS)
-        schedule.usage.give(waiting.claim)
+        schedule.usage.release(waiting.claim)
         if (waiting.seq, waiting.number) == (0, 1):
             again = replace(waiting, number=2, ready_at=anyio.current_time() + 300.0)
             schedule.queue_again(again, platform.remedy)
@@ -234,84 +238,86 @@ class LifeWithSpare(FakeLife):
 
 
 async def to_the_end(
-    scheduler: Scheduler, open_attempts: Iterable[tuple[Attempt, Waiting]] = ()
+    scheduler: Scheduler, open_attempts: Iterable[tuple[Attempt, QueuedJob]] = ()
 ) -> None:
     """Runs a batch, which would wait for ever if it waited for a slot that nobody gives back."""
     with anyio.move_on_after(1000.0):
         await scheduler.run(open_attempts)
 
 
-def spares_of(usage: Usage, seq: int, number: int) -> Spares:
+def adoptable_of(usage: Usage, seq: int, number: int) -> AdoptableRuns:
     """One live run that another process started."""
-    spares = Spares()
-    spares.hold_in(usage, lambda _demand: CLAIM)
-    add_spare(spares, seq, number)
-    return spares
+    adoptable = AdoptableRuns()
+    adoptable.hold_in(usage, lambda _demand: CLAIM)
+    add_adoptable(adoptable, seq, number)
+    return adoptable
 
 
-def add_spare(spares: Spares, seq: int, number: int) -> None:
+def add_adoptable(adoptable: AdoptableRuns, seq: int, number: int) -> None:
     run = make_run("theirs", status="RUNNING", finished_at=None)
-    spares.add((seq, number), Mark(f"m.{seq}.{number}.1"), run, demand_of(make_job(seq)))
+    adoptable.add((seq, number), Mark(f"m.{seq}.{number}.1"), run, demand_of(make_job(seq)))
 
 
-def test_attempt_takes_its_spare_run_though_the_limits_are_full() -> None:
+def test_attempt_takes_its_adoptable_run_though_the_limits_are_full() -> None:
     """The second attempt begins when the first one is over, with the slot that its run holds."""
     usage = Usage(Limits(max_runs=1))
-    spares = spares_of(usage, 0, 2)
-    platform = PlatformWithSpares(spares, ends_at=1e9)
-    scheduler = scheduler_of(platform, usage, waiting=1, spares=spares)
+    adoptable = adoptable_of(usage, 0, 2)
+    platform = PlatformWithAdoptableRun(adoptable, ends_at=1e9)
+    scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
     run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
     assert platform.begun[0] == (0, 2, RUN_SECS)
     assert (platform.done, usage.runs) == ([0, 100], 0)
 
 
-def test_spare_run_of_a_job_that_is_settled_is_ended() -> None:
+def test_adoptable_run_of_a_job_that_is_settled_is_ended() -> None:
     """A run that no attempt will take must not hold the only slot for ever."""
     usage = Usage(Limits(max_runs=1))
-    spares = spares_of(usage, 1, 2)
-    platform = PlatformWithSpares(spares, ends_at=1e9)
-    scheduler = scheduler_of(platform, usage, waiting=1, spares=spares)
+    adoptable = adoptable_of(usage, 1, 2)
+    platform = PlatformWithAdoptableRun(adoptable, ends_at=1e9)
+    scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
     run_virtual(to_the_end, scheduler, [(attempt(1), place(1))])
     assert (platform.ended, platform.done, usage.runs) == ([1], [1, 100], 0)
 
 
-def test_spare_run_of_an_attempt_that_resurrects_is_ended() -> None:
+def test_adoptable_run_of_an_attempt_that_resurrects_is_ended() -> None:
     """An attempt that lets the run before it go on takes no other run, and needs its slot."""
     usage = Usage(Limits(max_runs=1))
-    spares = spares_of(usage, 0, 2)
-    platform = PlatformWithSpares(spares, ends_at=1e9, remedy=Remedy(resurrects=RunId("mine")))
-    scheduler = scheduler_of(platform, usage, spares=spares)
+    adoptable = adoptable_of(usage, 0, 2)
+    platform = PlatformWithAdoptableRun(
+        adoptable, ends_at=1e9, remedy=Remedy(resurrects=RunId("mine"))
+    )
+    scheduler = scheduler_of(platform, usage, adoptable=adoptable)
     run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
     assert platform.ended[:1] == [0]
     assert platform.begun == [(0, 2, RUN_SECS + 300.0)]
 
 
-def test_jobs_wait_until_a_spare_run_has_ended() -> None:
+def test_jobs_wait_until_an_adoptable_run_has_ended() -> None:
     """A run whose attempt does not come gives its slot back when it ends, and others start."""
     usage = Usage(Limits(max_runs=1))
-    spares = spares_of(usage, 7, 2)
-    platform = PlatformWithSpares(spares, ends_at=100.0)
-    scheduler = scheduler_of(platform, usage, waiting=1, spares=spares)
+    adoptable = adoptable_of(usage, 7, 2)
+    platform = PlatformWithAdoptableRun(adoptable, ends_at=100.0)
+    scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
     run_virtual(to_the_end, scheduler)
     (begun,) = platform.begun
     assert begun[:2] == (100, 1)
-    assert 100.0 <= begun[2] <= 100.0 + TIMINGS.spare_interval_secs
+    assert 100.0 <= begun[2] <= 100.0 + TIMINGS.adoptable_interval_secs
 
 
-def test_waiting_job_takes_a_spare_run_that_is_found_later() -> None:
+def test_waiting_job_takes_an_adoptable_run_that_is_found_later() -> None:
     """A job that waits for the only slot begins when the run that holds it is found to be its."""
     usage = Usage(Limits(max_runs=1))
-    spares = Spares()
-    spares.hold_in(usage, lambda _demand: CLAIM)
-    platform = PlatformWithSpares(spares, ends_at=1e9)
-    scheduler = scheduler_of(platform, usage, waiting=1, spares=spares)
+    adoptable = AdoptableRuns()
+    adoptable.hold_in(usage, lambda _demand: CLAIM)
+    platform = PlatformWithAdoptableRun(adoptable, ends_at=1e9)
+    scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
 
     async def scenario() -> None:
         async with anyio.create_task_group() as tasks:
 
             async def find() -> None:
                 await anyio.sleep(5)
-                add_spare(spares, 100, 1)
+                add_adoptable(adoptable, 100, 1)
 
             tasks.start_soon(find)
             await to_the_end(scheduler, [(attempt(1), place(1))])

@@ -30,9 +30,9 @@ from orchestrator.model.jobs import Demand, Job, Target, TargetKind
 from orchestrator.model.rules import Action, Remedy, Rule
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler.decide.dependencies import Needs
+from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.downloads import MOST_READY
 from orchestrator.scheduler.follow import EndedRun
@@ -201,8 +201,8 @@ def attempt_of(seq: int, number: int = 1, rules: tuple[Rule, ...] = (), **fields
     )
 
 
-def place(seq: int, claim: Claim = CLAIM) -> Waiting:
-    return Waiting(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
+def place(seq: int, claim: Claim = CLAIM) -> QueuedJob:
+    return QueuedJob(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
 
 
 def scheduler_of(
@@ -216,7 +216,7 @@ def scheduler_of(
     timings: Timings | None = None,
     **given: Any,
 ) -> Scheduler:
-    queue = WaitingQueue()
+    queue = JobQueue()
     for seq in jobs:
         queue.add(place(seq, claim), 0.0)
 
@@ -319,7 +319,7 @@ def test_rule_that_stops_the_batch_does_so_before_downloads() -> None:
 def test_job_starts_when_what_it_needs_has_succeeded() -> None:
     """It begins at the end of the job that it needs."""
     platform = ScriptedPlatform()
-    needs = Needs({("first",): [0]}, [(place(1), ("first",))])
+    needs = Dependencies({("first",): [0]}, [(place(1), ("first",))])
     play(scheduler_of(platform, [0], dependencies=needs))
     assert (platform.at(1), platform.skipped) == ([10], [])
 
@@ -327,7 +327,7 @@ def test_job_starts_when_what_it_needs_has_succeeded() -> None:
 def test_jobs_are_skipped_whose_needs_failed() -> None:
     """A job that needs a failed one is skipped, and so is one that needs the skipped one."""
     platform = ScriptedPlatform({0: [refuse]})
-    needs = Needs(
+    needs = Dependencies(
         {("first",): [0], ("second",): [1]}, [(place(1), ("first",)), (place(2), ("second",))]
     )
     scheduler = scheduler_of(platform, [0], dependencies=needs)
@@ -362,7 +362,7 @@ def test_jobs_are_skipped_whose_needs_were_refused_unsent() -> None:
     """A job of a held Actor that is not sent counts as failed for those that need it."""
     usage, hold = holding()
     platform = ScriptedPlatform({0: [hold]})
-    needs = Needs({("second",): [1]}, [(place(2), ("second",))])
+    needs = Dependencies({("second",): [1]}, [(place(2), ("second",))])
     scheduler = scheduler_of(platform, [0, 1], usage=usage, dependencies=needs)
     play(scheduler)
     assert (platform.refused, platform.skipped) == ([1], [2])

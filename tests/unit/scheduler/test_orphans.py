@@ -73,8 +73,8 @@ def orphans_of(
 
 
 async def meet(orphans: Orphans, mark: Mark, run: Run) -> None:
-    orphans.met(mark, run)
-    await orphans.end_met()
+    orphans.note(mark, run)
+    await orphans.end_noted()
 
 
 LIVE = make_run("late", status="RUNNING", finished_at=None)
@@ -154,7 +154,7 @@ def test_run_of_another_process_is_adopted_by_the_attempt_that_it_names(tmp_path
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.1.1abcd"), LIVE)
-        assert [run.id for run in await orphans.adopt_spares()] == ["late"]
+        assert [run.id for run in await orphans.adopt_runs()] == ["late"]
         (attempt,) = await ledger.take_over()
         assert (attempt.number, attempt.mark) == (1, "mark123.0.1.1abcd")
         assert attempt.run is not None
@@ -169,29 +169,29 @@ def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), make_run("second"))
-        assert await orphans.adopt_spares() == []
+        assert await orphans.adopt_runs() == []
         first = await ledger.intend(0, 1, NOON)
-        assert orphans.spare_of(first) is None
-        spare = orphans.spare_of(replace(first, number=2))
-        assert spare is not None
-        assert spare.id == "second"
+        assert orphans.adoptable_run_of(first) is None
+        found = orphans.adoptable_run_of(replace(first, number=2))
+        assert found is not None
+        assert found.id == "second"
 
     run_virtual(scenario)
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
-def test_share_of_a_spare_run_is_given_back_once(tmp_path: Path, *, is_taken: bool) -> None:
+def test_claim_of_an_adoptable_run_is_released_once(tmp_path: Path, *, is_taken: bool) -> None:
     """What it holds of the limits is free when its attempt takes it, or when it is aborted."""
     ledger, platform = make_ledger(tmp_path), FakePlatform()
     orphans, usage = orphans_of(ledger, platform, Told()), Usage(Limits(max_runs=1))
-    orphans.spares.hold_in(usage, lambda _demand: Claim(memory_mbytes=512))
+    orphans.adoptable.hold_in(usage, lambda _demand: Claim(memory_mbytes=512))
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
         assert usage.runs == 1
         second = replace(await ledger.intend(0, 1, NOON), number=2)
-        assert not is_taken or orphans.spare_of(second) is LIVE
-        await orphans.end_spares()
+        assert not is_taken or orphans.adoptable_run_of(second) is LIVE
+        await orphans.end_adoptable()
         assert (usage.runs, usage.memory_mbytes) == (0, 0)
 
     run_virtual(scenario)
@@ -206,11 +206,11 @@ def test_runs_of_another_process_are_ended_job_by_job(tmp_path: Path) -> None:
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
         await meet(orphans, Mark("mark123.1.2.1abcd"), replace(LIVE, id=RunId("other")))
-        await orphans.end_spares(0)
+        await orphans.end_adoptable(0)
 
     run_virtual(scenario)
     assert platform.aborted == ["late"]
-    assert [place for place, _ in orphans.spares.in_order()] == [(1, 2)]
+    assert [place for place, _ in orphans.adoptable.in_order()] == [(1, 2)]
 
 
 def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
     async def scenario() -> None:
         attempt = await ledger.intend(0, 1, NOON)
         await meet(orphans, attempt.mark, LIVE)
-        await orphans.end_spares()
+        await orphans.end_adoptable()
 
     run_virtual(scenario)
     assert platform.aborted == []
@@ -279,7 +279,7 @@ def test_runs_of_other_batches_are_left_alone(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         await meet(orphans, Mark("other.0.1.1"), LIVE)
-        await orphans.end_spares()
+        await orphans.end_adoptable()
 
     run_virtual(scenario)
     assert platform.aborted == []

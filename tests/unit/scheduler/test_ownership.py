@@ -10,7 +10,7 @@ from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler.decide.ownership import UNTOLD, doubt
+from orchestrator.scheduler.decide.ownership import UNKNOWN_TIME, mismatch
 from tests.support.builders import NOON, make_job, make_run
 
 ATTEMPT = Attempt(
@@ -32,13 +32,13 @@ OURS = "orchestrator/1 (attempt batch.0.1.1word)"
         make_run(user_agent=None),
         make_run(user_agent="orchestrator/1 (attempt batch.0.1."),
         make_run(started_at=NOON - timedelta(seconds=59)),
-        make_run(started_at=UNTOLD),
+        make_run(started_at=UNKNOWN_TIME),
     ],
     ids=["our-mark", "no-agent", "cut-agent", "a-little-early", "no-start"],
 )
 def test_answer_is_believed(run: Run) -> None:
     """A run that may be this start's is taken, also where its user agent is hidden or cut."""
-    assert doubt(ATTEMPT, run, set()) is None
+    assert mismatch(ATTEMPT, run, set()) is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_answer_is_believed(run: Run) -> None:
 )
 def test_answer_of_another_start_is_not_believed(run: Run, said: str) -> None:
     """A run that another attempt has, that is older, or that carries another mark is not ours."""
-    reason = doubt(ATTEMPT, run, {RunId("taken")})
+    reason = mismatch(ATTEMPT, run, {RunId("taken")})
     assert reason is not None
     assert said in reason
 
@@ -60,12 +60,12 @@ def test_answer_of_another_start_is_not_believed(run: Run, said: str) -> None:
 def test_age_of_a_run_is_not_judged_without_the_platforms_clock() -> None:
     """Our own clock may be wrong by days: what began when is compared on the platform's only."""
     old = make_run(started_at=NOON - timedelta(days=2))
-    assert doubt(replace(ATTEMPT, platform_at=None), old, set()) is None
+    assert mismatch(replace(ATTEMPT, platform_at=None), old, set()) is None
 
 
 def test_answer_to_a_resurrection_names_its_run() -> None:
     """A resurrected run is old, taken and marked by its first start: its id alone counts."""
     again = replace(ATTEMPT, remedy=Remedy(resurrects=RunId("taken")))
     old = make_run("taken", started_at=NOON - timedelta(days=2), user_agent="x (attempt a.0.1.1)")
-    assert doubt(again, old, {RunId("taken")}) is None
-    assert doubt(again, make_run("other"), {RunId("taken")}) == "the answer is about run other"
+    assert mismatch(again, old, {RunId("taken")}) is None
+    assert mismatch(again, make_run("other"), {RunId("taken")}) == "the answer is about run other"

@@ -145,10 +145,10 @@ class Told:
         self.adopted: list[bool] = []
         self.agents_hidden_by: list[str] = []
 
-    def start_unconfirmed(self, _attempt: object, error: str) -> None:
+    def start_unconfirmed(self, error: str) -> None:
         self.unconfirmed.append(error)
 
-    def run_started(self, _attempt: object, _run: object, *, adopted: bool) -> None:
+    def run_started(self, _run: object, *, adopted: bool) -> None:
         self.adopted.append(adopted)
 
     def agents_hidden(self, run: Run) -> None:
@@ -174,7 +174,7 @@ def start(
     *,
     policy: OnUnconfirmed = OnUnconfirmed.ADOPT,
     remedy: Remedy | None = None,
-    spare: Run | None = None,
+    found: Run | None = None,
     cap_usd: Decimal | None = None,
 ) -> Started:
     """Starts a job's first attempt."""
@@ -214,9 +214,9 @@ def start(
         attempt = await ledger.intend(0, 1, NOON, platform_at=platform.platform_now())
         if remedy is not None:
             attempt = replace(attempt, remedy=remedy)
-        if spare is not None:
-            orphans.met(Mark("mark123.0.1.1zzzz"), spare)
-            await orphans.end_met()
+        if found is not None:
+            orphans.note(Mark("mark123.0.1.1zzzz"), found)
+            await orphans.end_noted()
         return await Starter(parts).start(attempt, cap_usd=cap_usd, wait_for_slot=wait_for_slot)
 
     run = run_virtual(scenario)
@@ -339,8 +339,8 @@ def test_resurrection_goes_on_with_the_run_that_it_names(tmp_path: Path, loses: 
 def test_attempt_takes_the_run_that_another_process_started_for_it(tmp_path: Path) -> None:
     """Nothing is sent, and the run is recorded as adopted."""
     platform = FakePlatform()
-    spare = make_run("theirs", status="RUNNING", finished_at=None)
-    started = start(tmp_path, platform, spare=spare)
+    found = make_run("theirs", status="RUNNING", finished_at=None)
+    started = start(tmp_path, platform, found=found)
     assert (started.run.id, platform.sent, started.adopted) == ("theirs", [], 1)
     assert started.told.adopted == [True]
 

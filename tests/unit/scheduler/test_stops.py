@@ -4,7 +4,7 @@ from orchestrator.model.batches import FailureLimit
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.stops import FailureCount
-from orchestrator.scheduler.decide.stragglers import Kin
+from orchestrator.scheduler.decide.stragglers import UsualDurations
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED
@@ -45,7 +45,7 @@ def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
 
 def test_usual_duration_needs_five_runs() -> None:
     """Nothing is usual before, and a straggler is far beyond both in factor and in seconds."""
-    kin = Kin()
+    kin = UsualDurations()
     for secs in (10.0, 12.0, 9.0, 100.0):
         kin.add(TARGET, secs)
     assert kin.usual(TARGET) is None

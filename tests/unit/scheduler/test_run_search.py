@@ -108,10 +108,10 @@ class NoOrphans:
     since = None
     took_over_at: datetime | None = None
 
-    def met(self, _mark: Mark, _run: Run) -> None:
+    def note(self, _mark: Mark, _run: Run) -> None:
         """Nobody asks."""
 
-    async def end_met(self) -> None:
+    async def end_noted(self) -> None:
         """Nothing is met."""
 
 
@@ -281,7 +281,7 @@ def test_look_over_tells_what_the_runs_of_the_batch_have_cost() -> None:
     async def scenario() -> None:
         mine = {**run_json("mine", "x"), "usageTotalUsd": 0.25}
         platform = FakePlatform([mine, {**run_json("other", "curl"), "usageTotalUsd": 9}])
-        assert await finder_of(platform, "mine").look_over(NOON) == {"mine": Decimal("0.25")}
+        assert await finder_of(platform, "mine").read_own_runs(NOON) == {"mine": Decimal("0.25")}
 
     run_virtual(scenario)
 

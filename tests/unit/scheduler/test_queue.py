@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from orchestrator.model.batches import PoolLimits
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 
 SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)
@@ -16,12 +16,12 @@ LARGE = Claim(memory_mbytes=4096)
 
 def waiting(
     seq: int, *, rank: int = 0, claim: Claim = SMALL, ready_at: float = 0.0, secs: float = 0.0
-) -> Waiting:
-    return Waiting(rank=rank, shortness=-secs, seq=seq, number=1, claim=claim, ready_at=ready_at)
+) -> QueuedJob:
+    return QueuedJob(rank=rank, shortness=-secs, seq=seq, number=1, claim=claim, ready_at=ready_at)
 
 
-def queue_of(*jobs: Waiting) -> WaitingQueue:
-    queue = WaitingQueue()
+def queue_of(*jobs: QueuedJob) -> JobQueue:
+    queue = JobQueue()
     for job in jobs:
         queue.add(job, 0.0)
     return queue
@@ -47,7 +47,7 @@ def test_queue_says_why_jobs_wait() -> None:
     queue = queue_of(waiting(0), waiting(1), waiting(2), waiting(3, ready_at=50.0))
     queue.admit(Usage(Limits(max_runs=1)), 0.0)
     assert queue.reasons() == {
-        "1 of 1 runs are going": 2,
+        "1 of 1 runs are in progress": 2,
         "waits for its next attempt": 1,
     }
 
@@ -86,7 +86,7 @@ def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
         )
     )
     usage = Usage(Limits(max_runs=max_runs, max_memory_mbytes=max_memory))
-    going: list[Waiting] = []
+    going: list[QueuedJob] = []
     seen: list[int] = []
     while len(queue) or going:
         admitted = queue.admit(usage, 0.0)
@@ -94,7 +94,7 @@ def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
         seen += [job.seq for job in admitted]
         assert len(going) <= max_runs
         assert sum(job.claim.memory_mbytes for job in going) <= max_memory
-        usage.give(going.pop(0).claim)
+        usage.release(going.pop(0).claim)
     assert sorted(seen) == list(range(len(jobs)))
 
 
@@ -121,7 +121,7 @@ def test_job_that_was_passed_often_is_waited_for() -> None:
         admitted = queue.admit(usage, 0.0)
         started += [job.seq for job in admitted]
         assert len(started) < 60
-        usage.give(SMALL)
+        usage.release(SMALL)
         if not admitted:
             assert any("has waited long for memory" in reason for reason in queue.reasons())
 
@@ -135,7 +135,7 @@ def test_job_is_passed_about_twenty_times() -> None:
     while admitted := queue.admit(usage, 0.0):
         passed += len(admitted)
         for job in admitted:
-            usage.give(job.claim)
+            usage.release(job.claim)
     assert passed == 20
 
 
@@ -152,7 +152,7 @@ def test_job_that_waits_long_for_money_holds_up_those_that_cost() -> None:
     while admitted := queue.admit(usage, 0.0):
         started += [job.seq for job in admitted]
         for job in admitted:
-            usage.give(job.claim)
+            usage.release(job.claim)
     assert [seq for seq in started if seq < 100] == list(range(1, 21))
     assert len([seq for seq in started if seq >= 100]) == 60
 
@@ -168,16 +168,16 @@ def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:
     while admitted := queue.admit(usage, 0.0):
         done += len(admitted)
         for job in admitted:
-            usage.give(job.claim)
+            usage.release(job.claim)
     assert (done, len(queue)) == (299, 1)
 
 
 def test_queue_gives_out_the_job_of_one_attempt() -> None:
     """A job whose run is there already leaves its lane, or its pause, and the others stay."""
     queue = queue_of(waiting(0), waiting(1), waiting(2, ready_at=50.0), waiting(3, claim=LARGE))
-    assert queue.take_out(9, 1) is None
-    assert queue.take_out(1, 2) is None
-    taken = [queue.take_out(seq, 1) for seq in (1, 2, 3)]
+    assert queue.remove_one(9, 1) is None
+    assert queue.remove_one(1, 2) is None
+    taken = [queue.remove_one(seq, 1) for seq in (1, 2, 3)]
     assert [job and job.seq for job in taken] == [1, 2, 3]
     usage = Usage(Limits(max_runs=9))
     assert [job.seq for job in queue.admit(usage, 60.0)] == [0]

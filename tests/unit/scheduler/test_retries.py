@@ -64,7 +64,7 @@ def test_run_of_an_unknown_status_has_ended_when_it_has_an_end() -> None:
     outcome = outcome_of_run(run)
     assert outcome.status is JobStatus.FAILED
     assert outcome.error is not None
-    assert "run run1 EVICTED: the platform's status is one that this version" in outcome.error
+    assert "run run1 EVICTED: this version does not know that status" in outcome.error
 
 
 def test_refused_start_is_not_tried_again() -> None:

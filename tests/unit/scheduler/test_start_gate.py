@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import ActorRefused, InputRejected, NotFound, PermanentError
 from orchestrator.model.jobs import Target, TargetKind
-from orchestrator.scheduler.decide.start_gate import Breaker, Doubts, Gate, Tally
+from orchestrator.scheduler.decide.start_gate import Breaker, Gate, LostAnswers, RepeatCount
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OTHER = Target(kind=TargetKind.ACTOR, id="me/other")
@@ -124,7 +124,7 @@ def test_another_job_is_tried_when_no_run_came_of_the_first() -> None:
 
 def test_starts_pause_when_five_jobs_lose_their_answers_alike() -> None:
     """A gateway that answers for the platform stops all starts; one is tried at a time."""
-    doubts = Doubts()
+    doubts = LostAnswers()
     for seq in (0, 1, 2, 3, 3):
         doubts.add(seq, "HTML page", 10.0)
     assert doubts.blocked(10.0) is None
@@ -145,7 +145,7 @@ def test_starts_pause_when_five_jobs_lose_their_answers_alike() -> None:
 
 def test_accepted_start_ends_the_pause_of_all() -> None:
     """As soon as the platform accepts one start, all others may be sent and the count is zero."""
-    doubts = Doubts()
+    doubts = LostAnswers()
     for seq in range(5):
         doubts.add(seq, "HTML page", 0.0)
     doubts.accept()
@@ -157,7 +157,7 @@ def test_accepted_start_ends_the_pause_of_all() -> None:
 
 def test_answers_lost_in_different_ways_pause_nothing() -> None:
     """Only what is alike is counted together; numbers in the words make no difference."""
-    doubts = Doubts()
+    doubts = LostAnswers()
     for seq in range(9):
         doubts.add(seq, "reset" if seq % 2 else "silent", 0.0)
         if seq == 7:
@@ -167,7 +167,7 @@ def test_answers_lost_in_different_ways_pause_nothing() -> None:
 
 def test_tally_counts_only_what_other_jobs_did_not_meet() -> None:
     """A job's lost answers count when starts of other jobs were accepted in between, and alike."""
-    tally = Tally()
+    tally = RepeatCount()
     assert [tally.add("reset by 10.0.0.1", accepted) for accepted in (0, 0, 3, 3)] == [1, 1, 2, 2]
     assert tally.add("reset by 10.0.0.2", 4) == 3
     assert tally.add("silent", 5) == 1

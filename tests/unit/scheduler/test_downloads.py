@@ -13,7 +13,7 @@ from orchestrator.model.batches import FailureLimit
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.attempt import AttemptLife, Schedule
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
-from orchestrator.scheduler.decide.queue import Waiting, WaitingQueue
+from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import SETTLED
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler
@@ -42,7 +42,7 @@ class FakePlatform:
         return Outcome(status=status, error="it failed" if failed else None)
 
     def life(
-        self, _parts: Parts, schedule: Schedule, waiting: Waiting, _attempt: Attempt | None
+        self, _parts: Parts, schedule: Schedule, waiting: QueuedJob, _attempt: Attempt | None
     ) -> FakeLife:
         return FakeLife(self, schedule, waiting)
 
@@ -50,7 +50,7 @@ class FakePlatform:
 class FakeLife:
     """An attempt that counts early and is settled when it is collected."""
 
-    def __init__(self, platform: FakePlatform, schedule: Schedule, waiting: Waiting) -> None:
+    def __init__(self, platform: FakePlatform, schedule: Schedule, waiting: QueuedJob) -> None:
         self._platform = platform
         self._schedule = schedule
         self._waiting = waiting
@@ -59,7 +59,7 @@ class FakeLife:
     async def run(self) -> None:
         await anyio.sleep(RUN_SECS)
         now = self._platform.ends[self._waiting.seq] = anyio.current_time()
-        self._schedule.usage.give(self._waiting.claim)
+        self._schedule.usage.release(self._waiting.claim)
         self._schedule.collect_later(cast("AttemptLife", self), now + SETTLE_SECS)
         self._schedule.count(make_job(self._waiting.seq), self._platform.outcome, SETTLED)
 
@@ -70,9 +70,9 @@ class FakeLife:
 
 
 def scheduler_of(platform: FakePlatform, jobs: int, stops: StopRules | None = None) -> Scheduler:
-    queue = WaitingQueue()
+    queue = JobQueue()
     for seq in range(jobs):
-        queue.add(Waiting(rank=0, shortness=0.0, seq=seq, number=1, claim=CLAIM), 0.0)
+        queue.add(QueuedJob(rank=0, shortness=0.0, seq=seq, number=1, claim=CLAIM), 0.0)
     return Scheduler(
         make_parts(),
         queue=queue,

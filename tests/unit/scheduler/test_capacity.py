@@ -22,7 +22,7 @@ def until(usage: Usage, claim: Claim, now: float) -> float | None:
 def refuse(usage: Usage, claim: Claim, resource: Resource, now: float) -> None:
     """A start that is tried and for which there is no room."""
     usage.take(claim, now)
-    usage.give(claim)
+    usage.release(claim)
     usage.refused(resource, now, 0.5)
 
 
@@ -39,7 +39,7 @@ def test_run_that_ends_makes_room_at_once() -> None:
     """The estimate is of runs at once, not of starts."""
     usage = usage_with(SMALL, SMALL)
     refuse(usage, SMALL, Resource.RUNS, 10.0)
-    usage.give(SMALL)
+    usage.release(SMALL)
     assert usage.blocked(SMALL, 10.0) is None
 
 
@@ -59,7 +59,7 @@ def test_refusals_that_come_together_count_as_one() -> None:
     """Many starts on their way at once do not make the pause longer."""
     usage = usage_with(SMALL, SMALL, SMALL)
     for _ in range(2):
-        usage.give(SMALL)
+        usage.release(SMALL)
         usage.refused(Resource.RUNS, 0.0, 0.5)
     assert until(usage, SMALL, 0.0) == 2.0
 
@@ -79,6 +79,6 @@ def test_lack_of_memory_lets_smaller_runs_by() -> None:
     """What does not fit for its memory does not hold up what needs less than is known to fit."""
     usage = usage_with(LARGE, SMALL)
     refuse(usage, LARGE, Resource.MEMORY, 0.0)
-    usage.give(SMALL)
+    usage.release(SMALL)
     assert usage.blocked(SMALL, 0.0) is None
     assert until(usage, LARGE, 0.0) == 2.0

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from orchestrator.model.ids import Mark
+from orchestrator.model.jobs import demand_of
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, AdoptableRuns
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from tests.support.builders import make_job, make_run
+
+CLAIM = Claim(memory_mbytes=512, reserve_usd=Decimal(2))
+DEMAND = demand_of(make_job())
+LIVE = make_run("theirs", status="RUNNING", finished_at=None)
+PLACE = (0, 2)
+
+
+def usage_of() -> Usage:
+    return Usage(Limits(max_runs=1, max_memory_mbytes=1024), Budget(Decimal(10), 120.0))
+
+
+def in_use(usage: Usage) -> tuple[int, int, Decimal]:
+    """Runs, memory and money."""
+    assert usage.budget is not None
+    return usage.runs, usage.memory_mbytes, usage.budget.reserved_usd
+
+
+def holding(usage: Usage) -> tuple[AdoptableRuns, AdoptableRun]:
+    """A live adoptable run that holds its share."""
+    adoptable, added = AdoptableRuns(), list[AdoptableRun]()
+    adoptable.hold_in(usage, lambda _demand: CLAIM)
+    adoptable.added = lambda _place, found: added.append(found)
+    adoptable.add(PLACE, Mark("m.0.2.1"), LIVE, DEMAND)
+    return adoptable, added[0]
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_adoptable_run_holds_its_share_from_the_moment_it_is_known(*, is_early: bool) -> None:
+    """A live run that waits for its attempt counts like any other, also if found at the start."""
+    usage, adoptable = usage_of(), AdoptableRuns()
+    if not is_early:
+        adoptable.hold_in(usage, lambda _demand: CLAIM)
+    adoptable.add(PLACE, Mark("m.0.2.1"), LIVE, DEMAND)
+    if is_early:
+        adoptable.hold_in(usage, lambda _demand: CLAIM)
+    assert in_use(usage) == (1, 512, Decimal(2))
+
+
+def test_adoptable_run_holds_the_memory_that_it_has() -> None:
+    """What the platform says of the run's memory counts, not what its job asks for."""
+    usage, adoptable = usage_of(), AdoptableRuns()
+    adoptable.hold_in(usage, lambda _demand: CLAIM)
+    run = make_run("theirs", status="RUNNING", finished_at=None, memory_mbytes=1024)
+    adoptable.add(PLACE, Mark("m.0.2.1"), run, DEMAND)
+    assert usage.memory_mbytes == 1024
+
+
+def test_adoptable_run_that_has_ended_holds_money_only() -> None:
+    """Its room is free again; what it may have cost is not."""
+    usage, adoptable = usage_of(), AdoptableRuns()
+    adoptable.hold_in(usage, lambda _demand: CLAIM)
+    adoptable.add(PLACE, Mark("m.0.2.1"), make_run("theirs"), DEMAND)
+    assert in_use(usage) == (0, 0, Decimal(2))
+
+
+def test_adoptable_run_that_ends_gives_its_room_back_once() -> None:
+    """Its money stays reserved until its attempt takes it."""
+    usage = usage_of()
+    adoptable, found = holding(usage)
+    adoptable.note_end(found)
+    adoptable.note_end(found)
+    assert in_use(usage) == (0, 0, Decimal(2))
+    assert adoptable.hand_over(PLACE)
+    assert in_use(usage) == (0, 0, Decimal(0))
+
+
+def test_adoptable_run_is_handed_over_with_all_that_it_holds() -> None:
+    """The attempt holds the share from then on, and the run is not ended as one that is left."""
+    usage = usage_of()
+    adoptable, _ = holding(usage)
+    assert adoptable.hand_over(PLACE)
+    assert (in_use(usage), adoptable.in_order()) == ((0, 0, Decimal(0)), [])
+    assert adoptable.take(PLACE) is not None
+    assert not adoptable.hand_over(PLACE)
+
+
+def test_adoptable_run_that_is_being_aborted_holds_its_share() -> None:
+    """A run that no attempt takes holds its share until it is released."""
+    usage = usage_of()
+    adoptable, found = holding(usage)
+    assert adoptable.take(PLACE) is found
+    assert in_use(usage) == (1, 512, Decimal(2))
+    adoptable.release(found)
+    adoptable.release(found)
+    assert in_use(usage) == (0, 0, Decimal(0))
