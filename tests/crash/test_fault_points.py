@@ -106,7 +106,7 @@ def test_abort_is_made_good_when_its_process_dies_at(
     process = command.start("run", "sweep.toml")
     wait_until(lambda: len(platform.runs_of(folder)) == 2, "two runs")
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     done = die_at(name, command, ["abort", "sweep"], ["abort", "sweep", "--json"])
     assert (done.code, done.json["jobs"]["ABORTED"]) == (0, 2), done.err
     assert [run["status"] for run in platform.runs_of(folder)] == ["ABORTED"] * 2

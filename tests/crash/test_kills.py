@@ -182,7 +182,7 @@ def _is_killed(
         _, err = process.communicate(timeout=chance.uniform(0.0, 1.2))
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)
         return True
     assert process.code == 0, err
     return False

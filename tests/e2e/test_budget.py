@@ -107,7 +107,7 @@ def test_budget_holds_across_restarts_while_costs_come_late(
         process = command.start(*words)
         wait_for_a_run(platform, process)
         process.send_signal(ends)
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)
         words = ["resume", latest]
         if len(platform.runs()) == 5:
             break

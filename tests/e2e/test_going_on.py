@@ -19,7 +19,7 @@ def test_interrupted_batch_goes_on_where_it_stopped(
     wait_until(lambda: len(platform.runs_of(latest)) >= 4, "four runs")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.code == 130
     assert time.monotonic() - began < 10
     assert "orchestrator resume" in err
@@ -40,7 +40,7 @@ def test_killed_batch_goes_on_without_a_second_run(
     latest = command.folder / "output" / "sweep" / "latest"
     wait_until(lambda: len(platform.runs_of(latest)) >= 3, "three runs")
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     status = command.run("status", "sweep", "--json")
     assert (status.json["state"], status.json["is_held"]) == ("open", False)
     done = command.run("run", "sweep.toml", "--resume", "--json")
@@ -58,7 +58,7 @@ def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:
     done = command.run("resume", "sweep")
     assert done.code == 4
     assert f"process {process.pid}" in done.err
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert process.code == 0
 
 
@@ -77,16 +77,16 @@ def test_signal_ends_within_ten_seconds_when_the_platform_is_silent(tmp_path: Pa
     process, platform = start_platform(tmp_path / "platform", *room)
     try:
         command = Command(folder=tmp_path, variables=platform.variables())
-        command.write("sweep.toml", sweep(jobs=1000, job="memory_mbytes = 128", duration_secs=60))
+        command.write("sweep.toml", sweep(jobs=1000, job="memory_mbytes = 128", duration_secs=3600))
         run = command.start("run", "sweep.toml")
         wait_until(lambda: len(platform.runs()) >= 1000, "open polls")
         process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=240)
         assert run.code == 143
         assert time.monotonic() - began < 10
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)

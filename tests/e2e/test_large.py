@@ -43,7 +43,7 @@ def test_next_process_goes_on_at_the_item_where_the_last_one_was(
 
     wait_until(first_range_is_there, "the first range")
     process.send_signal(how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     (part,) = folder.glob(".items.jsonl.*.part")
     lines = part.read_bytes().count(b"\n")
     assert lines >= 10_000

@@ -54,9 +54,9 @@ class Nights:
     def cut(self, instant: datetime, number: int, *, runs: int) -> int:
         """Calls the command, and sends it a signal once the platform has so many runs."""
         process = at(self.command, instant).start_alone(*CALL)
-        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=60)
+        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=240)
         os.kill(process.pid, number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)
         return process.returncode
 
     @property
@@ -146,9 +146,9 @@ def test_daytime_test_with_a_selection_does_not_replace_the_night(nights: Nights
     nights.write(4, duration_secs=2)
     nights.call(NIGHT)
     process = at(nights.command, NIGHT + 10 * HOUR).start_alone("run", "s.toml", "--limit", "2")
-    wait_until(lambda: nights.runs >= 6, "the runs of the test", secs=60)
+    wait_until(lambda: nights.runs >= 6, "the runs of the test", secs=240)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     whole = nights.command.run("status", "night", "--json").json
     assert whole["jobs_total"] == 4
     done = nights.call(NIGHT + DAY)

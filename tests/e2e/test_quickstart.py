@@ -37,7 +37,7 @@ def items_of(job: Path) -> list[dict]:
 def test_quickstart_runs_the_real_actor_offline(tmp_path: Path) -> None:
     """The sample sweep runs real processes of the sample Actor and brings their results home."""
     command = make_command(tmp_path)
-    done = command.run("run", ROOT / "jobs" / "quickstart.toml", "--local", "--json", timeout=110)
+    done = command.run("run", ROOT / "jobs" / "quickstart.toml", "--local", "--json", timeout=240)
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 20)
     yarl = Path(done.json["folder"]) / "jobs" / "yarl"
     facts = json.loads((yarl / "output.json").read_text())
@@ -57,8 +57,8 @@ def test_killed_local_batch_goes_on_with_its_real_runs(tmp_path: Path) -> None:
             process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate(timeout=30)
-    done = command.run("run", "facts.toml", "--local", "--resume", *words, "--json", timeout=100)
+            process.communicate(timeout=240)
+    done = command.run("run", "facts.toml", "--local", "--resume", *words, "--json", timeout=240)
     assert (done.code, done.json["runs"]) == (0, 2)
     for name in ("crawlee", "cryptography"):
         job = Path(done.json["folder"]) / "jobs" / name

@@ -76,7 +76,7 @@ def test_run_tells_of_a_platform_that_is_not_there(tmp_path: Path) -> None:
     variables = {"APIFY_TOKEN": "apify_api_x", "APIFY_API_BASE_URL": "http://127.0.0.1:9"}
     command = Command(folder=tmp_path, variables=variables)
     command.write("spec.toml", GOOD)
-    done = command.run("run", "spec.toml", timeout=30)
+    done = command.run("run", "spec.toml", timeout=240)
     assert done.code == 5
     assert "127.0.0.1:9" in done.err
     assert nothing_is_left(command)

@@ -62,7 +62,7 @@ def store() -> Iterator[Store]:
     )
     assert process.stdout is not None
     yield Store(f"http://127.0.0.1:{process.stdout.readline().strip()}")
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_two_programs_share_an_account_and_both_end(
         command.write(f"{name}.toml", sweep(name, 20, job=job, duration_secs=0.3, items=1))
     processes = [command.start("run", f"{name}.toml", "--json") for name in ("one", "two")]
     for process in processes:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         assert process.code == 0, err
         summary = json.loads(out)
         assert (summary["jobs"]["SUCCEEDED"], summary["attempts"]) == (20, 20)

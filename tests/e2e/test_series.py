@@ -89,7 +89,7 @@ def test_live_batch_is_waited_for_and_a_second_call_ends_with_4(years: Years) ->
 
 def test_second_call_of_a_waiting_occurrence_ends_with_4(years: Years) -> None:
     """While one caller waits for an earlier batch, the others of its occurrence are refused."""
-    years.write(1, duration_secs=60)
+    years.write(1, duration_secs=3600)
     first = years.command.start(*CALL, "--date", LAST_YEAR)
     wait_until(lambda: years.runs >= 1, "the first batch")
     second = years.command.start(*CALL)
@@ -104,7 +104,7 @@ def test_second_call_of_a_waiting_occurrence_ends_with_4(years: Years) -> None:
 
 def test_wait_that_runs_out_leaves_the_occurrence_for_later(years: Years) -> None:
     """After `lock_wait_secs` the call ends with 5, and the next one serves its batch."""
-    years.write(1, duration_secs=60)
+    years.write(1, duration_secs=3600)
     first = years.command.start(*CALL, "--date", LAST_YEAR)
     wait_until(lambda: years.runs >= 1, "the first batch")
     variables = {**years.command.variables, "ORCHESTRATOR_LOCK_WAIT_SECS": "0.5"}

@@ -77,7 +77,7 @@ def test_working_folder_that_cannot_be_named_is_refused(
 
 def test_logs_end_when_their_reader_is_gone(command: Command, platform: ServedPlatform) -> None:
     """`logs | head` does not follow a run that nobody reads of."""
-    command.write("sweep.toml", sweep(jobs=1, duration_secs=30, items=1, log="a line\n" * 9))
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1, log="a line\n" * 9))
     process = command.start("run", "sweep.toml")
     try:
         script = (

@@ -143,13 +143,13 @@ def test_line_of_a_supervisor_serves_its_occurrence_once(
     """Started, killed, restarted as the supervisor does, and called again: one batch, once."""
     folder.write(2, duration_secs=3)
     first = folder.start(line, with_token=with_token)
-    wait_until(lambda: folder.runs == 2, "the runs", secs=60)
+    wait_until(lambda: folder.runs == 2, "the runs", secs=240)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     assert restarts(first.returncode) == (line != LINES["cron"][0])
     for _ in range(2):
         again = folder.start(line, with_token=with_token)
-        _, err = again.communicate(timeout=60)
+        _, err = again.communicate(timeout=240)
         assert again.returncode == 0, err
     assert (folder.runs, folder.batches) == (2, 1)
 

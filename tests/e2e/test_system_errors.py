@@ -75,7 +75,7 @@ def test_harm_to_a_running_batch_is_told(
     """Whatever becomes of its ledger or folder, the batch ends soon, with words and a code."""
     process, folder = started(command, platform)
     harm(folder)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.code in codes, err
     assert "ledger" in err
     assert "Traceback" not in err
@@ -85,7 +85,7 @@ def test_ledger_that_was_only_touched_goes_on(command: Command, platform: Served
     """A new time of change without a change, as of a back-up program, ends nothing."""
     process, folder = started(command, platform)
     os.utime(folder / "ledger.sqlite")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.code == 0, err
 
 
@@ -96,7 +96,7 @@ def test_batch_that_another_process_took_over_is_left_to_it(
     process, folder = started(command, platform)
     (folder / ".lock").unlink()
     second = command.run("resume", "sweep", "--json")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.code == 4, err
     assert "another process has taken this batch over" in err
     assert (second.code, second.json["jobs"]["SUCCEEDED"]) == (0, 4), second.err

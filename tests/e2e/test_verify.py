@@ -73,7 +73,7 @@ def test_log_is_followed_while_the_run_goes_on(command: Command, platform: Serve
     while platform.runs_of(command.folder / "output" / "f" / "latest") == []:
         assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
-    runner.communicate(timeout=30)
+    runner.communicate(timeout=240)
     assert runner.code == 0
     assert "last" in done.out
 
@@ -87,7 +87,7 @@ def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
     while "RUNNING" not in command.run("status", str(folder), "--why", "job-1").out:
         assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
-    runner.communicate(timeout=30)
+    runner.communicate(timeout=240)
     assert (done.code, "last" in done.out) == (0, True), done.err
 
 
@@ -102,7 +102,7 @@ def test_records_are_counted(command: Command, platform: ServedPlatform) -> None
     for number in range(3):
         path = f"/key-value-stores/{run['defaultKeyValueStoreId']}/records/page-{number}"
         platform.put(path, {"n": number})
-    runner.communicate(timeout=30)
+    runner.communicate(timeout=240)
     assert (runner.code, command.run("verify", "r").code) == (0, 0)
     (latest / "jobs" / "job-1" / "records" / "page-1").unlink()
     told = command.run("verify", "r")

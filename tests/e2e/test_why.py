@@ -40,7 +40,7 @@ def test_status_says_what_a_job_waits_for(
     command: Command, batch: str, job: str, reason: str
 ) -> None:
     """The limit that holds a job, while another process runs the batch."""
-    with running(command, sweep("waits", 4, batch=batch, job=job, duration_secs=30)):
+    with running(command, sweep("waits", 4, batch=batch, job=job, duration_secs=3600)):
         wait_until(lambda: reason in why(command, "job-4"), reason)
         first = why(command, "job-1")
         assert "job-1 (RUNNING) waits for run " in first

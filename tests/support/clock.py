@@ -35,6 +35,8 @@ def at(command: Command, instant: datetime) -> Command:
         "LD_PRELOAD": str(find_library()),
         "FAKETIME": f"{shift:+.0f}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        # Without this, threads that wait for each other spin: seven times the CPU.
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         "TZ": "UTC",
     }
     return replace(command, variables=variables)

@@ -26,7 +26,7 @@ ORCHESTRATOR = "orchestrator.cli.main:main"
 WATCHED = "tests.support.watched_serve:main_watched"
 HURRIED = "tests.support.hurried:main_hurried"
 DYING = "tests.support.dying:live_twice"
-LONGEST_SECS = 60
+LONGEST_SECS = 240
 TRIES = 10
 
 
@@ -330,11 +330,11 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
         yield platform
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)
     assert process.code == 0, "the platform broke the API's contract; see its stderr"
 
 
-def wait_until(holds: Callable[[], bool], what: str, secs: float = 30.0) -> None:
+def wait_until(holds: Callable[[], bool], what: str, secs: float = LONGEST_SECS) -> None:
     """Waits for something outside this process, and says what never came."""
     until = time.monotonic() + secs
     while not holds():
