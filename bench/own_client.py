@@ -18,11 +18,11 @@ async def run_job(
 ) -> None:
     target = Target(kind=TargetKind.TASK, id=task)
     async with turns:
-        run = (await client.start_run(target, body=body)).facts()
+        run = (await client.runs.start(target, body=body)).facts()
         while not run.is_terminal:
-            run = (await client.get_run(RunId(run.id), wait_secs=60)).facts()
+            run = (await client.runs.get(RunId(run.id), wait_secs=60)).facts()
     with (folder / f"job-{number}.jsonl").open("wb") as file:
-        async with client.stream_items(DatasetId(run.dataset_id)) as download:
+        async with client.storages.stream_items(DatasetId(run.dataset_id)) as download:
             async for chunk in download.chunks():
                 file.write(chunk)
 

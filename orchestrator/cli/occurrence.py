@@ -418,7 +418,7 @@ async def _ask_account(context: BatchContext) -> str | None:
             )
             async with ApifyClient(options) as client:
                 try:
-                    return (await client.get_me()).id
+                    return (await client.account.get()).id
                 except PlatformError as error:
                     LOG.warning("platform_not_reached", error=str(error))
     return None

@@ -143,7 +143,7 @@ class Collector:
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None and (job.collect.run or job.collect.datasets):
-            run_json = (await self._client.get_run(run.id, insist=True)).to_json()
+            run_json = (await self._client.runs.get(run.id, insist=True)).to_json()
         contents = await self._described(job, run_json)
         others = await self._collect_others(job, folder, run_json)
         if not job.collect.items:
@@ -319,7 +319,7 @@ class Collector:
             self._files,
             folder,
             name,
-            lambda: self._client.stream_record(store_id, key, is_listed=is_listed),
+            lambda: self._client.storages.stream_record(store_id, key, is_listed=is_listed),
             patience_secs=self._patience_secs,
         )
 
@@ -328,7 +328,7 @@ class Collector:
             self._files,
             folder,
             partial(_constant, "log.txt"),
-            lambda: self._client.stream_log(run.id),
+            lambda: self._client.runs.stream_log(run.id),
             patience_secs=self._patience_secs,
         )
 

@@ -172,7 +172,7 @@ async def count_behind(
 async def _count_behind(
     client: ApifyClient, dataset_id: DatasetId, query: ItemsQuery, stored: int
 ) -> int:
-    async with client.stream_items(dataset_id, query, offset=stored, limit=1) as download:
+    async with client.storages.stream_items(dataset_id, query, offset=stored, limit=1) as download:
         total = count_of(download)
         if total == stored and query.format == "jsonl" and not query.desc:
             # The total may be behind the items.

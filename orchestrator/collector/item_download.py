@@ -214,7 +214,7 @@ class ItemsDownload:
         place = self.place
         limit = until - place if self._by_range else None
         await self._writer.begin_range()
-        async with self._client.stream_items(
+        async with self._client.storages.stream_items(
             self._dataset_id, self._query, offset=place, limit=limit
         ) as download:
             try:

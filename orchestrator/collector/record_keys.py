@@ -41,7 +41,7 @@ async def matching_keys(
     keys: dict[str, None] = {}
     start, empty = None, 0
     for _ in range(MOST_PAGES):
-        page = await client.list_keys(store_id, exclusive_start_key=start)
+        page = await client.storages.list_keys(store_id, exclusive_start_key=start)
         for item in page.items:
             if _is_wanted(item.key, patterns):
                 keys[item.key] = None

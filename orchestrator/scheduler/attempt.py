@@ -336,7 +336,7 @@ class AttemptLife:
         if error.concerns_every_job:
             return False
         with anyio.move_on_after(PROBE_SECS), suppress(PlatformError):
-            await self._parts.client.get_run(run.id)
+            await self._parts.client.runs.get(run.id)
             return True
         return False
 

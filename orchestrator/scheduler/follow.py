@@ -189,7 +189,7 @@ class Follower:
                 return None
         answer = None
         with anyio.CancelScope(deadline=self._next_check(followed)) as followed.scope:
-            answer = await self._client.get_run(
+            answer = await self._client.runs.get(
                 run.id, wait_secs=attempt.job.wait_for_finish_secs, insist=True
             )
         if answer is None:
@@ -285,14 +285,14 @@ class Follower:
             False when the platform refuses it.
         """
         try:
-            await self._client.abort_run(run.id, gracefully=True)
+            await self._client.runs.abort(run.id, gracefully=True)
             until = anyio.current_time() + ABORT_GRACE_SECS
             while anyio.current_time() < until:
                 wait_secs = math.ceil(until - anyio.current_time())
-                answer = await self._client.get_run(run.id, wait_secs=wait_secs, insist=True)
+                answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
                 if answer.facts().is_terminal:
                     return True
-            await self._client.abort_run(run.id)
+            await self._client.runs.abort(run.id)
         except PlatformError as error:
             if not error.costs_its_job:
                 raise

@@ -53,7 +53,7 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
     costs: dict[RunId, Decimal | None] = {}
     for run_id in run_ids:
         try:
-            run = await parts.client.get_run(run_id, insist=True)
+            run = await parts.client.runs.get(run_id, insist=True)
             costs[run_id] = run.facts().cost_usd
         except PlatformError as error:
             if not error.costs_its_job:
@@ -83,7 +83,7 @@ async def has_ended(parts: Parts, run: Run) -> bool:
         PlatformError: the platform cannot be asked.
     """
     try:
-        return (await parts.client.get_run(run.id, insist=True)).facts().is_terminal
+        return (await parts.client.runs.get(run.id, insist=True)).facts().is_terminal
     except PlatformError as error:
         if not error.costs_its_job:
             raise

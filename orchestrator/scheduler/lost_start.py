@@ -87,7 +87,7 @@ class LostStartSearch:
             is_taken = found.run is not None and found.run.id in self._parts.finder.claimed
             return replace(found, run=None) if is_taken else found
         try:
-            run = (await self._parts.client.get_run(remedy.resurrects, insist=True)).facts()
+            run = (await self._parts.client.runs.get(remedy.resurrects, insist=True)).facts()
         except PlatformError as error:
             if not error.costs_its_job:
                 raise

@@ -149,7 +149,7 @@ class Orphans:
             self.budget.orphan(run.id, reserved, run.cost_usd, anyio.current_time())
         if not run.is_terminal:
             try:
-                status = (await self._client.abort_run(run.id)).facts().status
+                status = (await self._client.runs.abort(run.id)).facts().status
             except PlatformError as error:
                 self._known.discard(run.id)
                 self._observer.orphan_found(mark, run, str(error))

@@ -60,7 +60,7 @@ class RunListing:
         read: set[str] = set()
         offset = 0
         while True:
-            page = await self._client.list_runs(
+            page = await self._client.runs.list(
                 target=self._target,
                 # The list of a task's runs cannot be filtered by time: it is read newest first.
                 started_after=None if of_task else self._since,

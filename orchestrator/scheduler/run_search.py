@@ -228,7 +228,7 @@ class RunFinder:
 
     async def _id_of(self, target: Target) -> str:
         if target not in self._target_ids:
-            self._target_ids[target] = (await self._client.get_target(target)).id
+            self._target_ids[target] = (await self._client.actors.get_target(target)).id
         return self._target_ids[target]
 
     async def _has_input(self, run: models.Run, body: bytes | None) -> bool:
@@ -256,7 +256,7 @@ class RunFinder:
             return False
 
     async def _holds(self, run: models.Run, body: bytes) -> bool:
-        async with self._client.stream_record(run.facts().store_id, "INPUT") as download:
+        async with self._client.storages.stream_record(run.facts().store_id, "INPUT") as download:
             return contains(await download.read(MAX_INPUT_BYTES * 2), body)
 
     async def _search_for_asked(self) -> None:
@@ -332,7 +332,7 @@ class RunFinder:
                 self._agents_hidden(MOST_READS)
                 return ""
             try:
-                run = await self._client.get_run(run_id, insist=True)
+                run = await self._client.runs.get(run_id, insist=True)
             except PlatformError as error:
                 if not error.costs_its_job:
                     raise

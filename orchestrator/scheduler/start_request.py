@@ -180,7 +180,7 @@ class StartSender:
         if job.mode is Mode.SYNC:
             await self._hold(attempt, options, body)
             return Answered.BY_A_RUN
-        run = await self._parts.client.start_run(
+        run = await self._parts.client.runs.start(
             job.target,
             body=body,
             content_type=job.input.content_type,
@@ -226,14 +226,14 @@ class StartSender:
             build=remedy.build,
             max_total_charge_usd=cap_usd,
         )
-        run = await self._parts.client.resurrect_run(remedy.resurrects, options, mark=attempt.mark)
+        run = await self._parts.client.runs.resurrect(remedy.resurrects, options, mark=attempt.mark)
         return run.facts()
 
     async def _hold(self, attempt: Attempt, options: RunOptions, body: bytes | None) -> None:
         """Sends a synchronous start and saves its answer, which does not name the run."""
         job = attempt.job
         if job.collect.items and not job.collect.output:
-            answer = self._parts.client.run_sync_items(
+            answer = self._parts.client.runs.run_sync_items(
                 job.target,
                 body=body,
                 content_type=job.input.content_type,
@@ -242,7 +242,7 @@ class StartSender:
                 mark=attempt.mark,
             )
         else:
-            answer = self._parts.client.run_sync(
+            answer = self._parts.client.runs.run_sync(
                 job.target,
                 body=body,
                 content_type=job.input.content_type,

@@ -51,7 +51,7 @@ async def verdict_of(parts: Parts, attempt: Attempt, outcome: Outcome, run: Run 
 
 async def _resurrect_count(parts: Parts, run: Run) -> int | None:
     try:
-        found = await parts.client.get_run(run.id, insist=True)
+        found = await parts.client.runs.get(run.id, insist=True)
     except PlatformError as error:
         if not error.costs_its_job:
             raise
@@ -65,7 +65,7 @@ async def _log_end(parts: Parts, run: Run) -> str:
     try:
         # A log without an end must not hold the job up.
         with anyio.move_on_after(LOG_SECS):
-            async with parts.client.stream_log(run.id) as download:
+            async with parts.client.runs.stream_log(run.id) as download:
                 async for chunk in download.chunks():
                     end = (end + chunk)[-LOG_END_BYTES:]
     except PlatformError as error:

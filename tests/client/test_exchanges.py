@@ -43,7 +43,7 @@ def client_of(server: RawServer, transport: Make, **options: Any) -> ApifyClient
 
 
 async def read_items(client: ApifyClient) -> bytes:
-    async with client.stream_items(DatasetId("d")) as download:
+    async with client.storages.stream_items(DatasetId("d")) as download:
         return b"".join([chunk async for chunk in download.chunks()])
 
 
@@ -59,7 +59,7 @@ async def test_connection_is_kept_for_the_next_request(transport: Make) -> None:
     """Requests that follow each other share one connection."""
     async with raw_server(answering(http(RUN))) as server, client_of(server, transport) as client:
         for _ in range(5):
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
     assert (server.connections, len(server.heard)) == (1, 5)
 
 
@@ -69,7 +69,7 @@ async def test_request_is_complete(transport: Make) -> None:
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
     ):
-        await client.start_run(ACTOR, body=b'{"a":1}', mark=Mark("k.1.1.1"))
+        await client.runs.start(ACTOR, body=b'{"a":1}', mark=Mark("k.1.1.1"))
     (heard,) = server.heard
     assert (heard.method, heard.target, heard.body) == ("POST", "/v2/acts/a~b/runs", b'{"a":1}')
     assert heard.headers["Host"] == server.url.removeprefix("http://")
@@ -86,7 +86,7 @@ async def test_start_without_input_says_so(transport: Make) -> None:
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
     ):
-        await client.abort_run(RunId("run1"))
+        await client.runs.abort(RunId("run1"))
     assert server.heard[0].headers["Content-Length"] == "0"
 
 
@@ -98,7 +98,7 @@ async def test_large_input_arrives_whole(transport: Make) -> None:
         raw_server(answering(http(RUN, status=201))) as server,
         client_of(server, transport) as client,
     ):
-        await client.start_run(ACTOR, body=noise, content_type="application/octet-stream")
+        await client.runs.start(ACTOR, body=noise, content_type="application/octet-stream")
     heard = server.heard[0]
     packed = heard.headers.get("Content-Encoding") == "gzip"
     assert (gzip.decompress(heard.body) if packed else heard.body) == noise
@@ -107,9 +107,9 @@ async def test_large_input_arrives_whole(transport: Make) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda client: client.run_sync(TASK),
-        lambda client: client.run_sync_items(TASK),
-        lambda client: client.run_sync(ACTOR, body=b"{}"),
+        lambda client: client.runs.run_sync(TASK),
+        lambda client: client.runs.run_sync_items(TASK),
+        lambda client: client.runs.run_sync(ACTOR, body=b"{}"),
     ],
     ids=["GET run-sync", "GET run-sync-get-dataset-items", "POST run-sync"],
 )
@@ -129,7 +129,7 @@ async def test_sync_start_is_never_repeated_on_a_reused_connection(
         raw_server(behave) as server,
         client_of(server, transport, away_secs=60.0) as client,
     ):
-        await client.get_run(RunId("run1"))
+        await client.runs.get(RunId("run1"))
         with pytest.raises(StartUnconfirmed):
             async with call(client):
                 pass
@@ -151,8 +151,8 @@ async def test_read_on_a_broken_connection_is_counted_as_repeated(transport: Mak
         raw_server(behave) as server,
         client_of(server, transport, away_secs=60.0) as client,
     ):
-        await client.get_run(RunId("run1"))
-        await client.get_run(RunId("run1"))
+        await client.runs.get(RunId("run1"))
+        await client.runs.get(RunId("run1"))
         assert (client.stats.requests, client.stats.retries) == (3, 1)
     assert len(dropped) == 1
 
@@ -161,7 +161,7 @@ async def test_start_whose_connection_breaks_is_unconfirmed(transport: Make) -> 
     """A start that is heard and not answered is not sent again."""
     async with raw_server(hang_up) as server, client_of(server, transport) as client:
         with pytest.raises(StartUnconfirmed, match="broke"):
-            await client.start_run(ACTOR, body=b"{}")
+            await client.runs.start(ACTOR, body=b"{}")
     assert len(server.heard) == 1
 
 
@@ -171,7 +171,7 @@ async def test_platform_that_is_not_there_is_told(transport: Make) -> None:
         pass
     async with client_of(server, transport, start_deadline_secs=0.1) as client:
         with pytest.raises(ConnectionLost, match="no connection to 127") as caught:
-            await client.start_run(ACTOR, body=b"{}")
+            await client.runs.start(ACTOR, body=b"{}")
     assert caught.value.had_no_effect
 
 
@@ -182,7 +182,7 @@ async def test_silent_platform_is_noticed(transport: Make) -> None:
         client_of(server, transport, first_byte_timeout_secs=0.2) as client,
     ):
         with pytest.raises(RequestTimeout, match="did not answer in time"):
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
 
 
 async def test_silent_platform_leaves_a_start_unconfirmed(transport: Make) -> None:
@@ -192,7 +192,7 @@ async def test_silent_platform_leaves_a_start_unconfirmed(transport: Make) -> No
         client_of(server, transport, start_deadline_secs=0.2) as client,
     ):
         with pytest.raises(StartUnconfirmed, match="did not answer in time"):
-            await client.start_run(ACTOR, body=b"{}")
+            await client.runs.start(ACTOR, body=b"{}")
 
 
 async def test_long_poll_may_take_as_long_as_it_asked_for(transport: Make) -> None:
@@ -206,7 +206,7 @@ async def test_long_poll_may_take_as_long_as_it_asked_for(transport: Make) -> No
         raw_server(slow) as server,
         client_of(server, transport, first_byte_timeout_secs=0.2) as client,
     ):
-        run = await client.get_run(RunId("run1"), wait_secs=1)
+        run = await client.runs.get(RunId("run1"), wait_secs=1)
     assert run.status == "SUCCEEDED"
 
 
@@ -226,7 +226,7 @@ async def test_silence_in_the_middle_is_noticed(transport: Make, small: bool) ->
         ) as client,
     ):
         with anyio.fail_after(5), pytest.raises(RequestTimeout, match="silent"):
-            await (client.get_run(RunId("run1")) if small else read_items(client))
+            await (client.runs.get(RunId("run1")) if small else read_items(client))
 
 
 async def test_download_may_take_longer_than_any_deadline(transport: Make) -> None:
@@ -323,7 +323,7 @@ async def test_answer_that_is_not_http_is_told(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         with pytest.raises(TransientError):
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
 
 
 async def test_answer_without_end_is_cut(transport: Make) -> None:
@@ -334,7 +334,7 @@ async def test_answer_without_end_is_cut(transport: Make) -> None:
         client_of(server, transport, max_answer_bytes=1000) as client,
     ):
         with pytest.raises(ServerFault, match="longer than 1000 bytes"):
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
 
 
 async def test_download_that_is_left_early_does_not_disturb_the_next(transport: Make) -> None:
@@ -343,9 +343,9 @@ async def test_download_that_is_left_early_does_not_disturb_the_next(transport: 
         raw_server(answering(http(LINES * 100), http(RUN))) as server,
         client_of(server, transport) as client,
     ):
-        async with client.stream_items(DatasetId("d")) as download:
+        async with client.storages.stream_items(DatasetId("d")) as download:
             await anext(aiter(download.chunks()))
-        assert (await client.get_run(RunId("run1"))).id == "run1"
+        assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
 async def test_cancelled_request_does_not_disturb_the_next(transport: Make) -> None:
@@ -358,8 +358,8 @@ async def test_cancelled_request_does_not_disturb_the_next(transport: Make) -> N
 
     async with raw_server(behave) as server, client_of(server, transport) as client:
         with anyio.move_on_after(0.1):
-            await client.get_run(RunId("slow"))
-        assert (await client.get_run(RunId("run1"))).id == "run1"
+            await client.runs.get(RunId("slow"))
+        assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
 async def test_early_refusal_of_a_large_input_is_read(transport: Make) -> None:
@@ -378,7 +378,7 @@ async def test_early_refusal_of_a_large_input_is_read(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         with pytest.raises(InputRejected, match="Too large"):
-            await client.start_run(ACTOR, body=b"\x00\xff" * 100_000, content_type="image/x")
+            await client.runs.start(ACTOR, body=b"\x00\xff" * 100_000, content_type="image/x")
 
 
 async def test_record_on_another_host_is_fetched_without_the_token(transport: Make) -> None:
@@ -388,7 +388,7 @@ async def test_record_on_another_host_is_fetched_without_the_token(transport: Ma
         async with (
             raw_server(answering(redirect)) as server,
             client_of(server, transport) as client,
-            client.stream_record(StoreId("s"), "k") as download,
+            client.storages.stream_record(StoreId("s"), "k") as download,
         ):
             assert download.content_type == "image/png"
             assert await download.read() == b"record"
@@ -406,7 +406,7 @@ async def test_refusal_without_its_body_is_not_believed(transport: Make) -> None
 
     async with raw_server(behave) as server, client_of(server, transport) as client:
         with pytest.raises(ServerFault, match="breaks off") as caught:
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
     assert caught.value.status == 404
 
 
@@ -417,7 +417,7 @@ async def test_line_break_in_a_header_is_refused(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         with pytest.raises((InputRejected, ValueError)):
-            await client.start_run(ACTOR, body=b"{}", content_type="a/b\r\nX-Evil: 1")
+            await client.runs.start(ACTOR, body=b"{}", content_type="a/b\r\nX-Evil: 1")
     assert not server.heard
 
 
@@ -434,7 +434,7 @@ async def test_pagination_is_told(transport: Make) -> None:
     async with (
         raw_server(answering(told)) as server,
         client_of(server, transport) as client,
-        client.stream_items(DatasetId("d")) as download,
+        client.storages.stream_items(DatasetId("d")) as download,
     ):
         numbers = (download.total, download.count, download.offset, download.limit)
         assert numbers == (7000, 5000, 2000, 999999999999)

@@ -76,27 +76,27 @@ class Fuzzed:
 
 
 async def _start(client: ApifyClient, _folder: Path) -> None:
-    (await client.start_run(ACTOR, body=b"{}", mark=Mark("k.1.1.1"))).facts()
+    (await client.runs.start(ACTOR, body=b"{}", mark=Mark("k.1.1.1"))).facts()
 
 
 async def _start_sync(client: ApifyClient, _folder: Path) -> None:
-    async with client.run_sync(ACTOR, body=b"{}", mark=Mark("k.1.1.1")) as download:
+    async with client.runs.run_sync(ACTOR, body=b"{}", mark=Mark("k.1.1.1")) as download:
         await download.read(1_000_000)
 
 
 async def _get_run(client: ApifyClient, _folder: Path) -> None:
-    run = await client.get_run(RunId("r"), wait_secs=1)
+    run = await client.runs.get(RunId("r"), wait_secs=1)
     run.facts()
     run.to_json()
 
 
 async def _list_runs(client: ApifyClient, _folder: Path) -> None:
-    for run in (await client.list_runs()).items:
+    for run in (await client.runs.list()).items:
         run.facts()
 
 
 async def _get_limits(client: ApifyClient, _folder: Path) -> None:
-    await client.get_limits()
+    await client.account.get_limits()
 
 
 async def _get_keys(client: ApifyClient, _folder: Path) -> None:
@@ -133,7 +133,7 @@ async def _get_record(client: ApifyClient, folder: Path) -> None:
         Files(InlineWorker(flush_group)),
         folder,
         lambda download: f"out.{download.content_type[:0]}bin",
-        lambda: client.stream_record(StoreId("s"), "OUT"),
+        lambda: client.storages.stream_record(StoreId("s"), "OUT"),
         patience_secs=0.0,
     )
 
@@ -186,7 +186,7 @@ async def _check_next(client: ApifyClient) -> None:
     """Nothing of the answer before is taken for the next one; its connection may be broken."""
     for _ in range(5):
         with suppress(TransientError):
-            assert (await client.get_run(RunId(GOOD))).id == GOOD
+            assert (await client.runs.get(RunId(GOOD))).id == GOOD
             return
     pytest.fail("no connection is made any more")
 

@@ -37,7 +37,7 @@ async def test_proxy_of_the_environment_is_gone_through(environment: pytest.Monk
     async with raw_server(answering(http(RUN))) as proxy:
         environment.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://user:pass@"))
         async with client_of("http://platform.example") as client:
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
     (heard,) = proxy.heard
     assert heard.target == "http://platform.example/v2/actor-runs/run1"
     assert heard.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
@@ -49,7 +49,7 @@ async def test_loopback_goes_without_the_proxy_when_told(environment: pytest.Mon
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     environment.setenv("NO_PROXY", "127.0.0.1,localhost")
     async with raw_server(answering(http(RUN))) as server, client_of(server.url) as client:
-        assert (await client.get_run(RunId("run1"))).id == "run1"
+        assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
 async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) 
     environment.setenv("HTTP_PROXY", gone.url)
     async with client_of("http://platform.example") as client:
         with pytest.raises(ConnectionLost, match="proxy") as caught:
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
     assert caught.value.had_no_effect
 
 
@@ -96,7 +96,7 @@ async def test_certificate_of_the_environment_is_trusted(
         raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
         client_of(server.url) as client,
     ):
-        assert (await client.get_run(RunId("run1"))).id == "run1"
+        assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
 async def test_unknown_certificate_is_told(
@@ -108,7 +108,7 @@ async def test_unknown_certificate_is_told(
         client_of(server.url) as client,
     ):
         with pytest.raises(ConnectionLost, match="SSL_CERT_FILE") as caught:
-            await client.get_run(RunId("run1"))
+            await client.runs.get(RunId("run1"))
     assert caught.value.had_no_effect
 
 
@@ -124,7 +124,7 @@ async def test_redirect_goes_through_the_right_proxy(environment: pytest.MonkeyP
             environment.setenv("NO_PROXY", "127.0.0.1")
             async with (
                 client_of("http://platform.example") as client,
-                client.stream_log(RunId("run1")) as download,
+                client.runs.stream_log(RunId("run1")) as download,
             ):
                 assert await download.read() == b"record"
     assert "Authorization" not in other.heard[0].headers

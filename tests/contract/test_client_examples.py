@@ -13,7 +13,7 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "client.md"
 EXAMPLE = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
 EXAMPLES = dict(EXAMPLE.findall(DOCUMENT.read_text()))
 PRINTED = {
-    "Start, wait, collect": ["SUCCEEDED", "3 items"],
+    "Start, wait, download": ["SUCCEEDED", "3 items"],
     "When the answer of a start is lost": ["True"],
     "One request for a short run": [
         "application/json; charset=utf-8 b'{\"answer\":42}'",
@@ -28,7 +28,7 @@ async def test_example_of_the_client_runs(
 ) -> None:
     """Each example in docs/client.md does what the text around it says."""
     async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
-        names: dict[str, Any] = {"BASE_URL": platform.url, "TOKEN": platform.token}
+        names: dict[str, Any] = {"BASE_URL": platform.url, "TOKEN": platform.token.get_secret_value()}
         exec(compile(EXAMPLES[title], f"{DOCUMENT.name}: {title}", "exec"), names)  # noqa: S102
         await names["main"]()
     printed = capsys.readouterr().out.splitlines()

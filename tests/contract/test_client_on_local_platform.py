@@ -73,7 +73,7 @@ def given(**fields: Any) -> bytes:
 
 
 async def items_of(client: ApifyClient, dataset_id: str, query: ItemsQuery | None = None) -> bytes:
-    async with client.stream_items(DatasetId(dataset_id), query) as download:
+    async with client.storages.stream_items(DatasetId(dataset_id), query) as download:
         return await download.read()
 
 
@@ -84,8 +84,8 @@ async def test_run_is_started_followed_and_collected(tmp_path: Path) -> None:
             timeout_secs=60, memory_mbytes=256, max_total_charge_usd=Decimal("1.5"), build="latest"
         )
         body = given(output={"a": 1}, log_lines=2)
-        started = await client.start_run(ACTOR, body=body, options=options, mark=MARK)
-        ended = await client.get_run(RunId(started.id), wait_secs=60)
+        started = await client.runs.start(ACTOR, body=body, options=options, mark=MARK)
+        ended = await client.runs.get(RunId(started.id), wait_secs=60)
         assert ended.status == "SUCCEEDED"
         assert ended.options is not None
         assert (ended.options.memory_mbytes, ended.options.timeout_secs) == (256, 60)
@@ -93,19 +93,19 @@ async def test_run_is_started_followed_and_collected(tmp_path: Path) -> None:
         lines = (await items_of(client, ended.default_dataset_id)).splitlines()
         assert len(lines) == 3
         store = StoreId(ended.default_key_value_store_id)
-        async with client.stream_record(store, "OUTPUT") as download:
+        async with client.storages.stream_record(store, "OUTPUT") as download:
             assert download.content_type.startswith("application/json")
             assert orjson.loads(await download.read()) == {"a": 1}
-        keys = await client.list_keys(store)
+        keys = await client.storages.list_keys(store)
         assert {"INPUT", "OUTPUT"} <= {item.key for item in keys.items}
-        async with client.stream_log(RunId(ended.id)) as download:
+        async with client.runs.stream_log(RunId(ended.id)) as download:
             assert (await download.read()).count(b"\n") >= 2
 
 
 async def test_start_may_wait_for_the_end(tmp_path: Path) -> None:
     """A short run has ended when the answer of its start comes."""
     async with client_and_platform(tmp_path) as client:
-        run = await client.start_run(ACTOR, body=given(), wait_secs=30)
+        run = await client.runs.start(ACTOR, body=given(), wait_secs=30)
         assert run.facts().is_terminal
 
 
@@ -114,9 +114,9 @@ async def test_large_input_arrives_as_it_is(tmp_path: Path) -> None:
     text = given(item={"text": "the same again " * 500})
     kind = "application/json; charset=utf-8"
     async with client_and_platform(tmp_path) as client:
-        run = await client.start_run(ACTOR, body=text, content_type=kind, wait_secs=10)
+        run = await client.runs.start(ACTOR, body=text, content_type=kind, wait_secs=10)
         store = StoreId(run.default_key_value_store_id)
-        async with client.stream_record(store, "INPUT") as download:
+        async with client.storages.stream_record(store, "INPUT") as download:
             assert download.content_type == kind
             assert await download.read() == text
 
@@ -125,36 +125,36 @@ async def test_run_is_found_in_the_list_by_its_mark(tmp_path: Path) -> None:
     """A list of the runs since a start holds it with its mark."""
     since = datetime.now(UTC) - timedelta(minutes=1)
     async with client_and_platform(tmp_path) as client:
-        started = await client.start_run(ACTOR, body=given(), mark=MARK)
-        await client.start_run(ACTOR, body=given())
-        page = await client.list_runs(started_after=since)
+        started = await client.runs.start(ACTOR, body=given(), mark=MARK)
+        await client.runs.start(ACTOR, body=given())
+        page = await client.runs.list(started_after=since)
         assert (page.total, page.count) == (2, 2)
         found = [item.id for item in page.items if MARK in (item.facts().user_agent or "")]
         assert found == [started.id]
-        assert (await client.list_runs(target=ACTOR, limit=1, desc=True)).count == 1
-        assert (await client.list_runs(started_before=since)).total == 0
+        assert (await client.runs.list(target=ACTOR, limit=1, desc=True)).count == 1
+        assert (await client.runs.list(started_before=since)).total == 0
 
 
 async def test_run_is_aborted_and_resurrected(tmp_path: Path) -> None:
     """A run that is aborted can go on in its own storages."""
     async with client_and_platform(tmp_path) as client:
-        started = await client.start_run(ACTOR, body=given(duration_secs=60))
+        started = await client.runs.start(ACTOR, body=given(duration_secs=60))
         run_id = RunId(started.id)
-        await client.abort_run(run_id)
-        aborted = await client.get_run(run_id, wait_secs=10)
+        await client.runs.abort(run_id)
+        aborted = await client.runs.get(run_id, wait_secs=10)
         assert aborted.status == "ABORTED"
-        again = await client.resurrect_run(run_id, RunOptions(timeout_secs=90))
+        again = await client.runs.resurrect(run_id, RunOptions(timeout_secs=90))
         assert again.default_dataset_id == started.default_dataset_id
         assert (again.facts().resurrect_count or 0) == 1
-        await client.abort_run(run_id, gracefully=True)
+        await client.runs.abort(run_id, gracefully=True)
 
 
 async def test_sync_start_answers_with_the_output(tmp_path: Path) -> None:
     """One request runs an Actor and brings its output record."""
     async with client_and_platform(tmp_path) as client:
-        async with client.run_sync(ACTOR, body=given(output={"a": 1}), mark=MARK) as download:
+        async with client.runs.run_sync(ACTOR, body=given(output={"a": 1}), mark=MARK) as download:
             assert orjson.loads(await download.read()) == {"a": 1}
-        page = await client.list_runs()
+        page = await client.runs.list()
         assert MARK in (page.items[0].facts().user_agent or "")
 
 
@@ -162,7 +162,7 @@ async def test_sync_start_answers_with_the_items(tmp_path: Path) -> None:
     """One request runs an Actor and brings its items."""
     async with (
         client_and_platform(tmp_path) as client,
-        client.run_sync_items(ACTOR, body=given(items=5)) as download,
+        client.runs.run_sync_items(ACTOR, body=given(items=5)) as download,
     ):
         assert download.total == 5
         assert len((await download.read()).splitlines()) == 5
@@ -172,7 +172,9 @@ async def test_sync_start_without_output_has_no_data(tmp_path: Path) -> None:
     """An output record that a run did not write is no error."""
     async with (
         client_and_platform(tmp_path) as client,
-        client.run_sync(ACTOR, body=given(output=None), output_record_key="NOT-THERE") as download,
+        client.runs.run_sync(
+            ACTOR, body=given(output=None), output_record_key="NOT-THERE"
+        ) as download,
     ):
         assert await download.read() == b""
 
@@ -181,7 +183,7 @@ async def test_failed_sync_start_is_told(tmp_path: Path) -> None:
     """A synchronous run that fails says so and names its run."""
     async with client_and_platform(tmp_path) as client:
         with pytest.raises(RunFailed, match="run ID"):
-            async with client.run_sync(ACTOR, body=given(outcome="FAILED")):
+            async with client.runs.run_sync(ACTOR, body=given(outcome="FAILED")):
                 pass
 
 
@@ -189,10 +191,10 @@ async def test_sync_start_that_outlasts_the_endpoint_is_unconfirmed(tmp_path: Pa
     """A 408 is not the end of the run: it goes on, and is to be looked for."""
     async with client_and_platform(tmp_path, sync_wait_secs=0.1) as client:
         with pytest.raises(StartUnconfirmed) as caught:
-            async with client.run_sync(ACTOR, body=given(duration_secs=60), mark=MARK):
+            async with client.runs.run_sync(ACTOR, body=given(duration_secs=60), mark=MARK):
                 pass
         assert caught.value.status == 408
-        assert (await client.list_runs()).items[0].status == "RUNNING"
+        assert (await client.runs.list()).items[0].status == "RUNNING"
 
 
 async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
@@ -202,12 +204,12 @@ async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
     task = {"name": "mine", "actor": "orchestrator/simulated", "input": {"items": 4}}
     (actors / "tasks" / "mine.json").write_bytes(orjson.dumps(task))
     async with client_and_platform(tmp_path / "data", actors_dirs=(actors,)) as client:
-        me = await client.get_me()
+        me = await client.account.get()
         target = Target(kind=TargetKind.TASK, id=f"{me.username}/mine")
-        found = await client.get_target(target)
-        async with client.run_sync_items(target) as download:
+        found = await client.actors.get_target(target)
+        async with client.runs.run_sync_items(target) as download:
             assert len((await download.read()).splitlines()) == 4
-        run = await client.start_run(target, body=b'{"items": 2}', wait_secs=10)
+        run = await client.runs.start(target, body=b'{"items": 2}', wait_secs=10)
         assert run.actor_task_id == found.id
         assert len((await items_of(client, run.default_dataset_id)).splitlines()) == 2
 
@@ -215,13 +217,13 @@ async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
 async def test_items_come_in_the_asked_format(tmp_path: Path) -> None:
     """Format, fields, offset and limit have their effect."""
     async with client_and_platform(tmp_path) as client:
-        run = await client.start_run(ACTOR, body=given(items=10), wait_secs=10)
+        run = await client.runs.start(ACTOR, body=given(items=10), wait_secs=10)
         query = ItemsQuery(format="csv", fields=("index",), bom=False)
         assert (await items_of(client, run.default_dataset_id, query)).split()[:2] == [
             b"index",
             b"0",
         ]
-        async with client.stream_items(
+        async with client.storages.stream_items(
             DatasetId(run.default_dataset_id), offset=7, limit=2
         ) as download:
             assert (download.total, download.count, download.offset) == (10, 2, 7)
@@ -231,24 +233,24 @@ async def test_items_come_in_the_asked_format(tmp_path: Path) -> None:
 async def test_account_actor_build_and_datasets_are_read(tmp_path: Path) -> None:
     """What surrounds runs can be looked at."""
     async with client_and_platform(tmp_path) as client:
-        limits = (await client.get_limits()).limits
+        limits = (await client.account.get_limits()).limits
         assert limits is not None
         assert limits.max_concurrent_actor_jobs == 256
-        actor = await client.get_actor("orchestrator/simulated")
+        actor = await client.actors.get_actor("orchestrator/simulated")
         assert actor.name == "simulated"
-        run = await client.start_run(ACTOR, body=given(), wait_secs=10)
-        assert (await client.get_build(run.build_id or "")).id == run.build_id
-        dataset = await client.get_dataset(DatasetId(run.default_dataset_id))
+        run = await client.runs.start(ACTOR, body=given(), wait_secs=10)
+        assert (await client.actors.get_build(run.build_id or "")).id == run.build_id
+        dataset = await client.storages.get_dataset(DatasetId(run.default_dataset_id))
         assert dataset.id == run.default_dataset_id
-        assert (await client.list_datasets(unnamed=True)).total >= 1
-        assert await client.get_monthly_usage() is not None
+        assert (await client.storages.list_datasets(unnamed=True)).total >= 1
+        assert await client.account.get_monthly_usage() is not None
 
 
 async def test_input_is_validated(tmp_path: Path) -> None:
     """An input can be checked without a run."""
     async with client_and_platform(tmp_path) as client:
-        await client.validate_input(ACTOR, given())
-        assert (await client.list_runs()).total == 0
+        await client.actors.validate_input(ACTOR, given())
+        assert (await client.runs.list()).total == 0
 
 
 async def test_refusals_have_their_classes(tmp_path: Path) -> None:
@@ -257,17 +259,17 @@ async def test_refusals_have_their_classes(tmp_path: Path) -> None:
     async with watched_emulator(options) as platform:
         async with client_of(platform) as client:
             with pytest.raises(NoRoom):
-                await client.start_run(ACTOR, options=RunOptions(memory_mbytes=2048))
+                await client.runs.start(ACTOR, options=RunOptions(memory_mbytes=2048))
             with pytest.raises(NotFound):
-                await client.start_run(Target(kind=TargetKind.ACTOR, id="no/such"), body=b"{}")
+                await client.runs.start(Target(kind=TargetKind.ACTOR, id="no/such"), body=b"{}")
             with pytest.raises(InputRejected):
-                await client.start_run(ACTOR, body=b'{"outcome": "NO-SUCH"}')
+                await client.runs.start(ACTOR, body=b'{"outcome": "NO-SUCH"}')
             with pytest.raises(NotFound):
-                await client.get_run(RunId("nosuchrun"))
+                await client.runs.get(RunId("nosuchrun"))
         wrong = ClientOptions(base_url=platform.url, token=SecretStr("wrong"))
         async with ApifyClient(wrong) as stranger:
             with pytest.raises(NotAuthorized) as caught:
-                await stranger.get_me()
+                await stranger.account.get()
     assert caught.value.status == 401
     assert "wrong" not in str(caught.value)
 
@@ -287,8 +289,8 @@ async def test_start_whose_answer_goes_wrong_is_sent_once(tmp_path: Path, kind: 
     rule = FaultRule(do=kind, method="POST", path="/runs")
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
         with pytest.raises(StartUnconfirmed):
-            await client.start_run(ACTOR, body=given(), mark=MARK)
-        assert (await client.list_runs()).total <= 1
+            await client.runs.start(ACTOR, body=given(), mark=MARK)
+        assert (await client.runs.list()).total <= 1
 
 
 @pytest.mark.parametrize(
@@ -306,8 +308,8 @@ async def test_poll_goes_on_through_faults(tmp_path: Path, kind: FaultKind) -> N
     """A poll that goes wrong twice is repeated, and the run is followed to its end."""
     rule = FaultRule(do=kind, method="GET", path="/actor-runs/", times=2)
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
-        started = await client.start_run(ACTOR, body=given())
-        run = await client.get_run(RunId(started.id), wait_secs=10)
+        started = await client.runs.start(ACTOR, body=given())
+        run = await client.runs.get(RunId(started.id), wait_secs=10)
         assert run.facts().is_terminal
         assert client.stats.retries == 2
 
@@ -317,7 +319,7 @@ async def test_broken_download_is_noticed(tmp_path: Path, kind: FaultKind) -> No
     """Items that break off are never taken for all of them."""
     rule = FaultRule(do=kind, method="GET", path="/items")
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
-        run = await client.start_run(ACTOR, body=given(items=2000), wait_secs=10)
+        run = await client.runs.start(ACTOR, body=given(items=2000), wait_secs=10)
         with pytest.raises(TransientError):
             await items_of(client, run.default_dataset_id)
 
@@ -325,9 +327,9 @@ async def test_broken_download_is_noticed(tmp_path: Path, kind: FaultKind) -> No
 async def test_many_requests_stay_under_the_rate_limit(tmp_path: Path) -> None:
     """A burst at one run is spread out so that the platform refuses hardly any of it."""
     async with client_and_platform(tmp_path) as client:
-        run = await client.start_run(ACTOR, body=given(), wait_secs=10)
+        run = await client.runs.start(ACTOR, body=given(), wait_secs=10)
         began = time.monotonic()
         for _ in range(90):
-            await client.get_run(RunId(run.id))
+            await client.runs.get(RunId(run.id))
         assert client.stats.rate_limited == 0
         assert time.monotonic() - began > 1.0

@@ -251,7 +251,7 @@ def test_nights_find_a_list_that_is_paged_by_its_rows(
     async def once(self: RunListing) -> AsyncIterator[models.RunListItem]:
         offset, self.is_whole = 0, True
         while True:
-            page = await self._client.list_runs(
+            page = await self._client.runs.list(
                 target=self._target, started_after=self._since, limit=1000, offset=offset
             )
             for item in page.items:

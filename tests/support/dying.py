@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any, NoReturn
 
-from orchestrator.apify import ApifyClient
 from orchestrator.apify.http.direct_transport import DirectExchange, DirectTransport
 from orchestrator.apify.http.transport import Request
+from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story
@@ -89,7 +89,7 @@ class LostExchange:
 def tell(story: Story) -> None:
     """Prepares what happens on the way."""
     if story is Story.FULL:
-        _once(ApifyClient, "start_run", _no_room)
+        _once(RunEndpoints, "start", _no_room)
     if story in {Story.LOST, Story.UNSENT, Story.SYNC_LOST}:
         original = DirectTransport.send
         has_effect = story is not Story.UNSENT

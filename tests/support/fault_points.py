@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
 
-from orchestrator.apify import ApifyClient
+from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.app.batch import final_files, lifecycle
 from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger
@@ -132,8 +132,8 @@ POINTS = {
     **_told(
         Story.RESURRECTED,
         resurrection_intended=_after(Ledger, "intend", nth=2),
-        resurrecting=_before(ApifyClient, "resurrect_run"),
-        resurrected=_after(ApifyClient, "resurrect_run"),
+        resurrecting=_before(RunEndpoints, "resurrect"),
+        resurrected=_after(RunEndpoints, "resurrect"),
         resurrection_answered=_before(Ledger, "started", nth=2),
         resurrection_recorded=_after(Ledger, "started", nth=2),
         resurrected_ended=_before(Ledger, "finished", nth=2),
@@ -180,8 +180,8 @@ POINTS = {
     ),
     **_told(
         Story.ABORT,
-        aborting=_before(ApifyClient, "abort_run"),
-        abort_asked=_after(ApifyClient, "abort_run"),
+        aborting=_before(RunEndpoints, "abort"),
+        abort_asked=_after(RunEndpoints, "abort"),
         aborted=_before(Ledger, "finished"),
         aborted_recorded=_after(Ledger, "finished"),
         aborted_collected=_before(Ledger, "over"),

@@ -28,19 +28,19 @@ async def start_and_wait(client: ApifyClient) -> models.Run:
     """Starts a run and waits for its end."""
     options = RunOptions(memory_mbytes=256, max_total_charge_usd=Decimal("0.5"))
     try:
-        run = await client.start_run(ACTOR, body=b"{}", options=options, mark=Mark("nightly.7"))
+        run = await client.runs.start(ACTOR, body=b"{}", options=options, mark=Mark("nightly.7"))
     except StartUnconfirmed as error:
         assert_type(error.method, str)
         raise
     while not assert_type(run.facts().is_terminal, bool):
-        run = await client.get_run(RunId(run.id), wait_secs=60)
+        run = await client.runs.get(RunId(run.id), wait_secs=60)
     return assert_type(run, models.Run)
 
 
 async def download(client: ApifyClient, dataset_id: DatasetId) -> int:
     """Counts the bytes of a dataset."""
     size = 0
-    async with client.stream_items(dataset_id) as items:
+    async with client.storages.stream_items(dataset_id) as items:
         assert_type(items.total, int | None)
         async for chunk in items.chunks():
             size += len(assert_type(chunk, bytes))

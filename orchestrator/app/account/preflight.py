@@ -150,7 +150,7 @@ class _Lookups:
 
     async def _check_token(self) -> None:
         try:
-            self.account = (await self._client.get_me()).id
+            self.account = (await self._client.account.get()).id
         except NotAuthorized as error:
             self._errors.append(error)
         except PlatformError as error:
@@ -175,7 +175,7 @@ class _Lookups:
 
 async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
     if target.kind is TargetKind.ACTOR:
-        actor = await client.get_actor(target.id)
+        actor = await client.actors.get_actor(target.id)
         now = client.platform_now() or datetime.now(UTC)
         options = actor.default_run_options or DefaultRunOptions()
         return RunDefaults(
@@ -183,7 +183,7 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
             timeout_secs=options.timeout_secs,
             floor_usd=floor_of(actor.pricing_infos or [], now),
         )
-    task = await client.get_task(target.id)
+    task = await client.actors.get_task(target.id)
     own = task.options or TaskOptions()
     below = RunDefaults()
     if not own.memory_mbytes or own.timeout_secs is None:
@@ -208,7 +208,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
 
     async def look_back(target: Target) -> None:
         try:
-            page = await client.list_runs(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+            page = await client.runs.list(target=target, desc=True, limit=RUNS_LOOKED_BACK)
         except PlatformError as error:
             # The runs of an Actor may not be shown to this token: then none shows what it costs.
             LOG.warning("runs_not_listed", target=str(target), error=str(error))
@@ -220,7 +220,7 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
 
     unit = USUAL_COMPUTE_UNIT_USD
     try:
-        usage = (await client.get_monthly_usage()).monthly_service_usage or {}
+        usage = (await client.account.get_monthly_usage()).monthly_service_usage or {}
         told = usage.get("ACTOR_COMPUTE_UNITS")
         unit = (told and told.base_unit_price_usd) or unit
     except PlatformError as error:
@@ -250,7 +250,7 @@ async def read_limits(client: ApifyClient) -> Room:
         NotAuthorized: the token is refused.
     """
     try:
-        limits = (await client.get_limits()).limits
+        limits = (await client.account.get_limits()).limits
     except NotAuthorized:
         raise
     except PlatformError as error:

@@ -132,7 +132,7 @@ async def _schedule(
     is_new: bool,
 ) -> OrchestratorError | None:
     """Runs the scheduler until the batch is settled or left; returns why it was left."""
-    batch.client.know_clock(options.room.clock)
+    batch.client.set_clock(options.room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
     finder = make_finder(batch, options, observer)
     if not is_new:
@@ -222,7 +222,7 @@ async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None
     ended = [attempt.run for attempt in attempts if attempt.ended_at is not None]
     if ended and ended[0] is not None and client.platform_now() is None:
         with suppress(PermanentError):
-            await client.get_run(ended[0].id)
+            await client.runs.get(ended[0].id)
 
 
 async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
@@ -254,7 +254,7 @@ async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
 
     async def abort(run_id: RunId) -> None:
         try:
-            await client.abort_run(run_id)
+            await client.runs.abort(run_id)
         except PlatformError as error:
             LOG.warning("run_not_aborted", run=run_id, error=str(error))
         else:

@@ -103,9 +103,9 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
     async def delete(client: ApifyClient, dataset_id: str | None, store_id: str | None) -> None:
         async with turns:
             if dataset_id:
-                await client.delete_dataset(DatasetId(dataset_id))
+                await client.storages.delete_dataset(DatasetId(dataset_id))
             if store_id:
-                await client.delete_store(StoreId(store_id))
+                await client.storages.delete_store(StoreId(store_id))
 
     async with (
         connected(batch, context) as endpoint,

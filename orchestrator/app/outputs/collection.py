@@ -251,7 +251,7 @@ class Gaps:
         if await self._described(report):
             return
         try:
-            told = await self.client.get_run(report.run_id, insist=True)
+            told = await self.client.runs.get(report.run_id, insist=True)
             run = told.facts()
             if is_lost and not await self.ledger.found_again(job.seq, report.attempts, run):
                 self.under_way += 1

@@ -135,7 +135,7 @@ async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> lis
     async def look(run_id: str) -> None:
         async with turns:
             try:
-                found[run_id] = await client.get_run(RunId(run_id))
+                found[run_id] = await client.runs.get(RunId(run_id))
             except NotFound as error:
                 missing.append(f"run {run_id}: {error.message}")
 
@@ -159,7 +159,7 @@ async def _runs_of_task(client: ApifyClient, task: str, since: datetime) -> list
     offset = 0
     while True:
         try:
-            page = await client.list_runs(target=target, desc=True, limit=PAGE, offset=offset)
+            page = await client.runs.list(target=target, desc=True, limit=PAGE, offset=offset)
         except (NotFound, PermanentError) as error:
             raise UnknownTarget(f"task {task}: {error}") from error
         young = [run.id for run in page.items if run.started_at and run.started_at >= since]

@@ -37,7 +37,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
     async with (
         connected(batch, context) as endpoint,
         ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
-        client.stream_log(report.run_id, follow=True) as download,
+        client.runs.stream_log(report.run_id, follow=True) as download,
     ):
         async for piece in download.chunks():
             yield piece

@@ -40,7 +40,7 @@ async def collect_shared(
     if not wanted:
         return
     datasets = Datasets(client, files, patience_secs=patience_secs, settled_after_secs=0.0)
-    username = (await client.get_me()).username or ""
+    username = (await client.account.get()).username or ""
     for name, shared in wanted.items():
         try:
             collected = await _collect(folder, client, datasets, username, name, shared)
@@ -63,7 +63,7 @@ async def _collect(
     shared: SharedDataset,
 ) -> OtherDataset:
     reference = DatasetId(name if "~" in name else f"{username}~{name}")
-    dataset = await client.get_dataset(reference)
+    dataset = await client.storages.get_dataset(reference)
     file = f"{file_name(name)}.{shared.query.format}"
     items = await datasets.fetch_file(
         folder / FOLDER, DatasetId(dataset.id), shared.query, name=file

@@ -67,7 +67,7 @@ async def ask_account(
                 for target in missing:
                     looks.start_soon(_look_back, client, target, history, name=f"{target}")
             try:
-                told = await client.get_limits()
+                told = await client.account.get_limits()
             except PlatformError:
                 return Account(room=room, prices=prices, used_usd=None, most_usd=None)
     return Account(
@@ -82,8 +82,8 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
     try:
         actor_id = target.id
         if target.kind is TargetKind.TASK:
-            actor_id = (await client.get_task(target.id)).act_id
-        infos = (await client.get_actor(actor_id)).pricing_infos
+            actor_id = (await client.actors.get_task(target.id)).act_id
+        infos = (await client.actors.get_actor(actor_id)).pricing_infos
     except PlatformError as error:
         # A task may be shown to a token that is not shown its Actor.
         LOG.warning("price_not_read", target=str(target), error=str(error))
@@ -95,7 +95,7 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
 
 async def _look_back(client: ApifyClient, target: Target, history: History) -> None:
     try:
-        page = await client.list_runs(
+        page = await client.runs.list(
             target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
         )
     except PlatformError as error:

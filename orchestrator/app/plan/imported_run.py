@@ -40,7 +40,7 @@ async def spec_of_run(run_id: str, context: BatchContext) -> str:
         ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
     ):
         try:
-            run = await client.get_run(RunId(run_id))
+            run = await client.runs.get(RunId(run_id))
         except NotFound as error:
             raise UsageError(f"run {run_id}: {error.message}") from error
         name, target = await _target_of(client, run)
@@ -94,7 +94,7 @@ async def _target_of(client: ApifyClient, run: Run) -> tuple[str, Target]:
     kind = TargetKind.TASK if run.actor_task_id else TargetKind.ACTOR
     target = Target(kind=kind, id=run.actor_task_id or run.act_id or "")
     try:
-        found = await client.get_target(target)
+        found = await client.actors.get_target(target)
     except PermanentError:
         return "imported", target
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.name or "") or "imported"
@@ -110,7 +110,7 @@ async def _target_of(client: ApifyClient, run: Run) -> tuple[str, Target]:
 async def _input_of(client: ApifyClient, run: Run) -> dict[str, Any] | None:
     store = StoreId(run.default_key_value_store_id)
     try:
-        async with client.stream_record(store, "INPUT") as download:
+        async with client.storages.stream_record(store, "INPUT") as download:
             value = orjson.loads(await download.read(MAX_INPUT_BYTES * 2))
     except (NotFound, ValueError):
         return None

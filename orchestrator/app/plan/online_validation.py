@@ -66,7 +66,7 @@ async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
             client_options(endpoint, context.settings, context.timings), away_secs=AWAY_SECS
         )
         async with ApifyClient(options) as client:
-            await client.get_me()
+            await client.account.get()
             return await _Asking(client).ask(jobs)
 
 
@@ -108,7 +108,7 @@ class _Asking:
         async def look_up(target: Target, key: JobKey) -> None:
             async with self._turns:
                 try:
-                    found[target] = await self._client.get_target(target)
+                    found[target] = await self._client.actors.get_target(target)
                 except PermanentError as error:
                     self._answers.mistakes.append(f"{key}: {target}: {error.message}")
                 except TransientError as error:
@@ -125,7 +125,7 @@ class _Asking:
         async with self._turns:
             try:
                 body = await read_input(job, env={})
-                await self._client.validate_input(job.target, body or b"{}", build=build)
+                await self._client.actors.validate_input(job.target, body or b"{}", build=build)
             except PermanentError as error:
                 self._answers.mistakes.append(f"{job.key}: {error.message}")
             except TransientError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.apify import ApifyClient
-from orchestrator.apify.endpoints import instant, query, reference, segment
+from orchestrator.apify.urls import instant, query, reference, segment
 from orchestrator.errors import InputRejected
 from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind, Webhook
@@ -100,7 +100,7 @@ def opened(make: Callable[[ApifyClient], Any]) -> Call:
 
 CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
     "start an Actor": (
-        lambda c: c.start_run(
+        lambda c: c.runs.start(
             ACTOR,
             body=b"{}",
             options=RunOptions(force_permission_level="LIMITED_PERMISSIONS"),
@@ -110,18 +110,18 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
         {"waitForFinish": "60", "forcePermissionLevel": "LIMITED_PERMISSIONS"},
     ),
     "start an Actor with every option": (
-        lambda c: c.start_run(ACTOR, body=b"{}", options=EVERY_OPTION),
+        lambda c: c.runs.start(ACTOR, body=b"{}", options=EVERY_OPTION),
         "POST /v2/acts/apify~web-scraper/runs",
         OPTIONS_ON_THE_WIRE,
     ),
     "start a task with every option": (
-        lambda c: c.start_run(TASK, options=EVERY_OPTION, wait_secs=1),
+        lambda c: c.runs.start(TASK, options=EVERY_OPTION, wait_secs=1),
         "POST /v2/actor-tasks/me~my-task/runs",
         OPTIONS_ON_THE_WIRE | {"waitForFinish": "1"},
     ),
     "run an Actor in one request": (
         opened(
-            lambda c: c.run_sync(
+            lambda c: c.runs.run_sync(
                 ACTOR, body=b"{}", options=EVERY_OPTION, output_record_key="MY OUTPUT"
             )
         ),
@@ -129,25 +129,27 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
         OPTIONS_ON_THE_WIRE | {"outputRecordKey": "MY OUTPUT"},
     ),
     "run an Actor without input in one request": (
-        opened(lambda c: c.run_sync(ACTOR)),
+        opened(lambda c: c.runs.run_sync(ACTOR)),
         "POST /v2/acts/apify~web-scraper/run-sync",
         {},
     ),
     "run a task with input in one request": (
-        opened(lambda c: c.run_sync(TASK, body=b"{}", options=EVERY_OPTION)),
+        opened(lambda c: c.runs.run_sync(TASK, body=b"{}", options=EVERY_OPTION)),
         "POST /v2/actor-tasks/me~my-task/run-sync",
         OPTIONS_ON_THE_WIRE,
     ),
     "run a task with its own input in one request": (
         opened(
-            lambda c: c.run_sync(TASK, options=RunOptions(memory_mbytes=256), output_record_key="O")
+            lambda c: c.runs.run_sync(
+                TASK, options=RunOptions(memory_mbytes=256), output_record_key="O"
+            )
         ),
         "GET /v2/actor-tasks/me~my-task/run-sync",
         {"memory": "256", "outputRecordKey": "O"},
     ),
     "run an Actor for its items": (
         opened(
-            lambda c: c.run_sync_items(
+            lambda c: c.runs.run_sync_items(
                 ACTOR,
                 body=b"{}",
                 options=EVERY_OPTION,
@@ -160,18 +162,18 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
         OPTIONS_ON_THE_WIRE | ITEMS_ON_THE_WIRE,
     ),
     "run a task with its own input for its items": (
-        opened(lambda c: c.run_sync_items(TASK)),
+        opened(lambda c: c.runs.run_sync_items(TASK)),
         "GET /v2/actor-tasks/me~my-task/run-sync-get-dataset-items",
         {"format": "jsonl"},
     ),
     "wait for a run": (
-        lambda c: c.get_run(RUN, wait_secs=60),
+        lambda c: c.runs.get(RUN, wait_secs=60),
         "GET /v2/actor-runs/run1",
         {"waitForFinish": "60"},
     ),
-    "look at a run": (lambda c: c.get_run(RUN), "GET /v2/actor-runs/run1", {}),
+    "look at a run": (lambda c: c.runs.get(RUN), "GET /v2/actor-runs/run1", {}),
     "list the account's runs": (
-        lambda c: c.list_runs(
+        lambda c: c.runs.list(
             started_after=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
             started_before=datetime(2026, 1, 3, tzinfo=UTC),
             status=("RUNNING", "TIMED-OUT"),
@@ -190,23 +192,23 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
         },
     ),
     "list an Actor's runs": (
-        lambda c: c.list_runs(target=ACTOR),
+        lambda c: c.runs.list(target=ACTOR),
         "GET /v2/acts/apify~web-scraper/runs",
         {"limit": "1000"},
     ),
     "list a task's runs": (
-        lambda c: c.list_runs(target=TASK),
+        lambda c: c.runs.list(target=TASK),
         "GET /v2/actor-tasks/me~my-task/runs",
         {"limit": "1000"},
     ),
-    "abort a run": (lambda c: c.abort_run(RUN), "POST /v2/actor-runs/run1/abort", {}),
+    "abort a run": (lambda c: c.runs.abort(RUN), "POST /v2/actor-runs/run1/abort", {}),
     "abort a run gracefully": (
-        lambda c: c.abort_run(RUN, gracefully=True),
+        lambda c: c.runs.abort(RUN, gracefully=True),
         "POST /v2/actor-runs/run1/abort",
         {"gracefully": "true"},
     ),
     "resurrect a run": (
-        lambda c: c.resurrect_run(
+        lambda c: c.runs.resurrect(
             RUN,
             RunOptions(
                 timeout_secs=60,
@@ -227,49 +229,53 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
             "build": "latest",
         },
     ),
-    "read a log": (opened(lambda c: c.stream_log(RUN)), "GET /v2/logs/run1", {}),
+    "read a log": (opened(lambda c: c.runs.stream_log(RUN)), "GET /v2/logs/run1", {}),
     "follow a log": (
-        opened(lambda c: c.stream_log(RUN, follow=True, raw=True)),
+        opened(lambda c: c.runs.stream_log(RUN, follow=True, raw=True)),
         "GET /v2/logs/run1",
         {"stream": "true", "raw": "true"},
     ),
     "read items": (
-        opened(lambda c: c.stream_items(DATA, EVERY_ITEM_PARAMETER, offset=5, limit=7)),
+        opened(lambda c: c.storages.stream_items(DATA, EVERY_ITEM_PARAMETER, offset=5, limit=7)),
         "GET /v2/datasets/data1/items",
         ITEMS_ON_THE_WIRE,
     ),
-    "look at a dataset": (lambda c: c.get_dataset(DATA), "GET /v2/datasets/data1", {}),
+    "look at a dataset": (lambda c: c.storages.get_dataset(DATA), "GET /v2/datasets/data1", {}),
     "list datasets": (
-        lambda c: c.list_datasets(unnamed=True, desc=True, limit=5, offset=2),
+        lambda c: c.storages.list_datasets(unnamed=True, desc=True, limit=5, offset=2),
         "GET /v2/datasets",
         {"limit": "5", "offset": "2", "desc": "true", "unnamed": "true"},
     ),
     "read a record": (
-        opened(lambda c: c.stream_record(STORE, "MY KEY/1")),
+        opened(lambda c: c.storages.stream_record(STORE, "MY KEY/1")),
         "GET /v2/key-value-stores/store1/records/MY%20KEY%2F1",
         {"attachment": "true"},
     ),
     "list keys": (
-        lambda c: c.list_keys(STORE, exclusive_start_key="a b", limit=5, prefix="p"),
+        lambda c: c.storages.list_keys(STORE, exclusive_start_key="a b", limit=5, prefix="p"),
         "GET /v2/key-value-stores/store1/keys",
         {"limit": "5", "exclusiveStartKey": "a b", "prefix": "p"},
     ),
-    "look at an Actor": (lambda c: c.get_target(ACTOR), "GET /v2/acts/apify~web-scraper", {}),
-    "look at a task": (lambda c: c.get_target(TASK), "GET /v2/actor-tasks/me~my-task", {}),
+    "look at an Actor": (
+        lambda c: c.actors.get_target(ACTOR),
+        "GET /v2/acts/apify~web-scraper",
+        {},
+    ),
+    "look at a task": (lambda c: c.actors.get_target(TASK), "GET /v2/actor-tasks/me~my-task", {}),
     "look at a build": (
-        lambda c: c.get_build("build1", wait_secs=5),
+        lambda c: c.actors.get_build("build1", wait_secs=5),
         "GET /v2/actor-builds/build1",
         {"waitForFinish": "5"},
     ),
     "validate an input": (
-        lambda c: c.validate_input(ACTOR, b'{"a": 1}', build="latest"),
+        lambda c: c.actors.validate_input(ACTOR, b'{"a": 1}', build="latest"),
         "POST /v2/acts/apify~web-scraper/validate-input",
         {"build": "latest"},
     ),
-    "look at the account": (lambda c: c.get_me(), "GET /v2/users/me", {}),
-    "look at the limits": (lambda c: c.get_limits(), "GET /v2/users/me/limits", {}),
+    "look at the account": (lambda c: c.account.get(), "GET /v2/users/me", {}),
+    "look at the limits": (lambda c: c.account.get_limits(), "GET /v2/users/me/limits", {}),
     "look at the usage": (
-        lambda c: c.get_monthly_usage(date(2026, 2, 1)),
+        lambda c: c.account.get_monthly_usage(date(2026, 2, 1)),
         "GET /v2/users/me/usage/monthly",
         {"date": "2026-02-01"},
     ),
@@ -304,7 +310,7 @@ async def test_path_prefix_is_actors_when_asked() -> None:
     """The newer prefix of Actor endpoints is one setting away."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport, path_prefix="actors") as client:
-        await client.start_run(ACTOR)
+        await client.runs.start(ACTOR)
     assert transport.asked[0].line == "POST /v2/actors/apify~web-scraper/runs"
 
 
@@ -312,7 +318,7 @@ async def test_start_carries_its_mark_and_input() -> None:
     """A start names itself in the User-Agent and sends its input as it is."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport, user_agent="orchestrator/9") as client:
-        run = await client.start_run(
+        run = await client.runs.start(
             ACTOR, body=b"<a/>", content_type="text/xml", mark=Mark("k3.1.1.1")
         )
     request = transport.asked[0].request
@@ -325,7 +331,7 @@ async def test_large_input_goes_compressed() -> None:
     """A body that gzip makes smaller is sent as gzip."""
     transport = ScriptedTransport(run_reply(201))
     async with client_of(transport) as client:
-        await client.start_run(ACTOR, body=json.dumps(["again"] * 1000).encode())
+        await client.runs.start(ACTOR, body=json.dumps(["again"] * 1000).encode())
     request = transport.asked[0].request
     assert request.headers["Content-Encoding"] == "gzip"
     assert request.body is not None
@@ -335,32 +341,32 @@ async def test_large_input_goes_compressed() -> None:
 LEVEL = RunOptions(force_permission_level="FULL_PERMISSIONS")
 IMPOSSIBLE: dict[str, tuple[Call, str]] = {
     "permission level of a task": (
-        lambda c: c.start_run(TASK, options=LEVEL),
+        lambda c: c.runs.start(TASK, options=LEVEL),
         "force_permission_level",
     ),
     "permission level in sync mode": (
-        opened(lambda c: c.run_sync(ACTOR, options=LEVEL)),
+        opened(lambda c: c.runs.run_sync(ACTOR, options=LEVEL)),
         "force_permission_level",
     ),
     "restart of a task without input in sync mode": (
-        opened(lambda c: c.run_sync(TASK, options=RunOptions(restart_on_error=True))),
+        opened(lambda c: c.runs.run_sync(TASK, options=RunOptions(restart_on_error=True))),
         "restart_on_error",
     ),
     "webhooks of a resurrection": (
-        lambda c: c.resurrect_run(RUN, RunOptions(webhooks=(WEBHOOK,))),
+        lambda c: c.runs.resurrect(RUN, RunOptions(webhooks=(WEBHOOK,))),
         "webhooks",
     ),
     "times in the list of a task's runs": (
-        lambda c: c.list_runs(target=TASK, started_after=datetime(2026, 1, 1, tzinfo=UTC)),
+        lambda c: c.runs.list(target=TASK, started_after=datetime(2026, 1, 1, tzinfo=UTC)),
         "narrowed by time",
     ),
-    "a wait of 61 seconds": (lambda c: c.start_run(ACTOR, wait_secs=61), "61"),
+    "a wait of 61 seconds": (lambda c: c.runs.start(ACTOR, wait_secs=61), "61"),
     "an input of ten million bytes": (
-        lambda c: c.start_run(ACTOR, body=b" " * 10_000_000),
+        lambda c: c.runs.start(ACTOR, body=b" " * 10_000_000),
         "10000000",
     ),
-    "validation of a task's input": (lambda c: c.validate_input(TASK, b"{}"), "task"),
-    "an empty id": (lambda c: c.get_run(RunId("")), "empty"),
+    "validation of a task's input": (lambda c: c.actors.validate_input(TASK, b"{}"), "task"),
+    "an empty id": (lambda c: c.runs.get(RunId("")), "empty"),
 }
 
 

@@ -59,20 +59,20 @@ def using(
 
 
 async def start(client: ApifyClient) -> str:
-    return (await client.start_run(ACTOR, body=b"{}")).id
+    return (await client.runs.start(ACTOR, body=b"{}")).id
 
 
 async def sync(client: ApifyClient) -> bytes:
-    async with client.run_sync(TASK) as download:
+    async with client.runs.run_sync(TASK) as download:
         return await download.read()
 
 
 async def look(client: ApifyClient) -> str:
-    return (await client.get_run(RunId("run1"), wait_secs=60)).status
+    return (await client.runs.get(RunId("run1"), wait_secs=60)).status
 
 
 async def insist(client: ApifyClient) -> str:
-    return (await client.get_run(RunId("run1"), wait_secs=60, insist=True)).status
+    return (await client.runs.get(RunId("run1"), wait_secs=60, insist=True)).status
 
 
 PASSING: dict[str, Step] = {
@@ -153,7 +153,7 @@ def test_missing_output_is_believed_at_once() -> None:
         transport = ScriptedTransport(refused(404, "record-not-found"))
 
         async def fetch(client: ApifyClient) -> None:
-            async with client.stream_record(StoreId("s"), "OUTPUT", is_listed=is_listed):
+            async with client.storages.stream_record(StoreId("s"), "OUTPUT", is_listed=is_listed):
                 pass
 
         with pytest.raises(NotFound):
@@ -242,7 +242,7 @@ def test_start_keeps_its_deadline_over_all_sends(
 def test_wait_of_a_start_is_added_to_its_deadline() -> None:
     """The time that the platform was asked to hold a start does not count as lateness."""
     transport = ScriptedTransport(run_reply(201))
-    using(transport, lambda client: client.start_run(ACTOR, wait_secs=60))
+    using(transport, lambda client: client.runs.start(ACTOR, wait_secs=60))
     assert transport.asked[0].request.deadlines.whole == 90.0
 
 
@@ -253,7 +253,7 @@ def test_start_that_would_wait_too_long_for_its_turn_is_not_sent() -> None:
 
     async def one(client: ApifyClient) -> None:
         try:
-            await client.start_run(ACTOR)
+            await client.runs.start(ACTOR)
         except RateLimited as error:
             outcomes.append(str(error))
         else:
@@ -348,7 +348,7 @@ def test_redirect_of_a_read_does_not_carry_the_token_elsewhere() -> None:
     )
 
     async def fetch(client: ApifyClient) -> bytes:
-        async with client.stream_record(StoreId("s"), "OUTPUT") as download:
+        async with client.storages.stream_record(StoreId("s"), "OUTPUT") as download:
             return await download.read()
 
     assert using(transport, fetch) == b"data"
@@ -368,7 +368,7 @@ def test_redirect_whose_signature_has_expired_is_asked_for_anew() -> None:
     )
 
     async def fetch(client: ApifyClient) -> bytes:
-        async with client.stream_record(StoreId("s"), "OUTPUT") as download:
+        async with client.storages.stream_record(StoreId("s"), "OUTPUT") as download:
             return await download.read()
 
     assert using(transport, fetch) == b"data"
@@ -406,7 +406,7 @@ def test_page_instead_of_items_is_repeated() -> None:
     )
 
     async def fetch(client: ApifyClient) -> tuple[int | None, bytes]:
-        async with client.stream_items(DatasetId("d")) as download:
+        async with client.storages.stream_items(DatasetId("d")) as download:
             return download.total, await download.read()
 
     assert using(transport, fetch) == (1, b'{"a":1}\n')

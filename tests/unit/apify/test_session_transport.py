@@ -27,7 +27,7 @@ async def test_run_is_read_through_the_session() -> None:
             payload={"data": {"id": "r1", "status": "SUCCEEDED"}},
         )
         async with client() as apify:
-            run = await apify.get_run(RunId("r1"), wait_secs=60)
+            run = await apify.runs.get(RunId("r1"), wait_secs=60)
     assert run.facts().is_terminal
 
 
@@ -38,7 +38,7 @@ async def test_refusal_is_named_through_the_session() -> None:
         mock.post(f"{ROOT}/v2/acts/a~b/runs", status=402, payload=full)
         async with client() as apify:
             with pytest.raises(NoRoom, match="Full"):
-                await apify.start_run(ACTOR, body=b"{}")
+                await apify.runs.start(ACTOR, body=b"{}")
 
 
 async def test_timeout_of_a_start_is_unconfirmed_through_the_session() -> None:
@@ -47,4 +47,4 @@ async def test_timeout_of_a_start_is_unconfirmed_through_the_session() -> None:
         mock.post(f"{ROOT}/v2/acts/a~b/runs", timeout=True)
         async with client() as apify:
             with pytest.raises(StartUnconfirmed):
-                await apify.start_run(ACTOR, body=b"{}")
+                await apify.runs.start(ACTOR, body=b"{}")

@@ -20,6 +20,7 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 
 def lines(start: int, end: int) -> bytes:
@@ -27,7 +28,7 @@ def lines(start: int, end: int) -> bytes:
 
 
 @dataclass
-class Growing:
+class Growing(WholeClient):
     """A platform whose dataset holds so many items; the offset and limit of each request."""
 
     items: int

@@ -20,12 +20,13 @@ from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 CLEAN = ItemsQuery(clean=True)
 
 
 @dataclass
-class Dataset:
+class Dataset(WholeClient):
     """
     A dataset of a platform, as the client gives it.
 

@@ -31,6 +31,7 @@ from orchestrator.store.group_flush import flush_group
 from orchestrator.store.sink import Sink
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +114,7 @@ def test_lines_that_are_too_large_are_counted(text: bytes, lines: list[bytes | N
     assert list(item_lines(io.BytesIO(text), largest_bytes=10)) == lines
 
 
-class Breaking:
+class Breaking(WholeClient):
     """A dataset of a platform, as the client gives it; its body breaks off at each of `cuts`."""
 
     def __init__(self, lines: list[bytes], cuts: list[int]) -> None:

@@ -22,6 +22,7 @@ from orchestrator.store.file_names import record_key
 from orchestrator.store.group_flush import flush_group
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 NASTY = [
     "../../etc/passwd", "/etc/passwd", "...", ".hidden", "a/b", "a\\b", "CON", "nul.txt", "-rf",
@@ -29,7 +30,7 @@ NASTY = [
 ]  # fmt: skip
 
 
-class Store:
+class Store(WholeClient):
     """A key-value store of a platform, as the client gives it: a thousand keys a page."""
 
     def __init__(self, keys: Sequence[str]) -> None:

@@ -17,10 +17,11 @@ from orchestrator.model.ids import RunId
 from orchestrator.scheduler.follow import ABORT_GRACE_SECS, EndedRun, Follower
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 
 @dataclass
-class FakePlatform:
+class FakePlatform(WholeClient):
     """
     Runs that all begin at noon, when the clock shows 0.
 
@@ -41,7 +42,7 @@ class FakePlatform:
     def platform_now(self) -> None:
         return None
 
-    async def get_run(self, run_id: RunId, *, wait_secs: float, **_given: object) -> models.Run:
+    async def get(self, run_id: RunId, *, wait_secs: float, **_given: object) -> models.Run:
         await anyio.sleep(min(wait_secs, max(0.0, self.ends[run_id] - anyio.current_time())))
         now, end = anyio.current_time(), self.ends[run_id]
         is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
@@ -59,7 +60,7 @@ class FakePlatform:
             told["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
         return models.Run(told)
 
-    async def abort_run(self, run_id: RunId, *, gracefully: bool = False) -> None:
+    async def abort(self, run_id: RunId, *, gracefully: bool = False) -> None:
         if self.refuses:
             raise NotFound("not yours", method="POST", path="/abort", status=404)
         self.aborted.append((run_id, gracefully, anyio.current_time()))

@@ -26,6 +26,7 @@ from orchestrator.scheduler.timings import TIMINGS
 from tests.support.builders import NOON, make_job, make_run
 from tests.support.scheduler_parts import FakeFinder, make_parts
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 CLAIM = Claim(memory_mbytes=128)
 RUN_SECS = 10.0
@@ -47,7 +48,7 @@ def place(seq: int, claim: Claim = CLAIM) -> QueuedJob:
     return QueuedJob(rank=0, shortness=0.0, seq=seq, number=1, claim=claim)
 
 
-class FakePlatform(FakeFinder):
+class FakePlatform(FakeFinder, WholeClient):
     """
     What the lives of attempts have in common.
 
@@ -193,7 +194,7 @@ class PlatformWithAdoptableRun(FakePlatform):
     ) -> AdoptingLife:
         return AdoptingLife(self, schedule, waiting, attempt)
 
-    async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
+    async def get(self, run_id: RunId, **_given: object) -> models.Run:
         has_ended = anyio.current_time() >= self.ends_at
         return models.Run(
             {

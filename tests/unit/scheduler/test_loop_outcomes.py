@@ -42,6 +42,7 @@ from orchestrator.scheduler.timings import TIMINGS, Timings
 from tests.support.builders import NOON, make_job, make_run
 from tests.support.scheduler_parts import FakeFinder, make_parts
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 CLAIM = Claim(memory_mbytes=128, target=TARGET)
@@ -75,7 +76,7 @@ def postpone(error: PlatformError) -> Start:
     return start
 
 
-class ScriptedPlatform(FakeFinder):
+class ScriptedPlatform(FakeFinder, WholeClient):
     """
     Attempts that go as a test says; the others succeed after ten seconds.
 
@@ -145,7 +146,7 @@ class ScriptedPlatform(FakeFinder):
     def platform_now(self) -> None:
         """Its clock is not known."""
 
-    async def get_run(self, *_asked: object, **_more: object) -> Any:
+    async def get(self, *_asked: object, **_more: object) -> Any:
         raise PermanentError("it is not needed")
 
     async def collect(self, _job: Job, run: Run, _run_json: bytes | None) -> Collected:

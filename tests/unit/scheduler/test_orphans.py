@@ -18,12 +18,13 @@ from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 LATE = Mark("mark123.0.1.1")
 
 
 @dataclass
-class FakePlatform:
+class FakePlatform(WholeClient):
     """Aborts runs, or fails to."""
 
     fails: int = 0
@@ -32,7 +33,7 @@ class FakePlatform:
     def platform_now(self) -> None:
         return None
 
-    async def abort_run(self, run_id: RunId) -> models.Run:
+    async def abort(self, run_id: RunId) -> models.Run:
         if self.fails:
             self.fails -= 1
             raise ServerFault("away", method="POST", path="/abort")

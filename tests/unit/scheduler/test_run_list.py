@@ -10,19 +10,20 @@ from orchestrator.apify import ApifyClient, models
 from orchestrator.scheduler.run_list import RunListing
 from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 NAMES = [f"r{number}" for number in range(12)]
 
 
 @dataclass
-class FakeList:
+class FakeList(WholeClient):
     """Gives pages as a function of their offset."""
 
     page: Callable[[int], list[str]]
     total: Callable[[], int]
     reads: int = 0
 
-    async def list_runs(self, *, offset: int, **_given: Any) -> models.RunList:
+    async def list(self, *, offset: int, **_given: Any) -> models.RunList:
         self.reads += 1
         total = self.total()
         items = [{"id": name, "startedAt": NOON.isoformat()} for name in self.page(offset)]

@@ -22,6 +22,7 @@ from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder, contains
 from tests.support.builders import NOON, make_job
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 
@@ -50,7 +51,7 @@ class Body:
 
 
 @dataclass
-class FakePlatform:
+class FakePlatform(WholeClient):
     """
     Runs, and the inputs that they got; counts what it is asked.
 
@@ -61,7 +62,7 @@ class FakePlatform:
         refuses_own: whether the list of an Actor's runs is refused.
     """
 
-    runs: list[dict[str, Any]]
+    existing: list[dict[str, Any]]
     list_agents: bool = True
     inputs: dict[str, bytes] = field(default_factory=dict)
     shows: set[str] | None = None
@@ -73,7 +74,7 @@ class FakePlatform:
     async def get_target(self, _target: Target) -> models.Actor:
         return models.Actor.model_validate({"id": "act1"})
 
-    async def list_runs(
+    async def list(
         self, *, target: Target | None, started_after: datetime, **_given: object
     ) -> models.RunList:
         self.lists += 1
@@ -82,7 +83,7 @@ class FakePlatform:
             raise NotAuthorized("not yours", method="GET", path="/runs", status=403)
         items = [
             dict(run)
-            for run in self.runs
+            for run in self.existing
             if datetime.fromisoformat(run["startedAt"]) >= started_after
             and (target is not None or self.shows is None or run["id"] in self.shows)
         ]
@@ -91,11 +92,11 @@ class FakePlatform:
                 item["meta"] = {"origin": "API"}
         return models.RunList.model_validate({"total": len(items), "items": items})
 
-    async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
+    async def get(self, run_id: RunId, **_given: object) -> models.Run:
         self.reads += 1
         if run_id in self.unreadable:
             raise NotFound("gone", method="GET", path="/run", status=404)
-        return models.Run(next(run for run in self.runs if run["id"] == run_id))
+        return models.Run(next(run for run in self.existing if run["id"] == run_id))
 
     @asynccontextmanager
     async def stream_record(self, store_id: str, _key: str) -> AsyncIterator[Body]:
@@ -362,7 +363,7 @@ def test_list_that_is_refused_shows_nothing_unless_the_token_is(
     """A token may be shown a part; one that counts no more ends the batch."""
 
     class Refusing(FakePlatform):
-        async def list_runs(self, **_given: object) -> models.RunList:
+        async def list(self, **_given: object) -> models.RunList:
             raise NotAuthorized("no", method="GET", path="/runs", status=status)
 
     async def scenario() -> None:
@@ -381,7 +382,7 @@ def test_runs_of_another_process_are_looked_for_ever_more_seldom() -> None:
     looks: list[float] = []
 
     class Watched(FakePlatform):
-        async def list_runs(self, **_given: object) -> models.RunList:
+        async def list(self, **_given: object) -> models.RunList:
             looks.append(anyio.current_time())
             return models.RunList.model_validate({"total": 0, "items": []})
 

@@ -25,6 +25,7 @@ from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartLost, StartParts, StartPolicy
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
+from tests.support.whole_client import WholeClient
 
 BODY = b'{"a":1}'
 
@@ -36,7 +37,7 @@ class Body:
 
 
 @dataclass
-class FakePlatform:
+class FakePlatform(WholeClient):
     """
     Lets each start have a run, and answers as it is asked to.
 
@@ -57,7 +58,7 @@ class FakePlatform:
     tells_time: bool = True
     sent: list[str] = field(default_factory=list)
     caps: list[Decimal | None] = field(default_factory=list)
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    existing: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def platform_now(self) -> datetime | None:
         return NOON if self.tells_time else None
@@ -65,7 +66,7 @@ class FakePlatform:
     def _new_run(self, mark: str) -> models.Run:
         name = f"run{len(self.sent)}"
         agent = f"orchestrator/1 (attempt {mark})" if self.shows_agents else None
-        self.runs[name] = {
+        self.existing[name] = {
             "id": name,
             "actId": "act1",
             "status": "RUNNING",
@@ -74,9 +75,9 @@ class FakePlatform:
             "defaultDatasetId": "d",
             "defaultKeyValueStoreId": "s",
         }
-        return models.Run(self.runs[name])
+        return models.Run(self.existing[name])
 
-    async def start_run(
+    async def start(
         self, _target: Target, *, mark: str, options: RunOptions, **_given: object
     ) -> models.Run:
         self.sent.append("async")
@@ -105,25 +106,25 @@ class FakePlatform:
         self._new_run(mark)
         yield Body()
 
-    async def resurrect_run(self, run_id: RunId, *_given: object, **_more: object) -> models.Run:
+    async def resurrect(self, run_id: RunId, *_given: object, **_more: object) -> models.Run:
         self.sent.append("resurrect")
         if len(self.sent) <= self.loses:
             raise StartUnconfirmed("the answer was lost")
-        self.runs[run_id]["stats"] = {"resurrectCount": 1}
-        return models.Run(self.runs[run_id])
+        self.existing[run_id]["stats"] = {"resurrectCount": 1}
+        return models.Run(self.existing[run_id])
 
-    async def get_run(self, run_id: RunId, **_given: object) -> models.Run:
-        return models.Run(self.runs[run_id])
+    async def get(self, run_id: RunId, **_given: object) -> models.Run:
+        return models.Run(self.existing[run_id])
 
     async def get_target(self, _target: Target) -> models.Actor:
         return models.Actor.model_validate({"id": "act1"})
 
-    async def list_runs(self, *, started_after: datetime, **_given: object) -> models.RunList:
+    async def list(self, *, started_after: datetime, **_given: object) -> models.RunList:
         if not self.lists:
             raise NotAuthorized("not yours", method="GET", path="/runs", status=403)
         items = [
             run
-            for run in self.runs.values()
+            for run in self.existing.values()
             if datetime.fromisoformat(run["startedAt"]) >= started_after
         ]
         return models.RunList.model_validate({"total": len(items), "items": items})
@@ -132,9 +133,9 @@ class FakePlatform:
     async def stream_record(self, _store_id: str, _key: str) -> AsyncIterator[Body]:
         yield Body()
 
-    async def abort_run(self, run_id: RunId, **_given: object) -> models.Run:
-        self.runs[run_id]["status"] = "ABORTED"
-        return models.Run(self.runs[run_id])
+    async def abort(self, run_id: RunId, **_given: object) -> models.Run:
+        self.existing[run_id]["status"] = "ABORTED"
+        return models.Run(self.existing[run_id])
 
 
 class Told:
@@ -256,7 +257,7 @@ def test_start_whose_answer_was_lost_is_told_and_found(tmp_path: Path) -> None:
 def test_run_that_tells_nobody_who_started_it_is_adopted_by_its_input(tmp_path: Path) -> None:
     """Where no mark comes back, a run with the same input is taken; no second start is sent."""
     platform = FakePlatform(loses=1, shows_agents=False)
-    platform.runs["old"] = {
+    platform.existing["old"] = {
         "id": "old",
         "status": "SUCCEEDED",
         "startedAt": NOON.isoformat(),
@@ -330,7 +331,7 @@ OLD = {
 @pytest.mark.parametrize("loses", [0, 1])
 def test_resurrection_goes_on_with_the_run_that_it_names(tmp_path: Path, loses: int) -> None:
     """Its run is one that an earlier attempt has; a lost request without effect is sent again."""
-    platform = FakePlatform(loses=loses, runs={"old": dict(OLD)})
+    platform = FakePlatform(loses=loses, existing={"old": dict(OLD)})
     remedy = Remedy(resurrects=RunId("old"))
     assert start(tmp_path, platform, remedy=remedy).run.id == "old"
     assert platform.sent == ["resurrect"] * (loses + 1)

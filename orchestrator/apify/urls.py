@@ -257,6 +257,11 @@ def webhooks_text(webhooks: Sequence[Webhook]) -> str:
     return base64.b64encode(orjson.dumps(array)).decode()
 
 
+def wait_query(wait_secs: int) -> str:
+    """The query of a request that the platform may hold; empty for none."""
+    return f"?waitForFinish={checked_wait(wait_secs)}" if wait_secs else ""
+
+
 def checked_wait(wait_secs: int) -> int:
     """
     A wait that the platform keeps as it is.
