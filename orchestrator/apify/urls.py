@@ -1,8 +1,8 @@
 """
-Paths and queries of the API, spelt as it wants them; pure.
+Paths and queries of the API; pure.
 
-Each endpoint is given the parameters that it has. One that it has not, though it was asked for, is
-an `InputRejected` that names it: nothing is dropped in silence.
+Each endpoint gets the parameters that it has. A parameter that it does not have is an
+`InputRejected` that names it: nothing is dropped in silence.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def segment(text: str) -> str:
     One segment of a path; never one that leads elsewhere.
 
     Raises:
-        InputRejected: servers and proxies would take it for a step of the path.
+        InputRejected: servers and proxies would read it as a step of the path.
     """
     if text.isalnum() and text.isascii():
         return text
@@ -114,7 +114,7 @@ def sync_query(
         items: when the answer is the dataset's items instead of the output record.
 
     Raises:
-        InputRejected: a parameter that this endpoint has not.
+        InputRejected: this endpoint does not have the parameter.
     """
     if options.force_permission_level is not None:
         raise _no_parameter("force_permission_level", 'a start with mode = "sync"')
@@ -135,7 +135,7 @@ def resurrect_query(options: RunOptions) -> str:
     The query of a resurrection.
 
     Raises:
-        InputRejected: a parameter that it has not.
+        InputRejected: a resurrection does not have the parameter.
     """
     if options.webhooks:
         raise _no_parameter("webhooks", "a resurrection")
@@ -212,7 +212,7 @@ def list_query(
     The query of a list of runs.
 
     Raises:
-        InputRejected: lists of a task's runs know no times.
+        InputRejected: the list of a task's runs has no time filter.
     """
     of_task = target is not None and target.kind is TargetKind.TASK
     if of_task and (started_after or started_before):
@@ -237,7 +237,7 @@ def instant(at: datetime) -> str:
 
 
 def webhooks_text(webhooks: Sequence[Webhook]) -> str:
-    """Ad-hoc webhooks as the parameter wants them: base64 of a JSON array."""
+    """Ad-hoc webhooks as the parameter expects them: base64 of a JSON array."""
     array = [
         {
             name: value
@@ -276,7 +276,7 @@ def checked_wait(wait_secs: int) -> int:
 
 def check_body(body: bytes | None) -> None:
     """
-    Refuses a body that the platform would refuse for its length.
+    Refuses a body that is too long for the platform.
 
     Raises:
         InputRejected: it is longer than the API's limit.

@@ -116,9 +116,7 @@ async def test_large_input_arrives_whole(transport: Make) -> None:
 async def test_sync_start_is_never_repeated_on_a_reused_connection(
     transport: Make, call: Callable[[ApifyClient], Any]
 ) -> None:
-    """
-    A start is heard once, although the library would repeat a GET whose old connection breaks.
-    """
+    """A start is sent once, although the library repeats a GET whose old connection breaks."""
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
         if "run-sync" in heard.target:
@@ -286,9 +284,7 @@ BROKEN: dict[str, bytes] = {
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
 async def test_broken_body_is_noticed(transport: Make, answer: bytes) -> None:
-    """
-    A body that is not whole never looks like one, also when the connection ends in good order.
-    """
+    """A body that is not complete is an error, also when the connection ends in good order."""
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -363,9 +359,7 @@ async def test_cancelled_request_does_not_disturb_the_next(transport: Make) -> N
 
 
 async def test_early_refusal_of_a_large_input_is_read(transport: Make) -> None:
-    """
-    A platform that refuses a start before it is whole is understood, and not taken for a break.
-    """
+    """A refusal that arrives before the start is sent completely is read as a refusal."""
     refusal = b'{"error": {"type": "request-too-large", "message": "Too large."}}'
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:

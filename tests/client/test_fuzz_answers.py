@@ -45,9 +45,7 @@ ACTOR = Target(kind=TargetKind.ACTOR, id="a/b")
 
 
 class Fuzzed:
-    """
-    A server that gives one answer to all requests of a case, and a right one to the last request.
-    """
+    """A server that gives one answer to all requests of a case, and a right one to the last."""
 
     def __init__(self) -> None:
         self.answer: grammar.Answer | None = None

@@ -31,9 +31,7 @@ def client_of(url: str) -> ApifyClient:
 
 
 async def test_proxy_of_the_environment_is_gone_through(environment: pytest.MonkeyPatch) -> None:
-    """
-    With HTTP_PROXY set, a request goes to the proxy with the whole address and its credentials.
-    """
+    """With HTTP_PROXY set, a request goes to the proxy with full address and credentials."""
     async with raw_server(answering(http(RUN))) as proxy:
         environment.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://user:pass@"))
         async with client_of("http://platform.example") as client:
@@ -88,9 +86,7 @@ def tls_of(certificate: Path) -> ssl.SSLContext:
 async def test_certificate_of_the_environment_is_trusted(
     environment: pytest.MonkeyPatch, certificate: Path, variable: str
 ) -> None:
-    """
-    A platform behind a private authority is reached when the environment names that authority.
-    """
+    """A platform with a private authority is reached when the environment names it."""
     environment.setenv(variable, f"{certificate}.crt")
     async with (
         raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,

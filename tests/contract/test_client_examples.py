@@ -28,7 +28,10 @@ async def test_example_of_the_client_runs(
 ) -> None:
     """Each example in docs/client.md does what the text around it says."""
     async with watched_emulator(EmulatorOptions(data_dir=tmp_path)) as platform:
-        names: dict[str, Any] = {"BASE_URL": platform.url, "TOKEN": platform.token.get_secret_value()}
+        names: dict[str, Any] = {
+            "BASE_URL": platform.url,
+            "TOKEN": platform.token.get_secret_value(),
+        }
         exec(compile(EXAMPLES[title], f"{DOCUMENT.name}: {title}", "exec"), names)  # noqa: S102
         await names["main"]()
     printed = capsys.readouterr().out.splitlines()

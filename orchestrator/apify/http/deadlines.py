@@ -1,8 +1,8 @@
 """
-Notices exchanges that are late, with one timer for all of them.
+Ends exchanges whose deadline has passed, with one timer for all of them.
 
 A timer for each request would be an eighth of what a small request costs. Deadlines here are tens
-of seconds, so it is enough to look at all exchanges a few times a second.
+of seconds, so it is enough to check all exchanges a few times a second.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-LOOK_EVERY_SECS = 0.2
+CHECK_INTERVAL_SECS = 0.2
 
 
 class Timer(Protocol):
-    """A call that was put off."""
+    """A call at a later time."""
 
     def cancel(self) -> None:
-        """Takes it back."""
+        """Cancels it."""
 
 
 class Loop(Protocol):
@@ -32,9 +32,9 @@ class Loop(Protocol):
         ...
 
 
-class Watched(Protocol):
+class Timed(Protocol):
     """
-    Something that should be done by a time.
+    An exchange with a deadline.
 
     Attributes:
         due_at: by the loop's clock.
@@ -42,36 +42,36 @@ class Watched(Protocol):
 
     due_at: float
 
-    def look(self, now: float) -> None:
-        """Told that `due_at` has passed; moves it, or comes to its end."""
+    def check_deadline(self, now: float) -> None:
+        """Moves `due_at`, which has passed, or ends the exchange."""
 
 
-class Watchman:
-    """Looks after what is under way; its timer runs only while there is something."""
+class DeadlineTimer:
+    """Checks the exchanges in flight; its timer runs only while there are any."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._watched: set[Watched] = set()
+        self._timed: set[Timed] = set()
         self._timer: Timer | None = None
 
-    def add(self, watched: Watched) -> None:
-        """Begins to look after something; it is noticed up to `LOOK_EVERY_SECS` after it is due."""
-        self._watched.add(watched)
+    def add(self, timed: Timed) -> None:
+        """Adds an exchange; it is checked up to `CHECK_INTERVAL_SECS` after it is due."""
+        self._timed.add(timed)
         if self._timer is None:
-            self._timer = self._loop.call_later(LOOK_EVERY_SECS, self._look)
+            self._timer = self._loop.call_later(CHECK_INTERVAL_SECS, self._check)
 
-    def discard(self, watched: Watched) -> None:
-        """Stops looking after something, also when it was not looked after."""
-        self._watched.discard(watched)
+    def discard(self, timed: Timed) -> None:
+        """Removes an exchange, also when it was not added."""
+        self._timed.discard(timed)
 
     def close(self) -> None:
-        """Stops altogether."""
+        """Stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
-        for watched in [each for each in self._watched if each.due_at <= now]:
-            watched.look(now)
-        again = bool(self._watched)
-        self._timer = self._loop.call_later(LOOK_EVERY_SECS, self._look) if again else None
+        for timed in [each for each in self._timed if each.due_at <= now]:
+            timed.check_deadline(now)
+        again = bool(self._timed)
+        self._timer = self._loop.call_later(CHECK_INTERVAL_SECS, self._check) if again else None

@@ -27,7 +27,7 @@ from anyio.lowlevel import current_token
 from yarl import URL
 
 from orchestrator.apify.http import network_environment
-from orchestrator.apify.http.deadlines import Loop, Watchman
+from orchestrator.apify.http.deadlines import DeadlineTimer, Loop
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure
 from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import InputRejected
@@ -65,7 +65,7 @@ class Origin:
         self._idle: deque[Idle] = deque()
 
     async def take(self, connect_secs: float) -> Connection:
-        """A connection without anything on it: the one that was used last, or a new one."""
+        """A connection without a request on it: the one that was used last, or a new one."""
         freshest = self._loop.time() - KEEPALIVE_SECS
         while self._idle:
             connection, since = self._idle.pop()
@@ -111,7 +111,7 @@ class DirectTransport:
 
     async def __aenter__(self) -> Self:
         self._loop = cast("Loop", current_token().native_token)
-        self._watchman = Watchman(self._loop)
+        self._timer = DeadlineTimer(self._loop)
         self._connector = TCPConnector(limit=0, ssl=network_environment.trusted(self._root))
         return self
 
@@ -121,7 +121,7 @@ class DirectTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._watchman.close()
+        self._timer.close()
         for origin in self._origins.values():
             origin.close()
         await self._connector.close()
@@ -134,22 +134,33 @@ class DirectTransport:
         origin = self._origins.get(address)
         if origin is None:
             origin = self._origins[address] = Origin(address, self._connector, self._loop)
-        return DirectExchange(self._loop, self._watchman, origin, target, request)
+        return DirectExchange(self._loop, self._timer, origin, target, request)
 
 
 class DirectExchange:
     """One request and its answer, as an async context manager."""
 
     __slots__ = (
-        "_began_at", "_connection", "_content", "_is_late", "_is_sent", "_loop", "_origin",
-        "_progress", "_request", "_target", "_until", "_watchman", "due_at",
+        "_began_at",
+        "_connection",
+        "_content",
+        "_is_late",
+        "_is_sent",
+        "_loop",
+        "_origin",
+        "_progress",
+        "_request",
+        "_target",
+        "_timer",
+        "_until",
+        "due_at",
     )  # fmt: skip
 
     def __init__(
-        self, loop: Loop, watchman: Watchman, origin: Origin, target: str, request: Request
+        self, loop: Loop, timer: DeadlineTimer, origin: Origin, target: str, request: Request
     ) -> None:
         self._loop = loop
-        self._watchman = watchman
+        self._timer = timer
         self._origin = origin
         self._target = target
         self._request = request
@@ -190,7 +201,7 @@ class DirectExchange:
             and protocol is not None
             and not protocol.should_close
         ):
-            self._watchman.discard(self)
+            self._timer.discard(self)
             self._origin.put_back(self._connection)
         else:
             self._close()
@@ -210,7 +221,7 @@ class DirectExchange:
         self.due_at = self._loop.time() + deadlines.first_byte
         self._until = self.due_at if whole is None else self._began_at + whole
         self.due_at = min(self.due_at, self._until)
-        self._watchman.add(self)
+        self._timer.add(self)
         transport = protocol.transport
         if transport is None:
             raise ConnectionResetError("it was closed by the other side")
@@ -225,7 +236,7 @@ class DirectExchange:
             message, content = await protocol.read()
         self._content = content
         if whole is None:
-            self._watchman.discard(self)
+            self._timer.discard(self)
             if not content.is_eof():
                 # The library stops this deadline while a slow reader makes it stop reading.
                 protocol.read_timeout = deadlines.silence
@@ -233,7 +244,7 @@ class DirectExchange:
         return Answer(message.code, message.headers, content, request)
 
     async def _write(self, protocol: ResponseHandler, body: bytes) -> None:
-        """Writes a large body no faster than it is taken."""
+        """Writes a large body no faster than the platform reads it."""
         self._is_sent = False
         writer = StreamWriter(protocol, cast("Any", self._loop))
         try:
@@ -245,9 +256,9 @@ class DirectExchange:
             return
         self._is_sent = True
 
-    def look(self, now: float) -> None:
+    def check_deadline(self, now: float) -> None:
         """
-        Looks after a small exchange when a deadline may have passed.
+        Ends a small exchange that makes no progress; moves the deadline of one that does.
 
         Silence in the middle of a small answer is noticed after one to two times its deadline.
         """
@@ -257,7 +268,7 @@ class DirectExchange:
             self.due_at = min(now + self._request.deadlines.silence, self._until)
             return
         self._is_late = True
-        self._watchman.discard(self)
+        self._timer.discard(self)
         protocol = self._connection.protocol
         if protocol is not None:
             error = TimeoutError()
@@ -270,7 +281,7 @@ class DirectExchange:
         return TimeoutError() if self._is_late else error
 
     def _close(self) -> None:
-        self._watchman.discard(self)
+        self._timer.discard(self)
         self._connection.close()
 
 

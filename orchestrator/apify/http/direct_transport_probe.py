@@ -15,7 +15,7 @@ from aiohttp import TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from orchestrator.apify.http.deadlines import Watchman
+from orchestrator.apify.http.deadlines import DeadlineTimer
 from orchestrator.apify.http.direct_transport import WRITE_BYTES, DirectExchange, Origin
 from orchestrator.apify.http.transport import Deadlines, Request
 from orchestrator.errors import RequestTimeout
@@ -72,7 +72,7 @@ async def _late_answer(place: _Place) -> None:
     place.wire.answer = HEAD
     exchange = place.exchange("GET")
     async with exchange as answer:
-        exchange.look(LATER)
+        exchange.check_deadline(LATER)
         try:
             await answer.read(len(BODY))
         except RequestTimeout:
@@ -95,7 +95,7 @@ class _Place:
     ) -> DirectExchange:
         self.wire.is_answered = False
         request = Request(method, URL, {}, SMALL._replace(whole=whole), body)
-        return DirectExchange(self._loop, Watchman(self._loop), self._origin, "/", request)
+        return DirectExchange(self._loop, DeadlineTimer(self._loop), self._origin, "/", request)
 
 
 class _Wire:

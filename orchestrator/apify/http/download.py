@@ -31,24 +31,22 @@ class Download:
 
     @property
     def content_type(self) -> str:
-        """As told, with its parameters; empty where none was told."""
+        """With its parameters; empty where the answer has none."""
         return self._response.headers.get("Content-Type", "")
 
     @property
     def length(self) -> int | None:
-        """Of the body on the wire, in bytes; None where it was not told."""
+        """Of the body on the wire, in bytes; None where the answer does not say."""
         return self._number("Content-Length")
 
     @property
     def total(self) -> int | None:
-        """
-        How many items the dataset holds, as the platform counts them; None for what is no items.
-        """
+        """How many items the dataset holds, as the platform counts them; None for other answers."""
         return self._number("X-Apify-Pagination-Total")
 
     @property
     def total_text(self) -> str | None:
-        """The same as it was sent, which need not be a number; None where it was not."""
+        """The same as it was sent, which need not be a number; None where it is missing."""
         return self._response.headers.get("X-Apify-Pagination-Total")
 
     @property
@@ -69,8 +67,8 @@ class Download:
     @property
     def desc(self) -> bool | None:
         """Whether the newest items come first."""
-        told = self._response.headers.get("X-Apify-Pagination-Desc")
-        return None if told is None else told.lower() in {"true", "1"}
+        text = self._response.headers.get("X-Apify-Pagination-Desc")
+        return None if text is None else text.lower() in {"true", "1"}
 
     def chunks(self) -> AsyncIterator[bytes]:
         """
@@ -78,7 +76,7 @@ class Download:
 
         Raises:
             TruncatedBody, ConnectionLost: it broke off.
-            RequestTimeout: nothing came for `silence_timeout_secs`.
+            RequestTimeout: nothing arrived for `silence_timeout_secs`.
         """
         return self._response.chunks()
 

@@ -2,7 +2,7 @@
 Bodies on the wire: what is compressed, and how an answer's encoding is undone and checked.
 
 Decoding is ours rather than the HTTP library's, so that a compressed body that ends too early is
-noticed even where the framing around it looks whole.
+noticed even where the framing around it is complete.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 from orchestrator.errors import TruncatedBody
 
 ACCEPTED = "gzip"
-"""Not brotli, whose decoder cannot be told how much to give at once."""
+"""Not brotli: its decoder has no limit for the output of one call."""
 
 WORTH_COMPRESSING_BYTES = 1024
 SAMPLE_BYTES = 16 * 1024
@@ -46,9 +46,9 @@ class Decoder(Protocol):
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """
-        Takes the next bytes; gives what they decode to in pieces of at most `PIECE_BYTES`.
+        Decodes the next bytes, in pieces of at most `PIECE_BYTES`.
 
-        The pieces are to be taken up before the next call: a few bytes may decode to very many.
+        Read all pieces before the next call: a few bytes may decode to very many.
 
         Raises:
             TruncatedBody: they are not of this encoding.
@@ -57,7 +57,7 @@ class Decoder(Protocol):
 
     def finish(self) -> None:
         """
-        Told at the end of the body.
+        Checks that the body is complete; called at its end.
 
         Raises:
             TruncatedBody: the encoded stream has not ended.
@@ -90,7 +90,7 @@ class GzipDecoder:
         self._began = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Takes the next bytes; gives what they decode to."""
+        """Decodes the next bytes."""
         self._began = self._began or bool(data)
         try:
             while data:
@@ -104,6 +104,6 @@ class GzipDecoder:
             raise TruncatedBody(f"the answer is not the gzip that it claims: {error}") from error
 
     def finish(self) -> None:
-        """Told at the end of the body."""
+        """Checks that the body is complete; called at its end."""
         if self._began and not self._unpacker.eof:
             raise TruncatedBody("the answer's gzip ended in the middle")

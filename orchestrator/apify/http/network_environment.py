@@ -91,6 +91,6 @@ def trusted(root: str) -> ssl.SSLContext | bool:
             refuse_exhaustion(error)
             raise ConfigError(
                 f"{name} names {path}, which holds no certificates ({error.strerror or error}); "
-                "mend it or unset it"
+                "correct it or unset it"
             ) from error
     return context

@@ -49,7 +49,7 @@ class Request(NamedTuple):
         method: in capitals.
         url: absolute, encoded, with its query; holds no secret.
         headers: complete; nothing is added but what framing needs.
-        body: as it goes on the wire, compressed where a header says so.
+        body: as it is sent, compressed where a header says so.
     """
 
     method: str

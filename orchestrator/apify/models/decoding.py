@@ -1,4 +1,4 @@
-"""From the bytes of an answer to a model, or to words that say why there is none."""
+"""Reads a model from the bytes of an answer, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def reader_of(model: type[M]) -> Callable[[bytes], M]:
     """
     A function that reads `{"data": <model>}`.
 
-    It raises `ServerFault` when the body is not that. A field of a shape that nobody foresaw is
-    treated as missing rather than making the whole answer unreadable: for a start that would cost
-    the id of a run.
+    It raises `ServerFault` when the body is not that. A field with an unexpected type counts
+    as missing and does not make the whole answer unreadable: for a start that would cost the id of
+    a run.
     """
 
     def read_or_say(body: bytes) -> M:
@@ -51,7 +51,7 @@ def _read(envelope: type[models.Envelope[Any]], body: bytes) -> Any:
     try:
         return envelope.model_validate_json(body).data
     except ValidationError as error:
-        return envelope.model_validate(_mended(body, error)).data
+        return envelope.model_validate(_without_mistakes(body, error)).data
 
 
 def read_run(body: bytes) -> models.Run:
@@ -78,10 +78,10 @@ def check_of_items(query: ItemsQuery) -> Callable[[Response], None] | None:
 
 def _refuse_page(response: Response) -> None:
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise ServerFault("an HTML page came instead of items, probably from a gateway")
+        raise ServerFault("an HTML page arrived instead of items, probably from a gateway")
 
 
-def _mended(body: bytes, error: ValidationError) -> Any:
+def _without_mistakes(body: bytes, error: ValidationError) -> Any:
     """The parsed body without the values that did not fit."""
     try:
         answer = orjson.loads(body)

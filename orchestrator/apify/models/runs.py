@@ -33,7 +33,7 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 class RunMeta(WireModel):
     """
-    How a run came to be.
+    How a run was started.
 
     Attributes:
         origin: such as `API`, `WEB`, `SCHEDULER`.
@@ -165,7 +165,7 @@ class RunListItem(WireModel):
 
     Attributes:
         status: the platform's word; see `orchestrator.model.states.RunStatus`.
-        finished_at: None while the run goes on.
+        finished_at: None until the run has ended.
         usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
             absent where the caller does not own the run.
     """
@@ -227,10 +227,10 @@ class Run:
 
     Attributes:
         act_id: of the Actor that runs now.
-        started_at, finished_at: aware; `finished_at` is None while the run goes on.
+        started_at, finished_at: aware; `finished_at` is None until the run has ended.
         status_message: the Actor's or the platform's own words, untrusted text.
         is_status_message_terminal: whether the message is the last one.
-        meta: how the run came to be; holds our mark.
+        meta: how the run was started; holds our mark.
         stats: what it took.
         charged_event_counts: how often each event was charged, for pay-per-event Actors.
         options: what it was started with.

@@ -111,20 +111,13 @@ class PacedTransport:
         """
         host = urlsplit(request.url).netloc
         for _ in range(MAX_REDIRECTS + 1):
-            now = self._now()
-            wait = self._pacer.reserve(lane, now, until - now)
-            if wait == 0.0:
-                wait = self._pacer.reserve_for_account(now)
-            elif wait is not None:
-                await anyio.sleep(wait)
-                wait = self._pacer.reserve_for_account(self._now())
-            if wait != 0.0 or until != FOREVER:
-                request = await self._wait_for_turn(request, wait, until)
+            request = await self._wait_for_turn(request, lane, until)
             self.stats.requests += 1
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
+            now = self._now()
             if now >= self.clock.renew_at:
-                self.clock.read(response.headers, self._now())
+                self.clock.read(response.headers, now)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 await _checked(exchange, response, check)
                 return exchange, response
@@ -158,13 +151,15 @@ class PacedTransport:
             await exchange.__aexit__(None, None, None)
         return target
 
-    async def _wait_for_turn(self, request: Request, wait: float | None, until: float) -> Request:
+    async def _wait_for_turn(self, request: Request, lane: Lane, until: float) -> Request:
         """
         Waits until the rate limits allow a request; returns it, its deadlines cut to `until`.
 
-        Args:
-            wait: None when that would not be in time.
+        Raises:
+            RateLimited: that would not be in time.
         """
+        now = self._now()
+        wait = self._pacer.reserve(lane, now, until - now)
         if wait is None:
             held_back = RateLimited(
                 "not sent: more requests wait for this resource than its rate limit lets through "
@@ -175,13 +170,19 @@ class PacedTransport:
             held_back.had_no_effect = True
             raise held_back
         if wait > 0.0:
+            await anyio.sleep(wait)
+            now = self._now()
+        wait = self._pacer.reserve_for_account(now)
+        if wait > 0.0:
             # Requests that wait are sent together, at the next tick: what follows then arrives in
             # groups, which costs far less than one wake-up for each.
             now = self._now()
             await anyio.sleep(math.ceil((now + wait) / TICK_SECS) * TICK_SECS - now)
         deadlines = request.deadlines
+        if until == FOREVER or deadlines.whole is None:
+            return request
         elapsed = self._now() - (until - self._options.start_deadline_secs)
-        if deadlines.whole is None or elapsed < MOMENT_SECS:
+        if elapsed < MOMENT_SECS:
             return request
         # The wait that the platform was asked for is not part of the start's own deadline.
         whole = max(deadlines.whole - elapsed, MOMENT_SECS)

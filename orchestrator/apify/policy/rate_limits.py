@@ -3,8 +3,8 @@ Keeps requests under the platform's rate limits, and slows down where it refuses
 
 Each resource (an Actor, a run, a dataset, …) and the account as a whole have a limit. A resource
 that is asked far below its limit costs a look-up and an addition; what has been idle for a moment
-is forgotten. Nothing here waits or reads a clock: `Pacer` does the sums with the `now` that it is
-given, in seconds, and whoever sends a request sleeps for as long as it says.
+is removed. Nothing here waits or reads a clock: `Pacer` calculates with the `now` that it is
+given, in seconds, and the sender sleeps for as long as it says.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Lane:
     The flow of requests to one resource (a generic cell rate algorithm).
 
     Attributes:
-        next_at: when the next request would come if all came evenly.
+        next_at: when the next request would be sent in an even flow.
         per_sec: how many a second may be sent while nothing was refused.
         factor: what a refusal left of that, 1 when all is well.
     """
@@ -66,23 +66,23 @@ class Lane:
         """Takes the next place."""
         self.next_at = max(self.next_at, now) + self.interval
 
-    def learn(self, told: str) -> None:
+    def learn(self, text: str) -> None:
         """
-        Takes over a limit that a 429 told, where it is lower than the published one.
+        Adopts the limit in a 429, where it is lower than the published one.
 
-        Other answers tell a limit too, but only a refusal shows that it is the one that counts.
+        Other answers have a limit too, but only a refusal shows that it is the one that counts.
 
         Args:
-            told: the header's text; nonsense is passed over.
+            text: of the header; ignored when it is not a number.
         """
-        limit = whole_number(told)
+        limit = whole_number(text)
         if limit is not None and 0 < limit < self.limit_per_sec:
             self.limit_per_sec = float(limit)
             self.per_sec = self.limit_per_sec * HEADROOM
             self.interval = 1.0 / (self.per_sec * self.factor)
 
     def refused(self, now: float, pause_secs: float) -> None:
-        """Halves the rate after a 429, once for all that were under way together, and pauses."""
+        """Halves the rate after a 429, once for all that were in flight together, and pauses."""
         if now - self._changed_at >= QUIET_SECS or self.factor == 1.0:
             self.factor = max(self.factor / 2, SLOWEST)
             self.interval = 1.0 / (self.per_sec * self.factor)

@@ -1,11 +1,11 @@
 """
-What an answer that is no success means: one table from HTTP status and Apify's error type to ours.
+What an answer other than 2xx means: one table from HTTP status and Apify's error type to ours.
 
 The status and the type decide, never the message. A known type decides before the status, since one
 status stands for different things (402 is both "no room yet" and "no money"); but an answer that
 leaves the effect open (5xx, 408) and one that refuses the caller (401, 429) is taken at its status.
 A body that is not the API's (a gateway's page, nothing, half an object) is described in plain
-words; whatever its status, it is not the platform that answers, so that it never refuses anything.
+words. With any status it is not an answer of the platform, so it never refuses anything.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CUT_SHORT = (
     "socket-destroyed",
 )
 MAY_HAVE_ACTED = frozenset({*RUN_FAILED, *CUT_SHORT})
-"""The types of refusals that may come after the effect: a start that meets one is unconfirmed."""
+"""The types of refusals that may follow the effect: a start that gets one is unconfirmed."""
 
 TYPES: dict[type[PlatformError], tuple[str, ...]] = {
     NoRoom: NO_ROOM,
@@ -202,7 +202,7 @@ def class_of(status: int, error_type: str | None) -> type[PlatformError]:
 
     Args:
         status: not 2xx.
-        error_type: Apify's `error.type`, also one that nobody knows yet; None where the answer has
+        error_type: Apify's `error.type`, also an unknown one; None where the answer has
             no error object of the API.
     """
     if error_type is None:
@@ -229,7 +229,7 @@ def proves_no_effect(status: int, error_type: str | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ErrorBody:
     """
     What the body of a refusal says.
 
@@ -255,26 +255,26 @@ def refusal(
     is_elsewhere: bool = False,
 ) -> PlatformError:
     """
-    The error for an answer that is no success.
+    The error for an answer that is not a success.
 
     Args:
         path: without query.
         quote_page: whether a body that is not the API's may be quoted; not where the request
             had a body of its own, which a page might repeat.
     """
-    told = read_refusal(status, headers, body, quote_page=quote_page)
-    kind = class_of(status, told.type)
-    message = told.message
+    said = read_refusal(status, headers, body, quote_page=quote_page)
+    kind = class_of(status, said.type)
+    message = said.message
     if is_elsewhere and kind is ServerFault and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = PermanentError
         message = f"the storage to which the platform redirects refuses it: {message}"
     advised = NotAuthorized if status == HTTPStatus.UNAUTHORIZED else kind
-    if told.approval_url:
-        message = f"{message}; approve it at {told.approval_url}"
+    if said.approval_url:
+        message = f"{message}; approve it at {said.approval_url}"
     elif advised in ADVICE:
         message = f"{message}; {ADVICE[advised]}"
-    error = kind(message, method=method, path=path, status=status, error_type=told.type)
-    error.had_no_effect = proves_no_effect(status, told.type)
+    error = kind(message, method=method, path=path, status=status, error_type=said.type)
+    error.had_no_effect = proves_no_effect(status, said.type)
     if isinstance(error, TransientError):
         error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))
     return error
@@ -282,22 +282,22 @@ def refusal(
 
 def read_refusal(
     status: int, headers: Mapping[str, str], body: bytes, *, quote_page: bool = True
-) -> Told:
+) -> ErrorBody:
     """Reads Apify's error object, or says what there is instead of one."""
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return Told(message=_redirect(headers.get("Location", "")))
+        return ErrorBody(message=_redirect(headers.get("Location", "")))
     if not body.strip():
-        return Told(message=f"{_phrase(status)}, with an empty body")
+        return ErrorBody(message=f"{_phrase(status)}, with an empty body")
     try:
         answer = orjson.loads(body)
     except ValueError:
-        return Told(message=f"{_phrase(status)}, with {describe_page(body, quote=quote_page)}")
+        return ErrorBody(message=f"{_phrase(status)}, with {describe_page(body, quote=quote_page)}")
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        return Told(message=f"{_phrase(status)}, with JSON that is not the API's error object")
+        return ErrorBody(message=f"{_phrase(status)}, with JSON that is not the API's error object")
     kind, message, data = error.get("type"), error.get("message"), error.get("data")
     url = data.get("approvalUrl") if isinstance(data, dict) else None
-    return Told(
+    return ErrorBody(
         type=kind if isinstance(kind, str) and kind else None,
         message=one_line(message, MESSAGE_CHARS) if isinstance(message, str) else _phrase(status),
         approval_url=url if isinstance(url, str) and url.startswith("https://") else None,

@@ -199,7 +199,7 @@ class Sender:
             raise
         except TimeoutError as error:
             raise StartUnconfirmed(
-                "the start was not answered in time; its run may go on",
+                "the start was not answered in time; its run may continue",
                 method=request.method,
                 path=urlsplit(request.url).path,
             ) from error

@@ -63,7 +63,5 @@ def test_pause_beyond_the_end_is_not_taken() -> None:
     ],
 )
 def test_retry_after_is_read(text: str | None, secs: float | None) -> None:
-    """
-    Both forms are read; more than a minute is granted a minute, and more than an hour is nonsense.
-    """
+    """Both forms are read; more than a minute counts as one, more than an hour is ignored."""
     assert retry_after_secs(text, datetime(2026, 1, 1, tzinfo=UTC)) == secs

@@ -72,9 +72,7 @@ def test_impatient_request_takes_no_place() -> None:
 
 
 def test_told_limit_is_learnt() -> None:
-    """
-    A limit that the platform tells in its answers is kept when it is lower than the published one.
-    """
+    """A limit in the answers of the platform counts when it is below the published one."""
     pacer, server = Pacer(), Server(60)
     pacer.lane("it", Rate.STARTS, 0.0).learn("60")
     assert all(server.takes(passing(pacer, "it", Rate.STARTS, 0.0)) for _ in range(1000))

@@ -61,9 +61,7 @@ DOCUMENTED = sorted(
     ids=[f"{method} {path} {status} {kind}" for method, path, status, kind in DOCUMENTED],
 )
 def test_documented_error_has_its_class(method: str, path: str, status: int, kind: str) -> None:
-    """
-    Each error that a start endpoint is documented with becomes the class that says what to do.
-    """
+    """Each documented error of a start endpoint becomes the class that says what to do."""
     body = json.dumps({"error": {"type": kind, "message": "Because."}}).encode()
     error = refusal(method=method, path=path, status=status, headers={}, body=body)
     assert type(error) is EXPECTED[status, kind]
@@ -147,18 +145,14 @@ def test_foreign_body_is_told_in_plain_words(body: bytes, words: str) -> None:
 
 
 def test_page_is_not_quoted_when_the_request_had_a_body() -> None:
-    """
-    A gateway's page may repeat what it was sent, so none of it is told for requests with input.
-    """
+    """A gateway's page may repeat the input, so it is not quoted for requests with input."""
     page = b"<title>could not forward password=hunter2</title>"
     error = refusal(method="POST", path="/x", status=502, headers={}, body=page, quote_page=False)
     assert "hunter2" not in str(error)
 
 
 def test_refusal_of_a_storage_on_another_host_counts() -> None:
-    """
-    A storage to which the platform redirects has error pages of its own: they refuse a record.
-    """
+    """A storage to which the platform redirects refuses a record by its own error pages."""
     error = refusal(
         method="GET",
         path="/x",

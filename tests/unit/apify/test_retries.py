@@ -311,9 +311,7 @@ def test_sync_start_is_sent_once_whatever_happens(
 
 
 def test_sync_start_that_is_never_answered_ends_unconfirmed() -> None:
-    """
-    A platform that holds a synchronous start for ever is left, and the run is to be looked for.
-    """
+    """A synchronous start that is held for ever is unconfirmed after its deadline."""
 
     class Silent(ScriptedTransport):
         def send(self, request: Request) -> Any:
@@ -451,9 +449,7 @@ def test_429_that_names_no_time_delays_others_only_a_little() -> None:
 
 
 def test_requests_to_a_strict_server_are_seldom_refused() -> None:
-    """
-    5,000 reads of one resource from a server that allows 60 a second: less than 1 % meet a 429.
-    """
+    """Of 5,000 reads of a resource that allows 60 a second, less than 1 % get a 429."""
     seen: list[float] = []
 
     def strict(_: Request) -> Reply:
