@@ -33,7 +33,7 @@ Every error that this project raises on purpose, and the exit code that each one
 
 A failed job is an outcome in the ledger, not one of these. The classes of `PlatformError` say what
 its caller should do and whom the error concerns; which answer becomes which class is decided in
-`client.refusals` alone.
+`apify.policy.refusals` alone.
 """
 
 from __future__ import annotations
