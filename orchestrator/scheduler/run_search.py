@@ -70,6 +70,7 @@ class RunFinder:
         is_of_another: whether a run belongs to another batch of the same output folder.
         targets: the Actors and tasks of this batch, as far as they are known.
         agents_hidden: called when no more runs are read one by one for their user agents.
+        most_reads: how many runs are read so, because lists do not show user agents.
 
     Attributes:
         orphans: as given.
@@ -86,6 +87,7 @@ class RunFinder:
         targets: Iterable[Target] = (),
         agents_hidden: Callable[[int], None] = lambda _read: None,
         timings: Timings = TIMINGS,
+        most_reads: int = MOST_READS,
     ) -> None:
         self._client = client
         self.orphans = orphans
@@ -93,6 +95,7 @@ class RunFinder:
         self._is_of_another = is_of_another
         self._agents_hidden = agents_hidden
         self._timings = timings
+        self._most_reads = most_reads
         self._targets = set(targets)
         self._lock = anyio.Lock()
         self._asked: dict[Mark, Attempt] = {}
@@ -328,8 +331,8 @@ class RunFinder:
         if run_id not in self._agents:
             if not await self._may_be_ours(item):
                 return ""
-            if len(self._agents) >= MOST_READS:
-                self._agents_hidden(MOST_READS)
+            if len(self._agents) >= self._most_reads:
+                self._agents_hidden(self._most_reads)
                 return ""
             try:
                 run = await self._client.runs.get(run_id, insist=True)

@@ -17,7 +17,6 @@ from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
-from orchestrator.scheduler import run_search
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder, contains
 from tests.support.builders import NOON, make_job
@@ -299,15 +298,17 @@ def test_runs_of_other_actors_are_not_read_one_by_one() -> None:
     run_virtual(scenario)
 
 
-def test_reads_one_by_one_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_one_by_one_have_an_end() -> None:
     """An account with a million runs is not read through; that is said."""
-    monkeypatch.setattr(run_search, "MOST_READS", 3)
     warned: list[int] = []
 
     async def scenario() -> None:
         platform = FakePlatform([run_json(f"r{number}", None) for number in range(9)], False)
         finder = RunFinder(
-            cast("ApifyClient", platform), cast("Orphans", NoOrphans()), agents_hidden=warned.append
+            cast("ApifyClient", platform),
+            cast("Orphans", NoOrphans()),
+            agents_hidden=warned.append,
+            most_reads=3,
         )
         assert (await finder.find(sent())).run is None
         assert platform.reads == 3
