@@ -47,7 +47,7 @@ class AttemptFacts(Transactions):
         return [attempt_of(row, self.batch.mark) for row in rows]
 
     @transaction
-    def intend(
+    def record_intent(
         self,
         seq: int,
         number: int,
@@ -97,7 +97,7 @@ class AttemptFacts(Transactions):
         )
 
     @transaction
-    def withdraw(self, attempt: Attempt) -> None:
+    def withdraw_intent(self, attempt: Attempt) -> None:
         """Deletes an intent whose start was refused for now; no attempt is used up."""
         self._change("delete_intent", attempt)
 
@@ -132,12 +132,12 @@ class AttemptFacts(Transactions):
         )
 
     @transaction
-    def unconfirmed(self, attempt: Attempt, error: str) -> None:
+    def mark_unconfirmed(self, attempt: Attempt, error: str) -> None:
         """Records that the answer to a start was lost."""
         self._change("mark_unconfirmed", attempt, error=error)
 
     @transaction
-    def started(self, attempt: Attempt, run: Run, *, adopted: bool = False) -> None:
+    def mark_started(self, attempt: Attempt, run: Run, *, adopted: bool = False) -> None:
         """Records the run of an attempt, known from the answer or found by its mark."""
         state = AttemptState.ADOPTED if adopted else AttemptState.STARTED
         self._change(
@@ -149,12 +149,12 @@ class AttemptFacts(Transactions):
         )
 
     @transaction
-    def seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
+    def mark_seen(self, attempt: Attempt, status: str, *, straggles: bool) -> None:
         """Records the status of a live run, and whether it takes far too long."""
         self._change("mark_seen", attempt, run_status=status, straggles=int(straggles))
 
     @transaction
-    def finished(
+    def mark_finished(
         self,
         attempt: Attempt,
         run: Run,
@@ -190,7 +190,7 @@ class AttemptFacts(Transactions):
         return attempt_of(row, self.batch.mark), run_object_of(row)
 
     @transaction
-    def over(
+    def mark_over(
         self,
         attempt: Attempt,
         outcome: Outcome,

@@ -21,7 +21,7 @@ class BatchFacts(Transactions):
         """Checks that the file and the batch are still this process's, as each call does."""
 
     @transaction
-    def waits(self, waits: Sequence[Wait]) -> None:
+    def record_waits(self, waits: Sequence[Wait]) -> None:
         """Records why jobs wait, for commands that show the batch meanwhile."""
         self._execute("set_waits", waits=waits_text(waits))
 
@@ -31,7 +31,7 @@ class BatchFacts(Transactions):
         self._execute("add_requests", requests=requests, retries=retries)
 
     @transaction
-    def costs(
+    def record_costs(
         self, costs: Mapping[RunId, Decimal | None], asked_at: datetime, *, are_all: bool = False
     ) -> None:
         """
@@ -52,17 +52,17 @@ class BatchFacts(Transactions):
             self._execute("set_all_costs_at", cost_at=cost_at)
 
     @transaction
-    def costs_settle_after(self, secs: float) -> None:
+    def set_costs_settle_secs(self, secs: float) -> None:
         """Records how long after the end of a run its cost is final."""
         self._execute("set_costs_settle_secs", secs=secs)
 
     @transaction
-    def keeps_days(self, days: int) -> None:
+    def set_keeps_days(self, days: int) -> None:
         """Records how long the platform keeps what runs have made."""
         self._execute("set_keeps_days", keeps_days=days)
 
     @transaction
-    def judge_again(self) -> Batch:
+    def judge_batch(self) -> Batch:
         """Derives the exit code of a batch that has ended from its jobs, and returns the batch."""
         self._execute("judge_batch")
         return batch_of(self._execute("select_batch").fetchone())

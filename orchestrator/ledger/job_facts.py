@@ -60,7 +60,7 @@ class JobFacts(Transactions):
         return True
 
     @transaction
-    def collected_again(
+    def mark_collected_again(
         self, seq: int, number: int, outcome: Outcome, collected: Collected
     ) -> None:
         """Records what was downloaded later of a settled attempt, and judges its job by it."""
@@ -75,7 +75,7 @@ class JobFacts(Transactions):
         self._execute("judge_job", seq=seq, status=outcome.status, error=outcome.error)
 
     @transaction
-    def found_again(self, seq: int, number: int, run: Run) -> bool:
+    def mark_found_again(self, seq: int, number: int, run: Run) -> bool:
         """
         Records what is known again of the run of a lost attempt.
 

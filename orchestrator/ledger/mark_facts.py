@@ -36,7 +36,7 @@ class MarkFacts(Transactions):
         return known.intersection(marks)
 
     @transaction
-    def orphan(self, mark: Mark, run: Run, now: datetime) -> Decimal | None:
+    def record_orphan(self, mark: Mark, run: Run, now: datetime) -> Decimal | None:
         """
         Records an orphan run, or its new status and cost.
 

@@ -209,7 +209,7 @@ class AttemptLife:
     async def _intend(self) -> Attempt:
         """Records the intent, with what is reserved for the run."""
         claim = self._queued.claim
-        return await self._parts.ledger.intend(
+        return await self._parts.ledger.record_intent(
             self._queued.seq,
             self._queued.number,
             self._parts.utc_now(),
@@ -355,7 +355,7 @@ class AttemptLife:
         delay = verdict.delay_secs
         now = parts.client.platform_now() or parts.utc_now()
         ready_at = None if delay is None else now.timestamp() + delay
-        await parts.ledger.over(
+        await parts.ledger.mark_over(
             attempt, outcome, collected, state=state, ready_at=ready_at, remedy=verdict.remedy
         )
         parts.observer.attempt_over(attempt, outcome, collected, delay)

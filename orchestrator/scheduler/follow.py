@@ -180,7 +180,7 @@ class Follower:
         """One long poll, or an abort and its end."""
         attempt, run = followed.attempt, followed.run
         if self._judge_duration(followed):
-            await self._ledger.seen(attempt, followed.status, straggles=True)
+            await self._ledger.mark_seen(attempt, followed.status, straggles=True)
         because = followed.abort_because or self._aborting
         if because is not None and not followed.is_aborted:
             followed.abort_because, followed.is_aborted = because, True
@@ -201,7 +201,7 @@ class Follower:
             return EndedRun(attempt, facts, run_json, followed.abort_because)
         if facts.status != followed.status:
             followed.status = facts.status
-            await self._ledger.seen(attempt, facts.status, straggles=followed.straggles)
+            await self._ledger.mark_seen(attempt, facts.status, straggles=followed.straggles)
             self._observer.run_seen(facts)
         return None
 
@@ -219,7 +219,7 @@ class Follower:
             if run.status == RunStatus.SUCCEEDED:
                 self._durations.add(attempt.job.target, secs)
                 self._check_sooner(attempt.job)
-        await self._ledger.finished(
+        await self._ledger.mark_finished(
             attempt,
             run,
             straggles=followed.straggles,

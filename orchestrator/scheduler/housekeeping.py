@@ -60,7 +60,7 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
                 raise
             costs[run_id] = None
     known = {run: cost for run, cost in costs.items() if cost is not None}
-    await parts.ledger.costs(known, parts.client.platform_now() or parts.utc_now())
+    await parts.ledger.record_costs(known, parts.client.platform_now() or parts.utc_now())
     return costs
 
 

@@ -144,7 +144,7 @@ class Orphans:
         """Records an orphan run and aborts it; when that fails, the next pass tries again."""
         self._known.add(run.id)
         now = self._client.platform_now() or self._utc_now()
-        reserved = await self._ledger.orphan(mark, run, now)
+        reserved = await self._ledger.record_orphan(mark, run, now)
         if self.budget is not None:
             self.budget.orphan(run.id, reserved, run.cost_usd, anyio.current_time())
         if not run.is_terminal:
@@ -155,7 +155,7 @@ class Orphans:
                 self._observer.orphan_found(mark, run, str(error))
                 return
             run = replace(run, status=status)
-            await self._ledger.orphan(mark, run, now)
+            await self._ledger.record_orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)
 
     async def _end_adoptable(self, found: AdoptableRun | None) -> None:

@@ -111,7 +111,7 @@ class Starter:
             raise StartLost(f"run {run.id} was found for this start, but another attempt has it")
         self._parts.finder.claim(run.id, attempt.job.target)
         self._parts.gate.accepted(attempt.job.target)
-        await self._parts.ledger.started(attempt, run, adopted=adopted)
+        await self._parts.ledger.mark_started(attempt, run, adopted=adopted)
         self._parts.observer.run_started(run, adopted=adopted)
         await self._parts.finder.orphans.end_rival_of(attempt)
 

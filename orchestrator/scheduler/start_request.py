@@ -152,18 +152,18 @@ class StartSender:
         except StartUnconfirmed as error:
             now = anyio.current_time()
             self._parts.gate.lost_answers.add(attempt.job.seq, error.message, now)
-            await self._parts.ledger.unconfirmed(attempt, str(error))
+            await self._parts.ledger.mark_unconfirmed(attempt, str(error))
             self._parts.observer.start_unconfirmed(str(error))
             return error
         except (NoRoom, PlanLimitReached, TransientError) as error:
-            await self._parts.ledger.withdraw(attempt)
+            await self._parts.ledger.withdraw_intent(attempt)
             raise StartPostponed(error) from error
         except PermanentError as error:
             if error.error_type == CAP_BELOW_FLOOR and not attempt.caps_itself:
-                await self._parts.ledger.withdraw(attempt)
+                await self._parts.ledger.withdraw_intent(attempt)
                 raise StartPostponed(error) from error
             if error.concerns_every_job:
-                await self._parts.ledger.withdraw(attempt)
+                await self._parts.ledger.withdraw_intent(attempt)
                 raise
             is_resurrection = attempt.remedy.resurrects is not None
             self._parts.gate.refused(attempt.job.target, error, is_resurrection=is_resurrection)

@@ -26,18 +26,18 @@ READING = {
 }
 REPEATED = {
     "adopt",
-    "orphan",
-    "collected_again",
-    "costs",
-    "costs_settle_after",
-    "keeps_days",
-    "judge_again",
-    "seen",
-    "waits",
+    "record_orphan",
+    "mark_collected_again",
+    "record_costs",
+    "set_costs_settle_secs",
+    "set_keeps_days",
+    "judge_batch",
+    "mark_seen",
+    "record_waits",
     "skip",
     "refuse",
     "reuse",
-    "found_again",
+    "mark_found_again",
     "set_datasets",
 }
 """What the next process simply does again; see the tests of orphans and of `collect`."""

@@ -110,12 +110,12 @@ def test_nights_find_a_run_id_that_is_stored_late(
 
     async def finished(self: Ledger, attempt: Attempt, run: Run, **more: Any) -> None:
         if run.id in late:
-            await self.started(attempt, run, adopted=late.pop(run.id))
+            await self.mark_started(attempt, run, adopted=late.pop(run.id))
         await honest(self, attempt, run, **more)
 
-    honest = Ledger.finished
+    honest = Ledger.mark_finished
     monkeypatch.setattr(Starter, "_record", record)
-    monkeypatch.setattr(Ledger, "finished", finished)
+    monkeypatch.setattr(Ledger, "mark_finished", finished)
     found = first_failure(tmp_path)
     assert "durable before followed" in found or "mark_seen does not fit" in found
 

@@ -52,7 +52,7 @@ async def update_costs(ledger: Ledger, reader: LedgerReader, client: ApifyClient
     )
     since = reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
     costs = await _costs_of(client, reader.runs(), since)
-    await ledger.costs(costs, _asked_at(client, began), are_all=True)
+    await ledger.record_costs(costs, _asked_at(client, began), are_all=True)
     await RunFinder(client, orphans, reader.run_targets()).search_for_orphans()
 
 
@@ -97,7 +97,7 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
     async def record() -> None:
         with open_ledger(folder / LEDGER) as db:
             worker = InlineWorker(partial(commit_group, db))
-            await Ledger(db, worker).costs(costs, asked_at, are_all=bool(costs))
+            await Ledger(db, worker).record_costs(costs, asked_at, are_all=bool(costs))
 
     def write() -> None:
         with LedgerReader(folder / LEDGER) as reader:

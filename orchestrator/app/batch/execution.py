@@ -172,9 +172,9 @@ async def _own(batch: OpenBatch, options: SchedulerOptions, *, is_forced: bool) 
     """Makes this process the owner of the batch; returns its open attempts."""
     ledger, room = batch.ledger, options.room
     attempts = await ledger.take_over()
-    await ledger.costs_settle_after(options.settings.costs_settle_secs)
+    await ledger.set_costs_settle_secs(options.settings.costs_settle_secs)
     if room.keeps_days is not None:
-        await ledger.keeps_days(room.keeps_days)
+        await ledger.set_keeps_days(room.keeps_days)
     if not (options.is_aborting or is_forced):
         await reuse_results(ledger, batch.reader, batch.folder, utc_now())
     await _learn_clock(batch.client, attempts)
@@ -239,7 +239,7 @@ async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
         waits = scheduler.waits()
         try:
             # Also when there is nothing new: it shows whether the batch is still this process's.
-            await (ledger.check_owner() if waits == told else ledger.waits(waits))
+            await (ledger.check_owner() if waits == told else ledger.record_waits(waits))
         except DiskFull:
             # It stops the batch where it matters more.
             pass

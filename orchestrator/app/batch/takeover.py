@@ -76,7 +76,7 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
     passed = timedelta(seconds=anyio.current_time() - began)
     platform_now = client.platform_now() or options.utc_now()
     orphans.took_over_at = platform_now + timedelta(seconds=CLOCK_GRAIN_SECS)
-    await ledger.costs(costs, platform_now - passed, are_all=True)
+    await ledger.record_costs(costs, platform_now - passed, are_all=True)
     for run in await orphans.adopt_runs():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
     for run_id, target in batch.reader.run_targets().items():

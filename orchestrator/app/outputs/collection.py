@@ -146,7 +146,7 @@ async def collect_batch(
                         patience_secs=context.settings.platform_away_secs,
                     )
                 await ledger.add_requests(client.stats.requests, client.stats.retries)
-                batch = await ledger.judge_again()
+                batch = await ledger.judge_batch()
                 totals = reader.totals()
                 write_reports(folder, batch, reader, totals)
                 batch = await merged(folder, batch)
@@ -253,7 +253,7 @@ class Gaps:
         try:
             told = await self.client.runs.get(report.run_id, insist=True)
             run = told.facts()
-            if is_lost and not await self.ledger.found_again(job.seq, report.attempts, run):
+            if is_lost and not await self.ledger.mark_found_again(job.seq, report.attempts, run):
                 self.under_way += 1
                 return
             await anyio.sleep(self._secs_to_settle(run))
@@ -270,7 +270,7 @@ class Gaps:
         if outcome.error is None:
             complaint = await self.acceptance.complaint(job, run, collected)
             outcome = outcome_of_check(run, complaint)
-        await self.ledger.collected_again(job.seq, report.attempts, outcome, collected)
+        await self.ledger.mark_collected_again(job.seq, report.attempts, outcome, collected)
         after = await to_thread.run_sync(
             look_again,
             folder,

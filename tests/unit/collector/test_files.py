@@ -44,7 +44,7 @@ async def test_discarded_file_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_one_failing_save_does_not_harm_the_others(tmp_path: Path) -> None:
-    """A folder that cannot be made is told to the one who asked for it."""
+    """A folder that cannot be made is an error for the task that asked for it."""
     (tmp_path / "blocked").write_text("a file where a folder should be")
     async with GroupWorker("files", flush_group) as worker:
         files = Files(worker)

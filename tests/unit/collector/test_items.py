@@ -36,7 +36,7 @@ class Dataset(WholeClient):
         most: items looked at by one request; None for no bound.
         breaks: before which items a body breaks off, once each.
         asked: the offset of each request.
-        at_once: the most bodies that were under way at once.
+        at_once: the most bodies that were in flight at once.
     """
 
     items: int
@@ -282,7 +282,7 @@ def test_live_download_that_is_cancelled_anywhere_is_gone_on_with(
 
 
 def test_half_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
-    """The item that was under way is asked for again."""
+    """The item that was in flight is requested again."""
     dataset = left(tmp_path, lambda part: part.write_bytes(part.read_bytes()[:-3]))
     fetched(dataset, tmp_path)
     assert dataset.asked[0] == 1699
@@ -300,7 +300,7 @@ def test_half_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
 def test_part_that_cannot_be_trusted_is_no_part(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
-    """What a power cut has left with holes, and what is of another attempt, is not gone on with."""
+    """A part with holes from a power cut, or of another attempt, is not continued."""
     dataset = left(tmp_path, change)
     fetched(dataset, tmp_path)
     assert dataset.asked[0] == 0
@@ -309,7 +309,7 @@ def test_part_that_cannot_be_trusted_is_no_part(
 
 
 def test_live_download_with_filters_begins_anew_after_a_kill(tmp_path: Path) -> None:
-    """What a killed process has left of one cannot be counted, and is not gone on with."""
+    """What a killed process has left of one cannot be counted, and is not continued."""
     query = ItemsQuery(clean=True)
     dataset = left(tmp_path, lambda _part: None)
 

@@ -85,7 +85,7 @@ def test_broken_downloads_leave_whole_lines(seed: int) -> None:
 async def test_half_line_of_any_length_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part file that was left inside a long item goes on after the item before it."""
+    """A part file that was closed inside a long item continues after the item before it."""
     monkeypatch.setattr("orchestrator.store.part_file.READ_BYTES", 16)
     part = tmp_path / ".items.jsonl.d1.part"
     part.write_bytes(b"1\n" + b"2" * 100 + b"\n" + b"3" * 100)

@@ -54,5 +54,5 @@ def test_file_name_of_a_long_key_fits_a_file_system() -> None:
     ],
 )
 def test_extension_follows_the_content_type(content_type: str, expected: str) -> None:
-    """The output's file ends in what it is; an unknown type ends in bin."""
+    """The name of the output's file ends with its type; an unknown type is bin."""
     assert extension(content_type) == expected

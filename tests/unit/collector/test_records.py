@@ -109,12 +109,12 @@ def collected(tmp_path: Path, keys: Sequence[str], *patterns: str) -> Path:
 
 
 def test_names_of_records_stay_in_their_folder(tmp_path: Path) -> None:
-    """Each record is there once, its key can be told from its name, and nothing is elsewhere."""
+    """Each record is there once, its name gives its key, and nothing is elsewhere."""
     folder = collected(tmp_path, NASTY, "*")
     files = {path.name: path.read_text() for path in folder.iterdir()}
     assert sorted(files.values()) == sorted(NASTY)
-    told = {record_key(name): key for name, key in files.items() if not name.startswith("%C3")}
-    assert all(name == key for name, key in told.items() if len(key) < 200)
+    keys = {record_key(name): key for name, key in files.items() if not name.startswith("%C3")}
+    assert all(name == key for name, key in keys.items() if len(key) < 200)
     names = {name.lower() for name in files}
     assert len(names) == len(NASTY), "two are one on a file system that ignores case"
     outside = [
@@ -243,7 +243,7 @@ def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> 
 
 
 def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body whose length was not told and that goes on and on does not fill the disk."""
+    """A body without a length that does not end does not fill the disk."""
     monkeypatch.setattr("orchestrator.collector.record_file.MOST_UNKNOWN_BYTES", 10_000_000)
 
     class Endless(Store):

@@ -36,14 +36,14 @@ def test_changed_spec_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 
 
 def test_jobs_that_are_retried_wait_again(tmp_path: Path) -> None:
-    """A failed job waits for one more attempt; what it had stays in its history."""
+    """A failed job waits for one more attempt; its earlier attempts stay in the ledger."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def fail() -> None:
         for seq in (0, 1):
-            attempt = await ledger.intend(seq, 1, NOON)
+            attempt = await ledger.record_intent(seq, 1, NOON)
             failed = Outcome(status=JobStatus.FAILED, error="no")
-            await ledger.over(attempt, failed, state=AttemptState.FAILED)
+            await ledger.mark_over(attempt, failed, state=AttemptState.FAILED)
 
     run_virtual(fail)
     set_waiting(tmp_path / FILE, [1])

@@ -31,10 +31,10 @@ DONE = Outcome(status=JobStatus.SUCCEEDED)
 async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> None:
     """An attempt goes from intent to settled, and its facts are in the report of its job."""
     ledger = make_ledger(tmp_path)
-    attempt = await ledger.intend(0, 1, NOON)
-    await ledger.started(attempt, make_run(status="READY"))
-    await ledger.finished(attempt, make_run())
-    await ledger.over(attempt, DONE, Collected(items=3, size_bytes=30, sha256="ab"))
+    attempt = await ledger.record_intent(0, 1, NOON)
+    await ledger.mark_started(attempt, make_run(status="READY"))
+    await ledger.mark_finished(attempt, make_run())
+    await ledger.mark_over(attempt, DONE, Collected(items=3, size_bytes=30, sha256="ab"))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (report,) = reader.reports()
         totals = reader.totals()
@@ -46,7 +46,7 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
 async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
     """A process that opens the ledger later finds the intent, with its job and its mark."""
     first = make_ledger(tmp_path, make_job(), make_job(1))
-    intended = await first.intend(1, 1, NOON)
+    intended = await first.record_intent(1, 1, NOON)
     second = reopen_ledger(tmp_path)
     (attempt,) = await second.take_over()
     assert attempt.state is AttemptState.INTENT
@@ -60,7 +60,7 @@ async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> N
 async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
     """A start that was refused for now leaves the job as it was."""
     ledger = make_ledger(tmp_path)
-    await ledger.withdraw(await ledger.intend(0, 1, NOON))
+    await ledger.withdraw_intent(await ledger.record_intent(0, 1, NOON))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (waiting,) = reader.waiting()
     assert waiting.attempts == 0
@@ -69,9 +69,9 @@ async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
 async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
     """A failed attempt that is followed by another leaves the job waiting, and is counted."""
     ledger = make_ledger(tmp_path)
-    attempt = await ledger.intend(0, 1, NOON)
+    attempt = await ledger.record_intent(0, 1, NOON)
     failed = Outcome(status=JobStatus.FAILED, error="refused")
-    await ledger.over(attempt, failed, state=AttemptState.FAILED, ready_at=1234.5)
+    await ledger.mark_over(attempt, failed, state=AttemptState.FAILED, ready_at=1234.5)
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (waiting,) = reader.waiting()
     assert (waiting.attempts, waiting.ready_at) == (1, 1234.5)
@@ -80,8 +80,8 @@ async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
 async def test_each_send_of_an_attempt_has_a_mark_of_its_own(tmp_path: Path) -> None:
     """A second send after a lost answer is counted, and uses up no attempt."""
     ledger = make_ledger(tmp_path)
-    attempt = await ledger.intend(0, 1, NOON)
-    await ledger.unconfirmed(attempt, "the answer was lost")
+    attempt = await ledger.record_intent(0, 1, NOON)
+    await ledger.mark_unconfirmed(attempt, "the answer was lost")
     again = await ledger.send_again(attempt, NOON)
     (open_attempt,) = await reopen_ledger(tmp_path).take_over()
     assert open_attempt.mark == again.mark != attempt.mark
@@ -89,22 +89,22 @@ async def test_each_send_of_an_attempt_has_a_mark_of_its_own(tmp_path: Path) -> 
 
 
 async def test_copies_of_a_ledger_send_different_marks(tmp_path: Path) -> None:
-    """Two processes that work on copies of one ledger can be told apart by their marks."""
+    """Two processes that work on copies of one ledger have different marks."""
     make_ledger(tmp_path)
     copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy(tmp_path / "ledger.sqlite", copy)
-    first = await reopen_ledger(tmp_path).intend(0, 1, NOON)
-    second = await reopen_ledger(copy).intend(0, 1, NOON)
+    first = await reopen_ledger(tmp_path).record_intent(0, 1, NOON)
+    second = await reopen_ledger(copy).record_intent(0, 1, NOON)
     assert first.mark != second.mark
 
 
 async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     """An attempt that was never started cannot finish, and the ledger stays as it was."""
     ledger = make_ledger(tmp_path)
-    attempt = await ledger.intend(0, 1, NOON)
+    attempt = await ledger.record_intent(0, 1, NOON)
     with pytest.raises(OrchestratorError, match="does not fit"):
-        await ledger.finished(attempt, make_run())
+        await ledger.mark_finished(attempt, make_run())
     (open_attempt,) = await reopen_ledger(tmp_path).take_over()
     assert open_attempt.state is AttemptState.INTENT
 
@@ -112,11 +112,11 @@ async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 async def test_one_run_belongs_to_one_attempt(tmp_path: Path) -> None:
     """A run that was claimed by one attempt cannot be claimed by another."""
     ledger = make_ledger(tmp_path, make_job(), make_job(1))
-    first = await ledger.intend(0, 1, NOON)
-    second = await ledger.intend(1, 1, NOON)
-    await ledger.started(first, make_run())
+    first = await ledger.record_intent(0, 1, NOON)
+    second = await ledger.record_intent(1, 1, NOON)
+    await ledger.mark_started(first, make_run())
     with pytest.raises(sqlite3.IntegrityError):
-        await ledger.started(second, make_run(), adopted=True)
+        await ledger.mark_started(second, make_run(), adopted=True)
 
 
 async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_batch_that_is_resumed_is_open_again(tmp_path: Path) -> None:
 
 
 async def test_attempts_under_way_are_told(tmp_path: Path) -> None:
-    """An intent is under way; an attempt that is over is not."""
+    """An intent is in flight; an attempt that is over is not."""
 
     def has_open_attempts() -> bool:
         with LedgerReader(tmp_path / "ledger.sqlite") as reader:
@@ -148,9 +148,9 @@ async def test_attempts_under_way_are_told(tmp_path: Path) -> None:
 
     ledger = make_ledger(tmp_path)
     assert not has_open_attempts()
-    attempt = await ledger.intend(0, 1, NOON)
+    attempt = await ledger.record_intent(0, 1, NOON)
     assert has_open_attempts()
-    await ledger.over(attempt, DONE, state=AttemptState.FAILED)
+    await ledger.mark_over(attempt, DONE, state=AttemptState.FAILED)
     assert not has_open_attempts()
 
 
@@ -169,12 +169,12 @@ async def test_run_that_was_paid_for_and_not_read_is_told(
 ) -> None:
     """A failed job whose run may have succeeded is asked for again before another is paid."""
     ledger = make_ledger(tmp_path)
-    attempt = await ledger.intend(0, 1, NOON)
-    await ledger.started(attempt, make_run(status="RUNNING", finished_at=None))
+    attempt = await ledger.record_intent(0, 1, NOON)
+    await ledger.mark_started(attempt, make_run(status="RUNNING", finished_at=None))
     if run_status != "RUNNING":
-        await ledger.finished(attempt, make_run(status=run_status))
+        await ledger.mark_finished(attempt, make_run(status=run_status))
     failed = Outcome(status=JobStatus.FAILED, error="it cannot be read")
-    await ledger.over(attempt, failed, state=state)
+    await ledger.mark_over(attempt, failed, state=state)
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (report,) = reader.reports()
     assert report.is_unread is is_unread
@@ -245,7 +245,7 @@ def test_ledger_refuses_a_newer_version(tmp_path: Path) -> None:
 
 
 def test_failing_expansion_leaves_no_jobs(tmp_path: Path) -> None:
-    """An error while the jobs are written goes on its way."""
+    """An error while the jobs are written reaches the caller."""
 
     def jobs() -> Iterator[Job]:
         yield make_job()

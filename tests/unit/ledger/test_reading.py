@@ -48,7 +48,7 @@ def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
 def test_look_at_the_lock_keeps_no_process_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that begins while another looks who is at it gets the lock a moment later."""
+    """A process that begins while another reads who holds the lock gets it a moment later."""
     handle = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH)
     monkeypatch.setattr(lock, "select", lambda *_: os.close(handle))

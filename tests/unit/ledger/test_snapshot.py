@@ -16,7 +16,7 @@ async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Pat
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         with reader.at_one_instant():
             assert reader.totals().jobs == {JobStatus.WAITING: 2}
-            await ledger.intend(0, 1, NOON)
+            await ledger.record_intent(0, 1, NOON)
             assert reader.totals().jobs == {JobStatus.WAITING: 2}
             assert [job.seq for job in reader.waiting()] == [0, 1]
         assert reader.totals().jobs == {JobStatus.RUNNING: 1, JobStatus.WAITING: 1}
@@ -25,7 +25,7 @@ async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Pat
 async def test_snapshot_tells_what_a_batch_has_left(tmp_path: Path) -> None:
     """A batch with a run in flight and a job that waits has work, and asks for room for the job."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
-    await ledger.started(await ledger.intend(0, 1, NOON), make_run(status="RUNNING"))
+    await ledger.mark_started(await ledger.record_intent(0, 1, NOON), make_run(status="RUNNING"))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         opened = reader.snapshot()
     assert opened.batch.name == "nightly"

@@ -30,19 +30,19 @@ async def run_once(
     run = make_run(
         f"run{seq}-{number}", status="FAILED", cost_usd=None if cost is None else Decimal(cost)
     )
-    attempt = await ledger.intend(seq, number, NOON)
+    attempt = await ledger.record_intent(seq, number, NOON)
     if attempt.remedy.resurrects is not None:
         run = replace(run, id=attempt.remedy.resurrects)
-    await ledger.started(attempt, run)
-    await ledger.finished(attempt, run, ended_at=NOON)
+    await ledger.mark_started(attempt, run)
+    await ledger.mark_finished(attempt, run, ended_at=NOON)
     if again is None:
-        await ledger.over(attempt, FAILED)
+        await ledger.mark_over(attempt, FAILED)
     else:
-        await ledger.over(attempt, FAILED, ready_at=0.5, remedy=again)
+        await ledger.mark_over(attempt, FAILED, ready_at=0.5, remedy=again)
 
 
 def test_total_cost_is_that_of_all_runs(tmp_path: Path) -> None:
-    """Each run counts once: further attempts, runs of nobody, and a resurrected run by its last."""
+    """Each run counts once: further attempts, orphan runs, and a resurrected run by its last."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:
@@ -51,7 +51,7 @@ def test_total_cost_is_that_of_all_runs(tmp_path: Path) -> None:
         await run_once(ledger, 1, 1, "0.01", again=Remedy(resurrects=RunId("run1-1")))
         await run_once(ledger, 1, 2, "0.04")
         orphan = make_run("orphan", cost_usd=Decimal("1.00"))
-        await ledger.orphan(Mark("mark123.0.1.1"), orphan, NOON)
+        await ledger.record_orphan(Mark("mark123.0.1.1"), orphan, NOON)
 
     run_virtual(scenario)
     totals = totals_of(tmp_path)
@@ -71,7 +71,7 @@ def test_cost_that_is_not_told_makes_the_total_provisional(tmp_path: Path) -> No
     totals = totals_of(tmp_path)
     assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.10"), True)
     run_virtual(
-        lambda: ledger.costs(
+        lambda: ledger.record_costs(
             {RunId("run0-1"): Decimal("0.11"), RunId("run1-1"): Decimal("0.30")}, LATER
         )
     )
@@ -87,9 +87,9 @@ def test_runs_that_are_not_collected_are_counted_from_the_first_end(tmp_path: Pa
     async def scenario() -> None:
         for seq, end in enumerate((LATER, NOON)):
             run = make_run(f"run{seq}", finished_at=end)
-            attempt = await ledger.intend(seq, 1, NOON)
-            await ledger.started(attempt, run)
-            await ledger.finished(attempt, run)
+            attempt = await ledger.record_intent(seq, 1, NOON)
+            await ledger.mark_started(attempt, run)
+            await ledger.mark_finished(attempt, run)
 
     run_virtual(scenario)
     uncollected = totals_of(tmp_path).uncollected
@@ -103,9 +103,9 @@ def test_costs_of_runs_name_them_where_they_are_known(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         await run_once(ledger, 0, 1, "0.10")
-        lost = await ledger.intend(1, 1, NOON, reserved_usd=Decimal(2))
-        await ledger.unconfirmed(lost, "the answer was lost")
-        await ledger.over(lost, FAILED, state=AttemptState.LOST)
+        lost = await ledger.record_intent(1, 1, NOON, reserved_usd=Decimal(2))
+        await ledger.mark_unconfirmed(lost, "the answer was lost")
+        await ledger.mark_over(lost, FAILED, state=AttemptState.LOST)
 
     run_virtual(scenario)
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:

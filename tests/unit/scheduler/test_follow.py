@@ -132,9 +132,9 @@ def follow(
     early: list[str] = []
 
     async def one(ledger: Ledger, seq: int, name: str) -> None:
-        attempt = await ledger.intend(seq, 1, NOON)
+        attempt = await ledger.record_intent(seq, 1, NOON)
         run = make_run(name, status="READY" if platform.begin else "RUNNING", finished_at=None)
-        await ledger.started(attempt, run)
+        await ledger.mark_started(attempt, run)
         with bound_contextvars(run=run.id):
             ended[name] = await follower.follow(attempt, run)
 

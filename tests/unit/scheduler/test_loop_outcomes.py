@@ -118,7 +118,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         """When the attempts of a job began."""
         return [at for job, at in self.begun if job == seq]
 
-    async def intend(
+    async def record_intent(
         self, seq: int, number: int, *_now: object, reserved_usd: Decimal | None, **_more: object
     ) -> Attempt:
         self.claims[seq] = replace(CLAIM, reserve_usd=reserved_usd or Decimal(0))
@@ -162,7 +162,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
     async def complaint(self, *_judged: object) -> None:
         """All is as expected."""
 
-    async def over(self, *_ended: object, **_more: object) -> None:
+    async def mark_over(self, *_ended: object, **_more: object) -> None:
         """It is recorded."""
 
     async def refuse(self, seqs: list[int], _reason: str) -> list[str]:

@@ -136,7 +136,7 @@ def test_orphan_run_counts_in_the_budget(tmp_path: Path) -> None:
     orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Told())
 
     async def scenario() -> None:
-        await orphans._ledger.intend(0, 1, NOON, reserved_usd=Decimal(2))
+        await orphans._ledger.record_intent(0, 1, NOON, reserved_usd=Decimal(2))
         orphans.budget = Budget(Decimal(9), 120.0)
         await meet(orphans, LATE, make_run("late", cost_usd=Decimal("0.5")))
 
@@ -171,7 +171,7 @@ def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), make_run("second"))
         assert await orphans.adopt_runs() == []
-        first = await ledger.intend(0, 1, NOON)
+        first = await ledger.record_intent(0, 1, NOON)
         assert orphans.adoptable_run_of(first) is None
         found = orphans.adoptable_run_of(replace(first, number=2))
         assert found is not None
@@ -190,7 +190,7 @@ def test_claim_of_an_adoptable_run_is_released_once(tmp_path: Path, *, is_taken:
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
         assert usage.runs == 1
-        second = replace(await ledger.intend(0, 1, NOON), number=2)
+        second = replace(await ledger.record_intent(0, 1, NOON), number=2)
         assert not is_taken or orphans.adoptable_run_of(second) is LIVE
         await orphans.end_adoptable()
         assert (usage.runs, usage.memory_mbytes) == (0, 0)
@@ -220,7 +220,7 @@ def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Pa
     orphans = orphans_of(ledger, platform, Told())
 
     async def scenario() -> None:
-        await ledger.started(await ledger.intend(0, 1, NOON), make_run("mine"))
+        await ledger.mark_started(await ledger.record_intent(0, 1, NOON), make_run("mine"))
         await meet(orphans, Mark("mark123.0.1.1abcd"), LIVE)
 
     run_virtual(scenario)
@@ -233,7 +233,7 @@ def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
     orphans = orphans_of(ledger, platform, Told())
 
     async def scenario() -> None:
-        attempt = await ledger.intend(0, 1, NOON)
+        attempt = await ledger.record_intent(0, 1, NOON)
         await meet(orphans, attempt.mark, LIVE)
         await orphans.end_adoptable()
 
@@ -261,12 +261,12 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:
-        await ledger.intend(0, 1, NOON)
-        attempt = await ledger.intend(1, 1, NOON, platform_at=NOON)
-        await ledger.unconfirmed(attempt, "lost")
+        await ledger.record_intent(0, 1, NOON)
+        attempt = await ledger.record_intent(1, 1, NOON, platform_at=NOON)
+        await ledger.mark_unconfirmed(attempt, "lost")
         await ledger.give_up(attempt)
-        await ledger.withdraw(await ledger.send_again(attempt, NOON))
-        assert (await ledger.intend(1, 1, NOON)).mark.startswith("mark123.1.1.2")
+        await ledger.withdraw_intent(await ledger.send_again(attempt, NOON))
+        assert (await ledger.record_intent(1, 1, NOON)).mark.startswith("mark123.1.1.2")
         with LedgerReader(tmp_path / "ledger.sqlite") as reader:
             assert reader.given_up() == {attempt.mark: NOON}
 

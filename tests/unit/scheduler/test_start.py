@@ -212,7 +212,7 @@ def start(
     )
 
     async def scenario() -> Run:
-        attempt = await ledger.intend(0, 1, NOON, platform_at=platform.platform_now())
+        attempt = await ledger.record_intent(0, 1, NOON, platform_at=platform.platform_now())
         if remedy is not None:
             attempt = replace(attempt, remedy=remedy)
         if found is not None:
