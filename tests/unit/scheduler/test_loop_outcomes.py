@@ -107,6 +107,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         self.collecting = 0
         self.most_collecting = 0
         self.second_copy_after = float("inf")
+        self.search_error: Exception = SecondCopy("another process works on a copy")
         self.begun: list[tuple[int, float]] = []
         self.claims: dict[int, Claim] = {}
         self.collected: dict[str, float] = {}
@@ -174,7 +175,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
 
     async def watch_for_copies(self) -> None:
         await anyio.sleep(self.second_copy_after)
-        raise SecondCopy("another process works on a copy")
+        raise self.search_error
 
     def give_up_waits(self) -> None:
         """What goes on is left to the grace."""
@@ -268,6 +269,16 @@ def test_stopped_batch_gives_what_goes_on_a_few_seconds() -> None:
         return anyio.current_time()
 
     assert run_virtual(scenario) == pytest.approx(31.0)
+
+
+def test_token_that_is_refused_by_the_search_for_copies_stops_the_batch() -> None:
+    """A token that is revoked during the batch is no bug: the batch stops with the refusal."""
+    platform = ScriptedPlatform()
+    platform.second_copy_after = 25.0
+    platform.search_error = NotAuthorized("revoked", status=401)
+    with pytest.raises(NotAuthorized):
+        play(scheduler_of(platform, range(9), max_runs=1))
+    assert [at for _, at in platform.begun] == [0, 10, 20]
 
 
 def test_job_waits_for_its_next_attempt_when_nothing_else_goes_on() -> None:
