@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import (
+    BatchHeld,
     DiskFull,
     LedgerCorrupt,
     LedgerVersionMismatch,
@@ -41,6 +42,7 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
     assert (report.status, report.state) == (JobStatus.SUCCEEDED, AttemptState.SETTLED)
     assert (report.items, report.run_id, report.attempts) == (3, "run1", 1)
     assert totals.jobs == {JobStatus.SUCCEEDED: 1}
+    assert totals.stragglers == []
 
 
 async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
@@ -55,6 +57,15 @@ async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> N
     assert attempt.job == make_job(1)
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         assert [job.seq for job in reader.waiting()] == [0]
+
+
+async def test_process_whose_batch_was_taken_over_is_told(tmp_path: Path) -> None:
+    """It must not go on: the other one works on the same jobs."""
+    first = make_ledger(tmp_path)
+    await first.take_over()
+    await reopen_ledger(tmp_path).take_over()
+    with pytest.raises(BatchHeld):
+        await first.record_intent(0, 1, NOON)
 
 
 async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:

@@ -56,6 +56,29 @@ def test_look_at_the_lock_keeps_no_process_out(
         assert lock.is_held(tmp_path)
 
 
+def test_lock_names_its_last_holder_only(tmp_path: Path) -> None:
+    """What an earlier process with a longer command wrote is gone."""
+    with BatchLock(tmp_path, "resume with a long list of options"):
+        assert lock.held_for(tmp_path) == "resume with a long list of options"
+    with BatchLock(tmp_path, "run"):
+        assert lock.held_for(tmp_path) == "run"
+
+
+def test_look_at_the_lock_keeps_no_file_open(tmp_path: Path) -> None:
+    """A program that looks again and again whether a batch is at work does not run out of files."""
+
+    def next_descriptor() -> int:
+        handle = os.open(tmp_path, os.O_RDONLY)
+        os.close(handle)
+        return handle
+
+    with BatchLock(tmp_path):
+        before = next_descriptor()
+        assert all(lock.is_held(tmp_path) for _ in range(9))
+        assert next_descriptor() == before
+    assert not lock.is_held(tmp_path)
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A folder that others can reach, which those of `tmp_path` are not."""

@@ -30,6 +30,7 @@ class FakePlatform(WholeClient):
         begin: until when they wait for a place on the platform.
         is_polite: whether runs end when they are aborted gracefully.
         refuses: whether it lets no run be aborted.
+        answers_at_once: whether it holds no poll until a run ends.
         aborted: the runs that were aborted, each with whether gracefully, and when.
     """
 
@@ -37,12 +38,17 @@ class FakePlatform(WholeClient):
     begin: float = 0.0
     is_polite: bool = True
     refuses: bool = False
+    answers_at_once: bool = False
+    polls: int = 0
     aborted: list[tuple[str, bool, float]] = field(default_factory=list)
 
     def platform_now(self) -> None:
         return None
 
     async def get(self, run_id: RunId, *, wait_secs: float, **_given: object) -> models.Run:
+        self.polls += 1
+        if self.answers_at_once:
+            wait_secs = 0.001
         await anyio.sleep(min(wait_secs, max(0.0, self.ends[run_id] - anyio.current_time())))
         now, end = anyio.current_time(), self.ends[run_id]
         is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
@@ -163,7 +169,7 @@ def test_long_run_is_no_straggler_while_nothing_is_usual(tmp_path: Path) -> None
 
 def test_run_far_beyond_what_is_usual_is_a_straggler(tmp_path: Path) -> None:
     """It is called slow while it goes on, once; those that take the usual time are not."""
-    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0, "usual": 12.0}
     went = follow(tmp_path, FakePlatform(ends))
     assert (went.early, went.stragglers, went.told) == (["job-5"], ["job-5"], ["long"])
 
@@ -240,3 +246,10 @@ def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) 
     long = went.ended["long"]
     assert long is not None
     assert (long.run.status, len(platform.aborted)) == ("ABORTED", 1)
+
+
+def test_platform_that_answers_polls_at_once_is_asked_once_a_second(tmp_path: Path) -> None:
+    """A long poll that is not held must not become a flood."""
+    platform = FakePlatform({"r0": 30.0}, answers_at_once=True)
+    follow(tmp_path, platform)
+    assert platform.polls <= 32

@@ -29,7 +29,7 @@ from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Demand, Job, Target, TargetKind
 from orchestrator.model.rules import Action, Remedy, Rule
 from orchestrator.model.runs import Run
-from orchestrator.model.states import AttemptState
+from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
@@ -311,7 +311,7 @@ def test_run_that_ended_in_an_earlier_process_is_collected() -> None:
     platform = ScriptedPlatform()
     finished = attempt_of(0, state=AttemptState.FINISHED, run=make_run("before"))
     run_virtual(lambda: scheduler_of(platform, []).run([(finished, place(0))]))
-    assert platform.collected.keys() == {"before"}
+    assert platform.collected == {"before": 0.0}
     assert platform.begun == []
 
 
@@ -334,6 +334,18 @@ def test_job_starts_when_what_it_needs_has_succeeded() -> None:
     needs = Dependencies({("first",): [0]}, [(place(1), ("first",))])
     play(scheduler_of(platform, [0], dependencies=needs))
     assert (platform.at(1), platform.skipped) == ([10], [])
+
+
+def test_resumed_batch_begins_with_what_its_settled_jobs_allow() -> None:
+    """What a job needs may have ended in an earlier process, well or not."""
+    platform = ScriptedPlatform()
+    needs = Dependencies(
+        {("first",): [0], ("second",): [1]},
+        [(place(2), ("first",)), (place(3), ("second",))],
+        {0: JobStatus.SUCCEEDED, 1: JobStatus.FAILED},
+    )
+    play(scheduler_of(platform, [], dependencies=needs))
+    assert (platform.at(2), platform.skipped) == ([0], [3])
 
 
 def test_jobs_are_skipped_whose_needs_failed() -> None:

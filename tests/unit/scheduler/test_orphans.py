@@ -241,6 +241,13 @@ def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
     assert platform.aborted == []
 
 
+def test_one_late_run_of_another_process_stops_nothing(tmp_path: Path) -> None:
+    """A process that has just died may have sent one more start."""
+    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Told(), took_over=True)
+    run = make_run("theirs", started_at=NOON + timedelta(seconds=9))
+    run_virtual(lambda: meet(orphans, Mark("mark123.0.1.1abcd"), run))
+
+
 def test_second_copy_at_work_stops_the_batch(tmp_path: Path) -> None:
     """Runs that nobody here has started keep beginning: two copies would pay for each job twice."""
     orphans = orphans_of(

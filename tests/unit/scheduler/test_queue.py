@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.batches import PoolLimits
+from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
@@ -182,3 +184,22 @@ def test_queue_gives_out_the_job_of_one_attempt() -> None:
     usage = Usage(Limits(max_runs=9))
     assert [job.seq for job in queue.admit(usage, 60.0)] == [0]
     assert len(queue) == 0
+
+
+def test_queue_keeps_the_times_of_later_jobs_in_order() -> None:
+    """When some are taken out, it wakes for the next of those that are left."""
+    other = Claim(memory_mbytes=128, target=Target(kind=TargetKind.ACTOR, id="me/other"))
+    times = [10.0, 50.0, 20.0, 60.0, 70.0, 30.0, 40.0]
+    takes: list[Callable[[JobQueue], object]] = [
+        lambda queue: queue.remove_one(0, 1),
+        lambda queue: queue.remove({other.target}, later=True),
+    ]
+    for take in takes:
+        queue = queue_of(
+            *(
+                waiting(seq, ready_at=at, claim=SMALL if seq else other)
+                for seq, at in enumerate(times)
+            )
+        )
+        take(queue)
+        assert queue.next_wake() == 20.0

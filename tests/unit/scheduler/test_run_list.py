@@ -22,9 +22,11 @@ class FakeList(WholeClient):
     page: Callable[[int], list[str]]
     total: Callable[[], int]
     reads: int = 0
+    longest_page: int = 0
 
-    async def list(self, *, offset: int, **_given: Any) -> models.RunList:
+    async def list(self, *, offset: int, limit: int, **_given: Any) -> models.RunList:
         self.reads += 1
+        self.longest_page = max(self.longest_page, limit)
         total = self.total()
         items = [{"id": name, "startedAt": NOON.isoformat()} for name in self.page(offset)]
         return models.RunList.model_validate({"total": total, "items": items})
@@ -89,3 +91,10 @@ def test_listing_of_one_page_costs_one_request() -> None:
     platform = FakeList(lambda _offset: NAMES, lambda: len(NAMES))
     assert names_of(platform)[1]
     assert platform.reads == 1
+
+
+def test_listing_asks_for_pages_as_long_as_the_api_gives_them() -> None:
+    """A thousand runs at most; a longer page would be cut, or refused."""
+    platform = FakeList(lambda offset: NAMES[offset : offset + 5], lambda: len(NAMES))
+    names_of(platform)
+    assert platform.longest_page == 1000

@@ -272,6 +272,9 @@ def test_start_without_effect_is_sent_again(tmp_path: Path) -> None:
     """Where the lists show that there is no run, a second start is sent."""
     platform = FakePlatform(loses=1, has_effect=False)
     assert start(tmp_path, platform).run.id == "run2"
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        # Should the first one have a run after all, it is an orphan.
+        assert len(reader.given_up()) == 1
 
 
 @pytest.mark.parametrize(

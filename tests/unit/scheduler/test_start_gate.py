@@ -171,3 +171,14 @@ def test_tally_counts_only_what_other_jobs_did_not_meet() -> None:
     assert [tally.add("reset by 10.0.0.1", accepted) for accepted in (0, 0, 3, 3)] == [1, 1, 2, 2]
     assert tally.add("reset by 10.0.0.2", 4) == 3
     assert tally.add("silent", 5) == 1
+
+
+def test_job_of_a_paused_actor_that_is_tried_keeps_the_others_waiting() -> None:
+    """From the moment it is taken, no second one is let by."""
+    gate = Gate()
+    failing(gate.breaker, *["exit 1"] * 5)
+    assert gate.blocked(TARGET, 100.0) is None
+    gate.take(TARGET)
+    paused = gate.blocked(TARGET, 100.0)
+    assert paused is not None
+    assert paused.until is None

@@ -51,3 +51,13 @@ def test_usual_duration_needs_five_runs() -> None:
     assert kin.usual(TARGET) is None
     kin.add(TARGET, 11.0)
     assert (kin.usual(TARGET), kin.straggles_from(TARGET)) == (11.0, 33.0)
+
+
+def test_usual_duration_is_that_of_the_first_two_thousand_runs() -> None:
+    """A batch of any size remembers a bounded number of durations."""
+    kin = UsualDurations()
+    for _ in range(2001):
+        kin.add(TARGET, 10.0)
+    for _ in range(3000):
+        kin.add(TARGET, 500.0)
+    assert kin.usual(TARGET) == 10.0

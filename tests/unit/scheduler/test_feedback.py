@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.feedback import Feedback
+from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.queue import JobQueue
+
+CLAIM = Claim(memory_mbytes=128, reserve_usd=Decimal(2))
+
+
+def test_lost_run_counts_as_what_was_reserved_for_it() -> None:
+    """Nobody will learn what it costs: its reservation is spent, and nothing stays reserved."""
+    budget = Budget(Decimal(10), 120.0)
+    usage = Usage(Limits(max_runs=1), budget)
+    usage.take(CLAIM, 0.0)
+    usage.release(CLAIM)
+    Feedback(usage, JobQueue(), lambda: 0.5).run_lost(CLAIM)
+    assert (budget.spent_usd, budget.reserved_usd) == (Decimal(2), Decimal(0))
