@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import redirect_stdout
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
-from orchestrator.app.batch_folders import LEDGER, display
-from orchestrator.app.outputs.merge import table_on_disk
-from orchestrator.app.outputs.object_store import remote_folder
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
 from orchestrator.event_log import configure_logs
-from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.statistics import NearCap
-from orchestrator.model.money import money
-from orchestrator.model.states import FAILED_JOB_STATUSES
-from orchestrator.report.expiry import expiry_warning
-from orchestrator.report.summary import summary_of
-from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN, plain
+from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.scheduler.timings import TIMINGS
-
-SHOWN_FAILURES = 10
 
 
 def make_context(options: argparse.Namespace, settings: Settings) -> BatchContext:
@@ -57,102 +42,13 @@ def drive(
 ) -> int:
     """Drives a batch in an event loop of its own, prints how it went and returns the exit code."""
     result = in_event_loop(function, folder, context)
-    report(result, as_json=as_json)
+    print_result(result, as_json=as_json)
     code = result.batch.exit_code
     return 0 if code is None else code
 
 
-def report(
-    result: Result,
-    *,
-    as_json: bool,
-    more: Mapping[str, object] | None = None,
-    to_stderr: bool = False,
-) -> None:
-    """
-    Prints the summary to stdout, and what needs attention to stderr.
+def print_result(result: Result, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Prints how a batch went; see `batch_report`, which no start has to wait for."""
+    from orchestrator.cli.batch_report import report
 
-    Args:
-        more: what the JSON form tells besides.
-        to_stderr: whether the summary goes there too, as a table: stdout is another batch's.
-    """
-    if to_stderr:
-        with redirect_stdout(sys.stderr):
-            report(result, as_json=False, more=more)
-        return
-    remote = remote_folder(result.batch)
-    if as_json:
-        summary = summary_of(result.batch, result.totals)
-        facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
-        table = table_on_disk(result.folder)
-        facts["table"] = None if table is None else str(table.path.absolute())
-        if remote is not None:
-            facts["remote"] = remote
-        print(json.dumps(facts))
-    else:
-        from orchestrator.report.terminal import print_table, summary_table
-
-        print_table(summary_table(result.batch, result.totals))
-        print(f"results: {display(result.folder)}")
-        print(_words_of_table(result))
-        if remote is not None:
-            print(f"uploaded to: {remote}")
-    _tell_failures(result)
-    own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
-    for warning in filter(None, (*result.warnings, own)):
-        sys.stderr.write(f"{plain(warning)}\n")
-    if result.totals.near_cap:
-        sys.stderr.write(_words_of_caps(result.totals.near_cap))
-    for orphan in result.totals.orphans:
-        sys.stderr.write(
-            f"orphan run {orphan.run_id}: it belongs to no attempt of this batch; its cost is "
-            f"counted, and its status is {orphan.status}\n"
-        )
-    if result.reason is not None:
-        sys.stderr.write(
-            f"stopped early: {result.reason}\n"
-            f"go on with: orchestrator resume {display(result.folder)}\n"
-        )
-
-
-def _words_of_table(result: Result) -> str:
-    """Where the one table of all results is, or how it is made."""
-    table = table_on_disk(result.folder)
-    if table is not None:
-        return f"table: {display(table.path)} ({table.rows:,} rows)"
-    return f"one table: orchestrator export {display(result.folder)} --format csv"
-
-
-def _words_of_caps(near_cap: Sequence[NearCap]) -> str:
-    """That runs may have been cut short by a cap that the user did not give."""
-    one = near_cap[0]
-    more = f" and {len(near_cap) - 1} more" if len(near_cap) > 1 else ""
-    return (
-        f"{one.key}{more}: the run cost {money(one.cost_usd)}, close to the cap of "
-        f"{money(one.cap_usd)} that we chose for it under max_cost_usd, and may have been cut "
-        "short; give max_total_charge_usd to set the cap yourself\n"
-    )
-
-
-def _tell_failures(result: Result) -> None:
-    """Prints the first failures; jobs that failed in the same words share a line."""
-    failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
-    if not failed:
-        return
-    alike: dict[tuple[str, str | None], list[str]] = {}
-    seen = 0
-    with LedgerReader(result.folder / LEDGER) as reader:
-        for job in reader.reports():
-            if job.status in FAILED_JOB_STATUSES:
-                seen += 1
-                words = (job.status.value, job.error)
-                if words in alike or len(alike) < SHOWN_FAILURES:
-                    alike.setdefault(words, []).append(job.job.key)
-                if seen == failed:
-                    break
-    for (status, error), keys in alike.items():
-        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-        sys.stderr.write(f"{status}  {keys[0]}{more}: {plain(error or '')}\n")
-    shown = sum(map(len, alike.values()))
-    if failed > shown:
-        sys.stderr.write(f"… and {failed - shown} more; all are in jobs.jsonl\n")
+    report(result, as_json=as_json, to_stderr=to_stderr)

@@ -42,7 +42,7 @@ from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.occurrences.turn import occurrence_turn
 from orchestrator.app.setup.context import BatchContext, client_options
-from orchestrator.cli.batch_run import report
+from orchestrator.cli.batch_run import print_result
 from orchestrator.cli.command_settings import choice_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import (
@@ -314,7 +314,7 @@ class _Serving:
         if not step.then_earlier or step.folder is None:
             raise UsageError(f"{where}{step.reason}")
         _say(f"{where}{step.reason}")
-        report(result_of(step.folder), as_json=self.asked.is_json)
+        print_result(result_of(step.folder), as_json=self.asked.is_json)
         return step.code
 
     def _request(self) -> RunRequest:
@@ -384,7 +384,7 @@ def _told(
     The JSON on stdout is of the batch that serves the occurrence: others are told on stderr.
     """
     result: Result = in_event_loop(partial(function, *args))  # type: ignore[arg-type]
-    report(result, as_json=asked.is_json, to_stderr=is_earlier)
+    print_result(result, as_json=asked.is_json, to_stderr=is_earlier)
     if isinstance(result.reason, LeftForNextOccurrence):
         return 0
     return result.batch.exit_code or 0

@@ -13,10 +13,10 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.batch.assembly import utc_now
 from orchestrator.app.batch.final_files import write_reports
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.context import Connect, client_options
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import BatchHeld, PlatformError

@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from orchestrator.apify import ApifyClient, Download
 from orchestrator.app.account.account_limits import Room, downloads_at_once
 from orchestrator.app.batch.needed_results import read_needed
 from orchestrator.app.batch.run_inputs import read_input
+from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
@@ -34,11 +35,6 @@ from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
 from orchestrator.scheduler.timings import TIMINGS, Timings
 from orchestrator.store.atomic_files import Files
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from statistics import median
 import anyio
 
 from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
-from orchestrator.app.batch.assembly import Backlog, OpenBatch, SchedulerOptions, utc_now
+from orchestrator.app.batch.assembly import Backlog, OpenBatch, SchedulerOptions
 from orchestrator.app.batch.needed_results import needs_of
 from orchestrator.app.batch.spending import usage_now
+from orchestrator.app.clock import utc_now
 from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.setup.process_limits import tell_bound
 from orchestrator.ledger import WaitingJob

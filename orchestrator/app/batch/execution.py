@@ -15,13 +15,14 @@ from anyio.abc import TaskGroup
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
-from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions, make_scheduler, utc_now
+from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import queued_attempt, read_backlog
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.setup.context import (
@@ -45,7 +46,7 @@ from orchestrator.errors import (
     StoppedEarly,
     UsageError,
 )
-from orchestrator.event_log import LOG
+from orchestrator.event_log import LOG, LogSink
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.statistics import Totals
@@ -121,6 +122,13 @@ async def drive(
     with suppress(*((StoppedEarly,) if reason else ())):
         closed = await finish(folder, closed)
     return closed, totals, reason
+
+
+async def complete(folder: Path, batch: Batch, sink: LogSink) -> Batch:
+    """Merges the results and writes the reports of a batch without live runs; starts nothing."""
+    with logging_to(folder, sink):
+        batch = await merged(folder, batch)
+    return await finish(folder, batch)
 
 
 async def _schedule(

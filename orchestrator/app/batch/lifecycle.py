@@ -18,17 +18,14 @@ from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
 from orchestrator.app.account.preflight import look_before_start
-from orchestrator.app.batch.assembly import utc_now
-from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch_folders import LEDGER, Found, mend_latest, publish
-from orchestrator.app.outputs.merge import merged
+from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import check_remote
 from orchestrator.app.setup.context import (
     BatchContext,
     Endpoint,
     client_options,
     connected,
-    logging_to,
 )
 from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.app.setup.signals import listening
@@ -158,11 +155,11 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
 
 async def complete_batch(folder: Path, context: BatchContext) -> Result:
     """Does what a batch lacks besides runs: merged results, reports, upload; starts nothing."""
+    from orchestrator.app.batch.execution import complete
+
     batch = read_batch(folder / LEDGER)
     if batch.completed_at is None:
-        with logging_to(folder, context.sink):
-            batch = await merged(folder, batch)
-        batch = await finish(folder, batch)
+        batch = await complete(folder, batch, context.sink)
     return replace(result_of(folder), batch=batch)
 
 

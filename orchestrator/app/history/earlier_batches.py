@@ -12,8 +12,8 @@ from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.costs import refresh_costs
-from orchestrator.app.batch.assembly import utc_now
 from orchestrator.app.batch_folders import LEDGER, display
+from orchestrator.app.clock import utc_now
 from orchestrator.app.history.estimates import earlier
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
 from orchestrator.event_log import LOG

@@ -8,7 +8,8 @@ import sys
 from orchestrator.app.batch_folders import display, find_batch
 from orchestrator.app.outputs.collection import Extra, collect_batch
 from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
-from orchestrator.cli.batch_run import make_context, report
+from orchestrator.cli.batch_report import report
+from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import UsageError

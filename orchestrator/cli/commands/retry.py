@@ -18,7 +18,8 @@ from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.outputs.collection import collect_batch
 from orchestrator.app.outputs.foreign_runs import refuse_to_start
 from orchestrator.app.setup.environment_secrets import require_secrets
-from orchestrator.cli.batch_run import drive, make_context, report
+from orchestrator.cli.batch_report import report
+from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import BatchLock, LedgerReader
