@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -55,3 +56,23 @@ def test_readme_names_every_command_and_exit_code() -> None:
     codes = re.findall(r"^  (\d+)", EXIT_CODES, re.MULTILINE)
     assert [code for code in codes if f"| {code}" not in text] == []
     assert len(text.splitlines()) <= 150
+
+
+def test_layout_names_files_that_exist() -> None:
+    """Whoever follows the map of the code finds each place."""
+    text = (ROOT / "docs" / "layout.md").read_text().partition("## History")[0]
+    names = set(re.findall(r"`([\w./-]+(?:/|\.(?:py|sql|toml|md)))`", text)) - {"items.jsonl"}
+    assert len(names) > 80
+    bases = (ROOT, ROOT / "orchestrator")
+    assert [name for name in sorted(names) if not any((b / name).exists() for b in bases)] == []
+    walk = text.partition("## The walk")[2]
+    steps = re.findall(r"^\d+\. .*`[\w/]+\.(?:py|toml)`", walk, re.MULTILINE)
+    assert len(steps) == 15
+
+
+def test_layout_shows_the_layers_that_are_checked() -> None:
+    """The diagram of imports is the rule that the build checks."""
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = rules["contracts"][0]["layers"]
+    diagram = (ROOT / "docs" / "layout.md").read_text().split("```")[1]
+    assert [line.removeprefix(" → ") for line in diagram.strip().splitlines()] == layers

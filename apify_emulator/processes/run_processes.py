@@ -26,7 +26,7 @@ from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.actor_environments import Command, Environments
 from apify_emulator.processes.event_sockets import EventSockets
 from apify_emulator.processes.open_file_limit import under_limit
-from apify_emulator.processes.orphans import kill_orphans
+from apify_emulator.processes.orphan_processes import kill_orphans
 from apify_emulator.processes.process_environment import process_environment
 from apify_emulator.processes.run_logs import LineStamper, RunLogs
 from apify_emulator.processes.tokens import Tokens

@@ -22,7 +22,7 @@ from threading import Thread
 import orjson
 from pydantic import SecretStr
 
-from apify_emulator.processes.orphans import environment_of, parent_of
+from apify_emulator.processes.orphan_processes import environment_of, parent_of
 
 _LOCK = "lock"
 _HAS_SOCKET = sys.platform == "linux"

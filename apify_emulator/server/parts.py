@@ -26,7 +26,7 @@ from apify_emulator.lifecycle.run_lifecycle import RunLifecycle
 from apify_emulator.lifecycle.timers import Timers
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.event_sockets import EventSockets
-from apify_emulator.processes.orphans import kill_orphans
+from apify_emulator.processes.orphan_processes import kill_orphans
 from apify_emulator.processes.run_logs import RunLogs
 from apify_emulator.processes.run_processes import Processes
 from apify_emulator.processes.tokens import Tokens

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
-from orchestrator.apify.policy.backoff import retry_pause_secs
+from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.ranges import fetch

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient, Download
-from orchestrator.apify.policy.backoff import retry_pause_secs
+from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.collector.item_writer import ItemWriter
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.collector.totals import CountUnreadable, count_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import Download
-from orchestrator.apify.policy.backoff import retry_pause_secs
+from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.store.atomic_files import Files
 

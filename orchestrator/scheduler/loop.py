@@ -37,7 +37,7 @@ from orchestrator.scheduler.decide.stops import StopRules, why_stuck
 from orchestrator.scheduler.downloads import Downloads
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.resends import Resends
-from orchestrator.scheduler.tasks import BatchTasks
+from orchestrator.scheduler.task_group import BatchTasks
 
 NEEDS_REASON = "waits for the jobs that it needs"
 COUNTING_REASON = "ended; the platform counts their items (counts_settle_secs)"

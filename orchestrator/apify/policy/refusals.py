@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 import orjson
 
-from orchestrator.apify.policy.backoff import retry_after_secs
+from orchestrator.apify.policy.request_backoff import retry_after_secs
 from orchestrator.errors import (
     ActorRefused,
     ConnectionLost,

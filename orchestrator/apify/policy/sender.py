@@ -25,9 +25,9 @@ import anyio
 from orchestrator.apify.http.download import Opened
 from orchestrator.apify.http.transport import Request
 from orchestrator.apify.options import ClientOptions
-from orchestrator.apify.policy.backoff import Backoff
 from orchestrator.apify.policy.paced_transport import Check, PacedTransport
 from orchestrator.apify.policy.rate_limits import Lane, Rate
+from orchestrator.apify.policy.request_backoff import Backoff
 from orchestrator.errors import (
     ActorRefused,
     InputRejected,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.apify.policy.backoff import Backoff, retry_after_secs
+from orchestrator.apify.policy.request_backoff import Backoff, retry_after_secs
 
 RNG = random.Random(1)  # noqa: S311 - jitter needs no cryptographic randomness
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from apify_emulator.processes.orphans import kill_orphans
+from apify_emulator.processes.orphan_processes import kill_orphans
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import process_lives, write_actor
 

@@ -7,7 +7,7 @@ from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict
 
 from orchestrator.event_log import LOG
-from orchestrator.scheduler.tasks import BatchTasks
+from orchestrator.scheduler.task_group import BatchTasks
 
 
 async def test_task_that_an_attempt_starts_is_not_logged_as_its_own(
