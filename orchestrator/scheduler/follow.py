@@ -48,8 +48,10 @@ class _Followed:
     A run that is followed.
 
     Attributes:
-        began_at: when the run began, approximately, on the monotonic clock.
+        began_at: when it was created or, once it was seen to wait, first seen to run; on the
+            monotonic clock.
         status: of the run, in the last answer.
+        waited_secs: how long after its creation it was last seen to wait for its place.
         scope: of the open poll; cancelled before an abort.
         abort_because: why the run must be aborted; None when it must not.
         is_abandoned: whether the platform refuses to abort it with all other runs.
@@ -59,6 +61,7 @@ class _Followed:
     run: Run
     began_at: float
     status: str
+    waited_secs: float = 0.0
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     abort_because: str | None = None
     is_aborted: bool = False
@@ -159,11 +162,7 @@ class Follower:
 
     async def _wait(self, attempt: Attempt, run: Run) -> EndedRun | None:
         """Polls until the run has ended; aborts it when it must be aborted."""
-        now = anyio.current_time()
-        age = max(0.0, (self._platform_now() - run.started_at).total_seconds())
-        # A run that this process started has just begun.
-        began_at = now if attempt.run is None else now - age
-        followed = _Followed(attempt, run, began_at, run.status)
+        followed = _Followed(attempt, run, self._created_at(attempt, run), run.status)
         self._followed.add(followed)
         try:
             while True:
@@ -175,6 +174,14 @@ class Follower:
                     await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
         finally:
             self._followed.discard(followed)
+
+    def _created_at(self, attempt: Attempt, run: Run) -> float:
+        """When a run was created or resurrected, on the monotonic clock."""
+        now = anyio.current_time()
+        if attempt.run is None:  # this process has just started it
+            return now
+        since = max(run.started_at, attempt.platform_at or run.started_at)
+        return now - max(0.0, (self._platform_now() - since).total_seconds())
 
     async def _poll(self, followed: _Followed) -> EndedRun | None:
         """One long poll, or an abort and its end."""
@@ -190,7 +197,7 @@ class Follower:
         answer = None
         with anyio.CancelScope(deadline=self._next_check(followed)) as followed.scope:
             answer = await self._client.runs.get(
-                run.id, wait_secs=attempt.job.wait_for_finish_secs, insist=True
+                run.id, wait_secs=self._poll_secs(followed), insist=True
             )
         if answer is None:
             return None
@@ -199,6 +206,11 @@ class Follower:
             run_json = answer.to_json()
             await self._finish(followed, facts, run_json)
             return EndedRun(attempt, facts, run_json, followed.abort_because)
+        now = anyio.current_time()
+        if facts.status == RunStatus.READY:
+            followed.waited_secs = now - followed.began_at
+        elif followed.status == RunStatus.READY:
+            followed.began_at = now
         if facts.status != followed.status:
             followed.status = facts.status
             await self._ledger.mark_seen(attempt, facts.status, straggles=followed.straggles)
@@ -212,9 +224,11 @@ class Follower:
         """Records the end of a run."""
         attempt = followed.attempt
         if run.finished_at is not None:
-            secs = (run.finished_at - run.started_at).total_seconds()
+            secs = (run.finished_at - run.started_at).total_seconds() - followed.waited_secs
             usual = self._durations.straggles_from(attempt.job.target)
-            if usual is not None and secs > usual and attempt.remedy.resurrects is None:
+            # How long a run has run is known exactly only if it neither waited nor was resurrected.
+            is_exact = followed.waited_secs == 0 and attempt.remedy.resurrects is None
+            if usual is not None and secs > usual and is_exact:
                 followed.straggles = True
             if run.status == RunStatus.SUCCEEDED:
                 self._durations.add(attempt.job.target, secs)
@@ -254,6 +268,14 @@ class Follower:
                 f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
             )
         return is_new
+
+    def _poll_secs(self, followed: _Followed) -> int:
+        """How long a poll may last: shorter while the age of the run has yet to begin."""
+        job = followed.attempt.job
+        from_secs = self._durations.straggles_from(job.target)
+        if from_secs is None or followed.status != RunStatus.READY:
+            return job.wait_for_finish_secs
+        return min(job.wait_for_finish_secs, math.ceil(from_secs))
 
     def _next_check(self, followed: _Followed) -> float:
         """When a poll ends to check the duration of the run; infinite when it need not."""

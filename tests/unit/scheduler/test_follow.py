@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +28,7 @@ class FakePlatform(WholeClient):
     Attributes:
         ends: when each run ends, in seconds after noon.
         begin: until when they wait for a place on the platform.
+        waits: the same for some of them alone.
         is_polite: whether runs end when they are aborted gracefully.
         refuses: whether it lets no run be aborted.
         answers_at_once: whether it holds no poll until a run ends.
@@ -36,11 +37,16 @@ class FakePlatform(WholeClient):
 
     ends: dict[str, float]
     begin: float = 0.0
+    waits: dict[str, float] = field(default_factory=dict)
     is_polite: bool = True
     refuses: bool = False
     answers_at_once: bool = False
     polls: int = 0
     aborted: list[tuple[str, bool, float]] = field(default_factory=list)
+
+    def status_of(self, run_id: str) -> str:
+        begins = self.waits.get(run_id, self.begin)
+        return "RUNNING" if anyio.current_time() >= begins else "READY"
 
     def platform_now(self) -> None:
         return None
@@ -54,7 +60,7 @@ class FakePlatform(WholeClient):
         is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
         told: dict[str, Any] = {
             "id": run_id,
-            "status": "RUNNING" if now >= self.begin else "READY",
+            "status": self.status_of(run_id),
             "startedAt": NOON.isoformat(),
             "defaultDatasetId": "d",
             "defaultKeyValueStoreId": "s",
@@ -122,9 +128,18 @@ def follow(
     platform: FakePlatform,
     *,
     meanwhile: Callable[[Follower], None] = lambda _follower: None,
+    created_ago: dict[str, float] | None = None,
+    wrong_by: float = 0.0,
     **fields: Any,
 ) -> Followed:
-    """Follows all runs of a platform at once; `meanwhile` happens after 100 seconds."""
+    """
+    Follows all runs of a platform at once; `meanwhile` happens after 100 seconds.
+
+    Args:
+        created_ago: how old the runs are that an earlier process started, in seconds.
+        wrong_by: how many seconds our clock is ahead.
+    """
+    resumed = created_ago or {}
     jobs = [make_job(seq, **fields) for seq in range(len(platform.ends))]
     ledger, told = make_ledger(folder, *jobs), Told()
     follower = Follower(
@@ -132,15 +147,19 @@ def follow(
         client=cast("ApifyClient", platform),
         tail=lambda _job, _run: anyio.sleep_forever(),
         observer=cast("Any", told),
-        utc_now=lambda: NOON,
+        utc_now=lambda: NOON + timedelta(seconds=wrong_by),
     )
     ended: dict[str, EndedRun | None] = {}
     early: list[str] = []
 
     async def one(ledger: Ledger, seq: int, name: str) -> None:
         attempt = await ledger.record_intent(seq, 1, NOON)
-        run = make_run(name, status="READY" if platform.begin else "RUNNING", finished_at=None)
+        age = timedelta(seconds=resumed.get(name, 0.0))
+        status = platform.status_of(name)
+        run = make_run(name, status=status, started_at=NOON - age, finished_at=None)
         await ledger.mark_started(attempt, run)
+        if name in resumed:
+            attempt = replace(attempt, run=run)
         with bound_contextvars(run=run.id):
             ended[name] = await follower.follow(attempt, run)
 
@@ -237,6 +256,54 @@ def test_run_that_waits_for_a_place_is_no_straggler(tmp_path: Path) -> None:
     platform = FakePlatform(ends, begin=9000.0)
     went = follow(tmp_path, platform, abort_after_factor=4.0)
     assert (went.early, went.told, platform.aborted) == ([], [], [])
+
+
+def test_run_that_waited_for_a_place_is_not_aborted_when_it_begins(tmp_path: Path) -> None:
+    """Its age counts from when it was first seen to run, however long it waited before."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 620.0}
+    platform = FakePlatform(ends, waits={"late": 600.0})
+    went = follow(tmp_path, platform, abort_after_factor=4.0)
+    assert (went.told, went.stragglers, platform.aborted) == ([], [], [])
+
+
+def test_run_that_waited_for_a_place_is_aborted_when_it_runs_too_long(tmp_path: Path) -> None:
+    """Its beginning is noticed within the time from which it would be slow."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 5000.0}
+    platform = FakePlatform(ends, waits={"late": 601.0})
+    follow(tmp_path, platform, abort_after_factor=4.0)
+    ((name, _, at),) = platform.aborted
+    assert name == "late"
+    assert 641 <= at <= 675
+
+
+def test_time_that_runs_waited_for_a_place_is_not_usual(tmp_path: Path) -> None:
+    """A run is measured against how long others ran, not how long they waited."""
+    waits = {f"r{number}": 900.0 for number in range(5)}
+    platform = FakePlatform(dict.fromkeys(waits, 910.0) | {"long": 5000.0}, waits=waits)
+    follow(tmp_path, platform, abort_after_factor=4.0)
+    ((name, _, at),) = platform.aborted
+    assert name == "long"
+    assert at == pytest.approx(910, abs=5)
+
+
+@pytest.mark.parametrize(("age", "aborted_at"), [(25.0, 15.0), (0.0, 40.0)])
+def test_age_of_a_run_of_an_earlier_process_counts(
+    tmp_path: Path, age: float, aborted_at: float
+) -> None:
+    """With `abort_after_factor`, a resume gives a run that takes too long no more time."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    platform = FakePlatform(ends)
+    follow(tmp_path, platform, created_ago={"long": age}, abort_after_factor=4.0)
+    ((_, _, at),) = platform.aborted
+    assert at == pytest.approx(aborted_at, abs=2)
+
+
+def test_run_that_this_process_started_has_just_begun(tmp_path: Path) -> None:
+    """Its age is measured here: a clock that is wrong aborts nothing."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 30.0}
+    platform = FakePlatform(ends)
+    follow(tmp_path, platform, wrong_by=3600.0, abort_after_factor=4.0)
+    assert platform.aborted == []
 
 
 def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) -> None:
