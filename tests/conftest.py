@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,11 @@ from tests.support.tracebacks import take_tracebacks
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: most of the time a test waits for a process or a connection."""
+    return 2 * (os.cpu_count() or 1) + 1
 
 
 # A suite that runs in the background (`&`, `nohup`) inherits signals that are ignored, which the
