@@ -7,9 +7,7 @@ from functools import lru_cache
 
 
 def now() -> float:
-    """
-    Returns the wall clock in whole milliseconds, because comparisons must match what the API shows.
-    """
+    """Returns the wall clock in whole milliseconds, because the API shows no more digits."""
     return int(time.time() * 1000) / 1000
 
 

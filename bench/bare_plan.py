@@ -1,6 +1,4 @@
-"""
-The least that a plan of a CSV takes: the rows, two compiled templates and a JSON dump for each.
-"""
+"""The least that a plan of a CSV takes: the rows, two templates and a JSON dump each."""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ honest = connection._connect  # noqa: SLF001 - the one place where all are opene
 
 
 def forgetful(path: Path, mode: str) -> connection.LedgerConnection:
-    """
-    Keeps no journal on disk and flushes nothing: what is written stays in the system's memory.
-    """
+    """Keeps no journal on disk and flushes nothing: writes stay in the system's memory."""
     db = honest(path, mode)
     if mode == "rw":
         db.execute("PRAGMA journal_mode = MEMORY")

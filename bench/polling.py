@@ -1,6 +1,4 @@
-"""
-A thousand runs at once: the memory of their open polls, and how soon the end of a run is noticed.
-"""
+"""A thousand runs at once: the memory of open polls, and the delay until an end is noticed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,3 @@
-"""
-Run batches of Apify Actors and tasks: each run started once, every limit obeyed, nothing lost.
-"""
+"""Runs batches of Apify Actors and tasks: starts each run once, obeys limits, loses nothing."""
 
 __version__ = "0.1.0"

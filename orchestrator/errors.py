@@ -311,9 +311,7 @@ class NotAuthorized(PermanentError):
 
 
 class ActorRefused(PermanentError):
-    """
-    This account or token may not use this thing: an Actor that is not rented, approved or shared.
-    """
+    """The account or token may not use this Actor: it is not rented, approved or shared."""
 
 
 class InputRejected(PermanentError):
@@ -336,6 +334,4 @@ class RunFailed(PermanentError):
 
 
 class StartUnconfirmed(PlatformError):
-    """
-    The start may have taken effect: its answer was lost. Only a look at the platform can tell.
-    """
+    """The answer to a start was lost; only the platform can show whether a run began."""

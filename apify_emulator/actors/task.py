@@ -56,9 +56,7 @@ class TaskRegistry:
         self.by_id: dict[str, Task] = {}
 
     def load(self, documents: dict[str, dict[str, Any]], files: Iterable[Task]) -> None:
-        """
-        Loads the tasks of the journal and of files; a file wins over an older task of its name.
-        """
+        """Loads the tasks of the journal and of files; a file wins over an older task."""
         from_files = {task.name.lower(): task for task in files}
         for task in (Task(**document) for document in documents.values()):
             if task.name.lower() not in from_files:

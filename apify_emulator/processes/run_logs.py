@@ -26,9 +26,7 @@ class RunLogs:
         return self._folder / f"{run_id}.log"
 
     def add(self, run_id: str, text: str) -> None:
-        """
-        Adds lines to a log; beyond the size limit it writes one line about that and drops the rest.
-        """
+        """Adds lines to a log; past the size limit it writes one line about that and stops."""
         stamp = iso(now())
         lines = "".join(f"{stamp} {line}\n" for line in text.splitlines()).encode()
         path = self.path(run_id)
@@ -98,9 +96,7 @@ class RunLogs:
 
 
 class LineStamper:
-    """
-    Splits a process's output into whole lines for the log; `flush` passes on an unfinished line.
-    """
+    """Splits a process's output into whole log lines; `flush` passes on an unfinished one."""
 
     def __init__(self, add: Callable[[str], None], max_line_bytes: int = 100_000) -> None:
         self._add = add

@@ -55,9 +55,7 @@ def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[No
 
 
 def read_address(data_dir: Path) -> tuple[str, SecretStr] | None:
-    """
-    Returns the address and the token of the emulator on a data folder; None if none is running.
-    """
+    """Returns the address and token of the emulator on a data folder; None without one."""
     try:
         address = orjson.loads(_ask(data_dir) if _HAS_SOCKET else _read_lock_file(data_dir))
         return address["url"], SecretStr(address["token"])

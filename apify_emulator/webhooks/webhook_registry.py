@@ -51,9 +51,7 @@ class Webhooks:
         return webhook
 
     def create(self, body: dict[str, Any], *, is_ad_hoc: bool) -> tuple[Webhook, bool]:
-        """
-        Creates a webhook or finds the one with its idempotency key; returns whether it is new.
-        """
+        """Creates a webhook, or finds the one with its idempotency key; says if it is new."""
         fresh = read_webhook(body, is_ad_hoc=is_ad_hoc)
         if fresh.idempotency_key:
             for known in self.by_id.values():

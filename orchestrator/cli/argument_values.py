@@ -24,9 +24,7 @@ def selection_text(text: str) -> str:
 
 
 def given_path(text: str) -> Path:
-    """
-    A path, for argparse; an empty one, as an unset variable gives it, is not the working folder.
-    """
+    """A path, for argparse; refuses an empty one, which an unset variable gives."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)

@@ -271,9 +271,7 @@ class _Serving:
         return next(later, None)
 
     def _tend(self, step: Resume | Complete) -> int:
-        """
-        Performs a step for an earlier occurrence; a batch that another process holds is left to it.
-        """
+        """Performs a step for an earlier occurrence, unless another process holds the batch."""
         self.handled.add(step.folder)
         _say(f"{display(step.folder)}, of an earlier occurrence:")
         try:
@@ -391,9 +389,7 @@ def _told(
 
 
 def _account(asked: Asked) -> str | None:
-    """
-    The user id; where the platform does not tell it, that of the newest batch on this platform.
-    """
+    """The user id; without one, that of the newest batch on this platform."""
     if asked.options.local:
         return None
     told = in_event_loop(_ask_account, asked.context)

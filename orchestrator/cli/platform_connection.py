@@ -1,6 +1,4 @@
-"""
-The platform of a batch: the one of the settings, or the local one, started for as long as needed.
-"""
+"""The platform of a batch: the remote one of the settings, or a local one for the command."""
 
 from __future__ import annotations
 

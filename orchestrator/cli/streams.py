@@ -53,9 +53,7 @@ class Outlet(io.RawIOBase):
         return os.isatty(self._handle)
 
     def write(self, data: object) -> int:
-        """
-        Writes what the descriptor takes at once; returns how much, or all of it when it is dropped.
-        """
+        """Writes what the descriptor takes now; returns the count, or all when it drops them."""
         piece = memoryview(data)  # type: ignore[arg-type]  # RawIOBase says "a buffer"
         try:
             written = self._write(piece)
@@ -80,9 +78,7 @@ class Outlet(io.RawIOBase):
 
 
 def open_streams() -> None:
-    """
-    Opens descriptors 0, 1 and 2 where they are closed, and puts streams on them that never fail.
-    """
+    """Opens descriptors 0, 1 and 2 if they are closed, and gives them streams that never fail."""
     for handle in range(3):
         with suppress(OSError):
             _open(handle)

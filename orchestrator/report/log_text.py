@@ -1,6 +1,4 @@
-"""
-A run's log as a terminal may show it: an Actor prints what it likes, also what steers a terminal.
-"""
+"""A run's log as a terminal may show it: without the control sequences of the Actor."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ LONGEST_SEQUENCE = 4096
 
 
 class LogText:
-    """
-    Turns the bytes of a log into text without escape sequences and characters that cannot be shown.
-    """
+    """Turns the bytes of a log into printable text without escape sequences."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

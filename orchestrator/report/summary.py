@@ -71,9 +71,7 @@ def proven_jobs(totals: Totals) -> int:
 
 
 def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
-    """
-    Jobs by status as a reader should see them: in a batch that was left, what waits is not started.
-    """
+    """Jobs by status for readers: in a closed batch, a waiting job counts as not started."""
     jobs = dict(totals.jobs)
     if batch.state is not BatchState.OPEN and JobStatus.WAITING in jobs:
         jobs[JobStatus.NOT_STARTED] = jobs.pop(JobStatus.WAITING)

@@ -148,9 +148,7 @@ CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
 
 
 def converted(values: Sequence[Any], kind: Kind) -> tuple[list[Any], dict[int, str]]:
-    """
-    Values as what a spec asks for, and the places of those that cannot be that, with the reason.
-    """
+    """Converts values to a kind; returns them, and the reasons by place where that fails."""
     convert = CONVERTERS[kind]
     made: list[Any] = [None] * len(values)
     reasons: dict[int, str] = {}

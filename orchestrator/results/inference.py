@@ -37,9 +37,7 @@ def look_at(rows: Rows, shape: Shape) -> Rows:
 
 
 def _names(rows: Rows, shape: Shape) -> list[str]:
-    """
-    The names of all fields in their order; where only the text of items matters, the new ones.
-    """
+    """The names of all fields in order; if only the text of items matters, the new ones."""
     items = rows.items
     if shape.as_text:
         is_known = shape.names.issuperset

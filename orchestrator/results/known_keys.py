@@ -1,6 +1,4 @@
-"""
-What batches gave that were never compared: their keys are recorded when they are first needed.
-"""
+"""Records the keys of batches that were never compared, when a merge first needs them."""
 
 from __future__ import annotations
 

@@ -166,9 +166,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 @cache
 def _homes(here: frozenset[str]) -> dict[str, str]:
-    """
-    Where names belong that the table with these fields does not have; those of pools are too many.
-    """
+    """The tables that a misplaced name may belong to; those of pools are too many."""
     tables: dict[str, type[BaseModel]] = {
         "[jobs.collect]": CollectTable,
         "[[jobs]]": JobTable,

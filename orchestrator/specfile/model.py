@@ -145,9 +145,7 @@ class RuleTable(Table):
 
 
 class ExpectTable(Table):
-    """
-    What a run must have made that succeeded; otherwise its job is REJECTED, and its data is kept.
-    """
+    """What a successful run must produce; otherwise its job is REJECTED and its data is kept."""
 
     min_items: PlainCount | None = None
     """The fewest items."""
@@ -243,9 +241,7 @@ class CollectTable(Table):
 
 
 class JobFields(Table):
-    """
-    What a job may say, in `[[jobs]]` and in `[defaults]`. The platform decides what is not given.
-    """
+    """The fields of `[[jobs]]` and `[defaults]`. The platform decides what is not given."""
 
     actor: Resource | None = None
     """The Actor to run: an id or `owner/name`. Exactly one of actor and task."""

@@ -1,6 +1,4 @@
-"""
-The reference of the spec as Markdown: the text of `reference.md` with tables of the models' fields.
-"""
+"""The reference of the spec as Markdown: `reference.md` with tables of the models' fields."""
 
 from __future__ import annotations
 

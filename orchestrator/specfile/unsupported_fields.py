@@ -1,6 +1,4 @@
-"""
-Parameters of the API that a spec cannot have: refused in words, since ignoring them would cost.
-"""
+"""Parameters of the API that a spec cannot have; ignoring them silently would cost money."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Real processes, killed by SIGKILL at random points and resumed, against a platform that misbehaves.
-"""
+"""Real processes, killed by SIGKILL at random points, then resumed on a faulty platform."""
 
 from __future__ import annotations
 
@@ -155,9 +153,7 @@ def check_items(batches: list[Path]) -> None:
 
 
 def _killed(command: Command, output: Path, chance: random.Random, *more: str) -> tuple[str, ...]:
-    """
-    Kills processes of one occurrence after the other; returns the call that ends the last one.
-    """
+    """Kills processes of one occurrence in turn; returns the call that completes the last one."""
     kills = 0
     for day in count(1):
         words = ("run", "sweep.toml", "--resume", "--date", f"2026-01-{day:02}", *more)
@@ -171,9 +167,7 @@ def _killed(command: Command, output: Path, chance: random.Random, *more: str) -
 def _is_killed(
     command: Command, output: Path, chance: random.Random, words: tuple[str, ...]
 ) -> bool:
-    """
-    Lets a process go on with the batch, or with a new one, and kills it; or it ends by itself.
-    """
+    """Lets a process resume the batch or begin one, and kills it unless it ends by itself."""
     process = command.start(*words)
     if chance.random() < 0.8:
         # Without this, most would die while they import.

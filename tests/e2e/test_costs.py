@@ -1,6 +1,4 @@
-"""
-What runs have cost, after the platform has settled it; and results that it will not keep for long.
-"""
+"""Final costs of runs after the platform settles them, and results that it deletes soon."""
 
 from __future__ import annotations
 

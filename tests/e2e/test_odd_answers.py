@@ -1,6 +1,4 @@
-"""
-Answers about runs and records that nobody foresaw, at the command: each costs its job at most.
-"""
+"""Unexpected answers about runs and records, at the command: each costs its job at most."""
 
 from __future__ import annotations
 

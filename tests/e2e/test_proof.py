@@ -1,6 +1,4 @@
-"""
-Results that are complete, on a platform that shows items and counts some seconds after a run's end.
-"""
+"""Complete results, on a platform that shows items and counts seconds after a run's end."""
 
 from __future__ import annotations
 

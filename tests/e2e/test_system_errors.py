@@ -1,6 +1,4 @@
-"""
-What the system refuses, and what other programs do to a batch while it runs: words and a code.
-"""
+"""Errors of the system and interference by other programs: clear messages and exit codes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Folders that come back from a backup, copies at work at the same time, and limits across kills.
-"""
+"""Folders restored from a backup, copies in use at the same time, and limits across kills."""
 
 from __future__ import annotations
 

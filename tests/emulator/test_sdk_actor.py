@@ -1,6 +1,4 @@
-"""
-A normal Apify Actor with the official SDK, as a real process. Needs the network once, at set-up.
-"""
+"""A normal Apify Actor with the official SDK, as a real process; set-up needs the network."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What a night is like, beyond requests that fail: clocks, lists, costs, backups. Drawn from its seed.
-"""
+"""The conditions of a simulated night, drawn from its seed: clocks, lists, costs, backups."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-A process that can die at any step, as by SIGKILL: from then on nothing that it does has an effect.
-"""
+"""A process that can die at any step, as by SIGKILL: afterwards nothing has an effect."""
 
 from __future__ import annotations
 

@@ -164,9 +164,7 @@ def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
 
 
 def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
-    """
-    The job is settled as its runs went, with one run an attempt, and all it made on disk once.
-    """
+    """The job is settled as its runs ended, one run an attempt, with all data on disk once."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
         _check_refused(platform, job, report)

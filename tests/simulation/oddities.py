@@ -1,6 +1,4 @@
-"""
-Answers that are not what was asked for: refusals, pages that are not the API's, runs of others.
-"""
+"""Unexpected answers: refusals, pages that are not the API's, and runs of other programs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Synchronous starts that are answered: by the output of their runs, which no list names at once.
-"""
+"""Synchronous starts: answered by the output of runs, which lists show only later."""
 
 from __future__ import annotations
 

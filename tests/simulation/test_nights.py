@@ -1,6 +1,4 @@
-"""
-Seeded nights of the real scheduler, ledger, client and collector against a platform in memory.
-"""
+"""Seeded nights of the real scheduler, ledger, client and collector on a platform in memory."""
 
 from __future__ import annotations
 

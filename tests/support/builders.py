@@ -56,9 +56,7 @@ def make_batch(**plan: Any) -> Batch:
 
 
 def make_ledger(folder: Path, *jobs: Job) -> Ledger:
-    """
-    A ledger on disk with these jobs, whose operations happen at once in the test's own thread.
-    """
+    """A ledger on disk with these jobs, whose operations run in the test's own thread."""
     create_ledger(folder / "ledger.sqlite", make_batch(), jobs or (make_job(),))
     return reopen_ledger(folder)
 

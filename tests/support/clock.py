@@ -1,6 +1,4 @@
-"""
-The command under a wall clock that a preloaded library shifts: the product has no such setting.
-"""
+"""The command under a wall clock that a preloaded library shifts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The command, on a system where no file may grow beyond so many bytes: its disk is as good as full.
-"""
+"""The command on a system that limits the size of files, as if its disk were full."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What is published: the wheel, its metadata, and how a checkout is set up.
-"""
+"""What is published: the wheel, its metadata, and how a checkout is set up."""
 
 from __future__ import annotations
 

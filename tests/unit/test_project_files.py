@@ -1,6 +1,4 @@
-"""
-What a stranger meets first: CI, forms and hooks do what the project's own commands do.
-"""
+"""What a stranger meets first: CI, forms and hooks do what the project's own commands do."""
 
 from __future__ import annotations
 

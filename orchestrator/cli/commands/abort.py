@@ -1,6 +1,4 @@
-"""
-`orchestrator abort`: ends the live runs of a batch that nobody drives, and keeps what they made.
-"""
+"""`orchestrator abort`: aborts the live runs of a batch and keeps their results."""
 
 from __future__ import annotations
 

@@ -37,9 +37,7 @@ class Merged:
 
 
 def merge(spec: Spec, index: int) -> Merged:
-    """
-    Merges a job of a spec with its defaults: by field, and in `collect` and `expect` once more so.
-    """
+    """Merges a job with its defaults: by field, and one level deeper in `collect` and `expect`."""
     fields: dict[str, Any] = {}
     places: dict[str, FieldPath] = {}
     table, path = spec.jobs[index], ("jobs", index)

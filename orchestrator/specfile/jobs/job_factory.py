@@ -208,9 +208,7 @@ class JobMaker:
         return parts
 
     def _parts_of(self, rendered: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        The parts of a job that come from plain fields, checked once more where they were rendered.
-        """
+        """The parts of a job that come from plain fields, checked again after rendering."""
         fields = {
             name: _as_given(name, value)
             for name, value in {**self._merged.fields, **rendered}.items()

@@ -136,9 +136,7 @@ def _is_env(node: nodes.Node) -> bool:
 
 
 class Sandbox(SandboxedEnvironment):
-    """
-    Jinja2's sandbox, with bounds on what an operator may make and no way to methods of tables.
-    """
+    """Jinja2's sandbox, with limits on what operators produce and no methods of tables."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 

@@ -1,6 +1,4 @@
-"""
-Trees of tables, lists and values: where their strings are, and how their templates are rendered.
-"""
+"""Trees of tables, lists and values: finds their strings and renders their templates."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-A spec with the files that it includes, as one; and from each field back to the file it stands in.
-"""
+"""A spec merged with its included files, and the way from each field back to its file."""
 
 from __future__ import annotations
 

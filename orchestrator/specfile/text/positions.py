@@ -87,9 +87,7 @@ class Positions:
         return path
 
     def _resolved(self, key: list[str]) -> Path:
-        """
-        A header's key with the index of the last table where it goes through an array of tables.
-        """
+        """A header's key, with the index of the last table of each array on its path."""
         path: Path = ()
         for part in key[:-1]:
             path = (*path, part)

@@ -10,9 +10,7 @@ STANDARD_INPUT = "-"
 
 
 def read_piped(most: int) -> bytes:
-    """
-    The bytes of standard input, and one more than `most` when there are more; always the same.
-    """
+    """The bytes of standard input, at most one more than `most`; always the same."""
     return _read(sys.stdin.buffer, most)
 
 

@@ -1,6 +1,4 @@
-"""
-Loads a sample Actor's modules under a name of their own, as `src` is what all Actors are called.
-"""
+"""Loads a sample Actor's modules under a name of their own, because all are called `src`."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""
-Package facts: an Actor that audits one installed Python distribution.
-"""
+"""Package facts: an Actor that audits one installed Python distribution."""

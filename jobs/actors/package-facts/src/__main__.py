@@ -1,6 +1,4 @@
-"""
-Starts the Actor.
-"""
+"""Starts the Actor."""
 
 import asyncio
 

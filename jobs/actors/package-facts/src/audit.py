@@ -21,16 +21,12 @@ NOTHING_YET = {"modules": 0, "size_bytes": 0, "lines": 0, "functions": 0, "class
 
 
 class Refused(Exception):
-    """
-    The input asks for what is not there; the message says what to give instead.
-    """
+    """The input asks for what is not there; the message says what to give instead."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """
-    What the input asks for.
-    """
+    """What the input asks for."""
 
     distribution: str
     max_modules: int = MOST_MODULES
@@ -70,9 +66,7 @@ def find(name: str) -> Distribution:
 
 
 def modules(distribution: Distribution) -> list[str]:
-    """
-    Return the paths of its Python files, relative to where it is installed, each once and sorted.
-    """
+    """Return the paths of its Python files, relative to its installation, sorted."""
     files = distribution.files or []
     return sorted({str(file) for file in files if file.suffix == ".py" and ".." not in file.parts})
 
@@ -123,9 +117,7 @@ def definitions(source: bytes) -> dict[str, Any]:
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """
-    Give the top-level packages that a module imports by their full names.
-    """
+    """Give the top-level packages that a module imports by their full names."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -134,17 +126,13 @@ def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def add(totals: Mapping[str, int], items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """
-    Return the totals with these items added; `modules` is how many items there are in all.
-    """
+    """Return the totals with these items added; `modules` is the number of all items."""
     sums = {name: totals[name] + sum(item.get(name, 0) for item in items) for name in totals}
     return sums | {"modules": totals["modules"] + len(items)}
 
 
 def distribution_facts(distribution: Distribution) -> dict[str, Any]:
-    """
-    Return the facts of the distribution as a whole.
-    """
+    """Return the facts of the distribution as a whole."""
     return {
         "distribution": distribution.name,
         "version": distribution.version,
@@ -156,9 +144,7 @@ def distribution_facts(distribution: Distribution) -> dict[str, Any]:
 
 
 def _licence(distribution: Distribution) -> str | None:
-    """
-    Return the licence from the field that is newest and best defined.
-    """
+    """Return the licence from the field that is newest and best defined."""
     classifiers = _told(distribution, "Classifier")
     classified = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License")]
     return (

@@ -29,9 +29,7 @@ CHUNK = 25
 
 
 async def main() -> None:
-    """
-    Run the Actor.
-    """
+    """Run the Actor."""
     async with Actor:
         try:
             await audit(read_input(await Actor.get_input()))
@@ -62,9 +60,7 @@ async def audit(wanted: Wanted) -> None:
 
 
 async def totals_so_far() -> dict[str, int]:
-    """
-    Return what earlier processes of this run have pushed, recorded or not.
-    """
+    """Return what earlier processes of this run have pushed, recorded or not."""
     recorded: dict[str, int] = await Actor.get_value(STATE_KEY) or NOTHING_YET
     dataset = await Actor.open_dataset()
     page = await dataset.get_data(offset=recorded["modules"])

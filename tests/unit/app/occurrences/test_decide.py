@@ -67,9 +67,7 @@ def call(**facts: Any) -> Call:
 
 
 def shown(decision: Decision) -> str:
-    """
-    A decision in short: what is waited for, what serves, and what follows for earlier occurrences.
-    """
+    """A decision in short: what it waits for, what serves, and steps for earlier occurrences."""
     words = [f"wait {folder}" for folder in decision.waits_for]
     for step in (decision.serve, *decision.earlier):
         match step:
