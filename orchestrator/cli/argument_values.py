@@ -1,4 +1,4 @@
-"""Values of the command line: each function reads one text, for argparse."""
+"""Values of the command line: each function parses one text for argparse."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DAY_LENGTH = len("2026-11-25")
 
 def selection_text(text: str) -> str:
     """
-    A selection, for argparse.
+    Checks a selection, for argparse.
 
     Raises:
-        UsageError: it selects nothing that can be meant.
+        UsageError: the text is not a valid selection.
     """
     parse_selection(text)
     return text

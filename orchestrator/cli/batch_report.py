@@ -1,4 +1,4 @@
-"""What a command prints of a batch at its end."""
+"""The summary, failures and warnings that a command prints at the end of a batch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def report(
     Prints the summary to stdout, and what needs attention to stderr.
 
     Args:
-        more: what the JSON form tells besides.
-        to_stderr: whether the summary goes there too, as a table: stdout is another batch's.
+        more: further fields of the JSON form.
+        to_stderr: whether the summary goes to stderr too, as a table; stdout is another batch's.
     """
     if to_stderr:
         with redirect_stdout(sys.stderr):
@@ -54,48 +54,48 @@ def report(
     else:
         print_table(summary_table(result.batch, result.totals))
         print(f"results: {display(result.folder)}")
-        print(_words_of_table(result))
+        print(_table_line(result))
         if remote is not None:
             print(f"uploaded to: {remote}")
-    _tell_failures(result)
+    _print_failures(result)
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
         sys.stderr.write(f"{plain(warning)}\n")
     if result.totals.near_cap:
-        sys.stderr.write(_words_of_caps(result.totals.near_cap))
+        sys.stderr.write(_cap_warning(result.totals.near_cap))
     for orphan in result.totals.orphans:
         sys.stderr.write(
-            f"orphan run {orphan.run_id}: it belongs to no attempt of this batch; its cost is "
-            f"counted, and its status is {orphan.status}\n"
+            f"orphan run {orphan.run_id}: it belongs to no attempt of this batch. Its cost is "
+            f"counted. Its status is {orphan.status}\n"
         )
     if result.reason is not None:
         sys.stderr.write(
             f"stopped early: {result.reason}\n"
-            f"go on with: orchestrator resume {display(result.folder)}\n"
+            f"resume it with: orchestrator resume {display(result.folder)}\n"
         )
 
 
-def _words_of_table(result: Result) -> str:
-    """Where the one table of all results is, or how it is made."""
+def _table_line(result: Result) -> str:
+    """Names the file with all results as one table, or the command that writes it."""
     table = table_on_disk(result.folder)
     if table is not None:
         return f"table: {display(table.path)} ({table.rows:,} rows)"
     return f"one table: orchestrator export {display(result.folder)} --format csv"
 
 
-def _words_of_caps(near_cap: Sequence[NearCap]) -> str:
-    """That runs may have been cut short by a cap that the user did not give."""
+def _cap_warning(near_cap: Sequence[NearCap]) -> str:
+    """Says that a cap which the user did not set may have cut runs short."""
     one = near_cap[0]
     more = f" and {len(near_cap) - 1} more" if len(near_cap) > 1 else ""
     return (
         f"{one.key}{more}: the run cost {money(one.cost_usd)}, close to the cap of "
-        f"{money(one.cap_usd)} that we chose for it under max_cost_usd, and may have been cut "
-        "short; give max_total_charge_usd to set the cap yourself\n"
+        f"{money(one.cap_usd)} that we chose for it under max_cost_usd. The cap may have cut "
+        "the run short. Set max_total_charge_usd to choose the cap yourself\n"
     )
 
 
-def _tell_failures(result: Result) -> None:
-    """Prints the first failures; jobs that failed in the same words share a line."""
+def _print_failures(result: Result) -> None:
+    """Prints the first failures; jobs with the same status and error share a line."""
     failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
     if not failed:
         return

@@ -1,10 +1,9 @@
-"""What `run` and `resume` share: a context to drive a batch in, and what is printed at the end."""
+"""What all commands that drive a batch share: its context, the event loop and the last lines."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.setup.context import BatchContext
@@ -12,13 +11,14 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
+from orchestrator.errors import LeftForNextOccurrence
 from orchestrator.event_log import configure_logs
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.scheduler.timings import TIMINGS
 
 
 def make_context(options: argparse.Namespace, settings: Settings) -> BatchContext:
-    """The context of a command that drives a batch; logs are set up with it."""
+    """The context of a command that drives a batch; it also sets up logs."""
     sink = configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
     if settings.token is not None:
         SECRETS.add(settings.token.get_secret_value(), shortest=SHORTEST_TOKEN)
@@ -34,21 +34,26 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
 
 
 def drive(
-    function: Callable[[Path, BatchContext], Awaitable[Result]],
-    folder: Path,
-    context: BatchContext,
-    *,
+    function: Callable[..., Awaitable[Result]],
+    *args: object,
     as_json: bool,
+    to_stderr: bool = False,
 ) -> int:
-    """Drives a batch in an event loop of its own, prints how it went and returns the exit code."""
-    result = in_event_loop(function, folder, context)
-    print_result(result, as_json=as_json)
-    code = result.batch.exit_code
-    return 0 if code is None else code
+    """
+    Drives a batch in an event loop of its own, prints the result and returns the exit code.
+
+    Args:
+        to_stderr: whether the summary goes to stderr, because stdout is another batch's.
+    """
+    result = in_event_loop(function, *args)
+    print_result(result, as_json=as_json, to_stderr=to_stderr)
+    if isinstance(result.reason, LeftForNextOccurrence):
+        return 0
+    return result.batch.exit_code or 0
 
 
 def print_result(result: Result, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Prints how a batch went; see `batch_report`, which no start has to wait for."""
+    """Prints the result of a batch; imports `batch_report` late, so that no start waits for it."""
     from orchestrator.cli.batch_report import report
 
     report(result, as_json=as_json, to_stderr=to_stderr)

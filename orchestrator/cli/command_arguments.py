@@ -1,7 +1,7 @@
 """
 The arguments of each command.
 
-Imports nothing heavy: `--help` and usage errors come before a command is imported.
+Imports nothing heavy, because `--help` and usage errors need no command.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 def add_abort(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_driving(parser)
+    add_batch_options(parser)
 
 
 def add_collect(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_collect(parser: argparse.ArgumentParser) -> None:
         "batch", metavar="BATCH", nargs="?", help="a batch: its folder, NAME or NAME/ID"
     )
     add_runs(parser)
-    add_select(parser, "which jobs to look at")
+    add_select(parser, "which jobs to collect")
     for name in ("run", "input"):
         parser.add_argument(
             f"--{name}-json",
@@ -45,20 +45,23 @@ def add_collect(parser: argparse.ArgumentParser) -> None:
             help=f"write {name}.json too where the spec says collect = {{ {name} = false }}",
         )
     add_output(parser)
-    add_telling(parser)
+    add_logging(parser)
     parser.set_defaults(on_signal="leave")
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """What makes a batch of runs that somebody else started."""
+    """Options for a batch of runs that other programs started."""
     group = parser.add_argument_group(
-        "a batch of runs that somebody else started",
-        "nothing is started; their ends are waited for",
+        "a batch of runs that other programs started",
+        "starts nothing; waits for the end of each run",
     )
     group.add_argument("--runs", metavar="ID", nargs="+", help="these runs")
-    group.add_argument("--task", metavar="T", help="the runs of a task: its id, or me/my-task")
+    group.add_argument("--task", metavar="T", help="runs of a task: its id, or me/my-task")
     group.add_argument(
-        "--last", metavar="AGE", type=age, help="those of the task that began in it, such as 24h"
+        "--last",
+        metavar="AGE",
+        type=age,
+        help="only runs of the task that started in this time, such as 24h",
     )
     group.add_argument("--name", metavar="N", help="the name of the batch")
 
@@ -71,13 +74,13 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         "--since",
         metavar="DATE",
         type=one_day,
-        help="all batches of this name for that day and later ones, as 2026-11-25; columns say "
-        "of which batch and occurrence an item is",
+        help="all batches of this name for this day and later ones, such as 2026-11-25; columns "
+        "name the batch and occurrence of each item",
     )
     parser.add_argument(
         "--to",
         metavar="FILE",
-        help="where to write it; - is standard output (export/ in the folder of the batch)",
+        help="the file to write; - is standard output (default: export/ in the batch folder)",
     )
     add_output(parser)
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -93,7 +96,12 @@ def add_import_run(parser: argparse.ArgumentParser) -> None:
 def add_init(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument(
-        "folder", metavar="DIR", type=given_path, nargs="?", default=Path(), help="where to (here)"
+        "folder",
+        metavar="DIR",
+        type=given_path,
+        nargs="?",
+        default=Path(),
+        help="the folder to write to (default: the working folder)",
     )
 
 
@@ -119,40 +127,46 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--online",
         action="store_true",
-        help="ask the account for limits, usage, prices and earlier runs",
+        help="ask the platform for limits, usage, prices and earlier runs",
     )
-    parser.add_argument("--diff", metavar="BATCH", help="how the jobs differ from a batch's")
+    parser.add_argument(
+        "--diff", metavar="BATCH", help="list how the jobs differ from those of a batch"
+    )
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )
-    parser.add_argument("--date", metavar="D", type=one_day, help="the day of `{{ date }}` (today)")
-    add_choice(parser)
+    parser.add_argument(
+        "--date", metavar="D", type=one_day, help="the day of `{{ date }}` (default: today)"
+    )
+    add_job_choice(parser)
     add_output(parser)
     parser.set_defaults(on_signal="leave")
 
 
 def add_platform(parser: argparse.ArgumentParser) -> None:
-    """The command's own commands and their options."""
+    """Its commands and their options."""
     add_emulator_commands(parser)
     parser.set_defaults(json=False)
 
 
 def add_prune(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("name", metavar="NAME", help="a batch's name")
+    parser.add_argument("name", metavar="NAME", help="the name of the batches")
     parser.add_argument(
         "--keep-last", metavar="N", type=count, help="keep the N newest, whatever their age"
     )
     parser.add_argument(
-        "--keep-days", metavar="D", type=float, help="keep those that ended in the last D days"
+        "--keep-days", metavar="D", type=float, help="keep batches that ended in the last D days"
     )
     parser.add_argument(
         "--delete-storages",
         action="store_true",
-        help="delete what the runs of removed batches hold on the platform, once it is known to be "
+        help="also delete the storages of the removed runs on the platform, if all their data is "
         "on disk",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only tell which it would be")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the batches that would be removed"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
     parser.set_defaults(on_signal="leave")
@@ -161,7 +175,7 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "only these jobs on the page")
+    add_select(parser, "show only these jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 
@@ -170,15 +184,17 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     add_accept_changes(parser)
-    add_driving(parser)
+    add_batch_options(parser)
 
 
 def add_retry(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "which of the failed jobs")
-    parser.add_argument("--dry-run", action="store_true", help="only tell which jobs it would be")
-    add_driving(parser)
+    add_select(parser, "only these failed jobs")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the jobs that would run again"
+    )
+    add_batch_options(parser)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -190,52 +206,52 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=given_path,
         action="append",
-        help="Actors for --local (the folder `actors` beside the spec)",
+        help="a folder of Actors for --local (default: `actors` beside the spec)",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="one batch for each occurrence of the schedule: resume it, run it, or do nothing "
-        "where it is done; for cron, systemd, Kubernetes and other supervisors",
+        help="make one batch for each occurrence of the schedule: resume it, run it, or do "
+        "nothing if it is done; for cron, systemd, Kubernetes and other supervisors",
     )
     add_accept_changes(parser)
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"
     )
-    add_choice(parser)
+    add_job_choice(parser)
     parser.add_argument(
-        "--force", action="store_true", help="run jobs although `reuse` would take earlier results"
+        "--force", action="store_true", help="run all jobs, even if `reuse` allows earlier results"
     )
     parser.add_argument(
         "--concurrent",
         action="store_true",
-        help="start a batch although another one of the same series is live",
+        help="start a batch even if another one of the same series is live",
     )
     times = parser.add_mutually_exclusive_group()
     times.add_argument(
         "--occurrence",
         metavar="T",
         type=day_or_time,
-        help="the occurrence that the batch is for: a day, or a time as 2026-11-25T02:15",
+        help="the occurrence of the batch: a day, or a time such as 2026-11-25T02:15",
     )
     times.add_argument(
         "--date",
         metavar="D",
         dest="occurrence",
         type=one_day,
-        help="the same: the day that `{{ date }}` is, as 2026-11-25 (that of the occurrence due)",
+        help="the same for a day, which is `{{ date }}` (default: the day of the due occurrence)",
     )
     times.add_argument(
         "--dates",
         metavar="A..B",
         type=span_of_days,
-        help="a batch for each of these days, both included, that has none which succeeded",
+        help="run a batch for each day from A to B that has no successful one",
     )
-    add_driving(parser)
+    add_batch_options(parser)
 
 
 def add_schema(parser: argparse.ArgumentParser) -> None:
-    """The command has no options; its answer is JSON in any case."""
+    """Its options: none, because the answer is always JSON."""
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -245,9 +261,9 @@ def add_status(parser: argparse.ArgumentParser) -> None:
         "batch",
         metavar="BATCH",
         nargs="?",
-        help="a batch: its folder, NAME or NAME/ID (the newest of all)",
+        help="a batch: its folder, NAME or NAME/ID (default: the newest of all)",
     )
-    parser.add_argument("--why", metavar="JOB", help="tell what a job waits for")
+    parser.add_argument("--why", metavar="JOB", help="print what a job waits for")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
 
@@ -263,12 +279,12 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=given_path,
         default=Path("output"),
-        help="where batches are whose results a spec takes (output)",
+        help="the folder of batches whose results a spec reads (default: output)",
     )
     parser.add_argument(
         "--online",
         action="store_true",
-        help="ask the platform whether Actors, tasks and builds exist and inputs fit",
+        help="ask the platform if Actors, tasks and builds exist and inputs are valid",
     )
     parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -278,12 +294,12 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    add_select(parser, "which jobs")
+    add_select(parser, "only these jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument(
         "--online",
         action="store_true",
-        help="ask the platform too whether it holds more items than are on disk",
+        help="also ask the platform if it holds more items than the disk",
     )
     add_output(parser)
     parser.set_defaults(on_signal="leave")
@@ -293,7 +309,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
     parser.add_argument(
-        "--json", action="store_true", help="print a line of JSON whenever something has changed"
+        "--json", action="store_true", help="print a line of JSON after each change"
     )
     add_output(parser)
 
@@ -301,35 +317,40 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 def add_output(parser: argparse.ArgumentParser) -> None:
     """`--output` and `--config`."""
     parser.add_argument(
-        "--output", metavar="DIR", help="where batches are: a folder or s3://bucket/prefix (output)"
+        "--output",
+        metavar="DIR",
+        help="the folder of all batches, or s3://bucket/prefix (default: output)",
     )
     parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
 
 
-def add_driving(parser: argparse.ArgumentParser) -> None:
-    """What every command takes that drives a batch."""
+def add_batch_options(parser: argparse.ArgumentParser) -> None:
+    """The options of each command that drives a batch."""
     add_output(parser)
-    add_telling(parser)
-    parser.add_argument("--max-runs", metavar="N", type=int, help="runs at once")
+    add_logging(parser)
+    parser.add_argument("--max-runs", metavar="N", type=int, help="the most runs at once")
     parser.add_argument(
         "--on-signal",
         choices=["leave", "abort"],
         default="leave",
-        help="what becomes of runs on the platform at the first SIGINT or SIGTERM (leave)",
+        help="leave or abort the live runs at the first SIGINT or SIGTERM (default: leave)",
     )
 
 
-def add_choice(parser: argparse.ArgumentParser) -> None:
-    """What commands take that work on some of the jobs of a spec."""
+def add_job_choice(parser: argparse.ArgumentParser) -> None:
+    """The options that select some jobs of a spec."""
     add_select(parser, "only these jobs")
     parser.add_argument(
-        "--exclude", metavar="S", type=selection_text, help="all but these jobs; the same grammar"
+        "--exclude",
+        metavar="S",
+        type=selection_text,
+        help="all jobs except these; same grammar as --select",
     )
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N of them")
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N jobs")
 
 
 def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """`--select`, with what it means for the command."""
+    """`--select`, with its meaning for the command."""
     parser.add_argument(
         "--select",
         metavar="S",
@@ -338,17 +359,25 @@ def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
     )
 
 
-def add_telling(parser: argparse.ArgumentParser) -> None:
-    """How a command that works on a batch tells of it."""
-    parser.add_argument("--log-format", choices=["auto", "text", "json"], help="of stderr (auto)")
-    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+def add_logging(parser: argparse.ArgumentParser) -> None:
+    """The options for logs and for the summary."""
+    parser.add_argument(
+        "--log-format",
+        choices=["auto", "text", "json"],
+        help="the format of stderr (default: auto)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        help="the lowest level to log (default: info)",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def add_accept_changes(parser: argparse.ArgumentParser) -> None:
-    """What commands take that go on with a batch."""
+    """The option of commands that resume a batch."""
     parser.add_argument(
         "--accept-changes",
         action="store_true",
-        help="take the spec as it is now, instead of the batch's own copy",
+        help="use the spec as it is now, instead of the batch's own copy",
     )

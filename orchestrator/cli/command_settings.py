@@ -1,4 +1,4 @@
-"""What the arguments of a command say: its settings, and the jobs that it works on."""
+"""The settings and the choice of jobs that a command was given."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestrator.model.selection import Choice
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """
-    The settings, with the flags of the command line over everything else.
+    The settings, in which the flags of the command line win.
 
-    Warnings go to stderr from now on.
+    It also sets up logs, so that warnings go to stderr.
 
     Raises:
         ConfigError: with every problem.
@@ -33,12 +33,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def choice_of(options: argparse.Namespace) -> Choice:
-    """Which jobs of a spec are wanted."""
+    """The jobs of a spec that the command line selects."""
     return Choice(select=options.select, exclude=options.exclude, limit=options.limit)
 
 
 def _check_working_folder() -> None:
-    """Makes sure that there is a working folder whose path can be written down."""
+    """Refuses a working folder that is deleted, or whose path is not text."""
     try:
         str(Path.cwd()).encode()
     except FileNotFoundError as error:
@@ -52,7 +52,7 @@ def _check_working_folder() -> None:
 
 @cache
 def _warn_of_variables(*, as_json: bool) -> None:
-    """Tells once of variables that look like settings and are none."""
+    """Warns once of variables that look like settings but are not."""
     for name in unknown_variables():
         sentence = f"the environment variable {name} is not a setting; it is ignored"
         event = {"event": "variable_ignored", "level": "warning", "variable": name}

@@ -20,7 +20,7 @@ def refresh(folder: Path, settings: Settings) -> None:
     """
     Updates the costs of a batch that are provisional, unless a process holds the batch.
 
-    If the platform cannot be asked, it says so on stderr. It starts no local platform for that.
+    Prints to stderr if the platform gives no answer. Starts no local platform.
     """
     if is_held(folder) or not os.access(folder, os.W_OK, effective_ids=True):
         return

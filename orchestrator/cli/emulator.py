@@ -1,7 +1,7 @@
 """
 The only module that imports the emulator: runs it, and turns its errors into ours.
 
-The emulator is a package of its own, `apify_emulator`. It is heavy, so it is imported when it runs.
+The emulator is its own package, `apify_emulator`. It is large, so it is imported when it runs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
     from orchestrator.descriptors import original_limit
 
     with _our_errors():
-        # A token on the command line can be read by others on the machine; the variable cannot.
+        # Other users of the machine can read a token on the command line, but not a variable.
         token = os.environ.get(TOKEN_VARIABLE)
         options = options_of(arguments, token=token, open_files=original_limit())
         if arguments.command == "build":
@@ -60,10 +60,10 @@ async def local_platform(
     plan: LocalPlatformPlan, *, share: bool, report: Callable[[str], None] | None = None
 ) -> AsyncIterator[Endpoint]:
     """
-    The local platform of a batch, served as long as the context is open.
+    Serves the local platform of a batch while the context is open.
 
     Args:
-        share: whether one that another process serves is used, which may end.
+        share: whether to use the platform of another process, which may end.
         report: gets a line when the build of an Actor's environment begins and ends.
 
     Raises:

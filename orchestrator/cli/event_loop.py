@@ -11,7 +11,8 @@ import anyio
 
 from orchestrator.app.setup.process_limits import require_some
 from orchestrator.app.setup.signals import listening
-from orchestrator.errors import Interrupted, OrchestratorError
+from orchestrator.cli.known_errors import known_error
+from orchestrator.errors import Interrupted
 
 T = TypeVar("T")
 
@@ -21,28 +22,19 @@ def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
     Runs an async function in an event loop of its own.
 
     Raises:
-        Interrupted: a signal has cancelled it.
-        OrchestratorError: as the function; also where a task group has wrapped it.
-        ConfigError: the process may have too few open files for that.
+        Interrupted: a signal has cancelled the function.
+        OrchestratorError: as the function; also if a task group has wrapped it.
+        ConfigError: the limit of open files of the process is too low.
     """
     require_some()
     options = {"use_uvloop": sys.platform != "win32"}
     try:
         return anyio.run(partial(_interruptible, function, *args), backend_options=options)
-    except BaseExceptionGroup as group:
-        error = _only_error(group)
+    except ExceptionGroup as group:
+        error = known_error(group)
         if error is None:
             raise
         raise error from group
-
-
-def _only_error(group: BaseExceptionGroup) -> OrchestratorError | None:
-    """The first of our errors in a group; None where it holds something else too: a bug."""
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    is_ours = group.split(OrchestratorError)[1] is None
-    return first if is_ours and isinstance(first, OrchestratorError) else None
 
 
 async def _interruptible(function: Callable[..., Awaitable[T]], *args: object) -> T:

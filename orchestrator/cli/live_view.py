@@ -1,4 +1,4 @@
-"""Progress on a terminal, drawn anew in place."""
+"""Progress on a terminal, redrawn in place."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LIVE_EVERY_SECS = 0.25
 
 
 class LiveDisplay:
-    """A bar and figures that are drawn anew in place."""
+    """A bar and figures, redrawn in place."""
 
     async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
-        """Draws until cancelled."""
+        """Redraws until cancelled."""
         console = Console(stderr=True)
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:

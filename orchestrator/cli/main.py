@@ -1,9 +1,8 @@
 """
 The `orchestrator` command, and the only place that turns errors into exit codes.
 
-This module imports next to nothing, so that signals are handled before anything else is imported.
-The module of a command is imported after its arguments were parsed: `--help` and usage errors come
-at once.
+This module imports almost nothing, so that it handles signals first. It imports the module of a
+command after it has parsed the arguments, so that `--help` and usage errors are fast.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from threading import Thread
 
 from orchestrator.app.setup.signals import handle_signals
 
-TYPE_CHECKING = False  # as of `typing`, which takes as long to import as all the rest
+TYPE_CHECKING = False  # not from `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MODULES = {"import": "import_run"}
-"""The modules of commands that have another name than the command."""
+"""The modules whose name differs from the command."""
 SENDING = {"run", "resume", "retry"}
-"""Commands that send requests soon."""
+"""The commands that send requests soon."""
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
-"""
-Python's own 700 makes it look for garbage dozens of times while modules are read, which leave none.
-"""
+"""Python's default of 700 collects garbage dozens of times during imports, which leave none."""
 
 
 def main(arguments: Sequence[str] | None = None, **given: object) -> None:
@@ -34,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, **given: object) -> None:
     Runs a command and exits with its code.
 
     Args:
-        given: what tests give beside the arguments, as `make_context` reads it: `timings`.
+        given: options that only tests set, as `make_context` reads them: `timings`.
     """
     handle_signals()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
@@ -48,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, **given: object) -> None:
 
 def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     """Runs a command; returns the exit code, also of errors."""
-    # Not from the parser: some mistakes are found while it reads the arguments.
+    # Not from the parser, because the parser itself can raise an error.
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
@@ -63,17 +60,17 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
         _import_log_library()
         module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         code: int = module.call(options)
-    except Exception as error:  # noqa: BLE001 - the place that says what an error means
-        from orchestrator.cli.error_exit import tell
+    except Exception as error:  # noqa: BLE001 - the one place that turns errors into exit codes
+        from orchestrator.cli.error_exit import print_error
 
-        return tell(error, as_json=as_json)
+        return print_error(error, as_json=as_json)
     return code
 
 
 def _import_log_library() -> None:
-    """Imports structlog without `rich`, which it takes where it finds it and which costs 75 ms."""
-    # Only here: the process of a program that uses us as a library is not ours.
-    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python marks what is not there
+    """Imports structlog without `rich`, which it would import if installed, in 75 ms."""
+    # Only here, because a program that imports the package owns its process.
+    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python marks a missing module
     try:
         import structlog  # noqa: F401 - for the modules that the command imports
     finally:
@@ -82,13 +79,13 @@ def _import_log_library() -> None:
 
 def _refuse_other_bytes(words: Sequence[str]) -> None:
     """
-    Refuses arguments that are not text: they could be written to no ledger and no JSON.
+    Refuses arguments that are not text, because no ledger and no JSON can hold them.
 
     Raises:
         UsageError.
     """
     for word in words:
-        # Python reads bytes that it cannot decode as these.
+        # Python turns each byte that it cannot decode into one of these.
         if any("\udc80" <= letter <= "\udcff" for letter in word):
             from orchestrator.errors import UsageError
 
@@ -100,10 +97,10 @@ def _refuse_other_bytes(words: Sequence[str]) -> None:
 
 def _import_ahead() -> None:
     """
-    Begins to import the HTTP library in a thread, for a command that will need it soon.
+    Starts to import the HTTP library in a thread, for a command that needs it soon.
 
-    It loads the certificates of the machine meanwhile, for which the interpreter is not needed.
+    The import loads the machine's certificates, and the interpreter can do other work meanwhile.
     """
-    # No daemon: a process that ends in the middle of an import waits for the end of the import. A
-    # daemon is frozen with its locks held instead, and what is imported at the exit waits for ever.
+    # Not a daemon: Python waits at exit for an import that is in progress. It would freeze a daemon
+    # that holds import locks, and an import at exit would then wait for ever.
     Thread(target=import_module, args=("aiohttp",)).start()

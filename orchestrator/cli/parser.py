@@ -9,26 +9,26 @@ from orchestrator.cli import command_arguments as arguments
 
 COMMANDS = {
     "run": ("run a spec as a new batch", arguments.add_run),
-    "resume": ("go on where a batch stopped", arguments.add_resume),
+    "resume": ("continue a batch where it stopped", arguments.add_resume),
     "retry": ("run failed jobs again, into the same batch", arguments.add_retry),
-    "abort": ("abort a batch's live runs, and keep what they made", arguments.add_abort),
-    "collect": ("fetch what the runs of a batch hold and the disk does not", arguments.add_collect),
+    "abort": ("abort a batch's live runs, and keep their results", arguments.add_abort),
+    "collect": ("download the results of a batch that are not on disk", arguments.add_collect),
     "export": ("write one table of all results of a batch", arguments.add_export),
     "verify": ("check a batch's files against its ledger, offline", arguments.add_verify),
     "logs": ("print the log of a job's run, and follow it while it runs", arguments.add_logs),
     "prune": ("remove old batches of a name", arguments.add_prune),
-    "plan": ("tell what a spec will do, take and cost; starts nothing", arguments.add_plan),
-    "validate": ("tell the mistakes of specs; starts nothing", arguments.add_validate),
-    "status": ("show how a batch stands", arguments.add_status),
+    "plan": ("print the jobs, time and cost of a spec; starts nothing", arguments.add_plan),
+    "validate": ("list the mistakes in specs; starts nothing", arguments.add_validate),
+    "status": ("print the state of a batch", arguments.add_status),
     "watch": ("follow a batch that another process runs", arguments.add_watch),
     "report": ("write a batch's reports again, and name the HTML page", arguments.add_report),
     "list": ("list the batches under the output folder", arguments.add_list),
-    "init": ("write a commented spec and config to start from", arguments.add_init),
-    "import": ("print the spec of a run that was made in the Console", arguments.add_import_run),
+    "init": ("write an example spec and config with comments", arguments.add_init),
+    "import": ("print the spec of a run from the Console", arguments.add_import_run),
     "schema": ("print the JSON Schema of a spec, for editors", arguments.add_schema),
     "platform": ("run the local platform", arguments.add_platform),
 }
-"""What each command does, in a few words, and the function that adds its arguments."""
+"""The summary of each command, and the function that adds its arguments."""
 
 EXIT_CODES = """\
 exit codes:
@@ -44,7 +44,7 @@ exit codes:
 
 
 def make_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser, with the arguments of one command; without a command, it only lists them all."""
+    """The parser with the arguments of one command; without a command, it lists all commands."""
     parser = argparse.ArgumentParser(
         prog="orchestrator",
         description="Run batches of Apify Actors and tasks: each run started once, every limit "

@@ -15,10 +15,10 @@ from orchestrator.model.batches import LocalPlatformPlan
 
 def connector(settings: Settings, *, share: bool = False) -> Connect:
     """
-    A function that gives the platform of a batch as an async context.
+    A function that connects to the platform of a batch, as an async context.
 
     Args:
-        share: whether a local platform that another process serves is used, which may end.
+        share: whether to use the local platform of another process, which may end.
     """
 
     def connect(local: LocalPlatformPlan | None) -> AbstractAsyncContextManager[Endpoint]:
@@ -28,7 +28,7 @@ def connector(settings: Settings, *, share: bool = False) -> Connect:
 
     def report(line: str) -> None:
         LOG.info("environment_build_reported", line=line)
-        # With JSON logs, the event is on stderr already.
+        # With JSON logs, stderr has the event.
         if settings.log_format != "json":
             sys.stderr.write(line + "\n")
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: live on a terminal, plain lines elsewhere, nothing where logs are JSON."""
+"""Progress on stderr: live on a terminal, else plain lines; none if logs are JSON."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def display_for(
     The display that suits stderr.
 
     Args:
-        first_line_secs, line_every_secs: when lines come where stderr is no terminal.
+        first_line_secs, line_every_secs: when to print lines if stderr is not a terminal.
     """
     if log_format == "json":
         return NoDisplay()
     if sys.stderr.isatty():
-        # Imported for terminals alone: what draws takes a while to be read.
+        # Imported only for terminals, because rich takes long to import.
         from orchestrator.cli.live_view import LiveDisplay
 
         return LiveDisplay()
@@ -40,14 +40,14 @@ def display_for(
 
 
 class LineDisplay:
-    """A line now and then, when something has changed."""
+    """Prints a line at intervals, if the figures have changed."""
 
     def __init__(self, first_secs: float, every_secs: float) -> None:
         self._first_secs = first_secs
         self._every_secs = every_secs
 
     async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
-        """Writes lines until cancelled."""
+        """Prints lines until cancelled."""
         await anyio.sleep(self._first_secs)
         last = None
         while True:
@@ -59,7 +59,7 @@ class LineDisplay:
 
 
 class NoDisplay:
-    """Says nothing: the log does."""
+    """Prints nothing, because the log holds the progress."""
 
     async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
         """Waits until cancelled."""

@@ -1,10 +1,11 @@
 """
-Standard input, output and error, such that nothing that becomes of them ends the command.
+Standard input, output and error that never end the command, even if they break.
 
-A descriptor that is closed at the start is opened on the null device, so that no file or socket of
-ours is given its number. What cannot be written, because the reader is gone or the disk is full, is
-dropped. So is standard error when its reader has stopped reading, since the batch must not wait for
-it. Characters that the encoding of the output does not have are written as escapes.
+1. A descriptor that is closed at the start is opened on the null device. Otherwise a file or socket
+   would get its number.
+2. Output that cannot be written, because the reader is gone or the disk is full, is dropped.
+3. Standard error is also dropped if its reader stops reading, because the batch must not wait.
+4. Characters that the encoding does not have are written as escapes.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from contextlib import suppress
 from typing import TextIO
 
 PATIENCE_SECS = 5.0
-"""How long standard error may take to be read."""
+"""How long to wait for the reader of standard error."""
 PIPE_BYTES = 4096
-"""A pipe that can be written to takes so many bytes without blocking (`PIPE_BUF` of Linux)."""
+"""The bytes that a writable pipe accepts without blocking (`PIPE_BUF` of Linux)."""
 
 
 class Outlet(io.RawIOBase):
     """
-    A descriptor to write to; what it does not take is dropped without an error.
+    A descriptor to write to; drops what it cannot write, without an error.
 
     Args:
-        patience_secs: how long it may take nothing before that counts as an error; None for ever.
+        patience_secs: how long a write may block before it fails; None for ever.
 
     Attributes:
-        is_broken: whether what was written last has been dropped.
+        is_broken: whether the last write was dropped.
     """
 
     def __init__(self, handle: int, name: str, *, patience_secs: float | None = None) -> None:
@@ -64,7 +65,7 @@ class Outlet(io.RawIOBase):
 
     def _write(self, piece: memoryview) -> int:
         if self._patience_secs is not None:
-            # Whoever did not read for so long is not waited for again.
+            # After one such wait, the reader gets no more time.
             patience_secs = 0.0 if self.is_broken else self._patience_secs
             if not select.select([], [self._handle], [], patience_secs)[1]:
                 return 0
@@ -73,7 +74,7 @@ class Outlet(io.RawIOBase):
             try:
                 return os.write(self._handle, piece)
             except BlockingIOError:
-                # Another program that shares the descriptor has set it to non-blocking.
+                # Another program shares the descriptor and has made it non-blocking.
                 select.select([], [self._handle], [])
 
 
@@ -84,7 +85,7 @@ def open_streams() -> None:
             _open(handle)
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
-    # A caller in this process, such as a test, may have put its own streams there.
+    # A caller in this process, such as a test, may have replaced the streams.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _stream(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
@@ -92,7 +93,7 @@ def open_streams() -> None:
 
 
 def output_is_broken() -> bool:
-    """Whether nobody takes what is written to standard output, such as a pipe without a reader."""
+    """Whether writes to standard output are lost, as in a pipe without a reader."""
     outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(outlet, Outlet) and outlet.is_broken
 
@@ -101,7 +102,7 @@ def _open(handle: int) -> None:
     try:
         os.fstat(handle)
     except OSError:
-        # The lowest number that is free, which is this one: those below are open by now.
+        # The system gives the lowest free number, which is this one: those below are open.
         opened = os.open(os.devnull, os.O_RDWR)
         if opened != handle:
             os.dup2(opened, handle)
@@ -117,7 +118,7 @@ def _stream(handle: int, before: TextIO | None) -> TextIO:
         io.BufferedWriter(outlet),
         encoding=getattr(before, "encoding", None) or "utf-8",
         errors="backslashreplace",
-        # Python's own stderr has no buffer: what is said is to be seen at once, also in a file.
+        # As Python's own stderr: each line appears at once, also in a file.
         line_buffering=handle == 2 or getattr(before, "line_buffering", False),
         write_through=getattr(before, "write_through", False),
     )

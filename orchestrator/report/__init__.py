@@ -1,1 +1,1 @@
-"""From the ledger's rows to something that a person or a program reads."""
+"""Turns rows of the ledger into reports for people and programs."""

@@ -1,4 +1,4 @@
-"""Results that are still on the platform alone, and for how long. No I/O."""
+"""Results that only the platform has, and when it deletes them. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WARNED_BEFORE = timedelta(days=3)
 
 
 def expires_at(batch: Batch, totals: Totals) -> datetime | None:
-    """When the platform deletes the first results that are not on disk; None when it does not."""
+    """When the platform deletes the first results that are not on disk; None for never."""
     if totals.uncollected is None or batch.keeps_days is None:
         return None
     return totals.uncollected.since + timedelta(days=batch.keeps_days)
@@ -19,17 +19,17 @@ def expires_at(batch: Batch, totals: Totals) -> datetime | None:
 
 def expiry_warning(batch: Batch, totals: Totals, folder: str, now: datetime) -> str | None:
     """
-    What to do before results are gone; None while there is time, or nothing to lose.
+    A warning before the platform deletes results; None if there is time, or nothing to lose.
 
     Args:
-        folder: of the batch, as it is told to people.
+        folder: of the batch, as messages show it.
     """
     at = expires_at(batch, totals)
     if at is None or totals.uncollected is None or at - now > WARNED_BEFORE:
         return None
     command = "collect" if batch.state is BatchState.ENDED else "resume"
-    fate = "keeps it until" if at > now else "may have deleted it since"
+    fate = "deletes them at" if at > now else "may have deleted them at"
     return (
-        f"what {totals.uncollected.runs} of its runs made is not on disk, and the platform {fate} "
-        f"{at:%Y-%m-%d %H:%M} UTC: orchestrator {command} {folder}"
+        f"the results of {totals.uncollected.runs} runs are not on disk, and the platform {fate} "
+        f"{at:%Y-%m-%d %H:%M} UTC: run `orchestrator {command} {folder}`"
     )

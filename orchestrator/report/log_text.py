@@ -22,7 +22,7 @@ class LogText:
         self._rest = ""
 
     def feed(self, piece: bytes) -> str:
-        """Takes the next bytes; the beginning of an escape sequence at their end is held back."""
+        """Converts the next bytes; holds back an incomplete escape sequence at their end."""
         text = SEQUENCE.sub("", self._rest + self._decoder.decode(piece))
         found = OPEN_SEQUENCE.search(text)
         end = len(text)
@@ -32,7 +32,7 @@ class LogText:
         return _shown(text[:end])
 
     def finish(self) -> str:
-        """What is left at the end of the log."""
+        """The rest, at the end of the log."""
         rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
         return _shown(rest)
 

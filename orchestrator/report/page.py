@@ -1,4 +1,4 @@
-"""A batch as one page: no script, nothing from elsewhere, and whatever Actors say is text."""
+"""A batch as one HTML page: no script, no external files, and all texts of Actors escaped."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ TONES = {
     JobStatus.RUNNING: "going",
     JobStatus.WAITING: "going",
 }
-"""How statuses are coloured; all others are bad."""
+"""The colour of each status; all others are bad."""
 
 
 class Rows:
     """
-    The jobs that a page shows, of any number.
+    The jobs that a page shows, out of any number.
 
     Args:
-        totals: name the jobs that are marked: stragglers, and those close to a cap of ours.
+        totals: they name the jobs to mark: stragglers, and those close to a cap that we chose.
 
     Attributes:
-        failed: the first ones that did not succeed.
-        jobs: the first ones.
-        left_out: how many more there are.
+        failed: the first jobs that did not succeed.
+        jobs: the first jobs.
+        left_out: the number of further jobs.
     """
 
     def __init__(self, batch: Batch, totals: Totals) -> None:
@@ -52,11 +52,11 @@ class Rows:
 
     @property
     def slowest(self) -> list[dict[str, Any]]:
-        """By the duration of their runs, the longest first."""
+        """The jobs with the longest runs, the longest first."""
         return [row for _, _, row in sorted(self._slowest, reverse=True)]
 
     def add(self, report: JobReport) -> None:
-        """Takes a job in; all come in the order of the spec."""
+        """Adds a job; the caller adds all in the order of the spec."""
         row = _row(self._batch, report)
         row["is_slow"] = report.job.key in self._stragglers
         row["is_near_cap"] = report.job.key in self._near_cap
@@ -77,7 +77,7 @@ def page(batch: Batch, totals: Totals, rows: Rows) -> Iterator[bytes]:
     The page in pieces.
 
     Args:
-        rows: with all jobs, or those that were selected.
+        rows: all jobs, or the selected ones.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -118,10 +118,10 @@ def _figures(batch: Batch, totals: Totals) -> list[tuple[str, str]]:
     if totals.unproven:
         figures.append(("jobs proven complete", f"{proven_jobs(totals):,}"))
     if totals.reused:
-        figures.append(("taken from earlier batches", f"{totals.reused:,}"))
+        figures.append(("reused from earlier batches", f"{totals.reused:,}"))
     if batch.ended_at is not None:
         secs = (batch.ended_at - batch.created_at).total_seconds()
-        figures += [("left", moment(batch.ended_at) or ""), ("time", clock(secs))]
+        figures += [("ended", moment(batch.ended_at) or ""), ("time", clock(secs))]
     return figures
 
 

@@ -1,4 +1,4 @@
-"""The figures of a batch while it goes on."""
+"""The figures of a batch while it runs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES,
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """
-    What a progress display shows; kept by whoever observes the scheduler.
+    What a progress display shows; the observer of the scheduler updates it.
 
     Attributes:
         total: jobs of the batch.
-        settled: jobs that are over, by status, earlier processes included.
-        running: runs that go on now.
-        stragglers: runs that take, or took, far longer than others of their kind.
-        items, size_bytes: collected by now.
+        settled: settled jobs by status, including those of earlier processes.
+        running: runs in progress.
+        stragglers: runs that take, or took, much longer than similar runs.
+        items, size_bytes: collected so far.
         cost_usd: of the runs that ended, as first reported; provisional.
-        began_at: when this process began, on the monotonic clock.
-        settled_before: jobs that were over before this process began.
-        waits: why jobs wait, with their number.
+        began_at: when this process started, on the monotonic clock.
+        settled_before: jobs that were settled before this process started.
+        waits: the reasons why jobs wait, each with the number of jobs.
     """
 
     total: int
@@ -40,16 +40,16 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Jobs that are over."""
+        """The number of settled jobs."""
         return self.settled.total()
 
     @property
     def failed(self) -> int:
-        """Jobs that are over and did not succeed."""
+        """The number of settled jobs that did not succeed."""
         return sum(self.settled[status] for status in FAILED_JOB_STATUSES)
 
     def follow(self, totals: Totals) -> None:
-        """Takes the figures over from the ledger of a batch that another process runs."""
+        """Copies the figures from the ledger of a batch that another process runs."""
         self.settled = Counter({s: n for s, n in totals.jobs.items() if s in SETTLED_JOB_STATUSES})
         self.total = sum(totals.jobs.values())
         self.running = totals.jobs.get(JobStatus.RUNNING, 0)
@@ -57,11 +57,11 @@ class Progress:
         self.cost_usd = totals.cost_usd
 
     def elapsed_secs(self, now: float) -> float:
-        """How long this process has been at it."""
+        """How long this process has run."""
         return now - self.began_at
 
     def secs_left(self, now: float) -> float | None:
-        """How long the rest will take at the speed so far; None before the first job is over."""
+        """The estimated time for the rest; None before the first job is settled."""
         done_here = self.done - self.settled_before
         if done_here <= 0:
             return None

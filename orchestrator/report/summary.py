@@ -1,4 +1,4 @@
-"""Rows to figures: `summary.json` and the lines of `jobs.jsonl`. No I/O."""
+"""The contents of `summary.json` and the lines of `jobs.jsonl`. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.model.states import JobStatus
 from orchestrator.report.expiry import expires_at
 
 VERSION = 1
-"""Of both files; fields are added, never changed or removed."""
+"""The version of both files. New fields are added; none are changed or removed."""
 
 
 def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
@@ -66,7 +66,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
 
 
 def proven_jobs(totals: Totals) -> int:
-    """How many jobs have on disk, for certain, all items that the platform holds."""
+    """The number of jobs whose items on disk are proven complete."""
     return sum(totals.jobs.values()) - sum(totals.unproven.values())
 
 
@@ -79,7 +79,7 @@ def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
 
 
 def status_of(batch: Batch, status: JobStatus) -> JobStatus:
-    """A job's status as a reader should see it."""
+    """The status of a job for readers."""
     if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
         return JobStatus.NOT_STARTED
     return status
@@ -130,12 +130,12 @@ def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
 
 
 def cost_words(totals: Totals) -> str:
-    """What the cost of a batch is called."""
+    """The label of the cost of a batch."""
     return "cost (provisional)" if totals.cost_is_provisional else "cost"
 
 
 def moment(time: datetime | None) -> str | None:
-    """A time as the files say it: ISO 8601, UTC, milliseconds."""
+    """A time as the files hold it: ISO 8601, UTC, milliseconds."""
     return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

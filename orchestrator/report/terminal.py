@@ -1,4 +1,4 @@
-"""What a person sees: live progress and the closing summary."""
+"""Output for people on a terminal: live progress and the closing summary."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def _cost(totals: Totals) -> str:
 
 
 def print_table(table: RenderableType, *, to_stderr: bool = False) -> None:
-    """Prints a table; plain where the stream is no terminal."""
+    """Prints a table; as plain text if the stream is not a terminal."""
     console = Console(stderr=to_stderr, highlight=False)
     if not console.is_terminal:
-        # Who reads a file or a pipe wants what is in the table, not what fits a terminal.
+        # A file or a pipe gets all columns, also if they are wider than a terminal.
         console.width = WIDE
     console.print(table)
 

@@ -1,4 +1,4 @@
-"""What a job waits for, in words. No I/O."""
+"""Explains what a job waits for. No I/O."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def why(
     is_held: bool,
 ) -> str:
     """
-    What a job waits for; or how far it is, when it does not wait.
+    What a job waits for, or its progress if it does not wait.
 
     Args:
-        waits: why jobs wait, as the process that runs the batch told it last.
-        unmet: keys of jobs that it needs and that have not succeeded.
-        is_held: whether there is such a process.
+        waits: the reasons that the process of the batch recorded last.
+        unmet: keys of needed jobs that have not succeeded.
+        is_held: whether a process holds the batch.
     """
     if report.status is JobStatus.RUNNING:
         going = _going(report)
-        return going if is_held else f"{going}; no process is at the batch: resume it"
+        return going if is_held else f"{going}; no process runs the batch: resume it"
     if report.status is not JobStatus.WAITING:
-        return "nothing: it is over" + (f", {report.error}" if report.error else "")
+        return "nothing: it is settled" + (f", {report.error}" if report.error else "")
     if not is_held:
-        return "a process: none is at the batch; `orchestrator resume` goes on with it"
+        return "a process: none runs the batch; continue it with `orchestrator resume`"
     ready_at = datetime.fromtimestamp(place.ready_at, UTC)
     if ready_at > datetime.now(UTC):
         return f"attempt {report.attempts + 1}, at {moment(ready_at)}, after: {report.error}"
@@ -45,8 +45,8 @@ def why(
         return f"the jobs that it needs: {', '.join(unmet[:SHOWN])}{more}"
     reason = _reason(report, place, waits)
     if reason is None:
-        return "nothing: it is about to be started"
-    return f"{reason}; {place.ahead} jobs go before it" if place.ahead else reason
+        return "nothing: it is about to start"
+    return f"{reason}; jobs before it: {place.ahead}" if place.ahead else reason
 
 
 def _reason(report: JobReport, place: Place, waits: Sequence[Wait]) -> str | None:
@@ -67,13 +67,13 @@ def _going(report: JobReport) -> str:
         case AttemptState.INTENT:
             return "the answer to its start"
         case AttemptState.UNCONFIRMED:
-            return "its run to be found: the answer to its start was lost"
+            return "the search for its run: the answer to its start was lost"
         case AttemptState.FINISHED:
             return (
-                f"its results: run {report.run_id} has ended as {report.run_status}; they are "
-                "downloaded when the platform has counted them (counts_settle_secs)"
+                f"its results: run {report.run_id} has ended as {report.run_status}; the download "
+                "starts when the platform has counted them (counts_settle_secs)"
             )
         case _ if report.run_status == RunStatus.READY:
-            return f"the platform to begin run {report.run_id}, which was READY when last looked at"
+            return f"the platform to begin run {report.run_id}, whose last known status is READY"
         case _:
-            return f"run {report.run_id}, which was {report.run_status} when last looked at"
+            return f"run {report.run_id}, whose last known status is {report.run_status}"

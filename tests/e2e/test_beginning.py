@@ -21,7 +21,7 @@ def test_init_writes_a_spec_that_runs_offline(tmp_path: Path) -> None:
     ran = home.run("run", "batch.toml", "--local", "--json")
     assert (ran.code, ran.json["items"]) == (0, 18), ran.err
     again = command.run("init", "mine")
-    assert (again.code, "nothing is changed" in again.err) == (2, True)
+    assert (again.code, "nothing was written" in again.err) == (2, True)
 
 
 GIVEN = {

@@ -73,10 +73,10 @@ def test_backfill_runs_the_missing_days(command: Command) -> None:
     assert command.run("run", "s.toml", "--date", "2026-11-03", "--param", "fails=1").code == 1
     done = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03", "--json")
     assert done.code == 0, done.err
-    assert "2026-11-02: is there already" in done.err
+    assert "2026-11-02: skipped, because a batch of this day has succeeded" in done.err
     assert len(done.out.splitlines()) == 2
     again = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03")
-    assert (again.code, again.err.count("is there already")) == (0, 3)
+    assert (again.code, again.err.count(": skipped, because")) == (0, 3)
 
 
 @pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])

@@ -61,7 +61,7 @@ def test_dataset_that_is_gone_is_told(command: Command, platform: ServedPlatform
     done = command.run("collect", "sweep", "--json")
     assert (done.code, done.json["fetched"]) == (1, ["job-2", "job-3"])
     assert [gap["key"] for gap in done.json["lacking"]] == ["job-1"]
-    assert "cannot be fetched: job-1: " in done.err
+    assert "cannot download: job-1: " in done.err
     assert done.json["jobs"]["SUCCEEDED"] == 3
 
 

@@ -99,7 +99,7 @@ def test_results_that_expire_soon_are_warned_of(command: Command, folder: Path) 
     until = datetime.fromisoformat(told["results_expire_at"]) - datetime.now(UTC)
     assert timedelta(days=1.9) < until < timedelta(days=2)
     shown = command.run("status", "sweep").out
-    assert "what 1 of its runs made is not on disk, and the platform keeps it until 20" in shown
+    assert "the results of 1 runs are not on disk, and the platform deletes them at 20" in shown
     assert "orchestrator collect output/sweep/" in shown
     assert command.run("collect", "sweep").code == 0
     assert "not on disk" not in command.run("status", "sweep").out
@@ -117,8 +117,8 @@ def test_run_warns_of_what_earlier_nights_left(command: Command, folder: Path) -
     left_behind(folder, days_ago=8)
     done = command.run("run", "sweep.toml")
     assert done.code == 0
-    assert f"output/sweep/{folder.name}: what 1 of its runs made is not on disk" in done.err
-    assert "the platform may have deleted it since 20" in done.err
+    assert f"output/sweep/{folder.name}: the results of 1 runs are not on disk" in done.err
+    assert "the platform may have deleted them at 20" in done.err
 
 
 def test_account_says_how_long_results_are_kept(command: Command, folder: Path) -> None:

@@ -16,7 +16,7 @@ def test_plan_tells_what_will_run_and_starts_nothing(
         "job-1", "job-2", "job-3", "job-38", "job-39", "job-40",
     ]  # fmt: skip
     assert plan["duration_secs"] is None
-    assert "how long 40 jobs of actor orchestrator/simulated take" in plan["unknown"][0]
+    assert "the time of 40 jobs of actor orchestrator/simulated" in plan["unknown"][0]
     assert len(platform.runs()) == before
     assert not (command.folder / "output").exists()
 

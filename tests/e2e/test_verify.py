@@ -23,7 +23,7 @@ def test_whole_batch_is_verified_without_a_network(command: Command, folder: Pat
     assert not list((folder / "jobs" / "job-1").glob("output.*"))
     offline = Command(folder=command.folder)
     done = offline.run("verify", "v")
-    assert (done.code, done.out) == (0, "2 jobs are on disk as they were collected\n")
+    assert (done.code, done.out) == (0, "the files of all 2 jobs match the ledger\n")
     assert offline.run("verify", "v", "--json").json["checked"] == 2
 
 

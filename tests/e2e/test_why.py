@@ -31,7 +31,7 @@ def why(command: Command, key: str) -> str:
 @pytest.mark.parametrize(
     ("batch", "job", "reason"),
     [
-        ("max_runs = 2", "", "2 of 2 runs are in progress; 1 jobs go before it"),
+        ("max_runs = 2", "", "2 of 2 runs are in progress; jobs before it: 1"),
         ("max_memory_mbytes = 1024", "memory_mbytes = 512", "needs 512 MB, and 1024 of 1024 MB"),
         ("[pools]\nshop = { max_runs = 1 }", 'pools = ["shop"]', "pool shop has 1 of 1 runs"),
     ],
@@ -44,7 +44,7 @@ def test_status_says_what_a_job_waits_for(
         wait_until(lambda: reason in why(command, "job-4"), reason)
         first = why(command, "job-1")
         assert "job-1 (RUNNING) waits for run " in first
-    assert "job-4 (WAITING) waits for a process: none is at the batch" in why(command, "job-4")
+    assert "job-4 (WAITING) waits for a process: none runs the batch" in why(command, "job-4")
 
 
 def test_status_says_when_the_next_attempt_is(command: Command) -> None:
@@ -59,8 +59,8 @@ def test_job_that_is_over_waits_for_nothing(command: Command, platform: ServedPl
     """The question is answered for every job, and a misspelt key with the nearest one."""
     command.write("s.toml", sweep("waits", 2, duration_secs=0.01))
     assert command.run("run", "s.toml").code == 0
-    assert "job-1 (SUCCEEDED) waits for nothing: it is over" in why(command, "job-1")
+    assert "job-1 (SUCCEEDED) waits for nothing: it is settled" in why(command, "job-1")
     done = command.run("status", "waits", "--why", "job1")
     assert (done.code, "did you mean 'job-1'?" in done.err) == (2, True)
     facts = command.run("status", "waits", "--why", "job-2", "--json").json
-    assert facts == {"job": "job-2", "status": "SUCCEEDED", "waits_for": "nothing: it is over"}
+    assert facts == {"job": "job-2", "status": "SUCCEEDED", "waits_for": "nothing: it is settled"}

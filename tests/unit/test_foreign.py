@@ -12,7 +12,7 @@ import pytest
 from structlog.typing import EventDict
 
 from orchestrator.apify.models.decoding import read_run
-from orchestrator.cli.error_exit import tell
+from orchestrator.cli.error_exit import print_error
 from orchestrator.errors import ServerFault
 from orchestrator.event_log import LOG, configure_logs
 from orchestrator.ledger.rows import job_of, job_values
@@ -138,7 +138,7 @@ def test_traceback_of_a_bug_holds_no_secret(
     """An exception may quote the input; neither its file nor its line does."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     SECRETS.add("hush-hush-hush")
-    assert tell(ValueError("no number: 'hush-hush-hush' \x1b[2J"), as_json=False) == 70
+    assert print_error(ValueError("no number: 'hush-hush-hush' \x1b[2J"), as_json=False) == 70
     (file,) = tmp_path.iterdir()
     texts = file.read_text() + capsys.readouterr().err
     assert "no number: '[secret]' ?[2J" in texts

@@ -19,5 +19,5 @@ def call(options: argparse.Namespace) -> int:
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder, "abort"):
         code = drive(abort_batch, folder, context, as_json=options.json)
-    # That jobs are left to start, or were aborted, is what was asked for.
+    # Aborted jobs, and jobs that never started, are what the user wanted.
     return 0 if code in {1, BatchAborted.exit_code} else code

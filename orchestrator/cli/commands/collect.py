@@ -1,4 +1,4 @@
-"""`orchestrator collect`: what the runs of a batch hold and the disk does not."""
+"""`orchestrator collect`: downloads the results of a batch that are not on disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ def call(options: argparse.Namespace) -> int:
     if options.runs or options.task or options.name or options.last:
         return _collect_runs(options)
     if options.batch is None:
-        raise UsageError("name a batch, or runs by --runs ID… --name N")
+        raise UsageError("give a batch, or runs with --runs ID… --name N")
     return _collect_batch(options)
 
 
 def _collect_runs(options: argparse.Namespace) -> int:
-
     if options.batch is not None or options.select is not None:
         raise UsageError("--runs and --task make a new batch: leave out BATCH and --select")
     if bool(options.runs) == bool(options.task) or bool(options.task) != bool(options.last):
@@ -45,7 +44,6 @@ def _collect_runs(options: argparse.Namespace) -> int:
 
 
 def _collect_batch(options: argparse.Namespace) -> int:
-
     settings = settings_of(options)
     selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
@@ -59,12 +57,12 @@ def _collect_batch(options: argparse.Namespace) -> int:
         "under_way": done.under_way,
     }
     report(done.result, as_json=options.json, more=facts)
-    sys.stderr.write(f"{len(done.fetched)} jobs had something to fetch\n")
+    sys.stderr.write(f"downloaded missing results of {len(done.fetched)} jobs\n")
     for key, error in done.lacking.items():
-        sys.stderr.write(f"cannot be fetched: {key}: {error}\n")
+        sys.stderr.write(f"cannot download: {key}: {error}\n")
     if done.under_way:
         sys.stderr.write(
-            f"{done.under_way} jobs are under way; go on with them by: "
+            f"{done.under_way} jobs are in progress; resume them with: "
             f"orchestrator resume {display(folder)}\n"
         )
     return done.exit_code

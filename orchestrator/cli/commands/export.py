@@ -1,4 +1,4 @@
-"""`orchestrator export`: one table of all results of a batch, whenever it is wanted."""
+"""`orchestrator export`: writes one table of all results of a batch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def call(options: argparse.Namespace) -> int:
         raise UsageError("--output names the folder of the batches; for standard output: --to -")
     settings = settings_of(options)
     if options.json and options.to == STDOUT:
-        raise UsageError("--json and --to - both want standard output: name a file")
+        raise UsageError("--json and --to - both write to standard output: give --to a file")
     if options.format == "parquet" and find_spec("pyarrow") is None:
         raise UsageError(f"Parquet {not_installed(Extra.PARQUET)}")
     configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
@@ -68,7 +68,6 @@ def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace
 
 
 def _facts(done: Exported) -> dict[str, object]:
-
     table = done.table
     return {
         "file": str(done.file.absolute()),

@@ -1,4 +1,4 @@
-"""`orchestrator import`: the spec of a run that was made in the Console."""
+"""`orchestrator import`: prints the spec of a run from the Console."""
 
 from __future__ import annotations
 

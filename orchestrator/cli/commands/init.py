@@ -1,4 +1,4 @@
-"""`orchestrator init`: a commented spec and config to start from."""
+"""`orchestrator init`: writes an example spec and config with comments."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ SPEC = f"""\
 
 [batch]
 name = "first-batch"            # names the folder under output/
-max_runs = 4                    # runs at once; without it, what the account allows
+max_runs = 4                    # runs at once; default: the limit of the account
 # max_cost_usd = 5.0            # needs max_total_charge_usd below, or earlier runs
 # stop_after_failures = "10%"   # or a count
 
 [params]                        # values for templates; --param greeting=Ahoj overrides
 greeting = "Hello"
 
-[defaults]                      # hold for all jobs that do not say otherwise
+[defaults]                      # for each job that does not set its own
 memory_mbytes = 256
 timeout_secs = 300
 retries = 1
 
 [[jobs]]
 name = "greet-{{{{ who | slug }}}}-{{{{ n }}}}"   # unique for each cell of the matrix
-actor = "orchestrator/simulated"          # made up by the local platform; or apify/web-scraper, …
+actor = "orchestrator/simulated"          # simulated by the local platform; or apify/web-scraper, …
 input = {{ greeting = "{{{{ greeting }}}}, {{{{ who }}}}!", duration_secs = 0.5, items = 3 }}
 tags = ["example"]
-expect = {{ min_items = 1 }}                # a run that made nothing did not succeed
+expect = {{ min_items = 1 }}                # a run without items counts as failed
 
 [jobs.matrix]                   # every combination is a job
 who = ["Ada", "Grace"]          # or {{ file = "people.csv", column = "name" }}
@@ -51,10 +51,11 @@ def call(options: argparse.Namespace) -> int:
         "config.toml": example_config(),
         SCHEMA: json.dumps(spec_schema(), indent=2) + "\n",
     }
-    there = [name for name in files if (options.folder / name).exists()]
-    if there:
+    existing = [name for name in files if (options.folder / name).exists()]
+    if existing:
         raise UsageError(
-            f"{options.folder}: {', '.join(there)} is there already; nothing is changed"
+            f"{options.folder}: {', '.join(existing)} already exists, so nothing was written; "
+            "remove it, or choose another folder"
         )
     try:
         options.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`orchestrator list`: the batches under the output folder."""
+"""`orchestrator list`: lists the batches under the output folder."""
 
 from __future__ import annotations
 

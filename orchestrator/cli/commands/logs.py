@@ -1,4 +1,4 @@
-"""`orchestrator logs`: the log of a job's run, followed while it runs."""
+"""`orchestrator logs`: prints the log of a job's run, and follows it while it runs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 async def _print(folder: Path, key: str, context: BatchContext) -> None:
-
-    # In a file or a pipe the log is what the Actor printed, byte by byte.
+    # A file or a pipe gets exactly the bytes that the Actor printed.
     shown = LogText() if sys.stdout.isatty() else None
     async for piece in log_of(folder, key, context):
         if shown is None:

@@ -1,4 +1,4 @@
-"""`orchestrator plan`: what a spec will do, take and cost; starts nothing."""
+"""`orchestrator plan`: prints the jobs, time and cost of a spec; starts nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,6 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
-
     context = make_context(options, settings_of(options))
     batch = Batch(
         id=BatchId("plan"),
@@ -88,16 +87,15 @@ def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: 
 def _answer(
     name: str, made: Forecast, figures: Estimate, account: Account | None
 ) -> dict[str, Any]:
-
     unknown = [
-        f"how long {count:,} jobs of {target} take: no earlier run tells it"
+        f"the time of {count:,} jobs of {target}, because there is no earlier run"
         for target, count in (+made.untold).items()
     ] + [
-        f"what {count:,} jobs of {target} cost: no earlier run tells it"
+        f"the cost of {count:,} jobs of {target}, because there is no earlier run"
         for target, count in (+made.unpriced).items()
     ]
     if account is None and figures.duration_secs is None and not +made.untold:
-        unknown.append("how many runs the account allows: ask with --online, or set max_runs")
+        unknown.append("the limit of runs of the account: use --online, or set max_runs")
     ranges = {
         field: None if value is None else {k: round(v, 4) for k, v in asdict(value).items()}
         for field, value in (
@@ -115,7 +113,7 @@ def _answer(
         "requests": made.jobs * REQUESTS_A_RUN,
         **ranges,
         "binds": figures.binds,
-        "account": None if account is None else _told(account),
+        "account": None if account is None else _account_facts(account),
         "prices": None if account is None else _prices(account),
         "caps": None if account is None else _caps(made, account),
         "unknown": unknown,
@@ -124,7 +122,7 @@ def _answer(
     }
 
 
-def _told(account: Account) -> dict[str, Any]:
+def _account_facts(account: Account) -> dict[str, Any]:
     return {
         "max_runs": account.room.max_runs,
         "max_memory_mbytes": account.room.max_memory_mbytes,
@@ -144,7 +142,7 @@ def _prices(account: Account) -> dict[str, Any]:
 
 
 def _caps(made: Forecast, account: Account) -> dict[str, Any]:
-    """The caps that we would choose under `max_cost_usd`, by Actor or task; the largest of each."""
+    """The largest cap of each Actor or task that `max_cost_usd` would lead to."""
     caps: dict[str, Any] = {}
     for demand in made.groups:
         claim = account.room.claim_of(demand)
@@ -160,7 +158,7 @@ def _caps(made: Forecast, account: Account) -> dict[str, Any]:
 
 
 def _in_full(job: Job) -> dict[str, Any]:
-    """A job as it will be started; values of `env` and `needs` are still expressions."""
+    """A job as it will start; values of `env` and `needs` are still expressions."""
     options = {k: v for k, v in asdict(job.options).items() if v not in (None, ())}
     return {
         "key": job.key,
@@ -176,7 +174,6 @@ def _in_full(job: Job) -> dict[str, Any]:
 
 
 def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
-
     folder = find_batch(output, name)
     before: dict[str, Job] = definitions(folder / LEDGER)
     added, changed = [], []
@@ -198,11 +195,11 @@ def _show(answer: dict[str, Any]) -> None:
         ("memory_gbyte_hours", "memory", "GB hours"),
         ("cost_usd", "cost", "US dollars"),
     ):
-        told = answer[field]
-        if told is not None:
-            print(f"{title}: {told['likely']:,g} {unit} ({told['low']:,g} to {told['high']:,g})")
+        value = answer[field]
+        if value is not None:
+            print(f"{title}: {value['likely']:,g} {unit} ({value['low']:,g} to {value['high']:,g})")
     if answer["binds"]:
-        print(f"what decides the time: {answer['binds']}")
+        print(f"the time depends on: {answer['binds']}")
     if answer["account"]:
         _show_account(answer)
     for sentence in answer["unknown"]:
@@ -217,15 +214,15 @@ def _show(answer: dict[str, Any]) -> None:
 
 
 def _show_account(answer: dict[str, Any]) -> None:
-    told = {name: value for name, value in answer["account"].items() if value is not None}
-    print("account: " + ", ".join(f"{name} {value:,}" for name, value in told.items()))
+    known = {name: value for name, value in answer["account"].items() if value is not None}
+    print("account: " + ", ".join(f"{name} {value:,}" for name, value in known.items()))
     for target, price in answer["prices"].items():
         each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
-        # The names of models and events are the platform's.
+        # The platform chose the names of models and events.
         words = f"price of {target}: {price['model']}" + (f": {each}" if each else "")
         print(one_line(words, LONGEST_PRICE))
     for target, cap in answer["caps"].items():
         floor = (
-            "" if cap["floor_usd"] is None else f"; the Actor takes ${cap['floor_usd']:g} or more"
+            "" if cap["floor_usd"] is None else f"; the Actor accepts ${cap['floor_usd']:g} or more"
         )
         print(f"cap of each run of {target}: ${cap['cap_usd']:g}, chosen by us{floor}")

@@ -1,4 +1,4 @@
-"""`orchestrator prune`: remove old batches of a name."""
+"""`orchestrator prune`: removes old batches of a name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> int:
     if options.keep_last is None and options.keep_days is None:
         raise UsageError("say what to keep: --keep-last N, --keep-days D, or both")
     home = settings_of(options).output / options.name
-    # What "", "." or "a/b" would reach is not ours to remove.
+    # "", "." and "a/b" are paths to other folders, which this must not remove.
     if home.name != options.name or not home.is_dir():
         raise BatchNotFound(f"{home}: there is no batch of this name")
     removed, kept = [], []
@@ -43,27 +43,27 @@ def call(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"removed": removed, "kept": kept}))
     else:
-        _tell(removed, kept, "would remove" if options.dry_run else "removed")
+        _print(removed, kept, "would remove" if options.dry_run else "removed")
     return 0
 
 
 def _remove(folder: Path, options: argparse.Namespace) -> str | None:
-    """Removes a batch; or says why it is kept."""
+    """Removes a batch, or returns the reason why not."""
     try:
         if options.delete_storages:
             in_event_loop(delete_storages, folder, make_context(options, settings_of(options)))
         remove(folder)
     except BatchHeld:
-        return "a process is at it"
+        return "a process holds it"
     except (UsageError, PlatformError) as error:
-        return f"its storages were not deleted: {error}"
+        return f"its storages cannot be deleted: {error}"
     return None
 
 
-def _tell(removed: Sequence[str], kept: Sequence[Mapping[str, str]], word: str) -> None:
+def _print(removed: Sequence[str], kept: Sequence[Mapping[str, str]], word: str) -> None:
     for folder in removed:
         print(f"{word} {folder}")
     for entry in kept:
         print(f"kept {entry['folder']}: {entry['reason']}")
     if not removed and not kept:
-        print("nothing is old enough")
+        print("no batch is old enough to remove")

@@ -1,4 +1,4 @@
-"""`orchestrator report`: write the reports of a batch again, and name the HTML page."""
+"""`orchestrator report`: writes the reports of a batch again, and names the HTML page."""
 
 from __future__ import annotations
 
@@ -37,5 +37,4 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _upload(folder: Path, batch: Batch) -> None:
-
     in_event_loop(upload, folder, batch)

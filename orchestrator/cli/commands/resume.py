@@ -1,4 +1,4 @@
-"""`orchestrator resume`: on with a batch that was stopped, interrupted or killed."""
+"""`orchestrator resume`: continues a batch that was stopped, interrupted or killed."""
 
 from __future__ import annotations
 

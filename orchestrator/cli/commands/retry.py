@@ -1,8 +1,8 @@
 """
-`orchestrator retry`: failed jobs again, as new attempts in the same batch.
+`orchestrator retry`: runs failed jobs again, as new attempts in the same batch.
 
-A job whose last run may have succeeded, though it could not be read, is not started again: that run
-was paid for, and is asked for first.
+The last run of a job may have succeeded although its results could not be read. That run is paid
+for, so this command downloads it first, and starts another one only if the run failed.
 """
 
 from __future__ import annotations
@@ -72,11 +72,10 @@ def _failed(folder: Path, selection: Selection) -> list[JobReport]:
 
 
 def _print_jobs(chosen: Sequence[JobReport], *, as_json: bool) -> None:
-
     if as_json:
         jobs = [{"key": report.job.key, "status": report.status.value} for report in chosen]
         print(json.dumps({"jobs": jobs}))
         return
     for job in chosen:
         print(f"{job.status}  {job.job.key}")
-    print(f"{len(chosen)} jobs" if chosen else "no failed job is selected")
+    print(f"{len(chosen)} jobs" if chosen else "no failed job matches")

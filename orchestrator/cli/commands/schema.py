@@ -1,4 +1,4 @@
-"""`orchestrator schema`: the JSON Schema of a spec."""
+"""`orchestrator schema`: prints the JSON Schema of a spec."""
 
 from __future__ import annotations
 

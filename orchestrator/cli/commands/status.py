@@ -1,4 +1,4 @@
-"""`orchestrator status`: one look at a batch, without disturbing the process that runs it."""
+"""`orchestrator status`: prints the state of a batch; the process that runs it may go on."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ def call(options: argparse.Namespace) -> int:
     else:
         folders = newest_of_each(output)
         if not folders:
-            raise BatchNotFound(f"{output}: there is no batch yet")
+            raise BatchNotFound(
+                f"{output}: there is no batch yet; start one with `orchestrator run SPEC`"
+            )
         folder = max(folders, key=lambda path: path.name)
     if options.why is not None:
-        return _tell_why(folder, options.why, as_json=options.json)
+        return _print_why(folder, options.why, as_json=options.json)
     refresh(folder, settings)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
@@ -52,23 +54,27 @@ def call(options: argparse.Namespace) -> int:
 
 
 def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
-    """Prints how a batch stands, for people."""
+    """Prints the state of a batch, for people."""
     print_table(summary_table(batch, totals))
-    print(f"{_told(batch.state.value, held=is_held)}; {display(folder)}")
+    print(f"{_state_words(batch.state.value, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
         print(f"stopped early: {plain(batch.stop_reason)}")
     warning = expiry_warning(batch, totals, display(folder), datetime.now(UTC))
     if warning:
         print(warning)
     if totals.ready:
-        print(f"{totals.ready} runs are READY for more than a minute: the platform has no room")
+        print(
+            f"{totals.ready} runs have been READY for over a minute: the platform has no capacity"
+        )
     if totals.stragglers:
         keys = ", ".join(totals.stragglers[:SHOWN])
         more = len(totals.stragglers) - SHOWN
-        print(f"far slower than others of their kind: {keys}" + (f", {more} more" * (more > 0)))
+        print(
+            f"stragglers, much slower than similar runs: {keys}" + (f", {more} more" * (more > 0))
+        )
 
 
-def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
+def _print_why(folder: Path, key: str, *, as_json: bool) -> int:
     """Prints what one job waits for."""
     held = is_held(folder)
     with LedgerReader(folder / LEDGER) as reader:
@@ -90,9 +96,9 @@ def _tell_why(folder: Path, key: str, *, as_json: bool) -> int:
     return 0
 
 
-def _told(state: str, *, held: bool) -> str:
+def _state_words(state: str, *, held: bool) -> str:
     if held:
-        return "a process is at it"
+        return "a process runs it"
     if state == "open":
-        return "left without a word (killed?); `orchestrator resume` goes on with it"
+        return "interrupted, perhaps killed; continue it with `orchestrator resume`"
     return "ended" if state == "ended" else "can be resumed"

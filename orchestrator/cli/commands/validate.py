@@ -1,4 +1,4 @@
-"""`orchestrator validate`: the mistakes of specs, all at once, without any network."""
+"""`orchestrator validate`: lists all mistakes in specs, without a network."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def call(options: argparse.Namespace) -> int:
 
 def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """
-    What is to be said of a spec without mistakes of its own.
+    The answer for a spec without mistakes of its own.
 
     Raises:
-        SpecError: it has some.
+        SpecError: the spec has mistakes.
     """
     loaded = load_spec(path)
     schedule = schedule_of(loaded.spec.batch)
@@ -59,24 +59,23 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     if not options.online:
         return {"spec": str(path), "valid": True, "jobs": sum(1 for _ in jobs)}
     listed = list(jobs)
-    told = _ask(listed, options)
+    online = _ask(listed, options)
     if not options.json:
-        for sentence in told.mistakes:
+        for sentence in online.mistakes:
             sys.stderr.write(f"{path}: {sentence}\n")
-        for sentence in told.warnings:
+        for sentence in online.warnings:
             sys.stderr.write(f"warning: {sentence}\n")
     return {
         "spec": str(path),
-        "valid": not told.mistakes,
+        "valid": not online.mistakes,
         "jobs": len(listed),
-        "inputs_checked": told.asked,
-        "online_mistakes": told.mistakes,
-        "warnings": told.warnings,
+        "inputs_checked": online.asked,
+        "online_mistakes": online.mistakes,
+        "warnings": online.warnings,
     }
 
 
 def _ask(jobs: list[Job], options: argparse.Namespace) -> Answers:
-
     return in_event_loop(ask_platform, jobs, make_context(options, settings_of(options)))
 
 

@@ -1,4 +1,4 @@
-"""`orchestrator verify`: a batch's files against its ledger, and with `--online` the platform."""
+"""`orchestrator verify`: checks a batch's files by its ledger, with `--online` the platform too."""
 
 from __future__ import annotations
 
@@ -21,36 +21,35 @@ def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     folder = find_batch(settings_of(options).output, options.batch)
     selection = parse_selection(options.select)
-    told = _ask(folder, selection, options) if options.online else {}
+    online = _ask(folder, selection, options) if options.online else {}
     checked, unproven, wrong = 0, 0, []
     for report, found in verify(folder, selection):
         key = report.job.key
         checked += 1
         unproven += report.proof is None and report.job.collect.items
-        problems = (*found, *([told[key]] if key in told else []))
+        problems = (*found, *([online[key]] if key in online else []))
         if problems:
             wrong.append({"key": key, "problems": list(problems)})
             if not options.json:
                 print(f"{key}: {', '.join(problems)}")
     if options.json:
-        told_all = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
-        print(json.dumps(told_all))
+        facts = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
+        print(json.dumps(facts))
     elif wrong:
         print(
-            f"{len(wrong)} of {checked} jobs are not as they were collected; "
-            f"`orchestrator collect {display(folder)}` fetches what is missing"
+            f"the files of {len(wrong)} of {checked} jobs differ from the ledger: run "
+            f"`orchestrator collect {display(folder)}` to download them again"
         )
     else:
-        print(f"{checked} jobs are on disk as they were collected")
+        print(f"the files of all {checked} jobs match the ledger")
     if unproven and not options.json:
         print(
-            f"{unproven} jobs are not proven complete; `orchestrator collect {display(folder)}` "
-            "asks the platform again"
+            f"{unproven} jobs are not proven complete: run `orchestrator collect "
+            f"{display(folder)}` to ask the platform again"
         )
     return 1 if wrong else 0
 
 
 def _ask(folder: Path, selection: Selection, options: argparse.Namespace) -> Mapping[JobKey, str]:
-
     context = make_context(options, settings_of(options))
     return in_event_loop(verify_online, folder, context, selection)

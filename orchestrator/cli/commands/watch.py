@@ -1,4 +1,4 @@
-"""`orchestrator watch`: a live view of a batch that another process runs, until that leaves it."""
+"""`orchestrator watch`: a live view of a batch, until the process that runs it ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from orchestrator.cli.streams import output_is_broken
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import summary_of
 
-LEFT_WITHOUT_A_WORD = 3
+PROCESS_KILLED = 3
 
 
 def call(options: argparse.Namespace) -> int:
     """
-    Runs the command; returns the exit code of the process that left the batch.
+    Runs the command; returns the exit code of the process that ran the batch.
 
-    It ends with 0 when nobody reads its output any more.
+    Returns 0 when the reader of its output is gone.
     """
     folder = find_batch(settings_of(options).output, options.batch)
     last = in_event_loop(_print_changes if options.json else _display, folder)
@@ -33,35 +33,33 @@ def call(options: argparse.Namespace) -> int:
         return 0
     if not options.json:
         show(last.batch, last.totals, folder, is_held=False)
-    return LEFT_WITHOUT_A_WORD if last.batch.exit_code is None else last.batch.exit_code
+    return PROCESS_KILLED if last.batch.exit_code is None else last.batch.exit_code
 
 
 async def _print_changes(folder: Path) -> Look | None:
+    printed = ""
 
-    told = ""
-
-    def tell(look: Look) -> None:
-        nonlocal told
+    def print_change(look: Look) -> None:
+        nonlocal printed
         facts = {**summary_of(look.batch, look.totals), "folder": str(folder)}
         line = json.dumps({**facts, "is_held": look.is_held})
-        if line != told:
+        if line != printed:
             print(line, flush=True)
-            told = line
+            printed = line
         if output_is_broken():
             scope.cancel()
 
     with anyio.CancelScope() as scope:
-        return await follow(folder, tell)
+        return await follow(folder, print_change)
     return None
 
 
 async def _display(folder: Path) -> Look:
-
     display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
     progress = Progress(total=0, began_at=anyio.current_time())
     is_shown = False
 
-    def tell(look: Look) -> None:
+    def update(look: Look) -> None:
         nonlocal is_shown
         progress.follow(look.totals)
         if not is_shown:
@@ -70,6 +68,6 @@ async def _display(folder: Path) -> Look:
             is_shown = True
 
     async with anyio.create_task_group() as tasks:
-        last = await follow(folder, tell)
+        last = await follow(folder, update)
         tasks.cancel_scope.cancel()
     return last
