@@ -41,5 +41,6 @@ class AccountEndpoints:
         """
         path = f"{ME}/usage/monthly"
         query = urls.query([("date", day.isoformat())] if day else [])
+        # The answer lists each day of the cycle: worth compressing, unlike the other two.
         request = self._requests.large(f"{path}{query}")
         return await self._sender.ask(Call(request, path), read_usage)

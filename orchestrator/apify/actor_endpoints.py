@@ -81,5 +81,6 @@ def read_validity(body: bytes) -> None:
         answer = orjson.loads(body)
     except ValueError:
         raise ServerFault(f"the answer is {describe_page(body)}") from None
+    # A 200 of a gateway with other JSON must not pass for a valid input.
     if not isinstance(answer, dict) or answer.get("valid") is not True:
         raise ServerFault("the answer does not say whether the input is valid")

@@ -61,6 +61,7 @@ class ApifyClient:
         rng: random.Random | None = None,
     ) -> None:
         self._options = options
+        # Before the first request: the error of that one may already quote the token.
         if options.token is not None:
             SECRETS.add(options.token.get_secret_value(), shortest=SHORTEST_TOKEN)
         self._requests = RequestBuilder(options)

@@ -17,6 +17,7 @@ from orchestrator import __version__
 from orchestrator.errors import ConfigError
 
 DEFAULT_BASE_URL = "https://api.apify.com"
+# About 20 seconds together: a refusal that lasts longer is believed.
 REFUSAL_PAUSES_SECS = (2.0, 6.0, 13.0)
 SYNC_WAIT_SECS = 300.0
 USER_AGENT = f"orchestrator/{__version__}"
@@ -76,6 +77,7 @@ def root_of(base_url: str) -> str:
             f"{base_url!r} is not the address of a platform; expected something like "
             f"{DEFAULT_BASE_URL} (APIFY_API_BASE_URL)"
         )
+    # Errors and logs quote the host as it is written here: a password in it would be shown.
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(
             f"the platform's address at {parts.hostname} must not hold a user, a query or a "

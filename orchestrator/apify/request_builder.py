@@ -12,6 +12,7 @@ from orchestrator.apify.options import ClientOptions, root_of
 from orchestrator.apify.urls import MAX_WAIT_SECS, check_body
 from orchestrator.model.ids import Mark
 
+# To compress more than this would hold up the event loop for several milliseconds.
 COMPRESS_IN_THREAD_BYTES = 128 * 1024
 
 
@@ -38,6 +39,7 @@ class RequestBuilder:
             silence=options.silence_timeout_secs,
             whole=options.whole_timeout_secs,
         )
+        # Built once for each wait: every poll needs one, and a batch polls thousands of times.
         self._waits = [
             small._replace(
                 first_byte=options.first_byte_timeout_secs + secs,
@@ -45,12 +47,14 @@ class RequestBuilder:
             )
             for secs in range(MAX_WAIT_SECS + 1)
         ]
+        # One deadline for all phases: it also tells the search for a lost start when to begin.
         self._starts = [
             small._replace(first_byte=whole, whole=whole)
             for secs in range(MAX_WAIT_SECS + 1)
             for whole in (options.start_deadline_secs + secs,)
         ]
         self._streamed = small._replace(whole=None)
+        # The platform sends nothing until the run has ended, so the first byte may take that long.
         self._held = self._streamed._replace(
             first_byte=options.sync_wait_secs + options.start_deadline_secs
         )
@@ -106,7 +110,9 @@ class RequestBuilder:
         self, accepted: str, body: bytes | None, content_type: str, mark: Mark | None
     ) -> tuple[dict[str, str], bytes | None]:
         check_body(body)
+        # A copy: the mark below belongs to this one request.
         headers = {**self._headers, "Accept-Encoding": accepted}
+        # The platform keeps the User-Agent with the run, where it survives a lost answer.
         if mark is not None:
             headers["User-Agent"] = f"{self._user_agent} (attempt {mark})"
         if body is None:

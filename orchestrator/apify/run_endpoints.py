@@ -78,6 +78,7 @@ class RunEndpoints:
             mark=mark,
             wait_secs=wait_secs,
         )
+        # The prefix separates starts from reads of the same Actor, which have another rate.
         return await self._sender.start(Call(request, f"start {path}", Rate.STARTS), read_run)
 
     async def resurrect(
@@ -180,6 +181,7 @@ class RunEndpoints:
         place = f"{path}{urls.wait_query(wait_secs)}"
         request = self._requests.small("GET", place, wait_secs=wait_secs)
         final = NO_REFUSALS if insist else ALL_BUT_TOKEN_REFUSALS
+        # Only held answers count: a plain look must not wait behind polls of a minute.
         async with self._polls if wait_secs else nullcontext():
             return await self._sender.ask(Call(request, path, final=final), read_run)
 
@@ -227,6 +229,7 @@ class RunEndpoints:
         """
         path = _path_of(run_id)
         query = "?gracefully=true" if gracefully else ""
+        # One odd refusal must not leave a run that costs money: it counts only when it is repeated.
         request = self._requests.small("POST", f"{path}/abort{query}")
         return await self._sender.ask(Call(request, path, final=NO_REFUSALS), read_run)
 
@@ -263,6 +266,7 @@ class RunEndpoints:
         method = "GET" if _is_by_get(target, body) else "POST"
 
         async def open_exchange() -> Opened:
+            # Built on entering, because compressing the body may wait for a thread.
             request = await self._requests.held_start(
                 method, f"{path}/{place}", body=body, content_type=content_type, mark=mark
             )

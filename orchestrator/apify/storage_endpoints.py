@@ -45,6 +45,7 @@ class StorageEndpoints:
         items = query or ItemsQuery()
         path = f"/v2/datasets/{urls.segment(dataset_id)}"
         place = f"{path}/items{urls.items_query(items, offset, limit)}"
+        # One odd 404 would lose items that are paid for: a refusal counts only when it is repeated.
         call = Call(self._requests.streamed(place), path, final=NO_REFUSALS)
         return Opening(partial(self._sender.open, call, check_of_items(items)))
 
@@ -88,6 +89,7 @@ class StorageEndpoints:
         store = urls.segment(store_id)
         # Without `attachment`, the platform may alter HTML.
         place = f"/v2/key-value-stores/{store}/records/{urls.key_segment(key)}?attachment=true"
+        # A listed record exists, so only a repeated 404 is believed.
         final = NO_REFUSALS if is_listed else (NotFound,)
         call = Call(self._requests.streamed(place), f"records {store}", Rate.RECORDS, final)
         return Opening(partial(self._sender.open, call))

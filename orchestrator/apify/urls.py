@@ -37,12 +37,14 @@ def segment(text: str) -> str:
     Raises:
         InputRejected: servers and proxies would read it as a step of the path.
     """
+    # Nearly all ids look like this, and `quote` costs far more than the test.
     if text.isalnum() and text.isascii():
         return text
     if not text:
         raise InputRejected("an empty name or id cannot be looked up")
     if text in {".", ".."}:
         raise InputRejected(f"the name or id {text!r} cannot be part of an address")
+    # The same characters that JavaScript's `encodeURIComponent` leaves as they are.
     return quote(text, safe="~!'()*")
 
 
@@ -118,6 +120,7 @@ def sync_query(
     """
     if options.force_permission_level is not None:
         raise _no_parameter("force_permission_level", 'a start with mode = "sync"')
+    # The GET of a task is the only synchronous start without this parameter (API reference).
     if options.restart_on_error is not None and by_get and target.kind is TargetKind.TASK:
         raise _no_parameter(
             "restart_on_error", 'a start with mode = "sync" of a task without input'
@@ -157,6 +160,7 @@ def items_pairs(items: ItemsQuery, offset: int, limit: int | None) -> Pairs:
         offset: items to skip.
         limit: None for all.
     """
+    # A copy: the cached list belongs to all calls.
     pairs = list(_fixed_items_pairs(items))
     if offset:
         pairs.append(("offset", str(offset)))
@@ -165,6 +169,7 @@ def items_pairs(items: ItemsQuery, offset: int, limit: int | None) -> Pairs:
     return pairs
 
 
+# A batch has few different queries, and sends each of them many times.
 @lru_cache(maxsize=1024)
 def _fixed_items_pairs(items: ItemsQuery) -> Pairs:
     pairs: Pairs = [("format", items.format)]
@@ -312,6 +317,7 @@ def _text(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case Decimal():
+            # `str` writes small amounts with an exponent: 0.0000001 would become 1E-7.
             return f"{value:f}"
         case tuple():
             return ",".join(value)

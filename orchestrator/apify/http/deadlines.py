@@ -71,6 +71,7 @@ class DeadlineTimer:
 
     def _check(self) -> None:
         now = self._loop.time()
+        # A copy, because an exchange that is ended removes itself from the set.
         for timed in [each for each in self._timed if each.due_at <= now]:
             timed.check_deadline(now)
         again = bool(self._timed)

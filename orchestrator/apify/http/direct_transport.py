@@ -33,6 +33,7 @@ from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import InputRejected
 
 READ_BYTES = 256 * 1024
+# From this size on asyncio asks writers to wait (its high-water mark).
 WRITE_BYTES = 64 * 1024
 
 
@@ -61,6 +62,7 @@ class Origin:
         self._loop: Loop = loop
         address = URL(url)
         self.host_line = f"Host: {address.host_port_subcomponent}\r\n"
+        # The connector asks for a request to learn the address; this one is never sent.
         self._request = ClientRequest("GET", address, loop=loop)
         self._idle: deque[Idle] = deque()
 
@@ -82,6 +84,7 @@ class Origin:
         try:
             return await self._connector.connect(self._request, [], timeout)
         except TimeoutError as error:
+            # Told apart from later timeouts: nothing was sent, so a start had no effect.
             raise ConnectionTimeoutError from error
 
     def put_back(self, connection: Connection) -> None:
@@ -112,6 +115,7 @@ class DirectTransport:
     async def __aenter__(self) -> Self:
         self._loop = cast("Loop", current_token().native_token)
         self._timer = DeadlineTimer(self._loop)
+        # No limit here: slots and rate limits decide how many requests are in flight.
         self._connector = TCPConnector(limit=0, ssl=network_environment.trusted(self._root))
         return self
 
@@ -129,6 +133,7 @@ class DirectTransport:
     def send(self, request: Request) -> DirectExchange:
         """Sends a request once."""
         url = request.url
+        # Behind `https://`. A full parse for each request would cost more than the rest of this.
         end = url.find("/", 8)
         address, target = (url[:end], url[end:]) if end > 0 else (url, "/")
         origin = self._origins.get(address)
@@ -180,6 +185,7 @@ class DirectExchange:
         self._connection = connection
         try:
             return await self._exchange(cast("ResponseHandler", connection.protocol), head)
+        # Also when cancelled: a connection with half an exchange on it must not be used again.
         except BaseException as error:
             self._close()
             if isinstance(error, FAILURES):
@@ -195,6 +201,7 @@ class DirectExchange:
         protocol = self._connection.protocol
         content = self._content
         if (
+            # Only after a complete request and answer: the next one would read the rest.
             self._is_sent
             and content is not None
             and content.is_eof()
@@ -210,6 +217,7 @@ class DirectExchange:
         request = self._request
         deadlines = request.deadlines
         whole = deadlines.whole
+        # `encodings` decodes, because aiohttp does not notice a gzip stream that ends too early.
         protocol.set_response_params(
             skip_payload=request.method == "HEAD",
             read_until_eof=True,
@@ -221,6 +229,7 @@ class DirectExchange:
         self.due_at = self._loop.time() + deadlines.first_byte
         self._until = self.due_at if whole is None else self._began_at + whole
         self.due_at = min(self.due_at, self._until)
+        # Before the first write: a platform that reads nothing would hold the exchange for ever.
         self._timer.add(self)
         transport = protocol.transport
         if transport is None:
@@ -232,6 +241,7 @@ class DirectExchange:
             transport.write(head)
             await self._write(protocol, body)
         message, content = await protocol.read()
+        # Interim answers (1xx) precede the real one.
         while message.code < 200:
             message, content = await protocol.read()
         self._content = content
@@ -275,6 +285,7 @@ class DirectExchange:
             protocol.set_exception(error)
             if content is not None:
                 content.set_exception(error)
+            # Not `close`, which first sends what is buffered: a start could act too late.
             protocol.abort()
 
     def _reason(self, error: Exception) -> Exception:
@@ -294,6 +305,7 @@ def _head(request: Request, target: str, host_line: str) -> bytes:
     if request.body is not None or request.method == "POST":
         text += f"Content-Length: {len(request.body or b'')}\r\n"
         lines += 1
+    # A line break in a value would smuggle in a header, or a second request.
     if text.count("\n") != lines or text.count("\r") != lines:
         rejected = InputRejected("a line break in a header, such as the content type of an input")
         rejected.had_no_effect = True

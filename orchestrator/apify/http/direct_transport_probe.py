@@ -48,6 +48,7 @@ def probe_direct_transport() -> None:
 
 async def _small_answer(place: _Place) -> None:
     place.wire.answer = HEAD + BODY
+    # Twice: the second exchange has to find the connection of the first.
     for _ in range(2):
         async with place.exchange("GET") as answer:
             _require(answer.status == 200 and await answer.read(len(BODY)) == BODY, "answer")
@@ -168,6 +169,7 @@ class _Connector:
         self.opened = 0
 
     async def connect(self, *arguments: object) -> _Connection:
+        # Fails if the library's own method does not take what the transport passes.
         signature(TCPConnector.connect).bind(self, *arguments)
         self.opened += 1
         protocol = self._wire.protocol = ResponseHandler(cast("Any", self._loop))

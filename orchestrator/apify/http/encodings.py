@@ -16,10 +16,12 @@ from orchestrator.errors import TruncatedBody
 ACCEPTED = "gzip"
 """Not brotli: its decoder has no limit for the output of one call."""
 
+# A smaller body fits into one packet as it is.
 WORTH_COMPRESSING_BYTES = 1024
 SAMPLE_BYTES = 16 * 1024
 WORTH_GAINING = 0.9
 LEVEL = 5
+# zlib's code for gzip: 15 bits of window, plus 16 for the header and the checksum.
 GZIP_WINDOW = 31
 PIECE_BYTES = 256 * 1024
 
@@ -28,6 +30,7 @@ def compress(body: bytes) -> bytes | None:
     """The body as gzip; None where that would not make it at least a tenth smaller."""
     if len(body) < WORTH_COMPRESSING_BYTES:
         return None
+    # Images and archives do not shrink: a sample shows it without compressing all.
     if len(body) > SAMPLE_BYTES:
         sample = body[:SAMPLE_BYTES]
         if len(_gzip(sample)) > len(sample) * WORTH_GAINING:
@@ -105,5 +108,6 @@ class GzipDecoder:
 
     def finish(self) -> None:
         """Checks that the body is complete; called at its end."""
+        # An empty body is complete, also when it names an encoding.
         if self._began and not self._unpacker.eof:
             raise TruncatedBody("the answer's gzip ended in the middle")

@@ -13,6 +13,7 @@ CREDIBLE_YEARS = range(2000, 2200)
 
 def whole_number(text: str | None) -> int | None:
     """A whole number that is not negative; None for anything else, also one of too many digits."""
+    # `int` alone accepts signs, underscores, spaces and the digits of other scripts.
     if not text or len(text) > MOST_DIGITS or not (text.isascii() and text.isdecimal()):
         return None
     return int(text)

@@ -64,6 +64,7 @@ def proxy_for(url: str) -> Proxy | None:
 def _credentials(user: str | None, password: str | None) -> dict[str, str]:
     if user is None:
         return {}
+    # In a header and not in the address, because errors quote addresses.
     pair = f"{unquote(user)}:{unquote(password or '')}".encode()
     return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
@@ -83,6 +84,7 @@ def trusted(root: str) -> ssl.SSLContext | bool:
     context = ssl.create_default_context()
     for name, path in named.items():
         try:
+            # `requests` accepts a folder in its variable too.
             if Path(path).is_dir():
                 context.load_verify_locations(capath=path)
             else:

@@ -53,6 +53,7 @@ class Answer:
         """The whole body, decoded."""
         headers = self.headers
         length = whole_number(headers.get("Content-Length"))
+        # The length of an encoded body says nothing about its decoded size, which has the limit.
         if length is not None and "Content-Encoding" not in headers:
             if length > limit_bytes:
                 raise self._too_long(limit_bytes)
@@ -111,6 +112,7 @@ def _place(error: PlatformError, request: Request) -> PlatformError:
 
 def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
     host = urlsplit(request.url).netloc
+    # Subclasses come before their classes. The first six cases never reached the platform.
     match error:
         case ConnectionTimeoutError():
             return _unsent(f"no connection to {host} within {request.deadlines.connect:g} s")

@@ -87,6 +87,7 @@ class SessionTransport:
 
     def send(self, request: Request) -> SessionExchange:
         """Sends a request once."""
+        # A redirect leads to another host, for which NO_PROXY may say something else.
         own = request.url.startswith(self._root)
         proxy = self._proxy if own else network_environment.proxy_for(request.url)
         return SessionExchange(self._session, request, proxy)

@@ -118,6 +118,7 @@ def drop(answer: Any, place: tuple[int | str, ...]) -> None:
             at = at[step]
         else:
             break
+    # An answer without `data` is no answer; its reader reports that.
     if holder is not None and field != "data":
         LOG.warning("answer_field_unreadable", field=".".join(map(str, place)))
         holder.pop(field, None)

@@ -42,6 +42,7 @@ def reader_of(model: type[M]) -> Callable[[bytes], M]:
     return read_or_say
 
 
+# Pydantic forgets a class to which nothing refers, and to build it again takes long.
 @cache
 def _envelope(model: type[BaseModel]) -> type[models.Envelope[Any]]:
     return models.Envelope[model]  # type: ignore[valid-type]  # a class that is made here
@@ -49,6 +50,7 @@ def _envelope(model: type[BaseModel]) -> type[models.Envelope[Any]]:
 
 def _read(envelope: type[models.Envelope[Any]], body: bytes) -> Any:
     try:
+        # Pydantic parses the bytes itself; only an answer with a mistake is parsed a second time.
         return envelope.model_validate_json(body).data
     except ValidationError as error:
         return envelope.model_validate(_without_mistakes(body, error)).data
@@ -68,6 +70,7 @@ def read_run(body: bytes) -> models.Run:
     run = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not is_word(run["id"]):
         raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
+    # Only the id is checked: without it, a run that costs money cannot be followed.
     return models.Run(run)
 
 

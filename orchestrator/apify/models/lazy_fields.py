@@ -57,6 +57,7 @@ class LazyField(Generic[T]):
             return None
         try:
             return self._read(value)
+        # One odd field must not hide the run, which costs money.
         except (TypeError, ValueError, ArithmeticError, AttributeError):
             return None
 
@@ -86,6 +87,7 @@ def whole(value: Any) -> int:
 
 def usd(value: Any) -> Decimal:
     """Money, exactly as the platform sent it."""
+    # By its text: Decimal would take the binary value of a float, with all its digits.
     if len(digits := str(value)) > LONGEST_AMOUNT:
         raise ValueError
     amount = Decimal(digits)

@@ -312,10 +312,12 @@ class Run:
     def facts(self) -> model.Run:
         """The facts that decisions are made by."""
         message = self.status_message
+        # Not the full models: this runs for each poll, and needs four fields of the three.
         meta, stats, options = (_Part(self._raw.get(name)) for name in ("meta", "stats", "options"))
         return model.Run(
             id=RunId(self.id),
             status=self.status,
+            # Redacted before it is cut: half a secret would not be recognised.
             status_message=None if message is None else SECRETS.redact(message)[:LONGEST_MESSAGE],
             exit_code=self.exit_code,
             started_at=self.started_at or NEVER,
@@ -332,6 +334,7 @@ class Run:
 
     def to_json(self) -> bytes:
         """The object as the platform sent it, unknown fields included and secrets replaced."""
+        # A search in bytes is cheap; the tree is walked only if it finds a secret.
         data = orjson.dumps(self._raw)
         return orjson.dumps(without_secrets(self._raw)) if SECRETS.are_in(data) else data
 

@@ -31,6 +31,7 @@ FOREVER = float("inf")
 TICK_SECS = 0.05
 """Requests that wait for their rate limit are sent at multiples of this."""
 
+# The shortest deadline that is set: aiohttp takes 0 for no deadline.
 MOMENT_SECS = 0.01
 
 Check = Callable[[Response], None]
@@ -116,6 +117,7 @@ class PacedTransport:
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
             now = self._now()
+            # Not for each answer: a reading stays good for a while, and parsing a date takes time.
             if now >= self.clock.renew_at:
                 self.clock.read(response.headers, now)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -181,6 +183,7 @@ class PacedTransport:
         deadlines = request.deadlines
         if until == FOREVER or deadlines.whole is None:
             return request
+        # The wait for a turn counts too: else a late start could act after its search has begun.
         elapsed = self._now() - (until - self._options.start_deadline_secs)
         if elapsed < MOMENT_SECS:
             return request

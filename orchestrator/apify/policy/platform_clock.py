@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.apify.http.headers import http_date
 
+# In this time two clocks drift apart by milliseconds only, and headers have whole seconds.
 RENEW_SECS = 30.0
 
 Reading = tuple[datetime, float]

@@ -21,10 +21,14 @@ BURST_SECS = 0.04
 How far ahead of an even flow requests may run; with HEADROOM, any second holds a limit's worth.
 """
 
+# Published per minute, for all requests of an account.
 ACCOUNT_PER_SEC = 250_000 / 60
+# At the default rate still about one request a second, so that a recovery is noticed.
 SLOWEST = 1 / 64
 QUIET_SECS = 1.0
+# From the slowest rate to the full one takes a minute without a 429.
 RECOVERY_PER_SEC = 1 / 60
+# Below this, memory is no concern, and the look for idle lanes is saved.
 FORGET_FROM = 1024
 
 
@@ -64,6 +68,7 @@ class Lane:
 
     def take(self, now: float) -> None:
         """Takes the next place."""
+        # Idle time is not saved up: a burst never runs further ahead than BURST_SECS.
         self.next_at = max(self.next_at, now) + self.interval
 
     def learn(self, text: str) -> None:
@@ -102,6 +107,7 @@ class Lane:
         if quiet > 0.0:
             self.factor = min(1.0, self.factor + quiet * RECOVERY_PER_SEC)
             self.interval = 1.0 / (self.per_sec * self.factor)
+            # The next call then adds only the time since this one.
             self._changed_at = now - QUIET_SECS
 
 
@@ -154,4 +160,5 @@ class Pacer:
 
     def _forget(self, now: float) -> None:
         self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}
+        # Doubled, so that lanes that are all in use are not checked again for each new one.
         self._forget_at = max(FORGET_FROM, 2 * len(self._lanes))

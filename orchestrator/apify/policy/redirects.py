@@ -31,9 +31,11 @@ def redirected(request: Request, response: Response) -> Request | None:
         return None
     if not is_address or there.scheme not in {"http", "https"}:
         return None
+    # What was asked for over TLS must not be read or altered on the way.
     if (here.scheme, there.scheme) == ("https", "http"):
         return None
     headers = request.headers
+    # The token belongs to the platform: a storage that it redirects to must not see it.
     if (here.scheme, here.netloc) != (there.scheme, there.netloc):
         headers = {
             name: value for name, value in headers.items() if name.lower() != "authorization"

@@ -183,6 +183,7 @@ CLASS_OF_STATUS: dict[int, type[PlatformError]] = {
     429: RateLimited,
 }
 STATUS_DECIDES = frozenset({401, 408, 429})
+# Proxies and gateways use these statuses in the platform's sense, without its error object.
 CLASS_OF_PAGE: dict[int, type[PlatformError]] = {
     407: ConnectionLost,
     408: RequestTimeout,
@@ -205,6 +206,7 @@ def class_of(status: int, error_type: str | None) -> type[PlatformError]:
         error_type: Apify's `error.type`, also an unknown one; None where the answer has
             no error object of the API.
     """
+    # In this order: no error object, a fault of the server, a known type, the status alone.
     if error_type is None:
         return CLASS_OF_PAGE.get(status, ServerFault)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -265,9 +267,11 @@ def refusal(
     said = read_refusal(status, headers, body, quote_page=quote_page)
     kind = class_of(status, said.type)
     message = said.message
+    # A storage has error objects of its own; a ServerFault would be repeated for an hour.
     if is_elsewhere and kind is ServerFault and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = PermanentError
         message = f"the storage to which the platform redirects refuses it: {message}"
+    # A page with 401 refuses nothing, but the token is its likely cause.
     advised = NotAuthorized if status == HTTPStatus.UNAUTHORIZED else kind
     if said.approval_url:
         message = f"{message}; approve it at {said.approval_url}"
@@ -322,6 +326,7 @@ def describe_page(body: bytes, *, quote: bool = True) -> str:
 
 
 def _redirect(location: str) -> str:
+    # Without its query, which may hold a signature.
     target = one_line(location.partition("?")[0], EXCERPT_CHARS) or "nowhere"
     return (
         f"the platform redirects to {target}, which is not followed for this request; "

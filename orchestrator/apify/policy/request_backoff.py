@@ -52,6 +52,7 @@ class Backoff:
         Args:
             at_least_secs: what the platform asked for.
         """
+        # Full jitter: requests that failed together must not return together.
         secs = max(self._rng.uniform(0.0, retry_pause_secs(self.repeats)), at_least_secs)
         if now + secs >= self._give_up_at:
             return None

@@ -44,6 +44,7 @@ from orchestrator.event_log import LOG
 T = TypeVar("T")
 
 ALL_REFUSALS: tuple[type[PlatformError], ...] = (PlatformError,)
+# Without NotAuthorized: it concerns every job, so one odd answer must not prove it.
 ALL_BUT_TOKEN_REFUSALS = (ActorRefused, InputRejected, NotFound, PlanLimitReached)
 NO_REFUSALS: tuple[type[PlatformError], ...] = ()
 
@@ -123,6 +124,7 @@ class Sender:
                 return read(await self._transport.fetch(call.request, lane))
             except PlatformError as error:
                 failure = error
+            # Outside the `except` clause: else a later error would have this one as its context.
             repeats = repeats or self._repeats(call, began)
             await self._repeat(failure, repeats, lane)
 
@@ -185,11 +187,14 @@ class Sender:
         until = self._now() + options.start_deadline_secs
         lane = self._transport.lane(call.resource, call.rate)
         try:
+            # Also limits the waits for a turn and for a connection, which `first_byte` does not.
             with anyio.fail_after(options.sync_wait_secs + options.start_deadline_secs):
                 return await self._transport.open(
                     request, lane, follow=False, until=until, check=check
                 )
         except PlatformError as error:
+            # Four cases: the run failed (its effect is certain, so this comes first), the effect is
+            # unclear, the start may be tried again by the caller, or it is refused.
             if isinstance(error, RunFailed):
                 raise
             if _may_have_started(error):
@@ -227,6 +232,7 @@ class Sender:
         secs = backoff.pause(self._now(), asked)
         if secs is None:
             raise error
+        # One failure is common and passes; only the second one in a row deserves a warning.
         log = LOG.debug if backoff.repeats == 1 else LOG.warning
         self._log_repeat(error, request, secs, log)
         await anyio.sleep(secs)
@@ -257,6 +263,7 @@ class Sender:
     def _note_refusal(self, error: PlatformError, lane: Lane) -> float:
         """Slows the resource down after a 429; returns how long the platform asked to wait."""
         asked = (error.retry_after_secs if isinstance(error, TransientError) else None) or 0.0
+        # Without a status the pacer held the request back: the platform refused nothing.
         if isinstance(error, RateLimited) and error.status is not None:
             self._transport.stats.rate_limited += 1
             lane.refused(self._now(), asked)
