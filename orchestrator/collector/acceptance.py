@@ -54,6 +54,7 @@ class Acceptance:
         if found is not None and collected.elsewhere is not None:
             found = f"{found}; {collected.elsewhere}"
         found = found or _timed(expect, run)
+        # The cheap checks come first: the file is read only if they find nothing.
         if found is not None or not expect.reads_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)
@@ -113,6 +114,7 @@ def _check_items(path: Path, expect: Expectation) -> _Checked:
                 continue
             checked.complaint = _complaint_of(line, checks, checked, expect.share)
             if checked.complaint is not None:
+                # One item decides, so the rest of a large file is not read.
                 checked.complaint = f"item {number} {checked.complaint}"
                 break
     checked.too_large = ", ".join(map(str, too_large[:SHOWN_ITEMS]))
@@ -152,6 +154,7 @@ def _checks(expect: Expectation) -> Iterator[Check]:
     if expect.fields:
         yield lambda item: _lacks(item, expect.fields)
     if expect.schema is not None:
+        # Imports a large library, which most batches do not need.
         from orchestrator.specfile.jobs.item_schema import misfit_finder
 
         misfit = misfit_finder(expect.schema)
@@ -171,6 +174,7 @@ def _lacks(item: Any, fields: tuple[str, ...]) -> str | None:
 def _tolerant(misfit: Check, item: Any) -> str | None:
     try:
         return misfit(item)
+    # Few items need the copy: those with lone surrogates or deep nesting.
     except (ValueError, RecursionError):
         return misfit(plain(item))
 

@@ -133,6 +133,7 @@ class Collector:
         Cancellation: nothing half written gets a final name.
         """
         folder = self.folder_of(job.key)
+        # A key with None means that the answer was the output record, which is on disk already.
         has_output = job.key in self._answers
         answer = self._answers.pop(job.key, None)
         missing = await self._collect_output(job, run, folder, has_output=has_output)
@@ -143,6 +144,7 @@ class Collector:
         if job.collect.log:
             await self._fetch_log(folder, run)
         if run_json is None and (job.collect.run or job.collect.datasets):
+            # The run exists, so a single refusal is not believed.
             run_json = (await self._client.runs.get(run.id, insist=True)).to_json()
         contents = await self._described(job, run_json)
         others = await self._collect_others(job, folder, run_json)
@@ -151,6 +153,7 @@ class Collector:
             return Collected(records=records, missing=missing, unproven=NOT_WANTED, datasets=others)
         items = await self._collect_items(job, run, folder, kept=kept, answer=answer)
         if items.data is not None:
+            # Few items are saved with the other files: one round of flushes for all.
             contents = {items_name(job.collect.query): items.data, **contents}
         await self._save(folder, contents)
         unproven = items.unproven or _unproven_of(others)
@@ -188,6 +191,7 @@ class Collector:
         for alias, dataset_id in sorted(aliases_of(run_json).items()):
             try:
                 held = await count_behind(self._client, dataset_id, job.collect.query, 0)
+            # Only a hint: what cannot be read now must not fail the job.
             except (NotFound, TransientError):
                 continue
             if held:
@@ -231,6 +235,7 @@ class Collector:
         query = job.collect.query
         if not run.dataset_id:
             raise NotFound(f"the platform names no default dataset of run {run.id}")
+        # The cheapest proof first: the file on disk, then the answer of the start, then a download.
         if kept is not None:
             proven = await self._datasets.check(run.dataset_id, query, kept)
             if proven is not None:
@@ -239,6 +244,7 @@ class Collector:
             proven = await self._datasets.check(run.dataset_id, query, answer)
             if proven is not None and await self._datasets.publish_answer(folder, query):
                 return proven
+        # An answer that is not proven is not used, and its part file would stay.
         if job.mode is Mode.SYNC:
             await self._files.remove_part(folder, part=answer_part(query))
         return await self._datasets.fetch(folder, run.dataset_id, query)
@@ -278,11 +284,13 @@ class Collector:
         taken: set[str] = set()
         missing = []
         for key in await matching_keys(self._client, run.store_id, job.collect.records):
+            # Fetched at once: only the body shows whether it is the record or the store itself.
             if key in STEP_KEYS and not await self._fetch_step(folder, run.store_id, key):
                 LOG.warning("record_not_fetched", key=key, error=UNADDRESSABLE)
                 missing.append(f"record {key}")
                 continue
             name = file_name(key)
+            # Some file systems ignore case: the second record would replace the first.
             if name.lower() in taken:
                 name = other_file_name(key)
             taken.add(name.lower())
@@ -300,6 +308,7 @@ class Collector:
         except NotFound:
             return False
         path = records / name
+        # A store's own description is small, so a large record need not be parsed.
         is_small = path.stat().st_size <= MOST_STORE_BYTES
         if is_small and is_store_itself(path.read_bytes(), store_id):
             path.unlink()

@@ -91,8 +91,10 @@ class Datasets:
                     if items.data is None:
                         await download.publish()
                     return items
+            # A file that does not match its counts is not worth continuing: `finally` deletes it.
             except TruncatedBody:
                 raise
+            # Kept, so that a later call or process continues where this one was.
             except (TransientError, anyio.get_cancelled_exc_class()):
                 download.close()
                 raise
@@ -120,6 +122,7 @@ class Datasets:
             NotFound: the dataset does not exist any more.
         """
         proof = items.proof
+        # Proven when counts had settled: a second look could show nothing new.
         if proof is not None and proof.after_secs >= self._settled_after_secs:
             return items
         try:
@@ -137,6 +140,8 @@ class Datasets:
         return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
 
     def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
+        # As many as counted: proven. More: the count lags. Fewer: items are missing, or the format
+        # has rows that cannot be counted for certain.
         if items.stored == items.counted:
             proof = Proof(
                 by=ProvenBy.DOWNLOAD, after_secs=self._settled_after_secs, stored=items.stored

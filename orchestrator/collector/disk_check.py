@@ -73,6 +73,7 @@ def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
 def _problem_of_file(path: Path, size_bytes: int, sha256: str) -> str | None:
     try:
         size = path.stat().st_size
+        # The size first: it shows most damage without reading the file.
         if size != size_bytes:
             return f"{path.name} has {size} bytes, and {size_bytes} were collected"
         with path.open("rb") as file:
@@ -98,6 +99,7 @@ def _absent(
     if options.output and had_output and not any(folder.glob("output.*")):
         yield "the output record is missing"
     if records:
+        # A kill may leave part files, which begin with a dot.
         kept = sum(not path.name.startswith(".") for path in (folder / "records").glob("*"))
         if kept < records:
             yield f"records/ has {kept} of {records} records"

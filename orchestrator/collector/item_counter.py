@@ -47,6 +47,8 @@ class CsvCounter:
         """Takes the next piece."""
         if not data:
             return
+        # Quotes split the text into parts outside and inside, by turns; a doubled quote adds an
+        # empty part, so the turns stay right.
         outside = int(self._is_quoted)
         parts = data.split(b'"')
         self._ends += sum(part.count(b"\n") for part in parts[outside::2])
@@ -57,6 +59,7 @@ class CsvCounter:
 
     def rows(self) -> int:
         """The rows so far."""
+        # The last row may lack its line feed; a lone byte order mark is no row.
         is_open = self._head not in (b"", BOM) and self._last != b"\n"
         return max(0, self._ends + is_open - self._header_rows)
 
@@ -78,6 +81,7 @@ class JsonCounter:
             if self._in_string:
                 place = self._through_string(data, place)
                 continue
+            # From mark to mark: a loop over single bytes would be slower than the download.
             found = STRUCTURE.search(data, place)
             stop = end if found is None else found.start()
             if self._depth == 1 and self._is_empty and data[place:stop].strip():
@@ -163,6 +167,7 @@ class TagCounter:
         """Takes the next piece."""
         text = self._rest + data
         self._found += text.count(self._tag)
+        # A tag may be cut where two pieces meet.
         self._rest = text[1 - len(self._tag) :]
 
     def rows(self) -> int:

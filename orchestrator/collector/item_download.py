@@ -141,6 +141,7 @@ class ItemsDownload:
                 if error is None and self._is_whole:
                     return
                 raise error or self._shortage()
+            # The platform sent less than it was asked for, without an error: no reason to pause.
             if has_grown and error is None and self._is_capped:
                 continue
             await anyio.sleep(retry_pause_secs(repeats))
@@ -160,6 +161,7 @@ class ItemsDownload:
         """
         await self.resume()
         error = await self._request(self.place + self.RANGE_ITEMS)
+        # Before the error is raised: what has come stays for the final download.
         await self._writer.flush()
         if error is not None:
             raise error
@@ -222,6 +224,7 @@ class ItemsDownload:
                 async for chunk in download.chunks():
                     if await self._writer.take(chunk) and self._by_line:
                         self._check_end(self._first + self._writer.written_lines)
+            # Before its base class: a body without an end is not asked for again.
             except TooManyItems:
                 raise
             except TransientError as error:

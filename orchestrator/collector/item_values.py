@@ -32,6 +32,7 @@ def parse_item(line: bytes) -> Any:
     except ValueError:
         text = line.decode("utf-8-sig", "replace")
     try:
+        # Unlike orjson, it takes NaN, lone surrogates and numbers beyond 64 bits.
         return json.loads(text)
     except RecursionError:
         return json.loads(_cut_nesting(text))

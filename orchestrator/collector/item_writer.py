@@ -78,6 +78,7 @@ class ItemWriter:
         if self.by_line:
             return
         self._counter = counter_of(self._query)
+        # The mark is a place in the part file, so nothing before it may be in memory only.
         if self.size_bytes:
             await self.flush()
         mark = None if self._part is None else await self._part.mark()
@@ -153,6 +154,7 @@ class ItemWriter:
 
     def close(self) -> None:
         """Closes the part file, which a later download continues if it can."""
+        # Only whole lines can be continued; `discard` deletes every other part file.
         if self._part is not None and self.by_line:
             self._part.close()
 

@@ -63,6 +63,7 @@ async def collect_aliased(
     collected, taken = [], set[str]()
     for alias, dataset_id in sorted(wanted.items()):
         stem = file_name(alias)
+        # Some file systems ignore case: the second file would replace the first.
         if stem.lower() in taken:
             stem = other_file_name(alias)
         taken.add(stem.lower())

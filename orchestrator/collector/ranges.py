@@ -66,10 +66,12 @@ async def _read_by_ranges(download: ItemsDownload) -> None:
                 await ranges.read()
             except OrchestratorError as met:
                 error = met
+            # Everything is read, or an error ends it: what helpers still read is not needed.
             tasks.cancel_scope.cancel()
     finally:
         for ahead in ranges.ahead.values():
             ahead.download.discard()
+    # Raised out here, because a task group would wrap it in an ExceptionGroup.
     if error is not None:
         raise error
 
@@ -89,6 +91,7 @@ class _Ranges:
             self._began_at = anyio.current_time()
             ahead = self.ahead.get(download.place)
             if ahead is None:
+                # Helpers begin behind the range that is read here, so no range is read twice.
                 self._next = max(self._next, download.place + download.RANGE_ITEMS)
                 await download.read(download.place + download.RANGE_ITEMS)
                 continue
@@ -114,5 +117,6 @@ class _Ranges:
             try:
                 await ahead.download.read(first + self._download.RANGE_ITEMS)
             except OrchestratorError as error:
+                # Kept until its turn: the ranges before this one still go into the file.
                 ahead.error = error
             ahead.done.set()

@@ -50,6 +50,7 @@ async def fetch_blob(
             except EndlessBody:
                 raise
             except TransientError:
+                # Counts from the first break: a long body that arrives steadily has no deadline.
                 give_up_at = give_up_at or anyio.current_time() + patience_secs
                 if anyio.current_time() >= give_up_at:
                     raise
