@@ -63,6 +63,7 @@ class Files:
             return None
         for other in names:
             if other.startswith(f".{name}.") and other.endswith(".part") and other != own:
+                # Left by a kill or by an earlier attempt: nothing continues it.
                 os.unlink(f"{folder}/{other}")
         if own not in names:
             return None
@@ -82,6 +83,7 @@ class Files:
         except FileNotFoundError:
             return False
         unflushed = Unflushed(str(folder), [(handle, path, f"{folder}/{name}")])
+        # `flush_group` flushes and renames what a function returns; nothing else is left to do.
         await self._worker.submit(lambda: unflushed)
         return True
 

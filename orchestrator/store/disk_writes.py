@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.errors import OutputLost
 from orchestrator.system_errors import error_of
 
+# O_NOFOLLOW: a link with a part file's name must not lead a write out of the folder.
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -34,6 +35,7 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
             for piece in pieces:
                 append(handle, piece, part)
             os.fsync(handle)
+            # Renamed while locked: a process that waits then sees that its handle is another file.
             os.replace(part, path)
         finally:
             os.close(handle)
@@ -70,6 +72,7 @@ def open_empty(part: str) -> int:
     with translated(part):
         try:
             return os.open(part, flags, 0o644)
+        # The folder mostly exists: to ask first would cost a system call for each file.
         except FileNotFoundError:
             folder = os.path.dirname(part)
             os.makedirs(folder, exist_ok=True)

@@ -18,6 +18,7 @@ RESERVED = frozenset(
     | {f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)}
 )
 
+# `mimetypes` depends on the machine; the usual types have the same extension everywhere.
 EXTENSIONS = {
     "application/json": "json",
     "application/x-ndjson": "jsonl",

@@ -26,6 +26,7 @@ def flush_group(group: Sequence[Work]) -> None:
     """Performs a group of writes, flushes its files, renames them, then flushes their folders."""
     run_each(group)
     pending = [work for work in group if isinstance(work.result, Unflushed)]
+    # A file that fails one step skips the next ones: it is never renamed without its bytes.
     for step in (_flush, _rename, _flush_folder):
         for work in pending:
             if work.error is None:

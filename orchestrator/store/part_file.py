@@ -109,6 +109,7 @@ class PartFile:
         unflushed = Unflushed(
             os.path.dirname(self._final), [(self._handle, self._part, self._final)]
         )
+        # Before the wait: a cancelled task must not delete a file that is about to be renamed.
         self._handle = -1
         await self._worker.submit(lambda: unflushed)
 

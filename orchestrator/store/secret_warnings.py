@@ -30,6 +30,7 @@ class SecretWatch:
         overlap = SECRETS.longest_bytes - 1
         if self._has_warned or overlap < 0:
             return
+        # A secret may be cut where two pieces meet.
         if SECRETS.are_in(data) or SECRETS.are_in(self._end + data[:overlap]):
             self._has_warned = True
             warn_of_secret(self._path)
