@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+# `2.0 ** number` raises OverflowError from 1024 on, and no pause needs this many doublings.
 MOST_DOUBLINGS = 30
 
 

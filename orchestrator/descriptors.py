@@ -25,6 +25,7 @@ def raise_limit() -> None:
     """Raises this process's soft limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     _Limit.original = soft
+    # macOS refuses the hard limit that it reports, so a number that it accepts comes second.
     for wanted in (hard, MOST_OF_MACOS):
         with suppress(ValueError, OSError):
             if soft != hard:
@@ -45,6 +46,7 @@ def allowed() -> int:
 def unused() -> int:
     """How many descriptors this process may still open."""
     try:
+        # Listing the folder opens one descriptor itself, which does not count.
         used = sum(1 for _ in Path("/dev/fd").iterdir()) - 1
     except OSError:
         used = USUALLY_OPEN

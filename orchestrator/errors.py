@@ -44,6 +44,7 @@ from signal import SIGTERM, Signals
 
 from orchestrator.safe_text import one_line, plain
 
+# The known types have fewer than 60 characters; a longer one is not from the API.
 LONGEST_TYPE = 100
 
 
@@ -55,9 +56,11 @@ class OrchestratorError(Exception):
         exit_code: what the process ends with when nobody handles the error.
     """
 
+    # EX_SOFTWARE of sysexits.h: an internal fault.
     exit_code = 70
 
     def __init__(self, message: str = "") -> None:
+        # Redacted where it is made: a message may go to a log, a report and the ledger.
         super().__init__(plain(message))
 
 
@@ -104,6 +107,7 @@ class SpecError(UsageError):
         total: how many there are in all.
     """
 
+    # A spec of 10,000 rows can have the same mistake in each row.
     SHOWN = 20
 
     def __init__(self, mistakes: Sequence[Mistake], *, total: int | None = None) -> None:
@@ -182,6 +186,7 @@ class Interrupted(OrchestratorError):
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by {Signals(signal_number).name}")
+        # The number that a shell reports for a process that this signal has ended.
         self.exit_code = 128 + signal_number
 
 
@@ -189,6 +194,7 @@ class LeftForNextOccurrence(Interrupted):
     """The next occurrence of the schedule has come while an earlier batch was resumed."""
 
     def __init__(self) -> None:
+        # It exits with 143 as after a SIGTERM, so callers see a batch that can be resumed.
         super().__init__(SIGTERM)
         self.args = (
             "the next occurrence of the schedule has come; its runs continue on the platform",
@@ -236,6 +242,7 @@ class PlatformError(OrchestratorError):
         error_type: str | None = None,
     ) -> None:
         super().__init__(message)
+        # Without the facts that `__str__` adds: lost answers are compared by their messages.
         self.message = str(self.args[0])
         self.method = method
         self.path = path
@@ -261,6 +268,7 @@ class TransientError(PlatformError):
     """
 
     retry_after_secs: float | None = None
+    # The platform may answer later, so this does not end a job.
     costs_its_job = False
 
 

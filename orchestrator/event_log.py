@@ -96,6 +96,7 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
     """
     sink = LogSink(as_json=as_json)
     structlog.configure(
+        # Redacted after the traceback is added, because a traceback quotes values.
         processors=[merge_contextvars, _add_exception, _redact, _add_level_and_time, _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: sink,

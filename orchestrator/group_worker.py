@@ -45,6 +45,7 @@ class Work:
 
     def hand_back(self) -> None:
         """Gives the outcome to the waiting task; called in the event loop's thread."""
+        # The task was cancelled: nobody waits for the outcome any more.
         if self._future.done():
             return
         if self.error is None:
@@ -85,6 +86,7 @@ class GroupWorker:
     ) -> None:
         self._perform_group = perform_group
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        # A daemon, so that an exit without `__aexit__` does not wait for this thread.
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -107,12 +109,14 @@ class GroupWorker:
     def submit(self, perform: Callable[[], T]) -> Awaitable[T]:
         """Hands in a function at once; awaiting the answer gives its result or raises its error."""
         future: asyncio.Future[T] = self._loop.create_future()
+        # Put into the queue by the call and not by its await: records keep the order of the calls.
         self._queue.put(Work(perform, future))
         return future
 
     def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
             group = [first]
+            # Only what is queued now: a busy batch must not keep the first ones waiting for ever.
             for _ in range(self._queue.qsize()):
                 work = self._queue.get()
                 if work is None:

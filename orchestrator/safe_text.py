@@ -41,6 +41,7 @@ class Secrets:
         forms = {form for known in self._known for form in _forms_of(known)}
         # The longest first: one may be a part of another.
         self._forms = tuple(sorted(forms, key=len, reverse=True))
+        # Environment variables can hold bytes that are not UTF-8; Python keeps them as surrogates.
         self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in self._forms)
 
     def add_variables(
@@ -77,6 +78,7 @@ SECRETS = Secrets()
 
 def _forms_of(secret: str) -> set[str]:
     """A secret as it is, and as JSON, URLs, HTML and Python write it."""
+    # `one_line` joins lines, and a secret with line breaks then has another form.
     spaced = " ".join(secret.split())
     return {
         form
@@ -99,11 +101,13 @@ def plain(text: str) -> str:
     text = SECRETS.redact(text)
     if text.isprintable():
         return text
+    # Replaced and not removed: without the character, both sides could join to a secret.
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def one_line(text: str, chars: int) -> str:
     """The same on one line, without HTML's entities, and at most `chars` long."""
+    # Decoded before it is redacted: a page can write a character of a secret as an entity.
     text = " ".join(SECRETS.redact(html.unescape(text)).split())
     text = plain(text)
     return text if len(text) <= chars else f"{text[: chars - 1]}…"

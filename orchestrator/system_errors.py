@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.errors import DiskFull, OrchestratorError, TooManyOpenFiles
 
+# A quota (EDQUOT) and a limit on the size of a file (EFBIG) stop a write as a full disk does.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -33,6 +34,7 @@ def error_of(
         advice: what to do about those.
     """
     lead = "" if place is None else f"{os.fsdecode(place) if isinstance(place, bytes) else place}: "
+    # An OSError that Python code raises may have no strerror.
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in FULL:
         return DiskFull(f"{lead}the disk is full: make room, then resume the batch")
@@ -55,6 +57,7 @@ def refuse_exhaustion(error: OSError) -> None:
 
 def too_many(error: OSError) -> str:
     """What a lack of descriptors is about."""
+    # `ulimit -n` does not help when the limit of the whole system is reached.
     if error.errno == errno.ENFILE:
         return "the whole system has too many open files (fs.file-max): close some, then try again"
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

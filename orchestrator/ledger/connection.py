@@ -108,12 +108,14 @@ def create(path: Path) -> LedgerConnection:
         DiskFull, OutputNotWritable: it cannot be made.
     """
     try:
+        # SQLite would open an existing file, and write into the ledger of another batch.
         path.touch(exist_ok=False)
     except OSError as error:
         raise refusal(error, path) from error
     connection = _connect(path, "rw")
     with atomic(connection):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    # A process that is killed before this leaves version 0, which is not accepted as a ledger.
     _migrate(connection, 0)
     return connection
 
@@ -190,6 +192,7 @@ def atomic(connection: LedgerConnection) -> Iterator[None]:
         OutputLost, LedgerCorrupt, BatchHeld: this process may not write the file any more.
     """
     with translated(connection.path, otherwise=OutputLost):
+        # Takes the write lock at once: the owner that is read next still owns it at the commit.
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -232,7 +235,9 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
         connection.row_factory = sqlite3.Row
         with _closing_on_error(connection):
             if mode == "rw":
+                # `status` and `watch` read while this process writes, and a commit is one flush.
                 connection.execute("PRAGMA journal_mode = WAL")
+            # With NORMAL, a power failure can lose the last commits: the intent of a paid run.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")
@@ -284,6 +289,7 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     if state in _sound:
         return
+    # Not `integrity_check`: it compares indexes with tables too, which takes far longer.
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise LedgerCorrupt(

@@ -15,6 +15,7 @@ from typing import Self
 from orchestrator.errors import BatchHeld, OrchestratorError, OutputNotWritable
 from orchestrator.system_errors import error_of
 
+# A process that only checks has the lock for far less than the 40 ms of these tries.
 TRIES = 5
 MOMENT_SECS = 0.01
 
@@ -45,6 +46,7 @@ class BatchLock:
 
     def __enter__(self) -> Self:
         try:
+            # Without O_CLOEXEC, an Actor's process that outlives this one would keep the lock.
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _refusal(error, self._path) from error
@@ -72,6 +74,8 @@ class BatchLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Emptied before the release: after it, the file may hold the name of the next holder.
+        # The file stays: when it is deleted, two processes can lock two files of the same name.
         _write(self._handle, "")
         os.close(self._handle)
 
@@ -92,6 +96,7 @@ def _take(handle: int) -> None:
     """Takes the lock; a process that only checks whether it is held has it for a moment."""
     for _ in range(TRIES - 1):
         try:
+            # `flock`, because a POSIX lock ends when this process closes any handle on the file.
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             select([], [], [], MOMENT_SECS)
@@ -116,6 +121,7 @@ def held_for(folder: Path) -> str | None:
     except OSError as error:
         raise _refusal(error, folder / ".lock") from error
     try:
+        # Shared: two processes that only check do not take each other for a holder.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _holder(handle).rpartition(": ")[2]

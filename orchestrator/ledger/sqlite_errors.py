@@ -69,6 +69,7 @@ def _meaning(
     error: sqlite3.DatabaseError, path: Path, otherwise: type[OrchestratorError]
 ) -> OrchestratorError | None:
     """What an error of SQLite means for the user; None for a bug of ours."""
+    # Errors of the Python module itself have no code of SQLite.
     code = getattr(error, "sqlite_errorcode", 0)
     kind = code & 0xFF
     if code in FULL:
@@ -84,12 +85,14 @@ def _meaning(
         return BatchHeld(f"{path}: another program locks the ledger; wait until it ends")
     if kind not in REFUSED:
         return None
+    # Before the system is asked: it can open such a path, and only SQLite cannot.
     if len(os.fsencode(path.absolute())) > LONGEST_PATH_BYTES:
         return OutputNotWritable(
             f"{path}: SQLite cannot open a path of more than {LONGEST_PATH_BYTES} bytes: "
             "choose a shorter output folder with --output"
         )
     try:
+        # SQLite does not say why it cannot open a file, and the system does.
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as reason:
         return refusal(reason, path, otherwise)

@@ -43,6 +43,7 @@ def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
                 work.result = work.perform()
                 work.error = None
     except Exception:  # noqa: BLE001 - each of the group is tried again and keeps its own error
+        # The rollback has undone all of them, and they change nothing besides the ledger.
         for work in group:
             _commit_alone(db, work)
     else:
@@ -52,6 +53,7 @@ def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
 @contextmanager
 def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
     """One transaction, if the file is still the one that was opened and the batch still ours."""
+    # Before BEGIN: SQLite writes into a deleted file without an error.
     db.check_file()
     with sqlite.atomic(db):
         db.check_owner()
@@ -106,6 +108,7 @@ class Transactions:
     def __init__(self, db: sqlite.LedgerConnection, worker: Worker) -> None:
         self._db = db
         self._worker = worker
+        # Random: process ids repeat, and two machines can have the same one.
         self._owner = secrets.token_hex(8)
         db.owners |= {self._owner}
         self.word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
@@ -113,6 +116,7 @@ class Transactions:
 
     def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
         cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)
+        # Statements name the states that they start from: a step out of order changes no row.
         if cursor.rowcount != 1:
             raise OrchestratorError(
                 f"{attempt.job.key}, attempt {attempt.number}: {query} does not fit the state "

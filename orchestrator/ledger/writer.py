@@ -42,6 +42,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
     """
     db = sqlite.create(path)
     try:
+        # One transaction for all jobs: one flush, and never a ledger with a part of the spec.
         with sqlite.atomic(db):
             db.query("insert_batch", **batch_values(batch))
             db.executemany(queries()["insert_job"], map(job_values, jobs))
