@@ -1,8 +1,8 @@
 """
-What the user wrote: read, checked, and expanded to jobs.
+Reads a spec, checks it, and expands it to jobs.
 
-The names below are imported when they are asked for: whoever wants one small module of this package
-does not pay for pydantic's models.
+The names below are imported on first use, so that a program that needs one small module does not
+import pydantic's models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What mistakes are called: the nearest right name, and the libraries' findings in plain words."""
+"""The words of mistakes: the nearest right name, and errors of libraries in plain words."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ SYNONYMS = {
     "with": "matrix",
     "workers": "max_runs",
 }
-"""What peers and the API call our names, in lower case and without `_` and `-`."""
+"""Names of the API and of similar tools, lower case without `_` and `-`, and our names."""
 
 EXPECTED = {
     "bool_type": "true or false",
@@ -119,7 +119,7 @@ TOML_WORDS: tuple[tuple[str, str], ...] = (
 )
 
 MOST_NAMES = 12
-"""How many right names are listed when none is near."""
+"""How many right names to list if none is close."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -138,9 +138,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def is_one_slip(found: str, right: str) -> bool:
     """
-    Whether a name is one misspelling away from another, without regard to case and underscores.
+    Whether a name is one misspelling away from another, ignoring case and underscores.
 
-    A misspelling is one letter too many, too few or wrong, or two neighbours that changed places.
+    A misspelling is one letter too many, too few or wrong, or two neighbours swapped.
     """
     wrong, right = (name.replace("_", "").lower() for name in (found, right))
     pairs = enumerate(zip(wrong, right, strict=False))
@@ -164,7 +164,7 @@ def unknown(
     The sentence for an unknown name.
 
     Args:
-        homes: where names belong that are right elsewhere.
+        homes: the right tables of names that are valid in another table.
     """
     names = sorted(known)
     if homes and name in homes:
@@ -177,7 +177,7 @@ def unknown(
 
 
 def plain(error: ErrorDetails) -> str:
-    """One of pydantic's findings in plain words; unknown fields are `unknown`'s to tell."""
+    """An error of pydantic in plain words, except unknown fields; see `unknown`."""
     kind, found = error["type"], show(error["input"])
     limits: dict[str, Any] = error.get("ctx", {})
     if kind in EXPECTED:
@@ -196,7 +196,7 @@ def plain(error: ErrorDetails) -> str:
 
 
 def plain_toml(said: str) -> str:
-    """The reason why a text is no TOML, in plain words."""
+    """The reason why a text is not valid TOML, in plain words."""
     for pattern, words in TOML_WORDS:
         if found := re.fullmatch(pattern, said, re.DOTALL):
             return words.replace("%s", str(found[found.lastindex or 0]))

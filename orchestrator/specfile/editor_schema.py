@@ -41,7 +41,7 @@ def spec_schema() -> dict[str, JsonValue]:
 
 
 def _describe(table: dict[str, Any], descriptions: dict[str, str]) -> None:
-    """Puts in the descriptions, and takes out what TOML has not: a field is there, or it is not."""
+    """Adds the descriptions, and removes null, because TOML has no null."""
     for name, field in table["properties"].items():
         field.pop("title", None)
         kinds = [kind for kind in field.pop("anyOf", []) if kind != NULL]

@@ -1,8 +1,7 @@
 """
-From a spec to its jobs, one after the other, in the order of the spec.
+Expands a spec to its jobs, one by one, in the order of the spec.
 
-A job with a mistake is left out and the others go on, so that every mistake is told at once, at the
-end.
+It skips a job with a mistake and continues, and reports all mistakes together at the end.
 """
 
 from __future__ import annotations
@@ -59,16 +58,16 @@ def expand(
     output: Path = OUTPUT,
 ) -> Iterator[Job]:
     """
-    The jobs of a spec, lazily; only what its parameters come from is kept.
+    Yields the jobs of a spec; keeps only the data of its parameters in memory.
 
     Args:
-        params: the `--param` values, as typed.
-        env: the environment; only whether a name is in it matters here.
-        today: what `{{ date }}` is, unless a parameter has that name.
-        output: where batches are whose results the spec takes.
+        params: the `--param` values, as on the command line.
+        env: the environment; only its names matter here.
+        today: the value of `{{ date }}`, unless a parameter has that name.
+        output: the folder of batches whose results the spec reads.
 
     Raises:
-        SpecError: at the end, with every mistake that was found on the way.
+        SpecError: at the end, with all mistakes.
     """
     mistakes = Mistakes(loaded)
     settled, found = given_params(loaded.spec.params, params)
@@ -90,7 +89,7 @@ def expand(
 
 
 class Mistakes:
-    """The mistakes of an expansion; the first ones are kept, all are counted."""
+    """The mistakes of an expansion: keeps the first ones and counts all."""
 
     def __init__(self, loaded: LoadedSpec) -> None:
         self._loaded = loaded
@@ -99,15 +98,15 @@ class Mistakes:
 
     @property
     def is_full(self) -> bool:
-        """Whether further ones are only counted."""
+        """Whether it only counts further mistakes."""
         return self._total >= SpecError.SHOWN
 
     def add(self, path: FieldPath, message: str) -> None:
-        """Adds one at a field of the spec; what several jobs have in common is told once."""
+        """Adds a mistake at a field of the spec; a repeated one counts once."""
         self._keep(path, message, lambda: self._loaded.mistake(path, message))
 
     def add_source(self, wrong: SourceMistake) -> None:
-        """Adds one in the data of a matrix."""
+        """Adds a mistake in the data of a matrix."""
         mistake = Mistake(file=wrong.file, line=wrong.line, column=wrong.column, message=str(wrong))
         self._keep((wrong.file, wrong.line or 0), str(wrong), lambda: mistake)
 
@@ -119,7 +118,7 @@ class Mistakes:
             self._kept[path, message] = make()
 
     def raise_if_any(self) -> None:
-        """Raises them all as one SpecError."""
+        """Raises all mistakes as one SpecError."""
         if self._total:
             raise SpecError(sorted(self._kept.values(), key=place_of), total=self._total)
 
@@ -127,11 +126,11 @@ class Mistakes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """
-    One `[[jobs]]` table, found right so far.
+    One `[[jobs]]` table without mistakes so far.
 
     Attributes:
-        matrix: without parameters for a single job.
-        maker: gives the job of each cell.
+        matrix: has no parameters for a single job.
+        maker: makes the job of each cell.
     """
 
     merged: Merged
@@ -142,7 +141,7 @@ class Sweep:
 def _sweeps(
     loaded: LoadedSpec, values: Values, env: Mapping[str, str], output: Path, mistakes: Mistakes
 ) -> list[Sweep]:
-    """Every table, compiled; those with mistakes are left out, and their mistakes noted."""
+    """All tables, compiled; skips those with mistakes, and records the mistakes."""
     files = InputFiles()
     sweeps = []
     for index, table in enumerate(loaded.spec.jobs):
@@ -187,7 +186,7 @@ def _sweeps(
 def _told(
     merged: Merged, declared: Mapping[str, JsonValue], values: Values
 ) -> dict[str, JsonValue]:
-    """The parameters that jobs tell: those of the spec, and the date where it is used."""
+    """The parameters that reports show: those of the spec, and the date if used."""
     used = {
         name
         for field, value in merged.fields.items()
@@ -214,8 +213,8 @@ def _jobs(
     """
     The jobs of all sweeps.
 
-    Of the keys that are taken only hashes are kept: a million keys themselves are three times as
-    large. A hash that comes again is looked into at the end.
+    It keeps only hashes of used keys, because a million keys take three times the memory. It checks
+    repeated hashes at the end.
     """
     taken: set[int] = set()
     twins: list[Twin] = []
@@ -238,7 +237,7 @@ def _jobs(
             taken.add(sign)
             seq += 1
             if seq > most:
-                # Only a thinned matrix is not counted before.
+                # Only a thinned matrix has no known count before.
                 _refuse_too_many(loaded, seq, mistakes)
             if needs is not None:
                 needs.add(job)
@@ -256,10 +255,10 @@ def _has_needs(sweeps: list[Sweep]) -> bool:
 @dataclass(frozen=True, slots=True)
 class Twin:
     """
-    A job whose key an earlier job has already.
+    A job with the key of an earlier job.
 
     Attributes:
-        sweep: counted from 0, and likewise its place in that sweep.
+        sweep: counted from 0, as its place in that sweep.
     """
 
     key: str
@@ -268,7 +267,7 @@ class Twin:
 
 
 def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes: Mistakes) -> None:
-    """Tells which earlier job each one collides with; so many as are shown."""
+    """Reports the earlier job of each collision, up to the number of shown mistakes."""
     wanted = {twin.key.lower() for twin in twins[: SpecError.SHOWN]}
     firsts: dict[str, tuple[int, int]] = {}
     for number, sweep in enumerate(sweeps):
@@ -292,21 +291,23 @@ def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes
 
 def _collision(key: str, sweeps: list[Sweep], first: tuple[int, int], this: tuple[int, int]) -> str:
     """The sentence for a key that two jobs have."""
-    told = []
+    places = []
     for number, place in (first, this):
         sweep = sweeps[number]
         where = _where(sweep.matrix, place, cell_at(sweep.matrix, place))
-        told.append(shown_path(sweep.merged.path) + (f" {where}" if where else ""))
+        places.append(shown_path(sweep.merged.path) + (f" {where}" if where else ""))
     sweep = sweeps[this[0]]
     name = sweep.merged.fields["name"]
     used = compile_template(name).names if is_template(name) else frozenset()
     unused = [parameter for parameter in sweep.matrix.names if parameter not in used]
     hint = f"; put {', '.join(unused)} into the name" if unused else ""
-    return f"two jobs have the key {key!r} (case does not count): {told[0]}, and {told[1]}{hint}"
+    return (
+        f"two jobs have the key {key!r} (case does not count): {places[0]}, and {places[1]}{hint}"
+    )
 
 
 def _where(matrix: Matrix, place: int, cell: Cell) -> str:
-    """Which cell a message is about, and the lines that it came from."""
+    """Names a cell for a message, and the lines of its data."""
     if not cell:
         return ""
     return f"where {_shown(cell)}{''.join(f', {line}' for line in origins(matrix, place))}"

@@ -1,8 +1,8 @@
 """
-What the fields of the models mean: the texts that stand below them in the source.
+The descriptions of the models' fields: the texts below them in the source.
 
-Pydantic can read these by itself, and would do so at every start; they are wanted for the reference
-and for the JSON Schema alone.
+Pydantic can read them itself, but would do so at each start. Only the reference and the JSON Schema
+need them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def descriptions_of(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _in_module(name: str) -> dict[str, dict[str, str]]:
-    """By class and field, what a module says; nothing of modules other than ours."""
+    """The descriptions in a module of this package, by class and field."""
     if not name.startswith("orchestrator."):
         return {}
     tree = ast.parse(inspect.getsource(sys.modules[name]))

@@ -1,4 +1,4 @@
-"""The kinds of values that fields of a spec have: their bounds, and where a template may stand."""
+"""The types of values in a spec: their bounds, and which may be templates."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 class Table(BaseModel):
     """A table of the spec."""
 
-    # Each is built as a part of the spec, and few of them alone.
+    # Pydantic builds each as a part of the spec, and few of them alone.
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class OrTemplate:
-    """Lets a template by, whatever a field's type; it is checked again when it is rendered."""
+    """Accepts a template for any type; the value is checked after rendering."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -154,7 +154,7 @@ def _listed(value: Any) -> Any:
 
 
 class Listed:
-    """Lets a single value stand for a list of one."""
+    """Accepts a single value as a list of one."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

@@ -1,4 +1,4 @@
-"""A spec's file to its model; every mistake at once, each with its place."""
+"""Reads a spec's file into its model; reports all mistakes, each with its place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Found = Iterable[tuple[FieldPath, str]]
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A spec that was read and found right."""
+    """A spec that was read, without mistakes."""
 
     path: Path
     documents: Documents = field(repr=False)
@@ -39,7 +39,7 @@ class LoadedSpec:
 
     @property
     def ending(self) -> str:
-        """What a file with its text ends with, such as `.toml`."""
+        """The ending of a file with its text, such as `.toml`."""
         return self.path.suffix or f".{self.documents.files[-1].language}"
 
     @property
@@ -51,7 +51,7 @@ class LoadedSpec:
         return digest.hexdigest()
 
     def folder(self, path: FieldPath) -> Path:
-        """What names of files are relative to that stand in a field."""
+        """The folder that file names in a field are relative to."""
         document, _ = self.documents.home(path)
         return document.path.parent
 
@@ -65,7 +65,7 @@ def load_spec(path: Path) -> LoadedSpec:
     Reads and checks a spec; `-` is standard input.
 
     Raises:
-        SpecError: with every mistake that can be found without expanding it.
+        SpecError: with all mistakes that show before expansion.
     """
     documents = read_documents(path)
     data = documents.data
@@ -80,20 +80,20 @@ def load_spec(path: Path) -> LoadedSpec:
     first_ones: dict[FieldPath, str] = {}
     for place, message in found:
         first_ones.setdefault(place, message)
-    told = [documents.mistake(place, message) for place, message in first_ones.items()]
-    raise SpecError(sorted(told, key=place_of))
+    mistakes = [documents.mistake(place, message) for place, message in first_ones.items()]
+    raise SpecError(sorted(mistakes, key=place_of))
 
 
 def place_of(mistake: Mistake) -> tuple[str, int, int, str]:
-    """What mistakes are sorted by: their file and their place in it."""
+    """The sort key of a mistake: its file and its place."""
     return mistake.file, mistake.line or 0, mistake.column or 0, mistake.field
 
 
 def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[FieldPath, str]]:
     """
-    Pydantic's findings as places in the text and sentences.
+    Turns errors of pydantic into places in the text and sentences.
 
-    A field that is missing since its name is misspelt is told once, by the wrong name.
+    A missing field with a misspelt name is reported once, under the misspelt name.
     """
     places = [(_path_in(data, detail["loc"]), detail) for detail in details]
     meant = {
@@ -112,8 +112,8 @@ def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[F
 def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch":
         return (
-            "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, since it names a folder, "
-            f'found "{detail["input"]}"'
+            "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, because it "
+            f'names a folder, found "{detail["input"]}"'
         )
     if path == ("jobs",) and detail["type"] in ("missing", "too_short"):
         return "is missing: a spec has at least one [[jobs]]"
@@ -126,7 +126,7 @@ def _path_in(data: Any, loc: tuple[int | str, ...]) -> FieldPath:
     """
     The part of pydantic's location that is in the text: without the names of union members.
 
-    A last name that is not in the text is a missing field's.
+    If the last name is not in the text, the field is missing.
     """
     path: FieldPath = ()
     for index, part in enumerate(loc):

@@ -1,8 +1,8 @@
 """
-The spec as pydantic models: every field with its meaning, unit and bounds; unknown ones refused.
+The spec as pydantic models: each field with its meaning, unit and bounds; unknown ones are refused.
 
-Whatever a job says may be a template, numbers too: such a field holds the text here and is checked
-again when it is rendered.
+Most values of a job may be templates, also numbers. Such a field holds the text here, and is
+checked again after rendering.
 """
 
 from __future__ import annotations
@@ -45,44 +45,44 @@ from orchestrator.specfile.sweep.matrix import MatrixTable
 
 
 class BatchTable(Table):
-    """What holds for the batch as a whole."""
+    """The batch as a whole."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,99}$")]
-    """Names the output folder: 1 to 100 of `A-Za-z0-9._=-`, not starting with a dot."""
+    """The name of the output folder: 1 to 100 of `A-Za-z0-9._=-`, with no dot at the start."""
     max_runs: Positive | None = None
-    """Runs at once. Default: what the account allows."""
+    """The most runs at once. Default: the limit of the account."""
     max_memory_mbytes: Positive | None = None
-    """Memory of all runs together, in megabytes. Default: what the account allows."""
+    """The most memory of all live runs, in megabytes. Default: the limit of the account."""
     max_cost_usd: PlainMoney | None = None
     """
-    The most that the batch may cost, in US dollars: a run is started only when what is spent and
-    what the live runs may still cost leaves room for it.
+    The most that the batch may cost, in US dollars. A run starts only if the money spent, the caps
+    of live runs and its own cap together stay within it.
     """
     stop_after_failures: Failures | None = None
     """
-    Starts nothing more once so many jobs have failed: a count, or a share of those that are over,
-    such as `"10%"` (from 20 jobs on, or half of a smaller batch).
+    Stops the batch when this many jobs have failed: a count, or a share of the settled jobs such as
+    `"10%"`. A share applies from 20 settled jobs on, or from half of a smaller batch.
     """
     deadline_secs: PositiveSecs | None = None
     """
-    How long the command may take, in seconds: then nothing more is started, and what still runs is
-    aborted and collected.
+    How long the command may take, in seconds. Then it starts nothing more, aborts live runs, and
+    downloads their results.
     """
     on_unconfirmed: Literal["adopt", "fail", "restart"] = "adopt"
-    """What to do with a start whose answer was lost and whose run is not to be found."""
+    """What to do if the answer to a start was lost and its run cannot be found (adopt)."""
     max_jobs: Positive = 1_000_000
-    """A guard: a spec that expands to more jobs is refused."""
+    """A spec that expands to more jobs is refused (1,000,000)."""
     schedule: CronText | None = None
     """
-    When a batch is due, in cron notation such as `"15 2 * * *"`, or `@hourly`, `@daily`, `@weekly`,
-    `@monthly`, `@yearly`: `run --resume` makes one batch of each occurrence. Default: each day.
+    When a batch is due: cron notation such as `"15 2 * * *"`, or `@hourly`, `@daily`, `@weekly`,
+    `@monthly`, `@yearly`. `run --resume` makes one batch for each occurrence. Default: `@daily`.
     """
     timezone: TimeZone | None = None
-    """Of the schedule and of `{{ date }}`, such as `"Europe/Prague"`. Default: the machine's."""
+    """The zone of `schedule` and `{{ date }}`: `"Europe/Prague"`. Default: the machine's."""
     resume_within: Age | None = None
     """
-    `run --resume` resumes an interrupted batch of an earlier occurrence within this time from that
-    occurrence, such as `"24h"`. Default: `"7d"`.
+    How long after its occurrence `run --resume` still resumes an interrupted batch, such as
+    `"24h"`. Default: `"7d"`.
     """
 
 
@@ -90,9 +90,9 @@ class PoolTable(Table):
     """A named limit that jobs share."""
 
     max_runs: Positive | None = None
-    """Runs of the pool at once."""
+    """The most runs of the pool at once."""
     starts_per_minute: Positive | None = None
-    """Starts in any 60 seconds."""
+    """The most starts of the pool in any 60 seconds."""
 
 
 class WebhookTable(Table):
@@ -109,37 +109,37 @@ class WebhookTable(Table):
 
 class RuleTable(Table):
     """
-    What follows a run that did not succeed.
+    What to do after a run that did not succeed.
 
-    The first rule whose conditions all hold decides; where none does, the job is tried again up to
-    `retries` times, unless its run was aborted.
+    The first rule whose conditions all hold decides. If there is none, the job gets up to `retries`
+    further attempts, unless its run was aborted.
     """
 
     status: Annotated[list[FailedStatus], Listed()] | None = None
-    """How the job stands after the run."""
+    """The status of the job after the run."""
     exit_code: Annotated[list[int], Listed()] | None = None
     """The exit code of the Actor's process."""
     message: Annotated[list[Text], Listed()] | None = None
-    """Shell patterns, looked for anywhere in the run's status message, without regard to case."""
+    """Shell patterns, searched anywhere in the run's status message, ignoring case."""
     log: Annotated[list[Text], Listed()] | None = None
-    """Shell patterns, looked for in the lines at the end of the run's log (64 KiB)."""
+    """Shell patterns, searched in the lines of the last 64 KiB of the run's log."""
     do: Literal["restart", "resurrect", "give_up", "stop_batch"] = "restart"
     """
-    `restart` starts another run, `resurrect` lets the same run go on in its storages, `give_up`
-    settles the job, `stop_batch` starts nothing more.
+    `restart` starts another run, `resurrect` continues the same run with its storages, `give_up`
+    settles the job, `stop_batch` stops the batch (restart).
     """
     max: Positive | None = None
-    """Attempts of the job in all, the first one included (`retries` + 1)."""
+    """The most attempts of the job, including the first one (`retries` + 1)."""
     backoff_secs: Secs | None = None
     """
-    How long to wait before the second attempt, in seconds, about; doubled for each further one (2).
+    The approximate wait before the second attempt, in seconds; doubled for each further one (2).
     """
     memory_factor: Factor | None = None
-    """The memory of the next run over that of this one, up to a power of two."""
+    """Multiplies the memory of the next run; the result is rounded up to a power of two."""
     max_memory_mbytes: PlainMemory | None = None
-    """Where `memory_factor` ends, in megabytes (32768)."""
+    """The most memory that `memory_factor` leads to, in megabytes (32768)."""
     timeout_factor: Factor | None = None
-    """The timeout of the next run over that of this one."""
+    """Multiplies the timeout of the next run."""
     build: Text | None = None
     """The tag or number of the build of the next run."""
 
@@ -153,19 +153,20 @@ class ExpectTable(Table):
     """The most items."""
     max_drop: Share | None = None
     """
-    How many fewer items than the median of the last ten batches of this name, as a share: `"30%"`
-    or 0.3.
+    How far the number of items may fall below the median of the last ten batches of this name, as
+    a share: `"30%"` or 0.3.
     """
     fields: list[Text] | None = None
-    """Fields that every item has, and not as null."""
+    """Fields that every item must have, with a value other than null."""
     share: dict[str, Share] | None = None
     """
-    Fields, and the share of items that have them, and not as null: `{ price = 0.95 }` or `"95%"`.
+    Fields, each with the share of items that must have it with a value other than null:
+    `{ price = 0.95 }` or `"95%"`.
     """
     json_schema: Annotated[dict[str, JsonValue] | None, Field(alias="schema")] = None
-    """A JSON Schema that every item fits. It fetches nothing from elsewhere."""
+    """A JSON Schema for every item. References to other addresses are refused."""
     unique: Annotated[list[Text], Listed()] | None = None
-    """Fields whose values together are another in every item."""
+    """Fields whose values together must differ between all items."""
     max_duration_secs: PositiveSecs | None = None
     """The longest that a run may take, in seconds."""
 
@@ -177,43 +178,44 @@ class CollectTable(Table):
     """The default dataset, as `items.<format>` (true)."""
     datasets: Annotated[list[Text], Listed()] | None = None
     """
-    Other datasets that the run filled, by alias or by pattern of aliases (`["*"]`), as
-    `datasets/<alias>.<format>`; a named dataset, which runs share, by its exact name, once for the
-    whole batch.
+    Other datasets of the run, by alias or by pattern of aliases (`["*"]`), as
+    `datasets/<alias>.<format>`. Runs share a named dataset: give its exact name, and the batch
+    downloads it once.
     """
     output: bool | None = None
     """The output record, as `output.<ext>` (false; true in sync mode)."""
     records: list[Text] | None = None
     """
-    Other records of the default key-value store, by pattern of their keys; `INPUT` by its name.
+    Other records of the default key-value store, by patterns of keys. Only the exact name matches
+    `INPUT`.
     """
     log: bool | None = None
     """The run's log, as `log.txt` (false)."""
     live: bool | None = None
     """
-    Fetches items while the run goes on, into `.items.jsonl.*.part`, which has its name when it is
-    whole (false).
+    Downloads items during the run, into `.items.jsonl.*.part`. The file gets its final name when it
+    is complete (false).
     """
     run: bool | None = None
-    """The run as the platform describes it, as `run.json` (true). Otherwise the ledger keeps it."""
+    """The platform's description of the run, as `run.json`; else only in the ledger (true)."""
     input: bool | None = None
-    """The input, as `input.json` (true). Otherwise the ledger keeps it."""
+    """The input, as `input.json`; else only in the ledger (true)."""
     format: Literal["json", "jsonl", "csv", "xlsx", "xml", "html", "rss"] | None = None
-    """Of the items (jsonl)."""
+    """The format of the items (jsonl)."""
     clean: bool | None = None
     """Leaves out empty items and hidden fields."""
     fields: list[Text] | None = None
     """The only fields to keep."""
     output_fields: list[Text] | None = None
-    """New names for `fields`, in their order."""
+    """New names for `fields`, in the same order."""
     omit: list[Text] | None = None
     """Fields to leave out."""
     unwind: list[Text] | None = None
-    """Fields whose elements become items of their own."""
+    """Fields whose elements become separate items."""
     flatten: list[Text] | None = None
     """Fields whose inner fields are written as `outer.inner`."""
     desc: bool | None = None
-    """The newest item first."""
+    """Puts the newest item first."""
     skip_empty: bool | None = None
     """Leaves out empty items."""
     skip_hidden: bool | None = None
@@ -221,9 +223,9 @@ class CollectTable(Table):
     view: Text | None = None
     """A view of the dataset's schema."""
     delimiter: Text | None = None
-    """Between the cells of CSV (`,`)."""
+    """The character between the cells of CSV (`,`)."""
     bom: bool | None = None
-    """Whether the file begins with a byte order mark."""
+    """Puts a byte order mark at the start of the file."""
     skip_header_row: bool | None = None
     """Leaves out the first row of CSV."""
     xml_root: Text | None = None
@@ -235,7 +237,7 @@ class CollectTable(Table):
     feed_description: Text | None = None
     """The description of an RSS feed."""
     simplified: bool | None = None
-    """The form of the platform's first version: as `fields` of the page function's result."""
+    """The form of the platform's first version: the page function's result as fields."""
     skip_failed_pages: bool | None = None
     """Leaves out items with an `errorInfo`; with `simplified` only."""
 
@@ -244,27 +246,27 @@ class JobFields(Table):
     """The fields of `[[jobs]]` and `[defaults]`. The platform decides what is not given."""
 
     actor: Resource | None = None
-    """The Actor to run: an id or `owner/name`. Exactly one of actor and task."""
+    """The Actor to run: an id or `owner/name`. A job has either an actor or a task."""
     task: Resource | None = None
     """The task to run: an id or `owner/name`."""
     mode: Literal["async", "sync"] | None = None
-    """`async` starts and long-polls; `sync` makes one held request for a short run."""
+    """`async` starts a run and polls it; `sync` uses one long request for a short run (async)."""
     input: InputValue | None = None
-    """The input, as a table; or one template that gives a table."""
+    """The input: a table, or one template that gives a table."""
     input_file: Text | None = None
-    """A file with the input, relative to the spec; sent as it is."""
+    """A file with the input, relative to the spec; sent unchanged."""
     input_content_type: Text | None = None
     """The content type of `input_file` (application/json)."""
     timeout_secs: Count | None = None
-    """How long a run may take, in seconds; 0 is for ever."""
+    """How long a run may take, in seconds; 0 means no limit."""
     memory_mbytes: Memory | None = None
     """The memory of a run, in megabytes: a power of two from 128 to 32768."""
     max_items: PositiveOrTemplate | None = None
-    """The most items that are charged for."""
+    """The most items that the platform charges for."""
     max_total_charge_usd: Money | None = None
     """The most that a run may cost, in US dollars."""
     restart_on_error: Flag | None = None
-    """Whether the platform starts a failed run again by itself."""
+    """Whether the platform restarts a failed run by itself."""
     build: Text | None = None
     """The tag or number of the Actor's build."""
     webhooks: list[WebhookTable] | None = None
@@ -274,70 +276,70 @@ class JobFields(Table):
     output_record_key: Text | None = None
     """The key of the output record (OUTPUT). Sync mode only."""
     wait_for_finish_secs: Poll | None = None
-    """How long the platform holds one poll, in seconds, 0 to 60 (60). Async mode only."""
+    """How long the platform may hold one poll, in seconds, 0 to 60 (60). Async mode only."""
     retries: Count | None = None
-    """Further attempts after a run that did not succeed (0)."""
+    """The number of further attempts after a run that did not succeed (0)."""
     priority: WholeNumber | None = None
-    """Higher starts earlier (0)."""
+    """Jobs with a higher number start earlier (0)."""
     rules: list[RuleTable] | None = None
-    """What follows a run that did not succeed."""
+    """What to do after a run that did not succeed."""
     expect: ExpectTable | None = None
-    """What a run must have made that succeeded."""
+    """What a successful run must produce."""
     abort_after_factor: Factor | None = None
     """
-    Aborts a run that takes so many times as long as the median of its Actor or task in this batch,
-    once five of them have succeeded.
+    Aborts a run that takes this many times the median time of its Actor or task in this batch. It
+    applies once five runs have succeeded.
     """
     pools: list[Text] | None = None
-    """The pools that the job's run counts in."""
+    """The pools whose limits the job's run counts in."""
     tags: list[Text] | None = None
-    """Words to select jobs by."""
+    """Words for `--select`."""
     needs: list[Text] | None = None
     """
-    Keys of jobs, or shell patterns of keys, that must have succeeded before. Their results are
-    values of `input`: `{{ needs.KEY.dataset_id }}`, or `run_id`, `store_id`, `output`, `items`.
+    Keys, or shell patterns of keys, of the jobs that must succeed first. `input` can use their
+    results: `{{ needs.KEY.dataset_id }}`, or `run_id`, `store_id`, `output`, `items`.
     """
     reuse: Age | None = None
     """
-    Takes what an earlier batch of this name has collected for a job with the same Actor or task,
-    build, input and options, and is not older: `"24h"`, `"7d"`. `--force` runs it all the same.
+    Reuses the results of an earlier batch of this name, up to this age: `"24h"`, `"7d"`. The job
+    must have the same Actor or task, build, input and options. `--force` runs it anyway.
     """
     collect: CollectTable | None = None
-    """What to bring home of a run."""
+    """What to download of a run."""
 
 
 class JobTable(JobFields):
     """A job, or with a matrix the jobs of a sweep."""
 
     name: Text
-    """The key of the job: with a matrix, a template that differs from cell to cell."""
+    """The key of the job. With a matrix, a template that gives each cell another key."""
     matrix: MatrixTable | None = None
-    """Parameters and their values. Every combination is a job."""
+    """Parameters and their values. Each combination is a job."""
 
 
 class ResultsTable(Table):
     """The items of all jobs that succeeded as one table, with `_job`, `_run` and the parameters."""
 
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    """What it is written as (jsonl)."""
+    """The format of the table (jsonl)."""
     partition_by: Annotated[list[Text], Listed()] | None = None
     """Columns, such as parameters, whose values become folders."""
     unique: Annotated[list[Text], Listed()] | None = None
-    """Fields that tell items apart: of those with the same values one is kept."""
+    """Fields that identify an item: of items with equal values, the table keeps one."""
     unique_missing: Literal["keep", "drop"] = "keep"
-    """What becomes of items in which a field of `unique` is missing or null (keep)."""
+    """Whether to keep items in which a field of `unique` is missing or null (keep)."""
     new_only: bool = False
-    """Only items that no earlier batch of this series gave, told apart by `unique`."""
+    """Keeps only items that no earlier batch of this series had, by `unique` (false)."""
     types: dict[str, Literal["timestamp", "date", "text", "integer", "number", "boolean"]] = Field(
         default_factory=dict
     )
     """
-    What fields are in Parquet, such as `{ scraped_at = "timestamp" }`; without it, as in JSON.
+    The types of fields in Parquet, such as `{ scraped_at = "timestamp" }`. Default: as in JSON.
     """
     csv_safe: bool = False
     """
-    Puts a quote before cells that begin with `=`, `+`, `-` or `@`, which spreadsheets take for
-    formulas.
+    Puts a quote before cells that begin with `=`, `+`, `-` or `@`, which spreadsheets read as
+    formulas (false).
     """
 
 
@@ -346,17 +348,17 @@ class Spec(Table):
 
     include: list[Text] | None = None
     """
-    Other specs, relative to this one, whose tables and jobs this one adds to; it wins over them.
+    Other specs, relative to this one, whose tables and jobs this spec extends. Its own values win.
     """
     batch: BatchTable
-    """What holds for the batch as a whole."""
+    """The batch as a whole."""
     params: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for templates; `--param NAME=VALUE` overrides them."""
     pools: dict[str, PoolTable] = Field(default_factory=dict)
-    """Limits that jobs share, by name."""
+    """Named limits that jobs share."""
     results: ResultsTable | None = None
     """The items of all jobs as one table."""
     defaults: JobFields = Field(default_factory=JobFields)
-    """Fields that all jobs have that do not say otherwise."""
+    """Fields for each job that does not set its own."""
     jobs: Annotated[list[JobTable], Field(min_length=1)]
     """The jobs, and sweeps of jobs."""

@@ -1,4 +1,4 @@
-"""`[params]` with the `--param` values of the command line over them."""
+"""The values of `[params]`, overridden by `--param` of the command line."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def spec_reference() -> str:
 
 def _section(name: str) -> str:
     title, table = TABLES[name]
-    # What `[[jobs]]` has beyond `[defaults]`; the rest stands there.
+    # Only the fields that `[[jobs]]` has beyond `[defaults]`.
     inherited = JobFields.model_fields if table is JobTable else {}
     rows = [f"## {title}", "", "| field | meaning |", "| --- | --- |"]
     descriptions = descriptions_of(table)

@@ -106,9 +106,12 @@ def test_retry_takes_up_what_was_skipped(command: Command) -> None:
         (['name = "a"\nneeds = ["collect-*"]'], "a needs 'collect-*', but no job has that key"),
         (
             ['name = "a"\ninput = { x = "{{ needs.b.run_id }}" }'],
-            'is used, but the job needs no other: give it needs = ["KEY"]',
+            'is used, but the job has no needs: set needs = ["KEY"]',
         ),
-        (['name = "a"', 'name = "{{ needs.a.run_id }}"\nneeds = ["a"]'], "an input table only"),
+        (
+            ['name = "a"', 'name = "{{ needs.a.run_id }}"\nneeds = ["a"]'],
+            "in the values of an input table",
+        ),
     ],
 )
 def test_needs_that_cannot_be_met_are_told(command: Command, jobs: list[str], message: str) -> None:

@@ -45,7 +45,7 @@ def test_run_refuses_an_input_over_the_limit(command: Command) -> None:
     command.write("spec.toml", GOOD.replace("input = {", 'input_file = "big.json" #'))
     done = command.run("run", "spec.toml")
     assert done.code == 2
-    assert "9,437,186 bytes; the platform takes at most 9,437,184" in done.err
+    assert "9,437,186 bytes; the platform accepts at most 9,437,184" in done.err
     assert nothing_is_left(command)
 
 

@@ -42,7 +42,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.specfile.diagnostics import is_one_slip, plain, unknown
 
 CONFIG_FILE = "config_file"
-"""The argument of `Settings` that is not a setting: what the config file has."""
+"""The one argument of `Settings` that is not a setting: the content of the config file."""
 
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,7 +51,7 @@ HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
 
 
 class Settings(BaseSettings):
-    """How this program behaves, apart from any one batch."""
+    """The settings of the program, which apply to all batches."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, case_sensitive=True, env_ignore_empty=True
@@ -66,28 +66,27 @@ class Settings(BaseSettings):
     )
     output: Path = Field(
         Path("output"),
-        description="Folder that batches are written to, or s3://, gs:// or az:// with a bucket "
-        "and a prefix.",
+        description="The folder of all batches, or s3://, gs:// or az:// with bucket and prefix.",
     )
     remote: str | None = Field(
         None, exclude=True, description="The URL that `output` was; it is a folder then."
     )
     max_runs: Positive | None = Field(
         None,
-        description="Runs at once. Flag and variable win over a spec, a config file does not. "
-        "Unset: what the account allows.",
+        description="The most runs at once. A flag or variable wins over a spec, a config file "
+        "does not. Default: the limit of the account.",
     )
     max_runs_below_spec: Positive | None = Field(
         None, exclude=True, description="`max_runs` of the config file, which a spec is above."
     )
-    max_downloads: Positive = Field(32, description="Runs whose results are fetched at once.")
+    max_downloads: Positive = Field(32, description="How many runs to download at once.")
     platform_away_secs: Secs = Field(
-        3600.0, description="How long a platform that is away is waited for, in seconds."
+        3600.0, description="How long to wait for a platform that cannot be reached, in seconds."
     )
     breaker_probe_secs: Deadline = Field(
         60.0,
-        description="After how long one job of an Actor is tried whose first five runs failed "
-        "alike, in seconds; then after twice and four times that.",
+        description="When the first five runs of an Actor fail alike, its jobs pause. One job is "
+        "tried after this time, in seconds, then after twice and four times this time.",
     )
     lock_wait_secs: Secs = Field(
         21600.0,
@@ -95,43 +94,44 @@ class Settings(BaseSettings):
         "seconds.",
     )
     connect_timeout_secs: Deadline = Field(
-        10.0, description="How long a connection may take to be made, in seconds."
+        10.0, description="How long opening a connection may take, in seconds."
     )
     first_byte_timeout_secs: Deadline = Field(
         30.0,
-        description="How long an answer may take to begin, beyond the wait that was asked for, in "
+        description="How long an answer may take to begin, beyond the wait in the request, in "
         "seconds.",
     )
     silence_timeout_secs: Deadline = Field(
-        60.0, description="How long an answer that has begun may pause, in seconds."
+        60.0, description="How long an answer may pause after it has begun, in seconds."
     )
     start_deadline_secs: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         30.0,
-        description="How long a start may take to have its effect, beyond the wait that it asked "
-        "for, in seconds.",
+        description="How long a start may take to have its effect, beyond the wait in the request, "
+        "in seconds.",
     )
     settle_secs: Secs = Field(
         15.0,
-        description="How much later a run may still turn up in the platform's lists, in seconds.",
+        description="How much later a run may still appear in the platform's lists, in seconds.",
     )
     counts_settle_secs: Secs = Field(
         10.0,
         description="How long after a run's end the platform may still show too few of its items, "
-        "in seconds. Its results are downloaded after that. With --local: 0 unless it is set.",
+        "in seconds. The download starts after that. Default with --local: 0.",
     )
     costs_settle_secs: Secs = Field(
         120.0,
-        description="How long after the end of a run the platform's figure of its cost is final, "
-        "in seconds.",
+        description="How long after a run's end the platform's figure of its cost may still "
+        "change, in seconds.",
     )
     actors_path_prefix: Literal["acts", "actors"] = Field(
-        "acts", description="Path of Actors in the API: acts as in its reference, or actors."
+        "acts", description="The path of Actors in the API: acts, as in its reference, or actors."
     )
     log_format: Literal["auto", "text", "json"] = Field(
-        "auto", description="What stderr gets: progress and warnings, or every event as JSON."
+        "auto",
+        description="What stderr gets: progress and warnings as text, or every event as JSON.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The lowest level that is logged."
+        "info", description="The lowest level to log."
     )
 
     @classmethod
@@ -139,8 +139,8 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - `Environment` stands for it
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a token in it is not ours
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - `Environment` replaces it
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - its token may belong to another program
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then the environment, then the config file."""
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no such home folder: {error}") from error
 
     def settles_after_secs(self, batch: Batch) -> float:
-        """`counts_settle_secs` for a batch: the emulator counts at once."""
+        """`counts_settle_secs` for a batch; 0 by default on the emulator, which counts at once."""
         is_given = "counts_settle_secs" in self.model_fields_set
         return self.counts_settle_secs if is_given or batch.plan.local is None else 0.0
 
@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         The token.
 
         Raises:
-            ConfigError: there is none anywhere.
+            ConfigError: no source has a token.
         """
         token = self.token or saved_token()
         if token is None:
@@ -215,7 +215,7 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     Args:
         config: the file given by `--config`; None to look in the working folder, then in the
             user's config folder.
-        flags: those that were given, by setting.
+        flags: the flags of the command line, by setting.
 
     Raises:
         ConfigError: with every problem and where it is.
@@ -242,7 +242,7 @@ def unknown_variables() -> list[str]:
 
 
 def _misspelt_variables() -> list[str]:
-    """What is said of variables that are one misspelling away from a setting."""
+    """An error for each variable that is one misspelling away from a setting."""
     right = {variable_of(name).removeprefix(PREFIX): variable_of(name) for name in file_names()}
     right |= {name.upper(): variable for name, variable in OWN_NAMES.items()}
     right |= {variable: variable for variable in OWN_NAMES.values()}
@@ -256,7 +256,7 @@ def _misspelt_variables() -> list[str]:
 
 
 def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
-    """What is said of the names that a config file must not have."""
+    """An error for each name that a config file must not have."""
     known = file_names()
     said = []
     for name in data:
@@ -264,13 +264,15 @@ def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
             continue
         sentence = unknown(name, known, "setting")
         if name.lower() in {"token", "apify_token"}:
-            sentence = "a token does not belong in a file that is copied about: set APIFY_TOKEN"
+            sentence = (
+                "a config file must not hold a token, because files are copied: set APIFY_TOKEN"
+            )
         said.append(f"{place_in(path, name)}: {sentence}")
     return said
 
 
 def _origin(name: str, flags: Mapping[str, object], path: Path | None) -> str:
-    """Where a value came from, as a user would look for it."""
+    """The flag, variable or file that a value came from."""
     if name in flags:
         return f"--{name.replace('_', '-')}"
     variable = variable_of(name)
@@ -289,7 +291,7 @@ def example_config() -> str:
     """The text of `config.example.toml`: every setting with its default and meaning."""
     lines = [
         "# Settings of orchestrator. Copy this file to config.toml and change what you need.",
-        "# Flags and environment variables win over it. A token does not belong in here.",
+        "# Flags and environment variables win over this file. It must not hold a token.",
     ]
     for name in file_names():
         field = Settings.model_fields[name]

@@ -1,4 +1,4 @@
-"""What can be said of a job before any cell of its matrix is made."""
+"""Checks of a job that need no cell of its matrix."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ OF_FORMAT = {
     "feed_title": "rss",
     "feed_description": "rss",
 }
-"""The parameters of the items endpoint that one format has alone."""
+"""Parameters of the items endpoint that only one format has."""
 OWN_FILES = ("items", "datasets", "records", "log", "live", "run", "input")
-"""Fields of `collect` that are not parameters of the items endpoint; `output` is one more."""
+"""Fields of `collect`, besides `output`, that are not parameters of the items endpoint."""
 RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
-"""
-The texts of a webhook that are templates of ours; its other ones are templates of the platform's.
-"""
+"""The texts of a webhook that are our templates; the platform renders the others."""
 
 
 def check_fields(merged: Merged, pools: Collection[str]) -> Found:
-    """What fields must have to do with one another."""
+    """Checks fields that depend on one another."""
     fields = merged.fields
     for one, other in (("actor", "task"), ("input", "input_file")):
         if one in fields and other in fields:
@@ -48,7 +46,7 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
 
 
 def check_parameters(merged: Merged) -> Found:
-    """Whether the platform would act on the parameters of the items; others it drops in silence."""
+    """Checks parameters of items that the platform would ignore silently."""
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None:
         return
@@ -68,7 +66,7 @@ def check_parameters(merged: Merged) -> Found:
 
 
 def check_live(merged: Merged) -> Found:
-    """Whether items can be fetched while a run goes on."""
+    """Checks that items can be downloaded during a run."""
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None or not collect.live:
         return
@@ -80,7 +78,7 @@ def check_live(merged: Merged) -> Found:
 
 
 def check_expectations(merged: Merged) -> Found:
-    """Whether what a job expects can be looked at."""
+    """Checks that `expect` can be evaluated."""
     expect: ExpectTable | None = merged.fields.get("expect")
     if expect is None:
         return
@@ -88,17 +86,17 @@ def check_expectations(merged: Merged) -> Found:
     counts = ("min_items", "max_items", "max_drop")
     reads = ("fields", "share", "schema", "unique")
     for name in expect.model_fields_set:
-        told = "schema" if name == "json_schema" else name
-        if told in counts + reads and collect.items is False:
-            yield merged.place("expect", told), "needs the items, which collect.items leaves out"
-        elif told in reads and collect.format not in (None, "jsonl"):
-            yield merged.place("expect", told), 'needs items in the format "jsonl"'
+        shown = "schema" if name == "json_schema" else name
+        if shown in counts + reads and collect.items is False:
+            yield merged.place("expect", shown), "needs the items, which collect.items leaves out"
+        elif shown in reads and collect.format not in (None, "jsonl"):
+            yield merged.place("expect", shown), 'needs items in the format "jsonl"'
     if expect.json_schema is not None:
         yield from _wrong_with_schema(merged, expect.json_schema)
 
 
 def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
-    # Imported for the specs that have one: the library is large.
+    # Imported only for specs with a schema, because the library is large.
     try:
         from orchestrator.specfile.jobs.item_schema import schema_mistake
     except ImportError:
@@ -110,14 +108,14 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
 
 
 def check_results(spec: Spec) -> Found:
-    """Whether the items of all jobs can be put together."""
+    """Checks that the items of all jobs can be merged."""
     results = spec.results
     if results is None:
         return
     if results.format == "parquet" and find_spec("pyarrow") is None:
         yield ("results", "format"), not_installed(Extra.PARQUET)
     if results.new_only and not results.unique:
-        yield ("results", "new_only"), "needs unique: the fields that tell items apart"
+        yield ("results", "new_only"), "needs unique: the fields that identify an item"
     if results.csv_safe and results.format != "csv":
         yield ("results", "csv_safe"), 'goes with format = "csv" only'
     for place, table in (("defaults", spec.defaults), *(("jobs", job) for job in spec.jobs)):
@@ -135,7 +133,7 @@ def check_templates(
     Every template of a job: compiled, its names known, secrets in inputs only.
 
     Args:
-        unkept: names that are not known any more when a secret is rendered.
+        unkept: names that are no longer known when a secret is rendered.
     """
     for path in names_in(merged.fields.get("input")):
         if is_template(str(path[-1])):
@@ -179,14 +177,14 @@ def _wrong_with(
         return
     for wrong in sorted(template.names - set(known) - set(late)):
         if wrong == "needs":
-            yield 'is used, but the job needs no other: give it needs = ["KEY"]'
+            yield 'is used, but the job has no needs: set needs = ["KEY"]'
         else:
             yield unknown(wrong, known, "name")
     if "needs" in template.names & set(late) and not is_input:
-        yield "needs is for the values of an input table only: it is known when the job starts"
+        yield "needs works only in the values of an input table: it is known when the job starts"
     if "env" in template.names and not is_input:
-        yield "env is for the values of an input table only: it is a secret"
+        yield "env works only in the values of an input table: it is a secret"
     if "env" in template.names and template.names & set(unkept):
-        yield "env and a parameter with chunks cannot stand in one text"
+        yield "one text cannot use both env and a parameter with chunks"
     for missing in sorted(template.env_names - env.keys()):
-        yield f"the environment has no {missing}"
+        yield f"the environment variable {missing} is not set"

@@ -1,4 +1,4 @@
-"""The fields of a job over those of `[defaults]`, and where each of them stands in the text."""
+"""The fields of a job over those of `[defaults]`, each with its place in the text."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, Sp
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 RIVALS = {"actor": "task", "task": "actor", "input": "input_file", "input_file": "input"}
-"""Fields of which a job has one: its own drives out the other one of the defaults."""
+"""Fields that exclude each other: a job's own one replaces the other of the defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """
-    What holds for a job.
+    The merged fields of a job.
 
     Attributes:
         path: of its table.
-        own: the fields that it gives itself.
-        fields: its own and the defaults'; those not given are left out.
-        places: where each of these fields stands.
+        own: the fields that the job sets itself.
+        fields: its own and those of the defaults.
+        places: the place of each field in the text.
     """
 
     path: FieldPath
@@ -31,7 +31,7 @@ class Merged:
     places: dict[str, FieldPath]
 
     def place(self, *path: str | int) -> FieldPath:
-        """Where a field, or something in it, stands in the text."""
+        """The place of a field, or of a part of it, in the text."""
         first, *rest = path
         return (*self.places.get(str(first), (*self.path, first)), *rest)
 
@@ -71,8 +71,8 @@ def take_out_misfits(merged: Merged) -> Iterator[tuple[FieldPath, str]]:
     """
     Removes fields that the job's endpoint does not have.
 
-    In a job such a field is a mistake, which is told; in `[defaults]` it is for the jobs that it
-    fits, and leaves the others without a word.
+    In a job such a field is a mistake. In `[defaults]` it applies to other jobs, so it is dropped
+    silently.
     """
     fields = merged.fields
     is_sync, is_task = fields.get("mode") == "sync", "task" in fields

@@ -1,7 +1,7 @@
 """
-JSON Schemas that users write for their items: whether they are any, and what does not fit.
+JSON Schemas for items: checks a schema, and checks items by it.
 
-Imports a large library, and is itself imported by those who have such a schema.
+It imports a large library, so other modules import it only if a spec has a schema.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jsonschema_rs import ReferencingError, ValidationError, validator_for
 
 
 def schema_mistake(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a JSON Schema; None when nothing is."""
+    """The mistake in a JSON Schema; None if it is valid."""
     try:
         validator_for(dict(schema), retriever=_refuse)
     except (ValidationError, ReferencingError, ValueError) as error:
@@ -22,7 +22,7 @@ def schema_mistake(schema: Mapping[str, Any]) -> str | None:
 
 
 def misfit_finder(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
-    """A function that says what does not fit a schema in a value; None when all does."""
+    """A function that returns the mistake of a value by a schema; None if it is valid."""
     validator = validator_for(dict(schema), retriever=_refuse)
 
     def misfit(value: Any) -> str | None:

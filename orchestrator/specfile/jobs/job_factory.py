@@ -1,7 +1,7 @@
 """
-One `[[jobs]]` table, compiled, to the job of each cell of its matrix.
+Makes the job of each cell of a matrix from one compiled `[[jobs]]` table.
 
-What is the same for all cells is made once and shared by their jobs.
+Parts that are equal for all cells are made once and shared.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ TEXTS = ("actor", "task", "build", "output_record_key", "input_content_type")
 OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
            "restart_on_error", "build", "force_permission_level")  # fmt: skip
 PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority", "abort_after_factor")
-"""Fields of a job that become a field of `Job` of the same name."""
+"""Fields that `Job` has under the same name."""
 MOST_PARTS = 1024
-"""How many different settings of a sweep are remembered, of those that its cells give."""
+"""How many different settings of the cells of a sweep are cached."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,14 +74,14 @@ class JobMaker:
     Makes the jobs of one table.
 
     Args:
-        merged: the table over the defaults, found right so far.
-        params: the parameters of the spec that its jobs tell.
-        folder: what the name of an input file is relative to.
-        pools: the names of those that are declared.
-        unkept: parameters that jobs do not tell.
+        merged: the table over the defaults, without mistakes so far.
+        params: the parameters of the spec that reports show.
+        folder: the folder that input files are relative to.
+        pools: the names of all pools.
+        unkept: parameters that reports do not show.
 
     Raises:
-        CellMistake: what is the same for all cells has a mistake.
+        CellMistake: a part that is equal for all cells has a mistake.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class JobMaker:
 
     def key(self, values: Values) -> JobKey:
         """
-        The key alone of the job of a cell.
+        Only the key of the job of a cell.
 
         Raises:
-            CellMistake: the name gives none.
+            CellMistake: the name gives no valid key.
         """
         return self._at("name", self._key, values)
 
@@ -165,7 +165,7 @@ class JobMaker:
         return found
 
     def _at(self, name: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a step makes; its mistake is one of a field."""
+        """Runs a step; turns its mistake into one of a field."""
         try:
             return make(*args, **kwargs)
         except TemplateMistake as mistake:
@@ -181,7 +181,7 @@ class JobMaker:
         if not KEY.fullmatch(text):
             raise TemplateMistake(
                 f"{text[:80]!r} is not a valid job key: use 1 to 200 of A-Za-z0-9._=-, with no dot "
-                "at the start; the filter slug makes text fit"
+                "at the start; the filter slug makes any text valid"
             )
         return JobKey(text)
 
@@ -239,7 +239,7 @@ class JobMaker:
 
 
 def job_parts(table: JobFields) -> dict[str, Any]:
-    """The fields of `Job` that a table of settled fields gives."""
+    """The fields of `Job`, from rendered fields."""
     if table.actor is not None:
         target = Target(kind=TargetKind.ACTOR, id=table.actor)
     else:
@@ -261,7 +261,7 @@ def job_parts(table: JobFields) -> dict[str, Any]:
 
 
 def collect_plan(table: CollectTable | None, mode: Mode) -> CollectPlan:
-    """What to bring home; the output record too in sync mode, unless told otherwise."""
+    """What to download; in sync mode the output record too, unless the spec says no."""
     given = {} if table is None else table.model_dump(exclude_none=True)
     settled: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
@@ -293,7 +293,7 @@ def _rule(table: RuleTable) -> Rule:
 
 
 def _as_given(name: str, value: Any) -> Any:
-    """A field as its table has it: text where it is text, whatever a template gave."""
+    """The rendered value of a field; as text if the field is text."""
     if name in ("tags", "pools", "needs"):
         return [str(element) for element in value]
     return str(value) if name in TEXTS else value

@@ -26,17 +26,17 @@ from orchestrator.system_errors import refuse_exhaustion
 
 JSON_TYPE = "application/json"
 LATE = frozenset({"env", "needs"})
-"""Names whose values are known when a job starts, and not before."""
+"""Names whose values are known only when a job starts."""
 
 
 class InputTemplate:
     """
     The `input` of a job, compiled: a table, or one template that gives a table.
 
-    What is the same for all cells is encoded once, and so is one value for them all.
+    Parts that are equal for all cells are encoded once.
 
     Attributes:
-        late_paths: where a string uses `env` or `needs`; such strings are left as they are.
+        late_paths: the places of strings that use `env` or `needs`; they stay unrendered.
 
     Raises:
         TemplateMistake: with `path` set to the place in the table.
@@ -55,13 +55,13 @@ class InputTemplate:
         The input of one job.
 
         Raises:
-            TemplateMistake: a template cannot be rendered, or the result is no table or too large.
+            TemplateMistake: it cannot be rendered, or the result is not a table or too large.
         """
         if self._static is not None:
             return self._static
         table = self._source if self._render is None else self._render(values)
         if not isinstance(table, dict):
-            raise TemplateMistake(f"{self._source!r} gives {show(table)}; an input is a table")
+            raise TemplateMistake(f"{self._source!r} gives {show(table)}; an input must be a table")
         return self._encode(table)
 
     def _encode(self, value: Any) -> JobInput:
@@ -76,17 +76,17 @@ class InputTemplate:
 
 
 class InputFiles:
-    """The input files of one expansion; each is read once."""
+    """The input files of one expansion; reads each once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, str], JobInput] = {}
 
     def get(self, path: Path, content_type: str) -> JobInput:
         """
-        The input that is a file, which is not kept in memory.
+        The input in a file; does not keep it in memory.
 
         Raises:
-            TemplateMistake: it cannot be read, is too large, or is not the JSON that it says.
+            TemplateMistake: it cannot be read, is too large, or is not valid JSON.
         """
         known = self._known.get((path, content_type))
         if known is None:
@@ -108,13 +108,13 @@ def encoded(value: Any) -> bytes:
         raise TemplateMistake(f"the input cannot be written as JSON: {error}") from error
     if len(body) > MAX_INPUT_BYTES:
         raise TemplateMistake(
-            f"the input has {len(body):,} bytes; the platform takes at most {MAX_INPUT_BYTES:,}"
+            f"the input has {len(body):,} bytes; the platform accepts at most {MAX_INPUT_BYTES:,}"
         )
     return body
 
 
 def env_names(job: Job) -> frozenset[str]:
-    """The variables of the environment that the input of a job names."""
+    """The environment variables that the input of a job uses."""
     if job.input.body is None or not job.input.late_paths:
         return frozenset()
     tree, names = orjson.loads(job.input.body), set[str]()
@@ -133,7 +133,7 @@ def render_input(job: Job, env: Mapping[str, str], needs: object = None) -> byte
     The body of a job's input with all values rendered; None for a file and for no input.
 
     Args:
-        needs: what the template name `needs` stands for.
+        needs: the value of the template name `needs`.
 
     Raises:
         InputRejected: a secret cannot be rendered; the message has no value of the environment.
@@ -148,14 +148,14 @@ def render_input(job: Job, env: Mapping[str, str], needs: object = None) -> byte
         missing = sorted(template.env_names - env.keys())
         if missing:
             raise InputRejected(
-                f"the environment has no {', '.join(missing)}, which the input needs"
+                f"the input needs environment variables that are not set: {', '.join(missing)}"
             )
         try:
             return template.render(values)
         except TemplateMistake as mistake:
             if "env" not in template.names:
                 raise InputRejected(f"the input: {mistake}") from mistake
-            # The reason may hold the secret, and so does the error that it came from.
+            # The reason may hold the secret, and so may the error behind it.
             raise InputRejected(
                 f"{text!r} in the input cannot be rendered with the values of the environment"
             ) from None
@@ -173,7 +173,7 @@ def _file_input(path: Path, content_type: str) -> JobInput:
     if len(data) > MAX_INPUT_BYTES:
         size = max(path.stat().st_size, len(data))
         raise TemplateMistake(
-            f"{path} has {size:,} bytes; the platform takes at most {MAX_INPUT_BYTES:,}"
+            f"{path} has {size:,} bytes; the platform accepts at most {MAX_INPUT_BYTES:,}"
         )
     if content_type.partition(";")[0].strip().lower() == JSON_TYPE:
         try:
@@ -191,10 +191,10 @@ def _file_input(path: Path, content_type: str) -> JobInput:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a regular file, or just more than an input may have."""
+    """The bytes of a regular file, at most one more than an input may have."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise TemplateMistake(f"{path} is not a file that can be sent")
+            raise TemplateMistake(f"{path} is not a regular file")
         with path.open("rb") as file:
             return file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:

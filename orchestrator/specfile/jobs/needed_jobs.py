@@ -1,4 +1,4 @@
-"""Whether the jobs that others need are there, and whether they can be had before them."""
+"""Checks that needed jobs exist, and that needs have no cycle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.model.jobs import Job
 
 
 def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, list[int]]]:
-    """The places in `keys` that each pattern matches, without regard to case."""
+    """The places in `keys` that each pattern matches, ignoring case."""
     lowered = [key.lower() for key in keys]
     places = {key: place for place, key in enumerate(lowered)}
     for pattern in patterns:
@@ -22,9 +22,9 @@ def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, 
 
 class NeedsCheck:
     """
-    Collects what jobs need, and tells at the end what cannot be.
+    Collects the needs of all jobs, and checks them at the end.
 
-    Jobs with the same needs are dealt with as one: where one of them is in a circle, all are.
+    Jobs with equal needs are checked as one: if one of them is in a cycle, all are.
     """
 
     def __init__(self) -> None:
@@ -32,13 +32,13 @@ class NeedsCheck:
         self._groups: dict[tuple[str, ...], list[int]] = {}
 
     def add(self, job: Job) -> None:
-        """Takes a job in; all must come, in their order."""
+        """Adds a job; the caller adds all, in their order."""
         if job.needs:
             self._groups.setdefault(job.needs, []).append(len(self._keys))
         self._keys.append(job.key)
 
     def mistakes(self) -> Iterator[str]:
-        """A sentence for each need that nothing fulfils, and for the first circle."""
+        """A sentence for each need without a job, and for the first cycle."""
         group_of = {place: needs for needs, places in self._groups.items() for place in places}
         edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for needs, places in self._groups.items():
@@ -56,7 +56,7 @@ class NeedsCheck:
 
 
 def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:
-    """A circle in a graph; empty when there is none."""
+    """A cycle in a graph; empty if there is none."""
     done: set[tuple[str, ...]] = set()
     for start in edges:
         path: list[tuple[str, ...]] = []

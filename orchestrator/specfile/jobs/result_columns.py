@@ -1,9 +1,10 @@
 """
-Whether the columns that `[results]` names will be there, as far as that can be known beforehand.
+Checks that the columns in `[results]` will exist, as far as that is known beforehand.
 
-Fields that `collect.fields` keeps and parameters are certain. Otherwise the newest batch tells, if
-all its jobs succeeded; a spec that it ran unchanged is refused only for what looks misspelt, since
-one night with odd items must not keep the next one from starting.
+1. Parameters and the fields of `collect.fields` are certain.
+2. Otherwise the newest batch is evidence, if all its jobs succeeded.
+3. A spec that this batch ran unchanged is refused only for a likely misspelling, because one batch
+   with unusual items must not block the next one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from orchestrator.specfile.text.positions import Path as FieldPath
 
 OURS = ("_job", "_run")
 MADE_NEW = ("unwind", "flatten", "view", "simplified")
-"""Parameters of the items endpoint by which items get other fields than the stored ones."""
+"""Parameters of the items endpoint that change the fields of items."""
 MOST_BYTES = 16 * 1024 * 1024
 CLOSE = 0.6
 
@@ -31,12 +32,12 @@ def check_columns(
     loaded: LoadedSpec, collects: Iterable[CollectTable], params: Collection[str], output: Path
 ) -> Iterator[tuple[FieldPath, str]]:
     """
-    Columns that will not be there.
+    Columns that will not exist.
 
     Args:
-        collects: what is collected of each sweep.
+        collects: the `collect` table of each sweep.
         params: the names of all parameters.
-        output: where batches are.
+        output: the folder of all batches.
     """
     results = loaded.spec.results
     if results is None:
@@ -63,10 +64,10 @@ def check_columns(
 
 
 def _kept(collect: CollectTable) -> set[str] | None:
-    """The fields that items may have; None where they may have any."""
+    """The fields that items may have; None for any."""
     if not collect.fields or any(getattr(collect, name) for name in MADE_NEW):
         return None
-    # A field that is kept may be inside another one.
+    # A kept field may be inside another one.
     names = collect.output_fields or collect.fields
     return {name.split(".")[0] for name in names} | set(names)
 
@@ -79,18 +80,18 @@ def _check_by_newest(
         had = _fields_of(folder)
         is_same = (folder / f"spec{loaded.ending}").read_bytes() == loaded.source
     except (OSError, ValueError, LookupError, TypeError):
-        return  # there is no such batch, or it cannot be read: its own commands say so
+        return  # no such batch, or it cannot be read: its own commands report that
     for name, path in wanted.items() if had else ():
         close = get_close_matches(name, had, n=1, cutoff=CLOSE)
         if name in had or (is_same and not close):
             continue
         right = f"; did you mean {close[0]!r}?" if close else ""
         newest = f"no item of the newest batch, {folder.resolve().name}, has {name!r}{right}"
-        yield path, f"{newest} (a field that is new is named in collect.fields)"
+        yield path, f"{newest} (name a new field in collect.fields)"
 
 
 def _fields_of(folder: Path) -> set[str]:
-    """The fields of a batch's items; none where it is not whole, or too large to look at."""
+    """The fields of a batch's items; none if it is incomplete or too large to read."""
     summary = orjson.loads((folder / "summary.json").read_bytes())
     jobs = summary["jobs"]
     if not summary["items"] or jobs["SUCCEEDED"] != sum(jobs.values()):

@@ -37,7 +37,7 @@ class RangeTable(Table):
     """Numbers in steps."""
 
     range: Annotated[list[float | int], Field(min_length=2, max_length=3)]
-    """First and last, both included; a third number is the step (1)."""
+    """The first and last number, both included; a third number is the step (1)."""
 
     @model_validator(mode="after")
     def _step_leads_on(self) -> RangeTable:
@@ -52,7 +52,7 @@ class DatesTable(Table):
     dates: Annotated[list[Day], Field(min_length=2, max_length=2)]
     """The first and the last day, both included."""
     step_days: Positive = 1
-    """Days from one to the next."""
+    """The number of days from one to the next (1)."""
 
 
 class SourceTable(Table):
@@ -63,50 +63,52 @@ class SourceTable(Table):
     A CSV, JSON, JSON Lines, Parquet or text file, relative to the spec; `-` is standard input.
     """
     results: Text | None = None
-    """The items that another batch has collected: `NAME` (its latest) or `NAME/ID`."""
+    """The items of another batch: `NAME` (its latest) or `NAME/ID`."""
     format: Literal["csv", "json", "jsonl", "parquet", "text"] | None = None
-    """Of the file; by default its ending tells."""
+    """The format of the file. Default: by its ending."""
     encoding: Encoding = "utf-8"
-    """Of a CSV, JSON Lines or text file."""
+    """The encoding of a CSV, JSON Lines or text file (utf-8)."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """Between the cells of CSV."""
+    """The character between the cells of CSV (`,`)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceTable:
         if (self.file is None) == (self.results is None):
-            raise ValueError("give file or results, one of them")
+            raise ValueError("expected either file or results")
         return self
 
 
 class ColumnTable(SourceTable):
-    """The values of a parameter that stand outside the spec, one after the other."""
+    """The values of one parameter, from outside the spec."""
 
     column: Text | None = None
     """
-    The column, or the field of each object; without it, a line of text or an element is a value.
+    The column, or the field of each object. Default: each line of text or element is a value.
     """
     type: ValueType | None = None
-    """What a value must be, and text is read as. By default CSV and text files have text."""
+    """The type that each value must have. Default: text for CSV and text files."""
     chunk_items: Positive | None = None
     """
-    Makes the values lists of so many, for long lists in an input; `NAME_chunk` counts them from 1.
+    Groups the values into lists of this length, for long lists in an input. `NAME_chunk` is the
+    number of the list, from 1.
     """
     chunk_bytes: Annotated[int, Field(gt=0, le=LARGEST_CHUNK)] | None = None
     """
-    Makes the values lists of at most so many bytes as JSON (4,000,000 where chunk_items is given).
+    Groups the values into lists of at most this many bytes as JSON (4,000,000 if `chunk_items` is
+    set).
     """
 
 
 class RowsTable(SourceTable):
-    """Rows that stand outside the spec: each column is a parameter."""
+    """Rows from outside the spec: each column is a parameter."""
 
     columns: list[Text] | dict[str, Text] | None = None
     """
-    The columns to take (all): their names, or a table of parameters and the columns they stand in.
+    The columns to use: their names, or a table from parameters to columns. Default: all.
     """
     types: dict[str, ValueType] = Field(default_factory=dict)
     """
-    What the values must be, and text is read as, by parameter: text, int, float, bool or json.
+    The type of the values of each parameter: text, int, float, bool or json.
     """
 
 
@@ -114,9 +116,9 @@ class SampleTable(Table):
     """A choice of the combinations."""
 
     count: Positive
-    """How many of the combinations to take."""
+    """The number of combinations to keep."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
-    """Another seed takes others. The same seed and values give the same, whatever their order."""
+    """Another seed keeps others; the order of values does not matter (0)."""
 
 
 KINDS: dict[str, type[Table]] = {

@@ -84,7 +84,7 @@ def test_secret_stays_a_template_until_the_job_starts(tmp_path: Path) -> None:
     (job,) = jobs_of(tmp_path, text, env={"KEY": "hush"})
     assert job.input.body == b'{"key":"{{ env.KEY }}-{{ n }}","a":[7]}'
     assert render_input(job, {"KEY": "hush"}) == b'{"key":"hush-7","a":[7]}'
-    with pytest.raises(InputRejected, match="has no KEY"):
+    with pytest.raises(InputRejected, match="that are not set: KEY"):
         render_input(job, {})
 
 

@@ -27,7 +27,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         (
             JOB.replace('"b"', '"../b"', 1),
             "spec.toml:2:1: batch.name: must be 1 to 100 of A-Za-z0-9._=-, not starting with a "
-            'dot, since it names a folder, found "../b"',
+            'dot, because it names a folder, found "../b"',
         ),
         (
             JOB + "memory = 1\n",
@@ -104,16 +104,16 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         (
             JOB.replace('"j"', '"a b"'),
             "spec.toml:4:1: jobs[0].name: 'a b' is not a valid job key: use 1 to 200 of "
-            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit",
+            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes any text valid",
         ),
         (
             JOB + 'build = "{{ env.B }}"\n',
-            "spec.toml:6:1: jobs[0].build: env is for the values of an input table only: it is a "
+            "spec.toml:6:1: jobs[0].build: env works only in the values of an input table: it is a "
             "secret",
         ),
         (
             JOB + 'input = { key = "{{ env.B }}" }\n',
-            "spec.toml:6:11: jobs[0].input.key: the environment has no B",
+            "spec.toml:6:11: jobs[0].input.key: the environment variable B is not set",
         ),
         (
             JOB + 'input = { key = "{{ date.upper() }}" }\n',
@@ -210,10 +210,11 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB + 'input = "{{ date }}"\n',
-            "spec.toml:6:1: jobs[0].input: '{{ date }}' gives \"2026-11-25\"; an input is a table",
+            "spec.toml:6:1: jobs[0].input: '{{ date }}' gives \"2026-11-25\"; "
+            "an input must be a table",
         ),
-        (JOB + "input_file = '.'\n", "is not a file that can be sent"),
-        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is not a file that can be sent"),
+        (JOB + "input_file = '.'\n", "is not a regular file"),
+        (JOB + "input_file = '/dev/zero'\n", "/dev/zero is not a regular file"),
         (JOB + "name = 'k'\n",
             "spec.toml:6:11: is not valid TOML: the name already has a value"),
         (

@@ -48,7 +48,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             ]),
         (b"q\na b\n", ROWS, [
             "spec.toml:4:1: jobs[0].name: 'k-a b' is not a valid job key: use 1 to 200 of "
-            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes text fit "
+            "A-Za-z0-9._=-, with no dot at the start; the filter slug makes any text valid "
             '(where q = "a b", d.csv:2)'
         ]),
         (b"", ROWS, ["d.csv:1: is empty; its first line must name the columns"]),
@@ -183,7 +183,7 @@ def test_mistake_in_data_is_told_with_its_place(
         ),
         (
             'q = { file = "x.csv", results = "y" }\n',
-            ["7:1: jobs[0].matrix.q: give file or results, one of them"],
+            ["7:1: jobs[0].matrix.q: expected either file or results"],
         ),
         (
             "q = {}\n",
@@ -235,7 +235,7 @@ def test_text_that_is_kept_until_the_end_has_no_chunk_beside_a_secret(tmp_path: 
     assert mistakes_of(
         tmp_path, text + 'q = { file = "u.txt", chunk_items = 5 }\n', env={"K": "hush"}
     )[0] == (
-        "spec.toml:6:11: jobs[0].input.x: env and a parameter with chunks cannot stand in one text"
+        "spec.toml:6:11: jobs[0].input.x: one text cannot use both env and a parameter with chunks"
     )
 
 
