@@ -1,1 +1,1 @@
-"""The items of many jobs as one table: which values it keeps, and in which files."""
+"""Merges the items of many jobs into one table."""

@@ -12,7 +12,7 @@ from orchestrator.results.shape import FIELD, ITEM, NULLS, Column, Layout
 
 
 def cells_of(rows: Rows, column: Column, layout: Layout) -> list[Any]:
-    """The values of a column; None where there is none."""
+    """The values of a column; None for a missing value."""
     if column.origin == ITEM:
         return [
             line.decode().strip() if place in rows.odd else None

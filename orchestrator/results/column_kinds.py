@@ -1,4 +1,4 @@
-"""What a column holds, so that each value can be read back: the kinds of values and their texts."""
+"""The kinds of values in a column, and their texts, from which each value can be read back."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNUSUAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 class Kind(StrEnum):
     """
-    What all values of a column are.
+    The kind of all values of a column.
 
-    LONG are integers of which a double does not hold all; JSON is each value's JSON text, for what
-    is nested or of several kinds.
+    LONG: integers that a double cannot hold exactly. JSON: the JSON text of each value, for nested
+    values and mixed kinds.
     """
 
     NOTHING = "nothing"
@@ -54,7 +54,7 @@ def joined(one: Kind, other: Kind) -> Kind:
 
 
 def kind_of(values: Iterable[Any]) -> Kind:
-    """The kind of values; None among them counts for nothing."""
+    """The kind of values; ignores None."""
     types = set(map(type, values)) - {type(None)}
     if not types:
         return Kind.NOTHING
@@ -144,7 +144,7 @@ CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: _boolean,
     Kind.TEXT: _text,
 }
-"""What `types` of a spec may ask for, and what makes a value of it, or raises."""
+"""The kinds that `types` of a spec allows, each with its converter, which may raise."""
 
 
 def converted(values: Sequence[Any], kind: Kind) -> tuple[list[Any], dict[int, str]]:

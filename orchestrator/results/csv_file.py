@@ -1,5 +1,5 @@
 """
-A table as CSV: texts as they are, everything else as JSON.
+A table as CSV: texts unchanged, all other values as JSON.
 
 An empty text is `""`, and a cell without a value is empty, as PostgreSQL and DuckDB read it.
 """
@@ -18,12 +18,12 @@ from orchestrator.results.shape import Column, Layout
 
 QUOTED = re.compile(r'^$|[",\r\n]')
 FORMULA = re.compile(r"[=+@\t\r'-]")
-"""How cells begin that a spreadsheet takes for formulas, and how those that were made safe."""
+"""The start of a cell that a spreadsheet reads as a formula, or that was made safe."""
 PLAIN = (Kind.BOOLEAN, Kind.INTEGER, Kind.LONG, Kind.NUMBER)
 
 
 def form(column: Column) -> Kind | None:
-    """What of a column's kind its text depends on."""
+    """The part of a column's kind that its text depends on."""
     return Kind.TEXT if column.kind in (Kind.TEXT, Kind.NOTHING) else Kind.JSON
 
 

@@ -1,7 +1,7 @@
 """
-Which items were there before: within a table, and in everything that a series ever gave.
+Finds repeated items: within a table, and in all earlier batches of a series.
 
-Only digests of the values that tell items apart are kept, most of them on disk.
+It keeps only digests of the values that identify items, most of them on disk.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from orchestrator.results.tolerant_reader import JsonText, read_carefully
 DIGEST_BYTES = 16
 MOST_IN_MEMORY = 500_000
 FILTER_BYTES = 2**24
-"""Of a table with ten million keys, one in a hundred is looked for on disk in vain."""
+"""With ten million keys, one in a hundred new keys needs a search on disk."""
 FILTER_MASK = FILTER_BYTES - 1
 _PLACES = struct.Struct("<III4x").unpack
-TOLD_BY_THEIR_JSON = {str, int, bool, type(None)}
+EXACT_AS_JSON = {str, int, bool, type(None)}
 CACHE_KILOBYTES = 32_768
 BUSY_SECS = 120.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
     key    BLOB PRIMARY KEY,
-    number INTEGER NOT NULL      -- of the batch that first gave it
+    number INTEGER NOT NULL      -- of the first batch that had it
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     id     TEXT NOT NULL,
-    fields TEXT NOT NULL,        -- JSON: the names that told items apart
+    fields TEXT NOT NULL,        -- JSON: the names of the fields that identify an item
     PRIMARY KEY (id, fields)
 ) STRICT, WITHOUT ROWID;
 """
 
 
 def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
-    """A digest of the values of some columns for each item; None where one is missing or null."""
+    """For each item a digest of its values in some columns; None if one is missing or null."""
     salt = json.dumps([column.of or column.origin for column in columns]).encode()
     texts = zip(*(_texts(rows, column) for column in columns), strict=True)
     return [
@@ -68,9 +68,9 @@ def values_of(rows: Rows, column: Column) -> list[Any]:
 
 
 def _texts(rows: Rows, column: Column) -> list[Any]:
-    """Texts that are the same for equal values, and for those alone; None where there is none."""
+    """Texts that are equal if and only if the values are; None for a missing value."""
     values = values_of(rows, column)
-    if not rows.odd and set(map(type, values)) <= TOLD_BY_THEIR_JSON:
+    if not rows.odd and set(map(type, values)) <= EXACT_AS_JSON:
         try:
             return [value if value is None else orjson.dumps(value) for value in values]
         except TypeError:
@@ -83,7 +83,7 @@ def _texts(rows: Rows, column: Column) -> list[Any]:
 
 def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
     if column.origin == FIELD and isinstance(value, float | dict | list):
-        # What was read fast may be less exact than its text.
+        # The fast parser may have lost precision.
         value = read_carefully(rows.lines[place]).fields.get(column.of)
     if isinstance(value, JsonText):
         return _canonical(value)
@@ -91,7 +91,7 @@ def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
         value = int(value)
     text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="surrogatepass")
     if column.origin == FIELD and place in rows.odd:
-        # What a value does not say of the item is told by the item alone.
+        # The value is incomplete, so the text of the whole item decides.
         return text + rows.lines[place]
     return text
 
@@ -105,30 +105,30 @@ def _canonical(text: str) -> bytes:
 
 
 class Filter:
-    """A set of keys in little memory, which may take a key for a member that is none."""
+    """A set of keys in little memory; may report a key that it does not hold."""
 
     def __init__(self) -> None:
         self._bits = bytearray(FILTER_BYTES)
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """Adds keys, which are uniformly distributed."""
+        """Adds keys, which must be uniformly distributed."""
         bits = self._bits
         for key in keys:
             for place in _PLACES(key):
                 bits[place >> 3 & FILTER_MASK] |= 1 << (place & 7)
 
     def may_have(self, key: bytes) -> bool:
-        """Whether a key may be a member; it is none for sure when this is false."""
+        """Whether the set may hold a key; False is certain."""
         bits = self._bits
         return all(bits[p >> 3 & FILTER_MASK] & 1 << (p & 7) for p in _PLACES(key))
 
 
 class Uniques:
     """
-    Tells whether a key came before, with few of them in memory.
+    Finds repeated keys, with few keys in memory.
 
     Args:
-        folder: for a file of its own.
+        folder: the folder for its temporary file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -138,7 +138,7 @@ class Uniques:
         self._db: sqlite3.Connection | None = None
 
     def are_first(self, keys: Sequence[bytes | None]) -> list[bool]:
-        """Whether each key comes for the first time; those that are None always do."""
+        """Whether each key is new; None always is."""
         known = self._on_disk(keys)
         answers = []
         for key in keys:
@@ -151,7 +151,7 @@ class Uniques:
         return answers
 
     def close(self) -> None:
-        """Forgets all keys."""
+        """Drops all keys and the file."""
         self._recent.clear()
         if self._db is not None:
             self._db.close()
@@ -181,16 +181,16 @@ class Uniques:
 
 
 class Seen:
-    """The keys of everything that a series ever gave, each with the batch that first gave it."""
+    """The keys of all items of a series, each with the first batch that had it."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def take(self, keys: Sequence[bytes | None], numbers: Sequence[int]) -> list[bool]:
         """
-        Records which batch gave each key; returns whether no batch with a lower number did.
+        Records the batch of each key; returns whether no batch with a lower number had it.
 
-        Keys that are None are always new.
+        A key that is None is always new.
         """
         first = dict(_found(self._db, "SELECT key, number FROM keys WHERE key = ?", keys))
         earlier: dict[bytes, int] = {}
@@ -208,12 +208,12 @@ class Seen:
         return answers
 
     def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
-        """Whether the keys of a batch were recorded, as these fields tell items apart."""
+        """Whether the keys of a batch for these fields are recorded."""
         query = "SELECT 1 FROM batches WHERE id = ? AND fields = ?"
         return self._db.execute(query, (batch_id, json.dumps(fields))).fetchone() is not None
 
     def add_batch(self, batch_id: str, fields: Sequence[str]) -> None:
-        """Records that all keys of a batch are there."""
+        """Records that all keys of a batch are recorded."""
         self._db.execute(
             "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, json.dumps(fields))
         )
@@ -222,10 +222,10 @@ class Seen:
 @contextmanager
 def seen_by(folder: Path) -> Iterator[Seen]:
     """
-    Opens the keys of a series; what was added is kept when all went well.
+    Opens the keys of a series; commits new ones unless an error occurs.
 
     Raises:
-        NotMerged: they cannot be read or written.
+        NotMerged: the keys cannot be read or written.
         OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -243,19 +243,19 @@ def seen_by(folder: Path) -> Iterator[Seen]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
             raise NotMerged(
-                f"{path}: another process merges a batch of this series; when it has ended, make "
-                "this one by: orchestrator collect"
+                f"{path}: another process merges a batch of this series. When it has ended, run "
+                "`orchestrator collect`"
             ) from error
         raise NotMerged(
-            f"{path}: the keys of earlier batches cannot be used ({error}); remove the file, and "
-            "they are made again from the batches that are there"
+            f"{path}: the keys of earlier batches cannot be used ({error}). Remove the file; it is "
+            "made again from the batches on disk"
         ) from error
 
 
 def _found(
     db: sqlite3.Connection, query: str, keys: Iterable[bytes | None]
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of those keys that there are; asked in their order, which is that of the file."""
+    """The rows of the existing keys; searches in the order of the file."""
     for key in sorted(filter(None, set(keys))):
         row = db.execute(query, (key,)).fetchone()
         if row is not None:

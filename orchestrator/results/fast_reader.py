@@ -1,4 +1,4 @@
-"""Reads many lines at once: by a fast parser, and where that would change anything, carefully."""
+"""Reads many lines at once with a fast parser, or carefully if that would change a value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.results.tolerant_reader import NotJson, read_carefully
 AS_A_LINE = orjson.OPT_APPEND_NEWLINE
 OBJECT = ord("{")
 UNSURE_NUMBER = re.compile(rb"[:\[,]\s*-?(?:[\d.]{16}|[\d.]*[eE])")
-"""Longer ones may be more exact than a double, or larger than 64 bits."""
+"""A longer number may be more exact than a double, or larger than 64 bits."""
 NAME = re.compile(rb'"\s*:')
 
 
@@ -25,7 +25,7 @@ class Reject:
     An item that a format cannot hold.
 
     Attributes:
-        number: of its line, counted from 1.
+        number: its line, counted from 1.
     """
 
     source: Source
@@ -41,9 +41,9 @@ class Rows:
 
     Attributes:
         items: their fields; empty for an item that is not an object.
-        columns: values by the names of fields, where they were taken out already.
-        odd: the places of items of which the fields do not say all.
-        rejects: what is not among them.
+        columns: values by field name, for fields that were extracted.
+        odd: the places of items whose fields do not hold all of their content.
+        rejects: the items that were refused.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -58,16 +58,16 @@ class Rows:
         return len(self.items)
 
     def values(self, name: str) -> list[Any]:
-        """The values of a field; None where it is missing or null."""
+        """The values of a field; None if missing or null."""
         found = self.columns.get(name)
         return [item.get(name) for item in self.items] if found is None else found
 
     def kept(self, keep: list[bool]) -> Rows:
-        """Those of which `keep` is true."""
+        """The rows for which `keep` is true."""
         return self if all(keep) else self.at(list(compress(range(len(keep)), keep)))
 
     def at(self, places: list[int]) -> Rows:
-        """Those at some places."""
+        """The rows at some places."""
         return Rows(
             sources=[self.sources[place] for place in places],
             lines=[self.lines[place] for place in places],
@@ -78,7 +78,7 @@ class Rows:
         )
 
     def reject(self, reasons: dict[int, str]) -> Rows:
-        """Those that are not named, and those that are among the rejects."""
+        """The other rows; adds the named ones to the rejects."""
         for place, reason in reasons.items():
             self.rejects.append(
                 Reject(
@@ -96,7 +96,7 @@ def read(pieces: list[Piece], *, as_text: bool) -> Rows:
     The items of a chunk.
 
     Args:
-        as_text: whether the text of items stays; else their values must be exact.
+        as_text: whether items keep their text; otherwise their values must be exact.
     """
     rows = Rows()
     for piece in pieces:
@@ -111,7 +111,7 @@ def read(pieces: list[Piece], *, as_text: bool) -> Rows:
             if line[0] == OBJECT and (as_text or dumps(item, option=AS_A_LINE) == line):
                 add(item)
                 continue
-        except (ValueError, TypeError):  # not JSON as the parser has it, or too deep to write
+        except (ValueError, TypeError):  # not JSON for this parser, or too deep to write
             item = None
         _read_unusual(rows, place, item, reasons, as_text=as_text)
     return rows.reject(reasons) if reasons else rows
@@ -126,7 +126,7 @@ def _read_unusual(
         rows.items.append(item)
         return
     try:
-        # Text stays as it is, also where it is not UTF-8: only its names are looked at.
+        # Only the names are needed, because the text stays unchanged, even if not UTF-8.
         found = read_carefully(line.decode(errors="replace").encode() if as_text else line)
     except NotJson as error:
         rows.items.append({})
@@ -138,7 +138,7 @@ def _read_unusual(
 
 
 def _is_exact(line: bytes, item: dict[str, Any]) -> bool:
-    """Whether the values of an item say all that its text does, which is only spaced otherwise."""
+    """Whether the values of an item equal its text, apart from spaces."""
     if UNSURE_NUMBER.search(line):
         return False
     try:

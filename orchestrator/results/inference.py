@@ -1,4 +1,4 @@
-"""Learns from items what their table looks like, and makes of their values what a spec asks for."""
+"""Learns the columns of a table from items, and converts values to the types of the spec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.results.shape import Shape
 
 
 def look_at(rows: Rows, shape: Shape) -> Rows:
-    """Learns what items look like; returns those that the table can hold."""
+    """Learns the fields of items; returns the items that the table can hold."""
     as_text = shape.as_text
     if not as_text and shape.types:
         rows = _convert(rows, shape)
@@ -46,7 +46,7 @@ def _names(rows: Rows, shape: Shape) -> list[str]:
 
 
 def _convert(rows: Rows, shape: Shape) -> Rows:
-    """Makes values what the spec asks for; items with values that cannot be that are rejected."""
+    """Converts values to the types of the spec; rejects items where that fails."""
     reasons: dict[int, str] = {}
     made = {}
     for name, kind in shape.types.items():

@@ -1,4 +1,4 @@
-"""Where items come from: the files of jobs, read in order as chunks of whole lines."""
+"""The files of jobs with their items, read in order as chunks of whole lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUFFER_BYTES = 256 * 1024
 
 
 class NotMerged(OrchestratorError):
-    """The results could not be put together; the items of the jobs are on disk all the same."""
+    """The results cannot be merged; the items of the jobs are on disk anyway."""
 
     exit_code = 1
 
@@ -28,10 +28,10 @@ class Source:
     Attributes:
         job: the job's key.
         run: the id of the run that made them.
-        items: how many there are, as the ledger counted them.
-        params: a column each.
-        number: of its batch: what batches with lower ones gave is not new.
-        batch, occurrence: columns where the table is of several batches; None where of one.
+        items: their number in the ledger.
+        params: the parameters of the job; each is a column.
+        number: the number of its batch; items of lower numbers are older.
+        batch, occurrence: columns of a table of several batches; None for one batch.
     """
 
     path: Path
@@ -45,13 +45,13 @@ class Source:
 
 
 Sources = Callable[[], Iterable[Source]]
-"""All sources in order, as often as they are asked for."""
+"""Returns all sources in order, at each call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """
-    Lines of one source that follow one another.
+    Consecutive lines of one source.
 
     Attributes:
         first: the number of the first line, counted from 1.
@@ -68,11 +68,11 @@ def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[
     All lines of all sources, some megabytes at once.
 
     Args:
-        most_rows: how many lines a chunk may have, asked before each.
+        most_rows: returns the most lines of the next chunk.
 
     Raises:
-        NotMerged: a file is missing, cannot be read, or has another number of items than were
-            collected.
+        NotMerged: a file is missing, cannot be read, or has another number of items than the
+            ledger.
     """
     pieces: list[Piece] = []
     rows = size = 0
@@ -106,18 +106,18 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
     except OSError as error:
         refuse_exhaustion(error)
         raise NotMerged(
-            f"{source.job}: {source.path.name} cannot be read ({error.strerror}); "
-            "orchestrator collect fetches it again"
+            f"{source.job}: {source.path.name} cannot be read ({error.strerror}): run "
+            "`orchestrator collect` to download it again"
         ) from error
     if count != source.items:
         raise NotMerged(
-            f"{source.job}: {source.path.name} has {count} items, {source.items} were collected; "
-            "orchestrator collect fetches it again"
+            f"{source.job}: {source.path.name} has {count} items, but the ledger counts "
+            f"{source.items}: run `orchestrator collect` to download it again"
         )
 
 
 def heads(sources: Iterable[Source], *, most: int, size_bytes: int) -> Iterator[Piece]:
-    """The first lines of the first sources; files that cannot be read are left out."""
+    """The first lines of the first sources; skips files that cannot be read."""
     for _, source in zip(range(most), sources, strict=False):
         try:
             with source.path.open("rb", buffering=BUFFER_BYTES) as file:

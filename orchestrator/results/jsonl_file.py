@@ -1,4 +1,4 @@
-"""A table as JSON Lines: the text of an item stays as it is, and our columns are put before it."""
+"""A table as JSON Lines: our columns, then the unchanged text of the item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.results.shape import ITEM, Column, Layout
 
 
 def form(_column: Column) -> Kind | None:
-    """What of a column's kind its text depends on: nothing."""
+    """The part of a column's kind that its text depends on: none."""
     return None
 
 
@@ -41,7 +41,7 @@ class JsonlFile:
             head = self._head_of(source)
             lines = rows.lines[start : start + count]
             if all(rows.items[start : start + count]):
-                # A line feed is only between lines: what follows it begins an object.
+                # Line feeds occur only between lines, so an object follows each.
                 text = b"".join(lines)[1:].replace(b"\n{", b"\n" + head)
                 self._file.write(head + text)
             else:
@@ -58,7 +58,7 @@ class JsonlFile:
         self._file.close()
 
     def _head_of(self, source: Source) -> bytes:
-        """What stands before the fields of each item: the same bytes for all items of a job."""
+        """The bytes before the fields of each item, equal for all items of a job."""
         if source is not self._last[0]:
             self._last = (source, self._head(source))
         return self._last[1]
@@ -71,14 +71,14 @@ class JsonlFile:
     def _unusual(self, head: bytes, line: bytes) -> bytes:
         """An item without fields, or one that is not an object."""
         if line.startswith(b"{"):
-            # Fields whose names cannot be read are fields all the same.
+            # A field counts even if its name cannot be read.
             rest = line[1:].lstrip()
             return (head[:-1] if rest.startswith(b"}") else head) + line[1:]
         return head + json_text(self._item).encode() + b":" + line.rstrip() + b"}\n"
 
 
 def _runs(sources: Sequence[Source]) -> list[tuple[Source, int]]:
-    """The sources of items that follow one another, each with how many it has of them."""
+    """The sources in order, each with its number of consecutive items."""
     if sources[0] is sources[-1]:
         return [(sources[0], len(sources))]
     return [(source, sum(1 for _ in group)) for source, group in groupby(sources)]

@@ -17,10 +17,10 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
     Records the keys of all items of a batch.
 
     Args:
-        unique: the columns that tell items apart.
+        unique: the columns that identify an item.
 
     Raises:
-        NotMerged: its items are not all there.
+        NotMerged: some of its items are missing.
     """
     shape = Shape(as_text=True, unique=unique)
     for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):

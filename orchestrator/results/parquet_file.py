@@ -1,4 +1,4 @@
-"""A table as Parquet, by pyarrow, which is an extra; it is written while more is read."""
+"""A table as Parquet, with pyarrow from an extra; writes while the caller reads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from orchestrator.results.shape import Column, Layout
 try:
     import pyarrow as pa
     from pyarrow import parquet
-except ImportError as error:  # pragma: no cover - told where it is needed
+except ImportError as error:  # pragma: no cover - reported where it is needed
     raise NotMerged(f"Parquet {not_installed(Extra.PARQUET)}") from error
 
 GROUP_BYTES = 16 * 1024 * 1024
 SMALL_GROUP_BYTES = 2 * 1024 * 1024
-"""So much is gathered for each of many partitions before it is written."""
+"""The size of a row group in each of many partitions."""
 FORMS = {Kind.NOTHING: Kind.TEXT, Kind.LONG: Kind.INTEGER}
 TYPES = {
     Kind.TEXT: pa.string(),
@@ -36,7 +36,7 @@ TYPES = {
 
 
 def form(column: Column) -> Kind | None:
-    """What of a column's kind its values depend on."""
+    """The part of a column's kind that its values depend on."""
     return FORMS.get(column.kind, column.kind)
 
 
@@ -45,7 +45,7 @@ class ParquetFile:
     A file of Parquet that is being written.
 
     Attributes:
-        rows: how many were written; those that the file has, once it is closed.
+        rows: how many were written; after `close`, the number in the file.
     """
 
     def __init__(self, path: Path, *, layout: Layout) -> None:
@@ -100,7 +100,7 @@ def _array(column: Column, values: Sequence[Any]) -> Any:
 
 
 def _free(path: Path) -> Path:
-    """A file that is not there: Parquet cannot be appended to."""
+    """A free file name, because nothing can be appended to a Parquet file."""
     number, free = 1, path
     while free.exists():
         number += 1

@@ -16,7 +16,7 @@ from orchestrator.results.shape import Column
 MOST_OPEN = 32
 LONGEST_VALUE = 200
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""The folder of items that have no value, as readers of Parquet expect it."""
+"""The folder of items without a value, as readers of Parquet expect it."""
 
 
 class TableFile(Protocol):
@@ -36,7 +36,7 @@ class Files:
     The files of a table, few of them open at once.
 
     Attributes:
-        rows: how many all files have that are closed.
+        rows: the number of rows in all closed files.
     """
 
     def __init__(self, folder: Path, name: str, make: Callable[[Path], TableFile]) -> None:
@@ -47,11 +47,11 @@ class Files:
         self.rows = 0
 
     def begin(self) -> None:
-        """Makes the one file of a table that is not partitioned, also where there are no items."""
+        """Creates the one file of a table without partitions, even if there are no items."""
         self._file("")
 
     def write(self, rows: Rows, columns: Sequence[Column]) -> None:
-        """Appends items, each to the file of its values of some columns."""
+        """Appends items, each to the file of its partition."""
         if not columns:
             self._file("").write(rows)
             return
@@ -95,7 +95,7 @@ def is_cut(value: Any) -> bool:
 
 def _parts(column: Column, values: Sequence[Any]) -> list[str]:
     text = json_text if column.kind is Kind.JSON else _plain
-    # Told apart by their types too: to Python, true is 1.
+    # The type is part of the key, because true equals 1 in Python.
     keys = [(type(v), json_text(v) if isinstance(v, dict | list) else v) for v in values]
     made = {
         key: f"{_encoded(column.name)}={_folder(value, text)}"

@@ -1,7 +1,7 @@
 """
-What a table looks like: which columns there are, what they hold, and how ours are called.
+The columns of a table: their kinds, and the names of our own columns.
 
-A shape grows with the items that are seen; a layout is what it says at one moment.
+A shape grows with each item; a layout is the state of a shape at one moment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.results.column_kinds import Kind, joined, kind_of
 
 MOST_FIELDS = 5000
-"""An item with a field beyond so many is kept whole in one column."""
+"""The most columns for fields; an item with a further field is kept whole in one column."""
 
 JOB = "job"
 RUN = "run"
@@ -31,11 +31,11 @@ class Column:
     A column of a table.
 
     Attributes:
-        name: what it is called in the table.
-        origin: what its values are: the job, the run, a parameter, a field of the items, …
+        name: its name in the table.
+        origin: the source of its values: the job, the run, a parameter, a field of the items, …
         of: the name of the parameter or field.
-        empty: what a cell without a value means for a field: "missing", "null", or "either", where
-            the column of nulls names those that are null.
+        empty: the meaning of a cell without a value: "missing", "null", or "either"; then the
+            column of nulls names the null fields.
     """
 
     name: str
@@ -81,14 +81,14 @@ class _Seen:
 @dataclass(slots=True, kw_only=True)
 class Shape:
     """
-    What is known of a table so far.
+    The knowledge about a table so far.
 
     Attributes:
-        as_text: whether the text of items stays as it is, so that what fields hold does not matter.
-        has_batches: whether the table tells of which batch an item is.
-        types: what a spec asks fields to be.
+        as_text: whether items keep their text, so that the kinds of fields do not matter.
+        has_batches: whether columns name the batch of an item.
+        types: the types of fields in the spec.
         has_odd: whether an item is kept whole in a column.
-        names: of the fields that are known.
+        names: the names of the known fields.
     """
 
     as_text: bool
@@ -106,13 +106,13 @@ class Shape:
         return len(self._fields)
 
     def take_names(self, names: Iterable[str]) -> set[str]:
-        """Learns names of fields; returns those that are too many."""
+        """Learns names of fields; returns the names beyond the limit."""
         refused: set[str] = set()
         bases = self._bases()
         for name in names:
             if name in self._fields:
                 continue
-            # Names that ours might have are always known.
+            # Fields that may collide with our columns always count.
             if len(self._fields) < MOST_FIELDS or name.lstrip("_") in bases:
                 self._fields[name] = _Seen(is_missing=self._rows > 0)
                 self.names.add(name)
@@ -122,10 +122,10 @@ class Shape:
 
     def learn(self, name: str, values: list[Any], items: list[dict[str, Any]]) -> None:
         """
-        Learns what a field holds.
+        Learns the kind of a field.
 
         Args:
-            values: of the field in each item, None where it has none.
+            values: the value in each item, or None.
         """
         seen = self._fields[name]
         seen.kind = joined(seen.kind, kind_of(values))
@@ -138,19 +138,19 @@ class Shape:
             seen.is_null = seen.is_null or empty > missing
 
     def learn_rows(self, names: Collection[str], rows: int) -> None:
-        """Learns that so many items have fields of these names, and no others."""
+        """Learns that this many items have only fields of these names."""
         self._rows += rows
         if rows:
             for name in self.names.difference(names):
                 self._fields[name].is_missing = True
 
     def learn_params(self, params: Mapping[str, Any]) -> None:
-        """Learns what the parameters of a job are."""
+        """Learns the parameters of a job."""
         for name, value in params.items():
             self._params[name] = joined(self._params.get(name, Kind.NOTHING), kind_of([value]))
 
     def layout(self) -> Layout:
-        """The columns as far as they are known."""
+        """The columns that are known so far."""
         ours = self._our_columns()
         fields = [
             Column(

@@ -1,8 +1,8 @@
 """
-Puts the items of many jobs together as one table, with memory that does not grow with it.
+Merges the items of many jobs into one table, in constant memory.
 
-The columns are guessed from the first items of the jobs, and the table is written at once. Where a
-later item shows that they are others, the rest is only looked at, and then all is written anew.
+1. It guesses the columns from the first items of the jobs, and writes the table.
+2. If a later item needs other columns, it stops writing, reads the rest, and starts again.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def write_table(
     has_batches: bool = False,
 ) -> Table:
     """
-    Writes a table, `columns.json` and, where there are any, `rejects.jsonl` into an empty folder.
+    Writes a table, `columns.json` and, if items are rejected, `rejects.jsonl` into an empty folder.
 
     Args:
-        seen: the keys of earlier batches; None compares with nothing.
-        has_batches: whether columns say of which batch an item is.
+        seen: the keys of earlier batches; None for no comparison.
+        has_batches: whether columns name the batch of an item.
 
     Raises:
-        NotMerged: the items of a job are not those that were collected, or a library is missing.
+        NotMerged: the items of a job differ from the ledger, or a library is missing.
         OSError.
     """
     shape = Shape(
@@ -61,18 +61,18 @@ def write_table(
     for source in sources():
         shape.learn_params(source.params)
     try:
-        with _no_search_for_garbage():
+        with _no_garbage_collection():
             while (table := _written(sources, plan, folder, shape, seen)) is None:
                 pass
     except sqlite3.Error as error:
-        raise NotMerged(f"keys of items could not be kept: {error}") from error
+        raise NotMerged(f"the keys of items cannot be stored: {error}") from error
     return table
 
 
 def _written(
     sources: Sources, plan: ResultsPlan, folder: Path, shape: Shape, seen: Seen | None
 ) -> Table | None:
-    """Goes through all items once; None when the columns were found to be others."""
+    """Reads all items once and writes them; None if other columns are needed."""
     _empty(folder)
     layout = shape.layout()
     forms = _forms(plan.format, layout)
@@ -89,8 +89,8 @@ def _written(
 
 
 @contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
-    """Items hold no cycles, and Python would look for some among them again and again."""
+def _no_garbage_collection() -> Iterator[None]:
+    """Stops garbage collection, because items have no cycles and each search costs time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -101,7 +101,7 @@ def _no_search_for_garbage() -> Iterator[None]:
 
 
 def _types(plan: ResultsPlan) -> dict[str, Kind]:
-    """What fields are to be: in Parquet alone, since the other formats have texts for them."""
+    """The types of fields; only in Parquet, because other formats store text."""
     if plan.format is not ResultsFormat.PARQUET:
         return {}
     return {name: Kind(kind) for name, kind in plan.types.items()}
@@ -120,7 +120,7 @@ def _empty(folder: Path) -> None:
 
 
 def _forms(format_: ResultsFormat, layout: Layout) -> object:
-    """What of a layout the files depend on that are written by it."""
+    """The part of a layout that its files depend on."""
     form = module_of(format_).form
     is_text = format_ is ResultsFormat.JSONL
     columns = layout.ours() if is_text else layout.columns

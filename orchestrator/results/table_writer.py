@@ -1,4 +1,4 @@
-"""A table that is being written: what of the items is kept, and what is told of it afterwards."""
+"""Writes a table: decides which items it keeps, and counts the others."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Table:
     Attributes:
         items: how many were read.
         rows: how many were written.
-        repeated: items that are not in it since others with the same values are.
-        old: items that are not in it since an earlier batch gave them.
-        keyless: items that are not in it since they have no value of what tells items apart.
+        repeated: items left out because another item has equal values.
+        old: items left out because an earlier batch had them.
+        keyless: items left out because a field of `unique` has no value.
         rejected: items that the format cannot hold.
-        rejects: the first of them, in words.
-        lacking: columns that the spec names and that are not there.
+        rejects: a sentence for each of the first rejected items.
+        lacking: columns that the spec names but no item has.
     """
 
     items: int = 0
@@ -66,7 +66,7 @@ class Work:
         self._files = Files(folder, f"items.{plan.format.value}", _maker(plan, layout))
         self._counts: Counter[str] = Counter()
         self._rejects: BinaryIO | None = None
-        self._told: list[str] = []
+        self._reject_lines: list[str] = []
 
     def __enter__(self) -> Self:
         if not self._layout.partition_by:
@@ -85,7 +85,7 @@ class Work:
             self._rejects.close()
 
     def add(self, rows: Rows) -> None:
-        """Writes those of the items that belong into the table."""
+        """Writes the items that belong in the table."""
         self._counts["items"] += len(rows) + len(rows.rejects)
         for reject in rows.rejects:
             self._reject(reject)
@@ -96,22 +96,22 @@ class Work:
 
     def table(self, layout: Layout) -> Table:
         """
-        Writes `columns.json`, once all files are closed.
+        Writes `columns.json`, after all files are closed.
 
         Args:
-            layout: what is known of the columns in the end.
+            layout: the final columns.
 
         Raises:
-            NotMerged: there are not as many rows as items.
+            NotMerged: the number of rows differs from the number of items.
         """
         counts = self._counts
         left_out = sum(counts[name] for name in LEFT_OUT)
         if not self._files.rows == counts["rows"] == counts["items"] - left_out:
             raise NotMerged(
-                f"{self._files.rows} rows were written where {counts['items'] - left_out} items "
-                "belong; merge again by: orchestrator collect"
+                f"{self._files.rows} rows were written for {counts['items'] - left_out} items: "
+                "run `orchestrator collect` to merge again"
             )
-        table = Table(**counts, rejects=tuple(self._told), lacking=layout.lacking)
+        table = Table(**counts, rejects=tuple(self._reject_lines), lacking=layout.lacking)
         facts = {
             "version": VERSION,
             "format": self._plan.format,
@@ -158,12 +158,12 @@ class Work:
             self._rejects = (self._folder / REJECTS).open("wb")
         self._rejects.write(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
         self._counts["rejected"] += 1
-        if len(self._told) < SHOWN_REJECTS:
-            self._told.append(f"{source.job}, line {reject.number}: {reject.reason}")
+        if len(self._reject_lines) < SHOWN_REJECTS:
+            self._reject_lines.append(f"{source.job}, line {reject.number}: {reject.reason}")
 
 
 def _within_batch(key: bytes | None, source: Source) -> bytes | None:
-    """A key that tells items of one batch apart: each batch of a table may have the same item."""
+    """A key within one batch, because each batch of a table may have the same item."""
     return key if key is None or source.batch is None else key + source.batch.encode()
 
 

@@ -1,8 +1,8 @@
 """
-Reads items that a fast parser refuses, or would change: no value of them is lost.
+Reads items that a fast parser refuses or would change, without losing a value.
 
-Lone surrogates, numbers of any size, NaN, nesting of any depth and names that come twice are read
-here by a scan of the text, which needs no recursion.
+It reads lone surrogates, numbers of any size, NaN, nesting of any depth and repeated names by a
+scan of the text without recursion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORDS: dict[bytes, Any] = {
     b"true": True,
     b"false": False,
     b"null": None,
-    # No JSON, but what some servers write; they are kept as they are.
+    # Not JSON, but some servers write it; the values stay unchanged.
     b"NaN": float("nan"),
     b"Infinity": float("inf"),
     b"-Infinity": float("-inf"),
@@ -32,11 +32,11 @@ INTEGERS = range(-(2**63), 2**63)
 
 
 class NotJson(ValueError):
-    """A line that is not JSON; says what is wrong with it."""
+    """A line that is not JSON; the message names the mistake."""
 
 
 class JsonText(str):
-    """A value as its JSON text, where no value of Python's says the same."""
+    """The JSON text of a value that Python cannot hold exactly."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class Item:
 
     Attributes:
         fields: empty for an item that is not an object.
-        is_whole: whether the fields say all that the item does.
+        is_whole: whether the fields hold all content of the item.
     """
 
     fields: dict[str, Any]
@@ -85,7 +85,7 @@ def read_carefully(line: bytes) -> Item:
 
 
 def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The names and values of an object, as they stand in its text."""
+    """The names and values of an object, as raw text."""
     tokens = TOKEN.finditer(text)
     closers = [CLOSERS[next(tokens)[0]]]
     name: bytes | None = None
@@ -94,7 +94,7 @@ def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     for found in tokens:
         token = found[0]
         if not closers:
-            raise NotJson("goes on after its end")
+            raise NotJson("has more text after its end")
         if start is None and token not in (b"}", b","):
             name, start = _begin(name, token, found.end())
         elif token in CLOSERS:
@@ -143,9 +143,9 @@ def _string(raw: bytes) -> str:
 def _nested(raw: bytes) -> JsonText:
     text = raw.decode()
     try:
-        json.loads(text, parse_int=len, parse_float=len)  # numbers may be longer than Python reads
+        json.loads(text, parse_int=len, parse_float=len)  # numbers may be too long for Python
     except RecursionError:
-        # Too deep for any parser: the brackets of objects match, and what is inside stays text.
+        # Too deep for any parser. The brackets match, and the content stays text.
         pass
     except ValueError as error:
         raise NotJson(f"is not JSON: {error}") from error
@@ -153,7 +153,7 @@ def _nested(raw: bytes) -> JsonText:
 
 
 def _number(text: str, *, is_integer: bool) -> Any:
-    """A number as Python's, or as its text where that would be another one."""
+    """A number as Python's, or as its text if Python's would differ."""
     if is_integer:
         if len(text) <= LONGEST_INTEGER and int(text) in INTEGERS:
             return int(text)

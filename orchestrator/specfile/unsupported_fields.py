@@ -19,7 +19,7 @@ Found = Iterator[tuple[FieldPath, str]]
 
 
 def take_out_of_scope(data: dict[str, Any]) -> Found:
-    """Removes what does not fit from a spec as it was read, and tells of each field."""
+    """Removes unsupported fields from the data of a spec, and reports each one."""
     jobs = data.get("jobs")
     tables: list[tuple[FieldPath, Any]] = [
         (("defaults",), data.get("defaults")),

@@ -1,4 +1,4 @@
-"""`[jobs.matrix]` as it is written, to the axes of a sweep; the data that it names is read here."""
+"""Turns `[jobs.matrix]` into the axes of a sweep, and reads the data that it names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from orchestrator.specfile.sweep.matrix import (
     SampleTable,
     SourceTable,
 )
-from orchestrator.specfile.tables.columns import WHOLE, Data, Tell, Wanted, read_data
+from orchestrator.specfile.tables.columns import WHOLE, Data, Report, Wanted, read_data
 from orchestrator.specfile.tables.data_source import SourceMistake, Surroundings, sources_of
 from orchestrator.specfile.text.positions import Path as FieldPath
 
@@ -44,23 +44,23 @@ class MatrixMaker:
     Makes the matrix of one job.
 
     Args:
-        place: of the matrix in the spec.
-        tell: takes mistakes in data.
+        place: the place of the matrix in the spec.
+        report: receives mistakes in data.
 
     Attributes:
         found: the mistakes in the spec itself.
         is_whole: whether the names of all parameters are known.
     """
 
-    def __init__(self, place: FieldPath, around: Surroundings, tell: Tell) -> None:
+    def __init__(self, place: FieldPath, around: Surroundings, report: Report) -> None:
         self._place = place
         self._around = around
-        self._tell = tell
+        self._report = report
         self.found: Found = []
         self.is_whole = True
 
     def make(self, table: MatrixTable | None) -> Matrix:
-        """The matrix; where `found` or what was told is not empty, it is not to be used."""
+        """The matrix; not valid if `found` is not empty or a mistake was reported."""
         if table is None:
             return Matrix()
         parameters = dict(table.__pydantic_extra__ or {})
@@ -94,11 +94,11 @@ class MatrixMaker:
         return matrix
 
     def _at(self, place: FieldPath, make: Callable[..., Axis], *values: Any) -> Axis:
-        """What a step makes; data that cannot be read is told, and gives an axis without values."""
+        """Runs a step; if data cannot be read, reports it and returns an axis without values."""
         try:
             return make(*values)
         except SourceMistake as mistake:
-            self._tell(mistake)
+            self._report(mistake)
         except ValueError as error:
             self._wrong(place, str(error))
         self.is_whole = self.is_whole and place != ("rows",)
@@ -113,7 +113,7 @@ class MatrixMaker:
             case RangeTable():
                 steps = range_values(*values.range)
                 if not steps.count:
-                    raise ValueError("has no values: the range leads away from its end")
+                    raise ValueError("has no values: the step leads away from the last number")
                 return Axis(names=(name,), columns=(steps,))
             case DatesTable():
                 first, last = (date.fromisoformat(day) for day in values.dates)
@@ -155,7 +155,7 @@ class MatrixMaker:
     def _read(
         self, table: SourceTable, columns: Mapping[str, str] | None, types: Mapping[str, str]
     ) -> Axis:
-        """The columns of all sources of a table, one below the other."""
+        """The columns of all sources of a table, joined in order."""
         wanted = Wanted(
             columns=columns, types=types, encoding=table.encoding, delimiter=table.delimiter
         )
@@ -163,7 +163,7 @@ class MatrixMaker:
         lines: Sequence[int] = ()
         shown = [table.file or str(table.results)]
         for source in sources_of(table, self._around):
-            data = read_data(source, wanted, self._tell)
+            data = read_data(source, wanted, self._report)
             shown.append(source.shown)
             if not whole:
                 whole, lines = dict(data.columns), data.lines
@@ -182,7 +182,7 @@ class MatrixMaker:
     def _zipped(
         self, axes: dict[str, Axis], groups: list[str] | list[list[str]] | None
     ) -> dict[str, Axis]:
-        """The axes with those of a group made one, where its first parameter stands."""
+        """The axes, with those of a group joined at the place of its first parameter."""
         nested = groups is not None and isinstance(next(iter(groups), None), list)
         several: Any = groups if nested else [groups or []]
         for number, names in enumerate(several):
@@ -196,8 +196,8 @@ class MatrixMaker:
                     group[name] = axes[name]
             counts = {name: axis.count for name, axis in group.items() if axis.count}
             if len(set(counts.values())) > 1:
-                told = ", ".join(f"{name} has {count:,}" for name, count in counts.items())
-                self._wrong(place, f"must have as many values each: {told}")
+                lengths = ", ".join(f"{name} has {count:,}" for name, count in counts.items())
+                self._wrong(place, f"must have equally many values each: {lengths}")
             elif group:
                 axes = _joined(axes, group)
         return axes
@@ -207,7 +207,7 @@ class MatrixMaker:
         for place, axis in axes.items():
             for name in axis.names:
                 if not is_parameter_name(name):
-                    hint = "; give columns = { parameter = COLUMN }" if place == "rows" else ""
+                    hint = "; set columns = { parameter = COLUMN }" if place == "rows" else ""
                     about = f"{show(name)} " if place == "rows" else ""
                     self._wrong((place,), f"{about}{BAD_NAME}{hint}")
                 if name in taken:
@@ -234,7 +234,7 @@ class MatrixMaker:
     ) -> None:
         for index, cell in enumerate(excluded):
             if not cell:
-                self._wrong(("exclude", index), "would leave out everything")
+                self._wrong(("exclude", index), "would exclude every cell")
             for name, value in cell.items():
                 there = parameters.get(name)
                 if name not in known:
@@ -254,7 +254,7 @@ def _has_any(values: Sequence[JsonValue], wanted: JsonValue) -> bool:
 def _add(whole: Mapping[str, list[JsonValue]], data: Data) -> None:
     if data.columns.keys() != whole.keys():
         raise ValueError(
-            "the jobs of the other batch have different fields; give columns = [NAME, …]"
+            "the jobs of the other batch have different fields; set columns = [NAME, …]"
         )
     for name, values in data.columns.items():
         whole[name].extend(values)
@@ -287,12 +287,13 @@ def _is_chunked(table: ColumnTable) -> bool:
 
 def chunk_edges(values: Sequence[JsonValue], table: ColumnTable) -> list[int]:
     """
-    Where the chunks of a list begin, and where it ends.
+    The start of each chunk of a list, and the end of the list.
 
-    A chunk is filled before the next one begins, so that values at the end change no other chunk.
+    Each chunk is filled before the next one begins, so that new values at the end change only the
+    last chunk.
 
     Raises:
-        ValueError: one value alone is larger than a chunk may be.
+        ValueError: one value is larger than a chunk may be.
     """
     most_items = table.chunk_items or len(values)
     most_bytes = table.chunk_bytes or USUAL_CHUNK_BYTES

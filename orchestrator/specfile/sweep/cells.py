@@ -23,7 +23,7 @@ BITS = 2**64 - 1
 @dataclass(frozen=True, slots=True)
 class Steps:
     """
-    The numbers of a range, made when they are asked for.
+    The numbers of a range, computed on access.
 
     Attributes:
         step: never 0.
@@ -44,7 +44,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Days as ISO text, made when they are asked for."""
+    """Days as ISO text, computed on access."""
 
     first: date
     step: int
@@ -60,10 +60,10 @@ class Days:
 @dataclass(frozen=True, slots=True)
 class Chunks:
     """
-    A long list in pieces, made when they are asked for.
+    A long list in pieces, made on access.
 
     Attributes:
-        edges: where each piece begins, and at last where the list ends.
+        edges: the start of each piece, then the end of the list.
     """
 
     values: Sequence[JsonValue]
@@ -87,12 +87,12 @@ Values = Sequence[JsonValue] | Steps | Days | Chunks
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     """
-    Parameters that go in step: one, those of a `zip`, or the columns of `rows`.
+    Parameters that change together: one, those of a `zip`, or the columns of `rows`.
 
     Attributes:
-        columns: the values of each name, all equally many.
-        source: the file that they come from, as messages name it; empty for none.
-        lines: where each value stands in it, counted from 1; empty where that is not known.
+        columns: the values of each name, all of one length.
+        source: their file, as messages name it; empty for none.
+        lines: the line of each value, counted from 1; empty if unknown.
     """
 
     names: tuple[str, ...]
@@ -114,7 +114,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """So many cells, chosen by their values and a seed alone."""
+    """A number of cells, chosen only by their values and a seed."""
 
     count: int
     seed: int = 0
@@ -123,13 +123,13 @@ class Sample:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """
-    The parameters of a job and what is made of them.
+    The parameters of a job and their combinations.
 
     Attributes:
-        axes: their cross product is taken; the first one changes slowest.
-        extra: cells that are added, whatever is taken out or sampled.
-        excluded: values by name; a cell that has all of one's values is left out.
-        unkept: parameters whose values are too long to be told of a job.
+        axes: the factors of the cross product; the first one changes slowest.
+        extra: cells to add, after `excluded` and the sample.
+        excluded: values by name; a cell that has all values of one entry is removed.
+        unkept: parameters whose values are too long for reports.
     """
 
     axes: tuple[Axis, ...] = ()
@@ -146,25 +146,25 @@ class Matrix:
 
     @property
     def crossed(self) -> int:
-        """How many combinations there are before any is left out or added; may be any number."""
+        """The number of combinations, before any is removed or added; of any size."""
         return prod(axis.count for axis in self.axes) if self.axes or not self.extra else 0
 
     @property
     def places(self) -> int:
-        """How many places `cells` counts; not each has a cell."""
+        """The number of places that `cells` counts; some have no cell."""
         return self.crossed + len(self.extra)
 
     @property
     def is_thinned(self) -> bool:
-        """Whether all combinations must be looked at to know which of them are cells."""
+        """Whether only a check of all combinations shows which are cells."""
         return bool(self.excluded) or self.sample is not None
 
 
 def range_values(first: Number, last: Number, step: Number = 1) -> Steps:
     """
-    The numbers from `first` to `last`, both included, by `step`; none when it leads away.
+    The numbers from `first` to `last`, both included, by `step`; none if the step leads away.
 
-    Integers stay integers. Others are counted in decimals, so that 0.1 steps do not drift.
+    Integers stay integers. Other numbers are decimals, so that steps of 0.1 do not drift.
     """
     if isinstance(first, int) and isinstance(last, int) and isinstance(step, int):
         return Steps(first, step, max((last - first) // step + 1, 0))
@@ -174,7 +174,7 @@ def range_values(first: Number, last: Number, step: Number = 1) -> Steps:
 
 
 def day_values(first: date, last: date, step: int = 1) -> Days:
-    """The days from `first` to `last`, both included, by `step`; none when it leads away."""
+    """The days from `first` to `last`, both included, by `step`; none if the last is earlier."""
     return Days(first, step, max((last - first).days // step + 1, 0))
 
 
@@ -185,9 +185,9 @@ def count_values(values: Values) -> int:
 
 def cells(matrix: Matrix) -> Iterator[tuple[int, Cell]]:
     """
-    The cells of a matrix with their places, counted from 0. One empty cell without any parameter.
+    The cells of a matrix with their places, from 0; one empty cell if there is no parameter.
 
-    Places are those of the whole cross product, and after it of what is added to it.
+    Places count the whole cross product first, then the added cells.
     """
     names = [name for axis in matrix.axes for name in axis.names]
     if matrix.crossed and matrix.sample is not None:
@@ -238,7 +238,7 @@ def _indexes(matrix: Matrix, place: int) -> list[int]:
 
 
 def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
-    """The values of all combinations. Only the axes after the first one are held in memory."""
+    """The values of all combinations; keeps only the axes after the first in memory."""
     if not matrix.axes:
         return iter([()])
     first, *others = matrix.axes
@@ -248,7 +248,7 @@ def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
 
 
 def _kept(matrix: Matrix, names: Sequence[str]) -> Iterator[tuple[int, Cell]]:
-    """All combinations but those that are excluded."""
+    """All combinations that are not excluded."""
     for place, values in enumerate(_crossed(matrix)):
         cell = dict(zip(names, values, strict=True))
         if not any(_has_all(cell, values) for values in matrix.excluded):
@@ -267,8 +267,8 @@ def _sampled(matrix: Matrix, sample: Sample) -> list[int]:
     """
     The places of a sample, in order.
 
-    Every combination has a rank that only its values and the seed decide, and those with the least
-    ranks are taken: another order of values changes nothing, and a value more changes little.
+    The values and the seed decide the rank of a combination, and the lowest ranks win. Another
+    order of values changes nothing, and one more value changes little.
     """
     ranks: Iterable[int] = (
         (sum(parts) * ODD & BITS) ^ (sum(parts) & BITS) >> 29

@@ -21,23 +21,23 @@ from orchestrator.specfile.tables.value_types import checked, maker_of
 MOST_VALUES = 8_000_000
 LARGEST_JSON = 16 * 1024 * 1024
 WHOLE = ""
-"""Stands for the column of a source without columns: a line of text, or an element as it is."""
+"""The name of the one column of a source without columns: lines of text, or elements."""
 CSV_WORDS = {
     "field larger": "a cell has more than 131,072 characters",
     "unexpected end": "a cell has no closing quote",
     "expected after": "text follows the closing quote; write a quote inside a cell twice",
 }
 
-Tell = Callable[[SourceMistake], None]
+Report = Callable[[SourceMistake], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """
-    What is to be read of a source.
+    The part of a source to read.
 
     Attributes:
-        columns: by parameter; None takes all, each as a parameter of its name.
+        columns: by parameter; None for all, each as a parameter of its name.
         types: by parameter.
     """
 
@@ -50,38 +50,38 @@ class Wanted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """
-    Columns of values that stand side by side.
+    Columns of values, all of one length.
 
     Attributes:
         columns: by parameter.
-        lines: of each row, counted from 1; empty where a format has none.
+        lines: the line of each row, counted from 1; empty if the format has none.
     """
 
     columns: Mapping[str, list[JsonValue]]
     lines: Sequence[int] = ()
 
 
-def read_data(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
     """
     The columns of a source.
 
     Args:
-        tell: takes the mistakes of single rows, which are left out.
+        report: receives the mistakes of single rows, which are skipped.
 
     Raises:
-        SourceMistake: the data cannot be used at all.
+        SourceMistake: the data as a whole cannot be used.
     """
-    readers: dict[str, Callable[[Source, Wanted, Tell], Data]] = {
+    readers: dict[str, Callable[[Source, Wanted, Report], Data]] = {
         "csv": _read_csv,
         "text": _read_text,
         "jsonl": _read_json_lines,
         "json": _read_json,
         "parquet": _read_parquet,
     }
-    return readers[source.format](source, wanted, tell)
+    return readers[source.format](source, wanted, report)
 
 
-def _read_csv(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def _read_csv(source: Source, wanted: Wanted, report: Report) -> Data:
     reader = csv.reader(_lines(source, wanted.encoding), delimiter=wanted.delimiter, strict=True)
     rows = _parsed(source, reader)
     header = next(rows, None)
@@ -101,7 +101,7 @@ def _read_csv(source: Source, wanted: Wanted, tell: Tell) -> Data:
             try:
                 made = [make(row[place]) for place, make in pairs]
             except ValueError:
-                tell(_misfit(source, wanted, line, row, places))
+                report(_misfit(source, wanted, line, row, places))
             else:
                 for values, value in zip(columns, made, strict=True):
                     values.append(value)
@@ -109,7 +109,7 @@ def _read_csv(source: Source, wanted: Wanted, tell: Tell) -> Data:
         elif row:
             cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
             said = f"the row has {cells}, expected {width} as in the first line"
-            tell(SourceMistake(source.shown, said, line))
+            report(SourceMistake(source.shown, said, line))
         _refuse_too_many(source, len(lines) * len(columns))
         line = reader.line_num + 1
     return Data(columns=dict(zip(places, columns, strict=True)), lines=lines)
@@ -149,7 +149,7 @@ def _misfit(
 
 
 def _column_of(source: Source, wanted: Wanted, line: int, place: int) -> int | None:
-    """Where a cell begins in its line, counted from 1; None for one that begins on a later line."""
+    """The column of a cell in its line, counted from 1; None if it begins on a later line."""
     whole = next(text for at, text in enumerate(_lines(source, wanted.encoding), 1) if at == line)
     cell = re.compile(rf'"(?:[^"]|"")*"|[^{re.escape(wanted.delimiter)}\r\n]*')
     at = 0
@@ -159,7 +159,7 @@ def _column_of(source: Source, wanted: Wanted, line: int, place: int) -> int | N
     return at + 1 if at < len(whole) else None
 
 
-def _read_text(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def _read_text(source: Source, wanted: Wanted, report: Report) -> Data:
     if wanted.columns is None or set(wanted.columns.values()) != {WHOLE}:
         raise SourceMistake(source.shown, "lines of text have no columns")
     (parameter,) = wanted.columns
@@ -171,14 +171,14 @@ def _read_text(source: Source, wanted: Wanted, tell: Tell) -> Data:
             try:
                 values.append(make(found))
             except ValueError as error:
-                tell(SourceMistake(source.shown, str(error), line, 1))
+                report(SourceMistake(source.shown, str(error), line, 1))
             else:
                 lines.append(line)
             _refuse_too_many(source, len(lines))
     return Data(columns={parameter: values}, lines=lines)
 
 
-def _read_json_lines(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def _read_json_lines(source: Source, wanted: Wanted, report: Report) -> Data:
     rows = _Rows(source, wanted)
     lines = array("I")
     for line, whole in enumerate(_lines(source, wanted.encoding), 1):
@@ -187,16 +187,16 @@ def _read_json_lines(source: Source, wanted: Wanted, tell: Tell) -> Data:
                 rows.add(orjson.loads(text))
             except orjson.JSONDecodeError as error:
                 said = f"is not valid JSON: {error.msg}"
-                tell(SourceMistake(source.shown, said, line, error.colno))
+                report(SourceMistake(source.shown, said, line, error.colno))
             except ValueError as error:
-                tell(SourceMistake(source.shown, str(error), line))
+                report(SourceMistake(source.shown, str(error), line))
             else:
                 lines.append(line)
             rows.refuse_too_many()
     return Data(columns=rows.columns, lines=lines)
 
 
-def _read_json(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def _read_json(source: Source, wanted: Wanted, report: Report) -> Data:
     if len(source.content) > LARGEST_JSON:
         raise SourceMistake(
             source.shown, f"has more than {LARGEST_JSON:,} bytes; JSON Lines may have more"
@@ -210,17 +210,17 @@ def _read_json(source: Source, wanted: Wanted, tell: Tell) -> Data:
         ) from error
     if not isinstance(elements, list):
         raise SourceMistake(source.shown, f"must have a list, found {show(elements)}")
-    return _of_elements(source, wanted, tell, elements)
+    return _of_elements(source, wanted, report, elements)
 
 
-def _read_parquet(source: Source, wanted: Wanted, tell: Tell) -> Data:
+def _read_parquet(source: Source, wanted: Wanted, report: Report) -> Data:
     try:
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise SourceMistake(
             source.shown,
-            f"Parquet {not_installed(Extra.PARQUET)}; or give the data as CSV or JSON Lines",
+            f"Parquet {not_installed(Extra.PARQUET)}; or convert the data to CSV or JSON Lines",
         ) from None
     try:
         file = ParquetFile(pa.BufferReader(source.content))
@@ -229,22 +229,22 @@ def _read_parquet(source: Source, wanted: Wanted, tell: Tell) -> Data:
         elements = file.read(columns=list(chosen.values())).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise SourceMistake(source.shown, f"cannot be read as Parquet: {error}") from error
-    return _of_elements(source, wanted, tell, elements)
+    return _of_elements(source, wanted, report, elements)
 
 
-def _of_elements(source: Source, wanted: Wanted, tell: Tell, elements: Sequence[Any]) -> Data:
+def _of_elements(source: Source, wanted: Wanted, report: Report, elements: Sequence[Any]) -> Data:
     rows = _Rows(source, wanted)
     for number, element in enumerate(elements, 1):
         try:
             rows.add(element)
         except ValueError as error:
-            tell(SourceMistake(source.shown, f"element {number}: {error}"))
+            report(SourceMistake(source.shown, f"element {number}: {error}"))
         rows.refuse_too_many()
     return Data(columns=rows.columns)
 
 
 class _Rows:
-    """Columns that grow by tables, or by any values where a source has no columns."""
+    """Columns that grow by rows, or by any values if the source has no columns."""
 
     def __init__(self, source: Source, wanted: Wanted) -> None:
         self._source = source
@@ -258,7 +258,7 @@ class _Rows:
         Adds a row.
 
         Raises:
-            ValueError: it lacks a column, or has a value of another type; it is left out.
+            ValueError: it has no such column, or a value of another type; it is skipped.
         """
         chosen = self._chosen
         if chosen is None or WHOLE not in chosen.values():
@@ -280,7 +280,7 @@ class _Rows:
         if name is not WHOLE and name not in row:
             raise ValueError(f"has no column {show(name)}")
         value = row if name is WHOLE else row[name]
-        if hasattr(value, "isoformat"):  # Parquet has times of its own
+        if hasattr(value, "isoformat"):  # Parquet has its own types of times
             value = value.isoformat()
         try:
             return checked(self._wanted.types.get(parameter), value)
@@ -289,11 +289,11 @@ class _Rows:
 
 
 def _chosen(source: Source, wanted: Wanted, there: Sequence[str]) -> Mapping[str, str]:
-    """The columns to take, by parameter."""
+    """The columns to read, by parameter."""
     for name in (wanted.columns or {}).values():
         if name is WHOLE:
             columns = " or ".join(show(column) for column in there[:5])
-            raise SourceMistake(source.shown, f"say which column: column = {columns}")
+            raise SourceMistake(source.shown, f"choose a column: column = {columns}")
         if name not in there:
             raise SourceMistake(source.shown, unknown(name, there, "column"), 1)
     return {name: name for name in there} if wanted.columns is None else wanted.columns
@@ -312,14 +312,14 @@ def _not_decoded(source: Source, encoding: str) -> SourceMistake:
     try:
         source.content.decode(encoding)
     except UnicodeDecodeError as error:
-        # What is told of the place leaves a byte order mark out.
+        # The place in the message does not count a byte order mark.
         skipped = len(source.content) - len(error.object)
         start = error.start + skipped
         before = source.content[:start]
         return SourceMistake(
             source.shown,
             f"is not text in {encoding.removesuffix('-sig')}: found the byte "
-            f'0x{source.content[start]:02x}; give its encoding, such as encoding = "cp1252"',
+            f'0x{source.content[start]:02x}; set its encoding, such as encoding = "cp1252"',
             before.count(b"\n") + 1,
             start - before.rfind(b"\n"),
         )
@@ -329,5 +329,5 @@ def _not_decoded(source: Source, encoding: str) -> SourceMistake:
 def _refuse_too_many(source: Source, values: int) -> None:
     if values > MOST_VALUES:
         raise SourceMistake(
-            source.shown, f"has more than {MOST_VALUES:,} values; take fewer columns, or split it"
+            source.shown, f"has more than {MOST_VALUES:,} values; read fewer columns, or split it"
         )

@@ -1,7 +1,7 @@
 """
-Where the data of a matrix comes from: a file, standard input, or what another batch collected.
+The sources of the data of a matrix: a file, standard input, or the items of another batch.
 
-Bytes are read here, whole and within bounds; `tables` makes columns of them.
+It reads all bytes, up to a limit. `columns` parses them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SourceMistake(Exception):
     Data that cannot be used.
 
     Attributes:
-        file: where it is, as messages name it.
+        file: its file, as messages name it.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """
-    What is around a matrix.
+    The surroundings of a matrix.
 
     Attributes:
-        folder: what names of files are relative to.
-        output: where batches are.
+        folder: the folder that file names are relative to.
+        output: the folder of all batches.
         is_piped: whether standard input is the spec itself.
     """
 
@@ -89,7 +89,7 @@ def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
         if around.is_piped:
             raise SourceMistake(shown, "is the spec itself; it cannot be data as well")
         if table.format is None:
-            raise SourceMistake(shown, f"give its format: {_formats()}")
+            raise SourceMistake(shown, f"set its format: {_formats()}")
         yield Source(
             shown=shown,
             format=table.format,
@@ -104,7 +104,7 @@ def _format(table: SourceTable, path: Path) -> str:
     found = table.format or FORMATS.get(path.suffix.lower())
     if found is None:
         raise SourceMistake(
-            str(path), f"the ending {path.suffix!r} tells no format; give {_formats()}"
+            str(path), f"the ending {path.suffix!r} is of no known format; set {_formats()}"
         )
     return found
 

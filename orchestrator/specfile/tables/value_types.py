@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from orchestrator.specfile.diagnostics import show
 
 MOST_REMEMBERED = 1024
-"""Different texts of a column that are kept once only, however often they come."""
+"""How many different texts of a column share one copy in memory."""
 WORDS = {
     "text": "text",
     "int": "a whole number",
@@ -24,7 +24,7 @@ WORDS = {
 
 
 def maker_of(type_name: str | None) -> Callable[[str], JsonValue]:
-    """What makes the values of a column from its texts; equal ones share their memory."""
+    """A function that makes values of a column from texts; equal values share memory."""
     if type_name not in (None, "text"):
         return lambda text: _of_text(str(type_name), text)
     known: dict[str, str] = {}
@@ -61,7 +61,7 @@ def _of_text(type_name: str, text: str) -> JsonValue:
 
 
 def checked(type_name: str | None, value: Any) -> JsonValue:
-    """A value of JSON, which must be of a type where one is given."""
+    """A value of JSON, checked by the type if one is set."""
     kinds: dict[str, type | tuple[type, ...]] = {
         "int": int, "float": (int, float), "bool": bool, "text": str,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The filters of templates that are our own: what makes a text fit, and what has a bound."""
+"""Our own filters of templates: those for keys and days, and limited forms of Jinja2's."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NOT_FIT = re.compile(r"[^a-z0-9]+")
 
 
 class TooLong(ValueError):
-    """A filter would make more text than a template may."""
+    """A filter would produce more text than a template may."""
 
 
 def slug(value: object) -> str:
     """
-    Makes any text fit for a job key: ASCII letters and digits joined by hyphens, never empty.
+    Makes any text valid in a job key: ASCII letters and digits joined by hyphens, never empty.
 
-    Accents are dropped. Where letters of another script are lost, or the text is cut, a digest of
-    the whole text is put at the end, so that different texts stay different.
+    It drops accents. If it loses letters of another script or cuts the text, it adds a digest of
+    the whole text, so that different texts stay different.
     """
     whole = str(value)
     if whole.isascii():
@@ -36,7 +36,7 @@ def slug(value: object) -> str:
         is_lossy = any(letter.isalnum() and not letter.isascii() for letter in spread)
     if fit and not is_lossy and len(fit) <= LONGEST_SLUG:
         return fit
-    # Some texts hold halves of surrogate pairs, which have no bytes of their own.
+    # A text may hold half of a surrogate pair, which UTF-8 cannot encode.
     digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{fit[: LONGEST_SLUG - 9].strip('-')}-{digest}".lstrip("-")
 
@@ -60,7 +60,7 @@ def replace(value: object, old: str, new: str) -> str:
 
 
 def join(value: Iterable[object], between: object = "") -> str:
-    """The elements of a list as text, with another between them."""
+    """The elements of a list as text, joined by a separator."""
     parts, separator = [str(part) for part in value], str(between)
     if sum(map(len, parts)) + len(parts) * len(separator) > LONGEST_TEXT:
         raise TooLong("the joined text would be too long")
@@ -77,4 +77,4 @@ def days(value: object, count: int) -> str:
     try:
         return (date.fromisoformat(str(value)) + timedelta(days=int(count))).isoformat()
     except OverflowError as error:
-        raise ValueError(f"{count} days from {value} are beyond the calendar") from error
+        raise ValueError(f"{count} days from {value} are outside the calendar") from error

@@ -1,8 +1,8 @@
 """
-Jinja2's sandbox for the templates of a spec: expressions and filters, and nothing else.
+Jinja2's sandbox for the templates of a spec: only expressions and filters.
 
-No statements, no calls, no methods; nothing that a template can say takes long or much memory.
-Imported by the first template that is more than a name.
+It allows no statements, calls or methods, and limits the time and memory of a template. The first
+template that is more than a name imports it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def compile_expressions(text: str) -> Template:
     Compiles a string that has expressions of any kind.
 
     Raises:
-        TemplateMistake: it is not a valid template, or uses what is not allowed.
+        TemplateMistake: it is not a valid template, or uses a forbidden feature.
     """
     environment = _environment()
     try:
@@ -102,11 +102,11 @@ def _check(tree: nodes.Template) -> None:
 def _lone(
     environment: SandboxedEnvironment, tree: nodes.Template
 ) -> Callable[[Mapping[str, Any]], Any] | None:
-    """What evaluates a template that is one expression and no text around it; None for others."""
+    """A function that evaluates a template of exactly one expression; None for others."""
     outputs = [node for output in tree.find_all(nodes.Output) for node in output.nodes]
     if len(outputs) != 1 or isinstance(outputs[0], nodes.TemplateData):
         return None
-    # As Jinja2's own compile_expression does, from the tree instead of the text.
+    # As Jinja2's own compile_expression, but from the tree instead of the text.
     body = [nodes.Assign(nodes.Name("result", "store"), outputs[0], lineno=1)]
     made = environment.from_string(nodes.Template(body, lineno=1))
 
@@ -120,7 +120,7 @@ def _lone(
 
 
 def _env_names(tree: nodes.Template) -> list[str]:
-    """The variables of the environment that are named outright; one for each use."""
+    """The environment variables that it names, one for each use."""
     return [
         *(node.attr for node in tree.find_all(nodes.Getattr) if _is_env(node.node)),
         *(
@@ -141,9 +141,9 @@ class Sandbox(SandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
-        """Performs an operator whose result could be huge, unless it would be."""
+        """Performs an operator, unless its result would be huge."""
         if operator == "%" and isinstance(left, (str, bytes)):
-            raise SecurityError("text cannot be formatted by %; join it by ~")
+            raise SecurityError("text cannot be formatted with %; join it with ~")
         if operator == "*" and (isinstance(left, LISTS) or isinstance(right, LISTS)):
             raise SecurityError("a list cannot be multiplied")
         if operator == "*" and _product_bits(left, right) > LARGEST_BITS:
@@ -182,7 +182,7 @@ def _power_bits(left: Any, right: Any) -> int:
 
 @cache
 def _environment() -> Sandbox:
-    # Statements and comments are given marks that no text has, so that `{%` and `{#` are text.
+    # Statements and comments get marks that no text has, so `{%` and `{#` are text.
     environment = Sandbox(
         undefined=StrictUndefined,
         keep_trailing_newline=True,

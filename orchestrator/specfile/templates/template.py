@@ -2,8 +2,8 @@
 `{{ expressions }}` in the strings of a spec.
 
 A string that is exactly one expression keeps the value's type; any other is rendered as text. Most
-templates only put names into a text, perhaps through one of our filters: those are rendered right
-here, ten times as fast as by Jinja2 and without importing it. All others go to the sandbox.
+templates only insert names into a text, perhaps through one of our filters. This module renders
+them ten times as fast as Jinja2, and without importing it. The sandbox renders all others.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Render = Callable[[Mapping[str, Any]], Any]
 
 class TemplateMistake(Exception):
     """
-    A template that cannot be used or rendered; the message is for the user.
+    A template that is not valid or cannot be rendered; the message is for the user.
 
     Attributes:
-        path: where in the field it stands, when the field is a tree.
+        path: its place in the field, if the field is a tree.
     """
 
     path: tuple[str | int, ...] = ()
@@ -46,8 +46,8 @@ class Template:
 
     Attributes:
         names: the variables that it uses.
-        env_names: those of the environment that it names.
-        render: gives the value, from the variables; raises TemplateMistake.
+        env_names: the environment variables that it uses.
+        render: makes the value from the variables; raises TemplateMistake.
     """
 
     source: str
@@ -67,10 +67,10 @@ def compile_template(text: str) -> Template:
     Compiles a string that has expressions.
 
     Raises:
-        TemplateMistake: it is not a valid template, or uses what is not allowed.
+        TemplateMistake: it is not a valid template, or uses a forbidden feature.
     """
     pieces = SIMPLE.split(text)
-    # Jinja2 alone knows what else is in a text with braces, and its own ways with line ends.
+    # Only Jinja2 handles other braces in a text, and its own rules for line ends.
     if any("{{" in piece or "\r" in piece or "\0" in piece for piece in pieces[::3]):
         from orchestrator.specfile.templates.sandbox import compile_expressions
 
@@ -79,7 +79,7 @@ def compile_template(text: str) -> Template:
 
 
 def _simple(text: str, pieces: list[str]) -> Render:
-    """What renders literal text, a name and a filter or none, literal text, and so on."""
+    """A function that renders text with names in it, each with at most one filter."""
     names, filters = pieces[1::3], [FILTERS.get(name) for name in pieces[2::3]]
     parts = list(zip(names, filters, pieces[3::3], strict=True))
     is_lone = len(names) == 1 and not pieces[0] and not pieces[3]

@@ -20,7 +20,7 @@ Values = Mapping[str, Any]
 
 
 def strings_in(tree: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
-    """Every string of a tree, with its place; names of fields are none."""
+    """Every string of a tree, with its place; without the names of fields."""
     match tree:
         case str():
             yield path, tree
@@ -53,13 +53,13 @@ def renderer(
     tree: Any, *, leave: frozenset[FieldPath] = frozenset(), path: FieldPath = ()
 ) -> Render | None:
     """
-    What renders a tree; None when there is nothing to render in it.
+    A function that renders a tree; None if the tree has no template.
 
     Args:
-        leave: places of templates that stay as they are.
+        leave: places of templates that stay unrendered.
 
     Raises:
-        TemplateMistake: with `path` set; the function that is returned raises it as well.
+        TemplateMistake: with `path` set; the returned function raises it too.
     """
     match tree:
         case str() if is_template(tree) and path not in leave:
@@ -110,7 +110,7 @@ def jsonable(value: Any) -> Any:
     A rendered value as a JSON value: times as ISO text.
 
     Raises:
-        TemplateMistake: a value that JSON has no word for.
+        TemplateMistake: JSON cannot express the value.
     """
     match value:
         case str() | bool() | None:

@@ -18,14 +18,14 @@ INCLUDE = "include"
 
 class Documents:
     """
-    The files of a spec over one another.
+    The files of a spec, merged.
 
-    Tables are merged entry by entry: what a file says itself wins over what it includes. Jobs are
-    put one below the other, those of included files first.
+    Tables are merged entry by entry, and a file wins over the files that it includes. Jobs are
+    joined in order, those of included files first.
 
     Attributes:
         files: included ones before those that include them; the spec itself is the last one.
-        data: of all together.
+        data: the merged data of all.
     """
 
     def __init__(self, files: Sequence[Document]) -> None:
@@ -50,7 +50,7 @@ class Documents:
             self.data[name] = value
 
     def home(self, path: FieldPath) -> tuple[Document, FieldPath]:
-        """The file that a field stands in, and its path there."""
+        """The file that has a field, and the field's path there."""
         match path:
             case ("jobs", int(index), *rest) if index < len(self._jobs):
                 document, own = self._jobs[index]

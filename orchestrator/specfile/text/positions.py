@@ -1,9 +1,8 @@
 """
-Where each field of a TOML or JSON text stands, for messages.
+The place of each field of a TOML or JSON text, for messages.
 
-Their parsers tell values and no places, so the text is walked once more, and only when there is a
-mistake to tell. The text is known to be valid; whatever this walk does not understand costs a line
-number and nothing else.
+The parsers give no places. So this module scans the text again, but only to report a mistake. The
+text is valid by then. Where the scan fails, a message has no line number.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Positions:
     The places of the fields of one TOML text.
 
     Attributes:
-        twins: where names stand that were there before, in the order of the text.
+        twins: the places of repeated names, in the order of the text.
     """
 
     GIVES = "="
@@ -49,7 +48,7 @@ class Positions:
         try:
             self._walk()
         except (IndexError, ValueError, RecursionError):
-            # Enough is known for most messages; the rest name the field alone.
+            # Most messages have their place by now; the others name only the field.
             return
 
     def find(self, path: Path) -> tuple[int, int] | tuple[None, None]:

@@ -1,4 +1,4 @@
-"""Standard input, which can be read once only: as a spec or as data."""
+"""Standard input, which can be read only once: as a spec or as data."""
 
 from __future__ import annotations
 

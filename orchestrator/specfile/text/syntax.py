@@ -1,4 +1,4 @@
-"""A spec's file to plain data: bytes, text, TOML, YAML or JSON, and values that JSON can say."""
+"""Reads a spec's file as plain data: TOML, YAML or JSON, with values that JSON can express."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestrator.system_errors import refuse_exhaustion
 
 LARGEST_BYTES = 4 * 1024 * 1024
 FREE = frozenset({"params", "input", "matrix"})
-"""Tables whose values are the user's: there a time of TOML becomes text."""
+"""Tables with the user's own values, where a TOML time becomes text."""
 PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 LONGEST_PART = 200
 PART_OF_NAME = re.compile(r"[ \t]*[A-Za-z0-9_-]+[ \t]*")
@@ -69,7 +69,7 @@ def read_document(path: Path) -> Document:
     Reads one file; `-` is standard input.
 
     Raises:
-        SpecError: there is no such file, it is none that can be a spec, or has nothing in it.
+        SpecError: the file is missing, cannot be a spec, or is empty.
     """
     source = _read(path)
     text = _decoded(path, source)
@@ -97,7 +97,7 @@ def _read(path: Path) -> bytes:
                 raise _refusal(path, too_large)
             return source
         if path.is_dir():
-            raise _refusal(path, "is a folder; give the spec in it")
+            raise _refusal(path, "is a folder; name the spec in it")
         if path.suffix.lower() not in LANGUAGES:
             ending = repr(path.suffix) if path.suffix else "none"
             known = ", ".join(map(repr, LANGUAGES))
@@ -124,7 +124,7 @@ def _decoded(path: Path, source: bytes) -> str:
 
 
 def _language_of(text: str) -> str:
-    """The language of a text that has no name: told by how it begins."""
+    """The language of a text without a file name, judged by its first characters."""
     if text.lstrip().startswith("{"):
         return "json"
     return "toml" if TOML_LINE.match(text) else "yaml"
@@ -132,7 +132,7 @@ def _language_of(text: str) -> str:
 
 def _parse_toml(path: Path, text: str) -> Any:
     if _has_long_name(text):
-        # The parser takes a time for it that grows with the square of its length.
+        # The parser's time for such a name grows with the square of its length.
         raise _refusal(path, "is not valid TOML: nested too deeply")
     try:
         return tomllib.loads(text)
@@ -192,7 +192,7 @@ def make_jsonable(data: dict[str, Any]) -> list[tuple[FieldPath, str]]:
     Turns times into ISO text where values are the user's, in place.
 
     Returns:
-        The mistakes: what JSON has no word for, or no reader takes; such values are replaced.
+        The mistakes: values that JSON or its readers do not accept; they are replaced.
     """
     return list(_settle(data, (), is_free=False))
 

@@ -1,8 +1,8 @@
 """
 YAML to plain data, with the place of every field.
 
-The parser's events are read one by one, so that a bomb is refused before it is built. Of YAML's
-versions it is 1.2: `no` is a word and `2026-11-25` is text. Tags and several documents are refused.
+It reads the parser's events one by one, and so refuses a YAML bomb before it grows. The version is
+1.2: `no` and `2026-11-25` are text. Tags and several documents are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NotYaml(ValueError):
     A text that cannot be read as YAML.
 
     Attributes:
-        place: line and column, both from 1; None where the text as a whole is meant.
+        place: line and column, both from 1; None for the text as a whole.
     """
 
     def __init__(self, message: str, place: Place | None = None) -> None:
@@ -72,7 +72,7 @@ class _Builder:
     documents: int = 0
 
     def take(self, event: Any) -> None:
-        """Goes on by one event."""
+        """Processes the next event."""
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
         match event:
             case yaml.ScalarEvent():
@@ -95,7 +95,7 @@ class _Builder:
                     raise NotYaml("a spec is one document; found a second one", place)
 
     def _next_path(self, place: Place) -> Path:
-        """Where the next value goes; a table whose name is missing has none."""
+        """The place of the next value; None in a table before a name."""
         if not self.open:
             return ()
         top = self.open[-1]
@@ -171,7 +171,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def yaml_places(text: str) -> dict[Path, Place]:
-    """The places of all fields of a text that is valid, but for those that an alias repeats."""
+    """The places of all fields of a valid text, except those that an alias repeats."""
     builder = _Builder(is_placing=True)
     for event in _events(text):
         builder.take(event)
@@ -192,7 +192,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def _plain(text: str, place: Place) -> Any:
-    """What a scalar without quotes is."""
+    """The value of a scalar without quotes."""
     if text in WORDS:
         return WORDS[text]
     try:

@@ -315,7 +315,7 @@ def test_items_that_are_not_those_collected_are_an_error(tmp_path: Path, change:
         source.path.write_text('{"a":1}\n' * (1 if change == "lost" else 3))
     (tmp_path / "r").mkdir()
     plan = make_plan()
-    with pytest.raises(NotMerged, match=r"^job-1: .*; orchestrator collect fetches it again"):
+    with pytest.raises(NotMerged, match=r"^job-1: .*: run `orchestrator collect` to"):
         write_table(lambda: [source], plan, tmp_path / "r")
 
 

@@ -90,7 +90,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             SWEEP + "matrix = { n = { range = [3, 1] } }\n",
-            "spec.toml:6:12: jobs[0].matrix.n: has no values: the range leads away from its end",
+            "spec.toml:6:12: jobs[0].matrix.n: has no values: the step leads away "
+            "from the last number",
         ),
         (
             SWEEP + "matrix = { m = [1] }\n",
@@ -323,7 +324,7 @@ def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: st
     ("name", "said"),
     [
         ("nope.toml", "nope.toml: no such file"),
-        ("folder", "folder: is a folder; give the spec in it"),
+        ("folder", "folder: is a folder; name the spec in it"),
         (
             "spec.txt",
             "spec.txt: a spec has one of the endings '.toml', '.yaml', '.yml', '.json', found "

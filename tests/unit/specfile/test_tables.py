@@ -28,7 +28,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             b"q\na\nb\xe9\n",
             ROWS,
             [
-                "d.csv:3:2: is not text in utf-8: found the byte 0xe9; give its encoding, such as "
+                "d.csv:3:2: is not text in utf-8: found the byte 0xe9; set its encoding, such as "
                 'encoding = "cp1252"'
             ],
         ),
@@ -60,10 +60,10 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
         (b"q\n" + b"a" * 140_000, ROWS, ["d.csv:2: a cell has more than 131,072 characters"]),
         (b"q,a b\nx,1\n", ROWS, [
             'spec.toml:7:1: jobs[0].matrix.rows: "a b" is not a valid parameter name: use letters, '
-            "digits and _; env is reserved; give columns = { parameter = COLUMN }"
+            "digits and _; env is reserved; set columns = { parameter = COLUMN }"
         ]),
         (b"q,r\nx,1\n", 'q = { file = "d.csv" }\n', [
-            'd.csv: say which column: column = "q" or "r"'
+            'd.csv: choose a column: column = "q" or "r"'
         ]),
         (b"q\nx\n", 'rows = { file = "d.csv", types = { r = "int" } }\n', [
             "spec.toml:7:36: jobs[0].matrix.rows.types.r: unknown parameter 'r'; known here: q"
@@ -88,19 +88,19 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
         ]),
         (b"PAR1", 'rows = { file = "d.csv", format = "parquet" }\n', [
             "d.csv: Parquet needs a library that is not installed: pip install "
-            "'apify-batch[parquet]'; or give the data as CSV or JSON Lines"
+            "'apify-batch[parquet]'; or convert the data to CSV or JSON Lines"
         ]),
         (b"", 'rows = { file = "nope.csv" }\n', ["nope.csv: no such file or directory"]),
         (b"", 'rows = { file = "." }\n', [
-            'the ending \'\' tells no format; give format = "csv", "json", "jsonl", "parquet" or '
-            '"text"'
+            'the ending \'\' is of no known format; set format = "csv", "json", "jsonl", '
+            '"parquet" or "text"'
         ]),
         (b"", 'rows = { file = ".", format = "csv" }\n', ["is not a data file"]),
         (b"", 'rows = { file = "/dev/zero", format = "csv" }\n', [
             "/dev/zero: is not a data file"
         ]),
         (b"", 'rows = { file = "-" }\n', [
-            'standard input: give its format: format = "csv", "json", "jsonl", "parquet" or "text"'
+            'standard input: set its format: format = "csv", "json", "jsonl", "parquet" or "text"'
         ]),
         (b"", 'rows = { results = "nope" }\n', [
             "output/nope: has no results: no batch of that name has ended"
@@ -133,7 +133,7 @@ def test_mistake_in_data_is_told_with_its_place(
     [
         (
             'q = [1, 2]\nr = [1]\nzip = ["q", "r"]\n',
-            ["9:1: jobs[0].matrix.zip: must have as many values each: q has 2, r has 1"],
+            ["9:1: jobs[0].matrix.zip: must have equally many values each: q has 2, r has 1"],
         ),
         (
             'q = [1, 2]\nzip = ["q", "p", "q"]\n',
@@ -159,7 +159,7 @@ def test_mistake_in_data_is_told_with_its_place(
         (
             "q = [1, 2]\nexclude = [{}, { q = 3 }, { r = 1 }]\n",
             [
-                "8:12: jobs[0].matrix.exclude[0]: would leave out everything",
+                "8:12: jobs[0].matrix.exclude[0]: would exclude every cell",
                 "8:18: jobs[0].matrix.exclude[1].q: q has no such value: there are 1, 2, found 3",
                 "8:29: jobs[0].matrix.exclude[2].r: unknown parameter 'r'; known here: q",
             ],
@@ -244,7 +244,7 @@ def test_too_much_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("orchestrator.specfile.tables.columns.MOST_VALUES", 3)
     (tmp_path / "d.csv").write_text("q,r\na,1\nb,2\n")
     assert mistakes_of(tmp_path, HEAD + ROWS) == [
-        "d.csv: has more than 3 values; take fewer columns, or split it"
+        "d.csv: has more than 3 values; read fewer columns, or split it"
     ]
     monkeypatch.setattr("orchestrator.specfile.tables.data_source.LARGEST_BYTES", 10)
     assert mistakes_of(tmp_path, HEAD + ROWS) == ["d.csv: has more than 10 bytes; split it"]
