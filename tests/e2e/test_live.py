@@ -52,8 +52,8 @@ def test_partial_results_of_an_aborted_run_are_kept(command: Command, tmp_path: 
 @pytest.mark.parametrize(
     ("collect", "message"),
     [
-        ("live = true, clean = true", 'goes with items as "jsonl", unfiltered'),
-        ('live = true, format = "csv"', 'goes with items as "jsonl", unfiltered'),
+        ("live = true, clean = true", 'needs items = "jsonl" without filters'),
+        ('live = true, format = "csv"', 'needs items = "jsonl" without filters'),
     ],
 )
 def test_live_items_need_plain_lines(command: Command, collect: str, message: str) -> None:

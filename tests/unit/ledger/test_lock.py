@@ -1,0 +1,44 @@
+"""The lock of a batch, as two processes meet at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from orchestrator.errors import BatchHeld
+from orchestrator.ledger import lock
+from orchestrator.ledger.lock import BatchLock
+
+
+def test_batch_is_resumed_once_a_command_that_reads_has_written_its_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` holds a batch while it writes late costs, and keeps no other command from it."""
+    has_tried, is_held = Event(), Event()
+    monkeypatch.setattr(lock, "select", lambda *_: has_tried.set())
+
+    def resume() -> None:
+        with BatchLock(tmp_path, "resume"):
+            is_held.set()
+
+    with BatchLock(tmp_path, "costs"):
+        process = Thread(target=resume)
+        process.start()
+        for _ in range(2 * lock.TRIES):
+            has_tried.clear()
+            assert has_tried.wait(30)
+        assert not is_held.is_set()
+    process.join()
+    assert is_held.is_set()
+
+
+def test_batch_that_another_command_runs_is_refused_with_its_name(tmp_path: Path) -> None:
+    """A second command ends soon, and says who holds the batch."""
+    with (
+        BatchLock(tmp_path, "run"),
+        pytest.raises(BatchHeld, match=r"process \d+ on .*: run"),
+        BatchLock(tmp_path, "resume"),
+    ):
+        pass
