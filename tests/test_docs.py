@@ -14,7 +14,8 @@ from orchestrator.specfile import expand, load_spec
 from orchestrator.specfile.reference import spec_reference
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = [path for path in DOCUMENTS if path.parent.name != "adr"]
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 
 
@@ -47,6 +48,14 @@ def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file of the project has its file."""
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_in_documents_exist(path: Path) -> None:
+    """Every file of the project that a page names is where the page says; ADRs are history."""
+    folders = "tests|docs|tools|bench|orchestrator|apify_emulator"
+    names = re.findall(rf"\b((?:{folders})/[\w./-]+\.(?:py|md|sql|toml))\b", path.read_text())
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
 def test_readme_names_every_command_and_exit_code() -> None:
