@@ -143,6 +143,7 @@ class AttemptLife:
         self._schedule = schedule
         self._queued = queued
         self._attempt = attempt
+        # The process before this one may have sent the start before it died.
         self._may_have_run = attempt is not None
         self._ended: EndedRun | None = None
         self._aborted_because: str | None = None
@@ -161,6 +162,7 @@ class AttemptLife:
         """
         self._holds_slot = True
         try:
+            # The intent before the request: a crash between them leaves an intent to search for.
             attempt = self._attempt = self._attempt or await self._intend()
             with bound_contextvars(job=attempt.job.key, attempt=attempt.number):
                 run = attempt.run or await self._start(attempt)
@@ -252,6 +254,7 @@ class AttemptLife:
         if ended is None:
             self._schedule.leave_run()
             return
+        # No await from here on: the job must be counted before another job takes the slot.
         self._release(keeps_money=True)
         self._wait_for_counts(ended)
         self._count_early(ended)
@@ -266,6 +269,7 @@ class AttemptLife:
         self._release()
         delay, now, feedback = 0.0, anyio.current_time(), self._schedule.feedback
         gate = self._schedule.usage.gate
+        # Cases: no capacity or money, a cap below the Actor's floor, or no start is taken now.
         if isinstance(error, (NoRoom, PlanLimitReached)):
             gate.answered()
         elif error.error_type == CAP_BELOW_FLOOR:
@@ -355,6 +359,7 @@ class AttemptLife:
         delay = verdict.delay_secs
         now = parts.client.platform_now() or parts.utc_now()
         ready_at = None if delay is None else now.timestamp() + delay
+        # Durable before anything follows from it: a crash before this line leaves the attempt open.
         await parts.ledger.mark_over(
             attempt, outcome, collected, state=state, ready_at=ready_at, remedy=verdict.remedy
         )

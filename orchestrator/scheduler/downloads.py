@@ -83,12 +83,14 @@ class Downloads:
 
     async def work(self, most: float = math.inf) -> None:
         """Collects ended runs until none is ready, or at most this many."""
+        # An active download takes this run when it is free.
         if self._active >= self._most:
             return
         self._active += 1
         try:
             while self._ready and most > 0 and not self._is_stopped:
                 ended = self._ready.popleft()
+                # Only now `is_behind` has changed, so starts need not be tried after each download.
                 if len(self._ready) == MOST_READY - 1:
                     self._resume_starts()
                 await ended.collect()

@@ -156,6 +156,7 @@ class Follower:
             except OrchestratorError as error:
                 failures.append(error)
             stop.cancel()
+        # Raised here, because the task group would wrap it in an ExceptionGroup.
         if failures:
             raise failures[0]
         return ended
@@ -180,6 +181,7 @@ class Follower:
         now = anyio.current_time()
         if attempt.run is None:  # this process has just started it
             return now
+        # A resurrected run keeps its first start; this life of it began with the intent.
         since = max(run.started_at, attempt.platform_at or run.started_at)
         return now - max(0.0, (self._platform_now() - since).total_seconds())
 
@@ -190,12 +192,14 @@ class Follower:
             await self._ledger.mark_seen(attempt, followed.status, straggles=True)
         because = followed.abort_because or self._aborting
         if because is not None and not followed.is_aborted:
+            # Noted before the request, because one request for an abort is enough.
             followed.abort_because, followed.is_aborted = because, True
             if not await self._abort(run) and self.is_aborting:
                 followed.is_abandoned = True
                 return None
         answer = None
         with anyio.CancelScope(deadline=self._next_check(followed)) as followed.scope:
+            # The run is paid for: one odd refusal must not end its job.
             answer = await self._client.runs.get(
                 run.id, wait_secs=self._poll_secs(followed), insist=True
             )
@@ -233,6 +237,7 @@ class Follower:
             if run.status == RunStatus.SUCCEEDED:
                 self._durations.add(attempt.job.target, secs)
                 self._check_sooner(attempt.job)
+        # Durable before the download: after a crash the run is collected, and no other is started.
         await self._ledger.mark_finished(
             attempt,
             run,
@@ -286,6 +291,7 @@ class Follower:
         )
         if usual is None or from_secs is None or followed.status == RunStatus.READY:
             return math.inf
+        # A little later than the limit, because `_judge_duration` wants the run to exceed it.
         checks = [] if followed.straggles else [from_secs + 0.01]
         if job.abort_after_factor is not None and not followed.is_aborted:
             checks.append(job.abort_after_factor * usual)
@@ -314,6 +320,7 @@ class Follower:
                 answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
                 if answer.facts().is_terminal:
                     return True
+            # The platform ends a graceful abort after 30 s; a run that outlives it costs money.
             await self._client.runs.abort(run.id)
         except PlatformError as error:
             if not error.costs_its_job:

@@ -37,6 +37,7 @@ async def take_final_costs(parts: Parts, budget: Budget) -> None:
         PlatformError: the platform cannot be asked.
     """
     due = budget.due(anyio.current_time())
+    # The ledger has the costs by now: money is released only after it is durable.
     for run_id, cost_usd in (await final_costs(parts, due)).items():
         budget.set_final(run_id, cost_usd)
 
@@ -87,4 +88,5 @@ async def has_ended(parts: Parts, run: Run) -> bool:
     except PlatformError as error:
         if not error.costs_its_job:
             raise
+        # A run that cannot be read must not hold its slot for ever.
         return True

@@ -103,6 +103,7 @@ class Scheduler:
                 tasks.spawn_beside(self._keep_deadline(deadline_secs), name="deadline")
             tasks.spawn_beside(self._parts.finder.watch_for_copies(), name="copies")
             self._apply(self._dependencies.begin())
+            # Attempts of an earlier process take their slots before any new job is admitted.
             for attempt, queued in open_attempts:
                 self._resume(attempt, queued)
             self._adoptable.added = self._note_adoptable
@@ -110,6 +111,7 @@ class Scheduler:
                 self._note_adoptable(place, found)
             await self._rest()
             if self._stop_reason is None:
+                # At the end, because a run whose start was given up may appear in the lists late.
                 self._spawn(housekeeping.end_orphans(self._parts), name="orphans")
                 await self._rest()
             tasks.cancel()
@@ -232,6 +234,7 @@ class Scheduler:
     async def _rest(self) -> None:
         """Returns when no task is alive and none may begin."""
         while not self._is_at_rest():
+            # No await since the check, so no change is missed.
             self._changed = anyio.Event()
             with anyio.CancelScope(deadline=self._next_wake()):
                 await self._changed.wait()
@@ -271,6 +274,7 @@ class Scheduler:
         now = anyio.current_time()
         for _ in range(self._downloads.make_ready(now)):
             self._spawn(self._downloads.work(), name="collect")
+        # Before the queue: these attempts have begun, and their money is reserved.
         self._resends.admit(now)
         if self._drain_reason is not None or self._downloads.is_behind:
             return

@@ -29,6 +29,7 @@ from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, Adoptable
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.observer import Observer
 
+# One alone may be a start that was in flight at the take-over.
 MOST_OF_OTHERS = 2
 """
 The batch stops at this many runs that began after the take-over with marks of another process.
@@ -142,8 +143,10 @@ class Orphans:
 
     async def end(self, mark: Mark, run: Run) -> None:
         """Records an orphan run and aborts it; when that fails, the next pass tries again."""
+        # Before the awaits: a list that is read meanwhile must not note the run again.
         self._known.add(run.id)
         now = self._client.platform_now() or self._utc_now()
+        # Recorded before the abort: its cost counts even if the process is killed in between.
         reserved = await self._ledger.record_orphan(mark, run, now)
         if self.budget is not None:
             self.budget.orphan(run.id, reserved, run.cost_usd, anyio.current_time())
@@ -166,6 +169,7 @@ class Orphans:
     async def _keep(self, mark: Mark, run: Run) -> None:
         """Keeps a run of another process for its attempt, unless the attempt has one."""
         is_late = self.took_over_at is not None and run.started_at > self.took_over_at
+        # A run with this process's own word does not show that another process is active.
         if is_late and not mark.endswith(self._ledger.word):
             self._of_others.add(run.id)
             if len(self._of_others) >= MOST_OF_OTHERS:

@@ -59,6 +59,7 @@ class Resends:
             await resend.may_go.wait()
         except BaseException:
             if resend in self._waiting:
+                # The caller releases its claim on every way out, so it must hold the claim again.
                 self._waiting.remove(resend)
                 self._usage.hold(resend.claim)
             raise

@@ -17,6 +17,7 @@ from orchestrator.model.jobs import Target, TargetKind
 MARGIN = timedelta(minutes=5)
 """How much earlier the list begins, because the clocks of the platform's servers may differ."""
 
+# The list of a busy account may never close; it then proves nothing, and is read again later.
 MOST_READINGS = 5
 PAGE_RUNS = 1000
 

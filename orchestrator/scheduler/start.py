@@ -21,6 +21,7 @@ from orchestrator.scheduler.decide.start_gate import RepeatCount
 from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.start_request import Answered, StartLost, StartParts, StartSender
 
+# Without a limit, a start whose answer is always lost would be sent again for ever.
 MOST_ALIKE = 3
 
 
@@ -63,6 +64,7 @@ class Starter:
             if run is not None:
                 return run
             self._check_repeat(lost_as, repeats)
+            # The slot, then the intent, then the request: the same order as for the first send.
             await wait_for_slot()
             attempt = await self._parts.ledger.send_again(
                 attempt, self._parts.utc_now(), platform_at=self._parts.client.platform_now()
@@ -78,6 +80,7 @@ class Starter:
         Returns:
             the run, or None when there is none; and how the answer was lost, if it was.
         """
+        # Cases: a run is adoptable, the answer names it, the search finds it, or there is none.
         sent: Run | Answered | RunFailed | StartUnconfirmed | None = None
         began_at = None
         if not may_exist:
@@ -92,8 +95,10 @@ class Starter:
                 return sent, None
         run = await self._search.find(attempt, began_at)
         if run is not None:
+            # The answer to a synchronous start proves its run, so the run is not adopted.
             await self._record(attempt, run, adopted=not isinstance(sent, Answered | RunFailed))
             return run, None
+        # Durable first: if the run appears after a crash, it is known as an orphan run.
         await self._parts.ledger.give_up(attempt)
         self._parts.finder.give_up(attempt)
         if sent is Answered.BY_A_RUN:
@@ -109,6 +114,7 @@ class Starter:
         """
         if attempt.remedy.resurrects is None and run.id in self._parts.finder.claimed:
             raise StartLost(f"run {run.id} was found for this start, but another attempt has it")
+        # Claimed before the await: meanwhile the search of another attempt must not take the run.
         self._parts.finder.claim(run.id, attempt.job.target)
         self._parts.gate.accepted(attempt.job.target)
         await self._parts.ledger.mark_started(attempt, run, adopted=adopted)

@@ -146,16 +146,19 @@ class StartSender:
             StartPostponed, StartRefused, PlatformError: as `Starter.start`.
         """
         try:
+            # Cases: a run, a run that failed, a lost answer, refused for now, refused for good.
             return await self._request(attempt, cap_usd)
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
             now = anyio.current_time()
             self._parts.gate.lost_answers.add(attempt.job.seq, error.message, now)
+            # A process that dies before this line leaves an intent, which leads to the same search.
             await self._parts.ledger.mark_unconfirmed(attempt, str(error))
             self._parts.observer.start_unconfirmed(str(error))
             return error
         except (NoRoom, PlanLimitReached, TransientError) as error:
+            # The client raises these for a start only when it had no effect, so the intent may go.
             await self._parts.ledger.withdraw_intent(attempt)
             raise StartPostponed(error) from error
         except PermanentError as error:
@@ -176,6 +179,7 @@ class StartSender:
         sent_at = anyio.current_time()
         if attempt.remedy.resurrects is not None:
             return self._checked(attempt, await self._resurrect(attempt, cap_usd), sent_at)
+        # Rendered only now, because no file may hold the secrets of an input.
         body = await self._parts.read_input(job)
         if job.mode is Mode.SYNC:
             await self._hold(attempt, options, body)

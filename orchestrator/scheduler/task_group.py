@@ -75,7 +75,9 @@ class BatchTasks:
     async def _guarded(self, work: Awaitable[None]) -> None:
         try:
             await work
+        # Before its base class: this batch can be resumed, so it ends with 3 and not with 5.
         except PlanLimitReached as error:
             self._stop(PlanExhausted(str(error)))
+        # Any other error is a bug: it leaves the task group and ends the process with 70.
         except (StoppedEarly, PlatformError, BatchHeld, UsageError) as error:
             self._stop(error)

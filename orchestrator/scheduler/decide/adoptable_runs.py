@@ -115,6 +115,7 @@ class AdoptableRuns:
         claim, found.claim = found.claim, None
         if self._usage is None or claim is None:
             return
+        # A run that has ended has released its slot already, and holds only its money.
         if found.is_live:
             self._usage.release(claim)
         elif self._usage.budget is not None:
@@ -124,6 +125,7 @@ class AdoptableRuns:
         if self._usage is None or self._claim_of is None:
             return
         claim = self._claim_of(found.demand)
+        # A rule may have given the run more memory than its job asks for.
         memory = found.run.memory_mbytes or claim.memory_mbytes
         found.claim = replace(claim, memory_mbytes=memory)
         self._usage.hold(found.claim)

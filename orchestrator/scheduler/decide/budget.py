@@ -51,6 +51,7 @@ class Budget:
     def __init__(self, most_usd: Decimal, final_after_secs: float) -> None:
         self.most_usd = most_usd
         self._final_after_secs = final_after_secs
+        # Sums, because each decision reads them, and a batch may have many thousands of runs.
         self._live = NOTHING
         self._lost = NOTHING
         self._final: dict[RunId, Decimal] = {}
@@ -89,6 +90,7 @@ class Budget:
 
     def final_costs_may_help(self, amount_usd: Decimal) -> bool:
         """Whether this amount could be reserved if the costs of ended runs were final."""
+        # The best case: the ended runs cost no more than what is reported now.
         fits = self.spent_usd + self._live + amount_usd <= self.most_usd
         return fits and bool(self._pending)
 
@@ -182,4 +184,5 @@ def least_cap_in(message: str, refused_usd: Decimal | None) -> Decimal:
     """The least cap that an Actor accepts, as its refusal says; else twice the refused one."""
     refused = refused_usd or Decimal(0)
     amounts = [Decimal(amount) for amount in re.findall(r"\$\s*(\d{1,9}(?:\.\d{1,9})?)", message)]
+    # Twice the cap reaches any least cap soon, and refused starts cost nothing.
     return max([amount for amount in amounts if amount > refused], default=2 * refused)

@@ -92,6 +92,7 @@ class Dependencies:
             if not group.unmet:
                 consequences.released += group.waiting
                 group.waiting = []
+        # A process may have died after it settled a job and before it skipped those that need it.
         for seq in list(self._groups_of):
             status = self._statuses.get(seq)
             if status not in (None, JobStatus.WAITING, JobStatus.RUNNING):
@@ -110,6 +111,7 @@ class Dependencies:
     def _settle(
         self, seq: int, status: JobStatus | None, name: str, consequences: Consequences
     ) -> None:
+        # Not recursive: a chain of jobs may be longer than Python's stack.
         settled = [(seq, status, name)]
         while settled:
             seq, status, name = settled.pop()

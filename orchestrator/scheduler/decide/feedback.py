@@ -73,12 +73,14 @@ class Feedback:
     def run_lost(self, claim: Claim) -> None:
         """Counts the reservation of an unreadable run as spent; its claim has been released."""
         if self._usage.budget is not None:
+            # Released with its claim, so it is reserved again before it counts as spent.
             self._usage.budget.reserve(claim.reserve_usd)
             self._usage.budget.lost(claim.reserve_usd)
 
     def run_judged(self, job: Job, run: Run, outcome: Outcome, now: float) -> None:
         """Notes how a run went: an Actor whose runs all fail alike is paused."""
         breaker = self._usage.gate.breaker
+        # Cases: the Actor works, its run or results failed, or we aborted it, which says nothing.
         if outcome.error is None or (
             run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
         ):

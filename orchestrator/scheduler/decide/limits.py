@@ -128,6 +128,7 @@ class Usage:
         if paused is not None:
             return Blocked(reason=paused.reason, until=paused.until)
         return (
+            # Before the others, because it holds for every claim: `JobQueue.admit` then stops.
             self.full(now)
             or self._blocked_by_memory(claim, now)
             or self._blocked_by_pools(claim, now)
@@ -153,6 +154,7 @@ class Usage:
         """Takes a claim for a start that is about to be intended."""
         self.hold(claim)
         self.gate.take(claim.target)
+        # After `hold`: a probe for capacity counts what is in use with this start.
         self._capacity.take(self.runs, Resource.RUNS, now)
         self._capacity.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:
@@ -166,6 +168,7 @@ class Usage:
             at: on the monotonic clock.
         """
         for name in pools:
+            # The pool of an earlier start may have been removed from the spec.
             if name in self._pool_starts:
                 self._pool_starts[name].append(at)
 

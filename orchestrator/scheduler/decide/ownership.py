@@ -41,4 +41,5 @@ def mismatch(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
 
 
 def _is_older(run: Run, intended_at: datetime | None) -> bool:
+    # A run whose start time the platform does not show has the time 0, which says nothing.
     return intended_at is not None and UNKNOWN_TIME < run.started_at < intended_at - OLDEST

@@ -31,6 +31,7 @@ class PendingCounts(Generic[T]):
         Args:
             due_at: when its download may begin, on the monotonic clock.
         """
+        # The counter decides between equal times, because the runs cannot be compared.
         heapq.heappush(self._runs, (due_at, next(self._order), run))
 
     def due(self, now: float) -> Iterator[T]:

@@ -17,6 +17,7 @@ from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
 from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim, Usage
 
+# With few slots, a job that does not fit would otherwise block the others too soon.
 FEWEST_PASSES = 20
 
 
@@ -93,6 +94,7 @@ class JobQueue:
         while self._later and self._later[0][0] <= now:
             self.add(heapq.heappop(self._later)[1], now)
         self._blocked.clear()
+        # A full batch is the usual case, and then no lane is read.
         self._full = usage.full(now)
         if self._full is not None or not self._lanes:
             return []
@@ -130,6 +132,7 @@ class JobQueue:
 
     def remove_one(self, seq: int, number: int) -> QueuedJob | None:
         """Removes and returns the job that waits for an attempt; None when none does."""
+        # A search through all jobs, which happens only when an adoptable run is found.
         for claim, lane in self._lanes.items():
             for job in lane.jobs:
                 if (job.seq, job.number) == (seq, number):

@@ -146,6 +146,7 @@ def decide(
         return SETTLED
     rule = None if run is None else _first_match(attempt.job.rules, outcome, run, log_end)
     if rule is None:
+        # A person who aborts a run does not want another one, unless a rule says so.
         if outcome.status is JobStatus.ABORTED and not outcome.is_aborted_by_us:
             return SETTLED
         rule = Rule()
@@ -170,6 +171,7 @@ def _first_match(
             continue
         if rule.message and not _has(rule.message, [run.status_message or ""]):
             continue
+        # The log last: it costs a request, so all other conditions must hold before.
         if rule.log:
             if log_end is None:
                 raise LogNeeded
@@ -200,6 +202,7 @@ def _delay(rule: Rule, number: int, jitter: float, first_delay_secs: float) -> f
     """The pause before the next attempt: it doubles from one to the next, and half is random."""
     first = first_delay_secs if rule.backoff_secs is None else rule.backoff_secs
     longest = pause_secs(number - 1, first_secs=first, longest_secs=longest_pause_secs(first))
+    # Random, so that jobs that failed together do not start together.
     return longest * (0.5 + 0.5 * jitter)
 
 
@@ -207,6 +210,7 @@ def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: i
     """What earlier attempts have changed, and what this rule changes too."""
     resurrects = run if rule.do is Action.RESURRECT else None
     before, options = attempt.remedy, attempt.options
+    # What the run had counts, because the platform may have used the default of the Actor.
     memory = (run and run.memory_mbytes) or options.memory_mbytes
     timeout = options.timeout_secs if run is None or run.timeout_secs is None else run.timeout_secs
     return Remedy(
@@ -230,5 +234,6 @@ def _more_memory(memory: int, rule: Rule, most_memory_mbytes: int) -> int:
     """The next power of two within the caps; never less than before."""
     wanted = memory * (rule.memory_factor or 1)
     cap = min(rule.max_memory_mbytes or BIGGEST_MBYTES, most_memory_mbytes, BIGGEST_MBYTES)
+    # The platform accepts only powers of two; a cap between two of them counts as the lower one.
     grown = 1 << math.ceil(math.log2(wanted))
     return max(memory, min(grown, 1 << (cap.bit_length() - 1)))

@@ -14,12 +14,14 @@ from orchestrator.backoff import pause_secs
 from orchestrator.errors import ActorRefused, NotFound, PlatformError
 from orchestrator.model.jobs import Target
 
+# One refusal may concern one job. Failed runs cost money, but a few may fail by chance.
 REFUSALS = 2
 FAILED_RUNS = 5
 PROBES = 3
 PROBE_SECS = 60.0
 """When one job of a paused Actor is tried; the next ones follow after twice and four times that."""
 
+# So many different jobs: one job that is never answered must not pause the others.
 UNCONFIRMED_JOBS = 5
 FIRST_PAUSE_SECS = 5.0
 LONGEST_PAUSE_SECS = 60.0
@@ -112,6 +114,7 @@ class Breaker:
         record = self._of(target)
         if record.reason:
             self._probe_failed(target, record, seq, error, now)
+        # After a success or another kind of failure, the failures are those of the jobs.
         elif not record.works:
             record.failed_as = record.failed_as or kind
             record.works = record.failed_as != kind
@@ -202,6 +205,7 @@ class LostAnswers:
         self.since = now if self.since is None else self.since
         jobs = self._jobs.setdefault(message_pattern(error), set())
         jobs.add(seq)
+        # Cases: a lost probe makes the pause longer, enough jobs begin it, fewer only count.
         if self._is_probing:
             self._is_probing = False
             self._probes += 1

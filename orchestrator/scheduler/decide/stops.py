@@ -38,6 +38,7 @@ class FailureCount:
         Args:
             counted: as what it was counted before its results were judged; None when it was not.
         """
+        # Cases: not counted yet, counted right, or counted as a success that the results deny.
         if counted is None:
             self._over += 1
         elif counted is not JobStatus.SUCCEEDED or status is JobStatus.SUCCEEDED:

@@ -36,6 +36,7 @@ class UsualDurations:
     def usual(self, target: Target) -> float | None:
         """The median duration; None while too few are known."""
         durations = self._durations.get(target, ())
+        # The median: a few runs that hang would move a mean.
         return durations[len(durations) // 2] if len(durations) >= FEWEST else None
 
     def straggles_from(self, target: Target) -> float | None:
