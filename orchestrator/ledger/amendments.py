@@ -100,6 +100,7 @@ def apply_changes(
     """
     with _amended(path) as db:
         db.query("update_plan", plan=plan_text(plan))
+        # At the end: the marks of runs name jobs by their places, so no place may change.
         last = db.query("select_last_seq").fetchone()["seq"]
         for seq, job in enumerate(added, start=last + 1):
             db.query("insert_job", **job_values(replace(job, seq=seq)))
@@ -114,6 +115,7 @@ def definitions(path: Path) -> dict[str, Job]:
     """The jobs of a ledger by key, without their places in the spec."""
     with _amended(path) as db:
         rows = db.query("select_definitions")
+        # Without its place, a job that only moved within the spec is not a changed one.
         return {row["key"]: replace(job_of(row["definition"]), seq=0) for row in rows}
 
 

@@ -43,6 +43,7 @@ class AttemptFacts(Transactions):
         self._execute("own_batch", owner=self._owner)
         self._execute("open_batch")
         self._execute("take_over", owner=self._owner)
+        # In the same transaction: the former owner cannot add an attempt in between.
         rows = self._execute("select_open_attempts").fetchall()
         return [attempt_of(row, self.batch.mark) for row in rows]
 
@@ -68,6 +69,7 @@ class AttemptFacts(Transactions):
         row = self._execute("select_definition", seq=seq).fetchone()
         remedy = remedy_of(row["remedy"])
         send: int = self._execute("next_send", seq=seq, number=number).fetchone()["send"]
+        # The mark is durable before the request: after a crash, its run can be found.
         mark = make_mark(self.batch.mark, seq, number, send, self.word)
         self._execute(
             "insert_attempt",
@@ -171,6 +173,7 @@ class AttemptFacts(Transactions):
             ended_at: what the platform's clock shows now; None when it is not known.
             run_object: the run as the platform sent it.
         """
+        # The end of a run does not change what its start fixed.
         values = run_values(run)
         for name in ("run_id", "dataset_id", "store_id", "memory_mbytes", "timeout_secs"):
             del values[name]
@@ -179,6 +182,7 @@ class AttemptFacts(Transactions):
             attempt,
             straggles=int(straggles),
             ended_at=stored(ended_at),
+            # The lowest level, because one thread compresses the runs of all attempts.
             run_object=None if run_object is None else zlib.compress(run_object, 1),
             **values,
         )
@@ -217,6 +221,7 @@ class AttemptFacts(Transactions):
             state=state,
             error=outcome.error,
             outcome=outcome.status,
+            # Where `run.json` is collected, the ledger need not hold the run too.
             keeps_run_object=not attempt.job.collect.run,
             **collected_values(collected or NOTHING),
         )

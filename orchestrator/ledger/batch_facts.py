@@ -46,6 +46,7 @@ class BatchFacts(Transactions):
         cost_at = stored(asked_at)
         for run_id, cost in costs.items():
             usd = None if cost is None else str(cost)
+            # The id does not say which kind of run it is; the other statement changes no row.
             for query in ("set_cost", "set_orphan_cost"):
                 self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
         if are_all:
@@ -82,6 +83,7 @@ class BatchFacts(Transactions):
             state=state,
             exit_code=exit_code,
             stop_reason=None if reason is None else str(reason),
+            # Later decisions need the kind of the reason, and must not depend on its words.
             stop_kind=None if reason is None else type(reason).__name__,
             ended_at=stored(now),
         )

@@ -53,6 +53,7 @@ class JobFacts(Transactions):
                 **collected_values(report),
             )
         except sqlite3.IntegrityError:
+            # The unique index refuses a run that another job has. Only this statement is undone.
             return False
         self._execute(
             "settle_job", seq=seq, status=report.status, ready_at=0, remedy=None, error=None

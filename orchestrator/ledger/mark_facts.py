@@ -32,6 +32,7 @@ class MarkFacts(Transactions):
     @transaction
     def sent(self, marks: Iterable[Mark]) -> set[Mark]:
         """Those marks that an intent of this ledger carries, or carried before it was given up."""
+        # Compared here and not by SQL, because the marks of earlier versions are not stored.
         known = {mark_of(row, self.batch.mark) for row in self._execute("select_sent")}
         return known.intersection(marks)
 
@@ -69,6 +70,7 @@ class MarkFacts(Transactions):
         place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
         if place is None:
             return None
+        # Cases: the attempt has no row, so its job decides; or it has one, and must not have a run.
         if place["state"] is None:
             is_over = place["status"] in {"SUCCEEDED", "SKIPPED"} or number <= place["attempts"]
         else:
@@ -89,6 +91,7 @@ class MarkFacts(Transactions):
             return False
         if place["status"] in {"SUCCEEDED", "SKIPPED"}:
             return False
+        # The other copy of the ledger has tried a failed job again, so it waits here too.
         if place["status"] != "WAITING":
             self._execute("set_waiting", seq=seq)
         self._execute(

@@ -81,6 +81,7 @@ class LedgerReader:
         trace: TracebackType | None,
     ) -> None:
         self._db.close()
+        # The caller reads streams, so the error may come from any line of its block.
         if isinstance(error, sqlite3.DatabaseError):
             with self.translated():
                 raise error
@@ -99,6 +100,7 @@ class LedgerReader:
     @contextmanager
     def at_one_instant(self) -> Iterator[None]:
         """All calls within see the same state, whatever is committed meanwhile."""
+        # A deferred transaction: its first read fixes the state, and the writer is not held up.
         self._db.execute("BEGIN")
         try:
             yield
@@ -194,6 +196,7 @@ class LedgerReader:
 
     def waiting_keys(self) -> dict[str, int]:
         """The places in the spec of jobs that are not settled, by their keys in lower case."""
+        # An earlier batch may write a key with other capitals; keys are compared without case.
         return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
 
     def rendered_late(self, *, with_settled: bool = False) -> Iterator[Job]:

@@ -26,6 +26,7 @@ from orchestrator.safe_text import SECRETS
 
 @cache
 def _job_adapter() -> TypeAdapter[Job]:
+    # Built when it is first used: most commands need only one or two of these adapters.
     return TypeAdapter(Job)
 
 
@@ -147,6 +148,7 @@ def job_values(job: Job) -> dict[str, Any]:
     return {
         "seq": job.seq,
         "key": job.key,
+        # Without defaults: statements such as `select_needing` find a field by its presence.
         "definition": _job_adapter().dump_json(job, exclude_defaults=True).decode(),
         "demand": _demand_text(demand_of(job)),
         "priority": job.priority,
@@ -244,6 +246,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
     status = JobStatus(row["status"])
     return JobReport(
         job=job_of(row["definition"]),
+        # RUNNING is never stored, because after a crash nobody would correct it.
         status=JobStatus.RUNNING if is_open and status is JobStatus.WAITING else status,
         attempts=row["number"] or 0,
         state=state,
@@ -273,6 +276,7 @@ def _is_unread(row: sqlite3.Row) -> bool:
     status = row["run_status"]
     if row["run_id"] is None or row["status"] != JobStatus.FAILED:
         return False
+    # Cases: lost, unless its run is known to have failed; or settled without its results.
     if row["state"] == AttemptState.LOST:
         return status not in TERMINAL_RUN_STATUSES - {RunStatus.SUCCEEDED}
     # Earlier versions did not record the attempt's own outcome.
@@ -298,6 +302,7 @@ def waits_of(text: str) -> list[Wait]:
 @lru_cache(maxsize=4096)
 def demand_from(text: str) -> Demand:
     """The demand of a `demand` column; equal texts give the same value."""
+    # Thousands of jobs have the same few demands, so each text is parsed once.
     return _demand_adapter().validate_json(text)
 
 

@@ -116,12 +116,14 @@ def has_provisional_cost(db: LedgerConnection) -> bool:
 def _jobs_by_status(db: LedgerConnection) -> dict[JobStatus, int]:
     jobs = {JobStatus(row["status"]): row["jobs"] for row in db.query("count_jobs")}
     running = db.query("count_open").fetchone()["attempts"]
+    # In the ledger, a job with an open attempt is WAITING.
     jobs[JobStatus.RUNNING] = running
     jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
     return {status: count for status, count in jobs.items() if count}
 
 
 def _sum_costs(db: LedgerConnection, query: str) -> Decimal:
+    # Not by SQL, which would add the amounts as floats.
     return sum((Decimal(row["cost_usd"]) for row in db.query(query)), Decimal(0))
 
 

@@ -15,7 +15,9 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.safe_text import one_line
 
+# The ledger, the log and the report repeat the error, and an Actor decides its length.
 LONGEST_ERROR = 2000
+# The clock of a machine may be wrong by a day; the hour is a margin.
 CLOCK_UNCERTAINTY = timedelta(hours=25)
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -31,6 +33,7 @@ def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "")
         word: random letters of the process, so that two processes on copies of one ledger send
             different marks; empty in marks of versions that had no such word.
     """
+    # Base 36, because the mark is sent in a header with each start and should be short.
     digits = ""
     rest = seq
     while rest or not digits:
@@ -100,6 +103,7 @@ class Attempt:
         return replace(
             options,
             memory_mbytes=remedy.memory_mbytes or options.memory_mbytes,
+            # Not `or`: a timeout of 0 means that the run has none.
             timeout_secs=options.timeout_secs
             if remedy.timeout_secs is None
             else remedy.timeout_secs,
@@ -183,5 +187,6 @@ class Outcome:
     is_refused: bool = False
 
     def __post_init__(self) -> None:
+        # An error may quote the platform or the Actor, and goes to the ledger and to terminals.
         if self.error is not None:
             object.__setattr__(self, "error", one_line(self.error, LONGEST_ERROR))

@@ -120,6 +120,7 @@ class Series:
     @property
     def id(self) -> str:
         """12 hexadecimal digits; two series have the same id if, and only if, they are equal."""
+        # Sorted: the order of the `--param` options does not make another series.
         facts = {**asdict(self), "params": sorted(self.params.items())}
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -205,6 +206,7 @@ class Wait:
     jobs: int
 
 
+# Only for ledgers of versions that did not store `stop_kind`.
 STOPPED_BY_RULES = 3
 DONE_KINDS = frozenset(
     {"BudgetExhausted", "PlanExhausted", "TooManyFailures", "DeadlinePassed", "BatchAborted"}
@@ -274,6 +276,7 @@ class Batch:
         """The series that it belongs to."""
         return Series(
             name=self.name,
+            # Ledgers of the first version store no platform, but their plan says if it is local.
             platform=self.platform or (None if self.plan.local is None else LOCAL),
             account=self.account,
             params=self.plan.params,

@@ -119,6 +119,7 @@ class JobInput:
         """The environment variables that its expressions name; may hold other words too."""
         if self.body is None or not self.late_paths:
             return set()
+        # A search in the text: a word too many does no harm, a missing one would show a secret.
         return {name.decode() for name in VARIABLE.findall(self.body)}
 
 
@@ -256,6 +257,7 @@ def reuse_key(job: Job) -> tuple[object, ...] | None:
     """
     if job.input.late_paths or job.needs:
         return None
+    # All that decides what a run makes and what is downloaded of it: the key decides neither.
     return (
         job.target,
         job.mode,
@@ -292,5 +294,6 @@ def demand_of(job: Job) -> Demand:
         memory_mbytes=job.options.memory_mbytes,
         timeout_secs=job.options.timeout_secs,
         cap_usd=job.options.max_total_charge_usd,
+        # Sorted: the same pools in another order make the same demand.
         pools=tuple(sorted(job.pools)),
     )

@@ -45,6 +45,7 @@ class Run:
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended; one with an unknown status has ended if it has an end time."""
+        # The platform may get a new status; a run that has one must not be followed for ever.
         if self.status in RUN_STATUSES:
             return self.status in TERMINAL_RUN_STATUSES
         return self.finished_at is not None

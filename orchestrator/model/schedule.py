@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from cronsim import CronSim, CronSimError
 
 DAILY = "@daily"
+# CronSim does not know them.
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -26,6 +27,8 @@ NICKNAMES = {
 EARLY = timedelta(minutes=5)
 """How early a call may be for its occurrence: schedulers and clocks are not exact."""
 
+# The shortest first, as most schedules need no more. Rare dates, such as a fifth Monday in
+# February, can be 40 years apart.
 SEARCH_SPANS = tuple(timedelta(days=days) for days in (1, 7, 31, 366, 5 * 366, 41 * 366))
 """How far back the search for the last occurrence starts, one after the other."""
 
@@ -68,6 +71,7 @@ class Schedule:
     def on(self, day: date) -> datetime:
         """The first occurrence of a day, in UTC; midnight if the day has none."""
         midnight = datetime.combine(day, time(), self.zone).astimezone(UTC)
+        # A second earlier, because `after` leaves out its own instant.
         first = self.after(midnight - timedelta(seconds=1))
         return first if self.day_of(first) == day else midnight
 

@@ -23,6 +23,7 @@ class RunStatus(StrEnum):
     ABORTED = "ABORTED"
 
 
+# Sets of text and not of `RunStatus`, because an answer may have a status that is not known.
 RUN_STATUSES: frozenset[str] = frozenset(RunStatus)
 TERMINAL_RUN_STATUSES: frozenset[str] = frozenset(
     {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.ABORTED}

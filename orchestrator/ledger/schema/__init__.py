@@ -24,6 +24,7 @@ def migrations() -> tuple[str, ...]:
 
 def statements(sql: str) -> Iterator[str]:
     """The statements of a script, one at a time."""
+    # `executescript` commits first, so a migration and its version would be two transactions.
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line
