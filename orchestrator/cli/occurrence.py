@@ -13,7 +13,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import (
     complete_batch,
-    leave_behind,
+    publish_interrupted,
     refuse_live_series,
     result_of,
     resume_batch,
@@ -151,7 +151,7 @@ class _Serving:
                 )
                 if isinstance(decision.serve, RunNew):
                     with prepared_batch(self._request()) as prepared:
-                        leave_behind(prepared, read_batch(prepared / LEDGER), error)
+                        publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
                 raise error
             in_event_loop(_wait_for, folder, until - time.monotonic())
         return decision

@@ -26,7 +26,7 @@ def test_open_files_bound_the_runs_at_once(command: Command) -> None:
     command.write("sweep.toml", sweep(jobs=40, batch="max_runs = 40", duration_secs=0, items=1))
     done = command.run_script("ulimit -n 64; orchestrator run sweep.toml --json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 40), done.err
-    said = "reason=this process may have 64 open files; raise that with `ulimit -n`"
+    said = "reason=this process may have 64 open files; raise the limit with `ulimit -n`"
     assert said in done.err
     assert "Too many open files" not in done.err
 

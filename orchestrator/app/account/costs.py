@@ -1,4 +1,4 @@
-"""What runs have cost by now, as the platform tells it."""
+"""The costs of runs, as the platform reports them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.batch.final_files import write_reports
+from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.clock import utc_now
@@ -33,15 +34,14 @@ from orchestrator.scheduler.run_search import RunFinder
 LONGEST_SECS = 5.0
 
 
-async def update_costs(ledger: Ledger, reader: LedgerReader, client: ApifyClient) -> None:
+async def update_costs(batch: OpenBatch) -> None:
     """
-    Brings the costs of the runs of a batch up to date that this process holds the lock of.
-
-    Orphan runs that the lists show on the way are ended.
+    Updates the costs of the runs of a batch; aborts the orphan runs that the lists show.
 
     Raises:
         PlatformError: the lists cannot be read.
     """
+    ledger, reader, client = batch.ledger, batch.reader, batch.client
     began = anyio.current_time()
     orphans = Orphans(
         ledger=ledger,
@@ -58,10 +58,10 @@ async def update_costs(ledger: Ledger, reader: LedgerReader, client: ApifyClient
 
 async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> None:
     """
-    As `refresh_costs`, from the platform of the settings, and within a few seconds.
+    Updates the costs as `refresh_costs`, from the platform of the settings, in a few seconds.
 
     Raises:
-        OrchestratorError: as `refresh_costs`; there is no token; nothing came in time.
+        OrchestratorError: as `refresh_costs`; there is no token; no answer came in time.
     """
     async with connect(None) as endpoint:
         options = replace(client_options(endpoint, settings), away_secs=0.0)
@@ -70,21 +70,20 @@ async def refresh_from(folder: Path, settings: Settings, connect: Connect) -> No
                 await refresh_costs(folder, client)
     if scope.cancelled_caught:
         raise PlatformError(
-            f"{endpoint.base_url} did not tell it in {LONGEST_SECS:g} s; `orchestrator collect` "
-            "asks for as long as it takes"
+            f"{endpoint.base_url} did not send the costs in {LONGEST_SECS:g} s; `orchestrator "
+            "collect` waits longer"
         )
 
 
 async def refresh_costs(folder: Path, client: ApifyClient) -> None:
     """
-    Brings the costs of a batch up to date that no process is at, and the files that tell them.
+    Updates the costs of a batch that no process runs, and the reports that show them.
 
-    The batch is held for no longer than it takes to write them; one that another process holds
-    by then is left to it.
+    The lock is held only while they are written. Nothing is written if another process holds it.
 
     Raises:
         PlatformError: the lists cannot be read.
-        DiskFull, OutputLost, UsageError: what is there stays.
+        DiskFull, OutputLost, UsageError: the old figures stay.
     """
     with LedgerReader(folder / LEDGER) as reader:
         since = reader.began_at() or reader.batch().created_at - CLOCK_UNCERTAINTY
@@ -120,7 +119,7 @@ async def _costs_of(
     client: ApifyClient, runs: Collection[RunId], since: datetime
 ) -> dict[RunId, Decimal | None]:
     """
-    A thousand runs a request; those that are not listed any more are left out.
+    The costs of runs, a thousand in a request; runs that are not listed any more are left out.
 
     Args:
         since: when the first of them was started, by the platform's clock.

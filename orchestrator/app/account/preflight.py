@@ -1,7 +1,7 @@
 """
-What is looked up once before the first start: the token, each Actor and task, the account's limits.
+Checks the token, each Actor and task, and the account's limits once, before the first start.
 
-Nothing has been started when it fails, and it is over within half a minute.
+Nothing has been started when a check fails, and all checks end within half a minute.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 LONGEST_SECS = 25.0
 LOOKUPS_AT_ONCE = 16
 LIMITS_EVERY_SECS = 30.0
-RUNS_LOOKED_BACK = 20
+RUNS_READ = 20
 USUAL_COMPUTE_UNIT_USD = Decimal("0.4")
-"""What a compute unit costs where the account does not tell: the dearest plan's price."""
+"""The price of a compute unit if the account does not show it: that of the dearest plan."""
 
 
-async def look_before_start(
+async def check_before_start(
     client: ApifyClient,
     demands: Collection[Demand],
     *,
@@ -60,10 +60,10 @@ async def look_before_start(
     Checks the token and the targets, and reads the limits; under a budget the prices too.
 
     Args:
-        refuses_missing: whether one target that is missing or refused is enough to raise. When it
-            is not, such targets are in `Room.refused`: their jobs fail without a start. It raises
-            then only when no target can be used.
-        has_runs: whether runs are under way, which are to be collected even then.
+        refuses_missing: whether one target that is missing or refused is enough to raise. If not,
+            such targets are in `Room.refused`, and their jobs fail without a start; it raises only
+            when no target can be used.
+        has_runs: whether runs are in flight, which must be collected even then.
 
     Raises:
         NotAuthorized: the token is refused.
@@ -74,29 +74,22 @@ async def look_before_start(
     uncapped = {demand.target for demand in demands if demand.cap_usd is None}
     lookups = _Lookups(client)
     with anyio.move_on_after(LONGEST_SECS) as scope:
-        await lookups.look(targets)
+        await lookups.ask(targets)
         if refuses_missing or (len(lookups.refused) == len(targets) and not has_runs):
             lookups.raise_missing()
         prices = await _read_prices(client, uncapped) if has_budget else None
     if scope.cancelled_caught:
         raise PlatformError(
-            f"the platform at {client.base_url} does not answer: nothing came back in "
+            f"the platform at {client.base_url} does not answer: no answer came in "
             f"{LONGEST_SECS:.0f} s; check APIFY_API_BASE_URL and the network"
         )
-    return replace(
-        lookups.room,
-        defaults=lookups.defaults,
-        refused=lookups.refused,
-        prices=prices,
-        clock=client.clock,
-        account=lookups.account,
-    )
+    return replace(lookups.whole_room(), prices=prices)
 
 
 async def keep_limits(
     client: ApifyClient, scheduler: Scheduler, plan: BatchPlan, settings: Settings
 ) -> None:
-    """Reads the account's limits again and again, as long as jobs wait; until cancelled."""
+    """Reads the account's limits repeatedly while jobs wait, until cancelled."""
     while True:
         await anyio.sleep(LIMITS_EVERY_SECS)
         if scheduler.jobs_wait:
@@ -110,12 +103,12 @@ async def keep_limits(
 
 class _Lookups:
     """
-    What the platform says of the token, the account and the targets, asked at the same time.
+    The platform's answers about the token, the account and the targets, asked at the same time.
 
     Attributes:
         room: what the account allows.
-        account: the user id; None where the platform does not say it.
-        refused: the targets that are missing or refused, with what the platform says.
+        account: the user id; None if the platform does not say it.
+        refused: the targets that are missing or refused, with the platform's words.
     """
 
     def __init__(self, client: ApifyClient) -> None:
@@ -126,12 +119,22 @@ class _Lookups:
         self._client = client
         self._errors: list[PlatformError] = []
 
-    async def look(self, targets: Collection[Target]) -> None:
+    def whole_room(self) -> Room:
+        """What the account allows, with the answers about its targets."""
+        return replace(
+            self.room,
+            defaults=self.defaults,
+            refused=self.refused,
+            clock=self._client.clock,
+            account=self.account,
+        )
+
+    async def ask(self, targets: Collection[Target]) -> None:
         """
         Asks for everything.
 
         Raises:
-            PlatformError: the first one that concerns every job, the token's before all others.
+            PlatformError: the first that concerns every job; a refused token comes first.
         """
         async with anyio.create_task_group() as lookups:
             lookups.start_soon(self._check_token, name="token")
@@ -145,7 +148,9 @@ class _Lookups:
         if self.refused:
             raise UnknownTarget(
                 "not found on the platform, or not allowed to this token:\n  "
-                + "\n  ".join(sorted(f"{target}: {said}" for target, said in self.refused.items()))
+                + "\n  ".join(
+                    sorted(f"{target}: {reason}" for target, reason in self.refused.items())
+                )
             )
 
     async def _check_token(self) -> None:
@@ -154,7 +159,7 @@ class _Lookups:
         except NotAuthorized as error:
             self._errors.append(error)
         except PlatformError as error:
-            # A scoped token may not read its user, and still start runs.
+            # A scoped token may start runs without the right to read its user.
             LOG.warning("account_not_read", error=str(error))
 
     async def _read_room(self) -> None:
@@ -192,7 +197,7 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
         except PermanentError as error:
             if isinstance(error, NotAuthorized):
                 raise
-            # A task may be shown to a token that is not shown its Actor.
+            # A token may be allowed to read a task and not its Actor.
             below = RunDefaults()
     return RunDefaults(
         memory_mbytes=own.memory_mbytes or below.memory_mbytes,
@@ -203,14 +208,14 @@ async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:
 
 
 async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Prices:
-    """What a unit costs, and what the last runs of some targets have cost."""
+    """The price of a compute unit, and the cost of the dearest recent run of each target."""
     dearest: dict[Target, Decimal] = {}
 
-    async def look_back(target: Target) -> None:
+    async def read_costs(target: Target) -> None:
         try:
-            page = await client.runs.list(target=target, desc=True, limit=RUNS_LOOKED_BACK)
+            page = await client.runs.list(target=target, desc=True, limit=RUNS_READ)
         except PlatformError as error:
-            # The runs of an Actor may not be shown to this token: then none shows what it costs.
+            # This token may not be allowed to list the runs of an Actor: the cost is unknown.
             LOG.warning("runs_not_listed", target=str(target), error=str(error))
             return
         ended = [run.facts() for run in page.items]
@@ -221,11 +226,11 @@ async def _read_prices(client: ApifyClient, targets: Collection[Target]) -> Pric
     unit = USUAL_COMPUTE_UNIT_USD
     try:
         usage = (await client.account.get_monthly_usage()).monthly_service_usage or {}
-        told = usage.get("ACTOR_COMPUTE_UNITS")
-        unit = (told and told.base_unit_price_usd) or unit
+        compute = usage.get("ACTOR_COMPUTE_UNITS")
+        unit = (compute and compute.base_unit_price_usd) or unit
     except PlatformError as error:
         LOG.warning("price_not_read", error=str(error), assumed_usd=str(unit))
-    await _for_each(targets, look_back)
+    await _for_each(targets, read_costs)
     return Prices(compute_unit_usd=unit, dearest_usd=dearest)
 
 
@@ -244,7 +249,7 @@ async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaita
 
 async def read_limits(client: ApifyClient) -> Room:
     """
-    What the account allows; defaults where the platform does not tell it.
+    What the account allows; defaults if the platform does not say it.
 
     Raises:
         NotAuthorized: the token is refused.

@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
-from orchestrator.apify import ApifyClient, Download
+from orchestrator.apify import Download
 from orchestrator.app.account.account_limits import Room, downloads_at_once
 from orchestrator.app.batch.needed_results import read_needed
+from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.run_inputs import read_input
 from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
-from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job
 from orchestrator.scheduler.decide.dependencies import Dependencies
@@ -34,18 +33,6 @@ from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
 from orchestrator.scheduler.timings import TIMINGS, Timings
-from orchestrator.store.atomic_files import Files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenBatch:
-    """A batch that this process holds, with the ledger, the client and the files that it uses."""
-
-    ledger: Ledger
-    reader: LedgerReader
-    client: ApifyClient
-    files: Files
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a batch has left to do, as its ledger shows it at one instant."""
+"""The unfinished work of a batch, as its ledger shows it at one instant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from statistics import median
 import anyio
 
 from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
-from orchestrator.app.batch.assembly import Backlog, OpenBatch, SchedulerOptions
+from orchestrator.app.batch.assembly import Backlog, SchedulerOptions
 from orchestrator.app.batch.needed_results import needs_of
+from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.estimates import expected_durations, usual_items
-from orchestrator.app.setup.process_limits import tell_bound
+from orchestrator.app.setup.process_limits import warn_of_bound
 from orchestrator.ledger import WaitingJob
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
@@ -34,10 +35,10 @@ def read_backlog(
     batch: OpenBatch, options: SchedulerOptions, open_attempts: Sequence[Attempt]
 ) -> tuple[Backlog, Progress]:
     """
-    Reads a batch that this process has taken over; call it in the event loop, whose clock it uses.
+    Reads a batch that this process owns; call it in the event loop, whose clock it uses.
 
     Args:
-        open_attempts: those of an earlier process that are not over.
+        open_attempts: of an earlier process.
 
     Returns:
         the backlog, and the figures that a display begins with.
@@ -46,17 +47,13 @@ def read_backlog(
         UsageError: some job can never be started within the limits.
     """
     reader, room, settings = batch.reader, options.room, options.settings
-    platform_now = batch.client.platform_now()
     with reader.at_one_instant():
         totals, plan = reader.totals(), reader.batch().plan
         waiting = totals.jobs.get(JobStatus.WAITING, 0)
-        demands = {} if options.is_aborting else reader.demands()
-        limits = limits_of(plan, room, demands, settings)
+        limits = limits_of(plan, room, {} if options.is_aborting else reader.demands(), settings)
         unsettled = waiting + len(open_attempts)
-        tell_bound(limits.max_runs, min(wanted_runs(plan, room, settings), unsettled))
-        expected = {} if options.is_aborting else expected_durations(batch.folder, reader)
-        jobs = () if options.is_aborting else reader.waiting()
-        needs, free = needs_of(reader, queued_jobs(jobs, room, expected, platform_now=platform_now))
+        warn_of_bound(limits.max_runs, min(wanted_runs(plan, room, settings), unsettled))
+        needs, free = needs_of(reader, _waiting_jobs(batch, options))
         usage = usage_now(
             reader,
             limits,
@@ -74,6 +71,18 @@ def read_backlog(
             unsettled=unsettled,
         )
         return backlog, progress_of(totals, open_attempts)
+
+
+def _waiting_jobs(batch: OpenBatch, options: SchedulerOptions) -> Iterator[QueuedJob]:
+    """The jobs that this process may start."""
+    if options.is_aborting:
+        return iter(())
+    return queued_jobs(
+        batch.reader.waiting(),
+        options.room,
+        expected_durations(batch.folder, batch.reader),
+        platform_now=batch.client.platform_now(),
+    )
 
 
 def queue_of(jobs: Iterable[QueuedJob]) -> JobQueue:
@@ -113,7 +122,7 @@ def queued_jobs(
             seq=job.seq,
             number=job.attempts + 1,
             claim=claim,
-            # Even if a clock was set: no pause is longer than it was meant to be.
+            # Even if a clock was set: no pause is longer than its retry rule says.
             ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
         )
 
@@ -141,11 +150,11 @@ def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
     The first figures of the display; call it in the event loop, whose clock it uses.
 
     Args:
-        open_attempts: those of an earlier process that are not over.
+        open_attempts: of an earlier process.
     """
     progress = Progress(total=0, began_at=anyio.current_time())
     progress.follow(totals)
     progress.settled_before = progress.done
-    going = {AttemptState.STARTED, AttemptState.ADOPTED}
-    progress.running = sum(attempt.state in going for attempt in open_attempts)
+    live = {AttemptState.STARTED, AttemptState.ADOPTED}
+    progress.running = sum(attempt.state in live for attempt in open_attempts)
     return progress

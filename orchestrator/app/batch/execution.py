@@ -1,4 +1,4 @@
-"""Drives the scheduler of one batch, tells what waits meanwhile, and closes its ledger."""
+"""Runs the scheduler of one batch, records why jobs wait, and closes the ledger."""
 
 from __future__ import annotations
 
@@ -15,23 +15,17 @@ from anyio.abc import TaskGroup
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
-from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions, make_scheduler
+from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import queued_attempt, read_backlog
 from orchestrator.app.batch.final_files import finish
+from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
-from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
-from orchestrator.app.setup.context import (
-    BatchContext,
-    Endpoint,
-    client_options,
-    logging_to,
-)
-from orchestrator.app.setup.settings import Settings
+from orchestrator.app.setup.context import BatchContext, Endpoint, logging_to
 from orchestrator.app.setup.signals import listen, listening
 from orchestrator.errors import (
     BatchAborted,
@@ -47,22 +41,19 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.event_log import LOG, LogSink
-from orchestrator.group_worker import GroupWorker
-from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger import Ledger
 from orchestrator.ledger.statistics import Totals
-from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.loop import Scheduler
-from orchestrator.store.atomic_files import Files
-from orchestrator.store.group_flush import flush_group
 
 ABORT_SECS = 8.0
 WAITS_EVERY_SECS = 2.0
 CLOCK_EVERY_SECS = 30.0
+"""How often the wall clock is read, which may be set meanwhile."""
 
 
 async def drive(
@@ -75,14 +66,14 @@ async def drive(
     is_new: bool = False,
 ) -> tuple[Batch, Totals, OrchestratorError | None]:
     """
-    Drives a batch until it is settled or left, and writes its reports.
+    Runs a batch until it is settled or stopped, and writes its reports.
 
     Args:
         aborting: whether its live runs are aborted, and no job is started.
         is_new: whether this process has just made it: then there is nothing to take over.
 
     Returns:
-        the batch and its figures as this process leaves them, and why it was left early.
+        the batch and its figures when this process stops, and why it stopped early.
     """
     early: list[Interrupted] = []
     options = SchedulerOptions(
@@ -92,36 +83,33 @@ async def drive(
         timings=context.timings,
     )
     with ExitStack() as signals, logging_to(folder, context.sink):
-        # Until the scheduler listens itself: so that the ledger says which signal stopped it.
+        # The scheduler does not listen yet, and the ledger must say which signal stopped it.
         signals.enter_context(listening(early.append))
-        with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
-            async with (
-                GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
-                GroupWorker("files", flush_group) as file_worker,
-                ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
-            ):
-                ledger = Ledger(db, ledger_worker)
-                files = Files(file_worker)
-                batch = OpenBatch(
-                    ledger=ledger, reader=reader, client=client, files=files, folder=folder
-                )
-                reason = await _schedule(batch, options, context, early, is_new=is_new)
-                signals.close()
-                if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(
-                    reason, SecondCopy
-                ):
-                    # The ledger, or the batch, is not this process's any more: nothing to close.
-                    raise reason
-                if context.abort_on_signal and isinstance(reason, Interrupted):
-                    await _abort_live_runs(ledger, client)
-                if reason is None or isinstance(reason, StoppedEarly):
-                    reason = await _collect_shared(batch, options.settings) or reason
-                closed, totals = await _close(ledger, reader, client, reason)
+        async with open_batch(folder, endpoint, context) as batch:
+            reason = await _schedule(batch, options, context, early, is_new=is_new)
+            signals.close()
+            if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(reason, SecondCopy):
+                # This process does not own the ledger or the batch any more: nothing to close.
+                raise reason
+            reason = await _complete_runs(batch, context, reason)
+            closed, totals = await _close(batch, reason)
         closed = await merged(folder, closed)
-    # On a full disk the figures are still shown, and the files can be made again later.
+    # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
         closed = await finish(folder, closed)
     return closed, totals, reason
+
+
+async def _complete_runs(
+    batch: OpenBatch, context: BatchContext, reason: OrchestratorError | None
+) -> OrchestratorError | None:
+    """Aborts live runs if a signal must, or downloads shared datasets; returns why it stopped."""
+    if context.abort_on_signal and isinstance(reason, Interrupted):
+        await _abort_live_runs(batch)
+    if reason is None or isinstance(reason, StoppedEarly):
+        patience_secs = context.settings.platform_away_secs
+        reason = await _collect_shared(batch, patience_secs) or reason
+    return reason
 
 
 async def complete(folder: Path, batch: Batch, sink: LogSink) -> Batch:
@@ -139,7 +127,7 @@ async def _schedule(
     *,
     is_new: bool,
 ) -> OrchestratorError | None:
-    """Runs the scheduler until the batch is settled or left; returns why it was left."""
+    """Runs the scheduler until the batch is settled or stopped; returns why it stopped."""
     batch.client.set_clock(options.room.clock)
     observer = BatchEvents(Progress(total=0, began_at=0.0))
     finder = make_finder(batch, options, observer)
@@ -149,7 +137,7 @@ async def _schedule(
         except (PlatformError, SecondCopy) as reason:
             return reason
     attempts = await _own(batch, options, is_forced=context.force)
-    # Read now, not on opening: the take-over has compared the ledger with the account's runs.
+    # Read after the take-over, which compares the ledger with the runs of the account.
     backlog, progress = read_backlog(batch, options, attempts)
     scheduler = make_scheduler(
         batch, backlog, options, finder=finder, observer=BatchEvents(progress)
@@ -164,15 +152,22 @@ async def _schedule(
         await tasks.start(listen, scheduler.stop, name="signals")
         for signal in early:
             scheduler.stop(signal)
-        _attend(tasks, batch, options, context, scheduler=scheduler, progress=progress)
-        try:
-            await scheduler.run((one, queued_attempt(one, options.room)) for one in attempts)
-        except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
-            return reason
-        finally:
-            tasks.cancel_scope.cancel()
-    if options.is_aborting and backlog.waiting:
+        _start_side_tasks(tasks, batch, options, context, scheduler=scheduler, progress=progress)
+        stopped = await _run(scheduler, attempts, options)
+        tasks.cancel_scope.cancel()
+    if stopped is None and options.is_aborting and backlog.waiting:
         return BatchAborted("aborted, with jobs left to start")
+    return stopped
+
+
+async def _run(
+    scheduler: Scheduler, attempts: Sequence[Attempt], options: SchedulerOptions
+) -> OrchestratorError | None:
+    """Runs a scheduler with the open attempts of an earlier process; returns why it stopped."""
+    try:
+        await scheduler.run((one, queued_attempt(one, options.room)) for one in attempts)
+    except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
+        return reason
     return None
 
 
@@ -189,7 +184,7 @@ async def _own(batch: OpenBatch, options: SchedulerOptions, *, is_forced: bool) 
     return attempts
 
 
-def _attend(
+def _start_side_tasks(
     tasks: TaskGroup,
     batch: OpenBatch,
     options: SchedulerOptions,
@@ -198,7 +193,7 @@ def _attend(
     scheduler: Scheduler,
     progress: Progress,
 ) -> None:
-    """Starts what goes on beside the scheduler: the display, the limits, the reasons of waits."""
+    """Starts the tasks beside the scheduler: the display, the limits, the reasons of waits."""
     tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
     if context.leave_at is not None:
         tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
@@ -206,27 +201,20 @@ def _attend(
         plan = batch.ledger.batch.plan
         keep = partial(keep_limits, batch.client, scheduler, plan, options.settings)
         tasks.start_soon(keep, name="limits")
-        tasks.start_soon(_tell_waits, batch.ledger, scheduler, name="waits")
+        tasks.start_soon(_record_waits, batch.ledger, scheduler, name="waits")
 
 
-async def _collect_shared(batch: OpenBatch, settings: Settings) -> OrchestratorError | None:
-    """Downloads the datasets that runs share; returns why they could not be."""
+async def _collect_shared(batch: OpenBatch, patience_secs: float) -> OrchestratorError | None:
+    """Downloads the datasets that runs share; returns the error that prevents it."""
     try:
-        await collect_shared(
-            batch.folder,
-            batch.ledger,
-            batch.reader,
-            batch.client,
-            batch.files,
-            patience_secs=settings.platform_away_secs,
-        )
+        await collect_shared(batch, patience_secs=patience_secs)
     except (StoppedEarly, PlatformError) as error:
         return error
     return None
 
 
 async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None:
-    """Asks for the platform's time, by which runs that ended earlier need no further wait."""
+    """Asks for the platform's time: runs that ended long ago then need no further wait."""
     ended = [attempt.run for attempt in attempts if attempt.ended_at is not None]
     if ended and ended[0] is not None and client.platform_now() is None:
         with suppress(PermanentError):
@@ -234,35 +222,35 @@ async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None
 
 
 async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
-    """Leaves the batch at an instant of the wall clock, which may be set meanwhile."""
-    while (left := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
-        await anyio.sleep(min(left, CLOCK_EVERY_SECS))
+    """Stops the batch at an instant of the wall clock."""
+    while (secs := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
+        await anyio.sleep(min(secs, CLOCK_EVERY_SECS))
     scheduler.stop(LeftForNextOccurrence())
 
 
-async def _tell_waits(ledger: Ledger, scheduler: Scheduler) -> None:
-    """Keeps in the ledger why jobs wait, for `status --why`; until cancelled."""
-    told: list[Wait] = []
+async def _record_waits(ledger: Ledger, scheduler: Scheduler) -> None:
+    """Records in the ledger why jobs wait, for `status --why`; until cancelled."""
+    recorded: list[Wait] = []
     while True:
         waits = scheduler.waits()
         try:
-            # Also when there is nothing new: it shows whether the batch is still this process's.
-            await (ledger.check_owner() if waits == told else ledger.record_waits(waits))
+            # Also when nothing is new: this checks that the process still owns the batch.
+            await (ledger.check_owner() if waits == recorded else ledger.record_waits(waits))
         except DiskFull:
-            # It stops the batch where it matters more.
+            # The next write that matters stops the batch.
             pass
         except (StoppedEarly, BatchHeld, UsageError) as error:
             scheduler.stop(error)
-        told = waits
+        recorded = waits
         await anyio.sleep(WAITS_EVERY_SECS)
 
 
-async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
-    """Aborts what the ledger knows to be going, within the time that a signal leaves."""
+async def _abort_live_runs(batch: OpenBatch) -> None:
+    """Aborts the runs that the ledger knows to be live, in the time that a signal leaves."""
 
     async def abort(run_id: RunId) -> None:
         try:
-            await client.runs.abort(run_id)
+            await batch.client.runs.abort(run_id)
         except PlatformError as error:
             LOG.warning("run_not_aborted", run=run_id, error=str(error))
         else:
@@ -270,38 +258,32 @@ async def _abort_live_runs(ledger: Ledger, client: ApifyClient) -> None:
 
     with anyio.move_on_after(ABORT_SECS):
         async with anyio.create_task_group() as aborts:
-            for run_id in await ledger.live_runs():
+            for run_id in await batch.ledger.live_runs():
                 aborts.start_soon(abort, run_id, name=f"abort {run_id}")
 
 
-async def _close(
-    ledger: Ledger, reader: LedgerReader, client: ApifyClient, reason: OrchestratorError | None
-) -> tuple[Batch, Totals]:
-    """Records how the batch is left; returns it with its figures, which no later step changes."""
-    totals = reader.totals()
+async def _close(batch: OpenBatch, reason: OrchestratorError | None) -> tuple[Batch, Totals]:
+    """Records how the batch ends; returns it with its figures, which no later step changes."""
+    ledger, stats = batch.ledger, batch.client.stats
+    totals = batch.reader.totals()
     jobs = totals.jobs
     if reason is not None:
         state, exit_code = BatchState.STOPPED, reason.exit_code
     else:
         state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
     try:
-        await ledger.add_requests(client.stats.requests, client.stats.retries)
-        batch = await ledger.close(
-            state,
-            exit_code=exit_code,
-            reason=reason,
-            now=utc_now(),
-        )
+        await ledger.add_requests(stats.requests, stats.retries)
+        closed = await ledger.close(state, exit_code=exit_code, reason=reason, now=utc_now())
     except StoppedEarly:
         if reason is None:
             raise
-        # The disk is full: the ledger stays open, which resume takes as it is.
-        batch = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
+        # The disk is full: the ledger stays open, and resume accepts that.
+        closed = replace(ledger.batch, exit_code=exit_code, stop_reason=str(reason))
     LOG.info(
         "batch_left",
-        state=batch.state.value,
+        state=closed.state.value,
         exit_code=exit_code,
-        reason=batch.stop_reason,
+        reason=closed.stop_reason,
         jobs={status.value: count for status, count in jobs.items()},
     )
-    return batch, totals
+    return closed, totals

@@ -1,7 +1,7 @@
 """
-Starts, resumes, completes or aborts one batch: a look at the platform, then the scheduler.
+Starts, resumes, completes or aborts one batch: first the preflight checks, then the scheduler.
 
-What drives is imported after the look: reading it takes as long as the platform's first answers.
+The scheduler is imported after the checks: the import takes as long as the first answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
-from orchestrator.app.account.preflight import look_before_start
+from orchestrator.app.account.preflight import check_before_start
 from orchestrator.app.batch_folders import LEDGER, Found, mend_latest, publish
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import check_remote
@@ -25,7 +25,6 @@ from orchestrator.app.setup.context import (
     BatchContext,
     Endpoint,
     client_options,
-    connected,
 )
 from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.app.setup.signals import listening
@@ -46,13 +45,13 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0
-"""How long a platform that is away is waited for before anything was started."""
+"""How long a platform that is away is waited for before the first start."""
 
 EARLIER_SECS = 10.0
-"""How much longer earlier batches may be looked after than the batch that is run."""
+"""How long the update of earlier batches may continue after the batch has ended."""
 
-AGAIN_SECS = 10.0
-"""The pause between two looks at a platform that is away."""
+RETRY_SECS = 10.0
+"""The pause between two preflight checks of a platform that is away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +60,8 @@ class Result:
     How this process left a batch.
 
     Attributes:
-        reason: why it was left early; None when every job is settled.
-        warnings: what people should know of earlier batches.
+        reason: why it stopped early; None when every job is settled.
+        warnings: about earlier batches, for people.
     """
 
     folder: Path
@@ -76,32 +75,31 @@ async def start_prepared(
     prepared: Path, context: BatchContext, is_in_the_way: Callable[[Batch, Found], bool]
 ) -> Result:
     """
-    Looks at the platform, then gives a prepared batch its name and runs it.
+    Checks the platform, then gives a prepared batch its name and runs it.
 
     Under `context.waits_for_platform`, a batch that cannot begin because the platform is away or
-    refuses the token is left behind as interrupted.
+    refuses the token is published as interrupted.
 
     Args:
-        is_in_the_way: whether the prepared batch must not begin beside a batch that is there.
+        is_in_the_way: whether the prepared batch must not begin beside an existing batch.
 
     Raises:
         UsageError, PlatformError, BatchHeld: nothing was started, and the batch is not published.
     """
-    is_patient = context.waits_for_platform
     with LedgerReader(prepared / LEDGER) as reader:
         opened = reader.snapshot()
     batch = opened.batch
-    async with connected(batch, context) as endpoint:
+    async with context.connect(batch.plan.local) as endpoint:
         try:
-            room = await _look(opened, endpoint, context, refuses_missing=not is_patient)
+            room = await _preflight(
+                opened, endpoint, context, refuses_missing=not context.waits_for_platform
+            )
         except PlatformError as error:
-            if not is_patient:
+            if not context.waits_for_platform:
                 raise
-            return leave_behind(prepared, batch, error)
+            return publish_interrupted(prepared, batch, error)
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
-        # Imported before the batch has its name: a signal after that must not leave it open.
-
         early: list[Interrupted] = []
         with listening(early.append):
             folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
@@ -109,33 +107,47 @@ async def start_prepared(
         if early:
             close_unstarted(folder / LEDGER, early[0], utc_now())
             return replace(result_of(folder), reason=early[0])
-        warnings: list[str] = []
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tend_earlier, folder, endpoint, context, warnings, name="earlier")
-            result = await _drive(folder, endpoint, room, context, is_new=True)
-            # A short batch does not wait long for what was not its own.
-            tasks.cancel_scope.deadline = anyio.current_time() + (
-                EARLIER_SECS if result.reason is None else 0.0
-            )
-        return replace(result, warnings=warnings)
+        return await _drive_new(folder, endpoint, room, context)
 
 
-def leave_behind(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
-    """Publishes a prepared batch of which nothing was started, as interrupted."""
+async def _drive_new(folder: Path, endpoint: Endpoint, room: Room, context: BatchContext) -> Result:
+    """Runs a new batch, and updates the earlier batches of its name meanwhile."""
+    warnings: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_update_earlier, folder, endpoint, context, warnings, name="earlier")
+        result = await _drive(folder, endpoint, room, context, is_new=True)
+        # A short batch does not wait long for other batches.
+        tasks.cancel_scope.deadline = anyio.current_time() + (
+            EARLIER_SECS if result.reason is None else 0.0
+        )
+    return replace(result, warnings=warnings)
+
+
+async def _update_earlier(
+    folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
+) -> None:
+    # Imported in the task, when signals are listened to already.
+    from orchestrator.app.history.earlier_batches import update_earlier
+
+    await update_earlier(folder, endpoint, context, warnings)
+
+
+def publish_interrupted(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
+    """Publishes a prepared batch as interrupted: nothing of it was started."""
     close_unstarted(prepared / LEDGER, reason, utc_now())
     folder = publish(prepared, batch, lambda _: False)
     return replace(result_of(folder), reason=reason)
 
 
 def result_of(folder: Path) -> Result:
-    """A batch as it stands."""
+    """The present state of a batch."""
     with LedgerReader(folder / LEDGER) as reader:
         return Result(folder=folder, batch=reader.batch(), totals=reader.totals(), reason=None)
 
 
 async def resume_batch(folder: Path, context: BatchContext) -> Result:
     """
-    Resumes a batch that this process holds the lock of; one that has ended is only completed.
+    Resumes a batch whose lock the caller holds; one that has ended is only completed.
 
     Raises:
         UsageError, PlatformError: nothing was started.
@@ -147,14 +159,14 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
     mend_latest(folder, batch.name)
     if batch.state is BatchState.ENDED and not opened.has_work:
         return await complete_batch(folder, context)
-    async with connected(batch, context) as endpoint:
-        room = await _look(opened, endpoint, context, refuses_missing=False)
+    async with context.connect(batch.plan.local) as endpoint:
+        room = await _preflight(opened, endpoint, context, refuses_missing=False)
         _check_account(folder, batch, endpoint, room)
         return await _drive(folder, endpoint, room, context)
 
 
 async def complete_batch(folder: Path, context: BatchContext) -> Result:
-    """Does what a batch lacks besides runs: merged results, reports, upload; starts nothing."""
+    """Makes what a batch lacks besides runs: merged results, reports, upload; starts nothing."""
     from orchestrator.app.batch.execution import complete
 
     batch = read_batch(folder / LEDGER)
@@ -165,23 +177,24 @@ async def complete_batch(folder: Path, context: BatchContext) -> Result:
 
 async def follow_batch(folder: Path, context: BatchContext) -> Result:
     """
-    Follows and collects the runs of a batch that this process holds the lock of.
+    Follows and collects the runs of a batch whose lock the caller holds.
 
-    It must have no job that waits for a start: no room is looked for.
+    No job may wait for a start, because the limits of the account are not read.
 
     Raises:
         PlatformError: the platform cannot be reached.
     """
-    async with connected(read_batch(folder / LEDGER), context) as endpoint:
+    batch = read_batch(folder / LEDGER)
+    async with context.connect(batch.plan.local) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context)
 
 
 async def abort_batch(folder: Path, context: BatchContext) -> Result:
     """
-    Aborts the live runs of a batch that this process holds the lock of, and keeps what they made.
+    Aborts the live runs of a batch whose lock the caller holds, and keeps their results.
 
-    Jobs that wait are left waiting: the batch can be resumed. A batch that has ended, or was
-    aborted before, stays as it is.
+    Waiting jobs stay waiting: the batch can be resumed. A batch that has ended, or was aborted
+    before, does not change.
 
     Raises:
         PlatformError: the platform cannot be reached.
@@ -192,12 +205,12 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     was_aborted = batch.stop_kind == "BatchAborted"
     if not opened.has_open_attempts and (was_aborted or batch.state is BatchState.ENDED):
         return result_of(folder)
-    async with connected(batch, context) as endpoint:
+    async with context.connect(batch.plan.local) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
 
 
 def platform_of(endpoint: Endpoint, batch: Batch) -> str:
-    """The name of a platform, as a series has it."""
+    """The name of a platform in a series."""
     return LOCAL if batch.plan.local is not None else root_of(endpoint.base_url)
 
 
@@ -207,14 +220,12 @@ def is_live(found: Found) -> bool:
 
 
 def refuse_live_series(batch: Batch, found: Found) -> bool:
-    """Whether a new batch must wait for one that is there: the same series, and live."""
+    """Whether a new batch must wait for an existing one: of the same series, and live."""
     return batch.series.agrees(found.batch.series) and is_live(found)
 
 
 def _check_account(folder: Path, batch: Batch, endpoint: Endpoint, room: Room) -> None:
-    """
-    Refuses the token of another account: it would not show the runs that this batch has started.
-    """
+    """Refuses the token of another account, which does not show the runs of this batch."""
     if batch.account is None or room.account is None:
         if batch.platform is None or room.account is not None:
             set_account(folder / LEDGER, platform_of(endpoint, batch), room.account)
@@ -225,15 +236,7 @@ def _check_account(folder: Path, batch: Batch, endpoint: Endpoint, room: Room) -
         )
 
 
-async def _tend_earlier(
-    folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
-) -> None:
-    from orchestrator.app.history.earlier_batches import tend_earlier
-
-    await tend_earlier(folder, endpoint, context, warnings)
-
-
-async def _look(
+async def _preflight(
     opened: BatchSnapshot, endpoint: Endpoint, context: BatchContext, *, refuses_missing: bool
 ) -> Room:
     plan = opened.batch.plan
@@ -244,7 +247,7 @@ async def _look(
     async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
         while True:
             try:
-                room = await look_before_start(
+                room = await check_before_start(
                     client,
                     opened.demands,
                     has_budget=has_budget,
@@ -257,7 +260,7 @@ async def _look(
                 if isinstance(error, PermanentError) or left <= 0:
                     raise
                 LOG.warning("platform_not_reached", error=str(error), waiting_secs=round(left))
-            await anyio.sleep(min(AGAIN_SECS, left))
+            await anyio.sleep(min(RETRY_SECS, left))
     limits_of(plan, room, opened.demands, context.settings)
     return room
 

@@ -1,18 +1,19 @@
-"""Takes what earlier batches of the same name have collected for jobs alike."""
+"""Reuses the results that earlier batches of a series collected for equal jobs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from anyio import to_thread
 
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.app.history.estimates import earlier
-from orchestrator.app.outputs.verification import look_again
+from orchestrator.app.history.series import earlier_batches
+from orchestrator.app.outputs.verification import check_files
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
@@ -26,83 +27,90 @@ Likeness = tuple[object, ...]
 
 async def reuse_results(ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime) -> int:
     """
-    Settles the jobs of a batch that earlier ones have run, if they allow it; returns how many.
+    Settles the jobs of a batch that may reuse the results of earlier jobs; returns how many.
 
-    The files of a job are put in place whole before the ledger counts it as settled.
+    All files of a job are in place before the ledger counts it as settled.
     """
     wanted = await to_thread.run_sync(_wanted, reader)
     count = 0
     if not wanted:
         return count
     oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
-    for before in earlier(folder, ledger.batch):
+    reuse = _Reuse(ledger=ledger, folder=folder, wanted=wanted, now=now)
+    for found in earlier_batches(folder, ledger.batch):
         try:
-            with LedgerReader(before / LEDGER) as source:
+            with LedgerReader(found.folder / LEDGER) as source:
                 batch = source.batch()
                 if batch.ended_at is not None and batch.ended_at < oldest:
                     break
                 for report in source.reports():
-                    count += await _take(ledger, folder, before, report, wanted, now)
+                    count += await reuse.settle(found.folder, report)
         except UsageError as error:
-            LOG.warning("history_not_read", batch=str(before), error=str(error))
+            LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
         if not wanted:
             break
     return count
 
 
 def _wanted(reader: LedgerReader) -> dict[Likeness, list[Job]]:
-    """The jobs that may take earlier results, by what these must have in common with them."""
+    """The jobs that may reuse earlier results, by what both must have in common."""
     wanted: dict[Likeness, list[Job]] = {}
     seqs = set(reader.reusing())
     for report in reader.reports() if seqs else ():
-        sign = reuse_key(report.job)
-        if report.job.seq in seqs and sign is not None:
-            wanted.setdefault(_hashable(sign), []).append(report.job)
+        key = reuse_key(report.job)
+        if report.job.seq in seqs and key is not None:
+            wanted.setdefault(_hashable(key), []).append(report.job)
     return wanted
 
 
-async def _take(
-    ledger: Ledger,
-    folder: Path,
-    earlier: Path,
-    report: JobReport,
-    wanted: dict[Likeness, list[Job]],
-    now: datetime,
-) -> int:
-    """Gives a job that wants them the results of an earlier one; returns how many were given."""
-    sign = reuse_key(report.job)
-    if report.status is not JobStatus.SUCCEEDED or sign is None or report.finished_at is None:
-        return 0
-    sign = _hashable(sign)
-    # A run is taken by one job of a batch, as it was made by one.
-    job = next(
-        (
-            job
-            for job in wanted.get(sign, ())
-            if now - report.finished_at <= timedelta(seconds=job.reuse_secs or 0)
-        ),
-        None,
-    )
-    source = earlier / "jobs" / report.job.key
-    if job is None or not await to_thread.run_sync(_is_whole, source, report):
-        return 0
-    await to_thread.run_sync(_put, source, folder / "jobs" / job.key)
-    batch = report.reused_from or BatchId(earlier.name)
-    if not await ledger.reuse(job.seq, report, batch, now):
-        return 0
-    wanted[sign].remove(job)
-    if not wanted[sign]:
-        del wanted[sign]
-    LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
-    return 1
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reuse:
+    """
+    Gives the results of earlier jobs to the jobs of one batch.
+
+    Attributes:
+        wanted: the jobs that still want results; see `_wanted`.
+    """
+
+    ledger: Ledger
+    folder: Path
+    wanted: dict[Likeness, list[Job]]
+    now: datetime
+
+    async def settle(self, earlier: Path, report: JobReport) -> int:
+        """Settles a job with the results of an earlier one; returns how many were settled."""
+        key = reuse_key(report.job)
+        if report.status is not JobStatus.SUCCEEDED or key is None or report.finished_at is None:
+            return 0
+        likeness = _hashable(key)
+        age = self.now - report.finished_at
+        # Only one job of a batch reuses a run, because one job made it.
+        job = next((one for one in self.wanted.get(likeness, ()) if _allows(one, age)), None)
+        source = earlier / "jobs" / report.job.key
+        if job is None or not await to_thread.run_sync(_is_whole, source, report):
+            return 0
+        await to_thread.run_sync(_put, source, self.folder / "jobs" / job.key)
+        batch = report.reused_from or BatchId(earlier.name)
+        if not await self.ledger.reuse(job.seq, report, batch, self.now):
+            return 0
+        self.wanted[likeness].remove(job)
+        if not self.wanted[likeness]:
+            del self.wanted[likeness]
+        LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
+        return 1
+
+
+def _allows(job: Job, age: timedelta) -> bool:
+    """Whether a job may reuse results of an age."""
+    return age <= timedelta(seconds=job.reuse_secs or 0)
 
 
 def _is_whole(source: Path, report: JobReport) -> bool:
-    return not look_again(source, report).problems
+    return not check_files(source, report).problems
 
 
 def _put(source: Path, target: Path) -> None:
-    """Copies the folder of a job; it appears whole."""
+    """Copies the folder of a job; it appears in one step."""
     target.parent.mkdir(exist_ok=True)
     part = target.parent / f".{target.name}.reused"
     shutil.rmtree(part, ignore_errors=True)
@@ -114,15 +122,15 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """A second name for a file that nobody changes, or a copy where the disk has none."""
+    """A hard link to a file that never changes, or a copy if the disk has no links."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
 
 
-def _hashable(sign: Likeness) -> Likeness:
-    return tuple(repr(part) for part in sign)
+def _hashable(key: Likeness) -> Likeness:
+    return tuple(repr(part) for part in key)
 
 
 def _all(wanted: dict[Likeness, list[Job]]) -> Iterator[Job]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator.app.batch.assembly import OpenBatch, SchedulerOptions
+from orchestrator.app.batch.assembly import SchedulerOptions
+from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG

@@ -1,6 +1,4 @@
-"""
-What a night does for the nights before it: their costs as settled, and a word on what they left.
-"""
+"""Updates the costs of the last earlier batches, and warns of their results that expire."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.account.costs import refresh_costs
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.clock import utc_now
-from orchestrator.app.history.estimates import earlier
+from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
@@ -24,39 +22,42 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
 
-LOOKED_BACK = 3
+BATCHES = 3
+"""How many earlier batches are updated."""
+
 LONGEST_SECS = 300.0
 
 
-async def tend_earlier(
+async def update_earlier(
     folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
 ) -> None:
     """
-    Looks after the last batches of the same name, while another one is run.
+    Updates the last batches of the series of a batch, while this one runs.
 
     Args:
-        folder: of the batch that is run now.
-        warnings: takes what people should know of them.
+        folder: of the batch that runs now.
+        warnings: gets a sentence for each batch that people should know of.
     """
     with anyio.move_on_after(LONGEST_SECS):
         async with ApifyClient(
             client_options(endpoint, context.settings, context.timings)
         ) as client:
             own = await to_thread.run_sync(read_batch, folder / LEDGER)
-            for before in islice(earlier(folder, own), LOOKED_BACK):
+            for found in islice(earlier_batches(folder, own), BATCHES):
                 try:
-                    batch, totals = await to_thread.run_sync(_look, before)
-                    if batch.plan.local != own.plan.local or is_held(before):
+                    batch, totals = await to_thread.run_sync(_read, found.folder)
+                    if batch.plan.local != own.plan.local or is_held(found.folder):
                         continue
-                    warning = expiry_warning(batch, totals, display(before), utc_now())
+                    shown = display(found.folder)
+                    warning = expiry_warning(batch, totals, shown, utc_now())
                     if warning:
-                        warnings.append(f"{display(before)}: {warning}")
+                        warnings.append(f"{shown}: {warning}")
                     if totals.cost_is_provisional:
-                        await refresh_costs(before, client)
-                except Exception as error:  # noqa: BLE001 - no reason not to run this batch
-                    LOG.warning("earlier_batch_skipped", batch=before.name, error=str(error))
+                        await refresh_costs(found.folder, client)
+                except Exception as error:  # noqa: BLE001 - this batch runs all the same
+                    LOG.warning("earlier_batch_skipped", batch=found.folder.name, error=str(error))
 
 
-def _look(folder: Path) -> tuple[Batch, Totals]:
+def _read(folder: Path) -> tuple[Batch, Totals]:
     with LedgerReader(folder / LEDGER) as reader:
         return reader.batch(), reader.totals()

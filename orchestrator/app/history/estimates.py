@@ -1,73 +1,65 @@
-"""What earlier batches of the same series tell about the jobs of this one."""
+"""Expected durations and usual items of jobs, from earlier batches of the same series."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from orchestrator.app.batch_folders import LEDGER, survey
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.series import earlier_batches
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
-from orchestrator.model.batches import Batch
 
-NIGHTS = 10
-"""So many earlier batches say how many items are usual."""
+BATCHES_FOR_ITEMS = 10
+"""How many earlier batches are read for the usual number of items."""
 
-LOOKED_BACK = 3
-"""So many earlier batches are asked how long jobs take."""
+BATCHES_FOR_DURATIONS = 3
+"""How many earlier batches are read for the duration of jobs."""
 
 
 def expected_durations(folder: Path, reader: LedgerReader) -> dict[int, float]:
     """
-    How long the runs of waiting jobs will take, in seconds, by their places in the spec.
+    The expected durations of the runs of waiting jobs, in seconds, by their places in the spec.
 
-    As the last earlier batch tells it in which the job of the same key succeeded; jobs that no
-    batch knows are left out.
+    A job takes as long as in the last earlier batch in which the job of the same key succeeded.
+    Jobs without such a batch are left out.
     """
     expected: dict[int, float] = {}
-    nights = list(islice(earlier(folder, reader.batch()), LOOKED_BACK))
-    wanted = reader.waiting_keys() if nights else {}
-    for night in nights:
+    found = list(islice(earlier_batches(folder, reader.batch()), BATCHES_FOR_DURATIONS))
+    wanted = reader.waiting_keys() if found else {}
+    for earlier in found:
         if not wanted:
             break
         try:
-            with LedgerReader(night / LEDGER) as before:
+            with LedgerReader(earlier.folder / LEDGER) as before:
                 for key, _, secs, _ in before.takings():
                     seq = wanted.pop(key.lower(), None)
                     if seq is not None:
                         expected[seq] = secs
         except UsageError as error:
-            # A torn or foreign ledger of another batch is no reason not to run this one.
-            LOG.warning("history_not_read", batch=str(night), error=str(error))
+            # A torn or foreign ledger of another batch does not stop this one.
+            LOG.warning("history_not_read", batch=str(earlier.folder), error=str(error))
     return expected
 
 
 def usual_items(folder: Path, reader: LedgerReader) -> dict[int, float]:
     """
-    How many items jobs make that must not make many fewer, by their places in the spec.
+    The usual number of items of the jobs with a limit on its drop, by their places in the spec.
 
-    The median of the last earlier batches in which they succeeded.
+    It is the median of the last earlier batches in which they succeeded.
     """
     wanted = reader.dropping_keys()
     found: dict[int, list[int]] = {}
-    for night in islice(earlier(folder, reader.batch()), NIGHTS) if wanted else ():
+    if not wanted:
+        return {}
+    for earlier in islice(earlier_batches(folder, reader.batch()), BATCHES_FOR_ITEMS):
         try:
-            with LedgerReader(night / LEDGER) as before:
+            with LedgerReader(earlier.folder / LEDGER) as before:
                 for key, items in before.items_made():
                     if key.lower() in wanted:
                         found.setdefault(wanted[key.lower()], []).append(items)
         except UsageError as error:
-            LOG.warning("history_not_read", batch=str(night), error=str(error))
+            LOG.warning("history_not_read", batch=str(earlier.folder), error=str(error))
     return {seq: median(items) for seq, items in found.items()}
-
-
-def earlier(folder: Path, batch: Batch) -> Iterator[Path]:
-    """The folders of the batches of the same series before this one, newest first."""
-    found = survey(folder.parent).found
-    for other in found:
-        is_before = (other.number, other.batch.id) < (batch.number, batch.id)
-        if is_before and batch.series.agrees(other.batch.series):
-            yield other.folder

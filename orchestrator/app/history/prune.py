@@ -13,7 +13,7 @@ import anyio
 from orchestrator.apify import ApifyClient
 from orchestrator.app.batch_folders import LEDGER, batches, mend_latest, newest
 from orchestrator.app.outputs.verification import verify
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import BatchHeld, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.model.batches import BatchState
@@ -76,7 +76,35 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
             platform holds; nothing is deleted.
         PlatformError: not all could be deleted; it may be tried again.
     """
-    checked = [(report, problems) for report, problems in verify(folder, Selection())]
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+    runs = _proven_runs(folder)
+    turns = anyio.Semaphore(AT_ONCE)
+
+    async def delete(client: ApifyClient, dataset_id: str | None, store_id: str | None) -> None:
+        async with turns:
+            if dataset_id:
+                await client.storages.delete_dataset(DatasetId(dataset_id))
+            if store_id:
+                await client.storages.delete_store(StoreId(store_id))
+
+    async with (
+        connected_client(batch.plan.local, context) as client,
+        anyio.create_task_group() as deletions,
+    ):
+        for dataset_id, store_id in runs:
+            deletions.start_soon(delete, client, dataset_id, store_id, name=f"{dataset_id}")
+    return len(runs)
+
+
+def _proven_runs(folder: Path) -> list[tuple[str | None, str | None]]:
+    """
+    The dataset and the key-value store of each run of a batch, if all of them are on disk.
+
+    Raises:
+        UsageError: as `delete_storages`.
+    """
+    checked = list(verify(folder, Selection()))
     wrong = [report.job.key for report, problems in checked if problems]
     if wrong:
         raise UsageError(f"{', '.join(wrong[:SHOWN])}: not on disk as it was collected")
@@ -91,30 +119,12 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
             "`orchestrator collect` asks it again"
         )
     with LedgerReader(folder / LEDGER) as reader:
-        batch = reader.batch()
-        runs = [
+        return [
             (report.dataset_id, report.store_id)
             for report in reader.reports()
-            # What was taken from another batch is that one's.
+            # Reused results belong to the batch that collected them.
             if report.sha256 is not None and report.reused_from is None
         ]
-    turns = anyio.Semaphore(AT_ONCE)
-
-    async def delete(client: ApifyClient, dataset_id: str | None, store_id: str | None) -> None:
-        async with turns:
-            if dataset_id:
-                await client.storages.delete_dataset(DatasetId(dataset_id))
-            if store_id:
-                await client.storages.delete_store(StoreId(store_id))
-
-    async with (
-        connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
-        anyio.create_task_group() as deletions,
-    ):
-        for dataset_id, store_id in runs:
-            deletions.start_soon(delete, client, dataset_id, store_id, name=f"{dataset_id}")
-    return len(runs)
 
 
 def remove(folder: Path) -> None:

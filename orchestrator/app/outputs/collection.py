@@ -1,31 +1,32 @@
 """
-Fetches what the runs of a ledger hold and the disk does not, and brings costs up to date.
+Downloads what the runs of a ledger hold and the disk does not, and updates the costs.
 
-Nothing is started and nothing is waited for: jobs under way are left to `resume`.
+Starts nothing and waits for no run: jobs in flight are left to `resume`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 from structlog.contextvars import bound_contextvars
 
-from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import downloads_at_once
 from orchestrator.app.account.costs import update_costs
 from orchestrator.app.batch.final_files import write_reports
 from orchestrator.app.batch.lifecycle import Result
+from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.estimates import usual_items
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.app.outputs.shared_datasets import collect_shared
-from orchestrator.app.outputs.verification import look_again
-from orchestrator.app.setup.context import BatchContext, client_options, connected, logging_to
+from orchestrator.app.outputs.verification import check_files
+from orchestrator.app.setup.context import BatchContext, logging_to
+from orchestrator.app.setup.settings import Settings
 from orchestrator.app.setup.signals import listen
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
@@ -37,18 +38,15 @@ from orchestrator.errors import (
     PlatformError,
 )
 from orchestrator.event_log import LOG
-from orchestrator.group_worker import GroupWorker
-from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.records import JobReport
-from orchestrator.ledger.transactions import commit_group
+from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import JobKey
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.runs import Run
 from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.retries import outcome_of_check, outcome_of_run
-from orchestrator.store.atomic_files import Files
-from orchestrator.store.group_flush import flush_group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +55,9 @@ class Collecting:
     What `collect` did.
 
     Attributes:
-        fetched: jobs of which something was missing on disk, and is there now.
-        lacking: jobs of which something cannot be had, with the reason.
-        under_way: how many jobs have a run that nobody has followed to its end.
+        fetched: jobs with files that were missing on disk and are there now.
+        lacking: jobs with data that cannot be downloaded, with the reason.
+        under_way: how many jobs have a run that no process has followed to its end.
     """
 
     result: Result
@@ -74,13 +72,13 @@ class Collecting:
             return self.result.reason.exit_code
         if self.lacking or set(self.result.totals.jobs) - {JobStatus.SUCCEEDED}:
             return 1
-        # What became of the merged results and of the upload.
+        # The merged results and the upload decide.
         return min(1, self.result.batch.exit_code or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """What is written besides what the spec asks for: `run.json` and `input.json`."""
+    """The files that are written although the spec does not ask: `run.json` and `input.json`."""
 
     run: bool = False
     input: bool = False
@@ -101,55 +99,29 @@ async def collect_batch(
     folder: Path, context: BatchContext, selection: Selection | Keys, extra: Extra = NOTHING_MORE
 ) -> Collecting:
     """
-    Collects what is missing of a batch that this process holds the lock of.
+    Collects what is missing of a batch whose lock the caller holds.
 
     Raises:
-        UsageError, PlatformError: nothing was fetched.
+        UsageError, PlatformError: nothing was downloaded.
     """
-    with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
-        batch = reader.batch()
-        async with (
-            connected(batch, context) as endpoint,
-            GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
-            GroupWorker("files", flush_group) as file_worker,
-            ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
-        ):
-            ledger = Ledger(db, ledger_worker)
-            settle_secs = context.settings.settles_after_secs(batch)
-            files = Files(file_worker)
-            collector = Collector(
-                client,
-                files,
-                folder=folder / "jobs",
-                patience_secs=context.settings.platform_away_secs,
-                settled_after_secs=settle_secs,
-            )
-            acceptance = Acceptance(folder / "jobs", usual_items(folder, reader))
-            gaps = Gaps(
-                ledger=ledger,
-                reader=reader,
-                client=client,
-                collector=collector,
-                acceptance=acceptance,
-                settle_secs=settle_secs,
-                began_at=anyio.current_time(),
-            )
-            with logging_to(folder, context.sink):
-                reason = await _bring_up_to_date(gaps, reader, selection, extra, context)
-                if reason is None:
-                    await collect_shared(
-                        folder,
-                        ledger,
-                        reader,
-                        client,
-                        files,
-                        patience_secs=context.settings.platform_away_secs,
-                    )
-                await ledger.add_requests(client.stats.requests, client.stats.retries)
-                batch = await ledger.judge_batch()
-                totals = reader.totals()
-                write_reports(folder, batch, reader, totals)
-                batch = await merged(folder, batch)
+    with LedgerReader(folder / LEDGER) as reader:
+        local = reader.batch().plan.local
+    async with (
+        context.connect(local) as endpoint,
+        open_batch(folder, endpoint, context) as opened,
+    ):
+        gaps = _gaps(opened, context.settings)
+        with logging_to(folder, context.sink):
+            reason = await _close_all(gaps, selection, extra, context.settings)
+            if reason is None:
+                patience_secs = context.settings.platform_away_secs
+                await collect_shared(opened, patience_secs=patience_secs)
+            stats = opened.client.stats
+            await opened.ledger.add_requests(stats.requests, stats.retries)
+            batch = await opened.ledger.judge_batch()
+            totals = opened.reader.totals()
+            write_reports(folder, batch, opened.reader, totals)
+            batch = await merged(folder, batch)
     batch = await uploaded(folder, batch)
     return Collecting(
         result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
@@ -159,22 +131,52 @@ async def collect_batch(
     )
 
 
-async def _bring_up_to_date(
-    gaps: Gaps,
-    reader: LedgerReader,
-    selection: Selection | Keys,
-    extra: Extra,
-    context: BatchContext,
+def _gaps(batch: OpenBatch, settings: Settings) -> Gaps:
+    settle_secs = settings.settles_after_secs(batch.ledger.batch)
+    return Gaps(
+        batch=batch,
+        collector=Collector(
+            batch.client,
+            batch.files,
+            folder=batch.folder / "jobs",
+            patience_secs=settings.platform_away_secs,
+            settled_after_secs=settle_secs,
+        ),
+        acceptance=Acceptance(batch.folder / "jobs", usual_items(batch.folder, batch.reader)),
+        settle_secs=settle_secs,
+        began_at=anyio.current_time(),
+    )
+
+
+async def _close_all(
+    gaps: Gaps, selection: Selection | Keys, extra: Extra, settings: Settings
 ) -> OrchestratorError | None:
-    """Closes all gaps, several at once; returns why it was left early."""
+    """Closes all gaps, several at once, and updates the costs; returns why it stopped early."""
+    batch = gaps.batch
     reports = (
         extra.added_to(report)
-        for report in reader.reports()
+        for report in batch.reader.reports()
         if report.run_id is not None
         and selection.matches(report.job.key, report.status, report.job.tags)
     )
+    stopped = await _close_each(gaps, reports, downloads_at_once(settings, batch.ledger.batch))
+    if stopped is not None:
+        return stopped
+    try:
+        await update_costs(batch)
+    except PlatformError as error:
+        # What was downloaded stays, and is reported.
+        LOG.warning("costs_not_read", error=str(error))
+        if not error.costs_its_job:
+            return gaps.reason or error
+    return gaps.reason
+
+
+async def _close_each(
+    gaps: Gaps, reports: Iterator[JobReport], at_once: int
+) -> OrchestratorError | None:
+    """Closes the gaps of several jobs at once; returns the first error or signal."""
     reasons: list[OrchestratorError] = []
-    at_once = downloads_at_once(context.settings, gaps.ledger.batch)
 
     async def work() -> None:
         try:
@@ -196,33 +198,22 @@ async def _bring_up_to_date(
             for number in range(at_once):
                 workers.start_soon(work, name=f"collect-{number}")
         tasks.cancel_scope.cancel()
-    if reasons:
-        return reasons[0]
-    try:
-        await update_costs(gaps.ledger, reader, gaps.client)
-    except PlatformError as error:
-        # What was fetched stays, and is reported.
-        LOG.warning("costs_not_read", error=str(error))
-        if not error.costs_its_job:
-            return gaps.reason or error
-    return gaps.reason
+    return reasons[0] if reasons else None
 
 
 @dataclass(slots=True)
 class Gaps:
     """
-    The jobs of a batch that lack something on disk, dealt with one by one.
+    The jobs of a batch that lack something on disk, closed one by one.
 
     Attributes:
         settle_secs: how long after a run's end its items may not be counted yet.
         began_at: when this began, on the monotonic clock: all runs had ended by then.
         fetched, lacking: as in `Collecting`, with the place in the spec before the key.
-        reason: why not all could be read; None while it is nothing that concerns every job.
+        reason: why not all could be read; None unless it concerns every job.
     """
 
-    ledger: Ledger
-    reader: LedgerReader
-    client: ApifyClient
+    batch: OpenBatch
     collector: Collector
     acceptance: Acceptance
     settle_secs: float
@@ -234,71 +225,62 @@ class Gaps:
 
     async def close(self, report: JobReport) -> None:
         """
-        Fetches what is missing of one job, and judges it again.
+        Downloads what is missing of one job, and judges it again.
 
         Raises:
-            StoppedEarly, PlatformError: of concern to all jobs.
+            StoppedEarly, PlatformError: it concerns all jobs.
         """
-        job = report.job
+        job, ledger = report.job, self.batch.ledger
         is_lost = report.state is AttemptState.LOST
         if report.run_id is None or not (is_lost or report.state is AttemptState.SETTLED):
             self.under_way += 1
             return
         folder = self.collector.folder_of(job.key)
-        found = await to_thread.run_sync(look_again, folder, report)
+        found = await to_thread.run_sync(check_files, folder, report)
         if not (is_lost or report.is_unread or found.problems or self._is_unproven(report)):
             return
         if await self._described(report):
             return
         try:
-            told = await self.client.runs.get(report.run_id, insist=True)
-            run = told.facts()
-            if is_lost and not await self.ledger.mark_found_again(job.seq, report.attempts, run):
+            answer = await self.batch.client.runs.get(report.run_id, insist=True)
+            run = answer.facts()
+            if is_lost and not await ledger.mark_found_again(job.seq, report.attempts, run):
                 self.under_way += 1
                 return
             await anyio.sleep(self._secs_to_settle(run))
-            collected = await self.collector.collect(job, run, told.to_json(), kept=found.items)
+            collected = await self.collector.collect(job, run, answer.to_json(), kept=found.items)
         except PlatformError as error:
             if isinstance(error, PlanLimitReached):
-                # What the plan still allows to read is fetched all the same.
+                # The plan may still allow to read other jobs.
                 self.reason = self.reason or PlanExhausted(str(error))
             elif not error.costs_its_job:
                 raise
             self.lacking.append((job.seq, job.key, str(error)))
             return
-        outcome = outcome_of_run(run)
-        if outcome.error is None:
-            complaint = await self.acceptance.complaint(job, run, collected)
-            outcome = outcome_of_check(run, complaint)
-        await self.ledger.mark_collected_again(job.seq, report.attempts, outcome, collected)
-        after = await to_thread.run_sync(
-            look_again,
-            folder,
-            replace(
-                report,
-                items=collected.items,
-                size_bytes=collected.size_bytes,
-                sha256=collected.sha256,
-                records=collected.records,
-                missing=collected.missing,
-                proof=collected.proof,
-                unproven=collected.unproven,
-                datasets=collected.datasets,
-            ),
-        )
+        await self._judge(report, run, collected)
+        after = await to_thread.run_sync(check_files, folder, _with_collected(report, collected))
         if _files_of(after) != _files_of(found):
             self.fetched.append((job.seq, job.key))
             LOG.info("job_collected_again")
 
+    async def _judge(self, report: JobReport, run: Run, collected: Collected) -> None:
+        """Records the outcome of an attempt whose results are collected."""
+        job, outcome = report.job, outcome_of_run(run)
+        if outcome.error is None:
+            complaint = await self.acceptance.complaint(job, run, collected)
+            outcome = outcome_of_check(run, complaint)
+        ledger = self.batch.ledger
+        await ledger.mark_collected_again(job.seq, report.attempts, outcome, collected)
+
     async def _described(self, report: JobReport) -> bool:
-        """Writes what the ledger has, where nothing else is missing; returns whether that is so."""
+        """Writes the files that the ledger holds if no others are missing; returns whether so."""
         job, plan = report.job, report.job.collect
-        run_json = self.reader.run_object(job.seq, report.attempts)
+        run_json = self.batch.reader.run_object(job.seq, report.attempts)
         only_described = replace(job, collect=replace(plan, run=False, input=False))
         if self._is_unproven(report) or (run_json is None and plan.run):
             return False
         folder = self.collector.folder_of(job.key)
-        rest = await to_thread.run_sync(look_again, folder, replace(report, job=only_described))
+        rest = await to_thread.run_sync(check_files, folder, replace(report, job=only_described))
         if rest.problems:
             return False
         await self.collector.describe(job, run_json)
@@ -316,10 +298,25 @@ class Gaps:
     def _secs_to_settle(self, run: Run) -> float:
         """How long it takes until all items of an ended run are counted."""
         known_secs = anyio.current_time() - self.began_at
-        platform_now = self.client.platform_now()
+        platform_now = self.batch.client.platform_now()
         if run.finished_at is not None and platform_now is not None:
             known_secs = max(known_secs, (platform_now - run.finished_at).total_seconds())
         return max(0.0, self.settle_secs - known_secs)
+
+
+def _with_collected(report: JobReport, collected: Collected) -> JobReport:
+    """A job's report with what was collected now."""
+    return replace(
+        report,
+        items=collected.items,
+        size_bytes=collected.size_bytes,
+        sha256=collected.sha256,
+        records=collected.records,
+        missing=collected.missing,
+        proof=collected.proof,
+        unproven=collected.unproven,
+        datasets=collected.datasets,
+    )
 
 
 def _files_of(found: Found) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""One table of the results of a batch, or of several of a name, in a file; starts nothing."""
+"""The results of one batch, or of several of a name, as one table in a file; starts nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER, batches, display
@@ -35,8 +36,8 @@ class Exported:
 
     Attributes:
         file: with the table.
-        batches: how many it is of.
-        left_out: what is not in it, in words, that a user should know.
+        batches: how many are in it.
+        left_out: what is not in it, in words for a user.
         is_whole: whether everything that was asked for is in it.
     """
 
@@ -53,8 +54,8 @@ def export(
     """
     Writes the table of a batch, or of all batches of its name since a day, the oldest first.
 
-    The spec's `unique`, `new_only` and `types` hold for it; `partition_by` does not, since it is
-    one file.
+    The spec's `unique`, `new_only` and `types` apply; `partition_by` does not, because the table
+    is one file.
 
     Args:
         target: the file; None for one in the folder of the batch.
@@ -66,14 +67,8 @@ def export(
     folders, unreadable = ([folder], []) if since is None else _since(folder.parent, since)
     if not folders:
         raise BatchNotFound(f"no batch of {folder.parent.name} is for {since} or a later day")
-    left_out = [*unreadable]
-    for one in folders:
-        left_out += _left_out(one)
-    is_whole = not unreadable
-    if target is None:
-        lead = "items" if since is None else f"items-since-{since}"
-        target = folders[-1] / EXPORT / f"{lead}.{format_.value}"
-        _make_folder(target.parent)
+    left_out = [*unreadable, *chain.from_iterable(map(_left_out, folders))]
+    target = target or _default_target(folders[-1], format_, since)
     if target.is_dir():
         raise UsageError(f"{target} is a folder: name a file, or - for standard output")
     plan = _plan(folders[-1], format_)
@@ -89,8 +84,16 @@ def export(
         table = write_table(sources, plan, part, seen=seen, has_batches=since is not None)
         _publish(part, target, format_)
     return Exported(
-        file=target, table=table, batches=len(folders), left_out=left_out, is_whole=is_whole
+        file=target, table=table, batches=len(folders), left_out=left_out, is_whole=not unreadable
     )
+
+
+def _default_target(folder: Path, format_: ResultsFormat, since: date | None) -> Path:
+    """The file in the folder of a batch; its folder exists afterwards."""
+    lead = "items" if since is None else f"items-since-{since}"
+    target = folder / EXPORT / f"{lead}.{format_.value}"
+    _make_folder(target.parent)
+    return target
 
 
 def _since(home: Path, since: date) -> tuple[list[Path], list[str]]:
@@ -150,7 +153,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _workplace(target: Path) -> Iterator[Path]:
-    """A hidden folder beside a file, which is gone in the end."""
+    """A hidden folder beside a file; removed at the end."""
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     _make_folder(part)
     with cleaned_up(lambda: shutil.rmtree(part, ignore_errors=True)):

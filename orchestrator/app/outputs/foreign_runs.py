@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from orchestrator.apify.models import Run
 from orchestrator.app.batch.creation import new_mark
 from orchestrator.app.batch.lifecycle import PREFLIGHT_AWAY_SECS, Result, follow_batch
 from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id, publish
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.amendments import add_runs
@@ -73,11 +73,8 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
         occurrence=now,
         triggered_by=Trigger.COLLECT,
     )
-    async with connected(batch, context) as endpoint:
-        options = client_options(endpoint, settings, context.timings)
-        options = replace(options, away_secs=PREFLIGHT_AWAY_SECS)
-        async with ApifyClient(options) as client:
-            runs = await _runs(client, request, now)
+    async with connected_client(None, context, away_secs=PREFLIGHT_AWAY_SECS) as client:
+        runs = await _runs(client, request, now)
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):
         create_ledger(prepared / LEDGER, batch, map(_job, range(len(runs)), runs))
         add_runs(prepared / LEDGER, [run.facts() for run in runs], now)

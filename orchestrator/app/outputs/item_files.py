@@ -1,6 +1,4 @@
-"""
-Where the items of a batch are that its tables are made of: the files of the jobs that succeeded.
-"""
+"""The files with the items of a batch that its tables are made of."""
 
 from __future__ import annotations
 
@@ -18,10 +16,10 @@ ITEMS = "items.jsonl"
 
 def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source]:
     """
-    The items of each job that succeeded and whose items were asked for as JSON Lines.
+    The items of each job that succeeded and has its items as JSON Lines.
 
     Args:
-        is_one_of_many: whether the table is of several batches.
+        is_one_of_many: whether the table has several batches.
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
@@ -42,7 +40,7 @@ def sources_of(folder: Path, *, is_one_of_many: bool = False) -> Iterator[Source
 
 
 def has_items(report: JobReport) -> bool:
-    """Whether a job has items that belong into a table."""
+    """Whether a job has items that belong in a table."""
     return (
         report.status is JobStatus.SUCCEEDED
         and bool(report.size_bytes)

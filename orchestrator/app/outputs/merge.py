@@ -1,7 +1,7 @@
 """
 The items of all jobs of a batch as one table in `results/`.
 
-Only jobs that succeeded are in it. The folder appears whole, or stays as it was.
+Only jobs that succeeded are in it. The folder appears in one step, or does not change.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from orchestrator.app.batch_folders import LEDGER, batches
-from orchestrator.app.history.series import number_of
+from orchestrator.app.batch_folders import LEDGER, Found
+from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.outputs.item_files import sources_of
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
@@ -34,7 +34,7 @@ SEEN = ".seen"
 
 
 async def merged(folder: Path, batch: Batch) -> Batch:
-    """Merges the results of a batch, if it is to have any; its exit code tells when that fails."""
+    """Merges the results of a batch if its spec asks for that; the exit code shows a failure."""
     plan = batch.plan.results
     if plan is None:
         return batch
@@ -43,17 +43,17 @@ async def merged(folder: Path, batch: Batch) -> Batch:
     except NotMerged as error:
         LOG.warning("results_not_merged", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
-    tell_of_table(table, kept_in=f"results/{REJECTS}")
+    warn_of_table(table, kept_in=f"results/{REJECTS}")
     LOG.info("results_merged", rows=table.rows)
     return batch
 
 
-def tell_of_table(table: Table, *, kept_in: str) -> None:
+def warn_of_table(table: Table, *, kept_in: str) -> None:
     """
-    Warns of what the user asked for and the table does not have.
+    Warns of columns and items that the user asked for and that are not in the table.
 
     Args:
-        kept_in: where the items are that are not in it.
+        kept_in: the file with the items that are not in the table.
     """
     for name in table.lacking:
         LOG.warning("results_column_missing", column=name)
@@ -68,7 +68,7 @@ def tell_of_table(table: Table, *, kept_in: str) -> None:
 
 def merge_results(folder: Path, plan: ResultsPlan) -> Table:
     """
-    Puts the items of a batch together, in the caller's thread.
+    Merges the items of a batch, in the caller's thread.
 
     Raises:
         NotMerged: a library is missing, or files are not as they were collected.
@@ -83,8 +83,8 @@ def merge_results(folder: Path, plan: ResultsPlan) -> Table:
         _publish(part, folder / "results")
     except OSError as error:
         raise NotMerged(
-            f"results could not be written ({error.strerror or error}); when that is mended, make "
-            "them by: orchestrator collect"
+            f"results could not be written ({error.strerror or error}); correct that, then run "
+            "orchestrator collect to write them"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -92,63 +92,56 @@ def merge_results(folder: Path, plan: ResultsPlan) -> Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class TableOnDisk:
     """
     The table of a batch that is on disk.
 
     Attributes:
-        path: its file, or its folder where it is partitioned.
+        path: its file, or its folder if it is partitioned.
     """
 
     path: Path
     rows: int
 
 
-def table_on_disk(folder: Path) -> Found | None:
-    """The merged results of a batch; None where there are none."""
+def table_on_disk(folder: Path) -> TableOnDisk | None:
+    """The merged results of a batch; None if there are none."""
     results = folder / "results"
     try:
         facts = json.loads((results / COLUMNS).read_bytes())
         file = results / f"items.{facts['format']}"
-        return Found(path=file if file.exists() else results, rows=int(facts["rows"]))
+        return TableOnDisk(path=file if file.exists() else results, rows=int(facts["rows"]))
     except (OSError, ValueError, LookupError):
         return None
 
 
 @contextmanager
 def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
-    """
-    The keys of all earlier batches of a batch's series; those of its own are recorded as well.
-    """
+    """The keys of all earlier batches of a batch's series; at the end, its own are recorded."""
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
     with seen_by(folder.parent / SEEN / batch.series.id) as seen:
-        for other in batches(folder.parent):
-            if other != folder:
-                _remember(other, batch, plan, seen)
+        for earlier in earlier_batches(folder, batch):
+            _remember(earlier, plan, seen)
         yield seen
         seen.add_batch(batch.id, plan.unique)
 
 
-def _remember(other: Path, batch: Batch, plan: ResultsPlan, seen: Seen) -> None:
-    """Records what another batch gave, if it is an earlier one of the series and not recorded."""
+def _remember(earlier: Found, plan: ResultsPlan, seen: Seen) -> None:
+    """Records the keys of an earlier batch, if they are not recorded yet."""
+    batch = earlier.batch
     try:
-        with LedgerReader(other / LEDGER) as reader:
-            earlier = reader.batch()
-        is_earlier = number_of(earlier) < number_of(batch)
-        if not is_earlier or not earlier.series.agrees(batch.series):
-            return
-        if not seen.has_batch(earlier.id, plan.unique):
-            remember(partial(sources_of, other), plan.unique, seen)
-            if earlier.state is BatchState.ENDED:
-                seen.add_batch(earlier.id, plan.unique)
+        if not seen.has_batch(batch.id, plan.unique):
+            remember(partial(sources_of, earlier.folder), plan.unique, seen)
+            if batch.state is BatchState.ENDED:
+                seen.add_batch(batch.id, plan.unique)
     except (UsageError, NotMerged) as error:
-        # A batch that cannot be read is no reason not to merge this one.
-        LOG.warning("history_not_read", batch=str(other), error=str(error))
+        # This batch is merged even if an earlier one cannot be read.
+        LOG.warning("history_not_read", batch=str(earlier.folder), error=str(error))
 
 
 def _publish(part: Path, results: Path) -> None:
-    """Flushes what was written and gives it its name; what was there before goes."""
+    """Flushes the new results and gives them their name; removes the old ones."""
     for path in [*part.rglob("*"), part]:
         flush_path(path)
     old = results.with_name(".results.old")

@@ -11,7 +11,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import downloads_at_once
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.verification import stored_of
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.collector.dataset import count_behind
 from orchestrator.errors import NotFound
 from orchestrator.ledger import JobReport, LedgerReader
@@ -24,7 +24,7 @@ async def verify_online(
     folder: Path, context: BatchContext, selection: Selection
 ) -> dict[JobKey, str]:
     """
-    What the platform holds otherwise, by job; one request each, behind the last item on disk.
+    How the platform differs from the disk, by job: one request each, after the last item on disk.
 
     Raises:
         UsageError: the ledger cannot be read.
@@ -32,28 +32,29 @@ async def verify_online(
     """
     wrong: dict[JobKey, str] = {}
     with LedgerReader(folder / LEDGER) as reader:
-        reports = (report for report in reader.reports() if _is_asked(report, selection))
+        reports = (report for report in reader.reports() if _is_checked(report, selection))
         at_once = downloads_at_once(context.settings, reader.batch())
         async with (
-            connected(reader.batch(), context) as endpoint,
-            ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
+            connected_client(reader.batch().plan.local, context) as client,
             anyio.create_task_group() as tasks,
         ):
             for number in range(at_once):
-                tasks.start_soon(_ask, client, reports, wrong, name=f"verify-{number}")
+                tasks.start_soon(_check, client, reports, wrong, name=f"verify-{number}")
     return wrong
 
 
-def _is_asked(report: JobReport, selection: Selection) -> bool:
+def _is_checked(report: JobReport, selection: Selection) -> bool:
     job = report.job
     is_over = report.state is AttemptState.SETTLED and report.dataset_id is not None
     is_on_disk = job.collect.items and report.sha256 is not None
     return is_over and is_on_disk and selection.matches(job.key, report.status, job.tags)
 
 
-async def _ask(client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, str]) -> None:
+async def _check(
+    client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, str]
+) -> None:
     for report in reports:
-        assert report.dataset_id is not None  # noqa: S101 - the caller's choice
+        assert report.dataset_id is not None  # noqa: S101 - `_is_checked` selects
         stored = stored_of(report)
         try:
             held = await count_behind(client, report.dataset_id, report.job.collect.query, stored)

@@ -1,4 +1,4 @@
-"""The log of a job's run: from disk where it was collected, from the platform otherwise."""
+"""The log of a job's run: from disk if it was collected, else from the platform."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.apify import ApifyClient
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.states import AttemptState
@@ -18,11 +17,11 @@ from orchestrator.specfile.diagnostics import unknown
 
 async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator[bytes]:
     """
-    The log of the last run of a job, in pieces; goes on until the run has ended.
+    The log of the last run of a job, in pieces, until the run has ended.
 
     Raises:
         UsageError: there is no such job, or it has no run yet.
-        PlatformError: the log cannot be had.
+        PlatformError: the log cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch, report = reader.batch(), reader.report(key)
@@ -35,8 +34,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
         yield await collected.read_bytes()
         return
     async with (
-        connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
+        connected_client(batch.plan.local, context) as client,
         client.runs.stream_log(report.run_id, follow=True) as download,
     ):
         async for piece in download.chunks():

@@ -1,49 +1,44 @@
-"""Datasets with a name, which several runs fill: downloaded once for a batch, after its runs."""
+"""Named datasets that several runs fill: downloaded once for a batch, after its runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-from orchestrator.apify import ApifyClient
+from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.collector.dataset import Datasets
 from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.errors import PermanentError, TruncatedBody
 from orchestrator.event_log import LOG
-from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.ledger.records import SharedDataset
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
-from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import file_name
 
 
-async def collect_shared(
-    folder: Path,
-    ledger: Ledger,
-    reader: LedgerReader,
-    client: ApifyClient,
-    files: Files,
-    *,
-    patience_secs: float,
-) -> None:
+async def collect_shared(batch: OpenBatch, *, patience_secs: float) -> None:
     """
-    Downloads the named datasets that the jobs of a batch want into its folder `datasets/`.
+    Downloads the named datasets that the jobs of a batch ask for into its folder `datasets/`.
 
-    That a dataset is missing, or cannot be read, is a warning: it is not the outcome of a job.
+    A dataset that is missing, or cannot be read, is a warning and not the outcome of a job.
+
+    Args:
+        patience_secs: how long to wait for a platform that is away.
 
     Raises:
         PlatformError: the platform stays away.
         DiskFull, OutputLost.
     """
-    wanted = reader.shared_datasets()
+    wanted = batch.reader.shared_datasets()
     if not wanted:
         return
-    datasets = Datasets(client, files, patience_secs=patience_secs, settled_after_secs=0.0)
+    client = batch.client
+    datasets = Datasets(client, batch.files, patience_secs=patience_secs, settled_after_secs=0.0)
     username = (await client.account.get()).username or ""
     for name, shared in wanted.items():
         try:
-            collected = await _collect(folder, client, datasets, username, name, shared)
+            reference = DatasetId(name if "~" in name else f"{username}~{name}")
+            dataset_id = DatasetId((await client.storages.get_dataset(reference)).id)
+            collected = await _collect(batch, datasets, name, dataset_id, shared)
         except (PermanentError, TruncatedBody) as error:
             LOG.warning("shared_dataset_not_collected", dataset=name, error=str(error))
             continue
@@ -51,23 +46,14 @@ async def collect_shared(
             collected if other.is_shared and other.name == name else other
             for other in shared.datasets
         )
-        await ledger.set_datasets(shared.seq, shared.number, others)
+        await batch.ledger.set_datasets(shared.seq, shared.number, others)
 
 
 async def _collect(
-    folder: Path,
-    client: ApifyClient,
-    datasets: Datasets,
-    username: str,
-    name: str,
-    shared: SharedDataset,
+    batch: OpenBatch, datasets: Datasets, name: str, dataset_id: DatasetId, shared: SharedDataset
 ) -> OtherDataset:
-    reference = DatasetId(name if "~" in name else f"{username}~{name}")
-    dataset = await client.storages.get_dataset(reference)
     file = f"{file_name(name)}.{shared.query.format}"
-    items = await datasets.fetch_file(
-        folder / FOLDER, DatasetId(dataset.id), shared.query, name=file
-    )
+    items = await datasets.fetch_file(batch.folder / FOLDER, dataset_id, shared.query, name=file)
     LOG.info("shared_dataset_collected", dataset=name, items=items.items)
     return replace(
         OtherDataset(name=name),

@@ -15,7 +15,7 @@ from orchestrator.model.states import AttemptState
 
 def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobReport, tuple[str, ...]]]:
     """
-    What is wrong with the files of each job whose last attempt has a run and is over, as a stream.
+    The problems with the files of each job whose last attempt has a run and is over, as a stream.
 
     Raises:
         UsageError: the ledger cannot be read.
@@ -26,13 +26,13 @@ def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobReport, tupl
             if report.state is not AttemptState.SETTLED or report.run_id is None:
                 continue
             if selection.matches(job.key, report.status, job.tags):
-                found = look_again(folder / "jobs" / job.key, report)
+                found = check_files(folder / "jobs" / job.key, report)
                 yield report, found.problems
 
 
-def look_again(folder: Path, report: JobReport) -> Found:
+def check_files(folder: Path, report: JobReport) -> Found:
     """
-    Looks at the files of a job as they were collected.
+    Compares the files of a job with what its report says was collected.
 
     Args:
         folder: of the job.
@@ -48,7 +48,7 @@ def look_again(folder: Path, report: JobReport) -> Found:
 
 
 def items_of(report: JobReport) -> ItemsFile | None:
-    """A job's dataset file, as it was collected; None when it never was."""
+    """A job's dataset file, as it was collected; None if it never was."""
     if report.sha256 is None or report.size_bytes is None:
         return None
     return ItemsFile(
@@ -64,5 +64,5 @@ def items_of(report: JobReport) -> ItemsFile | None:
 
 
 def stored_of(report: JobReport) -> int:
-    """How many items of the platform are in a job's dataset file, as far as is known."""
+    """How many items of the platform are in a job's dataset file, as far as known."""
     return report.items or 0 if report.proof is None else report.proof.stored

@@ -1,11 +1,9 @@
-"""
-What the account tells of a plan: its limits, its usage, and prices and earlier runs of the Actors.
-"""
+"""What the account says about a plan: limits, usage, prices of Actors and their earlier runs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,27 +11,27 @@ import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
-from orchestrator.app.account.preflight import look_before_start
+from orchestrator.app.account.preflight import check_before_start
 from orchestrator.app.account.pricing import Price, price_of
 from orchestrator.app.plan.forecast import History, Taken
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import PlatformError
 from orchestrator.event_log import LOG
-from orchestrator.model.batches import Batch
+from orchestrator.model.batches import BatchPlan
 from orchestrator.model.jobs import Demand, Target, TargetKind
 from orchestrator.model.states import RunStatus
 
-RUNS_LOOKED_BACK = 100
+RUNS_READ = 100
 AWAY_SECS = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """
-    What the account says; None where it does not tell.
+    What the account says; None where it says nothing.
 
     Attributes:
-        prices: of targets whose Actors tell them.
+        prices: of the targets whose Actors publish them.
         used_usd: in this billing cycle, of `most_usd`.
     """
 
@@ -44,37 +42,33 @@ class Account:
 
 
 async def ask_account(
-    batch: Batch, context: BatchContext, demands: Collection[Demand], history: History
+    plan: BatchPlan, context: BatchContext, demands: Collection[Demand], history: History
 ) -> Account:
     """
-    Looks the targets and the limits up, and adds earlier runs to a history that lacks them.
+    Looks up the targets and the limits, and adds earlier runs to a history that lacks them.
 
     Raises:
         UnknownTarget, PlatformError.
     """
-    async with connected(batch, context) as endpoint:
-        options = replace(
-            client_options(endpoint, context.settings, context.timings), away_secs=AWAY_SECS
-        )
-        async with ApifyClient(options) as client:
-            has_budget = batch.plan.max_cost_usd is not None
-            room = await look_before_start(client, demands, has_budget=has_budget)
-            prices: dict[Target, Price] = {}
-            missing = {demand.target for demand in demands} - history.by_target.keys()
-            async with anyio.create_task_group() as looks:
-                for target in {demand.target for demand in demands}:
-                    looks.start_soon(_look_up_price, client, target, prices, name=f"{target}")
-                for target in missing:
-                    looks.start_soon(_look_back, client, target, history, name=f"{target}")
-            try:
-                told = await client.account.get_limits()
-            except PlatformError:
-                return Account(room=room, prices=prices, used_usd=None, most_usd=None)
+    async with connected_client(plan.local, context, away_secs=AWAY_SECS) as client:
+        has_budget = plan.max_cost_usd is not None
+        room = await check_before_start(client, demands, has_budget=has_budget)
+        prices: dict[Target, Price] = {}
+        missing = {demand.target for demand in demands} - history.by_target.keys()
+        async with anyio.create_task_group() as lookups:
+            for target in {demand.target for demand in demands}:
+                lookups.start_soon(_look_up_price, client, target, prices, name=f"{target}")
+            for target in missing:
+                lookups.start_soon(_read_earlier_runs, client, target, history, name=f"{target}")
+        try:
+            answer = await client.account.get_limits()
+        except PlatformError:
+            return Account(room=room, prices=prices, used_usd=None, most_usd=None)
     return Account(
         room=room,
         prices=prices,
-        used_usd=told.current.monthly_usage_usd if told.current else None,
-        most_usd=told.limits.max_monthly_usage_usd if told.limits else None,
+        used_usd=answer.current.monthly_usage_usd if answer.current else None,
+        most_usd=answer.limits.max_monthly_usage_usd if answer.limits else None,
     )
 
 
@@ -85,7 +79,7 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
             actor_id = (await client.actors.get_task(target.id)).act_id
         infos = (await client.actors.get_actor(actor_id)).pricing_infos
     except PlatformError as error:
-        # A task may be shown to a token that is not shown its Actor.
+        # A token may be allowed to read a task and not its Actor.
         LOG.warning("price_not_read", target=str(target), error=str(error))
         return
     price = price_of(infos or [], datetime.now(UTC))
@@ -93,10 +87,10 @@ async def _look_up_price(client: ApifyClient, target: Target, prices: dict[Targe
         prices[target] = price
 
 
-async def _look_back(client: ApifyClient, target: Target, history: History) -> None:
+async def _read_earlier_runs(client: ApifyClient, target: Target, history: History) -> None:
     try:
         page = await client.runs.list(
-            target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_LOOKED_BACK
+            target=target, status=[RunStatus.SUCCEEDED], desc=True, limit=RUNS_READ
         )
     except PlatformError as error:
         LOG.warning("runs_not_listed", target=str(target), error=str(error))

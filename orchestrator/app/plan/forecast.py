@@ -1,4 +1,4 @@
-"""What a spec will do, take and cost, before it does: nothing is started."""
+"""What a batch of a spec will do, take and cost; starts nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 from orchestrator.app.account.account_limits import DEFAULT_MEMORY_MBYTES, Room
-from orchestrator.app.batch_folders import LEDGER, survey
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.series import batches_of
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import BatchPlan, Series
@@ -19,7 +20,7 @@ from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Action
 
 SHOWN = 3
-NIGHTS = 5
+BATCHES_READ = 5
 REQUESTS_A_RUN = 3
 """A start, a poll and the items; further polls come once a minute."""
 
@@ -28,9 +29,7 @@ LOW, HIGH = 0.1, 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """
-    What is expected: nine of ten times at least `low`, half of the time `likely`, at most `high`.
-    """
+    """Expected values: `low` and `high` are the outer tenths, `likely` is the median."""
 
     low: float
     likely: float
@@ -39,7 +38,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What one earlier run took; the cost is None where it is not told."""
+    """What one earlier run took; the cost is None if it is not known."""
 
     secs: float
     cost_usd: Decimal | None
@@ -61,7 +60,7 @@ class History:
 
 @dataclass(slots=True)
 class Group:
-    """Jobs alike in what they ask of the limits."""
+    """Jobs with the same demand on the limits."""
 
     jobs: int = 0
     secs: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -76,16 +75,16 @@ class Forecast:
 
     Attributes:
         jobs: their number.
-        runs_most: were every run tried again as often as is allowed.
-        untold: jobs of which no earlier run tells how long they take.
-        unpriced: jobs of which none tells what they cost.
-        groups: by what they ask.
+        runs_most: the number of runs if every job is retried as often as allowed.
+        untimed: how many jobs of each target have no earlier run with a duration.
+        unpriced: how many have no earlier run with a cost.
+        groups: by demand.
         first, last: jobs in full.
     """
 
     jobs: int = 0
     runs_most: int = 0
-    untold: Counter[Target] = field(default_factory=Counter)
+    untimed: Counter[Target] = field(default_factory=Counter)
     unpriced: Counter[Target] = field(default_factory=Counter)
     groups: dict[Demand, Group] = field(default_factory=dict)
     first: list[Job] = field(default_factory=list)
@@ -93,10 +92,9 @@ class Forecast:
 
 
 def own_history(home: Path, series: Series) -> History:
-    """What the last batches of a series tell."""
+    """What the runs of the last batches of a series took."""
     history = History()
-    same = (one for one in survey(home).found if series.agrees(one.batch.series))
-    for found in islice(same, NIGHTS):
+    for found in islice(batches_of(home, series), BATCHES_READ):
         try:
             with LedgerReader(found.folder / LEDGER) as reader:
                 for key, demand, secs, cost in reader.takings():
@@ -126,7 +124,7 @@ def forecast(jobs: Iterable[Job], history: History) -> Forecast:
         _add(group.secs, secs, None if own is None else own.secs)
         own_cost = None if own is None or own.cost_usd is None else float(own.cost_usd)
         _add(group.cost, cost, own_cost)
-        made.untold[job.target] += secs is None
+        made.untimed[job.target] += secs is None
         made.unpriced[job.target] += cost is None
         group.longest = max(group.longest, (own.secs if own else secs[1] if secs else 0.0))
     return made
@@ -135,7 +133,7 @@ def forecast(jobs: Iterable[Job], history: History) -> Forecast:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """
-    A forecast within limits; a range is None where nothing is known of some job.
+    A forecast within limits; a range is None if some job has no earlier run.
 
     Attributes:
         memory_gbyte_hours: gigabytes of memory times hours.
@@ -149,12 +147,10 @@ class Estimate:
 
 
 def estimate(made: Forecast, plan: BatchPlan, room: Room | None) -> Estimate:
-    """
-    How long the batch takes and what it costs within its limits, and the account's where told.
-    """
+    """The duration and the cost of a batch within its limits, and the account's if known."""
     max_runs = _tighter(plan.max_runs, None if room is None else room.max_runs)
     max_memory = _tighter(plan.max_memory_mbytes, None if room is None else room.max_memory_mbytes)
-    is_told = made.jobs > 0 and not +made.untold
+    is_timed = made.jobs > 0 and not +made.untimed
     hours, durations, binds = [], [], None
     for place in range(3):
         secs = sum(group.secs[place] for group in made.groups.values())
@@ -177,10 +173,10 @@ def estimate(made: Forecast, plan: BatchPlan, room: Room | None) -> Estimate:
         binds = longest if place == 1 else binds
     costs = [sum(group.cost[place] for group in made.groups.values()) for place in range(3)]
     return Estimate(
-        duration_secs=_range(durations) if is_told and max_runs is not None else None,
-        memory_gbyte_hours=_range(hours) if is_told else None,
+        duration_secs=_range(durations) if is_timed and max_runs is not None else None,
+        memory_gbyte_hours=_range(hours) if is_timed else None,
         cost_usd=_range(costs) if made.jobs and not +made.unpriced else None,
-        binds=binds if is_told and max_runs is not None else None,
+        binds=binds if is_timed and max_runs is not None else None,
     )
 
 
@@ -215,7 +211,7 @@ def _range(values: list[float]) -> Range:
 
 
 def _add(sums: list[float], usual: tuple[float, ...] | None, own: float | None) -> None:
-    """Adds what one job takes: likely as its own last run, and as far off as its kin are."""
+    """Adds what one job takes: like its own last run, with the spread of its target's runs."""
     if usual is None:
         return
     factor = 1.0 if own is None or not usual[1] else own / usual[1]

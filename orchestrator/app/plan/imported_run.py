@@ -1,20 +1,18 @@
-"""A spec of one job that does what a run did that was made elsewhere."""
+"""A spec of one job that repeats a run from elsewhere."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Actor, Run
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotFound, PermanentError, UsageError
-from orchestrator.model.batches import Batch, BatchPlan
-from orchestrator.model.ids import BatchId, BatchName, RunId, StoreId
+from orchestrator.model.ids import RunId, StoreId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, Target, TargetKind
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -22,23 +20,13 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 async def spec_of_run(run_id: str, context: BatchContext) -> str:
     """
-    The text of a spec, in TOML; in JSON when the input has a null, which TOML has not.
+    The text of a spec: TOML, or JSON when the input has a null, which TOML does not have.
 
     Raises:
         UsageError: there is no such run.
         PlatformError.
     """
-    batch = Batch(
-        id=BatchId("import"),
-        name=BatchName("import"),
-        mark="",
-        created_at=datetime.now(UTC),
-        plan=BatchPlan(spec_path="", spec_sha256=""),
-    )
-    async with (
-        connected(batch, context) as endpoint,
-        ApifyClient(client_options(endpoint, context.settings, context.timings)) as client,
-    ):
+    async with connected_client(None, context) as client:
         try:
             run = await client.runs.get(RunId(run_id))
         except NotFound as error:
@@ -77,7 +65,7 @@ def spec_text(name: str, job: dict[str, Any]) -> str:
 
 
 def literal(value: Any) -> Any:
-    """A value in which nothing is a template any more: `{{` is written as an expression."""
+    """A value without templates: each `{{` is written as an expression."""
     match value:
         case str():
             return value.replace("{{", "{{ '{' ~ '{' }}")
@@ -90,7 +78,7 @@ def literal(value: Any) -> Any:
 
 
 async def _target_of(client: ApifyClient, run: Run) -> tuple[str, Target]:
-    """What the run was of, by the name that people know it by."""
+    """The name of the Actor or task of a run, and the target in a form that people know."""
     kind = TargetKind.TASK if run.actor_task_id else TargetKind.ACTOR
     target = Target(kind=kind, id=run.actor_task_id or run.act_id or "")
     try:
@@ -98,7 +86,7 @@ async def _target_of(client: ApifyClient, run: Run) -> tuple[str, Target]:
     except PermanentError:
         return "imported", target
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.name or "") or "imported"
-    # A task's run has the Actor's input merged in, so it is the Actor that is told.
+    # The input of a task's run includes the task's input, so the spec names the Actor.
     if not isinstance(found, Actor):
         target = Target(kind=TargetKind.ACTOR, id=found.act_id)
         return name, target
@@ -131,7 +119,7 @@ def _toml(value: Any) -> str:
         case list():
             return f"[{', '.join(map(_toml, value))}]"
         case _:
-            # TOML's text, numbers and booleans are JSON's, but for one character.
+            # TOML writes text, numbers and booleans like JSON, except for one character.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 

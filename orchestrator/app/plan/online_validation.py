@@ -1,25 +1,23 @@
 """
-What only the platform can say of a spec: whether Actors, tasks and builds exist, and inputs fit.
+What only the platform knows about a spec: whether Actors, tasks and builds exist, and inputs fit.
 
-Nothing is started. Each distinct input is sent once; a platform that does not answer is a warning.
+Nothing is started. Each distinct input is sent once. A platform that does not answer is a warning.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Actor
 from orchestrator.app.batch.run_inputs import read_input
-from orchestrator.app.setup.context import BatchContext, client_options, connected
+from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import PermanentError, TransientError
-from orchestrator.model.batches import Batch, BatchPlan
-from orchestrator.model.ids import BatchId, BatchName, JobKey
+from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job, Target, TargetKind
 
 AT_ONCE = 16
@@ -27,7 +25,7 @@ AWAY_SECS = 12.0
 BUILD_NUMBER = re.compile(r"\d+\.\d+(\.\d+)?")
 
 Question = tuple[Target, str | None, str]
-"""What the platform is asked once: the target, the build, and the hash of the input."""
+"""One check on the platform: the target, the build, and the hash of the input."""
 
 
 @dataclass(slots=True)
@@ -36,8 +34,8 @@ class Answers:
     What the platform says.
 
     Attributes:
-        mistakes: what is wrong, each with the key of the first job that it concerns.
-        warnings: what could not be found out.
+        mistakes: what is wrong, each with the key of the first job that has it.
+        warnings: what could not be checked.
         asked: how many inputs were checked.
     """
 
@@ -48,35 +46,24 @@ class Answers:
 
 async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
     """
-    Checks targets and inputs of jobs.
+    Checks the targets and the inputs of jobs.
 
     Raises:
         NotAuthorized: the token is refused.
         PlatformError: the platform cannot be reached at all.
     """
-    batch = Batch(
-        id=BatchId("validate"),
-        name=BatchName("validate"),
-        mark="",
-        created_at=datetime.now(UTC),
-        plan=BatchPlan(spec_path="", spec_sha256=""),
-    )
-    async with connected(batch, context) as endpoint:
-        options = replace(
-            client_options(endpoint, context.settings, context.timings), away_secs=AWAY_SECS
-        )
-        async with ApifyClient(options) as client:
-            await client.account.get()
-            return await _Asking(client).ask(jobs)
+    async with connected_client(None, context, away_secs=AWAY_SECS) as client:
+        await client.account.get()
+        return await _Checks(client).run(jobs)
 
 
-class _Asking:
+class _Checks:
     def __init__(self, client: ApifyClient) -> None:
         self._client = client
         self._answers = Answers()
         self._turns = anyio.Semaphore(AT_ONCE)
 
-    async def ask(self, jobs: Iterable[Job]) -> Answers:
+    async def run(self, jobs: Iterable[Job]) -> Answers:
         targets: dict[Target, JobKey] = {}
         builds: dict[tuple[Target, str], JobKey] = {}
         inputs: dict[Question, Job] = {}
@@ -114,9 +101,9 @@ class _Asking:
                 except TransientError as error:
                     self._answers.warnings.append(f"{target} could not be looked up: {error}")
 
-        async with anyio.create_task_group() as looks:
+        async with anyio.create_task_group() as lookups:
             for target, key in targets.items():
-                looks.start_soon(look_up, target, key, name=f"look-up {target}")
+                lookups.start_soon(look_up, target, key, name=f"look-up {target}")
         return found
 
     async def _check(self, job: Job, build: str | None) -> None:

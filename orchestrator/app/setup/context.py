@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -12,12 +12,12 @@ from typing import Protocol
 from pydantic import SecretStr
 from structlog.contextvars import bound_contextvars
 
-from orchestrator.apify import ClientOptions
+from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.app.setup.process_limits import capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
-from orchestrator.model.batches import Batch, LocalPlatformPlan
+from orchestrator.model.batches import LocalPlatformPlan
 from orchestrator.report.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
@@ -71,13 +71,6 @@ class BatchContext:
     timings: Timings = TIMINGS
 
 
-@asynccontextmanager
-async def connected(batch: Batch, context: BatchContext) -> AsyncIterator[Endpoint]:
-    """The platform of a batch."""
-    async with context.connect(batch.plan.local) as endpoint:
-        yield endpoint
-
-
 def client_options(
     endpoint: Endpoint, settings: Settings, timings: Timings = TIMINGS
 ) -> ClientOptions:
@@ -95,6 +88,26 @@ def client_options(
         sync_wait_secs=timings.sync_wait_secs,
         max_polls=capacity(settings.max_downloads, is_local=endpoint.is_local).max_runs,
     )
+
+
+@asynccontextmanager
+async def connected_client(
+    local: LocalPlatformPlan | None, context: BatchContext, *, away_secs: float | None = None
+) -> AsyncIterator[ApifyClient]:
+    """
+    A client of the platform of the settings, or of the local one.
+
+    Args:
+        local: the plan of the local platform; None for the platform of the settings.
+        away_secs: how long to wait for a platform that is away; None for as long as the settings
+            say.
+    """
+    async with context.connect(local) as endpoint:
+        options = client_options(endpoint, context.settings, context.timings)
+        if away_secs is not None:
+            options = replace(options, away_secs=away_secs)
+        async with ApifyClient(options) as client:
+            yield client
 
 
 @contextmanager

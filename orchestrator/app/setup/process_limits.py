@@ -1,4 +1,4 @@
-"""How many runs and downloads the open files of this process suffice for."""
+"""How many runs and downloads the open files of this process are enough for."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from orchestrator.event_log import LOG
 RESERVED = 20
 """For the ledger's readers, reports, look-ups and the resolution of names."""
 RUN = 2
-"""A run takes a connection to wait on, and another for its items while it runs."""
+"""A run uses a connection to wait on, and another for its items while it runs."""
 DOWNLOAD = 3
-"""A download takes a connection and a file, and a folder while that is flushed."""
+"""A download uses a connection and a file, and a folder while that is flushed."""
 SHARE_OF_DOWNLOADS = 4
-"""When there are too few for all, downloads get one part of so many."""
+"""When there are too few for all, downloads get one part in four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What the descriptors suffice for."""
+    """How much the descriptors are enough for."""
 
     max_runs: int
     max_downloads: int
@@ -30,14 +30,14 @@ class Capacity:
 @cache
 def capacity(max_downloads: int, *, is_local: bool) -> Capacity:
     """
-    What the descriptors suffice for that this process has left when it first asks.
+    How much the descriptors are enough for that are free when the process first asks.
 
     Args:
         max_downloads: as many as the settings allow.
         is_local: whether the platform is in this process, which holds the other ends too.
 
     Raises:
-        ConfigError: they do not suffice for a single run.
+        ConfigError: they are not enough for a single run.
     """
     ends = 2 if is_local else 1
     run, download = RUN * ends, DOWNLOAD + ends - 1
@@ -51,7 +51,7 @@ def capacity(max_downloads: int, *, is_local: bool) -> Capacity:
 
 def require_some() -> None:
     """
-    Refuses to go to the network with next to no descriptors, where each error hides another.
+    Refuses to use the network with almost no descriptors, when each error hides another.
 
     Raises:
         ConfigError.
@@ -60,7 +60,7 @@ def require_some() -> None:
         raise ConfigError(f"{too_few()}, which is not enough; {CURE}")
 
 
-CURE = "raise that with `ulimit -n`"
+CURE = "raise the limit with `ulimit -n`"
 
 
 def too_few() -> str:
@@ -68,8 +68,8 @@ def too_few() -> str:
     return f"this process may have {descriptors.allowed()} open files"
 
 
-def tell_bound(max_runs: int, wanted: int) -> None:
-    """Warns when descriptors bound the runs at once."""
+def warn_of_bound(max_runs: int, wanted: int) -> None:
+    """Warns when descriptors limit the runs at once."""
     if max_runs < wanted:
         LOG.warning(
             "runs_bounded", max_runs=max_runs, instead_of=wanted, reason=f"{too_few()}; {CURE}"

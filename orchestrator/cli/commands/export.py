@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.app.outputs.export_file import Exported, export
-from orchestrator.app.outputs.merge import tell_of_table
+from orchestrator.app.outputs.merge import warn_of_table
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.streams import output_is_broken
@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> int:
         else:
             print(done.file)
     kept_in = "the files of the jobs" if options.to == STDOUT else f"{done.file}.{REJECTS}"
-    tell_of_table(done.table, kept_in=kept_in)
+    warn_of_table(done.table, kept_in=kept_in)
     for words in done.left_out:
         sys.stderr.write(f"{words}\n")
     batches = "1 batch" if done.batches == 1 else f"{done.batches} batches"

@@ -28,8 +28,8 @@ from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger.amendments import definitions
-from orchestrator.model.batches import Batch, BatchPlan, Series
-from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.model.batches import BatchPlan, Series
+from orchestrator.model.ids import BatchName
 from orchestrator.model.jobs import Job
 from orchestrator.safe_text import one_line
 from orchestrator.specfile import expand, load_spec
@@ -74,14 +74,7 @@ def call(options: argparse.Namespace) -> int:
 
 def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
     context = make_context(options, settings_of(options))
-    batch = Batch(
-        id=BatchId("plan"),
-        name=BatchName("plan"),
-        mark="",
-        created_at=datetime.now(UTC),
-        plan=plan,
-    )
-    return in_event_loop(ask_account, batch, context, list(made.groups), history)
+    return in_event_loop(ask_account, plan, context, list(made.groups), history)
 
 
 def _answer(
@@ -89,12 +82,12 @@ def _answer(
 ) -> dict[str, Any]:
     unknown = [
         f"the time of {count:,} jobs of {target}, because there is no earlier run"
-        for target, count in (+made.untold).items()
+        for target, count in (+made.untimed).items()
     ] + [
         f"the cost of {count:,} jobs of {target}, because there is no earlier run"
         for target, count in (+made.unpriced).items()
     ]
-    if account is None and figures.duration_secs is None and not +made.untold:
+    if account is None and figures.duration_secs is None and not +made.untimed:
         unknown.append("the limit of runs of the account: use --online, or set max_runs")
     ranges = {
         field: None if value is None else {k: round(v, 4) for k, v in asdict(value).items()}

@@ -46,5 +46,5 @@ def test_local_platform_takes_the_other_ends(monkeypatch: pytest.MonkeyPatch) ->
 def test_too_few_descriptors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not one run fits, the message says what to raise."""
     monkeypatch.setattr(descriptors, "unused", lambda: 24)
-    with pytest.raises(ConfigError, match="raise that with `ulimit -n`"):
+    with pytest.raises(ConfigError, match="raise the limit with `ulimit -n`"):
         capacity(32, is_local=False)

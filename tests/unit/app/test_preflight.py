@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.apify import Request
 from orchestrator.app.account.account_limits import Room
-from orchestrator.app.account.preflight import look_before_start
+from orchestrator.app.account.preflight import check_before_start
 from orchestrator.errors import NotAuthorized, ServerFault, UnknownTarget
 from orchestrator.model.jobs import Demand, Target, TargetKind
 from tests.support.scripted_transport import Reply, ScriptedTransport, client_of, refused, reply
@@ -33,7 +33,7 @@ def look(bad: Reply, *targets: Target, me: Reply | None = None, **given: bool) -
     async def use() -> Room:
         async with client_of(ScriptedTransport(answer), away_secs=5.0) as client:
             demands = [Demand(target=target) for target in targets]
-            return await look_before_start(client, demands, has_budget=False, **given)
+            return await check_before_start(client, demands, has_budget=False, **given)
 
     return run_virtual(use)
 

@@ -1,0 +1,55 @@
+"""A batch that this process holds, with everything that it opens to work on the batch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from orchestrator.apify import ApifyClient
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
+from orchestrator.group_worker import GroupWorker
+from orchestrator.ledger import Ledger, LedgerReader, open_ledger
+from orchestrator.ledger.transactions import commit_group
+from orchestrator.store.atomic_files import Files
+from orchestrator.store.group_flush import flush_group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """A batch that this process holds, with the ledger, the client and the files that it uses."""
+
+    ledger: Ledger
+    reader: LedgerReader
+    client: ApifyClient
+    files: Files
+    folder: Path
+
+
+@asynccontextmanager
+async def open_batch(
+    folder: Path, endpoint: Endpoint, context: BatchContext
+) -> AsyncIterator[OpenBatch]:
+    """
+    Opens a batch whose lock the caller holds; closes everything at the end.
+
+    Raises:
+        LedgerCorrupt, LedgerVersionMismatch, BatchHeld: the ledger cannot be opened.
+    """
+    options = client_options(endpoint, context.settings, context.timings)
+    with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
+        async with (
+            GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+            GroupWorker("files", flush_group) as file_worker,
+            ApifyClient(options) as client,
+        ):
+            yield OpenBatch(
+                ledger=Ledger(db, ledger_worker),
+                reader=reader,
+                client=client,
+                files=Files(file_worker),
+                folder=folder,
+            )
