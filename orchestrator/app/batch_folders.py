@@ -1,9 +1,9 @@
 """
 Where batches are: `output/<name>/<id>/`, the `latest` link, and how a user names a batch.
 
-A batch's folder is made under a hidden name and renamed when its ledger is whole, so that no other
-command ever sees half a batch. The newest batch is the one with the highest number, even if a
-clock was wrong; what is not a batch, or cannot be read, is skipped with a warning.
+A batch's folder has a hidden name until its ledger is complete, so that no other command sees half
+a batch. The newest batch is the one with the highest number, even if a clock was wrong. A folder
+that is not a batch, or cannot be read, is skipped with a warning.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def new_id(now: datetime) -> BatchId:
 
 
 def folder_of_remote(url: str) -> Path:
-    """Where the batches of an object store are on this machine."""
+    """The folder on this machine for the batches of an object store."""
     return REMOTES / file_name(url.rstrip("/"))
 
 
 @contextmanager
 def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Path]:
     """
-    A hidden folder to prepare a batch in; whatever is left of it afterwards is removed.
+    A hidden folder to prepare a batch in; removed at the end if it still exists.
 
     Raises:
         OutputNotWritable, DiskFull: the folder cannot be made.
@@ -70,14 +70,14 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        advice = "choose another with --output, or mend its permissions"
+        advice = "choose another with --output, or correct its permissions"
         raise error_of(
             error, folder.parent, "written", otherwise=OutputNotWritable, advice=advice
         ) from error
 
     def remove() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        # A parent that has something in it by now stays, and so do its own parents.
+        # A parent that is not empty stays, and so do its own parents.
         with suppress(OSError):
             for path in made:
                 path.rmdir()
@@ -88,10 +88,13 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
 
 def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]) -> Path:
     """
-    Gives a prepared batch its number and its final name, and mends `latest`; returns the folder.
+    Gives a prepared batch its number and its final name, and updates `latest`.
 
     Args:
-        is_in_the_way: whether a batch that is there forbids this one.
+        is_in_the_way: whether an existing batch forbids this one.
+
+    Returns:
+        the folder.
 
     Raises:
         BatchHeld: one does; the prepared batch is not published.
@@ -108,7 +111,7 @@ def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]
             )
         set_number(prepared / LEDGER, 1 + max((one.number for one in found), default=0))
         prepared.rename(folder)
-        mend_latest(folder, batch.name)
+        point_latest(folder, batch.name)
     for path in (home, home.parent):
         flush_path(path)
     return folder
@@ -116,7 +119,7 @@ def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]
 
 @contextmanager
 def _turn(home: Path) -> Iterator[None]:
-    """One process at a time gives a number to a batch of this name."""
+    """Lets one process at a time give a number to a batch of this name."""
     handle = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -125,12 +128,12 @@ def _turn(home: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def mend_latest(folder: Path, name: BatchName) -> None:
+def point_latest(folder: Path, name: BatchName) -> None:
     """
-    Points `latest` to the newest batch beside this one, where that is not the case.
+    Points `latest` to the newest batch beside this one.
 
-    Does nothing for a batch that was moved away from the others of its name, or where `latest` is
-    something else than a link.
+    Does nothing for a batch that was moved away from the others of its name, or if `latest` is not
+    a link.
     """
     home = folder.parent
     found = newest(home) if home.name == name else None
@@ -148,7 +151,7 @@ def find_batch(output: Path, text: str) -> Path:
     """
     The folder of a batch that a user named: a folder, `NAME` (its latest) or `NAME/ID`.
 
-    The latest is the newest without a selection. Both may be below the URL of an object store.
+    The latest is the newest without a selection. Both names may follow the URL of an object store.
 
     Raises:
         BatchNotFound: with the nearest names.
@@ -172,15 +175,15 @@ def find_batch(output: Path, text: str) -> Path:
 
 
 def _below_remote(url: str) -> tuple[Path, str]:
-    """The folder of the object store that a URL is below, and the rest of it."""
+    """The folder of the object store that a URL begins with, and the rest of the URL."""
     known = sorted(REMOTES.iterdir(), reverse=True) if REMOTES.is_dir() else []
     for folder in known:
         root = f"{record_key(folder.name)}/"
         if url.startswith(root):
             return folder, url.removeprefix(root).rstrip("/")
     raise BatchNotFound(
-        f"no batch {url!r}: this machine has none of that store under {REMOTES}, and the ledger of "
-        "a batch stays where it was run"
+        f"no batch {url!r}: this machine has none of that store under {REMOTES}; the ledger of a "
+        "batch is only on the machine that ran it"
     )
 
 
@@ -203,7 +206,7 @@ class Unreadable:
     A folder that may hold a batch and cannot be read.
 
     Attributes:
-        made_at: by its name, or else by the file system's time; aware UTC.
+        made_at: from its name, or else from the file system; aware UTC.
     """
 
     folder: Path
@@ -214,7 +217,7 @@ class Unreadable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """
-    What is in the folder of a batch name.
+    The content of the folder of a batch name.
 
     Attributes:
         found: the highest number first.
@@ -225,7 +228,7 @@ class Survey:
 
 
 def survey(home: Path) -> Survey:
-    """Looks at everything in the folder of a batch name; warns of what is not a readable batch."""
+    """Reads all batches in the folder of a batch name; warns of anything else there."""
     found: dict[BatchId, Found] = {}
     unreadable = []
     for path in sorted(home.iterdir()) if home.is_dir() else ():
@@ -234,7 +237,7 @@ def survey(home: Path) -> Survey:
         try:
             batch = _batch_in(path)
         except TooManyOpenFiles:
-            # It says nothing of the folder.
+            # This is not a fault of the folder.
             raise
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             unreadable.append(Unreadable(folder=path, reason=str(error), made_at=_made_at(path)))
@@ -251,9 +254,9 @@ def survey(home: Path) -> Survey:
 
 
 def _batch_in(path: Path) -> Batch | None:
-    """The batch of a folder; None, with a warning, where there is none."""
+    """The batch of a folder; None, with a warning, if there is none."""
     if path.name == LATEST:
-        _warn(path, "it is not the link to the newest batch; remove it to get the link back")
+        _warn(path, "it is not the link to the newest batch; remove it to restore the link")
     elif not path.is_dir() or not (path / LEDGER).is_file():
         _warn(path, "it is not a batch")
     else:
@@ -270,16 +273,15 @@ def _made_at(path: Path) -> datetime:
 
 @cache
 def _warn(path: Path, reason: str) -> None:
-    """Warns once in each process, however often a folder is looked at."""
+    """Warns once in each process, however often a folder is read."""
     LOG.warning("folder_skipped", folder=str(path), reason=reason)
 
 
 def newest(home: Path) -> Path | None:
     """
-    The newest batch of a name; None when there is none.
+    The newest batch of a name; None if there is none.
 
-    It is one that has all jobs of its spec and whose occurrence is not in the future, if there is
-    such a one.
+    A batch with all jobs of its spec and an occurrence that is not in the future comes first.
     """
     found = survey(home).found
     latest = datetime.now(UTC) + EARLY
@@ -317,7 +319,7 @@ def _names(output: Path) -> list[Path]:
 
 
 def display(path: Path) -> str:
-    """A path as short as it can be told: relative to the working folder when it lies below it."""
+    """A path for people: relative to the working folder if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

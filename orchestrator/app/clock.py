@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The time of this machine."""
+    """The present time by this machine's clock."""
     return datetime.now(UTC)

@@ -125,7 +125,7 @@ class _Serving:
         decision = decide(self.call, *known)
         for sentence in decision.warnings:
             self._warn(sentence)
-        for folder in decision.left:
+        for folder in decision.given_up:
             self._warn(
                 f"{display(folder)} is interrupted and was resumed for two later occurrences, "
                 f"which is the limit: run `orchestrator resume {display(folder)}`"

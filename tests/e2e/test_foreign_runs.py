@@ -40,7 +40,7 @@ def test_run_that_goes_on_is_followed_to_its_end(
     assert done.code == 1, done.err
     assert (done.json["jobs"]["SUCCEEDED"], done.json["jobs"]["FAILED"]) == (1, 1)
     retried = command.run("retry", "theirs")
-    assert (retried.code, "started by somebody else" in retried.err) == (2, True)
+    assert (retried.code, "started by another program" in retried.err) == (2, True)
 
 
 def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) -> None:
@@ -64,7 +64,7 @@ def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) 
         (("--task", "me/nothing", "--last", "1d", "--name", "x"), "task me/nothing"),
         (("--runs", "a"), "--name N"),
         (("--task", "a", "--name", "x"), "--last AGE"),
-        (("--runs", "a", "--name", "../x"), "does not fit a folder"),
+        (("--runs", "a", "--name", "../x"), "is not valid as a folder"),
         (("--task", "a", "--last", "soon", "--name", "x"), "expected an age"),
         ((), "name a batch"),
     ],

@@ -29,7 +29,7 @@ def test_prune_keeps_the_last_ones_and_what_is_not_at_its_end(
     done = command.run("prune", "old", "--keep-last", "1", "--json").json
     assert done == dry
     assert [folder.exists() for folder in folders] == [False, True, False, True]
-    assert done["kept"][0]["reason"] == "it is not at its end"
+    assert done["kept"][0]["reason"] == "it has not ended"
     assert [path.name for path in folders[0].parent.glob(".*")] == [".lock"] or not list(
         folders[0].parent.glob(".*")
     )
@@ -65,7 +65,7 @@ def test_prune_deletes_storages_of_what_is_on_disk(
     (folders[0] / "jobs" / "job-1" / "items.jsonl").unlink()
     done = command.run("prune", "old", "--keep-last", "1", "--delete-storages", "--json").json
     assert [folder.exists() for folder in folders] == [True, True, False, True]
-    assert any("not on disk as it was collected" in kept["reason"] for kept in done["kept"])
+    assert any("differ from what was collected" in kept["reason"] for kept in done["kept"])
     assert platform.get(f"/datasets/{run['dataset_id']}")["itemCount"] == 1
     with pytest.raises(AssertionError):
         platform.get(f"/datasets/{other['dataset_id']}")

@@ -1,1 +1,1 @@
-"""What the account allows and what it costs."""
+"""The limits of the account, and what runs cost."""

@@ -1,4 +1,4 @@
-"""What the account allows, and what runs take of it that do not say so themselves. No I/O."""
+"""What the account allows, and what runs use of it if their jobs do not say it. No I/O."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from orchestrator.scheduler.decide.budget import NOTHING
 from orchestrator.scheduler.decide.limits import Claim, Limits
 
 DEFAULT_MAX_RUNS = 25
-"""When the account's limit cannot be read: what the smallest plan allows (apify docs, "Limits")."""
+"""Used if the account's limit is not known: that of the smallest plan (Apify docs, "Limits")."""
 
 DEFAULT_MEMORY_MBYTES = 1024
 CENTIMILL = Decimal("0.00001")
 HISTORY_MARGIN = Decimal("1.5")
-"""How far above the dearest of the last runs a cap is that we choose."""
+"""The factor between the dearest of the last runs and the cap that we choose."""
 
 NO_CAP = (
-    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd, since no "
-    "earlier run of {target} shows what it costs"
+    "max_cost_usd needs the most that a run may cost: set max_total_charge_usd, because no earlier "
+    "run of {target} shows its cost"
 )
 NO_TIMEOUT = (
-    "max_cost_usd needs to know the most that a run may cost: give max_total_charge_usd or "
-    "timeout_secs, since runs of {target} have no timeout"
+    "max_cost_usd needs the most that a run may cost: set max_total_charge_usd or timeout_secs, "
+    "because runs of {target} have no timeout"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDefaults:
     """
-    What a run of a target gets where its start does not say otherwise; None where not told.
+    The options of a run of a target that its start does not set; None if they are not known.
 
     Attributes:
         timeout_secs: 0 means none.
         cap_usd: of a task, the most that its runs may cost.
-        floor_usd: the least cap that the Actor takes.
+        floor_usd: the lowest cap that the Actor accepts.
     """
 
     memory_mbytes: int | None = None
@@ -55,11 +55,11 @@ class RunDefaults:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """
-    What runs cost this account; looked up under a budget only.
+    What runs cost this account; read only if there is a budget.
 
     Attributes:
         compute_unit_usd: for a gigabyte of memory and an hour.
-        dearest_usd: the dearest of the last runs of each target that has had some.
+        dearest_usd: the cost of the dearest of the last runs, by target.
     """
 
     compute_unit_usd: Decimal
@@ -69,14 +69,14 @@ class Prices:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """
-    What the account allows, and what runs take that do not say it.
+    What the account allows, and what runs use if their jobs do not say it.
 
     Attributes:
-        refused: the targets of which no run can be started, with the platform's words.
+        refused: the targets whose runs cannot be started, with the platform's words.
         prices: None without a budget.
-        keeps_days: how long what runs have made is kept; None where not told.
-        clock: what the platform's clock showed, and when that was by the loop's.
-        account: the user id; None where not told.
+        keeps_days: how long the results of runs are kept; None if it is not known.
+        clock: a time of the platform's clock, and the time of the loop's clock at that instant.
+        account: the user id; None if it is not known.
     """
 
     max_runs: int
@@ -89,7 +89,7 @@ class Room:
     account: str | None = None
 
     def claim_of(self, demand: Demand, remedy: Remedy = NO_REMEDY) -> Claim:
-        """What a run of a job with this demand holds."""
+        """What a run of a job with this demand reserves."""
         return Claim(
             memory_mbytes=self._memory(demand, remedy),
             pools=demand.pools,
@@ -99,13 +99,11 @@ class Room:
         )
 
     def floor_of(self, demand: Demand) -> Decimal | None:
-        """The least cap that the Actor of a demand takes; None where it tells none."""
+        """The lowest cap that the Actor of a demand accepts; None if it has none."""
         return self._of(demand).floor_usd
 
     def unpriced(self, demand: Demand) -> str | None:
-        """
-        Why nobody can say what a run may cost at most; None when it is known, or does not matter.
-        """
+        """Why the most that a run may cost is not known; None if it is known or not needed."""
         if self.prices is None or self._cap(demand) is not None:
             return None
         if demand.target not in self.prices.dearest_usd:
@@ -114,10 +112,10 @@ class Room:
 
     def _reserve(self, demand: Demand, remedy: Remedy) -> Decimal:
         """
-        The run's own cap as it is; else one that we choose.
+        The run's own cap, or else one that we choose.
 
-        That is memory times timeout, or what the dearest of the last runs cost and half as much
-        again; and never less than the Actor takes.
+        Ours is memory times timeout, or 1.5 times the cost of the dearest of the last runs; and
+        never lower than the Actor accepts.
         """
         if self.prices is None:
             return NOTHING
@@ -152,22 +150,22 @@ class Room:
         return self._of(demand).timeout_secs or 0
 
     def _of(self, demand: Demand) -> RunDefaults:
-        return self.defaults.get(demand.target, UNTOLD)
+        return self.defaults.get(demand.target, UNKNOWN)
 
 
-UNTOLD = RunDefaults()
+UNKNOWN = RunDefaults()
 ANY_ROOM = Room(max_runs=DEFAULT_MAX_RUNS, max_memory_mbytes=None)
-"""For a process that starts nothing, or is told nothing."""
+"""For a process that starts nothing, or that gets no limits from the platform."""
 
 
 def downloads_at_once(settings: Settings, batch: Batch) -> int:
-    """How many runs' results are fetched at once, if this process may open enough files."""
+    """How many results are downloaded at once, if this process may open enough files."""
     is_local = batch.plan.local is not None
     return capacity(settings.max_downloads, is_local=is_local).max_downloads
 
 
 def wanted_runs(plan: BatchPlan, room: Room, settings: Settings) -> int:
-    """How many runs at once were asked for, within what the account allows."""
+    """How many runs at once are wanted, within what the account allows."""
     asked = settings.max_runs or plan.max_runs or settings.max_runs_below_spec
     return min(asked or room.max_runs, room.max_runs)
 
@@ -176,10 +174,10 @@ def limits_of(
     plan: BatchPlan, room: Room, demands: Mapping[Demand, JobKey], settings: Settings
 ) -> Limits:
     """
-    The limits of a batch: what was asked for, what the account allows, or what open files allow.
+    The limits of a batch: the tightest of its own, the account's, and that of open files.
 
     Args:
-        demands: what waits, each with one job that asks it.
+        demands: of waiting jobs, each with the key of one job that has it.
 
     Raises:
         UsageError: some job can never be started within them.

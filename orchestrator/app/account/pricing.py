@@ -1,4 +1,4 @@
-"""What an Actor charges, as its page on the platform says it. No I/O."""
+"""What an Actor charges, as the platform shows it. No I/O."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ALWAYS = datetime.min.replace(tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """
-    What runs are charged besides, or instead of, what they use.
+    The charge for runs, in addition to what they use or instead of it.
 
     Attributes:
         model: of pricing, as the platform names it.
-        usd: of one event, item or month, by its name; the dearest where tiers differ.
+        usd: of one event, item or month, by its name; the dearest tier.
     """
 
     model: str
@@ -27,7 +27,7 @@ class Price:
 
 
 def floor_of(infos: Sequence[PricingInfo], now: datetime) -> Decimal | None:
-    """The least cap on its cost that a run may be given now; None where none is told."""
+    """The lowest cap that a run may have now; None if the Actor has none."""
     info = _current(infos, now)
     return None if info is None else info.minimal_max_total_charge_usd
 
@@ -39,7 +39,7 @@ def _current(infos: Sequence[PricingInfo], now: datetime) -> PricingInfo | None:
 
 def price_of(infos: Sequence[PricingInfo], now: datetime) -> Price | None:
     """
-    The price that holds now; None where none is told.
+    The present price; None if the platform shows none.
 
     Args:
         infos: past, present and announced ones, in any order.

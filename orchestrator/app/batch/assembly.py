@@ -1,4 +1,4 @@
-"""Puts a scheduler together from a batch's ledger, a client and the settings."""
+"""Builds a scheduler from an open batch and the settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SchedulerOptions:
 
     Attributes:
         room: what the account allows.
-        aborting: why live runs are aborted and none is started; None when they are not.
+        aborting: why live runs are aborted and no run is started; None if they are not.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
     """
@@ -56,20 +56,20 @@ class SchedulerOptions:
 
     @property
     def is_aborting(self) -> bool:
-        """Whether live runs are aborted and none is started."""
+        """Whether live runs are aborted and no run is started."""
         return self.aborting is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """
-    What is left to do, and what limits it; see `backlog.read_backlog`.
+    The unfinished work and its limits; see `backlog.read_backlog`.
 
     Attributes:
-        usage: of the batch's limits, nothing taken yet.
+        usage: of the batch's limits, before the first start of this process.
         dependencies: the jobs that wait for others.
-        usual_items: how many items jobs make, by their places in the spec.
-        waiting: how many jobs wait for an attempt, with those that wait for other jobs.
+        usual_items: the usual number of items of jobs, by their places in the spec.
+        waiting: how many jobs wait for an attempt, including those that wait for other jobs.
         unsettled: how many jobs are not settled.
     """
 
@@ -97,8 +97,8 @@ def make_scheduler(
     """
     settings, usage, plan = options.settings, backlog.usage, batch.ledger.batch.plan
     usage.gate.breaker.probe_secs = settings.breaker_probe_secs
-    for target, said in options.room.refused.items():
-        usage.gate.breaker.held[target] = f"{target} is missing or refused: {said}"
+    for target, reason in options.room.refused.items():
+        usage.gate.breaker.held[target] = f"{target} is missing or refused: {reason}"
     finder.orphans.budget = usage.budget
     finder.orphans.adoptable.hold_in(usage, options.room.claim_of)
     return Scheduler(

@@ -1,4 +1,4 @@
-"""From a spec to a batch on disk with every job in its ledger; nothing is started here."""
+"""Makes a batch on disk from a spec, with every job in its ledger; starts nothing."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from orchestrator.store.disk_writes import write_file
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """
-    What `run` was asked for.
+    The request of one `run`.
 
     Attributes:
         params: the `--param` values, as typed.
-        choice: which jobs of the spec are wanted.
-        occurrence: what the batch is for, in UTC.
-        triggered_by: what triggers it.
-        platform: where it runs: a base URL, or `LOCAL`.
-        account: the user id, if it is known already.
+        choice: the jobs of the spec that are selected.
+        occurrence: the time that the batch is for, in UTC.
+        triggered_by: the command that triggers it.
+        platform: a base URL, or `LOCAL`.
+        account: the user id, if it is already known.
         local: set for `--local`.
-        remote: URL of the object store that `--output` names, if it does.
+        remote: the URL of the object store, if `--output` names one.
     """
 
     loaded: LoadedSpec
@@ -62,7 +62,7 @@ class RunRequest:
 @contextmanager
 def prepared_batch(request: RunRequest) -> Iterator[Path]:
     """
-    A hidden folder with a new batch, locked by this process; removed unless it is published.
+    A hidden folder with a new batch, locked by this process; removed if it is not published.
 
     Raises:
         SpecError: with every mistake.
@@ -111,7 +111,7 @@ def plan_of(
     local: LocalPlatformPlan | None,
     remote: str | None = None,
 ) -> BatchPlan:
-    """What holds for a batch of this spec as a whole."""
+    """The part of a spec that applies to the batch as a whole."""
     asked = loaded.spec.batch
     return BatchPlan(
         spec_path=str(loaded.path.absolute()),
@@ -158,6 +158,6 @@ def _failure_limit(asked: int | str | None) -> FailureLimit | None:
 
 
 def new_mark() -> str:
-    """Seven characters of `a-z0-9`: enough that two batches of one account do not meet."""
+    """Seven random characters of `a-z0-9`: two batches of one account do not get the same."""
     alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
     return "".join(secrets.choice(alphabet) for _ in range(7))

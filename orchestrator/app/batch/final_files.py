@@ -1,4 +1,4 @@
-"""The files that say how a batch went, and what else follows its last run."""
+"""The reports of a batch, and the other steps after its last run."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ LINES_AT_ONCE = 256
 
 async def finish(folder: Path, batch: Batch) -> Batch:
     """
-    Writes the reports of a batch, uploads its files, and records that all is done.
+    Writes the reports of a batch, uploads its files, and records that it is complete.
 
-    A process that dies on the way leaves it undone in the ledger, and a later call does it.
+    If the process dies before the end, the batch is not complete in the ledger, and a later call
+    repeats all steps.
 
     Args:
-        batch: with its results merged, and the exit code that this gave.
+        batch: with its results merged, and the exit code after that.
 
     Returns:
-        the batch, whose exit code tells whether the upload failed.
+        the batch; its exit code shows whether the upload failed.
 
     Raises:
-        StoppedEarly: the disk is full; it may be done again.
+        StoppedEarly: the disk is full; the call may be repeated.
     """
     with LedgerReader(folder / LEDGER) as reader:
         write_reports(folder, batch, reader, reader.totals())
     batch = await uploaded(folder, batch)
-    # The ledger's code tells of the runs; one that differs, of what follows them.
+    # The ledger has the exit code of the runs. Another code means that a later step failed.
     if batch.is_done and batch.exit_code == read_batch(folder / LEDGER).exit_code:
         return complete(folder / LEDGER, datetime.now(UTC))
     return batch
@@ -57,7 +58,7 @@ def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Tota
         DiskFull, OutputLost.
     """
     rows = Rows(batch, totals)
-    # A write for each line would take longer than all the rest.
+    # One write for each line would take longer than everything else.
     write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader, rows)))
     summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
     write_file(folder / "summary.json", [summary, b"\n"])
@@ -68,7 +69,7 @@ def write_page(
     folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, selection: Selection
 ) -> None:
     """
-    Writes `report.html` alone, with some of the jobs.
+    Writes only `report.html`, with some of the jobs.
 
     Raises:
         DiskFull, OutputLost.
@@ -81,7 +82,7 @@ def write_page(
 
 
 def _lines(batch: Batch, reader: LedgerReader, rows: Rows) -> Iterator[bytes]:
-    """The lines of `jobs.jsonl`; the page gets its rows on the way."""
+    """The lines of `jobs.jsonl`; adds the rows of the page."""
     for report in reader.reports():
         rows.add(report)
         yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)

@@ -18,7 +18,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
 from orchestrator.app.account.preflight import check_before_start
-from orchestrator.app.batch_folders import LEDGER, Found, mend_latest, publish
+from orchestrator.app.batch_folders import LEDGER, Found, point_latest, publish
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import check_remote
 from orchestrator.app.setup.context import (
@@ -156,7 +156,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         opened = reader.snapshot()
         require_secrets(reader.rendered_late(), os.environ)
     batch = opened.batch
-    mend_latest(folder, batch.name)
+    point_latest(folder, batch.name)
     if batch.state is BatchState.ENDED and not opened.has_work:
         return await complete_batch(folder, context)
     async with context.connect(batch.plan.local) as endpoint:

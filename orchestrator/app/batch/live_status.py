@@ -1,4 +1,4 @@
-"""Follows a batch that another process drives, by its ledger alone."""
+"""Watches a batch that another process runs, through its ledger alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 
-LOOK_EVERY_SECS = 1.0
+READ_EVERY_SECS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LiveStatus:
     """
-    How a batch stands.
+    The state of a batch at one instant.
 
     Attributes:
-        is_held: whether a process is at it.
+        is_held: whether a process holds its lock.
     """
 
     batch: Batch
@@ -31,21 +31,24 @@ class Look:
     is_held: bool
 
 
-async def follow(folder: Path, tell: Callable[[Look], None]) -> Look:
+async def watch(folder: Path, show: Callable[[LiveStatus], None]) -> LiveStatus:
     """
-    Looks at a batch again and again until no process is at it; tells and returns the last look too.
+    Reads a batch every second until no process holds it; returns the last status.
 
-    Nothing is written, and between two looks nothing is held that the other process waits for.
+    It writes nothing, and it holds no lock between two reads.
+
+    Args:
+        show: is called with each status, also with the last one.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch: the batch cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
         while True:
-            # Asked before reading: what the process did last is in the last look.
+            # Checked before reading: the last status has the last writes of the process.
             held = is_held(folder)
-            look = Look(reader.batch(), reader.totals(), held)
-            tell(look)
+            status = LiveStatus(reader.batch(), reader.totals(), held)
+            show(status)
             if not held:
-                return look
-            await anyio.sleep(LOOK_EVERY_SECS)
+                return status
+            await anyio.sleep(READ_EVERY_SECS)

@@ -1,6 +1,4 @@
-"""
-What jobs need of others: who waits for whom, and what templates may take of those that succeeded.
-"""
+"""Dependencies of jobs on other jobs, and the results that their templates may use."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 def needs_of(
     reader: LedgerReader, waiting: Iterable[QueuedJob]
 ) -> tuple[Dependencies, list[QueuedJob]]:
-    """The jobs that wait for others, and those that do not."""
+    """The jobs that wait for other jobs, and those that do not."""
     needing = reader.needing()
     if not needing:
         return Dependencies(), list(waiting)
@@ -47,7 +45,7 @@ def needs_of(
 
 
 class Table(Mapping[str, Any]):
-    """A table whose values are made when they are asked for."""
+    """A table whose values are made on access."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
         self._makers = makers
@@ -81,7 +79,7 @@ def needed_facts(reader: LedgerReader, jobs: Path, needs: tuple[str, ...]) -> di
     """
     The value of the template name `needs`: a table of facts for each key that is needed.
 
-    For each pattern there is one too, in which each fact is a list in the order of the spec.
+    Each pattern has a table too; each of its facts is a list in the order of the spec.
 
     Args:
         jobs: `jobs/` of the batch.
@@ -113,7 +111,7 @@ def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
 
 
 def _all(tables: Sequence[Table], name: str) -> list[Any]:
-    """A fact of several jobs; their items are put together."""
+    """A fact of several jobs; their items are joined."""
     values = [table[name] for table in tables]
     return [item for items in values for item in items] if name == "items" else values
 
@@ -123,7 +121,7 @@ def _items(path: Path) -> list[Any]:
 
 
 def _output(folder: Path) -> Any:
-    """The output record: data for JSON, else text."""
+    """The output record: data if it is JSON, else text."""
     for path in folder.glob("output.*"):
         body = _read(path)
         return orjson.loads(body) if path.suffix == ".json" else body.decode("utf-8", "replace")

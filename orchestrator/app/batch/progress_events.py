@@ -1,4 +1,4 @@
-"""The scheduler's reports, as figures for the display and events for the log."""
+"""The scheduler's observer: figures for the display and events for the log."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BatchEvents:
         LOG.debug("run_status_changed", status=run.status)
 
     def run_straggles(self, secs: float, usual_secs: float) -> None:
-        """Warns of a run that takes far longer than usual."""
+        """Warns of a run that takes much longer than usual."""
         self._progress.stragglers += 1
         LOG.warning(
             "straggler_found",
@@ -64,11 +64,11 @@ class BatchEvents:
         LOG.warning("run_not_aborted", error=error)
 
     def agents_hidden(self, run: Run) -> None:
-        """Warns that the run of a lost answer can be found by its input only."""
+        """Warns that a run whose start had no answer can be found only by its input."""
         LOG.warning(
             "user_agents_hidden",
             run=run.id,
-            consequence="should the answer to a start be lost, its run is recognised by its input",
+            consequence="if the answer to a start is lost, its run is recognised by its input",
         )
 
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ class BatchEvents:
             )
             return
         self._progress.settled[outcome.status] += 1
-        # At the end, one line reports a refusal for all of its jobs.
+        # At the end, one line reports a refusal for all of its jobs together.
         is_quiet = outcome.error is None or outcome.is_refused
         log = LOG.info if is_quiet else LOG.warning
         log(

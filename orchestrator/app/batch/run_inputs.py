@@ -1,4 +1,4 @@
-"""The bytes that a job sends, made when it starts: files read, secrets rendered."""
+"""The input of a job, made when it starts: reads files and renders secrets."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ async def read_input(
     job: Job, *, env: Mapping[str, str], needed: Facts | None = None
 ) -> bytes | None:
     """
-    The input of a job as it goes to the platform; None when it has none.
+    The input of a job as it is sent to the platform; None if it has none.
 
     Args:
-        needed: gives what the job may take of those that it needs.
+        needed: returns the results of the jobs that this one needs.
 
     Raises:
-        InputRejected: a file is gone or is not what it was when the batch was made, or a secret
-            is not in the environment.
+        InputRejected: a file is missing or has changed since the batch was made, or a secret is
+            not in the environment.
     """
     if job.input.path is not None:
         return await _read_file(job.input.path, job.input.sha256)
     if not job.input.late_paths:
         return job.input.body
-    # Jinja2 is needed for this alone.
+    # Only this needs Jinja2.
     from orchestrator.specfile import render_input
 
     needs = needed(job.needs) if needed is not None and job.needs else None
@@ -46,6 +46,6 @@ async def _read_file(path: str, sha256: str) -> bytes:
         raise InputRejected(f"input file {path}: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputRejected(
-            f"input file {path} is not what it was when the batch was made; start a new batch"
+            f"input file {path} has changed since the batch was made; start a new batch"
         )
     return data

@@ -1,4 +1,4 @@
-"""Whether the spec of a batch has changed since the batch was made, and how."""
+"""Changes of a spec since its batch was made."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """How a spec differs from the batch that was made of it."""
+    """The differences between a spec and the batch that was made from it."""
 
     plan: BatchPlan
     added: Sequence[Job]
     changed: Sequence[Job]
     removed: Sequence[str]
 
-    def told(self) -> str:
-        """The changes for people, a line each, the first ones of each kind."""
+    def listed(self) -> str:
+        """The changes for people, one on each line, the first ones of each kind."""
         kinds: dict[str, list[JobKey | str]] = {
             "added": [job.key for job in self.added],
             "changed": [job.key for job in self.changed],
@@ -44,31 +44,25 @@ class Changes:
             lines += [f"  {kind}: {key}" for key in keys[:SHOWN]]
             if len(keys) > SHOWN:
                 lines.append(f"  {kind}: … and {len(keys) - SHOWN} more")
-        return "\n".join(lines) or "  only what holds for the batch as a whole"
+        return "\n".join(lines) or "  only settings of the batch as a whole"
 
 
-def heed_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+def handle_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
     """
-    Takes a changed spec up where that is wanted, and else says that the batch keeps its own copy.
+    Applies a changed spec to its batch, or only reports the changes on stderr.
 
     Args:
         folder: of a batch whose lock the caller holds.
-        spec_path: the spec as given now; None for the one that the batch was made of.
+        spec_path: the spec of this call; None for the one that the batch was made from.
+        accept: whether to apply the changes.
 
     Raises:
-        SpecError: it is to be taken up and has mistakes now; nothing is touched.
+        SpecError: the changes must be applied, and the spec has mistakes; nothing is changed.
     """
-    (_take_up_changes if accept else _note_changes)(folder, spec_path)
+    (_apply_changes if accept else _report_changes)(folder, spec_path)
 
 
-def _note_changes(folder: Path, spec_path: Path | None) -> None:
-    """
-    Says on stderr that the spec of a batch has changed, and that the batch keeps its own copy.
-
-    Args:
-        folder: of a batch whose lock the caller holds.
-        spec_path: the spec as given now; None for the one that the batch was made of.
-    """
+def _report_changes(folder: Path, spec_path: Path | None) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
     path = spec_path or Path(plan.spec_path)
@@ -80,21 +74,11 @@ def _note_changes(folder: Path, spec_path: Path | None) -> None:
     if changes is not None:
         sys.stderr.write(
             f"{path} has changed since this batch was made; the batch keeps its own copy, and "
-            f"--accept-changes takes the changed one:\n{changes.told()}\n"
+            f"--accept-changes applies the new spec:\n{changes.listed()}\n"
         )
 
 
-def _take_up_changes(folder: Path, spec_path: Path | None) -> None:
-    """
-    Brings a batch in line with its spec as it is now.
-
-    Args:
-        folder: of a batch whose lock the caller holds.
-        spec_path: the spec as given now; None for the one that the batch was made of.
-
-    Raises:
-        SpecError: it has mistakes now; nothing is touched.
-    """
+def _apply_changes(folder: Path, spec_path: Path | None) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
     path = spec_path or Path(plan.spec_path)

@@ -1,4 +1,4 @@
-"""What a batch has spent by now, as its ledger shows it: the limits of a process begin there."""
+"""What a batch has spent so far, as its ledger shows it."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def usage_of(
     The limits, with the money that earlier processes have spent.
 
     Args:
-        costs: of attempts that are over and of orphan runs.
+        costs: of attempts that are over, and of orphan runs.
         settle_secs: how long after the end of a run its cost is final.
-        platform_now: what the platform's clock shows; None when it is not known.
+        platform_now: the time of the platform's clock; None if it is not known.
         now: the monotonic clock.
     """
     if limits.max_cost_usd is None:
@@ -80,7 +80,7 @@ def usage_of(
             continue
         settles_in = settle_secs
         if cost.ended_at is not None and platform_now is not None:
-            # By the platform's clock, and never longer than it can take.
+            # By the platform's clock; the cost is final after `settle_secs` at the latest.
             age = (platform_now - cost.ended_at).total_seconds()
             settles_in = min(max(0.0, settle_secs - age), settle_secs)
         budget.add_ended(cost.run_id, reserved, cost.cost_usd, now + settles_in)
@@ -101,16 +101,16 @@ def count_starts(
     Counts the starts of earlier processes against `starts_per_minute`.
 
     Args:
-        platform_now: what the platform's clock shows; None when it is not known.
-        wall: what our clock shows.
+        platform_now: the time of the platform's clock; None if it is not known.
+        wall: the time of this machine's clock.
         now: the monotonic clock.
     """
     ages = []
     for start in starts:
         known = start.platform_at is not None and platform_now is not None
         begun, by = (start.platform_at, platform_now) if known else (start.intent_at, wall)
-        assert begun is not None and by is not None  # noqa: S101, PT018 - known just above
-        # A clock that was turned back makes no start lie ahead.
+        assert begun is not None and by is not None  # noqa: S101, PT018 - see `known`
+        # No start is in the future, even if a clock was set back.
         age = (by - begun).total_seconds() - CLOCK_GRAIN_SECS
         ages.append((max(0.0, age), start.pools))
     for age, pools in sorted(ages, reverse=True):

@@ -1,9 +1,9 @@
 """
-Takes a batch over from an earlier process: which runs of the account belong to it.
+Takes over a batch from an earlier process: finds the runs of the account that belong to it.
 
-The list of runs is read before the ledger. So a run whose mark no intent has was started by a
+The list of runs is read before the ledger. A run with a mark that no intent has was started by a
 process that works on another copy of the ledger, or before the folder was restored from a backup.
-The attempt that its mark names adopts it if it has no run; see `scheduler.orphans`.
+The attempt that the mark names adopts the run if it has none; see `scheduler.orphans`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PASS_EVERY_SECS = 5.0
 
 
 def make_finder(batch: OpenBatch, options: SchedulerOptions, observer: Observer) -> RunFinder:
-    """The finder of the runs of a batch; it aborts those that belong to none of its attempts."""
+    """The finder of the runs of a batch; it aborts the runs that belong to no attempt."""
     orphans = Orphans(
         ledger=batch.ledger,
         client=batch.client,
@@ -55,20 +55,20 @@ def make_finder(batch: OpenBatch, options: SchedulerOptions, observer: Observer)
 
 async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFinder) -> None:
     """
-    Reads the account's runs since the batch began: their costs, and the runs that it can adopt.
+    Reads the account's runs since the batch began: their costs, and the runs to adopt.
 
     Raises:
         TransientError, NotAuthorized: the platform is away, or refuses the token.
     """
     ledger, client, orphans = batch.ledger, batch.client, finder.orphans
     began = anyio.current_time()
-    # Our clock may have been wrong by a day when the batch was made.
+    # The machine's clock may have been wrong by a day when the batch was made.
     since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
     costs = await finder.read_own_runs(since)
     for _ in range(MORE_PASSES):
         if costs is not None and not finder.has_unread:
             break
-        # After one odd answer, runs of another process would be started again.
+        # With one wrong answer, runs of another process would be started again.
         await anyio.sleep(PASS_EVERY_SECS)
         costs = await finder.read_own_runs(since)
     if costs is None:

@@ -1,1 +1,1 @@
-"""What earlier batches of a series say, and which of them are deleted."""
+"""Earlier batches of a series: their order, estimates from them, and their removal."""

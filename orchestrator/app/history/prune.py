@@ -1,4 +1,4 @@
-"""Removes old batches; never one that a process holds or that is not at its end."""
+"""Removes old batches; never one that a process holds or that has not ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.batch_folders import LEDGER, batches, mend_latest, newest
+from orchestrator.app.batch_folders import LEDGER, batches, newest, point_latest
 from orchestrator.app.outputs.verification import verify
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import BatchHeld, UsageError
@@ -30,23 +30,23 @@ class Old:
     A batch that may be removed, or why it may not.
 
     Attributes:
-        kept_since: why it is kept although it is old; None when it may be removed.
+        kept_because: why it is kept although it is old; None if it may be removed.
     """
 
     folder: Path
-    kept_since: str | None = None
+    kept_because: str | None = None
 
 
 def old_batches(
     home: Path, *, keep_last: int, keep_days: float | None, now: datetime
 ) -> Iterator[Old]:
     """
-    The batches of a name beyond the last ones, and beyond so many days, newest first.
+    The batches of a name that are not among the newest and are old enough, the newest first.
 
     Args:
         home: the folder of the name.
-        keep_last: so many of the newest are kept, whatever their age.
-        keep_days: younger ones are kept; None for no such bound.
+        keep_last: how many of the newest are kept, at any age.
+        keep_days: the age in days up to which batches are kept; None for no such limit.
     """
     for number, folder in enumerate(batches(home), start=1):
         if number <= keep_last:
@@ -55,26 +55,26 @@ def old_batches(
             with LedgerReader(folder / LEDGER) as reader:
                 batch = reader.batch()
         except UsageError as error:
-            yield Old(folder=folder, kept_since=f"its ledger cannot be read: {error}")
+            yield Old(folder=folder, kept_because=f"its ledger cannot be read: {error}")
             continue
         ended_at = batch.ended_at or batch.created_at
         if keep_days is not None and now - ended_at < timedelta(days=keep_days):
             continue
         is_over = batch.state is BatchState.ENDED
-        yield Old(folder=folder, kept_since=None if is_over else "it is not at its end")
+        yield Old(folder=folder, kept_because=None if is_over else "it has not ended")
 
 
 async def delete_storages(folder: Path, context: BatchContext) -> int:
     """
-    Deletes what the runs of a batch hold on the platform, once all of it is known to be on disk.
+    Deletes the storages of a batch's runs on the platform, if all their data is on disk.
 
     Returns:
         how many runs had their storages deleted.
 
     Raises:
-        UsageError: some job is not on disk as it was collected, or may not be all that the
-            platform holds; nothing is deleted.
-        PlatformError: not all could be deleted; it may be tried again.
+        UsageError: the files of some job differ from what was collected, or the platform may hold
+            more; nothing is deleted.
+        PlatformError: not all could be deleted; the call may be repeated.
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
@@ -107,7 +107,9 @@ def _proven_runs(folder: Path) -> list[tuple[str | None, str | None]]:
     checked = list(verify(folder, Selection()))
     wrong = [report.job.key for report, problems in checked if problems]
     if wrong:
-        raise UsageError(f"{', '.join(wrong[:SHOWN])}: not on disk as it was collected")
+        raise UsageError(
+            f"{', '.join(wrong[:SHOWN])}: the files on disk differ from what was collected"
+        )
     unproven = [
         report.job.key
         for report, _ in checked
@@ -115,8 +117,8 @@ def _proven_runs(folder: Path) -> list[tuple[str | None, str | None]]:
     ]
     if unproven:
         raise UsageError(
-            f"{', '.join(unproven[:SHOWN])}: not proven to be all that the platform holds; "
-            "`orchestrator collect` asks it again"
+            f"{', '.join(unproven[:SHOWN])}: the platform may hold more than is on disk; "
+            "`orchestrator collect` checks it again"
         )
     with LedgerReader(folder / LEDGER) as reader:
         return [
@@ -129,10 +131,10 @@ def _proven_runs(folder: Path) -> list[tuple[str | None, str | None]]:
 
 def remove(folder: Path) -> None:
     """
-    Removes a batch; another command sees the whole of it, or nothing.
+    Removes a batch; another command sees either the whole batch or nothing.
 
     Raises:
-        BatchHeld: a process is at it; it is left alone.
+        BatchHeld: a process holds it; it is not removed.
     """
     with BatchLock(folder, "prune"):
         gone = folder.parent / f".{folder.name}.gone"
@@ -140,13 +142,13 @@ def remove(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
     following = newest(folder.parent)
     if following is not None:
-        mend_latest(following, BatchName(folder.parent.name))
+        point_latest(following, BatchName(folder.parent.name))
     else:
         (folder.parent / "latest").unlink(missing_ok=True)
 
 
-def remove_remains(home: Path) -> None:
-    """Removes what killed preparations and removals of this name left behind."""
+def remove_leftovers(home: Path) -> None:
+    """Removes the hidden folders of killed preparations and removals of this name."""
     for path in home.glob(".*"):
         if path.suffix not in (".new", ".gone") or not path.is_dir():
             continue

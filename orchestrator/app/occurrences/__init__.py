@@ -1,1 +1,1 @@
-"""`run --resume`: which batch serves an occurrence, and what else a call has to do."""
+"""`run --resume`: which batch serves an occurrence, and what else a call must do."""

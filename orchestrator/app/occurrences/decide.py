@@ -1,8 +1,8 @@
 """
-What a call of `run --resume` does, as a pure function of what is on disk. No clock, no I/O.
+What a call of `run --resume` does, as a pure function of the batches on disk. No clock, no I/O.
 
-The rules are numbered as in the design, section Commands. A call asks again after each step that
-takes time, since other processes may have changed what is there.
+The rules are numbered as in the design, section Commands. A call decides again after each step that
+takes time, because other processes may have changed the batches.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SIGINT_CODE = 130
 
 class State(Enum):
     """
-    How a batch stands.
+    The state of a batch.
 
-    LIVE: a process runs it. BUSY: a process works on it otherwise (`retry`, `resume`, `collect`).
+    LIVE: a process runs it. BUSY: another command works on it (`retry`, `resume`, `collect`).
     INTERRUPTED: by a signal, a crash, a platform that was away or refused the token, a full disk.
     DONE: ended, or stopped by its own rules or on request.
     """
@@ -48,11 +48,11 @@ class Known:
 
     Attributes:
         began_at: when it was made; aware UTC.
-        exit_code: of the process that last left it; None while it is open.
-        lacks: whether something is left to do after its last run (results, reports, upload).
+        exit_code: of the process that closed it last; None while it is open.
+        lacks: whether results, reports or the upload are missing after its last run.
         later_resumes: the later occurrences at which a call has resumed it.
-        other_spec: the spec file that it was made from, if that is another file than the one of
-            this call, still exists, still has the name and differs in content; else None.
+        other_spec: the spec file that it was made from, if that is not the file of this call, still
+            exists, still has the name and differs in content; else None.
         is_by_resume: whether `run --resume` made it.
     """
 
@@ -86,10 +86,10 @@ class Call:
     Attributes:
         now: the instant at which it began; aware UTC.
         occurrence: the one that it is for.
-        opens_at: from when on calls are for this occurrence: a little before it.
+        opens_at: from this time, calls are for this occurrence; shortly before it.
         is_named: whether the occurrence was given on the command line.
         has_schedule: whether the spec has a schedule.
-        shares: whether several calls work on one batch (`--shard`).
+        shares: whether several calls share the work of one batch (`--shard`).
         spec: path of its spec file.
     """
 
@@ -118,7 +118,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
-    """Does what a done batch lacks besides runs."""
+    """Makes what a done batch lacks besides runs."""
 
     folder: Path
 
@@ -129,10 +129,10 @@ class Nothing:
     Starts nothing for this occurrence.
 
     Attributes:
-        code: what the call ends with.
+        code: the exit code of the call.
         reason: for people.
-        folder: of the batch that serves the occurrence; None where a mistake is in the way.
-        then_earlier: whether earlier occurrences are looked after all the same.
+        folder: of the batch that serves the occurrence; None if a mistake prevents it.
+        then_earlier: whether earlier occurrences are served all the same.
     """
 
     code: int
@@ -147,21 +147,21 @@ Step = RunNew | Resume | Complete | Nothing
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """
-    What to do, and what people should know.
+    The steps of a call, and warnings for people.
 
     Attributes:
-        waits_for: live batches of earlier occurrences that must end before anything begins.
+        waits_for: live batches of earlier occurrences that must end before anything starts.
         serve: for this occurrence.
         earlier: for earlier occurrences, the last one first.
         warnings: each a sentence.
-        left: batches of earlier occurrences that are not resumed any more without a person.
+        given_up: batches of earlier occurrences that only a person resumes.
     """
 
     waits_for: Sequence[Path] = ()
     serve: Step
     earlier: Sequence[Resume | Complete] = ()
     warnings: Sequence[str] = ()
-    left: Sequence[Path] = ()
+    given_up: Sequence[Path] = ()
 
 
 def decide(call: Call, batches: Sequence[Known], illegible: Sequence[Illegible] = ()) -> Decision:
@@ -188,13 +188,13 @@ def decide(call: Call, batches: Sequence[Known], illegible: Sequence[Illegible] 
     if call.is_named:
         return Decision(serve=serve, warnings=warnings)
     waits_for = [one.folder for one in earlier if one.state is State.LIVE]
-    steps, left = _look_after(call, _newest_of_each(call, earlier))
+    steps, given_up = _serve_earlier(call, _newest_of_each(call, earlier))
     return Decision(
         waits_for=waits_for if isinstance(serve, RunNew | Resume) else (),
         serve=serve,
         earlier=steps,
         warnings=warnings,
-        left=left,
+        given_up=given_up,
     )
 
 
@@ -211,7 +211,7 @@ def _serves(call: Call, one: Known) -> bool:
 
 
 def _serve(call: Call, serving: Known | None) -> Step:
-    """Rules 1, 4 and 5: what is done for this occurrence."""
+    """Rules 1, 4 and 5: the step for this occurrence."""
     if serving is None:
         return RunNew()
     folder = serving.folder
@@ -229,27 +229,27 @@ def _serve(call: Call, serving: Known | None) -> Step:
             return Nothing(code=code, reason=ALREADY, folder=folder, then_earlier=True)
 
 
-ALREADY = "this occurrence's batch is done already"
+ALREADY = "the batch of this occurrence is already done"
 NO_SCHEDULE = (
-    "today's batch is done already: a spec that is to run more than once a day needs `schedule` in "
-    '[batch], such as schedule = "0 * * * *"; plain `orchestrator run` starts another batch now'
+    "today's batch is already done: a spec that runs more than once a day needs `schedule` in "
+    '[batch], for example schedule = "0 * * * *"; plain `orchestrator run` starts another batch now'
 )
 
 
 def _newest_of_each(call: Call, earlier: Iterable[Known]) -> Iterator[Known]:
-    """
-    The newest batch of each earlier occurrence within `resume_within`, the last occurrence first.
-    """
+    """The newest batch of each earlier occurrence in `resume_within`, the last one first."""
     recent = [one for one in earlier if call.now - one.occurrence <= call.resume_within]
     recent.sort(key=lambda one: (one.occurrence, one.number), reverse=True)
     for _, of_one in groupby(recent, key=lambda one: one.occurrence):
         yield next(of_one)
 
 
-def _look_after(call: Call, earlier: Iterable[Known]) -> tuple[list[Resume | Complete], list[Path]]:
-    """Rules 2 and 4: what is done for earlier occurrences, and which are left to a person."""
+def _serve_earlier(
+    call: Call, earlier: Iterable[Known]
+) -> tuple[list[Resume | Complete], list[Path]]:
+    """Rules 2 and 4: the steps for earlier occurrences, and those that only a person resumes."""
     steps: list[Resume | Complete] = []
-    left: list[Path] = []
+    given_up: list[Path] = []
     for one in earlier:
         if one.state is State.DONE and one.lacks:
             steps.append(Complete(folder=one.folder))
@@ -259,8 +259,8 @@ def _look_after(call: Call, earlier: Iterable[Known]) -> tuple[list[Resume | Com
         if len(resumes) <= MOST_LATER_RESUMES:
             steps.append(Resume(folder=one.folder))
         else:
-            left.append(one.folder)
-    return steps, left
+            given_up.append(one.folder)
+    return steps, given_up
 
 
 def _is_in_future(call: Call, one: Known) -> bool:
@@ -268,7 +268,7 @@ def _is_in_future(call: Call, one: Known) -> bool:
 
 
 def _future(one: Known) -> str:
-    return f"{one.folder}: its occurrence {one.occurrence} is in the future; it does not count"
+    return f"{one.folder}: its occurrence {one.occurrence} is in the future; it is ignored"
 
 
 def _unreadable(one: Illegible) -> Nothing:
@@ -288,7 +288,7 @@ def _two_specs(call: Call, serving: Known) -> Nothing:
 
 
 def _warn_of_other_specs(present: Sequence[Known]) -> list[str]:
-    """Rule 6, for batches that are not in the way: a sentence for each other spec file."""
+    """Rule 6, for batches of other occurrences: a sentence for each other spec file."""
     others = {one.other_spec: one for one in present if one.other_spec is not None}
     return [
         f"{one.folder} was made from {spec}, which has the same name and other content"

@@ -1,4 +1,4 @@
-"""What is on disk, as values to decide by."""
+"""Reads the batches on disk, as values for `decide`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def known_batches(
 
     Args:
         loaded: the spec of this call.
-        schedule: its occurrences; older batches belong to that of the time at which they began.
+        schedule: of the spec; a batch without an occurrence has that of the time when it began.
     """
     found = survey(home)
     illegible = [
@@ -66,7 +66,7 @@ def _known(one: Found, loaded: LoadedSpec, schedule: Schedule) -> Known:
 
 
 def _state(folder: Path) -> tuple[State, Batch]:
-    """How a batch stands, and its record, read after the lock: its process may just have ended."""
+    """The state of a batch, and its record, read after the lock: its process may end meanwhile."""
     command = held_for(folder)
     batch = read_batch(folder / LEDGER)
     if command is not None:
@@ -75,9 +75,7 @@ def _state(folder: Path) -> tuple[State, Batch]:
 
 
 def _other_spec(batch: Batch, loaded: LoadedSpec) -> Path | None:
-    """
-    The file that a batch was made from, if it is another of the same name and of other content.
-    """
+    """The spec file of a batch, if it is another file with the same name and other content."""
     path = Path(batch.plan.spec_path)
     if path == loaded.path.absolute() or not path.is_file():
         return None

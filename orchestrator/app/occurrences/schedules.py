@@ -12,7 +12,7 @@ from orchestrator.specfile.model import BatchTable
 
 
 def schedule_of(batch: BatchTable) -> Schedule:
-    """The occurrences of a spec's batches: each day at midnight where it does not say."""
+    """The occurrences of a spec's batches: each day at midnight if it has no schedule."""
     zone = _machine_zone() if batch.timezone is None else ZoneInfo(batch.timezone)
     return Schedule(batch.schedule or DAILY, zone)
 
@@ -22,8 +22,8 @@ def occurrence_of(named: date | datetime | None, schedule: Schedule, now: dateti
     The occurrence that a command is for, in UTC.
 
     Args:
-        named: on the command line: a day, or a time, which is in the zone of the schedule where it
-            names none; None for the one that is due now.
+        named: a day or a time on the command line; a time without a zone is in the zone of the
+            schedule; None for the occurrence that is due now.
     """
     if named is None:
         return schedule.at(now)
@@ -35,7 +35,7 @@ def occurrence_of(named: date | datetime | None, schedule: Schedule, now: dateti
 
 
 def _machine_zone() -> tzinfo:
-    """The machine's time zone; its offset of today where its name cannot be found out."""
+    """The machine's time zone; today's offset if the name of the zone cannot be read."""
     try:
         return get_localzone()
     except (ZoneInfoNotFoundError, OSError, ValueError):

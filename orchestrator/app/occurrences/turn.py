@@ -1,4 +1,4 @@
-"""One call for each occurrence of a series at a time."""
+"""A lock that lets one call at a time work for an occurrence of a series."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CALLS = ".calls"
 @contextmanager
 def occurrence_turn(home: Path, series: Series, occurrence: datetime) -> Iterator[None]:
     """
-    Holds an occurrence for this process: also while it waits, or makes the batch.
+    Locks an occurrence for this process, also while it waits or makes the batch.
 
-    The lock is the system's, on one byte of a file of the series: its place is the occurrence's
-    minute. So no files are left behind, and a process that dies gives the lock back.
+    The system locks one byte of a file of the series; the offset is the minute of the occurrence.
+    So no files remain, and the lock of a process that dies is released.
 
     Raises:
         BatchHeld: another call holds it.
         OutputNotWritable: the file cannot be made.
     """
-    # Without the account, which one of two calls may not have been told.
+    # Without the account, because one of two calls may not know it.
     path = home / CALLS / replace(series, account=None).id
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def occurrence_turn(home: Path, series: Series, occurrence: datetime) -> Iterato
         yield
     except BlockingIOError as error:
         raise BatchHeld(
-            f"another `run --resume` is at work for the occurrence {occurrence.isoformat()}"
+            f"another `run --resume` is running for the occurrence {occurrence.isoformat()}"
         ) from error
     finally:
         os.close(handle)

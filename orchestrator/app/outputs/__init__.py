@@ -1,1 +1,1 @@
-"""Results of a batch: download them again, merge, export, verify, upload."""
+"""The results of a batch: download them again, merge, export, verify, upload."""

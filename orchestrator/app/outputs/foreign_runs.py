@@ -1,7 +1,7 @@
 """
-A batch of runs that somebody else started: they are collected, merged and reported like ours.
+A batch of foreign runs: they are collected, merged and reported like the runs of a spec.
 
-Nothing is started. Runs that still go on are followed to their ends.
+Nothing is started. Live runs are followed until they end.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsRequest:
     """
-    Which runs a batch is made of.
+    The runs of a batch.
 
     Attributes:
         name: of the batch.
         runs: their ids.
-        task: takes this task's runs instead; an id or `me/name`.
-        last: those that began so long ago or less.
+        task: selects the runs of this task instead; an id or `me/name`.
+        last: the greatest age of these runs.
     """
 
     name: str
@@ -54,11 +54,11 @@ class RunsRequest:
 
 async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
     """
-    Makes a batch of runs, and collects it.
+    Makes a batch of runs and collects it.
 
     Raises:
-        UsageError: a run or the task does not exist, or the name is that of other batches; there
-            is no batch then.
+        UsageError: a run or the task does not exist, or batches of a spec have the name; no batch
+            is made.
         PlatformError.
     """
     settings = context.settings
@@ -83,7 +83,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
 
 
 def is_of_foreign_runs(batch: Batch) -> bool:
-    """Whether a batch is of runs that somebody else started, whose inputs are not known."""
+    """Whether a batch has foreign runs, whose inputs are not known."""
     return batch.triggered_by is Trigger.COLLECT
 
 
@@ -92,34 +92,34 @@ def refuse_to_start(folder: Path) -> None:
     Refuses to start jobs of such a batch again.
 
     Raises:
-        UsageError: it is of runs that somebody else started.
+        UsageError: it has foreign runs.
     """
     with LedgerReader(folder / LEDGER) as reader:
         if is_of_foreign_runs(reader.batch()):
             raise UsageError(
-                f"{folder}: its runs were started by somebody else, and their inputs are not "
-                "known; orchestrator collect fetches what is missing, and orchestrator import "
-                "RUN_ID makes a spec of a run"
+                f"{folder}: its runs were started by another program, and their inputs are not "
+                "known; orchestrator collect downloads what is missing, and orchestrator import "
+                "RUN_ID makes a spec from a run"
             )
 
 
 def _check_name(home: Path, name: str) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"--name {name!r} does not fit a folder: 1 to 100 of A-Z, a-z, 0-9, _, - and ., not "
-            "starting with a dot"
+            f"--name {name!r} is not valid as a folder: use 1 to 100 of A-Z, a-z, 0-9, _, - and ., "
+            "and no dot at the start"
         )
     for folder in batches(home):
         with LedgerReader(folder / LEDGER) as reader:
             if not is_of_foreign_runs(reader.batch()):
                 raise UsageError(
-                    f"{home} has batches of a spec: runs that somebody else started would count "
-                    "among them; choose another --name"
+                    f"{home} has batches of a spec, and a batch of foreign runs must not be among "
+                    "them; choose another --name"
                 )
 
 
 async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> list[Run]:
-    """The runs, each once, in the order in which they were named or began."""
+    """The runs, each once, in the order of the request or of their starts."""
     ids = list(request.runs)
     if request.task is not None:
         ids = await _runs_of_task(client, request.task, now - (request.last or timedelta(0)))
@@ -129,23 +129,23 @@ async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> lis
     missing: list[str] = []
     turns = anyio.Semaphore(AT_ONCE)
 
-    async def look(run_id: str) -> None:
+    async def look_up(run_id: str) -> None:
         async with turns:
             try:
                 found[run_id] = await client.runs.get(RunId(run_id))
             except NotFound as error:
                 missing.append(f"run {run_id}: {error.message}")
 
-    async with anyio.create_task_group() as looks:
+    async with anyio.create_task_group() as lookups:
         for run_id in dict.fromkeys(ids):
-            looks.start_soon(partial(look, run_id), name=f"run {run_id}")
+            lookups.start_soon(partial(look_up, run_id), name=f"run {run_id}")
     if missing:
         more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise UsageError("; ".join(sorted(missing)[:SHOWN]) + more)
     runs = {found[run_id].id: found[run_id] for run_id in dict.fromkeys(ids)}
     for run_id in runs:
         if not NAME.fullmatch(run_id):
-            raise UsageError(f"the platform answers with a run whose id is {run_id!r}")
+            raise UsageError(f"the platform sent a run with the id {run_id!r}, which is not valid")
     return list(runs.values())
 
 
@@ -162,7 +162,7 @@ async def _runs_of_task(client: ApifyClient, task: str, since: datetime) -> list
         young = [run.id for run in page.items if run.started_at and run.started_at >= since]
         found.update(dict.fromkeys(young))
         offset += len(page.items)
-        # The newest come first: where one is older, so is all that follows.
+        # The newest come first: after one that is too old, all are.
         if len(young) < len(page.items) or len(page.items) < PAGE:
             return list(reversed(found))
 

@@ -1,9 +1,9 @@
 """
-Output to an object store: what is finished on disk goes there whole, and is verified.
+Output to an object store: uploads the finished files of a batch and verifies them.
 
-The batch itself lives in a folder of this machine, where its ledger and its part files stay; every
-command works on that. An object is verified by its size and by its digest: the store's own, where
-it is told, else by reading the object back.
+The batch itself is in a folder of this machine with its ledger and its part files; every command
+works on that. An object is verified by its size and by its digest: the one of the store if it
+shows one, else that of the object when it is read back.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 INDEX = ".remote.json"
 AT_ONCE = 16
 PIECE_BYTES = 8 * 1024 * 1024
-"""Of one request; larger files go in several."""
+"""The most in one request; larger files need several."""
 RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 MD5 = re.compile(r'"?([0-9a-f]{32}(?:-[0-9]+)?)"?')
 FINAL = "summary.json"
 
 Seen = dict[str, list[int]]
-"""Size and time of change of each file as it was uploaded, by its path in the batch."""
+"""Size and time of change of each uploaded file, by its path in the batch."""
 
 
 class NotUploaded(OrchestratorError):
-    """Something is not in the object store; it is on disk all the same."""
+    """Some file is not in the object store; it is still on disk."""
 
     exit_code = 1
 
 
 async def check_remote(prepared: Path, batch: Batch) -> None:
     """
-    Uploads the spec of a batch that is about to start, to see that it can be done.
+    Uploads the spec of a batch before its start, to check that the store can be written.
 
     Raises:
         OutputNotWritable: it cannot.
@@ -62,13 +62,13 @@ async def check_remote(prepared: Path, batch: Batch) -> None:
         await _Upload(batch.plan.remote, prepared, batch).put(spec)
     except NotUploaded as error:
         raise OutputNotWritable(
-            f"{error}; nothing was started. Credentials and the address of the store are taken "
-            "from the environment, as its own tools do"
+            f"{error}; nothing was started. Set the credentials and the address of the store in "
+            "the environment, as for its own tools"
         ) from error
 
 
 async def uploaded(folder: Path, batch: Batch) -> Batch:
-    """Uploads what is new of a batch, if it is to be; its exit code tells when that fails."""
+    """Uploads the new files of a batch with a remote; the exit code shows a failure."""
     try:
         await upload(folder, batch)
     except NotUploaded as error:
@@ -79,10 +79,10 @@ async def uploaded(folder: Path, batch: Batch) -> Batch:
 
 async def upload(folder: Path, batch: Batch) -> None:
     """
-    Uploads what is new of a batch, if it is to be.
+    Uploads the new files of a batch with a remote.
 
     Raises:
-        NotUploaded: it could not all be done.
+        NotUploaded: some files are not in the store.
     """
     if batch.plan.remote is not None:
         count = await _Upload(batch.plan.remote, folder, batch).run()
@@ -90,13 +90,13 @@ async def upload(folder: Path, batch: Batch) -> None:
 
 
 def remote_folder(batch: Batch) -> str | None:
-    """The URL that the files of a batch are under; None for a batch that stays on this machine."""
+    """The URL of the uploaded files of a batch; None for a batch without a remote."""
     return batch.plan.remote and f"{batch.plan.remote}/{batch.name}/{batch.id}"
 
 
 @dataclass(slots=True)
 class _Upload:
-    """Brings an object store in line with a batch's folder."""
+    """Makes an object store equal to a batch's folder."""
 
     url: str
     folder: Path
@@ -110,10 +110,10 @@ class _Upload:
 
     async def run(self) -> int:
         """
-        Uploads what is new or has changed, removes what is gone; returns how many files went.
+        Uploads new and changed files and removes deleted ones; returns the number of uploads.
 
         Raises:
-            NotUploaded: it could not all be done; what was, is not done again.
+            NotUploaded: some files are not in the store; the next call uploads only those.
         """
         index = self.folder / INDEX
         seen: Seen = orjson.loads(index.read_bytes()) if index.exists() else {}
@@ -124,7 +124,7 @@ class _Upload:
             for name in seen.keys() - found.keys():
                 await self._remove(name)
                 del seen[name]
-            # Whoever waits for this one finds all the others.
+            # A program that waits for this file finds all the others.
             await self._put_all([name for name in new if name == FINAL], found, seen)
             await self._point_latest()
         finally:
@@ -133,7 +133,7 @@ class _Upload:
 
     async def put(self, name: str) -> None:
         """
-        Uploads one file whole and verifies what has arrived.
+        Uploads one file and verifies the object.
 
         Raises:
             NotUploaded.
@@ -142,13 +142,13 @@ class _Upload:
 
         path, key = self.folder / name, f"{self._home}/{name}"
         try:
-            told = await to_thread.run_sync(_digests, path)
+            expected = await to_thread.run_sync(_digests, path)
             put = await obstore.put_async(self._store, key, path, chunk_size=PIECE_BYTES)
             size = (await obstore.head_async(self._store, key))["size"]
             etag = MD5.fullmatch(put["e_tag"] or "")
-            is_whole = size == told.size_bytes and (
-                (etag is not None and etag[1] == told.etag)
-                or await self._read_back(key) == told.sha256
+            is_whole = size == expected.size_bytes and (
+                (etag is not None and etag[1] == expected.etag)
+                or await self._read_back(key) == expected.sha256
             )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
             raise NotUploaded(
@@ -156,8 +156,8 @@ class _Upload:
             ) from error
         if not is_whole:
             raise NotUploaded(
-                f"{self.url}/{key}: what has arrived is not {path}: {size} bytes of "
-                f"{told.size_bytes}, or another digest"
+                f"{self.url}/{key}: the object differs from {path}: {size} bytes instead of "
+                f"{expected.size_bytes}, or another digest"
             )
 
     async def _put_all(self, names: list[str], found: Seen, seen: Seen) -> None:
@@ -211,10 +211,10 @@ class _Upload:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Digests:
     """
-    What a file should be when it has arrived.
+    The expected size and digests of an object.
 
     Attributes:
-        etag: as S3 makes it, of the pieces that the file goes in.
+        etag: as S3 computes it from the pieces of the upload.
     """
 
     size_bytes: int
@@ -241,7 +241,7 @@ def _digests(path: Path) -> _Digests:
 def _open(url: str) -> ObjectStore:
     import obstore.store
 
-    # The store checks the digest of each request too, where it knows how.
+    # S3 also checks the digest of each request.
     own: Any = {"checksum_algorithm": "SHA256"} if url.startswith("s3:") else {}
     try:
         return obstore.store.from_url(url, retry_config=RETRIES, **own)
@@ -250,7 +250,7 @@ def _open(url: str) -> ObjectStore:
 
 
 def _found(folder: Path) -> Seen:
-    """The finished files of a batch: all but the ledger and what is hidden."""
+    """The finished files of a batch: all except the ledger and hidden files."""
     return dict(sorted(_walk(folder, folder)))
 
 

@@ -59,7 +59,9 @@ async def _check(
         try:
             held = await count_behind(client, report.dataset_id, report.job.collect.query, stored)
         except NotFound:
-            wrong[report.job.key] = f"dataset {report.dataset_id} is gone from the platform"
+            wrong[report.job.key] = (
+                f"dataset {report.dataset_id} does not exist on the platform any more"
+            )
             continue
         if held != stored:
             wrong[report.job.key] = f"the platform holds {held} items, and {stored} were collected"

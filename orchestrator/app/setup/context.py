@@ -1,4 +1,4 @@
-"""What a command brings along to work on a batch, and what it opens for that."""
+"""What a command needs to work on a batch: settings, platform, client options, log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestrator.scheduler.timings import TIMINGS, Timings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """
-    Where the platform is, and what lets us in.
+    The address of the platform, and the token.
 
     Attributes:
         is_local: whether this process serves it.
@@ -37,11 +37,11 @@ class Endpoint:
 
 
 Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpoint]]
-"""Gives the platform of a batch: the one of the settings, or the local one, started."""
+"""Returns the platform of a batch: that of the settings, or the local one, started."""
 
 
 class Display(Protocol):
-    """Shows how a batch goes."""
+    """Shows the progress of a batch."""
 
     async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
         """Shows progress until cancelled."""
@@ -50,13 +50,13 @@ class Display(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
     """
-    What every command that drives a batch brings along.
+    What every command needs that runs a batch.
 
     Attributes:
-        force: whether jobs run although earlier results could be taken.
+        force: whether jobs run although earlier results could be reused.
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
-        leave_at: when the batch is left, interrupted, for the next one; None for never.
+        leave_at: when the batch is interrupted for the next one; None for never.
         timings: the pauses of the scheduler and its client, which no setting changes.
     """
 
@@ -74,7 +74,7 @@ class BatchContext:
 def client_options(
     endpoint: Endpoint, settings: Settings, timings: Timings = TIMINGS
 ) -> ClientOptions:
-    """The client's options, as the settings have them."""
+    """The options of the client, from the settings."""
     return ClientOptions(
         base_url=endpoint.base_url,
         token=endpoint.token,
@@ -112,7 +112,7 @@ async def connected_client(
 
 @contextmanager
 def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
-    """Writes the log of what happens meanwhile to the batch's `log.jsonl` too, with its id."""
+    """Also writes log events to the batch's `log.jsonl`, with its id."""
     with bound_contextvars(batch_id=folder.name):
         sink.open_file(folder / "log.jsonl")
         try:

@@ -1,4 +1,4 @@
-"""The values of the environment that the inputs of jobs need."""
+"""The environment variables that the inputs of jobs need."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SHOWN = 5
 
 def require_secrets(jobs: Iterable[Job], env: Mapping[str, str]) -> None:
     """
-    Refuses to start jobs whose inputs could not be rendered; settled jobs would be FAILED for good.
+    Refuses to start jobs whose inputs cannot be rendered: these jobs would fail for ever.
 
     Raises:
         ConfigError: the environment lacks a variable; the message names it and the jobs.
     """
-    # Jinja2 is needed for some of these templates alone.
+    # Only some of these templates need Jinja2.
     from orchestrator.specfile import env_names
 
     lacking: dict[str, list[str]] = {}

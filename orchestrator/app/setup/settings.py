@@ -1,9 +1,9 @@
 """
 Settings: flags over environment over `config.toml` over defaults.
 
-`APIFY_TOKEN` and `APIFY_API_BASE_URL` mean what they mean to Apify's own tools; every other setting
+`APIFY_TOKEN` and `APIFY_API_BASE_URL` have the meaning of Apify's own tools; every other setting
 is `ORCHESTRATOR_<NAME>`. The token comes from the environment, or from the file that `apify login`
-wrote, and from no config file.
+wrote, and never from a config file.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         description="The folder of all batches, or s3://, gs:// or az:// with bucket and prefix.",
     )
     remote: str | None = Field(
-        None, exclude=True, description="The URL that `output` was; it is a folder then."
+        None, exclude=True, description="The URL of `output`, which is then a folder."
     )
     max_runs: Positive | None = Field(
         None,
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         "does not. Default: the limit of the account.",
     )
     max_runs_below_spec: Positive | None = Field(
-        None, exclude=True, description="`max_runs` of the config file, which a spec is above."
+        None, exclude=True, description="`max_runs` of the config file; that of a spec wins."
     )
     max_downloads: Positive = Field(32, description="How many runs to download at once.")
     platform_away_secs: Secs = Field(
@@ -218,7 +218,7 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
         flags: the flags of the command line, by setting.
 
     Raises:
-        ConfigError: with every problem and where it is.
+        ConfigError: with every problem and its place.
     """
     path = config or find_config()
     file = {} if path is None else parse_config(path)
@@ -237,7 +237,7 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
 
 
 def unknown_variables() -> list[str]:
-    """The variables of the environment that look like settings and are not, in their order."""
+    """The variables of the environment with our prefix that are not settings, in their order."""
     return unknown_variables_of(file_names())
 
 
@@ -246,19 +246,19 @@ def _misspelt_variables() -> list[str]:
     right = {variable_of(name).removeprefix(PREFIX): variable_of(name) for name in file_names()}
     right |= {name.upper(): variable for name, variable in OWN_NAMES.items()}
     right |= {variable: variable for variable in OWN_NAMES.values()}
-    said = []
+    messages = []
     for name in unknown_variables():
         short = name.removeprefix(PREFIX)
         meant = next((right[other] for other in right if is_one_slip(short, other)), None)
         if meant is not None:
-            said.append(f"environment variable {name} is not a setting; did you mean {meant}?")
-    return said
+            messages.append(f"environment variable {name} is not a setting; did you mean {meant}?")
+    return messages
 
 
 def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
     """An error for each name that a config file must not have."""
     known = file_names()
-    said = []
+    messages = []
     for name in data:
         if name in known:
             continue

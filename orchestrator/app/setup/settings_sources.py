@@ -26,12 +26,12 @@ OTHER_VARIABLES = frozenset({"ORCHESTRATOR_PLATFORM_TOKEN"})
 """Variables with our prefix that are not settings, and have a meaning."""
 
 INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
-"""What Kubernetes gives every container for a service whose name begins with `orchestrator`."""
+"""What Kubernetes sets in every container for a service whose name begins with `orchestrator`."""
 
 
 class Environment(EnvSettingsSource):
     """
-    The variables of the environment, spelt exactly; an empty one gives nothing.
+    The variables of the environment, spelt exactly; an empty one has no effect.
 
     pydantic-settings would put the prefix before the name of a field in lower case.
     """
@@ -64,7 +64,7 @@ def variable_of(name: str) -> str:
 
 
 def unknown_variables_of(known: Collection[str]) -> list[str]:
-    """The variables that look like settings and are none of these, in their order."""
+    """The variables with our prefix that are not settings, in their order."""
     right = {variable_of(name) for name in known} | OTHER_VARIABLES
     return sorted(
         name
@@ -75,7 +75,7 @@ def unknown_variables_of(known: Collection[str]) -> list[str]:
 
 def find_config() -> Path | None:
     """
-    The config file of the working folder, or the user's own; None when there is none.
+    The config file of the working folder, or the user's own; None if there is none.
 
     Raises:
         ConfigError: the system does not say whether there is one.

@@ -1,10 +1,10 @@
 """
-SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends the process at once.
+SIGINT, SIGTERM and SIGHUP: the first requests an orderly end, the second ends the process at once.
 
 While an event loop runs, the first signal calls a listener in that loop. At any other time, it ends
-the process at once, after a few registered clean-ups. Nothing is raised, as Python's own handler
-does: an exception in the middle of an import leaves a lock of the import system held, so that the
-process hangs, and libraries written in C or Rust swallow it or turn it into one of their own.
+the process at once, after the registered clean-ups. Unlike Python's own handler, it raises nothing:
+an exception in the middle of an import leaves a lock of the import system held, so that the process
+hangs, and libraries written in C or Rust swallow it or replace it with their own.
 
 Signals that were ignored when the process started (`nohup`, `&`) stay ignored.
 """
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
 LEAVE_SECS = 10.0
-"""The process ends this long after the first signal, whatever still holds it up."""
+"""The process ends this long after the first signal at the latest."""
 
 
 class _State:
     """
-    What the handler knows; signals belong to the whole process, so there is one.
+    The state of the handler; there is one, because signals belong to the whole process.
 
     Attributes:
         is_leaving: whether the next signal ends the process at once.
@@ -52,7 +52,7 @@ _state = _State()
 
 
 def handle_signals() -> None:
-    """Takes the signals of this process over; call it first of all, in the main thread."""
+    """Installs the signal handler; call it first, in the main thread."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -60,7 +60,7 @@ def handle_signals() -> None:
 
 @contextmanager
 def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Calls `clean_up` at the end, also when a signal ends the process."""
+    """Calls `clean_up` at the end, also if a signal ends the process."""
     _state.clean_ups.append(clean_up)
     try:
         yield
@@ -105,13 +105,13 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
         _end_now(number)
     _state.is_leaving = True
     if _state.listener is not None:
-        # Not threading.Thread: what is interrupted may hold a lock of that module.
+        # Not threading.Thread: the interrupted code may hold a lock of that module.
         _thread.start_new_thread(_end_later, (number,))
         _state.listener(number)
         return
     for clean_up in reversed(_state.clean_ups):
         clean_up()
-    # Not by `sys.stderr`, whose own code may be what is interrupted, and not where it would block.
+    # Not through `sys.stderr`, whose code may be interrupted, and not if it would block.
     with suppress(OSError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, b"interrupted\n")

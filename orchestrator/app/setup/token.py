@@ -14,10 +14,10 @@ from orchestrator.system_errors import error_of
 
 def checked_token(text: str) -> SecretStr | None:
     """
-    A token without the line break that a file may have put at its end; None for an empty text.
+    A token without the line break that a file may have at its end; None for an empty text.
 
     Raises:
-        ValueError: it has characters that no token has; the message shows none of it.
+        ValueError: it has characters that no token has; the message does not show it.
     """
     token = text.rstrip("\r\n")
     if text and not re.fullmatch(r"[!-~]+", token):
@@ -30,7 +30,7 @@ def checked_token(text: str) -> SecretStr | None:
 
 def saved_token() -> SecretStr | None:
     """
-    The token that `apify login` saved; None when no file has one.
+    The token that `apify login` saved; None if no file has one.
 
     Raises:
         ConfigError: it cannot be read, or is in the system's keyring, which only Apify's own tool
@@ -52,7 +52,7 @@ def saved_token() -> SecretStr | None:
     token = saved.get("token") if isinstance(saved, dict) else ""
     if token is None and saved.get("secretsBackend") == "keyring":
         raise ConfigError(
-            "the token of `apify login` is in the system's keyring, which is not read here: set "
+            "the token of `apify login` is in the system's keyring, which cannot be read: set "
             "APIFY_TOKEN, or log in again with APIFY_DISABLE_KEYRING=1"
         )
     if token is None:

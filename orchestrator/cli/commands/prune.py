@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.batch_folders import display
-from orchestrator.app.history.prune import delete_storages, old_batches, remove, remove_remains
+from orchestrator.app.history.prune import delete_storages, old_batches, remove, remove_leftovers
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
@@ -31,7 +31,7 @@ def call(options: argparse.Namespace) -> int:
         keep_days=options.keep_days,
         now=datetime.now(UTC),
     ):
-        reason = old.kept_since
+        reason = old.kept_because
         if reason is None and not options.dry_run:
             reason = _remove(old.folder, options)
         if reason is None:
@@ -39,7 +39,7 @@ def call(options: argparse.Namespace) -> int:
         else:
             kept.append({"folder": display(old.folder), "reason": reason})
     if not options.dry_run:
-        remove_remains(home)
+        remove_leftovers(home)
     if options.json:
         print(json.dumps({"removed": removed, "kept": kept}))
     else:

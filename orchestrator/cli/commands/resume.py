@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.app.batch.lifecycle import resume_batch
-from orchestrator.app.batch.spec_changes import heed_changes
+from orchestrator.app.batch.spec_changes import handle_changes
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
@@ -18,5 +18,5 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder, "resume"):
-        heed_changes(folder, None, accept=options.accept_changes)
+        handle_changes(folder, None, accept=options.accept_changes)
         return drive(resume_batch, folder, context, as_json=options.json)

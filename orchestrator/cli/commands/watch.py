@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.app.batch.live_status import Look, follow
+from orchestrator.app.batch.live_status import LiveStatus, watch
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.commands.status import show
@@ -36,13 +36,13 @@ def call(options: argparse.Namespace) -> int:
     return PROCESS_KILLED if last.batch.exit_code is None else last.batch.exit_code
 
 
-async def _print_changes(folder: Path) -> Look | None:
+async def _print_changes(folder: Path) -> LiveStatus | None:
     printed = ""
 
-    def print_change(look: Look) -> None:
+    def print_change(status: LiveStatus) -> None:
         nonlocal printed
-        facts = {**summary_of(look.batch, look.totals), "folder": str(folder)}
-        line = json.dumps({**facts, "is_held": look.is_held})
+        facts = {**summary_of(status.batch, status.totals), "folder": str(folder)}
+        line = json.dumps({**facts, "is_held": status.is_held})
         if line != printed:
             print(line, flush=True)
             printed = line
@@ -50,24 +50,24 @@ async def _print_changes(folder: Path) -> Look | None:
             scope.cancel()
 
     with anyio.CancelScope() as scope:
-        return await follow(folder, print_change)
+        return await watch(folder, print_change)
     return None
 
 
-async def _display(folder: Path) -> Look:
+async def _display(folder: Path) -> LiveStatus:
     display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
     progress = Progress(total=0, began_at=anyio.current_time())
     is_shown = False
 
-    def update(look: Look) -> None:
+    def update(status: LiveStatus) -> None:
         nonlocal is_shown
-        progress.follow(look.totals)
+        progress.follow(status.totals)
         if not is_shown:
             progress.settled_before = progress.done
             tasks.start_soon(display.show, progress, dict, name="display")
             is_shown = True
 
     async with anyio.create_task_group() as tasks:
-        last = await follow(folder, update)
+        last = await watch(folder, update)
         tasks.cancel_scope.cancel()
     return last

@@ -50,7 +50,7 @@ async def test_object_that_is_not_the_file_is_told(
     monkeypatch.setattr(obstore, "put_async", put)
     assert (await uploaded(tmp_path, batch)).exit_code == 1
     (entry,) = logged
-    assert "what has arrived is not" in entry["error"]
+    assert "the object differs from" in entry["error"]
 
 
 async def test_exit_code_of_a_stopped_batch_stays(

@@ -147,7 +147,7 @@ def test_config_of_the_user_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_token_in_a_file_is_refused(tmp_path: Path) -> None:
-    """A token does not belong in a file that is copied about, and is not repeated."""
+    """A token in a config file is refused, and the message does not repeat it."""
     (tmp_path / "config.toml").write_text('token = "apify_api_hush"\n')
     with pytest.raises(ConfigError, match="set APIFY_TOKEN") as caught:
         load()

@@ -79,7 +79,7 @@ def shown(decision: Decision) -> str:
                 words.append(f"complete {folder}")
             case Nothing(code=code, folder=folder):
                 words.append(f"end {code}" if folder is None else f"end {code} by {folder}")
-    return ", ".join(words + [f"leave {folder}" for folder in decision.left])
+    return ", ".join(words + [f"leave {folder}" for folder in decision.given_up])
 
 
 OTHER_PARAM = replace(SERIES, params={"country": "fr"})
