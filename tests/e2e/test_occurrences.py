@@ -99,7 +99,7 @@ def test_night_that_ended_somehow_is_followed_by_the_next(
     bought = nights.runs
     again = nights.call(NIGHT + HOUR)
     assert nights.runs == bought
-    assert "done already" in again.err
+    assert "already done" in again.err
     second, third = nights.call(NIGHT + DAY), nights.call(NIGHT + 2 * DAY)
     assert [done.code for done in (first, again, second, third)] == [code] * 4
     assert nights.runs == 3 * bought
