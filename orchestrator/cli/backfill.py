@@ -45,5 +45,5 @@ def backfill(command: RunCommand, days: Sequence[date]) -> int:
 
 def _resume_day(command: RunCommand, folder: Path) -> int:
     with BatchLock(folder):
-        command.heed_changes(folder)
+        command.handle_changes(folder)
         return drive(resume_batch, folder, command.context, as_json=command.is_json)

@@ -200,7 +200,7 @@ class _Serving:
             if is_earlier:
                 add_later_resume(folder / LEDGER, self.call.occurrence, datetime.now(UTC))
             else:
-                self.command.heed_changes(folder)
+                self.command.handle_changes(folder)
             as_json = self.command.is_json
             return drive(resume_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
 

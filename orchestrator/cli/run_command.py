@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.apify.options import root_of
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import refuse_live_series, start_prepared
-from orchestrator.app.batch.spec_changes import heed_changes
+from orchestrator.app.batch.spec_changes import handle_changes
 from orchestrator.app.batch_folders import PLATFORM, Found
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.setup.context import BatchContext
@@ -80,9 +80,9 @@ class RunCommand:
             remote=settings.remote,
         )
 
-    def heed_changes(self, folder: Path) -> None:
+    def handle_changes(self, folder: Path) -> None:
         """Refuses to resume a batch whose spec has changed, or accepts the changes."""
-        heed_changes(folder, self.options.spec, accept=self.options.accept_changes)
+        handle_changes(folder, self.options.spec, accept=self.options.accept_changes)
 
     def _local_plan(self) -> LocalPlatformPlan:
         beside = self.options.spec.parent / "actors"
