@@ -70,7 +70,7 @@ def test_job_that_may_cost_anything_is_refused_under_a_budget(
     )
     done = command.run("run", "s.toml")
     assert done.code == 2
-    assert "give max_total_charge_usd" in done.err
+    assert "set max_total_charge_usd" in done.err
 
 
 def test_job_dearer_than_the_whole_budget_is_refused(command: Command) -> None:
