@@ -267,8 +267,8 @@ def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
             sentence = (
                 "a config file must not hold a token, because files are copied: set APIFY_TOKEN"
             )
-        said.append(f"{place_in(path, name)}: {sentence}")
-    return said
+        messages.append(f"{place_in(path, name)}: {sentence}")
+    return messages
 
 
 def _origin(name: str, flags: Mapping[str, object], path: Path | None) -> str:
