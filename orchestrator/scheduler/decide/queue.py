@@ -26,6 +26,8 @@ class QueuedJob:
     """
     A job in the queue for its next attempt; the order is the order of starts.
 
+    No two jobs have the same `seq`, so nothing after it decides.
+
     Attributes:
         rank: minus the priority, so that the smaller one is first.
         shortness: minus the expected duration of its run in seconds: the longest run starts first,
@@ -40,8 +42,8 @@ class QueuedJob:
     shortness: float
     seq: int
     number: int
-    claim: Claim = field(compare=False)
-    ready_at: float = field(default=0.0, compare=False)
+    claim: Claim
+    ready_at: float = 0.0
 
 
 @dataclass(slots=True)

@@ -20,9 +20,12 @@ from orchestrator.errors import (
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.lock import is_held
+from orchestrator.ledger.rows import job_values, remedy_of, remedy_text
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
+from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Job
+from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_batch, make_job, make_ledger, make_run, reopen_ledger
 
@@ -43,6 +46,7 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
     assert (report.items, report.run_id, report.attempts) == (3, "run1", 1)
     assert totals.jobs == {JobStatus.SUCCEEDED: 1}
     assert totals.stragglers == []
+    assert not report.is_unread
 
 
 async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
@@ -75,6 +79,28 @@ async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (waiting,) = reader.waiting()
     assert waiting.attempts == 0
+
+
+async def test_job_that_has_succeeded_adopts_no_run(tmp_path: Path) -> None:
+    """Its results stay those of its own run; the other run is told as not adopted."""
+    ledger = make_ledger(tmp_path)
+    attempt = await ledger.record_intent(0, 1, NOON)
+    await ledger.mark_started(attempt, make_run())
+    # Nor does one that has a run.
+    assert not await ledger.adopt(Mark("mark123.0.2.1abcd"), make_run("run2"))
+    await ledger.mark_finished(attempt, make_run())
+    await ledger.mark_over(attempt, DONE, Collected())
+    assert not await ledger.adopt(Mark("mark123.0.2.1abcd"), make_run("run2"))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert reader.totals().attempts == 1
+
+
+def test_ledger_holds_only_what_differs_from_the_defaults() -> None:
+    """A batch of a million jobs stays small on disk."""
+    assert len(job_values(make_job())["definition"]) < 250
+    remedy = Remedy(memory_mbytes=2048)
+    assert remedy_text(remedy) == '{"memory_mbytes":2048}'
+    assert remedy_of(remedy_text(remedy)) == remedy
 
 
 async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
@@ -224,11 +250,13 @@ def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:
     assert path.read_bytes() == b"something else entirely" * 100
 
 
-def test_ledger_refuses_another_programs_database(tmp_path: Path) -> None:
-    """A SQLite file without our mark is no ledger."""
+@pytest.mark.parametrize("version", [0, 1])
+def test_ledger_refuses_another_programs_database(tmp_path: Path, version: int) -> None:
+    """A SQLite file without our mark is no ledger, whatever version it names."""
     path = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE t (a)")
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
     with pytest.raises(LedgerCorrupt, match="not the ledger"):
         connect(path)

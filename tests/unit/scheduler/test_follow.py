@@ -14,6 +14,7 @@ from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotFound
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import RunId
+from orchestrator.model.jobs import CollectPlan
 from orchestrator.scheduler.follow import ABORT_GRACE_SECS, EndedRun, Follower
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
@@ -31,6 +32,7 @@ class FakePlatform(WholeClient):
         waits: the same for some of them alone.
         is_polite: whether runs end when they are aborted gracefully.
         refuses: whether it lets no run be aborted.
+        is_readable: whether it tells of runs.
         answers_at_once: whether it holds no poll until a run ends.
         aborted: the runs that were aborted, each with whether gracefully, and when.
     """
@@ -41,6 +43,7 @@ class FakePlatform(WholeClient):
     is_polite: bool = True
     refuses: bool = False
     answers_at_once: bool = False
+    is_readable: bool = True
     polls: int = 0
     aborted: list[tuple[str, bool, float]] = field(default_factory=list)
 
@@ -53,6 +56,8 @@ class FakePlatform(WholeClient):
 
     async def get(self, run_id: RunId, *, wait_secs: float, **_given: object) -> models.Run:
         self.polls += 1
+        if not self.is_readable:
+            raise NotFound("not here", method="GET", path="/run", status=404)
         if self.answers_at_once:
             wait_secs = 0.001
         await anyio.sleep(min(wait_secs, max(0.0, self.ends[run_id] - anyio.current_time())))
@@ -304,6 +309,14 @@ def test_run_that_this_process_started_has_just_begun(tmp_path: Path) -> None:
     platform = FakePlatform(ends)
     follow(tmp_path, platform, wrong_by=3600.0, abort_after_factor=4.0)
     assert platform.aborted == []
+
+
+def test_run_that_cannot_be_read_is_told_beside_its_download(tmp_path: Path) -> None:
+    """With `live`, what the platform said of the run itself is what the caller hears."""
+    platform = FakePlatform({"gone": 10.0}, is_readable=False)
+    with pytest.raises(ExceptionGroup) as caught:
+        follow(tmp_path, platform, collect=CollectPlan(live=True))
+    assert [type(error) for error in caught.value.exceptions] == [NotFound]
 
 
 def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) -> None:

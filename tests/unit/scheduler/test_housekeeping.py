@@ -4,14 +4,17 @@ import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
 
+from orchestrator.ledger import LedgerReader
 from orchestrator.model.ids import RunId
-from orchestrator.scheduler.housekeeping import final_costs, has_ended
+from orchestrator.scheduler.decide.dependencies import Skipped
+from orchestrator.scheduler.housekeeping import final_costs, has_ended, skip
 from orchestrator.scheduler.parts import Parts
-from tests.support.builders import make_ledger, make_run
+from tests.support.builders import NOON, make_ledger, make_run
 from tests.support.scheduler_parts import make_parts
 from tests.support.scripted_transport import (
     Reply,
@@ -62,6 +65,31 @@ def test_final_cost_is_asked_for_again_after_an_odd_refusal(tmp_path: Path, stat
 def test_final_cost_that_stays_refused_is_not_known(tmp_path: Path) -> None:
     """A run that nobody may read any more keeps what counted for it."""
     assert ask(tmp_path, final_cost, refused(404, "record-not-found")) == {RUN: None}
+
+
+def test_final_cost_is_recorded(tmp_path: Path) -> None:
+    """The total of the batch holds it, without any other question."""
+
+    async def end_and_ask(parts: Parts) -> None:
+        attempt = await parts.ledger.record_intent(0, 1, NOON)
+        await parts.ledger.mark_started(attempt, make_run("run1"))
+        await parts.ledger.mark_finished(attempt, make_run("run1"), ended_at=NOON)
+        await final_costs(parts, [RUN])
+
+    ask(tmp_path, end_and_ask, run_reply(usageTotalUsd=0.2))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert reader.totals().cost_usd == Decimal("0.2")
+
+
+def test_job_that_is_skipped_is_recorded_and_told(tmp_path: Path) -> None:
+    """The log names each job that ends without an attempt, and why."""
+    told: list[tuple[int, str]] = []
+    observer = SimpleNamespace(job_skipped=lambda *skipped: told.append(skipped))
+    parts = make_parts(ledger=make_ledger(tmp_path), observer=observer)
+    run_virtual(lambda: skip(parts, [Skipped(seq=0, reason="it needs job-1")]))
+    assert told == [(0, "it needs job-1")]
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert [report.status for report in reader.reports()] == ["SKIPPED"]
 
 
 @pytest.mark.parametrize(("status", "is_over"), [("RUNNING", False), ("FAILED", True)])

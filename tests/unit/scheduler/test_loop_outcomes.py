@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -30,6 +32,7 @@ from orchestrator.model.jobs import Demand, Job, Target, TargetKind
 from orchestrator.model.rules import Action, Remedy, Rule
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
@@ -271,6 +274,20 @@ def test_stopped_batch_gives_what_goes_on_a_few_seconds() -> None:
     assert run_virtual(scenario) == pytest.approx(31.0)
 
 
+def test_stopped_batch_is_over_when_nothing_goes_on_any_more() -> None:
+    """What ends within the grace is not waited for any longer."""
+    platform = ScriptedPlatform()
+    platform.second_copy_after = 25.0
+    scheduler = scheduler_of(platform, range(9), max_runs=1, timings=TIMINGS)
+
+    async def scenario() -> float:
+        with pytest.raises(SecondCopy):
+            await scheduler.run()
+        return anyio.current_time()
+
+    assert run_virtual(scenario) == pytest.approx(30.0)
+
+
 def test_token_that_is_refused_by_the_search_for_copies_stops_the_batch() -> None:
     """A token that is revoked during the batch is no bug: the batch stops with the refusal."""
     platform = ScriptedPlatform()
@@ -313,6 +330,66 @@ def test_run_that_ended_in_an_earlier_process_is_collected() -> None:
     run_virtual(lambda: scheduler_of(platform, []).run([(finished, place(0))]))
     assert platform.collected == {"before": 0.0}
     assert platform.begun == []
+
+
+class TellingPlatform(ScriptedPlatform):
+    """
+    Tells what runs have cost, when it is asked.
+
+    Attributes:
+        asked_at: when it was.
+    """
+
+    def __init__(self, answers_after: float = 30.0) -> None:
+        super().__init__()
+        self.answers_after = answers_after
+        self.asked_at: list[float] = []
+
+    async def get(self, *asked: Any, **_more: object) -> Any:
+        self.asked_at.append(anyio.current_time())
+        await anyio.sleep(self.answers_after)
+        return SimpleNamespace(facts=lambda: make_run(asked[0], cost_usd=Decimal("0.1")))
+
+    async def record_costs(self, *_costs: object) -> None:
+        """They are recorded."""
+
+
+def budget_of_one() -> Usage:
+    """A dollar to spend; costs are final after two minutes."""
+    return Usage(Limits(max_runs=9), Budget(Decimal(1), 120.0))
+
+
+COSTLY = Claim(memory_mbytes=128, target=TARGET, reserve_usd=Decimal("0.6"))
+
+
+def test_job_that_waits_for_a_final_cost_starts_when_it_is_told() -> None:
+    """The cost is asked for once, as soon as it is final."""
+    platform = TellingPlatform()
+    play(scheduler_of(platform, [0, 1], claim=COSTLY, usage=budget_of_one()))
+    assert platform.asked_at == [130.0]
+    assert platform.at(1) == [160.0]
+
+
+def test_run_that_ended_in_an_earlier_process_counts_in_the_budget() -> None:
+    """Its reservation counts until its cost is final."""
+    usage = budget_of_one()
+    finished = attempt_of(0, state=AttemptState.FINISHED, run=make_run("before"))
+    scheduler = scheduler_of(ScriptedPlatform(), [], claim=COSTLY, usage=usage)
+    run_virtual(lambda: scheduler.run([(finished, place(0, COSTLY))]))
+    assert usage.budget is not None
+    assert usage.budget.spent_usd + usage.budget.reserved_usd == Decimal("0.6")
+
+
+@pytest.mark.parametrize(("answers_after", "is_away"), [(15.0, False), (25.0, True)])
+def test_platform_that_does_not_answer_for_20_seconds_is_away(
+    answers_after: float, *, is_away: bool
+) -> None:
+    """Where only the results of a run cannot be read, its job ends and the batch continues."""
+    platform = TellingPlatform(answers_after)
+    platform.collecting_fails_with = TransientError("silent")
+    with pytest.raises(TransientError) if is_away else nullcontext():
+        play(scheduler_of(platform, [0]))
+    assert len(platform.asked_at) == 1
 
 
 def test_rule_that_stops_the_batch_does_so_before_downloads() -> None:

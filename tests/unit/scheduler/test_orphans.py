@@ -163,6 +163,19 @@ def test_run_of_another_process_is_adopted_by_the_attempt_that_it_names(tmp_path
     run_virtual(scenario)
 
 
+def test_run_that_waits_for_its_attempt_is_seen_again_unharmed(tmp_path: Path) -> None:
+    """Each reading of the list shows it, until its attempt begins."""
+    platform = FakePlatform()
+    orphans = orphans_of(make_ledger(tmp_path), platform, Told())
+
+    async def scenario() -> None:
+        for _ in range(2):
+            await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
+
+    run_virtual(scenario)
+    assert platform.aborted == []
+
+
 def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
     """A run of the second attempt is taken when the second attempt begins, instead of a start."""
     ledger = make_ledger(tmp_path)

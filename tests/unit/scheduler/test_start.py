@@ -8,10 +8,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from orchestrator.apify import ApifyClient, models
-from orchestrator.errors import NotAuthorized, StartUnconfirmed
+from orchestrator.errors import (
+    NoRoom,
+    NotAuthorized,
+    PermanentError,
+    PlanLimitReached,
+    PlatformError,
+    StartUnconfirmed,
+    TransientError,
+)
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.ids import Mark, RunId
@@ -22,7 +31,13 @@ from orchestrator.scheduler.decide.start_gate import Gate
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
-from orchestrator.scheduler.start_request import StartLost, StartParts, StartPolicy
+from orchestrator.scheduler.start_request import (
+    CAP_BELOW_FLOOR,
+    StartLost,
+    StartParts,
+    StartPolicy,
+    StartPostponed,
+)
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
 from tests.support.whole_client import WholeClient
@@ -45,18 +60,24 @@ class FakePlatform(WholeClient):
         loses: how many answers to starts are lost, the first ones.
         has_effect: whether starts whose answers are lost have a run.
         lists: whether the lists of runs may be read.
+        lists_from: when they may be read at the earliest.
+        refuses: how starts are refused; None when they are not.
         shows_agents: whether runs tell who started them.
         tells_time: whether answers tell the platform's time.
         sent: the ways in which starts were sent.
+        sent_at: when runs were asked for.
         caps: the most that runs may cost, as starts said.
     """
 
     loses: int = 0
     has_effect: bool = True
     lists: bool = True
+    lists_from: float = 0.0
+    refuses: PlatformError | None = None
     shows_agents: bool = True
     tells_time: bool = True
     sent: list[str] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
     caps: list[Decimal | None] = field(default_factory=list)
     existing: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -80,7 +101,10 @@ class FakePlatform(WholeClient):
     async def start(
         self, _target: Target, *, mark: str, options: RunOptions, **_given: object
     ) -> models.Run:
+        if self.refuses is not None:
+            raise self.refuses
         self.sent.append("async")
+        self.sent_at.append(anyio.current_time())
         self.caps.append(options.max_total_charge_usd)
         is_lost = len(self.sent) <= self.loses
         if is_lost and not self.has_effect:
@@ -120,7 +144,7 @@ class FakePlatform(WholeClient):
         return models.Actor.model_validate({"id": "act1"})
 
     async def list(self, *, started_after: datetime, **_given: object) -> models.RunList:
-        if not self.lists:
+        if not self.lists or anyio.current_time() < self.lists_from:
             raise NotAuthorized("not yours", method="GET", path="/runs", status=403)
         items = [
             run
@@ -177,9 +201,19 @@ def start(
     remedy: Remedy | None = None,
     found: Run | None = None,
     cap_usd: Decimal | None = None,
+    may_exist: bool = False,
+    jobs: int = 1,
 ) -> Started:
-    """Starts a job's first attempt."""
-    ledger, told, job = make_ledger(folder, job or make_job()), Told(), job or make_job()
+    """
+    Starts a job's first attempt.
+
+    Args:
+        may_exist: whether an earlier process may have sent it.
+        jobs: how many jobs are started, one after the other; the last one is reported.
+    """
+    job = job or make_job()
+    ledger = make_ledger(folder, job, *(make_job(seq) for seq in range(1, jobs)))
+    told = Told()
     client = cast("ApifyClient", platform)
     orphans = Orphans(
         ledger=ledger,
@@ -212,13 +246,21 @@ def start(
     )
 
     async def scenario() -> Run:
-        attempt = await ledger.record_intent(0, 1, NOON, platform_at=platform.platform_now())
+        starter = Starter(parts)
+        for seq in range(jobs - 1):
+            other = await ledger.record_intent(seq, 1, NOON, platform_at=platform.platform_now())
+            await starter.start(other, wait_for_slot=wait_for_slot)
+        attempt = await ledger.record_intent(
+            jobs - 1, 1, NOON, platform_at=platform.platform_now(), caps_itself=cap_usd is None
+        )
         if remedy is not None:
             attempt = replace(attempt, remedy=remedy)
         if found is not None:
             orphans.note(Mark("mark123.0.1.1zzzz"), found)
             await orphans.end_noted()
-        return await Starter(parts).start(attempt, cap_usd=cap_usd, wait_for_slot=wait_for_slot)
+        return await starter.start(
+            attempt, may_exist=may_exist, cap_usd=cap_usd, wait_for_slot=wait_for_slot
+        )
 
     run = run_virtual(scenario)
     with LedgerReader(folder / "ledger.sqlite") as reader:
@@ -238,6 +280,50 @@ def test_answer_that_hides_who_started_the_run_is_told(tmp_path: Path) -> None:
     """The run is taken; that a lost one can be told by its input only is said."""
     started = start(tmp_path, FakePlatform(shows_agents=False))
     assert started.told.agents_hidden_by == ["run1"]
+
+
+def test_answers_that_hide_who_started_the_runs_are_told_once(tmp_path: Path) -> None:
+    """It concerns all starts, and one warning is enough."""
+    started = start(tmp_path, FakePlatform(shows_agents=False), jobs=3)
+    assert started.told.agents_hidden_by == ["run1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (NoRoom("full", status=402), StartPostponed),
+        (PlanLimitReached("no money left", status=402), StartPostponed),
+        (TransientError("later"), StartPostponed),
+        (PermanentError("more", status=400, error_type=CAP_BELOW_FLOOR), StartPostponed),
+        (NotAuthorized("no token", status=401), NotAuthorized),
+    ],
+    ids=["no-room", "plan", "later", "cap", "token"],
+)
+def test_start_that_is_refused_for_now_leaves_nothing_behind(
+    tmp_path: Path, error: PlatformError, raised: type[Exception]
+) -> None:
+    """Its intent is withdrawn: there is no run to search for, and no attempt is used up."""
+    with pytest.raises(raised):
+        start(tmp_path, FakePlatform(refuses=error), cap_usd=Decimal(1))
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert reader.totals().attempts == 0
+
+
+def test_start_of_an_earlier_process_is_not_repeated_before_its_run_must_show(
+    tmp_path: Path,
+) -> None:
+    """Where nobody knows how old the start is, it counts as sent just now."""
+    platform = FakePlatform(tells_time=False)
+    assert start(tmp_path, platform, may_exist=True).run.id == "run1"
+    assert 45.0 <= platform.sent_at[0] <= 50.0
+
+
+def test_lists_that_prove_nothing_are_read_again_before_a_start_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """A list that is refused for a while shows the run later, and the run is adopted."""
+    started = start(tmp_path, FakePlatform(loses=1, lists_from=55.0))
+    assert (started.run.id, started.adopted) == ("run1", 1)
 
 
 def test_start_is_taken_while_the_platforms_time_is_not_known(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
     assert count.count(BAD, OK) is not None
 
 
+def test_job_that_is_tried_again_leaves_the_share_as_it_was() -> None:
+    """It counts once when it is over, among those that are over."""
+    count = FailureCount(FailureLimit(share=0.5), 4)
+    assert count.count(OK) is None
+    count.take_back(OK)
+    assert count.count(BAD) is None
+    assert count.count(OK) == "1 of 2 jobs failed, and stop_after_failures is 50%"
+
+
 def test_usual_duration_needs_five_runs() -> None:
     """Nothing is usual before, and a straggler is far beyond both in factor and in seconds."""
     kin = UsualDurations()
