@@ -66,7 +66,7 @@ def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) 
         (("--task", "a", "--name", "x"), "--last AGE"),
         (("--runs", "a", "--name", "../x"), "is not valid as a folder"),
         (("--task", "a", "--last", "soon", "--name", "x"), "expected an age"),
-        ((), "name a batch"),
+        ((), "give a batch"),
     ],
 )
 def test_runs_that_cannot_be_taken_are_told(

@@ -54,8 +54,8 @@ def call(options: argparse.Namespace) -> int:
     existing = [name for name in files if (options.folder / name).exists()]
     if existing:
         raise UsageError(
-            f"{options.folder}: {', '.join(existing)} already exists, so nothing was written; "
-            "remove it, or choose another folder"
+            f"{options.folder}: cannot overwrite {', '.join(existing)}, so nothing was written; "
+            "remove them, or choose another folder"
         )
     try:
         options.folder.mkdir(parents=True, exist_ok=True)
