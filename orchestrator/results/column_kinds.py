@@ -68,6 +68,8 @@ def kind_of(values: Iterable[Any]) -> Kind:
 
 
 def _kind_of_numbers(values: list[Any], has_fractions: bool) -> Kind:
+    # A double holds only some of the larger integers, so they must not share a column with
+    # fractions.
     whole = [value for value in values if type(value) is int] if has_fractions else values
     if not whole or (min(whole) in EXACT_IN_A_DOUBLE and max(whole) in EXACT_IN_A_DOUBLE):
         return Kind.NUMBER if has_fractions else Kind.INTEGER
@@ -113,6 +115,7 @@ def _date(value: Any) -> date:
 
 
 def _integer(value: Any) -> int:
+    # A bool is an int to Python, and `int` alone would cut off fractions.
     if isinstance(value, bool) or int(value) != float(value) or int(value) not in INTEGERS:
         raise ValueError(value)
     return int(value)

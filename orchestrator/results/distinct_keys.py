@@ -23,6 +23,7 @@ from orchestrator.results.shape import FIELD, JOB, PARAM, Column
 from orchestrator.results.tolerant_reader import JsonText, read_carefully
 
 DIGEST_BYTES = 16
+# With Python's overhead, some 50 MB; further keys go to the disk.
 MOST_IN_MEMORY = 500_000
 FILTER_BYTES = 2**24
 """With ten million keys, one in a hundred new keys needs a search on disk."""
@@ -46,6 +47,7 @@ CREATE TABLE IF NOT EXISTS batches (
 
 def keys_of(rows: Rows, columns: Sequence[Column]) -> list[bytes | None]:
     """For each item a digest of its values in some columns; None if one is missing or null."""
+    # With the names: the same values of other fields are other keys.
     salt = json.dumps([column.of or column.origin for column in columns]).encode()
     texts = zip(*(_texts(rows, column) for column in columns), strict=True)
     return [
@@ -87,6 +89,7 @@ def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
         value = read_carefully(rows.lines[place]).fields.get(column.of)
     if isinstance(value, JsonText):
         return _canonical(value)
+    # 1 and 1.0 are the same value, and must have the same key.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="surrogatepass")
@@ -235,6 +238,8 @@ def seen_by(folder: Path) -> Iterator[Seen]:
         try:
             db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
             db.executescript(SCHEMA)
+            # One transaction: a merge that fails or is killed leaves no keys, and a second one
+            # waits.
             db.execute("BEGIN IMMEDIATE")
             yield Seen(db)
             db.execute("COMMIT")

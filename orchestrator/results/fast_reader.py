@@ -108,6 +108,7 @@ def read(pieces: list[Piece], *, as_text: bool) -> Rows:
     for place, line in enumerate(rows.lines):
         try:
             item = loads(line)
+            # Written again and compared: equal bytes prove that the parser has changed no value.
             if line[0] == OBJECT and (as_text or dumps(item, option=AS_A_LINE) == line):
                 add(item)
                 continue
@@ -142,6 +143,7 @@ def _is_exact(line: bytes, item: dict[str, Any]) -> bool:
     if UNSURE_NUMBER.search(line):
         return False
     try:
+        # Fewer names than the text has: one may be there twice, and the parser keeps the last.
         return len(NAME.findall(line)) == _names_in(item) and bool(orjson.dumps(item))
     except (RecursionError, TypeError):  # too deep
         return False

@@ -19,6 +19,7 @@ def look_at(rows: Rows, shape: Shape) -> Rows:
     refused = shape.take_names(names)
     if as_text:
         names = [name for name in shape.partition_by if name in shape.names]
+    # Items with fields beyond the limit keep their whole text, so that nothing is lost.
     elif refused:
         rows.odd.update(n for n, item in enumerate(rows.items) if not refused.isdisjoint(item))
     for name in names:

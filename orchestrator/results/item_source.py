@@ -100,6 +100,7 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
         with source.path.open("rb", buffering=BUFFER_BYTES) as file:
             while lines := file.readlines(CHUNK_BYTES):
                 if not lines[-1].endswith(b"\n"):
+                    # Writers join lines as they are, so each one needs its end.
                     lines[-1] += b"\n"
                 yield count + 1, lines
                 count += len(lines)
@@ -109,6 +110,7 @@ def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
             f"{source.job}: {source.path.name} cannot be read ({error.strerror}): run "
             "`orchestrator collect` to download it again"
         ) from error
+    # A file that was cut or replaced must not become a table that lacks rows.
     if count != source.items:
         raise NotMerged(
             f"{source.job}: {source.path.name} has {count} items, but the ledger counts "

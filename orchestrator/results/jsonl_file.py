@@ -31,6 +31,7 @@ class JsonlFile:
         ours = layout.ours()
         self._ours = [column for column in ours if column.origin != ITEM]
         self._item = next((column.name for column in ours if column.origin == ITEM), "_item")
+        # Most items follow one of the same job, so the last head is kept.
         self._last: tuple[Source | None, bytes] = (None, b"")
         self.rows = 0
 

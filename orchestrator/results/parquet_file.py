@@ -54,8 +54,10 @@ class ParquetFile:
         self._columns = [c for c in layout.columns if c not in layout.partition_by]
         self._schema = pa.schema([(column.name, TYPES[_form(column)]) for column in self._columns])
         self._writer = parquet.ParquetWriter(self._path, self._schema, compression="zstd")
+        # Many partitions are open at once, and each of them gathers its own group.
         self._group_bytes = SMALL_GROUP_BYTES if layout.partition_by else GROUP_BYTES
         self._gathered: list[Any] = []
+        # One thread: the next items are read meanwhile, and groups stay in their order.
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self.rows = 0
@@ -75,6 +77,7 @@ class ParquetFile:
         finally:
             self._thread.shutdown()
             self._writer.close()
+        # Counted in the file itself, as proof that all rows have arrived.
         self.rows = parquet.read_metadata(self._path).num_rows
 
     def _flush(self) -> None:

@@ -13,6 +13,7 @@ from orchestrator.results.distinct_keys import values_of
 from orchestrator.results.fast_reader import Rows
 from orchestrator.results.shape import Column
 
+# Each open file takes a descriptor, and in Parquet a group of rows in memory.
 MOST_OPEN = 32
 LONGEST_VALUE = 200
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -113,4 +114,5 @@ def _plain(value: Any) -> str:
 
 
 def _encoded(text: str) -> str:
+    # A value that looks like the folder of missing values must not be read as one.
     return f"%5F{text[1:]}" if text == NO_VALUE else quote(text, safe="")

@@ -106,6 +106,7 @@ class Work:
         """
         counts = self._counts
         left_out = sum(counts[name] for name in LEFT_OUT)
+        # The last check: every item is a row, or is counted among those that were left out.
         if not self._files.rows == counts["rows"] == counts["items"] - left_out:
             raise NotMerged(
                 f"{self._files.rows} rows were written for {counts['items'] - left_out} items: "
@@ -128,6 +129,7 @@ class Work:
         if self._plan.unique_missing == "drop":
             rows, keys = self._without(rows, keys, [key is not None for key in keys], "keyless")
         are_first = self._uniques.are_first(list(map(_within_batch, keys, rows.sources)))
+        # Before `old`: a repeated item is not new either, and counts once.
         rows, keys = self._without(rows, keys, are_first, "repeated")
         if self._seen is not None:
             numbers = [source.number for source in rows.sources]
@@ -153,6 +155,7 @@ class Work:
         try:
             facts["text"] = reject.line.decode().rstrip("\n")
         except UnicodeDecodeError:
+            # JSON has no bytes, and a reject must be kept exactly as it came.
             facts["base64"] = base64.b64encode(reject.line).decode()
         if self._rejects is None:
             self._rejects = (self._folder / REJECTS).open("wb")

@@ -67,6 +67,7 @@ def read_carefully(line: bytes) -> Item:
         text.decode()
     except UnicodeDecodeError as error:
         raise NotJson(f"is not UTF-8 at byte {error.start + 1}") from error
+    # A column of its own keeps the line of an item that is not an object.
     if not text.startswith(b"{"):
         _value(text)
         return Item(fields={}, is_whole=False)
@@ -160,6 +161,7 @@ def _number(text: str, *, is_integer: bool) -> Any:
         return JsonText(text)
     value = float(text)
     try:
+        # By its shortest text, which is what a writer would print for the double.
         is_exact = Decimal(text) == Decimal(repr(value))
     except InvalidOperation:
         is_exact = False
