@@ -124,6 +124,7 @@ MOST_NAMES = 12
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The right name for a wrong one: a peer's word for it, or the closest spelling."""
+    # Imported late: only a spec with a mistake needs it.
     from difflib import get_close_matches
 
     names = list(known)
@@ -131,6 +132,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     synonym = SYNONYMS.get(folded.replace("_", ""))
     if synonym in names:
         return synonym
+    # The API writes `maxItems` where the spec has `max_items`: case and underscores do not count.
     spelt = {right.lower().replace("_", ""): right for right in names}
     close = get_close_matches(folded.replace("_", ""), spelt, n=1, cutoff=0.7)
     return spelt[close[0]] if close else None
@@ -225,6 +227,7 @@ def show(value: object) -> str:
 
 def _one_of(expected: str, found: object) -> str:
     words = re.findall(r"'([^']*)'", expected)
+    # A short list of words says more than a guess.
     right = nearest(found, words) if isinstance(found, str) and len(words) > 3 else None
     if right is not None:
         return f'unknown value {show(found)}; did you mean "{right}"?'

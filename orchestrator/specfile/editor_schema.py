@@ -44,6 +44,7 @@ def _describe(table: dict[str, Any], descriptions: dict[str, str]) -> None:
     """Adds the descriptions, and removes null, because TOML has no null."""
     for name, field in table["properties"].items():
         field.pop("title", None)
+        # TOML has no null, so no editor should offer it.
         kinds = [kind for kind in field.pop("anyOf", []) if kind != NULL]
         if len(kinds) == 1:
             field.update(kinds[0])

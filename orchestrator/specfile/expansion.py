@@ -77,11 +77,13 @@ def expand(
     for path, message in check_results(loaded.spec):
         mistakes.add(path, message)
     sweeps = _sweeps(loaded, values, env, output, mistakes)
+    # A table with a mistake may be the one that has the columns.
     if len(sweeps) == len(loaded.spec.jobs):
         collects = [sweep.merged.fields.get("collect") or CollectTable() for sweep in sweeps]
         names = {*values, *(name for sweep in sweeps for name in sweep.matrix.names)}
         for path, message in check_columns(loaded, collects, names, output):
             mistakes.add(path, message)
+    # Before any job is made: a mistyped range may stand for billions.
     least = sum(sweep.matrix.places for sweep in sweeps if not sweep.matrix.is_thinned)
     _refuse_too_many(loaded, least, mistakes)
     yield from _jobs(loaded, sweeps, values, mistakes)
@@ -161,6 +163,7 @@ def _sweeps(
             *check_live(merged),
             *made.found,
         ]
+        # Without all names, each use of a missing one would be reported as a mistake.
         if made.is_whole:
             known = [*values, *matrix.names]
             found += check_templates(merged, known, env, matrix.unkept)
@@ -219,6 +222,7 @@ def _jobs(
     taken: set[int] = set()
     twins: list[Twin] = []
     seq = 0
+    # Most specs have no needs, and the check keeps every key.
     needs = NeedsCheck() if _has_needs(sweeps) else None
     most = loaded.spec.batch.max_jobs
     for number, sweep in enumerate(sweeps):
@@ -230,6 +234,7 @@ def _jobs(
                     where = "" if mistakes.is_full else _where(sweep.matrix, place, cell)
                     mistakes.add(path, f"{message} ({where})" if where else message)
                 continue
+            # Keys are names of folders, and some file systems ignore case.
             sign = hash(job.key.lower())
             if sign in taken:
                 twins.append(Twin(job.key, number, place))
@@ -283,6 +288,7 @@ def _tell_twins(sweeps: list[Sweep], values: Values, twins: list[Twin], mistakes
             mistakes.add((), "")
             continue
         first, this = firsts[twin.key.lower()], (twin.sweep, twin.place)
+        # The loop found the job itself first: no other has its key, so only the hashes are equal.
         if first == this:
             raise OrchestratorError(f"the keys {twin.key!r} and another have the same hash")
         sweep = sweeps[twin.sweep]

@@ -82,11 +82,13 @@ def _memory(value: int) -> int:
 
 def _decimal(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # By its text: Decimal(0.1) would be 0.1000000000000000055…
         return Decimal(str(value))
     return value
 
 
 def _resource(value: str) -> str:
+    # Checked offline: else only the platform would notice a wrong name.
     if not re.fullmatch(r"(?:[\w.-]*[/~])?[\w-][\w.-]*", value, re.ASCII):
         raise ValueError(f'must be an id or "owner/name", found {show(value)}')
     return value
@@ -142,6 +144,7 @@ def _schedule(value: str) -> str:
 def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
+    # `ZoneInfo` raises OSError for the name of a folder, and ValueError for a path.
     except (OSError, ValueError, ZoneInfoNotFoundError):
         raise ValueError(
             f'must be a time zone such as "Europe/Prague" or "UTC", found {show(value)}'

@@ -79,6 +79,7 @@ def load_spec(path: Path) -> LoadedSpec:
         return LoadedSpec(path, documents, spec)
     first_ones: dict[FieldPath, str] = {}
     for place, message in found:
+        # One sentence for each place: a further one would mostly follow from the first.
         first_ones.setdefault(place, message)
     mistakes = [documents.mistake(place, message) for place, message in first_ones.items()]
     raise SpecError(sorted(mistakes, key=place_of))
@@ -148,6 +149,7 @@ def _fields_at(path: FieldPath) -> list[str]:
     """The fields that the table at a path may have."""
     model: Any = Spec
     for part in path:
+        # An index selects an element of a list, which has the same fields as every other.
         if isinstance(part, int):
             continue
         if model is MatrixTable and part not in model.model_fields:

@@ -51,8 +51,10 @@ def _typed_like(example: JsonValue, text: str) -> JsonValue:
     if isinstance(example, str):
         return text
     value: JsonValue = orjson.loads(text)
+    # 2 is a good value for a parameter of 1.5.
     if isinstance(example, float) and type(value) is int:
         return value
+    # Types and not `isinstance`: true is an int to Python.
     if type(value) is not type(example):
         raise ValueError(text)
     return value

@@ -41,6 +41,7 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
     if "input_content_type" in merged.own and "input_file" not in fields:
         yield merged.place("input_content_type"), "needs input_file"
     for index, pool in enumerate(fields.get("pools") or ()):
+        # A template is checked when it is rendered, with the values of a cell.
         if not is_template(pool) and pool not in pools:
             yield merged.place("pools", index), unknown(pool, pools, "pool")
 
@@ -70,6 +71,7 @@ def check_live(merged: Merged) -> Found:
     collect: CollectTable | None = merged.fields.get("collect")
     if collect is None or not collect.live:
         return
+    # With a filter, the number of lines does not say which items are there.
     asked = collect.model_fields_set - {"output", "format", *OWN_FILES}
     if collect.items is False or collect.format not in (None, "jsonl") or asked:
         yield merged.place("collect", "live"), 'needs items = "jsonl" without filters'
@@ -186,5 +188,6 @@ def _wrong_with(
         yield "env works only in the values of an input table: it is a secret"
     if "env" in template.names and template.names & set(unkept):
         yield "one text cannot use both env and a parameter with chunks"
+    # Found now, and not hours later when the job would start.
     for missing in sorted(template.env_names - env.keys()):
         yield f"the environment variable {missing} is not set"

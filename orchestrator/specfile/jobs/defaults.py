@@ -52,6 +52,7 @@ def merge(spec: Spec, index: int) -> Merged:
             if (value := getattr(model, name)) is not None
         }
         for name, value in given.items():
+            # A job with an actor of its own must not inherit the task of the defaults.
             rival = RIVALS.get(name)
             if rival is not None and rival not in given:
                 fields.pop(rival, None)
@@ -63,6 +64,7 @@ def merge(spec: Spec, index: int) -> Merged:
 def _over(below: Any, above: Any) -> Any:
     if not isinstance(below, (CollectTable, ExpectTable)):
         return above
+    # Only what was given: a default of the model must not hide a value of `[defaults]`.
     given = {name: getattr(above, name) for name in above.model_fields_set}
     return below.model_copy(update=given)
 

@@ -199,10 +199,12 @@ class JobMaker:
 
     def _shifted_parts(self, values: Values) -> dict[str, Any]:
         rendered = {name: self._at(name, self._moving[name], values) for name in self._shifting}
+        # Cells differ mostly in their inputs; equal settings are checked once.
         sign = orjson.dumps(rendered)
         parts = self._known_parts.get(sign)
         if parts is None:
             parts = self._parts_of(rendered)
+            # Bounded: a sweep may have another setting in each of a million cells.
             if len(self._known_parts) < MOST_PARTS:
                 self._known_parts[sign] = parts
         return parts
@@ -217,6 +219,7 @@ class JobMaker:
         if "webhooks" in fields:
             fields["webhooks"] = _webhooks(self._merged.fields["webhooks"], fields["webhooks"])
         try:
+            # Templates were let by unchecked; now they are values, with types and bounds.
             table = JobFields.model_validate(fields)
         except ValidationError as error:
             raise CellMistake(

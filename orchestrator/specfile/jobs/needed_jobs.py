@@ -14,6 +14,7 @@ def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, 
     places = {key: place for place, key in enumerate(lowered)}
     for pattern in patterns:
         wanted = pattern.lower()
+        # Checked before patterns: a key may hold characters of a pattern, and a look-up is cheaper.
         if wanted in places:
             yield pattern, [places[wanted]]
         else:
@@ -60,6 +61,7 @@ def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[st
     done: set[tuple[str, ...]] = set()
     for start in edges:
         path: list[tuple[str, ...]] = []
+        # Without recursion: a chain of jobs may be longer than Python's stack.
         stack = [(start, iter(edges[start]))] if start not in done else []
         path = [start] if stack else []
         while stack:

@@ -52,6 +52,7 @@ def check_columns(
     if not wanted or not kept:
         return
     stated = {name for names in kept for name in names or ()}
+    # Every job names its fields, so no earlier batch has to be asked.
     if None not in kept:
         known = stated | set(OURS) | set(params)
         for name, path in wanted.items():
@@ -94,12 +95,14 @@ def _fields_of(folder: Path) -> set[str]:
     """The fields of a batch's items; none if it is incomplete or too large to read."""
     summary = orjson.loads((folder / "summary.json").read_bytes())
     jobs = summary["jobs"]
+    # A batch with failed jobs may lack just the items that have the field.
     if not summary["items"] or jobs["SUCCEEDED"] != sum(jobs.values()):
         return set()
     columns = folder / "results" / "columns.json"
     if columns.is_file():
         facts = orjson.loads(columns.read_bytes())
         return {column["of"] for column in facts["columns"] if column["from"] == "field"}
+    # A check before the start must not read gigabytes.
     if summary["bytes"] > MOST_BYTES:
         return set()
     fields: set[str] = set()

@@ -35,7 +35,9 @@ from orchestrator.specfile.tables.data_source import SourceMistake, Surroundings
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 Found = list[tuple[FieldPath, str]]
+# All combinations have to be looked at, which takes many seconds for so many.
 MOST_THINNED = 10_000_000
+# Well below the platform's limit for an input, which holds more than the list.
 USUAL_CHUNK_BYTES = 4_000_000
 
 
@@ -169,6 +171,7 @@ class MatrixMaker:
                 whole, lines = dict(data.columns), data.lines
             else:
                 _add(whole, data)
+                # Line numbers of several files cannot be told apart.
                 lines = ()
         if not any(whole.values()):
             raise SourceMistake(shown[-1], "has no values")
@@ -194,6 +197,7 @@ class MatrixMaker:
                     self._wrong((*place, index), "appears twice" if name in group else said)
                 else:
                     group[name] = axes[name]
+            # An axis without values has been reported already.
             counts = {name: axis.count for name, axis in group.items() if axis.count}
             if len(set(counts.values())) > 1:
                 lengths = ", ".join(f"{name} has {count:,}" for name, count in counts.items())

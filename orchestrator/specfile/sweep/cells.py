@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 Number = int | float
 Cell = dict[str, JsonValue]
+# 2**64 over the golden ratio, made odd: a product with it spreads ranks that are close.
 ODD = 0x9E3779B97F4A7C15
 BITS = 2**64 - 1
 
@@ -231,6 +232,7 @@ def is_same(one: JsonValue, other: JsonValue) -> bool:
 def _indexes(matrix: Matrix, place: int) -> list[int]:
     """For a place of the cross product, the index on each axis."""
     indexes = []
+    # The last axis changes fastest, so its index is the lowest digit.
     for axis in reversed(matrix.axes):
         place, index = divmod(place, axis.count)
         indexes.append(index)
@@ -275,6 +277,7 @@ def _sampled(matrix: Matrix, sample: Sample) -> list[int]:
         for parts in product(*(_ranks(axis, sample.seed) for axis in matrix.axes))
     )
     ranked: Iterable[tuple[int, int]] = zip(ranks, range(matrix.crossed), strict=True)
+    # Excluded first: else a sample would be smaller than what was asked for.
     if matrix.excluded:
         kept = {place for place, _ in _kept(matrix, matrix.names)}
         ranked = compress(ranked, (place in kept for place in range(matrix.crossed)))
@@ -284,6 +287,7 @@ def _sampled(matrix: Matrix, sample: Sample) -> list[int]:
 def _ranks(axis: Axis, seed: int) -> list[int]:
     key = seed.to_bytes(8, "big", signed=True)
     return [
+        # Not `hash`, which differs from process to process.
         int.from_bytes(
             hashlib.blake2b(orjson.dumps([axis.names, values]), digest_size=8, key=key).digest()
         )

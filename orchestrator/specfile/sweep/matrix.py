@@ -23,6 +23,7 @@ LARGEST_CHUNK = 8_000_000
 
 def _day(value: str) -> str:
     try:
+        # `fromisoformat` also takes `20261101` and `2026-W45-1`; one way to write a day is enough.
         if len(value) == len("2026-11-01"):
             return date.fromisoformat(value).isoformat()
     except ValueError:
@@ -140,6 +141,7 @@ def _kind_of_values(value: Any) -> str | None:
         return next(kind for kind, table in KINDS.items() if isinstance(value, table))
     if not isinstance(value, dict):
         return None
+    # The nearest names: a misspelt field is then reported as such, not as an unknown kind.
     names = {nearest(name, values_fields()) for name in value}
     return next((kind for kind, table in KINDS.items() if names & table.model_fields.keys()), None)
 

@@ -82,6 +82,7 @@ def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
 
 
 def _read_csv(source: Source, wanted: Wanted, report: Report) -> Data:
+    # Strict: else the module guesses where a cell with a wrong quote ends.
     reader = csv.reader(_lines(source, wanted.encoding), delimiter=wanted.delimiter, strict=True)
     rows = _parsed(source, reader)
     header = next(rows, None)
@@ -197,6 +198,7 @@ def _read_json_lines(source: Source, wanted: Wanted, report: Report) -> Data:
 
 
 def _read_json(source: Source, wanted: Wanted, report: Report) -> Data:
+    # A JSON list is parsed as a whole, which takes many times its size in memory.
     if len(source.content) > LARGEST_JSON:
         raise SourceMistake(
             source.shown, f"has more than {LARGEST_JSON:,} bytes; JSON Lines may have more"
@@ -225,6 +227,7 @@ def _read_parquet(source: Source, wanted: Wanted, report: Report) -> Data:
     try:
         file = ParquetFile(pa.BufferReader(source.content))
         chosen = _chosen(source, wanted, file.schema_arrow.names)
+        # Before reading: the metadata tells how much there would be.
         _refuse_too_many(source, file.metadata.num_rows * len(chosen))
         elements = file.read(columns=list(chosen.values())).to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -301,6 +304,7 @@ def _chosen(source: Source, wanted: Wanted, there: Sequence[str]) -> Mapping[str
 
 def _lines(source: Source, encoding: str) -> Iterator[str]:
     """The lines of a text with their ends, decoded one after the other."""
+    # Spreadsheets write a byte order mark, which would become part of the first column's name.
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         yield from io.TextIOWrapper(io.BytesIO(source.content), name, newline="")

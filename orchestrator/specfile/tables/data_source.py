@@ -115,6 +115,7 @@ def _formats() -> str:
 
 def _read(path: Path) -> bytes:
     try:
+        # A pipe or a device may have no end, and a folder has no bytes.
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceMistake(str(path), "is not a data file")
         with path.open("rb") as file:

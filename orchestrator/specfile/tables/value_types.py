@@ -32,6 +32,7 @@ def maker_of(type_name: str | None) -> Callable[[str], JsonValue]:
     def shared(text: str) -> str:
         found = known.get(text)
         if found is None:
+            # A column of unique texts would gain nothing, and cost a table of its own.
             if len(known) < MOST_REMEMBERED:
                 known[text] = text
             return text
@@ -43,6 +44,7 @@ def maker_of(type_name: str | None) -> Callable[[str], JsonValue]:
 def _of_text(type_name: str, text: str) -> JsonValue:
     try:
         match type_name:
+            # `int` also takes `1_000` and the digits of other scripts.
             case "int" if re.fullmatch(r"[+-]?[0-9]{1,19}", text.strip(), re.ASCII):
                 number = int(text)
                 if -(2**63) <= number < 2**63:
@@ -69,6 +71,7 @@ def checked(type_name: str | None, value: Any) -> JsonValue:
         return value  # type: ignore[no-any-return]  # JSON is JSON
     if isinstance(value, str):
         return _of_text(type_name, value)
+    # True and false are numbers to Python, and not to the user.
     if isinstance(value, kinds[type_name]) and isinstance(value, bool) == (type_name == "bool"):
         return value  # type: ignore[return-value]
     raise ValueError(f"expected {WORDS[type_name]}, found {show(value)}")

@@ -33,6 +33,7 @@ def slug(value: object) -> str:
     else:
         spread = unicodedata.normalize("NFKD", whole)
         fit = NOT_FIT.sub("-", spread.encode("ascii", "ignore").decode().lower()).strip("-")
+        # NFKD splits é into e and an accent, which may go; what is not ASCII then is a lost letter.
         is_lossy = any(letter.isalnum() and not letter.isascii() for letter in spread)
     if fit and not is_lossy and len(fit) <= LONGEST_SLUG:
         return fit
@@ -54,6 +55,7 @@ def to_quoted(value: object) -> str:
 def replace(value: object, old: str, new: str) -> str:
     """A text with a part of it replaced throughout."""
     text = str(value)
+    # Checked before: the text alone could fill the memory.
     if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
         raise TooLong("the replaced text would be too long")
     return text.replace(old, new)

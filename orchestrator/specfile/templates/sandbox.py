@@ -51,6 +51,7 @@ def compile_expressions(text: str) -> Template:
     try:
         tree = environment.parse(text)
         _check(tree)
+        # A lone expression keeps its type, which `render` would turn into text.
         produce = _lone(environment, tree) or environment.from_string(text).render
     except TemplateError as error:
         said = str(error).replace("end of print statement", "}}")
@@ -85,6 +86,7 @@ def _guarded(
 
 
 def _check(tree: nodes.Template) -> None:
+    # Refused when compiled, so that a mistake costs no run.
     if next(tree.find_all((nodes.Call, nodes.CallBlock)), None) is not None:
         raise TemplateMistake("functions and methods cannot be called in a template; use filters")
     if not all(isinstance(node, nodes.Output) for node in tree.body):
@@ -95,6 +97,7 @@ def _check(tree: nodes.Template) -> None:
             raise TemplateMistake(unknown(node.name, known, "filter"))
     named = len(_env_names(tree))
     used = sum(1 for node in tree.find_all(nodes.Name) if node.name == "env")
+    # Some use of env is not a name: `env` as a whole would give away every secret.
     if used > named:
         raise TemplateMistake("env is used as env.NAME, one variable at a time")
 
@@ -138,6 +141,7 @@ def _is_env(node: nodes.Node) -> bool:
 class Sandbox(SandboxedEnvironment):
     """Jinja2's sandbox, with limits on what operators produce and no methods of tables."""
 
+    # The operators that can make a huge value of small ones.
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
@@ -193,6 +197,7 @@ def _environment() -> Sandbox:
         cache_size=0,
         optimized=False,
     )
+    # Calls are refused anyway; without these, `{{ range }}` has no value, not an object's text.
     environment.globals.clear()
     environment.filters = {name: FILTERS[name] for name in BORROWED_FILTERS}
     environment.filters |= {

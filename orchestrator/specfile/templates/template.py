@@ -61,6 +61,7 @@ def is_template(text: str) -> bool:
     return "{{" in text
 
 
+# The cells of a sweep share their templates.
 @lru_cache(maxsize=4096)
 def compile_template(text: str) -> Template:
     """

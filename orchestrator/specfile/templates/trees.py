@@ -113,9 +113,11 @@ def jsonable(value: Any) -> Any:
         TemplateMistake: JSON cannot express the value.
     """
     match value:
+        # bool comes before int, of which it is a subclass.
         case str() | bool() | None:
             return value
         case int():
+            # The limits of the JSON writer, which would fail later and without the place.
             if not -(2**63) <= value < 2**64:
                 raise TemplateMistake(f"{str(value)[:20]}… does not fit into 64 bits")
             return value

@@ -55,6 +55,7 @@ class Documents:
             case ("jobs", int(index), *rest) if index < len(self._jobs):
                 document, own = self._jobs[index]
                 return document, ("jobs", own, *rest)
+        # The entry of a table may come from another file than the table.
         for length in (2, 1):
             if path[:length] in self._homes:
                 return self._homes[path[:length]], path
@@ -96,6 +97,7 @@ def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Iterator[Docu
             resolved = inner.resolve()
         except (OSError, ValueError) as error:
             raise _refusal(document, place, f"{show(name)} is not a file name") from error
+        # Only the files on the way here make a cycle; two files may include the same third one.
         if resolved in (*above, path.resolve()):
             raise _refusal(document, place, f"{name} includes itself")
         if not inner.is_file():

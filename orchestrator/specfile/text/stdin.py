@@ -16,4 +16,5 @@ def read_piped(most: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def _read(stream: BinaryIO, most: int) -> bytes:
+    # One byte more shows that there is more, without reading all of it.
     return stream.read(most + 1)

@@ -98,6 +98,7 @@ def _read(path: Path) -> bytes:
             return source
         if path.is_dir():
             raise _refusal(path, "is a folder; name the spec in it")
+        # Refused by its name: data that is given as a spec would give a misleading syntax error.
         if path.suffix.lower() not in LANGUAGES:
             ending = repr(path.suffix) if path.suffix else "none"
             known = ", ".join(map(repr, LANGUAGES))
@@ -182,6 +183,7 @@ def _parse_json(path: Path, text: str) -> Any:
     except ValueError as error:
         raise _refusal(path, f"is not valid JSON: {plain_toml(str(error))}") from error
     if twins:
+        # The parser gives no places, so the text is walked once more, for the message alone.
         place = next(iter(JsonPositions(text).twins), ())
         raise _refusal(path, "is not valid JSON: the name already has a value", *place)
     return data
@@ -211,6 +213,7 @@ def _settle(table: Any, path: FieldPath, *, is_free: bool) -> Iterator[tuple[Fie
                 yield from _settle(value, here, is_free=is_free or name in FREE)
             case date() | time() if is_free:
                 table[name] = value.isoformat()
+            # Replaced, so that the rest of the spec can be checked in the same call.
             case float() if not math.isfinite(value):
                 table[name] = 1
                 yield here, f"{value} is not a JSON number"

@@ -26,6 +26,7 @@ WORDS: dict[str, bool | None] = {
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 NO_NUMBER = re.compile(r"([-+]?)\.(inf|nan)", re.ASCII | re.IGNORECASE)
+# The loader in C is many times as fast; some systems lack it.
 LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -117,6 +118,7 @@ class _Builder:
                 self.places[*top.path, event.value] = place
             return
         self._next_path(place)
+        # In quotes, a word stays text, also if it looks like a number.
         value = _plain(event.value, place) if event.implicit[0] else event.value
         self._attach(value, 1, 0, event.anchor, place)
 
@@ -127,9 +129,11 @@ class _Builder:
         if anchor not in self.known:
             raise NotYaml(f"there is no &{anchor} before *{anchor}", place)
         value, nodes, height = self.known[anchor]
+        # An alias brings its own depth and number of nodes: that is how a bomb is made.
         if len(self.open) + height > DEEPEST:
             raise NotYaml(f"nested more than {DEEPEST} levels deep", place)
         self._count(nodes, place)
+        # A copy: a change of one place must not change the others.
         self._attach(copy.deepcopy(value), nodes, height, None, place)
 
     def _attach(
