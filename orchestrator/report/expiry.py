@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
 
+# A warning on a Friday still leaves time on Monday.
 WARNED_BEFORE = timedelta(days=3)
 
 

@@ -11,6 +11,7 @@ SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
 )
 OPEN_SEQUENCE = re.compile(r"(?:\x1b[^\n]*|[\x90\x98\x9b\x9d-\x9f][^\n]*|\r)\Z")
+# An escape that never ends must not hold back the rest of the log.
 LONGEST_SEQUENCE = 4096
 
 

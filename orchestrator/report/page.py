@@ -15,6 +15,7 @@ from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, size
 from orchestrator.report.summary import cost_words, moment, proven_jobs, shown_statuses, status_of
 
+# A browser becomes slow with more rows; jobs.jsonl has them all.
 MOST_JOBS = 2000
 MOST_FAILED = 500
 SLOWEST = 10
@@ -67,6 +68,7 @@ class Rows:
         else:
             self.left_out += 1
         if row["secs"] is not None:
+            # The place in the spec decides between equal times, because rows cannot be compared.
             entry = (row["secs"], report.job.seq, row)
             keep = heapq.heappush if len(self._slowest) < SLOWEST else heapq.heappushpop
             keep(self._slowest, entry)

@@ -62,6 +62,7 @@ class Progress:
 
     def secs_left(self, now: float) -> float | None:
         """The estimated time for the rest; None before the first job is settled."""
+        # What earlier processes did says nothing about the speed of this one.
         done_here = self.done - self.settled_before
         if done_here <= 0:
             return None

@@ -141,4 +141,5 @@ def moment(time: datetime | None) -> str | None:
 
 def number(money: Decimal) -> float:
     """Money as a JSON number."""
+    # JSON has no decimals; the ledger keeps the exact amount.
     return float(money)

@@ -38,6 +38,7 @@ COLOURS = {
 def progress_view(progress: Progress, now: float) -> RenderableType:
     """The live display: a bar, a line of figures, and what waiting jobs wait for."""
     grid = Table.grid(padding=(0, 1))
+    # rich draws a full bar for a total of 0.
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=40)
     share = f"{progress.done}/{progress.total}"
     grid.add_row(bar, share)

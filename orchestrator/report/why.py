@@ -30,6 +30,7 @@ def why(
         unmet: keys of needed jobs that have not succeeded.
         is_held: whether a process holds the batch.
     """
+    # The first thing that holds the job back is named: a run, the process, a pause, needs, limits.
     if report.status is JobStatus.RUNNING:
         going = _going(report)
         return going if is_held else f"{going}; no process runs the batch: resume it"
