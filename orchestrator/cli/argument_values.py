@@ -58,6 +58,7 @@ def one_day(text: str) -> date:
 def day_or_time(text: str) -> date:
     """A day, or a time such as `2026-11-25T02:15` or with an offset, for argparse."""
     try:
+        # By the length: `datetime.fromisoformat` would take a day for its midnight.
         return date.fromisoformat(text) if len(text) <= DAY_LENGTH else datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(

@@ -37,6 +37,7 @@ def backfill(command: RunCommand, days: Sequence[date]) -> int:
         print_note(f"{day}:")
         begun = next((one.folder for one in of_day if not one.batch.is_done), None)
         code = run_new(command, day) if begun is None else _resume_day(command, begun)
+        # Failed jobs concern one day; what stops a batch early would stop the next one too.
         if code not in (0, 1):
             return code
         worst = max(worst, code)
@@ -44,6 +45,7 @@ def backfill(command: RunCommand, days: Sequence[date]) -> int:
 
 
 def _resume_day(command: RunCommand, folder: Path) -> int:
+    # Locked before the spec is compared: no other process can change the batch in between.
     with BatchLock(folder):
         command.handle_changes(folder)
         return drive(resume_batch, folder, command.context, as_json=command.is_json)

@@ -39,6 +39,7 @@ def report(
         to_stderr: whether the summary goes to stderr too, as a table; stdout is another batch's.
     """
     if to_stderr:
+        # stdout then holds one summary only, and stays readable for programs.
         with redirect_stdout(sys.stderr):
             report(result, as_json=False, more=more)
         return
@@ -106,6 +107,7 @@ def _print_failures(result: Result) -> None:
             if job.status in FAILED_JOB_STATUSES:
                 seen += 1
                 words = (job.status.value, job.error)
+                # A thousand jobs often fail for one reason, which is worth one line.
                 if words in alike or len(alike) < SHOWN_FAILURES:
                     alike.setdefault(words, []).append(job.job.key)
                 if seen == failed:

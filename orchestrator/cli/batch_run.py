@@ -47,6 +47,7 @@ def drive(
     """
     result = in_event_loop(function, *args)
     print_result(result, as_json=as_json, to_stderr=to_stderr)
+    # The next occurrence continues the work, so this call needs no attention.
     if isinstance(result.reason, LeftForNextOccurrence):
         return 0
     return result.batch.exit_code or 0

@@ -23,6 +23,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: with every problem.
     """
+    # First, because relative paths of settings depend on the working folder.
     _check_working_folder()
     names = ("output", "max_runs", "log_format", "log_level")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}

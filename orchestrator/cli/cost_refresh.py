@@ -22,6 +22,7 @@ def refresh(folder: Path, settings: Settings) -> None:
 
     Prints to stderr if the platform gives no answer. Starts no local platform.
     """
+    # The process of a live batch asks itself; a backup without write access is only read.
     if is_held(folder) or not os.access(folder, os.W_OK, effective_ids=True):
         return
     with LedgerReader(folder / LEDGER) as reader:

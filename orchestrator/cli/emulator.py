@@ -73,6 +73,7 @@ async def local_platform(
     from orchestrator.app.setup.context import Endpoint
     from orchestrator.descriptors import original_limit
 
+    # Two platforms cannot use one data folder, so `logs` asks the one that serves the runs.
     found = read_address(Path(plan.data_dir)) if share else None
     if found is not None:
         yield Endpoint(base_url=found[0], token=found[1])

@@ -50,6 +50,7 @@ def _print_json(error: OrchestratorError) -> None:
 
 def _print_bug(error: Exception) -> None:
     """Writes the traceback to a file of its own, and names it."""
+    # Without secrets: users attach the file to a report.
     text = plain("".join(traceback.format_exception(error)))
     words = plain(f"{type(error).__name__}: {error}")
     sys.stderr.write(f"orchestrator: this is a bug of ours: {words}\n")
@@ -60,6 +61,7 @@ def _print_bug(error: Exception) -> None:
         ) as file:  # fmt: skip
             file.write(text)
     except OSError as problem:
+        # The place alone helps, where the disk is full or read-only.
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{last.filename}:{last.lineno}"
         sys.stderr.write(f"it happened at {place}; no traceback was written: {problem.strerror}\n")

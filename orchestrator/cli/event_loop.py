@@ -30,6 +30,7 @@ def in_event_loop(function: Callable[..., Awaitable[T]], *args: object) -> T:
     options = {"use_uvloop": sys.platform != "win32"}
     try:
         return anyio.run(partial(_interruptible, function, *args), backend_options=options)
+    # A task group wraps an error, and users must see the error itself.
     except ExceptionGroup as group:
         error = known_error(group)
         if error is None:

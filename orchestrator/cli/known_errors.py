@@ -20,6 +20,7 @@ def known_error(error: Exception) -> OrchestratorError | None:
 
 def _known(error: Exception) -> OrchestratorError | None:
     if isinstance(error, OrchestratorError):
+        # The root class itself stands for a broken invariant, which is a bug.
         return None if type(error) is OrchestratorError else error
     if isinstance(error, OSError):
         place = "a file" if error.filename is None else error.filename

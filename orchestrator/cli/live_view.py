@@ -20,6 +20,7 @@ class LiveDisplay:
     async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
         """Redraws until cancelled."""
         console = Console(stderr=True)
+        # rich would refresh from a thread of its own, while the figures change.
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 progress.waits = waits_for()

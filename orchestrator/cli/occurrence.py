@@ -51,8 +51,11 @@ from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch, Trigger
 
+# From the best to the worst: what can be resumed (3) is better than what a person must fix (2).
 WORST_LAST = (0, 1, 3, 2)
+# A lost platform, a bug or a signal would end the next batch in the same way.
 ENDS_THE_CALL = frozenset({5, 70, 129, 130, 143})
+# The account only helps to choose the series, so a silent platform must not hold up the call.
 ACCOUNT_SECS = 5.0
 LOOK_EVERY_SECS = 1.0
 LATE_HOURS = 4
@@ -111,6 +114,7 @@ class _Serving:
         if code in ENDS_THE_CALL:
             return code
         codes = {code}
+        # Decided anew each time: another process may have changed the batches meanwhile.
         while earlier := self._next_of_earlier():
             code = self._perform_earlier(earlier)
             if code in ENDS_THE_CALL:
@@ -149,6 +153,7 @@ class _Serving:
                     f"{display(folder)} was live for longer than {longest:g} s (lock_wait_secs); "
                     "nothing was started for this occurrence"
                 )
+                # Recorded as an interrupted batch, so that a later call resumes this occurrence.
                 if isinstance(decision.serve, RunNew):
                     with prepared_batch(self._request()) as prepared:
                         publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
@@ -182,6 +187,7 @@ class _Serving:
         try:
             if isinstance(step, Complete):
                 return self._complete(step.folder, is_earlier=True)
+            # The work for earlier occurrences must end when the next occurrence comes.
             leave_at = self.command.schedule.after(max(self.call.now, self.call.occurrence))
             context = replace(self.command.context, leave_at=leave_at)
             return self._resume(step.folder, context, is_earlier=True)
@@ -195,9 +201,13 @@ class _Serving:
 
     def _resume(self, folder: Path, context: BatchContext, *, is_earlier: bool = False) -> int:
         with BatchLock(folder):
+            # Read again under the lock: another process may have ended the batch since the
+            # decision.
             if read_batch(folder / LEDGER).is_done:
                 return self._complete_held(folder, is_earlier=is_earlier)
             if is_earlier:
+                # Recorded before the batch is resumed: one that crashes each time is not tried for
+                # ever.
                 add_later_resume(folder / LEDGER, self.call.occurrence, datetime.now(UTC))
             else:
                 self.command.handle_changes(folder)

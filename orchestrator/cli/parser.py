@@ -61,6 +61,7 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        # The arguments of the other commands are not needed, and take time to build.
         if command == name:
             add_arguments(subparser)
     return parser

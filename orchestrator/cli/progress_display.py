@@ -48,10 +48,12 @@ class LineDisplay:
 
     async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
         """Prints lines until cancelled."""
+        # A short batch is over by then, and its summary is enough.
         await anyio.sleep(self._first_secs)
         last = None
         while True:
             figures = (progress.done, progress.running, progress.failed)
+            # Logs of a long quiet batch would otherwise fill with the same line.
             if figures != last:
                 last = figures
                 sys.stderr.write(progress_line(progress, anyio.current_time()) + "\n")

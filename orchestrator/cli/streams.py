@@ -69,6 +69,7 @@ class Outlet(io.RawIOBase):
             patience_secs = 0.0 if self.is_broken else self._patience_secs
             if not select.select([], [self._handle], [], patience_secs)[1]:
                 return 0
+            # More might block, although `select` calls the pipe writable.
             piece = piece[:PIPE_BYTES]
         while True:
             try:

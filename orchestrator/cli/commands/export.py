@@ -57,10 +57,12 @@ def call(options: argparse.Namespace) -> int:
 
 def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace) -> Exported:
     """Writes the table to a temporary file, and that to standard output."""
+    # A file first: columns that change late mean that the table is written a second time.
     place = mkdtemp(prefix="orchestrator-export-")
     with cleaned_up(lambda: rmtree(place, ignore_errors=True)):
         done = export(folder, format_, since=options.since, target=Path(place, "table"))
         with done.file.open("rb") as file:
+            # A reader such as `head` ends early, which is no error.
             while not output_is_broken() and (piece := file.read(1024 * 1024)):
                 sys.stdout.buffer.write(piece)
         sys.stdout.flush()

@@ -51,6 +51,7 @@ def call(options: argparse.Namespace) -> int:
         "config.toml": example_config(),
         SCHEMA: json.dumps(spec_schema(), indent=2) + "\n",
     }
+    # All are checked before the first one is written: no half set, and nothing is overwritten.
     existing = [name for name in files if (options.folder / name).exists()]
     if existing:
         raise UsageError(

@@ -18,6 +18,7 @@ from orchestrator.cli.streams import output_is_broken
 from orchestrator.report.progress import Progress
 from orchestrator.report.summary import summary_of
 
+# No exit code was recorded, so the batch can be resumed, which is what 3 means.
 PROCESS_KILLED = 3
 
 
@@ -46,6 +47,7 @@ async def _print_changes(folder: Path) -> LiveStatus | None:
         if line != printed:
             print(line, flush=True)
             printed = line
+        # A reader that is gone must not leave a process that follows the batch for ever.
         if output_is_broken():
             scope.cancel()
 
@@ -63,6 +65,7 @@ async def _display(folder: Path) -> LiveStatus:
         nonlocal is_shown
         progress.follow(status.totals)
         if not is_shown:
+            # From here on the speed is measured; what was done before has no known duration.
             progress.settled_before = progress.done
             tasks.start_soon(display.show, progress, dict, name="display")
             is_shown = True
