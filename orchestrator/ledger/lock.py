@@ -110,9 +110,10 @@ def _take(handle: int) -> None:
             # `flock`, because a POSIX lock ends when this process closes any handle on the file.
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tries += 1
             is_brief = _command(handle) in BRIEF_COMMANDS and time.monotonic() < until
-            if tries >= TRIES and not is_brief:
+            # Not counted while it is brief: a holder clears its name a moment before it leaves.
+            tries += not is_brief
+            if tries >= TRIES:
                 raise
             select([], [], [], MOMENT_SECS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,13 @@ def test_batch_is_resumed_once_a_command_that_reads_has_written_its_costs(
 ) -> None:
     """`status` holds a batch while it writes late costs, and keeps no other command from it."""
     has_tried, is_held = Event(), Event()
-    monkeypatch.setattr(lock, "select", lambda *_: has_tried.set())
+    pause = lock.select
+
+    def tried(*given: Any) -> None:
+        has_tried.set()
+        pause(*given)
+
+    monkeypatch.setattr(lock, "select", tried)
 
     def resume() -> None:
         with BatchLock(tmp_path, "resume"):
