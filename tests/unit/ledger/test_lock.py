@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from select import select
 from threading import Event, Thread
 from typing import Any
 
@@ -18,7 +19,7 @@ def test_batch_is_resumed_once_a_command_that_reads_has_written_its_costs(
 ) -> None:
     """`status` holds a batch while it writes late costs, and keeps no other command from it."""
     has_tried, is_held = Event(), Event()
-    pause = lock.select
+    pause = select
 
     def tried(*given: Any) -> None:
         has_tried.set()
