@@ -76,11 +76,9 @@ async def drive(
         the batch and its figures when this process stops, and why it stopped early.
     """
     early: list[Interrupted] = []
+    reason_to_abort = "`orchestrator abort` was called" if aborting else None
     options = SchedulerOptions(
-        settings=context.settings,
-        room=room,
-        aborting="`orchestrator abort` was called" if aborting else None,
-        timings=context.timings,
+        settings=context.settings, room=room, aborting=reason_to_abort, timings=context.timings
     )
     with ExitStack() as signals, logging_to(folder, context.sink):
         # The scheduler does not listen yet, and the ledger must say which signal stopped it.
