@@ -153,7 +153,7 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("name", metavar="NAME", help="the name of the batches")
     parser.add_argument(
-        "--keep-last", metavar="N", type=count, help="keep the N newest, whatever their age"
+        "--keep-last", metavar="N", type=count, help="keep the N newest, of any age"
     )
     parser.add_argument(
         "--keep-days", metavar="D", type=float, help="keep batches that ended in the last D days"

@@ -118,7 +118,7 @@ def _all_runs(platform: ServedPlatform) -> list[dict]:
         runs[:] = platform.runs()
         return not all(map(_is_ours, runs))
 
-    # What was started before this run of nobody's is listed before it.
+    # Runs that were started before this orphan run are listed before it.
     wait_until(is_listed, "a run in the list")
     return [run for run in runs if _is_ours(run)]
 

@@ -50,7 +50,7 @@ def test_killed_batch_goes_on_without_a_second_run(
 
 
 def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:
-    """One process per batch: another ends with 4 and is told which one is at it."""
+    """One process per batch: another one ends with 4 and names the holder."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3.0, items=1))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"

@@ -49,7 +49,7 @@ def test_prune_keeps_young_batches(command: Command, folders: list[Path]) -> Non
 def test_prune_removes_what_a_killed_preparation_left(
     command: Command, folders: list[Path]
 ) -> None:
-    """Hidden folders that no process holds are nobody's."""
+    """Hidden folders that no process holds are deleted."""
     remains = folders[0].parent / ".20261125T000000Z-abcdef.new"
     remains.mkdir()
     (remains / "ledger.sqlite").write_text("half")

@@ -125,7 +125,7 @@ def test_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
     ids=["syntax", "encoding"],
 )
 def test_config_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, said: str) -> None:
-    """A config file that is no TOML is told with its name and the reason."""
+    """A config file that is not TOML is named with the reason."""
     (tmp_path / "config.toml").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load()

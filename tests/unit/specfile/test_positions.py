@@ -124,7 +124,7 @@ def test_every_field_of_any_spec_has_a_place(one: dict[str, Any], two: dict[str,
 
 @given(st.text(alphabet="[]{}\"'=.,#\n\\ ab1\r"))
 def test_any_text_is_walked_to_some_end(text: str) -> None:
-    """A text that is no TOML costs places and nothing else."""
+    """A text that is not TOML loses its places and nothing else."""
     assert Positions(text).find(("a",))
 
 
