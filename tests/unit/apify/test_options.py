@@ -80,6 +80,6 @@ def test_missing_certificate_file_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_plain_http_needs_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A platform on plain HTTP is reached whatever the environment says about certificates."""
+    """A platform on plain HTTP is reached even if the environment names wrong certificates."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     assert trusted("http://127.0.0.1:8000") is True

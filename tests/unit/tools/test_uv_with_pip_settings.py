@@ -23,7 +23,7 @@ def test_uv_uses_the_indexes_and_certificates_of_pip() -> None:
 
 
 def test_uv_prefers_variables_to_files_as_pip_does() -> None:
-    """A variable of pip wins over its files, whatever the order in which pip lists them."""
+    """A variable of pip wins over its files, in any order in which pip lists them."""
     lines = [
         ":env:.index-url='https://variable.test/simple'",
         "global.index-url='https://file.test/simple'",
