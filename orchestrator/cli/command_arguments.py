@@ -153,7 +153,7 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("name", metavar="NAME", help="the name of the batches")
     parser.add_argument(
-        "--keep-last", metavar="N", type=count, help="keep the N newest, of any age"
+        "--keep-last", metavar="N", type=count, help="keep the N newest of each series, of any age"
     )
     parser.add_argument(
         "--keep-days", metavar="D", type=float, help="keep batches that ended in the last D days"
@@ -165,7 +165,9 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
         "on disk",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only list the batches that would be removed"
+        "--dry-run",
+        action="store_true",
+        help="only list the batches that would be removed, with their sizes",
     )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)

@@ -92,6 +92,20 @@ class ResultsPlan:
     csv_safe: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """
+    Which batches of a series are kept: the newest, and the young ones.
+
+    Attributes:
+        keep_last: how many of the newest are kept, at any age.
+        keep_days: the age in days up to which batches are kept; None for no such limit.
+    """
+
+    keep_last: int | None = None
+    keep_days: float | None = None
+
+
 LOCAL = "local"
 """The platform of a series that runs on the emulator of `--local`."""
 
@@ -161,6 +175,7 @@ class BatchPlan:
         stop_after_failures: None lets any number fail.
         deadline_secs: how long one process may work on it; None means no deadline.
         results: None means that items are not merged.
+        retention: which earlier batches stay when this one has ended; None means all.
         params: the `--param` values, as typed.
         day: the ISO date that `{{ date }}` is; empty in ledgers that do not hold it.
         schedule: cron notation; None when the spec has none: then each day is an occurrence.
@@ -180,6 +195,7 @@ class BatchPlan:
     pools: dict[str, PoolLimits] = field(default_factory=dict)
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
     results: ResultsPlan | None = None
+    retention: Retention | None = None
     params: dict[str, str] = field(default_factory=dict)
     day: str = ""
     schedule: str | None = None

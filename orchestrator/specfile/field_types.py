@@ -224,6 +224,7 @@ PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": ME
 Factor = Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=False)]
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
 PositiveSecs = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+Days = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
 Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
 Poll = Annotated[int, Field(ge=0, le=60), Templated]
 Positive = Annotated[int, Field(gt=0)]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
 from orchestrator.specfile.field_types import (
     Age,
     AnyText,
@@ -317,32 +318,6 @@ class JobTable(JobFields):
     """Parameters and their values. Each combination is a job."""
 
 
-class ResultsTable(Table):
-    """The items of all jobs that succeeded as one table, with `_job`, `_run` and the parameters."""
-
-    format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    """The format of the table (jsonl)."""
-    partition_by: Annotated[list[Text], Listed()] | None = None
-    """Columns, such as parameters, whose values become folders."""
-    unique: Annotated[list[Text], Listed()] | None = None
-    """Fields that identify an item: of items with equal values, the table keeps one."""
-    unique_missing: Literal["keep", "drop"] = "keep"
-    """Whether to keep items in which a field of `unique` is missing or null (keep)."""
-    new_only: bool = False
-    """Keeps only items that no earlier batch of this series had, by `unique` (false)."""
-    types: dict[str, Literal["timestamp", "date", "text", "integer", "number", "boolean"]] = Field(
-        default_factory=dict
-    )
-    """
-    The types of fields in Parquet, such as `{ scraped_at = "timestamp" }`. Default: as in JSON.
-    """
-    csv_safe: bool = False
-    """
-    Puts a quote before cells that begin with `=`, `+`, `-` or `@`, which spreadsheets read as
-    formulas (false).
-    """
-
-
 class Spec(Table):
     """A batch of Apify runs for `orchestrator run`."""
 
@@ -352,6 +327,8 @@ class Spec(Table):
     """
     batch: BatchTable
     """The batch as a whole."""
+    retention: RetentionTable | None = None
+    """Which earlier batches stay when this one has ended. Default: all."""
     params: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for templates; `--param NAME=VALUE` overrides them."""
     pools: dict[str, PoolTable] = Field(default_factory=dict)

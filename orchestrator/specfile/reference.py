@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
 from orchestrator.specfile.field_descriptions import descriptions_of
 from orchestrator.specfile.field_types import Table
 from orchestrator.specfile.model import (
@@ -14,7 +15,6 @@ from orchestrator.specfile.model import (
     JobFields,
     JobTable,
     PoolTable,
-    ResultsTable,
     RuleTable,
     Spec,
     WebhookTable,
@@ -33,6 +33,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "batch": ("`[batch]`", BatchTable),
     "pools": ("`[pools.NAME]`", PoolTable),
     "results": ("`[results]`", ResultsTable),
+    "retention": ("`[retention]`", RetentionTable),
     "jobs": ("`[[jobs]]`", JobTable),
     "defaults": ("`[defaults]` and `[[jobs]]`", JobFields),
     "matrix": ("`[jobs.matrix]`", MatrixTable),

@@ -38,7 +38,7 @@ def test_prune_keeps_the_last_ones_and_what_is_not_at_its_end(
 def test_prune_keeps_young_batches(command: Command, folders: list[Path]) -> None:
     """Days count from a batch's end."""
     done = command.run("prune", "old", "--keep-days", "1", "--json").json
-    assert done == {"removed": [], "kept": []}
+    assert done == {"removed": [], "kept": [], "bytes": {}}
     done = command.run("prune", "old", "--keep-days", "0", "--json").json
     assert len(done["removed"]) == 3
     assert not (folders[0].parent / "latest").exists() or (

@@ -22,12 +22,13 @@ from orchestrator.model.batches import (
     PoolLimits,
     ResultsFormat,
     ResultsPlan,
+    Retention,
     Trigger,
 )
 from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.specfile import LoadedSpec, expand
-from orchestrator.specfile.model import ResultsTable
+from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
 from orchestrator.store.disk_writes import write_file
 
 
@@ -122,6 +123,7 @@ def plan_of(
         stop_after_failures=_failure_limit(asked.stop_after_failures),
         deadline_secs=asked.deadline_secs,
         results=_results(loaded.spec.results),
+        retention=_retention(loaded.spec.retention),
         pools={
             name: PoolLimits(max_runs=pool.max_runs, starts_per_minute=pool.starts_per_minute)
             for name, pool in loaded.spec.pools.items()
@@ -149,6 +151,12 @@ def _results(asked: ResultsTable | None) -> ResultsPlan | None:
         types=dict(asked.types),
         csv_safe=asked.csv_safe,
     )
+
+
+def _retention(asked: RetentionTable | None) -> Retention | None:
+    if asked is None or (asked.keep_last is None and asked.keep_days is None):
+        return None
+    return Retention(keep_last=asked.keep_last, keep_days=asked.keep_days)
 
 
 def _failure_limit(asked: int | str | None) -> FailureLimit | None:

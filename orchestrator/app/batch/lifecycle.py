@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from orchestrator.apify import ApifyClient
@@ -25,6 +26,7 @@ from orchestrator.app.setup.context import (
     BatchContext,
     Endpoint,
     client_options,
+    logging_to,
 )
 from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.app.setup.signals import listening
@@ -172,6 +174,7 @@ async def complete_batch(folder: Path, context: BatchContext) -> Result:
     batch = read_batch(folder / LEDGER)
     if batch.completed_at is None:
         batch = await complete(folder, batch, context.sink)
+        await _prune(folder, batch, context)
     return replace(result_of(folder), batch=batch)
 
 
@@ -279,4 +282,16 @@ async def _drive(
     batch, totals, reason = await drive(
         folder, endpoint, room, context, aborting=aborting, is_new=is_new
     )
+    if not aborting:
+        await _prune(folder, batch, context)
     return Result(folder=folder, batch=batch, totals=totals, reason=reason)
+
+
+async def _prune(folder: Path, batch: Batch, context: BatchContext) -> None:
+    """Removes the earlier batches that `[retention]` does not keep, if this batch has ended."""
+    if batch.plan.retention is None:
+        return
+    from orchestrator.app.history.prune import prune_series
+
+    with logging_to(folder, context.sink):
+        await to_thread.run_sync(prune_series, folder, batch, utc_now())

@@ -1,9 +1,11 @@
-"""Removes old batches; never one that a process holds or that has not ended."""
+"""Removes old batches; never one that a process holds, that was interrupted or lacks data."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,13 +13,22 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.batch_folders import LEDGER, batches, newest, point_latest
+from orchestrator.app.batch_folders import (
+    LEDGER,
+    Found,
+    display,
+    newest,
+    point_latest,
+    survey,
+)
 from orchestrator.app.outputs.verification import verify
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import BatchHeld, UsageError
+from orchestrator.errors import BatchHeld, OrchestratorError, UsageError
+from orchestrator.event_log import LOG
 from orchestrator.ledger import BatchLock, LedgerReader
-from orchestrator.model.batches import BatchState
+from orchestrator.model.batches import Batch, BatchState, Retention, Series
 from orchestrator.model.ids import BatchName, DatasetId, StoreId
+from orchestrator.model.schedule import EARLY
 from orchestrator.model.selection import Selection
 
 AT_ONCE = 16
@@ -38,30 +49,100 @@ class Old:
 
 
 def old_batches(
-    home: Path, *, keep_last: int, keep_days: float | None, now: datetime
+    home: Path, keep: Retention, *, now: datetime, series: Series | None = None
 ) -> Iterator[Old]:
     """
-    The batches of a name that are not among the newest and are old enough, the newest first.
+    The batches of a name that are not among the newest of their series and are old enough.
+
+    The newest comes first. A batch that was interrupted, or has data that is not on disk, is kept.
 
     Args:
         home: the folder of the name.
-        keep_last: how many of the newest are kept, at any age.
-        keep_days: the age in days up to which batches are kept; None for no such limit.
+        series: only batches of this series; None for all.
     """
-    for number, folder in enumerate(batches(home), start=1):
-        if number <= keep_last:
+    counts: list[tuple[Series, list[Path]]] = []
+    for found in survey(home).found:
+        own = found.batch.series
+        if series is not None and not series.agrees(own):
             continue
-        try:
-            with LedgerReader(folder / LEDGER) as reader:
-                batch = reader.batch()
-        except UsageError as error:
-            yield Old(folder=folder, kept_because=f"its ledger cannot be read: {error}")
+        newer = next((folders for other, folders in counts if other.agrees(own)), None)
+        if newer is None:
+            newer = []
+            counts.append((own, newer))
+        # A wrong clock must not make a batch the newest: the true newest would be removed.
+        if found.batch.is_after(now + EARLY):
             continue
-        ended_at = batch.ended_at or batch.created_at
-        if keep_days is not None and now - ended_at < timedelta(days=keep_days):
-            continue
-        is_over = batch.state is BatchState.ENDED
-        yield Old(folder=folder, kept_because=None if is_over else "it has not ended")
+        newer.append(found.folder)
+        if len(newer) > (keep.keep_last or 0) and _is_old(found.batch, keep, now):
+            yield Old(folder=found.folder, kept_because=_reason_to_keep(found))
+
+
+def _is_old(batch: Batch, keep: Retention, now: datetime) -> bool:
+    ended_at = batch.ended_at or batch.created_at
+    return keep.keep_days is None or now - ended_at >= timedelta(days=keep.keep_days)
+
+
+def _reason_to_keep(found: Found) -> str | None:
+    """Why an old batch must not be removed."""
+    batch, shown = found.batch, display(found.folder)
+    if not batch.is_done:
+        return "it has not ended"
+    try:
+        with LedgerReader(found.folder / LEDGER) as reader:
+            uncollected = reader.totals().uncollected
+    except UsageError as error:
+        return f"its ledger cannot be read: {error}"
+    if uncollected is not None:
+        return (
+            f"the data of {uncollected.runs} runs is not on disk; `orchestrator collect {shown}` "
+            "downloads it"
+        )
+    if batch.plan.remote is not None and batch.completed_at is None:
+        return f"its files are not uploaded; `orchestrator resume {shown}` uploads them"
+    return None
+
+
+def prune_series(folder: Path, batch: Batch, now: datetime) -> None:
+    """
+    Removes the old batches of a series, as `[retention]` of a batch that has just ended says.
+
+    It never raises: the batch that has ended keeps its result.
+
+    Args:
+        folder: of the batch that has ended; it stays.
+    """
+    keep = batch.plan.retention
+    if keep is None or batch.state is not BatchState.ENDED or batch.completed_at is None:
+        return
+    try:
+        for old in old_batches(folder.parent, keep, now=now, series=batch.series):
+            if old.folder != folder:
+                _remove_or_log(old)
+        remove_leftovers(folder.parent)
+    except (OrchestratorError, OSError) as error:
+        LOG.warning("batches_not_pruned", reason=str(error))
+
+
+def _remove_or_log(old: Old) -> None:
+    reason = old.kept_because
+    try:
+        if reason is None:
+            remove(old.folder)
+            LOG.info("batch_pruned", batch=old.folder.name)
+            return
+    except BatchHeld:
+        reason = "a process holds it"
+    LOG.info("batch_not_pruned", batch=old.folder.name, reason=reason)
+
+
+def size_of(folder: Path) -> int:
+    """How many bytes the files of a batch have together."""
+    sizes = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                sizes += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - many files
+    return sizes
 
 
 async def delete_storages(folder: Path, context: BatchContext) -> int:

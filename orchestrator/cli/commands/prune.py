@@ -9,11 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.batch_folders import display
-from orchestrator.app.history.prune import delete_storages, old_batches, remove, remove_leftovers
+from orchestrator.app.history.prune import (
+    delete_storages,
+    old_batches,
+    remove,
+    remove_leftovers,
+    size_of,
+)
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import BatchHeld, BatchNotFound, PlatformError, UsageError
+from orchestrator.model.batches import Retention
+from orchestrator.report.lines import size
+from orchestrator.safe_text import plain
 
 
 def call(options: argparse.Namespace) -> int:
@@ -24,26 +33,25 @@ def call(options: argparse.Namespace) -> int:
     # "", "." and "a/b" are paths to other folders, which this must not remove.
     if home.name != options.name or not home.is_dir():
         raise BatchNotFound(f"{home}: there is no batch of this name")
-    removed, kept = [], []
-    for old in old_batches(
-        home,
-        keep_last=options.keep_last or 0,
-        keep_days=options.keep_days,
-        now=datetime.now(UTC),
-    ):
-        reason = old.kept_because
-        if reason is None and not options.dry_run:
-            reason = _remove(old.folder, options)
+    keep = Retention(keep_last=options.keep_last, keep_days=options.keep_days)
+    sizes: dict[str, int] = {}
+    kept = []
+    for old in old_batches(home, keep, now=datetime.now(UTC)):
+        shown, reason, size_bytes = display(old.folder), old.kept_because, 0
         if reason is None:
-            removed.append(display(old.folder))
+            # Before it is removed.
+            size_bytes = size_of(old.folder)
+            reason = None if options.dry_run else _remove(old.folder, options)
+        if reason is None:
+            sizes[shown] = size_bytes
         else:
-            kept.append({"folder": display(old.folder), "reason": reason})
+            kept.append({"folder": shown, "reason": reason})
     if not options.dry_run:
         remove_leftovers(home)
     if options.json:
-        print(json.dumps({"removed": removed, "kept": kept}))
+        print(json.dumps({"removed": [*sizes], "kept": kept, "bytes": sizes}))
     else:
-        _print(removed, kept, "would remove" if options.dry_run else "removed")
+        _print(sizes, kept, "would remove" if options.dry_run else "removed")
     return 0
 
 
@@ -60,10 +68,12 @@ def _remove(folder: Path, options: argparse.Namespace) -> str | None:
     return None
 
 
-def _print(removed: Sequence[str], kept: Sequence[Mapping[str, str]], word: str) -> None:
-    for folder in removed:
-        print(f"{word} {folder}")
+def _print(sizes: Mapping[str, int], kept: Sequence[Mapping[str, str]], word: str) -> None:
+    for folder, size_bytes in sizes.items():
+        print(f"{word} {folder} ({size(size_bytes)})")
     for entry in kept:
-        print(f"kept {entry['folder']}: {entry['reason']}")
-    if not removed and not kept:
+        print(f"kept {entry['folder']}: {plain(entry['reason'])}")
+    if sizes:
+        print(f"{word} {len(sizes)} batches, {size(sum(sizes.values()))} in all")
+    if not sizes and not kept:
         print("no batch is old enough to remove")
