@@ -44,6 +44,14 @@ def test_emulator_has_no_file_name_twice() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_are_followed_by_a_function_that_raises_no_error(path: Path) -> None:
+    """A loop of links is never a bug: `realpath` accepts it, `Path.resolve` does not."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = [call.func.attr for call in calls if isinstance(call.func, ast.Attribute)]
+    assert "resolve" not in names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstring_of_one_sentence_is_on_one_line(path: Path) -> None:
     """All docstrings have one form, so that both packages read as one hand."""
     lines = path.read_text().splitlines()

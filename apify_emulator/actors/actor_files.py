@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -56,7 +57,7 @@ def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
             raise SetupError(f"{folder}: no such folder of Actors; name an existing one")
         for candidate in (folder, *sorted(folder.iterdir())):
             # Two of the folders can overlap, directly or over a link.
-            place = candidate.resolve()
+            place = Path(os.path.realpath(candidate))
             if place not in found and (candidate / ".actor" / "actor.json").is_file():
                 found.add(place)
                 yield place

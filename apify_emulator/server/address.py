@@ -84,7 +84,7 @@ def _read_lock_file(data_dir: Path) -> bytes:
 
 def _name(data_dir: Path) -> bytes:
     """Returns a name outside the file system, where the length of the path does not matter."""
-    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()
     return f"\0apify-emulator-{digest[:32]}".encode()
 
 

@@ -140,7 +140,7 @@ def point_latest(folder: Path, name: BatchName) -> None:
     link = home / LATEST
     if found is None or (link.exists() and not link.is_symlink()):
         return
-    if link.resolve() != found.resolve():
+    if os.path.realpath(link) != os.path.realpath(found):
         new = home / f".{LATEST}.{found.name}"
         new.unlink(missing_ok=True)
         new.symlink_to(found.name, target_is_directory=True)
@@ -162,7 +162,7 @@ def find_batch(output: Path, text: str) -> Path:
         output, text = _below_remote(text)
     for folder in (Path(text), output / text):
         if (folder / LEDGER).is_file():
-            return folder.resolve()
+            return Path(os.path.realpath(folder))
     latest = newest(output / text)
     if latest is None and Path(text).is_dir():
         latest = newest(Path(text))

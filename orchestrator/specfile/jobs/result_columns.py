@@ -9,6 +9,7 @@ Checks that the columns in `[results]` will exist, as far as that is known befor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -87,7 +88,8 @@ def _check_by_newest(
         if name in had or (is_same and not close):
             continue
         right = f"; did you mean {close[0]!r}?" if close else ""
-        newest = f"no item of the newest batch, {folder.resolve().name}, has {name!r}{right}"
+        batch = Path(os.path.realpath(folder)).name
+        newest = f"no item of the newest batch, {batch}, has {name!r}{right}"
         yield path, f"{newest} (name a new field in collect.fields)"
 
 

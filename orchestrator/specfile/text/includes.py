@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,10 @@ def read_documents(path: Path) -> Documents:
     return Documents(list(_read(path, (), set())))
 
 
-def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Iterator[Document]:
+def _read(path: Path, above: tuple[str, ...], seen: set[str]) -> Iterator[Document]:
     document = read_document(path)
-    seen.add(path.resolve())
+    above = (*above, os.path.realpath(path))
+    seen.add(above[-1])
     names = document.data.pop(INCLUDE, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _refusal(document, (INCLUDE,), f"expected a list of files, found {show(names)}")
@@ -94,18 +96,18 @@ def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Iterator[Docu
         place = (INCLUDE, index)
         try:
             inner = path.parent / name
-            resolved = inner.resolve()
-        except (OSError, ValueError) as error:
+            resolved = os.path.realpath(inner)
+        except ValueError as error:
             raise _refusal(document, place, f"{show(name)} is not a file name") from error
         # Only the files on the way here make a cycle; two files may include the same third one.
-        if resolved in (*above, path.resolve()):
+        if resolved in above:
             raise _refusal(document, place, f"{name} includes itself")
         if not inner.is_file():
             raise _refusal(document, place, f"{inner}: no such file")
         if len(seen) >= MOST_FILES:
             raise _refusal(document, place, f"a spec has at most {MOST_FILES} files")
         if resolved not in seen:
-            yield from _read(inner, (*above, path.resolve()), seen)
+            yield from _read(inner, above, seen)
     yield document
 
 
