@@ -6,7 +6,11 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraints constr
 RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 CODE := orchestrator apify_emulator tests bench tools jobs/actors
+COMPILE := $(BIN)/python -m compileall -q orchestrator apify_emulator
 EMPTY_TREE := 4b825dc642cb6eb9a060e54bf8d69288fbee4904
+
+# Without bytecode on disk, each command compiles 170 modules: a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
@@ -32,11 +36,13 @@ $(BIN)/uv:
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/uv
 	@echo "Installing apify-batch and what it needs"
 	@$(INSTALL) --no-cache --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(TOOLS): pyproject.toml constraints.txt | $(BIN)/uv
 	@echo "Installing apify-batch and the tools of development"
 	@$(INSTALL) --editable '.[dev]'
+	@$(COMPILE)
 	@touch $(RUNTIME) $@
 
 fmt: $(TOOLS) ## format the code
