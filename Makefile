@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
-UV := $(BIN)/python tools/uv_with_pip_settings.py
+NO_BYTECODE := PYTHONDONTWRITEBYTECODE=1
+UV := $(NO_BYTECODE) $(BIN)/python tools/uv_with_pip_settings.py
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt \
 	--build-constraints constraints.txt
 RUNTIME := .venv/.runtime
@@ -29,8 +30,9 @@ $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it: make PYTHON=python3.13 …")'
 	@echo "Creating .venv"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
+	@$(NO_BYTECODE) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
 	    --constraint constraints.txt uv
+	@find .venv/lib -path '*/pip/*' -name '*.pyc' -delete # 8 MB, for a tool that has done its work
 	@$(UV) pip uninstall --quiet --python $(BIN)/python setuptools
 
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/uv
