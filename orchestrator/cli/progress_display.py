@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 
+from orchestrator.app.batch_folders import display
+from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.context import Display
+from orchestrator.model.progress import Progress
 from orchestrator.report.lines import progress_line
-from orchestrator.report.progress import Progress
 
 LINE_EVERY_SECS = 30.0
 FIRST_LINE_SECS = 5.0
-
-WaitsFor = Callable[[], dict[str, int]]
 
 
 def display_for(
@@ -40,29 +41,33 @@ def display_for(
 
 
 class LineDisplay:
-    """Prints a line at intervals, if the figures have changed."""
+    """Prints the folder of the batch at once, and a line at intervals if figures have changed."""
 
     def __init__(self, first_secs: float, every_secs: float) -> None:
         self._first_secs = first_secs
         self._every_secs = every_secs
 
-    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:
         """Prints lines until cancelled."""
+        total = progress(0).total
+        sys.stderr.write(
+            f"batch {folder.name}: {total:,} {'job' if total == 1 else 'jobs'}, {display(folder)}\n"
+        )
         # A short batch is over by then, and its summary is enough.
         await anyio.sleep(self._first_secs)
         last = None
         while True:
-            figures = (progress.done, progress.running, progress.failed)
+            now = progress(0)
             # Logs of a long quiet batch would otherwise fill with the same line.
-            if figures != last:
-                last = figures
-                sys.stderr.write(progress_line(progress, anyio.current_time()) + "\n")
+            if now.facts != last:
+                last = now.facts
+                sys.stderr.write(progress_line(now, utc_now()) + "\n")
             await anyio.sleep(self._every_secs)
 
 
 class NoDisplay:
     """Prints nothing, because the log holds the progress."""
 
-    async def show(self, progress: Progress, waits_for: WaitsFor) -> None:  # noqa: ARG002
+    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:  # noqa: ARG002
         """Waits until cancelled."""
         await anyio.sleep_forever()

@@ -7,10 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger.rows import batch_of, stored, waits_text
+from orchestrator.ledger.rows import batch_of, progress_text, stored, waits_text
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
+from orchestrator.model.progress import Progress
 
 
 class BatchFacts(Transactions):
@@ -24,6 +25,11 @@ class BatchFacts(Transactions):
     def record_waits(self, waits: Sequence[Wait]) -> None:
         """Records why jobs wait, for commands that show the batch meanwhile."""
         self._execute("set_waits", waits=waits_text(waits))
+
+    @transaction
+    def record_progress(self, progress: Progress) -> None:
+        """Records the figures of the live batch, for commands that show it meanwhile."""
+        self._execute("set_progress", progress=progress_text(progress))
 
     @transaction
     def add_requests(self, requests: int, retries: int) -> None:

@@ -30,6 +30,7 @@ from orchestrator.ledger.rows import (
     instant,
     job_of,
     mark_of,
+    progress_of,
     remedy_of,
     report_of,
     run_object_of,
@@ -42,6 +43,7 @@ from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.jobs import Demand, Job, Target
+from orchestrator.model.progress import Progress
 from orchestrator.model.states import JobStatus
 
 
@@ -270,6 +272,10 @@ class LedgerReader:
     def waits(self) -> list[Wait]:
         """Why jobs wait, as the process that drives the batch last recorded."""
         return waits_of(self._execute("select_waits").fetchone()["waits"])
+
+    def progress(self) -> Progress | None:
+        """The figures that the process of a live batch last recorded; None when it did not."""
+        return progress_of(self._execute("select_progress").fetchone()["progress"])
 
     def reports(self) -> Iterator[JobReport]:
         """The state of each job, in the order of the spec, as a stream."""

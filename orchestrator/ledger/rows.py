@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 
 from orchestrator.ledger.records import JobReport, WaitingJob
@@ -17,6 +18,7 @@ from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_m
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
+from orchestrator.model.progress import Progress
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
@@ -297,6 +299,22 @@ def waits_text(waits: Sequence[Wait]) -> str:
 def waits_of(text: str) -> list[Wait]:
     """Why jobs wait, of a `waits` column."""
     return _waits_adapter().validate_json(text)
+
+
+@cache
+def _progress_adapter() -> TypeAdapter[Progress]:
+    return TypeAdapter(Progress)
+
+
+def progress_text(progress: Progress) -> str:
+    """The figures of a live batch as they are stored."""
+    # Not by the adapter, which takes long to build.
+    return orjson.dumps(progress, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def progress_of(text: str | None) -> Progress | None:
+    """The figures of a `progress` column."""
+    return None if text is None else _progress_adapter().validate_json(text)
 
 
 @lru_cache(maxsize=4096)

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 
 from orchestrator.model.money import money
-from orchestrator.report.progress import Progress
+from orchestrator.model.progress import Progress
+from orchestrator.report.time_left import SHORTEST_SECS
 
 
-def progress_line(progress: Progress, now: float) -> str:
+def progress_line(progress: Progress, now: datetime) -> str:
     """One plain line of progress."""
-    left = progress.secs_left(now)
     parts = [
-        f"{progress.done} of {progress.total} done",
-        f"{progress.running} running",
-        f"{progress.failed} failed",
+        f"{progress.done:,} of {progress.total:,} done",
+        f"{progress.running:,} running",
+        f"{progress.failed:,} failed",
         f"{progress.items:,} items",
         money(progress.cost_usd),
         f"{clock(progress.elapsed_secs(now))} elapsed",
     ]
-    if left is not None and progress.done < progress.total:
-        parts.append(f"about {clock(left)} left")
+    if progress.collecting:
+        parts.insert(2, f"{progress.collecting:,} collecting")
+    left = words_left(progress, now)
+    if left:
+        parts.append(left)
     return ", ".join(parts)
+
+
+def words_left(progress: Progress, now: datetime) -> str:
+    """How long a batch still takes, in words; empty when that cannot be said."""
+    secs = progress.secs_left(now)
+    if secs is not None and secs >= SHORTEST_SECS:
+        return f"about {rounded(secs)} left"
+    if progress.late and not progress.waiting:
+        runs = "1 run takes" if progress.late == 1 else f"{progress.late:,} runs take"
+        return f"{runs} longer than usual"
+    return ""
+
+
+def rounded(secs: float) -> str:
+    """A duration for people, rounded up as an estimate is: `40 s`, `7 min`, `2 h 20 min`."""
+    if secs <= 90:
+        return f"{ceil(secs / 10) * 10} s"
+    minutes = ceil(secs / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(ceil(minutes / 10) * 10, 60)
+    return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
 
 
 def clock(secs: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +16,9 @@ from rich.text import Text
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
+from orchestrator.model.progress import Progress
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock, progress_line, size
-from orchestrator.report.progress import Progress
 from orchestrator.report.summary import cost_words, proven_jobs, shown_statuses
 
 WIDE = 200
@@ -35,19 +36,17 @@ COLOURS = {
 }
 
 
-def progress_view(progress: Progress, now: float) -> RenderableType:
+def progress_view(progress: Progress, now: datetime) -> RenderableType:
     """The live display: a bar, a line of figures, and what waiting jobs wait for."""
     grid = Table.grid(padding=(0, 1))
     # rich draws a full bar for a total of 0.
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=40)
-    share = f"{progress.done}/{progress.total}"
-    grid.add_row(bar, share)
+    grid.add_row(bar, f"{progress.done}/{progress.total}")
     view = Table.grid()
     view.add_row(grid)
     view.add_row(Text(progress_line(progress, now)))
-    if progress.waits:
-        reason, jobs = max(progress.waits.items(), key=lambda entry: entry[1])
-        view.add_row(Text(f"{jobs} wait: {reason}", style="dim"))
+    if progress.limit:
+        view.add_row(Text(f"{progress.limited} wait: {progress.limit}", style="dim"))
     return view
 
 

@@ -245,7 +245,7 @@ class Follower:
             ended_at=self._client.platform_now(),
             run_object=run_json,
         )
-        self._observer.run_finished(run)
+        self._observer.run_finished(attempt, run)
 
     def _judge_duration(self, followed: _Followed) -> bool:
         """
@@ -267,7 +267,7 @@ class Follower:
         is_new = (secs > from_secs or is_too_long) and not followed.straggles
         if is_new:
             followed.straggles = True
-            self._observer.run_straggles(secs, usual)
+            self._observer.run_straggles(followed.attempt, secs, usual)
         if is_too_long and followed.abort_because is None:
             followed.abort_because = (
                 f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"

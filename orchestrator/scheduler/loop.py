@@ -158,6 +158,11 @@ class Scheduler:
         """Whether jobs still wait for a start."""
         return len(self._queue) + len(self._dependencies) > 0
 
+    @property
+    def stopping(self) -> str:
+        """Why nothing more is started; empty while jobs are started."""
+        return str(self._stop_reason or self._drain_reason or "")
+
     def waits(self) -> list[Wait]:
         """Why jobs of each kind wait."""
         waits = self._queue.waits()

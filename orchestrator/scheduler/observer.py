@@ -17,16 +17,16 @@ class Observer(Protocol):
     Changes of an attempt arrive in a task whose log has its job, number and run bound.
     """
 
-    def run_started(self, run: Run, *, adopted: bool) -> None:
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """The run of the attempt is known: its start was answered, or a search has found it."""
 
-    def run_finished(self, run: Run) -> None:
+    def run_finished(self, attempt: Attempt, run: Run) -> None:
         """The run reached a terminal status."""
 
     def run_seen(self, run: Run) -> None:
         """A run in progress has another status."""
 
-    def run_straggles(self, secs: float, usual_secs: float) -> None:
+    def run_straggles(self, attempt: Attempt, secs: float, usual_secs: float) -> None:
         """A run takes far longer than usual for its Actor or task."""
 
     def job_skipped(self, seq: int, reason: str) -> None:

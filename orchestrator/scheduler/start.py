@@ -118,7 +118,7 @@ class Starter:
         self._parts.finder.claim(run.id, attempt.job.target)
         self._parts.gate.accepted(attempt.job.target)
         await self._parts.ledger.mark_started(attempt, run, adopted=adopted)
-        self._parts.observer.run_started(run, adopted=adopted)
+        self._parts.observer.run_started(attempt, run, adopted=adopted)
         await self._parts.finder.orphans.end_rival_of(attempt)
 
     async def _adoptable(self, attempt: Attempt) -> Run | None:

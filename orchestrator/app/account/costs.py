@@ -16,6 +16,7 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.batch.final_files import write_reports
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.progress_events import BatchEvents
+from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.context import Connect, client_options
@@ -26,7 +27,6 @@ from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
-from orchestrator.report.progress import Progress
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import RunListing
 from orchestrator.scheduler.run_search import RunFinder
@@ -46,7 +46,7 @@ async def update_costs(batch: OpenBatch) -> None:
     orphans = Orphans(
         ledger=ledger,
         client=client,
-        observer=BatchEvents(Progress(total=0, began_at=0.0)),
+        observer=BatchEvents(ProgressTracker(0.0)),
         given_up=reader.given_up(),
         utc_now=utc_now,
     )

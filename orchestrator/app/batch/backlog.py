@@ -13,17 +13,16 @@ from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
 from orchestrator.app.batch.assembly import Backlog, SchedulerOptions
 from orchestrator.app.batch.needed_results import needs_of
 from orchestrator.app.batch.open_batch import OpenBatch
+from orchestrator.app.batch.progress_tracker import ProgressTracker, WaitingWork
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.setup.process_limits import warn_of_bound
 from orchestrator.ledger import WaitingJob
-from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
-from orchestrator.model.states import AttemptState, JobStatus
-from orchestrator.report.progress import Progress
+from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import longest_pause_secs
@@ -32,16 +31,17 @@ NOTHING_EXPECTED: Mapping[int, float] = {}
 
 
 def read_backlog(
-    batch: OpenBatch, options: SchedulerOptions, open_attempts: Sequence[Attempt]
-) -> tuple[Backlog, Progress]:
+    batch: OpenBatch,
+    options: SchedulerOptions,
+    open_attempts: Sequence[Attempt],
+    tracker: ProgressTracker,
+) -> Backlog:
     """
     Reads a batch that this process owns; call it in the event loop, whose clock it uses.
 
     Args:
         open_attempts: of an earlier process.
-
-    Returns:
-        the backlog, and the figures that a display begins with.
+        tracker: gets the figures that the batch begins with.
 
     Raises:
         UsageError: some job can never be started within the limits.
@@ -53,7 +53,10 @@ def read_backlog(
         limits = limits_of(plan, room, {} if options.is_aborting else reader.demands(), settings)
         unsettled = waiting + len(open_attempts)
         warn_of_bound(limits.max_runs, min(wanted_runs(plan, room, settings), unsettled))
-        needs, free = needs_of(reader, _waiting_jobs(batch, options))
+        work = WaitingWork(
+            expected={} if options.is_aborting else expected_durations(batch.folder, reader)
+        )
+        needs, free = needs_of(reader, _waiting_jobs(batch, options, work))
         usage = usage_now(
             reader,
             limits,
@@ -70,19 +73,24 @@ def read_backlog(
             waiting=waiting,
             unsettled=unsettled,
         )
-        return backlog, progress_of(totals, open_attempts)
+    tracker.begin(totals, work, plan.max_cost_usd)
+    platform_now = batch.client.platform_now() or options.utc_now()
+    tracker.resume(open_attempts, anyio.current_time(), platform_now)
+    return backlog
 
 
-def _waiting_jobs(batch: OpenBatch, options: SchedulerOptions) -> Iterator[QueuedJob]:
-    """The jobs that this process may start."""
+def _waiting_jobs(
+    batch: OpenBatch, options: SchedulerOptions, work: WaitingWork
+) -> Iterator[QueuedJob]:
+    """The jobs that this process may start; counts them in `work`."""
     if options.is_aborting:
-        return iter(())
-    return queued_jobs(
-        batch.reader.waiting(),
-        options.room,
-        expected_durations(batch.folder, batch.reader),
-        platform_now=batch.client.platform_now(),
-    )
+        return
+    platform_now = batch.client.platform_now()
+    jobs, expected = batch.reader.waiting(), work.expected
+    for job in queued_jobs(jobs, options.room, expected, platform_now=platform_now):
+        if job.claim.target is not None:
+            work.add(job.seq, job.claim.target)
+        yield job
 
 
 def queue_of(jobs: Iterable[QueuedJob]) -> JobQueue:
@@ -143,18 +151,3 @@ def _held(attempt: Attempt, claim: Claim) -> Claim:
     if attempt.reserved_usd is None:
         return claim
     return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)
-
-
-def progress_of(totals: Totals, open_attempts: Iterable[Attempt]) -> Progress:
-    """
-    The first figures of the display; call it in the event loop, whose clock it uses.
-
-    Args:
-        open_attempts: of an earlier process.
-    """
-    progress = Progress(total=0, began_at=anyio.current_time())
-    progress.follow(totals)
-    progress.settled_before = progress.done
-    live = {AttemptState.STARTED, AttemptState.ADOPTED}
-    progress.running = sum(attempt.state in live for attempt in open_attempts)
-    return progress

@@ -20,6 +20,7 @@ from orchestrator.app.batch.backlog import queued_attempt, read_backlog
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
+from orchestrator.app.batch.progress_tracker import LiveSource, ProgressTracker
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now
@@ -46,12 +47,14 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
+from orchestrator.model.progress import Progress
 from orchestrator.model.states import JobStatus
-from orchestrator.report.progress import Progress
 from orchestrator.scheduler.loop import Scheduler
 
 ABORT_SECS = 8.0
-WAITS_EVERY_SECS = 2.0
+RECORD_EVERY_SECS = 2.0
+RECORDED_RUNS = 60
+"""How many runs in progress other processes can show: the rows of a high terminal."""
 CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
 
@@ -127,7 +130,8 @@ async def _schedule(
 ) -> OrchestratorError | None:
     """Runs the scheduler until the batch is settled or stopped; returns why it stopped."""
     batch.client.set_clock(options.room.clock)
-    observer = BatchEvents(Progress(total=0, began_at=0.0))
+    tracker = ProgressTracker(anyio.current_time())
+    observer = BatchEvents(tracker)
     finder = make_finder(batch, options, observer)
     if not is_new:
         try:
@@ -136,13 +140,12 @@ async def _schedule(
             return reason
     attempts = await _own(batch, options, is_forced=context.force)
     # Read after the take-over, which compares the ledger with the runs of the account.
-    backlog, progress = read_backlog(batch, options, attempts)
-    scheduler = make_scheduler(
-        batch, backlog, options, finder=finder, observer=BatchEvents(progress)
-    )
+    backlog = read_backlog(batch, options, attempts, tracker)
+    scheduler = make_scheduler(batch, backlog, options, finder=finder, observer=observer)
+    live = LiveSource(tracker=tracker, scheduler=scheduler, utc_now=options.utc_now)
     LOG.info(
         "batch_started",
-        jobs=progress.total,
+        jobs=tracker.total,
         waiting=len(backlog.queue),
         max_runs=backlog.usage.limits.max_runs,
     )
@@ -150,7 +153,7 @@ async def _schedule(
         await tasks.start(listen, scheduler.stop, name="signals")
         for signal in early:
             scheduler.stop(signal)
-        _start_side_tasks(tasks, batch, options, context, scheduler=scheduler, progress=progress)
+        _start_side_tasks(tasks, batch, options, context, live)
         stopped = await _run(scheduler, attempts, options)
         tasks.cancel_scope.cancel()
     if stopped is None and options.is_aborting and backlog.waiting:
@@ -187,19 +190,18 @@ def _start_side_tasks(
     batch: OpenBatch,
     options: SchedulerOptions,
     context: BatchContext,
-    *,
-    scheduler: Scheduler,
-    progress: Progress,
+    live: LiveSource,
 ) -> None:
-    """Starts the tasks beside the scheduler: the display, the limits, the reasons of waits."""
-    tasks.start_soon(context.display.show, progress, scheduler.waits_for, name="display")
+    """Starts the tasks beside the scheduler: the display, the limits, the record of progress."""
+    scheduler = live.scheduler
+    tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
+    tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
     if context.leave_at is not None:
         tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
     if not options.is_aborting:
         plan = batch.ledger.batch.plan
         keep = partial(keep_limits, batch.client, scheduler, plan, options.settings)
         tasks.start_soon(keep, name="limits")
-        tasks.start_soon(_record_waits, batch.ledger, scheduler, name="waits")
 
 
 async def _collect_shared(batch: OpenBatch, patience_secs: float) -> OrchestratorError | None:
@@ -226,21 +228,28 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     scheduler.stop(LeftForNextOccurrence())
 
 
-async def _record_waits(ledger: Ledger, scheduler: Scheduler) -> None:
-    """Records in the ledger why jobs wait, for `status --why`; until cancelled."""
-    recorded: list[Wait] = []
+async def _record_progress(ledger: Ledger, live: LiveSource) -> None:
+    """Records progress, and why jobs wait, for other processes that show them; until cancelled."""
+    waits: list[Wait] = []
+    recorded: Progress | None = None
     while True:
-        waits = scheduler.waits()
+        progress, new_waits = live.progress(RECORDED_RUNS), live.scheduler.waits()
         try:
-            # Also when nothing is new: this checks that the process still owns the batch.
-            await (ledger.check_owner() if waits == recorded else ledger.record_waits(waits))
+            if new_waits != waits:
+                await ledger.record_waits(new_waits)
+            if recorded is None or progress.facts != recorded.facts:
+                await ledger.record_progress(progress)
+                recorded = progress
+            else:
+                # This checks that the process still owns the batch, as the others do.
+                await ledger.check_owner()
+            waits = new_waits
         except DiskFull:
             # The next write that matters stops the batch.
             pass
         except (StoppedEarly, BatchHeld, UsageError) as error:
-            scheduler.stop(error)
-        recorded = waits
-        await anyio.sleep(WAITS_EVERY_SECS)
+            live.scheduler.stop(error)
+        await anyio.sleep(RECORD_EVERY_SECS)
 
 
 async def _abort_live_runs(batch: OpenBatch) -> None:

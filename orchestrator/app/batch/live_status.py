@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.clock import utc_now
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.statistics import Totals
-from orchestrator.model.batches import Batch
+from orchestrator.model.progress import Progress
+from orchestrator.model.states import SETTLED_JOB_STATUSES, JobStatus
 
 READ_EVERY_SECS = 1.0
+MOST_TIME = 0.1
+"""The largest share of the time that reading takes, however large the batch is."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveStatus:
+async def watch(folder: Path, look: Callable[[LedgerReader, bool], None]) -> None:
     """
-    The state of a batch at one instant.
+    Looks at a batch every second until no process holds it.
 
-    Attributes:
-        is_held: whether a process holds its lock.
-    """
-
-    batch: Batch
-    totals: Totals
-    is_held: bool
-
-
-async def watch(folder: Path, show: Callable[[LiveStatus], None]) -> LiveStatus:
-    """
-    Reads a batch every second until no process holds it; returns the last status.
-
-    It writes nothing, and it holds no lock between two reads.
+    It writes nothing, and it holds no lock between two looks.
 
     Args:
-        show: is called with each status, also with the last one.
+        look: is called with the ledger and whether a process holds the batch; also at the end.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch: the batch cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
         while True:
-            # Checked before reading: the last status has the last writes of the process.
+            # Checked before reading: the last look sees the last writes of the process.
             held = is_held(folder)
-            status = LiveStatus(reader.batch(), reader.totals(), held)
-            show(status)
+            began = time.perf_counter()
+            look(reader, held)
             if not held:
-                return status
-            await anyio.sleep(READ_EVERY_SECS)
+                return
+            secs = time.perf_counter() - began
+            await anyio.sleep(max(READ_EVERY_SECS, secs / MOST_TIME))
+
+
+def progress_of(reader: LedgerReader) -> Progress:
+    """The figures of a batch that another process holds."""
+    recorded = reader.progress()
+    if recorded is not None:
+        return recorded
+    # An older version runs it, or this process has just begun and has recorded nothing yet.
+    batch, totals = reader.batch(), reader.totals()
+    return Progress(
+        at=utc_now(),
+        began_at=batch.created_at,
+        total=sum(totals.jobs.values()),
+        settled={s: jobs for s, jobs in totals.jobs.items() if s in SETTLED_JOB_STATUSES},
+        running=totals.jobs.get(JobStatus.RUNNING, 0),
+        items=totals.items,
+        size_bytes=totals.size_bytes,
+        cost_usd=totals.cost_usd,
+        max_cost_usd=batch.plan.max_cost_usd,
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio
+
+from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Attempt, Collected, Outcome
-from orchestrator.model.ids import Mark
+from orchestrator.model.ids import JobKey, Mark
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus
-from orchestrator.report.progress import Progress
 
 
 class BatchEvents:
@@ -19,27 +21,26 @@ class BatchEvents:
     Events of an attempt are logged in its task, where `job`, `attempt` and `run` are bound.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, tracker: ProgressTracker) -> None:
+        self._tracker = tracker
 
-    def run_started(self, run: Run, *, adopted: bool) -> None:
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """Counts a run in progress."""
-        self._progress.running += 1
+        self._tracker.run_started(attempt, run, anyio.current_time())
         LOG.info("run_adopted" if adopted else "run_started", run=run.id)
 
-    def run_finished(self, run: Run) -> None:
+    def run_finished(self, attempt: Attempt, run: Run) -> None:
         """Counts a run that ended, and what it cost."""
-        self._progress.running -= 1
-        self._progress.cost_usd += run.cost_usd or 0
+        self._tracker.run_finished(attempt, run, anyio.current_time())
         LOG.debug("run_finished", status=run.status)
 
     def run_seen(self, run: Run) -> None:
         """Logs the status of a run in progress."""
         LOG.debug("run_status_changed", status=run.status)
 
-    def run_straggles(self, secs: float, usual_secs: float) -> None:
+    def run_straggles(self, attempt: Attempt, secs: float, usual_secs: float) -> None:
         """Warns of a run that takes much longer than usual."""
-        self._progress.stragglers += 1
+        self._tracker.run_straggles(attempt)
         LOG.warning(
             "straggler_found",
             secs=round(secs),
@@ -48,7 +49,7 @@ class BatchEvents:
 
     def job_skipped(self, seq: int, reason: str) -> None:
         """Counts a job that is not started."""
-        self._progress.settled[JobStatus.SKIPPED] += 1
+        self._tracker.jobs_over(JobStatus.SKIPPED, (None,), reason)
         LOG.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, error: str) -> None:
@@ -73,7 +74,7 @@ class BatchEvents:
 
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
         """Counts jobs that failed without a start."""
-        self._progress.settled[JobStatus.FAILED] += len(keys)
+        self._tracker.jobs_over(JobStatus.FAILED, map(JobKey, keys), reason)
         LOG.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, error: str, delay_secs: float) -> None:
@@ -98,9 +99,13 @@ class BatchEvents:
         next_delay_secs: float | None,
     ) -> None:
         """Counts a settled job, and logs a failure."""
-        if collected is not None and next_delay_secs is None:
-            self._progress.items += collected.items or 0
-            self._progress.size_bytes += collected.size_bytes
+        self._tracker.attempt_over(
+            attempt,
+            outcome,
+            collected,
+            is_settled=next_delay_secs is None,
+            now=anyio.current_time(),
+        )
         if next_delay_secs is not None:
             LOG.warning(
                 "attempt_failed",
@@ -108,7 +113,6 @@ class BatchEvents:
                 next_in_secs=round(next_delay_secs, 1),
             )
             return
-        self._progress.settled[outcome.status] += 1
         # At the end, one line reports a refusal for all of its jobs together.
         is_quiet = outcome.error is None or outcome.is_refused
         log = LOG.info if is_quiet else LOG.warning

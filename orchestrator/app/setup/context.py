@@ -18,7 +18,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.model.batches import LocalPlatformPlan
-from orchestrator.report.progress import Progress
+from orchestrator.model.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 
@@ -43,8 +43,14 @@ Connect = Callable[[LocalPlatformPlan | None], AbstractAsyncContextManager[Endpo
 class Display(Protocol):
     """Shows the progress of a batch."""
 
-    async def show(self, progress: Progress, waits_for: Callable[[], dict[str, int]]) -> None:
-        """Shows progress until cancelled."""
+    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:
+        """
+        Shows progress until cancelled.
+
+        Args:
+            folder: of the batch.
+            progress: returns the figures now, with at most so many runs in progress.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.app.batch.live_status import LiveStatus, watch
-from orchestrator.app.batch_folders import find_batch
+from orchestrator.app.batch.live_status import progress_of, watch
+from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.commands.status import show
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.progress_display import display_for
 from orchestrator.cli.streams import output_is_broken
-from orchestrator.report.progress import Progress
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.progress import Progress
 from orchestrator.report.summary import summary_of
 
 # No exit code was recorded, so the batch can be resumed, which is what 3 means.
@@ -29,21 +30,23 @@ def call(options: argparse.Namespace) -> int:
     Returns 0 when the reader of its output is gone.
     """
     folder = find_batch(settings_of(options).output, options.batch)
-    last = in_event_loop(_print_changes if options.json else _display, folder)
-    if last is None:
+    if not in_event_loop(_print_changes if options.json else _display, folder):
         return 0
-    if not options.json:
-        show(last.batch, last.totals, folder, is_held=False)
-    return PROCESS_KILLED if last.batch.exit_code is None else last.batch.exit_code
+    with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+        if not options.json:
+            show(batch, reader.totals(), folder, is_held=False)
+    return PROCESS_KILLED if batch.exit_code is None else batch.exit_code
 
 
-async def _print_changes(folder: Path) -> LiveStatus | None:
+async def _print_changes(folder: Path) -> bool:
+    """Prints the summary when it changes; returns whether the batch was watched to its end."""
     printed = ""
 
-    def print_change(status: LiveStatus) -> None:
+    def print_change(reader: LedgerReader, held: bool) -> None:
         nonlocal printed
-        facts = {**summary_of(status.batch, status.totals), "folder": str(folder)}
-        line = json.dumps({**facts, "is_held": status.is_held})
+        facts = {**summary_of(reader.batch(), reader.totals()), "folder": str(folder)}
+        line = json.dumps({**facts, "is_held": held})
         if line != printed:
             print(line, flush=True)
             printed = line
@@ -52,25 +55,29 @@ async def _print_changes(folder: Path) -> LiveStatus | None:
             scope.cancel()
 
     with anyio.CancelScope() as scope:
-        return await watch(folder, print_change)
-    return None
+        await watch(folder, print_change)
+        return True
+    return False
 
 
-async def _display(folder: Path) -> LiveStatus:
+async def _display(folder: Path) -> bool:
+    """Shows the batch until its end."""
     display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
-    progress = Progress(total=0, began_at=anyio.current_time())
-    is_shown = False
+    last: Progress | None = None
 
-    def update(status: LiveStatus) -> None:
-        nonlocal is_shown
-        progress.follow(status.totals)
-        if not is_shown:
-            # From here on the speed is measured; what was done before has no known duration.
-            progress.settled_before = progress.done
-            tasks.start_soon(display.show, progress, dict, name="display")
-            is_shown = True
+    def update(reader: LedgerReader, held: bool) -> None:
+        nonlocal last
+        is_first = last is None
+        if held or is_first:
+            last = progress_of(reader)
+        if is_first:
+            tasks.start_soon(display.show, folder, latest, name="display")
+
+    def latest(_rows: int) -> Progress:
+        assert last is not None  # noqa: S101 - the display starts after the first look
+        return last
 
     async with anyio.create_task_group() as tasks:
-        last = await watch(folder, update)
+        await watch(folder, update)
         tasks.cancel_scope.cancel()
-    return last
+    return True

@@ -15,7 +15,7 @@ SELECT owner FROM batch;
 
 -- name: own_batch
 -- Makes a process the owner of the batch.
-UPDATE batch SET owner = :owner;
+UPDATE batch SET owner = :owner, progress = NULL;
 
 -- name: open_batch
 -- Opens the batch again.
@@ -25,7 +25,7 @@ UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason 
 -- name: close_batch
 -- Closes the batch.
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
-    stop_reason = :stop_reason, stop_kind = :stop_kind;
+    stop_reason = :stop_reason, stop_kind = :stop_kind, progress = NULL;
 
 -- name: complete_batch
 -- Records that all that follows the last run is done.
@@ -51,6 +51,14 @@ UPDATE batch SET plan = :plan;
 -- name: set_keeps_days
 -- Records how long the platform keeps what runs have made.
 UPDATE batch SET keeps_days = :keeps_days;
+
+-- name: set_progress
+-- Records the figures of the live batch.
+UPDATE batch SET progress = :progress;
+
+-- name: select_progress
+-- Reads the figures of the live batch.
+SELECT progress FROM batch;
 
 -- name: set_waits
 -- Records why jobs wait.

@@ -7,6 +7,7 @@ No clock, no I/O; times are seconds.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 
 from orchestrator.model.jobs import Target
 
@@ -33,9 +34,13 @@ class UsualDurations:
         if len(durations) < MOST:
             insort(durations, secs)
 
+    def of(self, target: Target) -> Sequence[float]:
+        """The durations of a target, in order."""
+        return self._durations.get(target, ())
+
     def usual(self, target: Target) -> float | None:
         """The median duration; None while too few are known."""
-        durations = self._durations.get(target, ())
+        durations = self.of(target)
         # The median: a few runs that hang would move a mean.
         return durations[len(durations) // 2] if len(durations) >= FEWEST else None
 

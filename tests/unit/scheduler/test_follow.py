@@ -92,7 +92,7 @@ class Told:
         self.slow: list[str] = []
         self.seen: list[str] = []
 
-    def run_straggles(self, _secs: float, _usual: float) -> None:
+    def run_straggles(self, _attempt: object, _secs: float, _usual: float) -> None:
         self.slow.append(get_contextvars()["run"])
 
     def run_seen(self, run: Any) -> None:

@@ -173,7 +173,7 @@ class Told:
     def start_unconfirmed(self, error: str) -> None:
         self.unconfirmed.append(error)
 
-    def run_started(self, _run: object, *, adopted: bool) -> None:
+    def run_started(self, _attempt: object, _run: object, *, adopted: bool) -> None:
         self.adopted.append(adopted)
 
     def agents_hidden(self, run: Run) -> None:
