@@ -41,7 +41,7 @@ def display_for(
 
 
 class LineDisplay:
-    """Prints the folder of the batch at once, and a line at intervals if figures have changed."""
+    """Prints the folder of the batch, then a line at intervals if figures have changed."""
 
     def __init__(self, first_secs: float, every_secs: float) -> None:
         self._first_secs = first_secs
@@ -49,20 +49,19 @@ class LineDisplay:
 
     async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:
         """Prints lines until cancelled."""
-        total = progress(0).total
-        sys.stderr.write(
-            f"batch {folder.name}: {total:,} {'job' if total == 1 else 'jobs'}, {display(folder)}\n"
-        )
         # A short batch is over by then, and its summary is enough.
         await anyio.sleep(self._first_secs)
+        now = progress(0)
+        jobs = "1 job" if now.total == 1 else f"{now.total:,} jobs"
+        sys.stderr.write(f"batch {folder.name} of {jobs}, {display(folder)}\n")
         last = None
         while True:
-            now = progress(0)
             # Logs of a long quiet batch would otherwise fill with the same line.
             if now.facts != last:
                 last = now.facts
                 sys.stderr.write(progress_line(now, utc_now()) + "\n")
             await anyio.sleep(self._every_secs)
+            now = progress(0)
 
 
 class NoDisplay:

@@ -34,6 +34,7 @@ REPEATED = {
     "judge_batch",
     "mark_seen",
     "record_waits",
+    "record_progress",
     "skip",
     "refuse",
     "reuse",
