@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -94,11 +95,14 @@ class Files:
 
 
 def _write(folder: str, contents: Mapping[str, bytes]) -> Unflushed:
-    files = []
-    for name, data in contents.items():
-        part = f"{folder}/.{name}.part"
-        handle = open_empty(part)
-        files.append((handle, part, f"{folder}/{name}"))
-        append(handle, data, part)
-        SecretWatch(f"{folder}/{name}").check(data)
+    files: list[tuple[int, str, str]] = []
+    with ExitStack() as on_error:
+        for name, data in contents.items():
+            part = f"{folder}/.{name}.part"
+            handle = open_empty(part)
+            on_error.callback(os.close, handle)
+            files.append((handle, part, f"{folder}/{name}"))
+            append(handle, data, part)
+            SecretWatch(f"{folder}/{name}").check(data)
+        on_error.pop_all()
     return Unflushed(folder, files)

@@ -66,6 +66,16 @@ def translated(path: str) -> Iterator[None]:
         raise error_of(error, path, "written", otherwise=OutputLost, advice=advice) from error
 
 
+@contextmanager
+def closed_on_error(handle: int) -> Iterator[None]:
+    """Closes a handle if the block fails: an open one keeps its lock, also from this process."""
+    try:
+        yield
+    except BaseException:
+        os.close(handle)
+        raise
+
+
 def open_empty(part: str) -> int:
     """The handle of an empty file; its folder is made if need be."""
     flags = FLAGS | os.O_TRUNC
@@ -106,10 +116,11 @@ def _open_locked(part: str) -> int:
     """The handle of an empty file that no other process writes until it is closed."""
     while True:
         handle = os.open(part, FLAGS, 0o644)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        # The process that had the lock may have renamed the file: then this handle is that file's.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), os.stat(part)):
-                os.ftruncate(handle, 0)
-                return handle
+        with closed_on_error(handle):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Whoever had the lock may have renamed the file: then this handle is that file's.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(part)):
+                    os.ftruncate(handle, 0)
+                    return handle
         os.close(handle)

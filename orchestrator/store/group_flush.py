@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from orchestrator.group_worker import Work, run_each
@@ -36,11 +37,11 @@ def flush_group(group: Sequence[Work]) -> None:
 
 
 def _flush(unflushed: Unflushed) -> None:
-    for handle, _, _ in unflushed.files:
-        try:
+    with ExitStack() as after:
+        for handle, _, _ in unflushed.files:
+            after.callback(os.close, handle)
+        for handle, _, _ in unflushed.files:
             os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _rename(unflushed: Unflushed) -> None:

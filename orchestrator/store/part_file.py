@@ -10,7 +10,13 @@ from functools import partial
 from typing import IO, Any, TypeVar
 
 from orchestrator.group_worker import Worker
-from orchestrator.store.disk_writes import append, remove_open, translated, truncate
+from orchestrator.store.disk_writes import (
+    append,
+    closed_on_error,
+    remove_open,
+    translated,
+    truncate,
+)
 from orchestrator.store.group_flush import Unflushed
 from orchestrator.store.secret_warnings import SecretWatch
 from orchestrator.store.sink import lines_in
@@ -144,21 +150,32 @@ def reopen(part: str) -> tuple[int, Mark, int] | None:
     """
     with translated(part):
         handle = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        size, lines, seen = 0, 0, hashlib.sha256()
-        # Of the whole lines; `seen` is of all that was read.
-        digest, whole_bytes, has_holes = seen.copy(), 0, False
-        while block := os.read(handle, READ_BYTES):
-            end = block.rfind(b"\n") + 1
-            # Bytes that never reached the disk are zeros after a power cut; JSON has none.
-            if end and (has_holes or b"\0" in block[:end]):
-                remove_open(handle, part)
-                return None
-            seen.update(block[:end])
-            if end:
-                digest, whole_bytes, has_holes = seen.copy(), size + end, False
-            seen.update(block[end:])
-            has_holes = has_holes or b"\0" in block[end:]
-            size += len(block)
-            lines += lines_in(block)
-    truncate(handle, whole_bytes, part)
-    return handle, (whole_bytes, digest), lines
+    with closed_on_error(handle):
+        with translated(part):
+            whole = _whole_lines(handle)
+        if whole is not None:
+            mark, lines = whole
+            truncate(handle, mark[0], part)
+            return handle, mark, lines
+    remove_open(handle, part)
+    return None
+
+
+def _whole_lines(handle: int) -> tuple[Mark, int] | None:
+    """Where the whole lines of a file end, and how many there are; None if it has holes."""
+    size, lines, seen = 0, 0, hashlib.sha256()
+    # Of the whole lines; `seen` is of all that was read.
+    digest, whole_bytes, has_holes = seen.copy(), 0, False
+    while block := os.read(handle, READ_BYTES):
+        end = block.rfind(b"\n") + 1
+        # Bytes that never reached the disk are zeros after a power cut; JSON has none.
+        if end and (has_holes or b"\0" in block[:end]):
+            return None
+        seen.update(block[:end])
+        if end:
+            digest, whole_bytes, has_holes = seen.copy(), size + end, False
+        seen.update(block[end:])
+        has_holes = has_holes or b"\0" in block[end:]
+        size += len(block)
+        lines += lines_in(block)
+    return (whole_bytes, digest), lines

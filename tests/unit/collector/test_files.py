@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,3 +80,49 @@ def test_file_that_several_write_at_once_is_always_whole(tmp_path: Path) -> None
     for writer in writers:
         writer.result()
     assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+
+
+def _fail(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "write", "fsync"])
+def test_failed_write_holds_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A report that could not be written can be written by the same process later."""
+    before = _open_files()
+    monkeypatch.setattr(os, call, _fail)
+    with pytest.raises(OutputLost):
+        write_file(tmp_path / "summary.json", [b"1"])
+    assert _open_files() == before
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+async def test_failed_save_of_several_files_holds_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A disk that fails for hours does not use up the open files of the process."""
+    async with GroupWorker("files", flush_group) as worker:
+        before = _open_files()
+        monkeypatch.setattr(os, call, _fail)
+        with pytest.raises(OutputLost):
+            await Files(worker).save(tmp_path, {"a": b"1", "b": b"2"})
+        assert _open_files() == before
+
+
+async def test_part_file_that_cannot_be_cut_is_not_held_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that cannot continue leaves no file open."""
+    (tmp_path / ".items.part").write_bytes(b"{}\nhalf")
+    async with GroupWorker("files", flush_group) as worker:
+        before = _open_files()
+        monkeypatch.setattr(os, "ftruncate", _fail)
+        with pytest.raises(OutputLost):
+            await Files(worker).reopen_part(tmp_path, "items.jsonl", part="items")
+        assert _open_files() == before
