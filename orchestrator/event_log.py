@@ -39,6 +39,11 @@ LONGEST_FACT = 2000
 """Characters of one fact where people read it."""
 
 FIRST_FACTS = ("job", "attempt", "run")
+GROUPED_EVENTS = frozenset({"attempt_failed", "job_settled", "job_skipped"})
+"""
+What happens to single jobs: text on stderr leaves it out, because thousands may fail for one cause,
+and the command prints each cause once.
+"""
 NOT_IN_TEXT = frozenset({"event", "level", "at", "exception", "batch_id", *FIRST_FACTS})
 
 
@@ -79,7 +84,7 @@ class LogSink:
     def warning(self, line: bytes, event: EventDict) -> None:
         """Writes out an event that people see, too."""
         self.info(line, event)
-        if not self._as_json:
+        if not self._as_json and event["event"] not in GROUPED_EVENTS:
             sys.stderr.write(_as_text(event) + "\n")
 
     debug = info

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
+from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.batch_folders import LEDGER, display
@@ -15,13 +16,12 @@ from orchestrator.app.outputs.object_store import remote_folder
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.statistics import NearCap
 from orchestrator.model.money import money
-from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
+from orchestrator.report.failure_lines import failure_fields, failure_lines
+from orchestrator.report.failures import Failures, group_failures
 from orchestrator.report.summary import summary_of
 from orchestrator.report.terminal import print_table, summary_table
 from orchestrator.safe_text import plain
-
-SHOWN_FAILURES = 10
 
 
 def report(
@@ -44,11 +44,13 @@ def report(
             report(result, as_json=False, more=more)
         return
     remote = remote_folder(result.batch)
+    groups = failures_in(result.folder)
     if as_json:
         summary = summary_of(result.batch, result.totals)
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
         table = table_on_disk(result.folder)
         facts["table"] = None if table is None else str(table.path.absolute())
+        facts["failures"] = failure_fields(result.batch, groups)
         if remote is not None:
             facts["remote"] = remote
         print(json.dumps(facts))
@@ -58,7 +60,7 @@ def report(
         print(_table_line(result))
         if remote is not None:
             print(f"uploaded to: {remote}")
-    _print_failures(result)
+    _print_failures(result, groups)
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
         sys.stderr.write(f"{plain(warning)}\n")
@@ -95,26 +97,12 @@ def _cap_warning(near_cap: Sequence[NearCap]) -> str:
     )
 
 
-def _print_failures(result: Result) -> None:
-    """Prints the first failures; jobs with the same status and error share a line."""
-    failed = sum(result.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
-    if not failed:
-        return
-    alike: dict[tuple[str, str | None], list[str]] = {}
-    seen = 0
-    with LedgerReader(result.folder / LEDGER) as reader:
-        for job in reader.reports():
-            if job.status in FAILED_JOB_STATUSES:
-                seen += 1
-                words = (job.status.value, job.error)
-                # A thousand jobs often fail for one reason, which is worth one line.
-                if words in alike or len(alike) < SHOWN_FAILURES:
-                    alike.setdefault(words, []).append(job.job.key)
-                if seen == failed:
-                    break
-    for (status, error), keys in alike.items():
-        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-        sys.stderr.write(f"{status}  {keys[0]}{more}: {plain(error or '')}\n")
-    shown = sum(map(len, alike.values()))
-    if failed > shown:
-        sys.stderr.write(f"… and {failed - shown} more; all are in jobs.jsonl\n")
+def _print_failures(result: Result, groups: Sequence[Failures]) -> None:
+    for line in failure_lines(result.batch, groups, display(result.folder)):
+        sys.stderr.write(f"{line}\n")
+
+
+def failures_in(folder: Path) -> list[Failures]:
+    """The failures of a batch by their causes, as its ledger has them."""
+    with LedgerReader(folder / LEDGER) as reader:
+        return group_failures(reader.failed_jobs())

@@ -99,3 +99,8 @@ class JobFacts(Transactions):
     def set_datasets(self, seq: int, number: int, datasets: tuple[OtherDataset, ...]) -> None:
         """Replaces what is recorded of the other datasets of an attempt."""
         self._execute("set_datasets", seq=seq, number=number, datasets=datasets_text(datasets))
+
+    @transaction
+    def keep_log_end(self, seq: int, number: int, text: str) -> None:
+        """Keeps the end of the log of an attempt, without secrets."""
+        self._execute("insert_log_end", seq=seq, number=number, text=text)

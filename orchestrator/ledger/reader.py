@@ -16,6 +16,7 @@ from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.records import (
     BatchSnapshot,
+    FailedJob,
     JobReport,
     Place,
     PoolStart,
@@ -27,6 +28,7 @@ from orchestrator.ledger.rows import (
     batch_of,
     datasets_of,
     demand_from,
+    failed_job_of,
     instant,
     job_of,
     mark_of,
@@ -280,6 +282,10 @@ class LedgerReader:
     def reports(self) -> Iterator[JobReport]:
         """The state of each job, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))
+
+    def failed_jobs(self) -> Iterator[FailedJob]:
+        """The jobs that did not succeed, in the order of the spec, as a stream."""
+        return map(failed_job_of, self._execute("select_failed"))
 
     def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
         """

@@ -10,7 +10,7 @@ from decimal import Decimal
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, DatasetId, JobKey, Mark, RunId, StoreId
-from orchestrator.model.jobs import Demand, ItemsQuery, Job
+from orchestrator.model.jobs import Demand, ItemsQuery, Job, Target
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.states import AttemptState, JobStatus
@@ -111,6 +111,29 @@ class JobReport:
     unproven: str | None
     is_unread: bool
     datasets: tuple[OtherDataset, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedJob:
+    """
+    A job that did not succeed, with the facts of its last attempt.
+
+    Attributes:
+        seq: its place in the spec.
+        attempts: those that are over.
+        exit_code: of the Actor's process.
+        log_end: of its last run, without secrets; None when it was not read.
+    """
+
+    seq: int
+    key: JobKey
+    target: Target
+    status: JobStatus
+    error: str | None
+    attempts: int
+    run_id: RunId | None
+    exit_code: int | None
+    log_end: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from orchestrator.ledger.records import JobReport, WaitingJob
+from orchestrator.ledger.records import FailedJob, JobReport, WaitingJob
 from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
-from orchestrator.model.ids import BatchId, BatchName, DatasetId, Mark, RunId, StoreId
+from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.progress import Progress
 from orchestrator.model.proofs import proof_from
@@ -174,6 +174,21 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
         ready_at=row["ready_at"],
         remedy=remedy_of(row["remedy"]),
         backoff_secs=row["backoff_secs"],
+    )
+
+
+def failed_job_of(row: sqlite3.Row) -> FailedJob:
+    """The failed job of a `select_failed` row."""
+    return FailedJob(
+        seq=row["seq"],
+        key=JobKey(row["key"]),
+        target=demand_from(row["demand"]).target,
+        status=JobStatus(row["status"]),
+        error=row["error"],
+        attempts=row["attempts"],
+        run_id=row["run_id"],
+        exit_code=row["exit_code"],
+        log_end=row["log_end"],
     )
 
 

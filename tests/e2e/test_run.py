@@ -98,7 +98,8 @@ def test_run_ends_with_one_when_a_job_failed(command: Command) -> None:
         ("bad", "FAILED", 2),
     ]
     assert "no such shop" in rows[1]["error"]
-    assert "bad: run" in done.err
+    assert "    no such shop\n" in done.err
+    assert "    job: bad (2 attempts)\n" in done.err
 
 
 def test_run_shows_the_token_nowhere(command: Command, platform: ServedPlatform) -> None:

@@ -57,11 +57,20 @@ def test_warning_is_text_on_stderr(
     """People see warnings, with the job first and without the batch, which they called."""
     with bound_contextvars(batch_id="b", job="shop", attempt=2):
         LOG.info("run_started")
-        LOG.warning("attempt_failed", error="exit code 1")
+        LOG.warning("record_not_fetched", key="SCREENSHOT")
     assert capsys.readouterr().err == (
-        "warning: attempt failed job=shop attempt=2 error=exit code 1\n"
+        "warning: record not fetched job=shop attempt=2 key=SCREENSHOT\n"
     )
     assert {line["batch_id"] for line in lines(tmp_path)} == {"b"}
+
+
+def test_failure_of_a_job_is_only_in_the_file(
+    sink: LogSink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Thousands may fail for one cause; the command prints the causes at the end."""
+    LOG.warning("job_settled", job="shop", error="exit code 1")
+    assert capsys.readouterr().err == ""
+    assert [line["level"] for line in lines(tmp_path)] == ["warning"]
 
 
 async def test_tasks_keep_what_is_bound_in_them(sink: LogSink, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import queued_attempt, read_backlog
+from orchestrator.app.batch.failure_logs import keep_log_ends
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
@@ -110,6 +111,8 @@ async def _complete_runs(
     if reason is None or isinstance(reason, StoppedEarly):
         patience_secs = context.settings.platform_away_secs
         reason = await _collect_shared(batch, patience_secs) or reason
+    if not isinstance(reason, (Interrupted, PlatformError)):
+        await keep_log_ends(batch)
     return reason
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
+from orchestrator.report.failure_lines import failure_fields, failure_lines
+from orchestrator.report.failures import Failures, group_failures
 from orchestrator.report.summary import summary_of
 from orchestrator.report.terminal import print_table, summary_table
 from orchestrator.report.why import why
@@ -44,16 +47,24 @@ def call(options: argparse.Namespace) -> int:
     refresh(folder, settings)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
+        failures = group_failures(reader.failed_jobs())
     held = is_held(folder)
     if options.json:
         facts = {**summary_of(batch, totals), "folder": str(folder), "is_held": held}
-        print(json.dumps(facts))
+        print(json.dumps({**facts, "failures": failure_fields(batch, failures)}))
         return 0
-    show(batch, totals, folder, is_held=held)
+    show(batch, totals, folder, is_held=held, failures=failures)
     return 0
 
 
-def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
+def show(
+    batch: Batch,
+    totals: Totals,
+    folder: Path,
+    *,
+    is_held: bool,
+    failures: Sequence[Failures] = (),
+) -> None:
     """Prints the state of a batch, for people."""
     print_table(summary_table(batch, totals))
     print(f"{_state_words(batch.state.value, held=is_held)}; {display(folder)}")
@@ -72,6 +83,8 @@ def show(batch: Batch, totals: Totals, folder: Path, *, is_held: bool) -> None:
         print(
             f"stragglers, much slower than similar runs: {keys}" + (f", {more} more" * (more > 0))
         )
+    for line in failure_lines(batch, failures, display(folder)):
+        print(line)
 
 
 def _print_why(folder: Path, key: str, *, as_json: bool) -> int:

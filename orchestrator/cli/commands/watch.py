@@ -17,6 +17,7 @@ from orchestrator.cli.progress_display import display_for
 from orchestrator.cli.streams import output_is_broken
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.progress import Progress
+from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import summary_of
 
 # No exit code was recorded, so the batch can be resumed, which is what 3 means.
@@ -35,7 +36,8 @@ def call(options: argparse.Namespace) -> int:
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
         if not options.json:
-            show(batch, reader.totals(), folder, is_held=False)
+            failures = group_failures(reader.failed_jobs())
+            show(batch, reader.totals(), folder, is_held=False, failures=failures)
     return PROCESS_KILLED if batch.exit_code is None else batch.exit_code
 
 
