@@ -14,8 +14,9 @@ from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.outputs.merge import table_on_disk
 from orchestrator.app.outputs.object_store import remote_folder
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.statistics import NearCap
+from orchestrator.ledger.statistics import NearCap, Totals
 from orchestrator.model.money import money
+from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.failure_lines import failure_fields, failure_lines
 from orchestrator.report.failures import Failures, group_failures
@@ -44,7 +45,7 @@ def report(
             report(result, as_json=False, more=more)
         return
     remote = remote_folder(result.batch)
-    groups = failures_in(result.folder)
+    groups = failures_in(result.folder, result.totals)
     if as_json:
         summary = summary_of(result.batch, result.totals)
         facts = {**summary, "folder": str(result.folder.absolute()), **(more or {})}
@@ -102,7 +103,10 @@ def _print_failures(result: Result, groups: Sequence[Failures]) -> None:
         sys.stderr.write(f"{line}\n")
 
 
-def failures_in(folder: Path) -> list[Failures]:
-    """The failures of a batch by their causes, as its ledger has them."""
+def failures_in(folder: Path, totals: Totals) -> list[Failures]:
+    """The failures of a batch by their causes."""
+    # Most batches have none, and opening a ledger checks the whole file.
+    if not FAILED_JOB_STATUSES & totals.jobs.keys():
+        return []
     with LedgerReader(folder / LEDGER) as reader:
         return group_failures(reader.failed_jobs())
