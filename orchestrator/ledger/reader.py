@@ -16,7 +16,7 @@ from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.records import (
     BatchSnapshot,
-    FailedJob,
+    Failure,
     JobReport,
     Place,
     PoolStart,
@@ -28,7 +28,7 @@ from orchestrator.ledger.rows import (
     batch_of,
     datasets_of,
     demand_from,
-    failed_job_of,
+    failure_of,
     instant,
     job_of,
     mark_of,
@@ -283,9 +283,9 @@ class LedgerReader:
         """The state of each job, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))
 
-    def failed_jobs(self) -> Iterator[FailedJob]:
+    def failed_jobs(self) -> Iterator[Failure]:
         """The jobs that did not succeed, in the order of the spec, as a stream."""
-        return map(failed_job_of, self._execute("select_failed"))
+        return map(failure_of, self._execute("select_failed"))
 
     def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
         """

@@ -114,7 +114,7 @@ class JobReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedJob:
+class Failure:
     """
     A job that did not succeed, with the facts of its last attempt.
 

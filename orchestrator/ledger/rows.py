@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from orchestrator.ledger.records import FailedJob, JobReport, WaitingJob
+from orchestrator.ledger.records import Failure, JobReport, WaitingJob
 from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark
 from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
@@ -177,9 +177,9 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
     )
 
 
-def failed_job_of(row: sqlite3.Row) -> FailedJob:
+def failure_of(row: sqlite3.Row) -> Failure:
     """The failed job of a `select_failed` row."""
-    return FailedJob(
+    return Failure(
         seq=row["seq"],
         key=JobKey(row["key"]),
         target=demand_from(row["demand"]).target,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from orchestrator.ledger.records import FailedJob
+from orchestrator.ledger.records import Failure
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.jobs import Target
 from orchestrator.model.states import JobStatus
@@ -59,11 +59,11 @@ class Failures:
 
 @dataclass(slots=True)
 class _Group:
-    example: FailedJob
+    example: Failure
     jobs: int = 1
 
 
-def group_failures(jobs: Iterable[FailedJob]) -> list[Failures]:
+def group_failures(jobs: Iterable[Failure]) -> list[Failures]:
     """The groups of the failed jobs; the largest first, then in the order of the jobs."""
     groups: dict[tuple[object, ...], _Group] = {}
     for job in jobs:
@@ -79,7 +79,7 @@ def group_failures(jobs: Iterable[FailedJob]) -> list[Failures]:
     return [_failures_of(group) for group in ordered]
 
 
-def cause_of(job: FailedJob) -> tuple[object, ...]:
+def cause_of(job: Failure) -> tuple[object, ...]:
     """What is equal for jobs that failed for the same cause."""
     return job.target, job.status, job.exit_code or None, _pattern(_message(job), job.key)
 
@@ -102,7 +102,7 @@ def _failures_of(group: _Group) -> Failures:
     )
 
 
-def _message(job: FailedJob) -> str:
+def _message(job: Failure) -> str:
     """The error of a job without what the other fields of its group say."""
     text = job.error or ""
     if job.run_id is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.ledger.records import FailedJob
+from orchestrator.ledger.records import Failure
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import JobStatus
@@ -19,7 +19,7 @@ from tests.support.builders import make_batch
 APIFY = replace(make_batch(), platform="https://api.apify.com")
 
 
-def make_failed(seq: int = 0, said: str = "no such shop", **fields: Any) -> FailedJob:
+def make_failed(seq: int = 0, said: str = "no such shop", **fields: Any) -> Failure:
     """A job of `me/shop` whose run failed with exit code 1."""
     run_id = RunId(f"abcdefgh{seq:09d}")
     given = {
@@ -33,7 +33,7 @@ def make_failed(seq: int = 0, said: str = "no such shop", **fields: Any) -> Fail
         "log_end": None,
         **fields,
     }
-    return FailedJob(seq=seq, **given)
+    return Failure(seq=seq, **given)
 
 
 def test_equal_failures_are_one_block() -> None:
