@@ -29,7 +29,7 @@ import structlog
 from structlog.contextvars import merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from orchestrator.safe_text import one_line, plain, without_secrets
+from orchestrator.safe_text import SECRETS, one_line, plain, without_secrets
 
 LOG: FilteringBoundLogger = structlog.get_logger()
 
@@ -101,8 +101,8 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
     """
     sink = LogSink(as_json=as_json)
     structlog.configure(
-        # Redacted after the traceback is added, because a traceback quotes values.
-        processors=[merge_contextvars, _add_exception, _redact, _add_level_and_time, _render],
+        # Rendered last: secrets are looked for in the line, which a traceback is a part of.
+        processors=[merge_contextvars, _add_exception, _add_level_and_time, _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: sink,
     )
@@ -128,12 +128,6 @@ def _add_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
     return event
 
 
-def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Takes secrets out of all facts."""
-    redacted: EventDict = without_secrets(event)
-    return redacted
-
-
 def _add_level_and_time(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     event["level"] = method
     event["at"] = datetime.now(UTC)
@@ -143,17 +137,25 @@ def _add_level_and_time(_logger: WrappedLogger, method: str, event: EventDict) -
 def _render(
     _logger: WrappedLogger, _method: str, event: EventDict
 ) -> tuple[tuple[bytes, EventDict], dict[str, Any]]:
-    """The arguments with which the sink is called."""
-    return (_as_json(event), event), {}
+    """The arguments with which the sink is called: no secret is in them."""
+    line = _as_json(event)
+    # A search in bytes is cheap; the facts are walked only if it finds a secret.
+    if SECRETS.are_in(line):
+        event = without_secrets(event)
+        line = _as_json(event)
+    return (_printable(line), event), {}
 
 
 def _as_json(event: Mapping[str, Any]) -> bytes:
-    """A line of JSON in which whatever cannot be printed is escaped."""
     try:
-        line = orjson.dumps(event, default=_as_plain_text, option=LINE)
+        return orjson.dumps(event, default=_as_plain_text, option=LINE)
     except TypeError:
         # A name of a file that is not UTF-8.
         return json.dumps(event, default=_as_plain_text).encode() + b"\n"
+
+
+def _printable(line: bytes) -> bytes:
+    """A line of JSON in which whatever cannot be printed is escaped."""
     if line.isascii() and DELETE not in line:
         return line
     text = "".join(

@@ -2,8 +2,8 @@
 One thread that does blocking work in groups, for SQLite and for files.
 
 Tasks hand in functions; the thread takes all that have piled up and performs them as one group, so
-that one transaction or one round of flushes serves many tasks. This is the only module that touches
-asyncio itself: a result comes back to the event loop by one wake-up per group.
+that one transaction or one round of flushes serves many tasks. A result comes back to the event
+loop by one wake-up per group. Only this module and `loop_clock` touch asyncio itself.
 """
 
 from __future__ import annotations

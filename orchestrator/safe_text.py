@@ -118,7 +118,7 @@ def without_secrets(tree: Any) -> Any:
     match tree:
         case str():
             return SECRETS.redact(tree)
-        case list():
+        case list() | tuple():
             return [without_secrets(each) for each in tree]
         case dict():
             return {SECRETS.redact(key): without_secrets(each) for key, each in tree.items()}

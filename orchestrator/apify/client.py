@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Self, cast
-
-import anyio
-from anyio.lowlevel import current_token
+from typing import Self
 
 from orchestrator.apify.account_endpoints import AccountEndpoints
 from orchestrator.apify.actor_endpoints import ActorEndpoints
@@ -22,6 +18,7 @@ from orchestrator.apify.policy.sender import Sender
 from orchestrator.apify.request_builder import RequestBuilder
 from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.apify.storage_endpoints import StorageEndpoints
+from orchestrator.loop_clock import loop_time
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 
 
@@ -71,11 +68,8 @@ class ApifyClient:
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
-        # The loop's own clock: anyio.current_time() looks the loop up again on each call.
-        clock = getattr(current_token().native_token, "time", anyio.current_time)
-        now = cast("Callable[[], float]", clock)
-        self._paced = PacedTransport(self._transport, self._options, now=now)
-        sender = Sender(self._paced, self._options, rng=self._rng, now=now)
+        self._paced = PacedTransport(self._transport, self._options, now=loop_time)
+        sender = Sender(self._paced, self._options, rng=self._rng, now=loop_time)
         self.runs = RunEndpoints(self._requests, sender, max_polls=self._options.max_polls)
         self.storages = StorageEndpoints(self._requests, sender)
         self.actors = ActorEndpoints(self._requests, sender)
@@ -111,4 +105,4 @@ class ApifyClient:
 
     def platform_now(self) -> datetime | None:
         """The platform's time, or up to two seconds earlier; None before any answer."""
-        return self._paced.clock.time(anyio.current_time())
+        return self._paced.clock.time(loop_time())

@@ -38,7 +38,8 @@ class RunEndpoints:
         self._requests = requests
         self._sender = sender
         self._polls: AbstractAsyncContextManager[object] = (
-            nullcontext() if max_polls is None else anyio.Semaphore(max_polls)
+            # Fast: a poll that may begin at once need not wait for a turn of the event loop.
+            nullcontext() if max_polls is None else anyio.Semaphore(max_polls, fast_acquire=True)
         )
 
     async def start(

@@ -147,6 +147,8 @@ def resurrect_query(options: RunOptions) -> str:
     return query(_run_pairs(options))
 
 
+# A batch has few different queries, and sends each of them many times.
+@lru_cache(maxsize=1024)
 def items_query(items: ItemsQuery, offset: int, limit: int | None) -> str:
     """The query of a dataset's items."""
     return query(items_pairs(items, offset, limit))
@@ -160,23 +162,15 @@ def items_pairs(items: ItemsQuery, offset: int, limit: int | None) -> Pairs:
         offset: items to skip.
         limit: None for all.
     """
-    # A copy: the cached list belongs to all calls.
-    pairs = list(_fixed_items_pairs(items))
-    if offset:
-        pairs.append(("offset", str(offset)))
-    if limit is not None:
-        pairs.append(("limit", str(limit)))
-    return pairs
-
-
-# A batch has few different queries, and sends each of them many times.
-@lru_cache(maxsize=1024)
-def _fixed_items_pairs(items: ItemsQuery) -> Pairs:
     pairs: Pairs = [("format", items.format)]
     for name, wire_name in ITEM_PARAMETERS:
         value = getattr(items, name)
         if value is not None and value != ():
             pairs.append((wire_name, _text(value)))
+    if offset:
+        pairs.append(("offset", str(offset)))
+    if limit is not None:
+        pairs.append(("limit", str(limit)))
     return pairs
 
 

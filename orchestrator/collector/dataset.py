@@ -17,11 +17,13 @@ import anyio
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.collector.item_download import ItemsDownload
+from orchestrator.collector.item_writer import PLAIN
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.ranges import fetch
 from orchestrator.collector.sync_items import answer_part
 from orchestrator.collector.totals import count_of
 from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import FEWER, MORE, Proof, ProvenBy
@@ -79,14 +81,14 @@ class Datasets:
 
         Cancellation: nothing half written gets a final name.
         """
-        began_at, repeats = anyio.current_time(), 0
+        began_at, repeats = loop_time(), 0
         while True:
-            is_last = anyio.current_time() - began_at > DISAGREEMENT_SECS
+            is_last = loop_time() - began_at > DISAGREEMENT_SECS
             download = self.download(folder, dataset_id, query, name=name)
             try:
                 items = await fetch(download)
                 # A download of plain JSON Lines continues where it is, and has waited already.
-                if items.stored == items.counted or query == ItemsQuery() or is_last:
+                if items.stored == items.counted or query == PLAIN or is_last:
                     items = self._judged(items, dataset_id, query)
                     if items.data is None:
                         await download.publish()

@@ -21,6 +21,7 @@ from orchestrator.collector.item_writer import ItemWriter
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.collector.totals import CountUnreadable, count_of
 from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
@@ -125,13 +126,13 @@ class ItemsDownload:
             TransientError: no progress for longer than `patience_secs`.
         """
         repeats = 0
-        stuck_since = anyio.current_time()
+        stuck_since = loop_time()
         while True:
             before = self.place, self._writer.size_bytes
             error = await self._request(until)
             if error is None and self._is_done(until):
                 return
-            now = anyio.current_time()
+            now = loop_time()
             has_grown = (self.place, self._writer.size_bytes) > before
             # Beyond what is counted, only time tells whether the count or the items are wrong.
             if has_grown and before[0] < self._total:

@@ -20,6 +20,9 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.part_file import Mark, PartFile
 from orchestrator.store.sink import Sink
 
+PLAIN = ItemsQuery()
+"""JSON Lines without filters."""
+
 
 class ItemWriter:
     """
@@ -42,7 +45,7 @@ class ItemWriter:
         self._name = name
         self._part_name = part_name
         self._query = query
-        self.by_line = query == ItemsQuery()
+        self.by_line = query == PLAIN
         self._sink = Sink(by_line=self.by_line)
         self._counter = counter_of(query)
         self._part: PartFile | None = None

@@ -16,6 +16,7 @@ import anyio
 from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.errors import OrchestratorError
+from orchestrator.loop_clock import loop_time
 
 HELPERS = 4
 HELP_AFTER_SECS = 2.0
@@ -83,12 +84,12 @@ class _Ranges:
         self.ahead: dict[int, _Ahead] = {}
         self._download = download
         self._next = download.place
-        self._began_at = anyio.current_time()
+        self._began_at = loop_time()
 
     async def read(self) -> None:
         download = self._download
         while not download.is_whole:
-            self._began_at = anyio.current_time()
+            self._began_at = loop_time()
             ahead = self.ahead.get(download.place)
             if ahead is None:
                 # Helpers begin behind the range that is read here, so no range is read twice.
@@ -105,7 +106,7 @@ class _Ranges:
     async def _needed(self) -> None:
         """Returns when a range takes long."""
         due = self._began_at + HELP_AFTER_SECS
-        while due > anyio.current_time():
+        while due > loop_time():
             await anyio.sleep_until(due)
             due = self._began_at + HELP_AFTER_SECS
 

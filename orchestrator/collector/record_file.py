@@ -12,6 +12,7 @@ import anyio
 from orchestrator.apify import Download
 from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.errors import TransientError, TruncatedBody
+from orchestrator.loop_clock import loop_time
 from orchestrator.store.atomic_files import Files
 
 SMALL_BYTES = 256 * 1024
@@ -51,8 +52,8 @@ async def fetch_blob(
                 raise
             except TransientError:
                 # Counts from the first break: a long body that arrives steadily has no deadline.
-                give_up_at = give_up_at or anyio.current_time() + patience_secs
-                if anyio.current_time() >= give_up_at:
+                give_up_at = give_up_at or loop_time() + patience_secs
+                if loop_time() >= give_up_at:
                     raise
             else:
                 return

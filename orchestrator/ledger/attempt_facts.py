@@ -6,7 +6,6 @@ The states and their transitions are listed beside the table, in `schema/0001_fi
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from orchestrator.ledger.rows import (
     attempt_of,
     collected_values,
     job_of,
+    packed,
     remedy_of,
     remedy_text,
     run_object_of,
@@ -66,9 +66,8 @@ class AttemptFacts(Transactions):
             reserved_usd: what the budget holds for the run; None without a budget.
             caps_itself: whether no cap of our choice is sent.
         """
-        row = self._execute("select_definition", seq=seq).fetchone()
-        remedy = remedy_of(row["remedy"])
-        send: int = self._execute("next_send", seq=seq, number=number).fetchone()["send"]
+        row = self._execute("select_next_send", seq=seq, number=number).fetchone()
+        remedy, send = remedy_of(row["remedy"]), row["send"]
         # The mark is durable before the request: after a crash, its run can be found.
         mark = make_mark(self.batch.mark, seq, number, send, self.word)
         self._execute(
@@ -182,8 +181,7 @@ class AttemptFacts(Transactions):
             attempt,
             straggles=int(straggles),
             ended_at=stored(ended_at),
-            # The lowest level, because one thread compresses the runs of all attempts.
-            run_object=None if run_object is None else zlib.compress(run_object, 1),
+            run_object=None if run_object is None else packed(run_object),
             **values,
         )
 

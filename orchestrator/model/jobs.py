@@ -38,6 +38,10 @@ class Target:
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 
+    def __hash__(self) -> int:
+        # A string keeps its hash, and each job is looked up by its target many times.
+        return hash(self.id)
+
 
 class Mode(StrEnum):
     """How a job is started: by a start and long polls, or by one synchronous request."""

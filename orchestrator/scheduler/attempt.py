@@ -23,6 +23,7 @@ from orchestrator.errors import (
     StoppedEarly,
     TransientError,
 )
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.jobs import Job, demand_of
 from orchestrator.model.rules import Remedy
@@ -239,7 +240,7 @@ class AttemptLife:
             outcome = outcome_of_refusal(str(refused))
             await self._end(attempt, outcome, state=AttemptState.FAILED)
         else:
-            self._schedule.usage.started(anyio.current_time())
+            self._schedule.usage.started(loop_time())
             return run
         return None
 
@@ -267,7 +268,7 @@ class AttemptLife:
             TransientError: the platform has taken no start for `away_secs`.
         """
         self._release()
-        delay, now, feedback = 0.0, anyio.current_time(), self._schedule.feedback
+        delay, now, feedback = 0.0, loop_time(), self._schedule.feedback
         gate = self._schedule.usage.gate
         # Cases: no capacity or money, a cap below the Actor's floor, or no start is taken now.
         if isinstance(error, (NoRoom, PlanLimitReached)):
@@ -292,7 +293,7 @@ class AttemptLife:
 
     def _wait_for_counts(self, ended: EndedRun) -> None:
         """Has an ended run collected as soon as the platform has counted its items."""
-        now, due_at = anyio.current_time(), self._counted_at(ended)
+        now, due_at = loop_time(), self._counted_at(ended)
         feedback = self._schedule.feedback
         feedback.run_ended(ended.run, self._queued.claim, now)
         self.has_failed_run = ended.run.status != RunStatus.SUCCEEDED
@@ -310,7 +311,7 @@ class AttemptLife:
         if ended.attempt.ended_at is not None and platform_now is not None:
             # Both are times of the platform: its clock may differ from ours, and ours may jump.
             passed_secs = max(0.0, (platform_now - ended.attempt.ended_at).total_seconds())
-        return anyio.current_time() + max(0.0, self._parts.counts_settle_secs - passed_secs)
+        return loop_time() + max(0.0, self._parts.counts_settle_secs - passed_secs)
 
     def _count_early(self, ended: EndedRun) -> None:
         """
@@ -370,7 +371,7 @@ class AttemptLife:
         if run is None:
             schedule.feedback.no_run(self._queued)
         elif run.status == RunStatus.SUCCEEDED:
-            schedule.feedback.run_judged(job, run, outcome, anyio.current_time())
+            schedule.feedback.run_judged(job, run, outcome, loop_time())
         if delay is None:
             schedule.settle(job, outcome, verdict, self._counted)
             return
@@ -379,7 +380,7 @@ class AttemptLife:
         self._queue_again(job, attempt.number + 1, delay, verdict.remedy)
 
     def _queue_again(self, job: Job, number: int, delay_secs: float, remedy: Remedy) -> None:
-        now, schedule = anyio.current_time(), self._schedule
+        now, schedule = loop_time(), self._schedule
         # The jobs of a held target are refused at once.
         is_held = job.target in schedule.usage.gate.breaker.held
         again = replace(

@@ -12,6 +12,7 @@ import anyio
 from orchestrator.apify import ApifyClient
 from orchestrator.errors import OrchestratorError, PlatformError, StoppedEarly
 from orchestrator.ledger import Ledger
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
@@ -167,7 +168,7 @@ class Follower:
         self._followed.add(followed)
         try:
             while True:
-                asked = anyio.current_time()
+                asked = loop_time()
                 ended = await self._poll(followed)
                 if ended is not None or followed.is_abandoned:
                     return ended
@@ -178,7 +179,7 @@ class Follower:
 
     def _created_at(self, attempt: Attempt, run: Run) -> float:
         """When a run was created or resurrected, on the monotonic clock."""
-        now = anyio.current_time()
+        now = loop_time()
         if attempt.run is None:  # this process has just started it
             return now
         # A resurrected run keeps its first start; this life of it began with the intent.
@@ -210,7 +211,7 @@ class Follower:
             run_json = answer.to_json()
             await self._finish(followed, facts, run_json)
             return EndedRun(attempt, facts, run_json, followed.abort_because)
-        now = anyio.current_time()
+        now = loop_time()
         if facts.status == RunStatus.READY:
             followed.waited_secs = now - followed.began_at
         elif followed.status == RunStatus.READY:
@@ -261,7 +262,7 @@ class Follower:
         )
         if usual is None or from_secs is None or followed.status == RunStatus.READY:
             return False
-        secs = anyio.current_time() - followed.began_at
+        secs = loop_time() - followed.began_at
         factor = job.abort_after_factor
         is_too_long = factor is not None and secs >= factor * usual
         is_new = (secs > from_secs or is_too_long) and not followed.straggles
@@ -314,9 +315,9 @@ class Follower:
         """
         try:
             await self._client.runs.abort(run.id, gracefully=True)
-            until = anyio.current_time() + ABORT_GRACE_SECS
-            while anyio.current_time() < until:
-                wait_secs = math.ceil(until - anyio.current_time())
+            until = loop_time() + ABORT_GRACE_SECS
+            while loop_time() < until:
+                wait_secs = math.ceil(until - loop_time())
                 answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
                 if answer.facts().is_terminal:
                     return True

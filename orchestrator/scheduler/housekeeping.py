@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-import anyio
-
 from orchestrator.errors import PlatformError
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import RunId
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.budget import Budget
@@ -36,7 +35,7 @@ async def take_final_costs(parts: Parts, budget: Budget) -> None:
     Raises:
         PlatformError: the platform cannot be asked.
     """
-    due = budget.due(anyio.current_time())
+    due = budget.due(loop_time())
     # The ledger has the costs by now: money is released only after it is durable.
     for run_id, cost_usd in (await final_costs(parts, due)).items():
         budget.set_final(run_id, cost_usd)

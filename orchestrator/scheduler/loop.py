@@ -20,6 +20,7 @@ from orchestrator.errors import (
     StoppedEarly,
     TooManyFailures,
 )
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Job, Target
@@ -189,7 +190,7 @@ class Scheduler:
 
     def collect_later(self, life: AttemptLife, due_at: float) -> None:
         """See `Schedule.collect_later`."""
-        now = anyio.current_time()
+        now = loop_time()
         self._downloads.add(life, due_at, now)
         if due_at > now:
             self._changed.set()
@@ -199,7 +200,7 @@ class Scheduler:
         if remedy.resurrects is not None:
             # The attempt has a run already.
             self._end_adoptable_of(queued.seq)
-            self._queue.add(queued, anyio.current_time())
+            self._queue.add(queued, loop_time())
         else:
             self._enqueue(queued)
         self._changed.set()
@@ -276,7 +277,7 @@ class Scheduler:
         """Starts everything that may start now."""
         if self._stop_reason is not None:
             return
-        now = anyio.current_time()
+        now = loop_time()
         for _ in range(self._downloads.make_ready(now)):
             self._spawn(self._downloads.work(), name="collect")
         # Before the queue: these attempts have begun, and their money is reserved.
@@ -362,7 +363,7 @@ class Scheduler:
         """Queues a job; begins its attempt at once if that can adopt a run."""
         place = (queued.seq, queued.number)
         if self._stop_reason is not None or not self._adoptable.hand_over(place):
-            self._queue.add(queued, anyio.current_time())
+            self._queue.add(queued, loop_time())
             return
         # Even beyond the limits: no run is started.
         self.usage.hold(queued.claim)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import anyio
 
 from orchestrator.errors import PlatformError
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Mode
@@ -41,13 +42,13 @@ class LostStartSearch:
         settle_secs = self._parts.policy.settle_secs
         absent_at = unproven_since = math.inf
         while True:
-            began_search_at = anyio.current_time()
+            began_search_at = loop_time()
             found = await self.read(attempt)
             if found.run is not None:
                 return found.run
             if absent_at == math.inf:
                 # A platform that did not answer may process earlier requests only now.
-                absent_at = anyio.current_time() + settle_secs
+                absent_at = loop_time() + settle_secs
                 absent_at = max(absent_at, self._absent_at(attempt, began_at))
             # Only a search that began after the deadline can prove that there is no run. A refused
             # list is read again, because one odd answer would leave the start unclear.
@@ -77,7 +78,7 @@ class LostStartSearch:
         platform_now = self._parts.client.platform_now()
         if attempt.platform_at is not None and platform_now is not None:
             passed = (platform_now - attempt.platform_at).total_seconds() - CLOCK_GRAIN_SECS
-        return anyio.current_time() + longest - min(max(0.0, passed), longest)
+        return loop_time() + longest - min(max(0.0, passed), longest)
 
     async def read(self, attempt: Attempt) -> SearchResult:
         """The run of a send, if the platform shows it now; a resurrection is known by its count."""

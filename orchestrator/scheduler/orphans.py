@@ -17,11 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-import anyio
-
 from orchestrator.apify import ApifyClient
 from orchestrator.errors import PlatformError, SecondCopy
 from orchestrator.ledger import Ledger
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, place_of
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
@@ -149,7 +148,7 @@ class Orphans:
         # Recorded before the abort: its cost counts even if the process is killed in between.
         reserved = await self._ledger.record_orphan(mark, run, now)
         if self.budget is not None:
-            self.budget.orphan(run.id, reserved, run.cost_usd, anyio.current_time())
+            self.budget.orphan(run.id, reserved, run.cost_usd, loop_time())
         if not run.is_terminal:
             try:
                 status = (await self._client.runs.abort(run.id)).facts().status

@@ -23,6 +23,7 @@ import orjson
 
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotAuthorized, PermanentError, PlatformError, TransientError
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
@@ -124,7 +125,7 @@ class RunFinder:
                 if self._passes == passes:
                     # A short pause lets more attempts share the pass.
                     await anyio.sleep_until(self._next_pass_at)
-                    self._next_pass_at = anyio.current_time() + self._timings.list_interval_secs
+                    self._next_pass_at = loop_time() + self._timings.list_interval_secs
                     self._passes += 1
                     await self._search_for_asked()
             return SearchResult(self._found.pop(mark, None), attempt.job.target in self._proven)

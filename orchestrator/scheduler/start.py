@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-import anyio
-
 from orchestrator.errors import PlatformError, RunFailed, StartUnconfirmed
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.runs import Run
@@ -88,7 +87,7 @@ class Starter:
             if run is not None:
                 await self._record(attempt, run, adopted=True)
                 return run, None
-            began_at = anyio.current_time()
+            began_at = loop_time()
             sent = await self._sender.send(attempt, cap_usd)
             if isinstance(sent, Run):
                 await self._record(attempt, sent, adopted=False)
@@ -147,7 +146,7 @@ class Starter:
             return
         lost = self._parts.gate.lost_answers
         away_secs = self._parts.policy.away_secs
-        if lost.since is not None and anyio.current_time() - lost.since > away_secs:
+        if lost.since is not None and loop_time() - lost.since > away_secs:
             raise lost_as
         if repeats.add(lost_as.message, lost.accepted) >= MOST_ALIKE:
             raise StartLost(

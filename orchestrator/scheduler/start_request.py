@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 
-import anyio
-
 from orchestrator.apify import ApifyClient, Download
 from orchestrator.errors import (
     NoRoom,
@@ -26,6 +24,7 @@ from orchestrator.errors import (
     TransientError,
 )
 from orchestrator.ledger import Ledger
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job, Mode, RunOptions
@@ -151,7 +150,7 @@ class StartSender:
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
-            now = anyio.current_time()
+            now = loop_time()
             self._parts.gate.lost_answers.add(attempt.job.seq, error.message, now)
             # A process that dies before this line leaves an intent, which leads to the same search.
             await self._parts.ledger.mark_unconfirmed(attempt, str(error))
@@ -176,7 +175,7 @@ class StartSender:
         job, options = attempt.job, attempt.options
         if options.max_total_charge_usd is None and cap_usd is not None:
             options = replace(options, max_total_charge_usd=cap_usd)
-        sent_at = anyio.current_time()
+        sent_at = loop_time()
         if attempt.remedy.resurrects is not None:
             return self._checked(attempt, await self._resurrect(attempt, cap_usd), sent_at)
         # Rendered only now, because no file may hold the secrets of an input.
@@ -206,7 +205,7 @@ class StartSender:
         platform_now = self._parts.client.platform_now()
         if attempt.platform_at is None and platform_now is not None:
             # This may be the first answer that shows the platform's time.
-            elapsed = timedelta(seconds=anyio.current_time() - sent_at)
+            elapsed = timedelta(seconds=loop_time() - sent_at)
             attempt = replace(attempt, platform_at=platform_now - elapsed)
         reason = mismatch(attempt, run, self._parts.finder.claimed)
         if reason is not None:

@@ -40,6 +40,9 @@ def file_name(key: str) -> str:
     name that Windows keeps for itself are percent-encoded. A name too long for a file system is
     cut and ends in a digest: the one case that `record_key` cannot reverse.
     """
+    # Nearly all ids look like this, and `quote` takes far longer than the test.
+    if key.isalnum() and key.isascii() and len(key) <= LONGEST_NAME and key.upper() not in RESERVED:
+        return key
     name = quote(key, safe="!'()")
     if name.startswith(".") or name.split(".")[0].upper() in RESERVED:
         name = f"%{ord(name[0]):02X}{name[1:]}"

@@ -110,7 +110,7 @@ class PacedTransport:
             PlatformError: there is no 2xx answer; `RateLimited` with `had_no_effect` when the rate
                 limits leave no time to send it.
         """
-        host = urlsplit(request.url).netloc
+        first = request
         for _ in range(MAX_REDIRECTS + 1):
             request = await self._wait_for_turn(request, lane, until)
             self.stats.requests += 1
@@ -125,7 +125,7 @@ class PacedTransport:
                 return exchange, response
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 lane.learn(response.headers.get("X-RateLimit-Limit", ""))
-            request = await self._redirect(request, (exchange, response), host, follow=follow)
+            request = await self._redirect(request, (exchange, response), first, follow=follow)
         raise ServerFault(
             "the platform redirects in circles",
             method=request.method,
@@ -133,13 +133,13 @@ class PacedTransport:
         )
 
     async def _redirect(
-        self, request: Request, opened: Opened, host: str, *, follow: bool
+        self, request: Request, opened: Opened, first: Request, *, follow: bool
     ) -> Request:
         """
         The request that an answer redirects to; closes the exchange.
 
         Args:
-            host: that was asked first.
+            first: what was sent first.
 
         Raises:
             PlatformError: the answer is a refusal.
@@ -148,7 +148,7 @@ class PacedTransport:
         try:
             target = redirected(request, response) if follow else None
             if target is None:
-                raise await _refusal(request, response, host)
+                raise await _refusal(request, response, urlsplit(first.url).netloc)
         finally:
             await exchange.__aexit__(None, None, None)
         return target

@@ -89,9 +89,11 @@ SELECT seq FROM jobs WHERE key = :key;
 -- Finds the place of the last job in the spec; -1 when there is none.
 SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;
 
--- name: select_definition
--- Reads a job, and what its next attempt does differently.
-SELECT definition, remedy FROM jobs WHERE seq = :seq;
+-- name: select_next_send
+-- Reads a job, what an attempt at it does differently, and a number for its send that none has had.
+SELECT definition, remedy, 1 + COALESCE((
+    SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0) AS send
+FROM jobs WHERE seq = :seq;
 
 -- name: select_definitions
 -- Lists the definitions of all jobs.

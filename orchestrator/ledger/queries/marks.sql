@@ -1,8 +1,3 @@
--- name: next_send
--- Numbers the next send of an attempt: the marks of given-up sends are never used again.
-SELECT 1 + COALESCE(MAX(send), 0) AS send FROM given_up
-WHERE job_seq = :seq AND number = :number;
-
 -- name: give_up
 -- Records, once, that a send has no run as far as the platform shows.
 INSERT OR IGNORE INTO given_up (job_seq, number, send, since, mark)

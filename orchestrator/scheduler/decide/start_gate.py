@@ -156,7 +156,10 @@ class Breaker:
             record.probe = None
 
     def _of(self, target: Target) -> _Record:
-        return self._records.setdefault(target, _Record())
+        record = self._records.get(target)
+        if record is None:
+            record = self._records[target] = _Record()
+        return record
 
     def _probe_failed(
         self, target: Target, record: _Record, seq: int, error: str, now: float
