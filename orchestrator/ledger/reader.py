@@ -14,10 +14,12 @@ from typing import Any, Self
 
 from orchestrator.errors import OutputNotWritable
 from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger.job_lists import listed_job, listed_jobs
 from orchestrator.ledger.records import (
     BatchSnapshot,
     Failure,
     JobReport,
+    ListedJob,
     Place,
     PoolStart,
     RunCost,
@@ -286,6 +288,14 @@ class LedgerReader:
     def failed_jobs(self) -> Iterator[Failure]:
         """The jobs that did not succeed, in the order of the spec, as a stream."""
         return map(failure_of, self._execute("select_failed"))
+
+    def listed(self) -> Iterator[ListedJob]:
+        """All jobs with all their attempts, in the order of the spec, as a stream."""
+        return listed_jobs(self._db)
+
+    def listed_one(self, key: str) -> ListedJob | None:
+        """One job with all its attempts; None when no job has this key."""
+        return listed_job(self._db, key)
 
     def pool_starts(self, since: datetime) -> Iterator[PoolStart]:
         """

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from pydantic import JsonValue
+
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, DatasetId, JobKey, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, ItemsQuery, Job, Target
 from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
-from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.model.states import CLOSED_ATTEMPT_STATES, AttemptState, JobStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,69 @@ class Failure:
     run_id: RunId | None
     exit_code: int | None
     log_end: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedAttempt:
+    """
+    An attempt as pages list it.
+
+    Attributes:
+        outcome: how it ended, in the words of a job's status; None while it is open.
+        memory_mbytes: of its run; None when that is not known.
+        cost_usd: of its run; a resurrected run has its whole cost at its last attempt.
+        is_adopted: whether its run was found after the answer to its start was lost.
+        resurrects: the run of an earlier attempt that it continues.
+        is_straggler: whether its run takes, or took, far longer than similar ones.
+    """
+
+    seq: int
+    number: int
+    state: AttemptState
+    outcome: str | None
+    run_id: RunId | None
+    run_status: str | None
+    exit_code: int | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    memory_mbytes: int | None
+    cost_usd: Decimal | None
+    items: int | None
+    size_bytes: int | None
+    build_number: str | None
+    is_adopted: bool
+    resurrects: RunId | None
+    reused_from: BatchId | None
+    is_straggler: bool
+    error: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.state not in CLOSED_ATTEMPT_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedJob:
+    """
+    A job as pages list it, with all its attempts.
+
+    It holds far less than a `JobReport`, so that a hundred thousand are read in seconds.
+
+    Attributes:
+        has_log: whether the log of its run was asked for.
+        error: of the job; None when it succeeded or waits.
+    """
+
+    seq: int
+    key: JobKey
+    target: Target
+    params: Mapping[str, JsonValue]
+    tags: tuple[str, ...]
+    has_log: bool
+    status: JobStatus
+    error: str | None
+    attempts: tuple[ListedAttempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,13 @@ from orchestrator.model.progress import Progress
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
-from orchestrator.model.states import TERMINAL_RUN_STATUSES, AttemptState, JobStatus, RunStatus
+from orchestrator.model.states import (
+    CLOSED_ATTEMPT_STATES,
+    TERMINAL_RUN_STATUSES,
+    AttemptState,
+    JobStatus,
+    RunStatus,
+)
 from orchestrator.safe_text import SECRETS
 
 
@@ -267,7 +273,7 @@ def run_values(run: Run) -> dict[str, Any]:
 def report_of(row: sqlite3.Row) -> JobReport:
     """The report of a `select_reports` row."""
     state = None if row["state"] is None else AttemptState(row["state"])
-    is_open = state not in {None, AttemptState.SETTLED, AttemptState.LOST, AttemptState.FAILED}
+    is_open = state is not None and state not in CLOSED_ATTEMPT_STATES
     status = JobStatus(row["status"])
     return JobReport(
         job=job_of(row["definition"]),

@@ -70,3 +70,7 @@ class AttemptState(StrEnum):
     SETTLED = "settled"
     LOST = "lost"
     FAILED = "failed"
+
+
+CLOSED_ATTEMPT_STATES = frozenset({AttemptState.SETTLED, AttemptState.LOST, AttemptState.FAILED})
+"""The states of attempts that are over."""

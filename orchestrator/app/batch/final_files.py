@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from orchestrator.app.batch.page_content import batch_page
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.ledger import LedgerReader
@@ -16,8 +17,7 @@ from orchestrator.ledger.amendments import complete
 from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
-from orchestrator.model.selection import Selection
-from orchestrator.report.page import Rows, page
+from orchestrator.report.page.document import report_document
 from orchestrator.report.summary import job_line, summary_of
 from orchestrator.store.disk_writes import write_file
 
@@ -57,16 +57,15 @@ def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Tota
     Raises:
         DiskFull, OutputLost.
     """
-    rows = Rows(batch, totals)
     # One write for each line would take longer than everything else.
-    write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader, rows)))
+    write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader)))
     summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
     write_file(folder / "summary.json", [summary, b"\n"])
-    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+    write_file(folder / PAGE, report_document(batch_page(folder, batch, reader, totals)))
 
 
 def write_page(
-    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, selection: Selection
+    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, select: str
 ) -> None:
     """
     Writes only `report.html`, with some of the jobs.
@@ -74,17 +73,13 @@ def write_page(
     Raises:
         DiskFull, OutputLost.
     """
-    rows = Rows(batch, totals)
-    for report in reader.reports():
-        if selection.matches(report.job.key, report.status, report.job.tags):
-            rows.add(report)
-    write_file(folder / PAGE, _joined(page(batch, totals, rows)))
+    page = batch_page(folder, batch, reader, totals, select)
+    write_file(folder / PAGE, report_document(page))
 
 
-def _lines(batch: Batch, reader: LedgerReader, rows: Rows) -> Iterator[bytes]:
-    """The lines of `jobs.jsonl`; adds the rows of the page."""
+def _lines(batch: Batch, reader: LedgerReader) -> Iterator[bytes]:
+    """The lines of `jobs.jsonl`."""
     for report in reader.reports():
-        rows.add(report)
         yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -13,8 +13,12 @@ from orchestrator.specfile.model import BatchTable
 
 def schedule_of(batch: BatchTable) -> Schedule:
     """The occurrences of a spec's batches: each day at midnight if it has no schedule."""
-    zone = _machine_zone() if batch.timezone is None else ZoneInfo(batch.timezone)
-    return Schedule(batch.schedule or DAILY, zone)
+    return Schedule(batch.schedule or DAILY, zone_named(batch.timezone))
+
+
+def zone_named(name: str | None) -> tzinfo:
+    """The time zone of a spec; the machine's if the spec names none."""
+    return _machine_zone() if name is None else ZoneInfo(name)
 
 
 def occurrence_of(named: date | datetime | None, schedule: Schedule, now: datetime) -> datetime:

@@ -14,7 +14,6 @@ from orchestrator.cli.cost_refresh import refresh
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch
-from orchestrator.model.selection import parse_selection
 
 
 def call(options: argparse.Namespace) -> int:
@@ -22,7 +21,6 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
     refresh(folder, settings)
-    selection = parse_selection(options.select)
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
         if options.select is None:
@@ -30,7 +28,7 @@ def call(options: argparse.Namespace) -> int:
             if batch.plan.remote is not None:
                 _upload(folder, batch)
         else:
-            write_page(folder, batch, reader, totals, selection)
+            write_page(folder, batch, reader, totals, options.select)
     path = folder / PAGE
     print(json.dumps({"report": str(path)}) if options.json else path)
     return 0

@@ -1,0 +1,219 @@
+"""
+The table of jobs as compact JSON, which the script of the page draws.
+
+The file must stay small enough to open at once and to be sent by mail: rows beyond the limit are
+left out and counted, those of jobs that succeeded first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from orchestrator.ledger.records import ListedAttempt, ListedJob
+from orchestrator.model.batches import Batch
+from orchestrator.model.jobs import Target, TargetKind
+from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.report.summary import status_of
+from orchestrator.safe_text import plain
+
+MOST_BYTES = 3_900_000
+"""Of all rows and errors together; with everything else, the page stays below 5 MB."""
+
+LONGEST_VALUE = 80
+LONGEST_ERROR = 400
+STATUSES = tuple(JobStatus)
+STRAGGLER, NEAR_CAP, HAS_LOG, REUSED, SLOWER, DEARER, FEWER = (1 << bit for bit in range(7))
+"""The flags of a row, which the script names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownJob:
+    """
+    A job with the figures that people look for.
+
+    Attributes:
+        secs: of its last run; None while it is in progress.
+        cost_usd: of all its runs; None when no cost is known.
+    """
+
+    listed: ListedJob
+    status: JobStatus
+    items: int | None
+    secs: float | None
+    cost_usd: Decimal | None
+
+    @property
+    def actor(self) -> str:
+        """What it runs."""
+        return actor_words(self.listed.target)
+
+    @property
+    def last(self) -> ListedAttempt | None:
+        """Its last attempt."""
+        return self.listed.attempts[-1] if self.listed.attempts else None
+
+
+def actor_words(target: Target) -> str:
+    """An Actor by its name; a task with a word that says so."""
+    return target.id if target.kind is TargetKind.ACTOR else f"task {target.id}"
+
+
+def shown_job(batch: Batch, listed: ListedJob) -> ShownJob:
+    """A job of a batch with its figures."""
+    last = listed.attempts[-1] if listed.attempts else None
+    # A resurrected run has several attempts and one cost, which the last of them knows.
+    costs = {
+        one.run_id: one.cost_usd
+        for one in listed.attempts
+        if one.cost_usd is not None and one.reused_from is None
+    }
+    return ShownJob(
+        listed=listed,
+        status=status_of(batch, listed.status),
+        items=None if last is None else last.items,
+        secs=None if last is None else secs_of(last),
+        cost_usd=sum(costs.values(), Decimal(0)) if costs else None,
+    )
+
+
+def secs_of(attempt: ListedAttempt) -> float | None:
+    """How long the run of an attempt took; None when that is not known."""
+    if attempt.started_at is None or attempt.finished_at is None:
+        return None
+    return (attempt.finished_at - attempt.started_at).total_seconds()
+
+
+def text_of(value: object) -> str:
+    """The value of a parameter for people: short, on one line, without secrets."""
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = " ".join(plain(text).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+class JobTable:
+    """
+    Collects the rows of a table.
+
+    Args:
+        errors: the errors of earlier tables of the same batch with their places; new ones are
+            added, so that an open page needs only those that it does not have.
+
+    Attributes:
+        rows: each with the place of its job in the spec.
+        left_out: how many jobs have no row.
+    """
+
+    def __init__(
+        self, batch: Batch, errors: dict[str, int] | None = None, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._base = batch.created_at
+        self._most = most_bytes
+        self._names: dict[str, int] = {}
+        self._actors: dict[str, int] = {}
+        self._errors: dict[str, int] = {} if errors is None else errors
+        self._first: dict[int, bytes] = {}
+        self._others: dict[int, bytes] = {}
+        self._first_bytes = self._other_bytes = 0
+        self.left_out = 0
+
+    def add(self, job: ShownJob, flags: int) -> None:
+        """Adds a job; the caller adds all in the order of the spec."""
+        is_first = job.status in FAILED_JOB_STATUSES or job.status is JobStatus.RUNNING
+        if (self._first_bytes if is_first else self._other_bytes) >= self._most:
+            self.left_out += 1
+            return
+        known = len(self._errors)
+        row = orjson.dumps(self._row(job, flags))
+        size = len(row) + (0 if len(self._errors) == known else 2 * LONGEST_ERROR)
+        if is_first:
+            self._first[job.listed.seq] = row
+            self._first_bytes += size
+        else:
+            self._others[job.listed.seq] = row
+            self._other_bytes += size
+
+    def rows(self) -> dict[int, bytes]:
+        """The rows that fit, by the places of their jobs; to be called once, after all `add`."""
+        rows, used = dict(self._first), self._first_bytes
+        for seq, row in self._others.items():
+            if used + len(row) > self._most:
+                self.left_out += len(self._others) - (len(rows) - len(self._first))
+                break
+            rows[seq] = row
+            used += len(row)
+        return dict(sorted(rows.items()))
+
+    def words(self) -> dict[str, Any]:
+        """The texts that rows name by their places, and what the script needs beside them."""
+        return {
+            "statuses": STATUSES,
+            "failed": [STATUSES.index(status) for status in STATUSES
+                       if status in FAILED_JOB_STATUSES],
+            "actors": [*self._actors],
+            "params": [*self._names],
+            "base": int(self._base.timestamp()),
+        }  # fmt: skip
+
+    def errors(self, since: int = 0) -> Sequence[str]:
+        """The errors that rows name by their places, from a place on."""
+        return [*self._errors][since:]
+
+    def _row(self, job: ShownJob, flags: int) -> list[Any]:
+        last = job.last
+        error = job.listed.error
+        if error is None and last is not None and last.is_open:
+            error = last.error
+        return [
+            job.listed.seq,
+            job.listed.key,
+            _place(self._actors, job.actor),
+            STATUSES.index(job.status),
+            len(job.listed.attempts),
+            job.items,
+            None if job.secs is None else round(job.secs, 1),
+            None if job.cost_usd is None else round(float(job.cost_usd), 6),
+            None if last is None else _secs_after(self._base, last.started_at),
+            None if last is None else last.run_id,
+            -1 if error is None else _place(self._errors, _short(error)),
+            flags | self._own_flags(job),
+            self._values(job.listed.params),
+        ]
+
+    @staticmethod
+    def _own_flags(job: ShownJob) -> int:
+        last = job.last
+        if last is None:
+            return 0
+        flags = HAS_LOG if job.listed.has_log and not last.is_open else 0
+        flags |= REUSED if last.reused_from is not None else 0
+        return flags | (STRAGGLER if any(one.is_straggler for one in job.listed.attempts) else 0)
+
+    def _values(self, params: Mapping[str, object]) -> list[str | None]:
+        """The values in the order in which their names were first met."""
+        for name in params:
+            _place(self._names, name)
+        return [text_of(params[name]) if name in params else None for name in self._names]
+
+
+def _place(places: dict[str, int], text: str) -> int:
+    return places.setdefault(text, len(places))
+
+
+def _short(error: str) -> str:
+    error = " ".join(plain(error).split())
+    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
+
+
+def _secs_after(base: datetime, time: datetime | None) -> int | None:
+    return None if time is None else round((time - base).total_seconds())
+
+
+def for_script(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """JSON that no text can end early inside an element of HTML."""
+    return (part.replace(b"<", b"\\u003c") for part in parts)

@@ -1,0 +1,162 @@
+"""When the runs of a batch ran: lanes, and how many runs and how much memory at once. No I/O."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from heapq import heappop, heappush
+
+from orchestrator.ledger.records import ListedAttempt
+from orchestrator.model.states import JobStatus
+from orchestrator.report.page import svg
+from orchestrator.report.page.zone_times import at_hour
+
+COLUMNS = 500
+"""How many steps the curves have."""
+MOST_LANES = 128
+HIGHEST_LANES = 360
+MOST_BARS = 20_000
+TICKS = 5
+TONES = ("good", "bad", "going")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A figure over time, with its highest value and its limit; None for no limit of the spec."""
+
+    chart: str
+    peak: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineView:
+    """What the page shows of the times of runs; `lanes` is None with too many runs at once."""
+
+    runs: int
+    ticks: Sequence[str]
+    concurrency: Curve
+    memory: Curve | None
+    lanes: str | None
+    most: int = MOST_LANES
+
+
+class Timeline:
+    """Collects the runs of a batch, in little memory."""
+
+    def __init__(self) -> None:
+        self._starts, self._ends = array("d"), array("d")
+        self._memory, self._tones = array("q"), bytearray()
+
+    def add(self, attempt: ListedAttempt, now: datetime) -> None:
+        """Adds the run of an attempt; one in progress lasts until now."""
+        if attempt.started_at is None or attempt.reused_from is not None:
+            return
+        start = attempt.started_at.timestamp()
+        end = (attempt.finished_at or (now if attempt.is_open else attempt.started_at)).timestamp()
+        self._starts.append(start)
+        self._ends.append(max(start, end))
+        self._memory.append(attempt.memory_mbytes or 0)
+        self._tones.append(_tone_of(attempt))
+
+    def view(
+        self, zone: tzinfo, *, max_runs: int | None, max_memory_mbytes: int | None
+    ) -> TimelineView | None:
+        """What to show; None without runs."""
+        if not self._starts:
+            return None
+        begin, end = min(self._starts), max(self._ends)
+        span = max(end - begin, 1.0)
+        lanes, used = self._lanes()
+        counts, most = self._levels(begin, span, None)
+        memory, most_memory = self._levels(begin, span, self._memory)
+        times = (begin + span * tick / (TICKS - 1) for tick in range(TICKS))
+        return TimelineView(
+            runs=len(self._starts),
+            ticks=[at_hour(datetime.fromtimestamp(at, UTC), zone) for at in times],
+            concurrency=Curve(chart=svg.steps(counts, limit=max_runs), peak=most, limit=max_runs),
+            memory=Curve(
+                chart=svg.steps(memory, limit=max_memory_mbytes),
+                peak=most_memory,
+                limit=max_memory_mbytes,
+            )
+            if most_memory
+            else None,
+            lanes=None if used > MOST_LANES else self._drawn(lanes, used, begin, span),
+        )
+
+    def _levels(
+        self, begin: float, span: float, weights: array[int] | None
+    ) -> tuple[list[int], int]:
+        """The highest level of each column, and of all."""
+        events = []
+        for place, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            weight = 1 if weights is None else weights[place]
+            events += [(start, weight), (end, -weight)]
+        # At one instant, ends come first: their room is free for what begins then.
+        events.sort()
+        highest, level = [0] * COLUMNS, 0
+        column = 0
+        for at, change in events:
+            reached = min(COLUMNS - 1, int((at - begin) / span * COLUMNS))
+            # The level holds until this event, through all columns between.
+            for passed in range(column + 1, reached + 1):
+                highest[passed] = level
+            column = reached
+            level += change
+            highest[column] = max(highest[column], level)
+        return highest, max(highest)
+
+    def _lanes(self) -> tuple[list[int], int]:
+        """The lane of each run in the order of their starts: the first that is free."""
+        busy: list[tuple[float, int]] = []
+        free: list[int] = []
+        lanes, used = [0] * len(self._starts), 0
+        for place in self._order():
+            while busy and busy[0][0] <= self._starts[place]:
+                heappush(free, heappop(busy)[1])
+            if free:
+                lane = heappop(free)
+            else:
+                lane, used = used, used + 1
+            lanes[place] = lane
+            heappush(busy, (self._ends[place], lane))
+        return lanes, used
+
+    def _order(self) -> list[int]:
+        return sorted(range(len(self._starts)), key=self._starts.__getitem__)
+
+    def _drawn(self, lanes: Sequence[int], used: int, begin: float, span: float) -> str:
+        lane = max(3.0, min(12.0, HIGHEST_LANES / used))
+        return svg.bars_by_tone(self._bars(lanes, used, begin, span), used, lane)
+
+    def _bars(
+        self, lanes: Sequence[int], used: int, begin: float, span: float
+    ) -> Iterator[tuple[str, float, float, int]]:
+        """The bars of all runs; neighbours of one tone that a screen cannot separate are one."""
+        grain = max(0.8, used * svg.WIDTH / MOST_BARS)
+        last: dict[int, tuple[int, float, float]] = {}
+        for place in self._order():
+            lane, tone = lanes[place], self._tones[place]
+            x = (self._starts[place] - begin) / span * svg.WIDTH
+            end = max((self._ends[place] - begin) / span * svg.WIDTH, x + grain)
+            before = last.get(lane)
+            if before is not None:
+                if before[0] == tone and x - before[2] < grain and len(self._starts) > MOST_LANES:
+                    last[lane] = (tone, before[1], end)
+                    continue
+                yield TONES[before[0]], before[1], before[2] - before[1], lane
+                x = max(x, before[2])
+            last[lane] = (tone, x, max(end, x))
+        for lane, (tone, x, end) in last.items():
+            yield TONES[tone], x, end - x, lane
+
+
+def _tone_of(attempt: ListedAttempt) -> int:
+    if attempt.is_open:
+        return TONES.index("going")
+    if attempt.outcome is None:
+        return TONES.index("good" if attempt.run_status == JobStatus.SUCCEEDED else "bad")
+    return TONES.index("good" if attempt.outcome == JobStatus.SUCCEEDED else "bad")
