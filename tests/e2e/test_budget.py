@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.report.page.job_rows import NEAR_CAP
 from tests.support.command import HURRIED, Command, Process, ServedPlatform, sweep, wait_until
+from tests.support.report_page import FLAGS, data_in
 
 
 @pytest.fixture
@@ -203,7 +205,9 @@ def test_run_that_costs_as_much_as_our_cap_is_marked(
     done = command.run("run", "s.toml", "--json")
     assert done.json["near_cap"] == ["job-1", "job-2"]
     assert "job-1 and 1 more: the run cost $0.1500, close to the cap of $0.1500 that we" in done.err
-    assert "at our cap" in (Path(done.json["folder"]) / "report.html").read_text()
+    page = (Path(done.json["folder"]) / "report.html").read_text()
+    assert "2 runs cost about as much as the cap that we chose for them" in page
+    assert [row[FLAGS] & NEAR_CAP for row in data_in(page)["rows"]] == [NEAR_CAP] * 2
 
 
 def test_plan_foresees_the_cap_that_we_would_choose(

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from urllib.parse import quote
 
 from orchestrator.ledger.records import ListedJob
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
+from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.money import money
+from orchestrator.report.console_urls import run_url
+from orchestrator.report.failure_lines import retry_command
+from orchestrator.report.failures import Failures
 from orchestrator.report.lines import clock
 from orchestrator.report.page.breakdown import Breakdown, GroupTable
 from orchestrator.report.page.comparison import (
@@ -38,6 +43,9 @@ class PageFacts:
         folder: as commands name it.
         past: earlier batches of the series, the oldest first.
         usual: by keys in lower case, from the batch before.
+        failures: by their causes, the largest group first.
+        job_pages: what the address of the page of a job begins with; empty in a file, where the
+            folder of a job stands for it.
         problems: what could not be read, in sentences.
     """
 
@@ -49,7 +57,9 @@ class PageFacts:
     folder: str
     past: Sequence[PastBatch] = ()
     usual: Mapping[str, Usual] = field(default_factory=dict)
+    failures: Sequence[Failures] = ()
     problems: Sequence[str] = ()
+    job_pages: str = ""
 
 
 class BatchPage:
@@ -119,7 +129,21 @@ class BatchPage:
     @property
     def console(self) -> str:
         """What the address of a run begins with; empty where runs have none."""
-        return ""
+        return self.run_address(RunId("")) or ""
+
+    @property
+    def retry(self) -> str:
+        """The command that runs the failed jobs again."""
+        return retry_command(self.facts.folder)
+
+    def run_address(self, run_id: RunId | None) -> str | None:
+        """The address of a run for people; None where it has none."""
+        return run_url(self.facts.batch, None if run_id is None else RunId(quote(run_id, safe="")))
+
+    def address(self, key: JobKey) -> str:
+        """The address of a job: its page, or its folder."""
+        name = quote(key, safe="")
+        return f"{self.facts.job_pages}{name}" if self.facts.job_pages else f"jobs/{name}/"
 
     @staticmethod
     def money(cost_usd: Decimal) -> str:

@@ -86,6 +86,7 @@ def page_data(page: BatchPage, **more: Any) -> bytes:
         **page.table.words(),
         **zone_fields(page.facts.batch.created_at, page.facts.zone),
         "console": page.console,
+        "job": page.facts.job_pages,
         "errors": page.table.errors(),
         "left_out": page.table.left_out,
         **more,
