@@ -13,6 +13,7 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.selection import parse_selection
+from orchestrator.report.failures import group_failures
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
 
 
@@ -36,6 +37,7 @@ def batch_page(
         zone=zone_of(batch),
         now=datetime.now(UTC),
         folder=display(folder),
+        failures=group_failures(reader.failed_jobs()),
         past=trend.past,
         usual=trend.usual,
         problems=trend.problems,

@@ -19,6 +19,7 @@ from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.report.failures import Failures
 from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.comparison import PastBatch, Usual
 from orchestrator.report.page.document import report_document
@@ -69,8 +70,17 @@ def test_page_has_no_element_from_a_hostile_text() -> None:
         attempts=(listed_attempt(run_id=RunId(HOSTILE), outcome="FAILED", error=HOSTILE),),
     )
     more = [listed_job(seq, params={HOSTILE: f"{HOSTILE}{seq % 2}"}) for seq in range(1, 5)]
+    failures = Failures(
+        target=job.target, status=job.status, exit_code=1, message=HOSTILE, jobs=2,
+        example=job.key, example_seq=0, attempts=2, run_id=RunId(f"javascript:{HOSTILE}"),
+        log_end=(HOSTILE,), traceback_end=None,
+    )  # fmt: skip
     page = make_page(
-        [job, *more], batch=ended_batch(stop_reason=HOSTILE), problems=[HOSTILE], folder=HOSTILE
+        [job, *more],
+        batch=replace(ended_batch(stop_reason=HOSTILE), platform="https://api.apify.com"),
+        failures=[failures, replace(failures, traceback_end=HOSTILE)],
+        problems=[HOSTILE],
+        folder=HOSTILE,
     )
     elements = _Elements(_text(page)).found
     assert [attributes for name, attributes in elements if name == "script"] == [
@@ -79,6 +89,8 @@ def test_page_has_no_element_from_a_hostile_text() -> None:
     ]
     assert not [name for name, _ in elements if name in {"img", "iframe", "object", "embed"}]
     assert not [name for _, given in elements for name in given if name.startswith("on")]
+    links = [given["href"] or "" for name, given in elements if name == "a"]
+    assert {link.partition("//")[0] for link in links if "/" in link} == {"https:", "jobs/job-0/"}
     assert _data(page)["errors"] == [HOSTILE]
 
 
