@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
-	spec-reference clean
+	spec-reference screenshots clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ example-config: $(RUNTIME) ## write config.example.toml from the settings
 spec-reference: $(RUNTIME) ## write docs/spec.md from the models
 	$(BIN)/python -c 'from orchestrator.specfile.reference import spec_reference as r; print(r(), end="")' \
 	    > docs/spec.md
+
+screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
+	$(BIN)/python -m tests.support.screenshots
 
 clean: ## remove what was set up; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist

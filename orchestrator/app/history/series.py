@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date
 from pathlib import Path
 
-from orchestrator.app.batch_folders import Found, survey
+from orchestrator.app.batch_folders import Found, Survey, survey
 from orchestrator.model.batches import Batch, Series
 
 UNNUMBERED = 10**13
@@ -33,8 +33,14 @@ def earlier_batches(folder: Path, batch: Batch) -> Iterator[Found]:
     Args:
         folder: of the batch.
     """
-    for other in batches_of(folder.parent, batch.series):
-        if (other.number, other.batch.id) < (batch.number, batch.id):
+    return earlier_of(survey(folder.parent), batch)
+
+
+def earlier_of(known: Survey, batch: Batch) -> Iterator[Found]:
+    """The same from what is known of the folder of the batch name."""
+    for other in known.found:
+        is_earlier = (other.number, other.batch.id) < (batch.number, batch.id)
+        if is_earlier and batch.series.agrees(other.batch.series):
             yield other
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from orchestrator.app.batch_folders import LEDGER, Found, display
-from orchestrator.app.history.series import earlier_batches
+from orchestrator.app.batch_folders import LEDGER, Found, display, survey
+from orchestrator.app.history.series import earlier_of
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
@@ -16,6 +16,8 @@ from orchestrator.report.page.comparison import PastBatch, Usual
 
 BATCHES = 10
 """How many earlier batches a page shows."""
+
+SHOWN_PROBLEMS = 5
 
 
 class Trend:
@@ -32,10 +34,13 @@ class Trend:
         self.past: list[PastBatch] = []
         self.usual: dict[str, Usual] = {}
         self.problems: list[str] = []
-        for found in islice(earlier_batches(folder, batch), BATCHES):
+        known = survey(folder.parent)
+        for one in known.unreadable[:SHOWN_PROBLEMS]:
+            self.problems.append(f"{display(one.folder)} is not compared: {one.reason}")
+        for found in islice(earlier_of(known, batch), BATCHES):
             try:
                 self._read(found)
-            except (OrchestratorError, OSError, ValueError) as error:
+            except (OrchestratorError, OSError, ValueError, LookupError) as error:
                 # One ledger that cannot be read must not hide the others.
                 LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
                 self.problems.append(f"{display(found.folder)} is not compared: {error}")
