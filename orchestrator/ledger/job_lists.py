@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
+
+import orjson
 
 from orchestrator.ledger.connection import LedgerConnection
 from orchestrator.ledger.records import ListedAttempt, ListedJob
@@ -45,8 +46,8 @@ def _job_of(row: sqlite3.Row, attempts: tuple[ListedAttempt, ...]) -> ListedJob:
         seq=row["seq"],
         key=JobKey(row["key"]),
         target=demand_from(row["demand"]).target,
-        params=json.loads(row["params"] or "{}"),
-        tags=tuple(json.loads(row["tags"] or "[]")),
+        params=orjson.loads(row["params"] or "{}"),
+        tags=tuple(orjson.loads(row["tags"])) if row["tags"] else (),
         has_log=bool(row["has_log"]),
         status=status,
         error=row["error"],

@@ -12,7 +12,7 @@ from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.lines import clock
 from orchestrator.report.page import svg
-from orchestrator.report.page.job_rows import ShownJob, text_of
+from orchestrator.report.page.job_rows import ShownJob
 
 ACTOR = "Actor or task"
 MOST_VALUES = 1000
@@ -76,9 +76,9 @@ class Breakdown:
     def add(self, job: ShownJob) -> None:
         """Adds a job."""
         self._add(ACTOR, job.actor, job)
-        for name, value in job.listed.params.items():
+        for name, value in job.params.items():
             if name not in self._too_many:
-                self._add(name, text_of(value), job)
+                self._add(name, value, job)
 
     def _add(self, name: str, value: str, job: ShownJob) -> None:
         groups = self._groups.setdefault(name, {})

@@ -38,11 +38,13 @@ class ShownJob:
     A job with the figures that people look for.
 
     Attributes:
+        params: as text.
         secs: of its last run; None while it is in progress.
         cost_usd: of all its runs; None when no cost is known.
     """
 
     listed: ListedJob
+    params: Mapping[str, str]
     status: JobStatus
     items: int | None
     secs: float | None
@@ -75,6 +77,7 @@ def shown_job(batch: Batch, listed: ListedJob) -> ShownJob:
     }
     return ShownJob(
         listed=listed,
+        params={name: text_of(value) for name, value in listed.params.items()},
         status=status_of(batch, listed.status),
         items=None if last is None else last.items,
         secs=None if last is None else secs_of(last),
@@ -182,7 +185,7 @@ class JobTable:
             None if last is None else last.run_id,
             -1 if error is None else _place(self._errors, _short(error)),
             flags | self._own_flags(job),
-            self._values(job.listed.params),
+            self._values(job.params),
         ]
 
     @staticmethod
@@ -194,11 +197,11 @@ class JobTable:
         flags |= REUSED if last.reused_from is not None else 0
         return flags | (STRAGGLER if any(one.is_straggler for one in job.listed.attempts) else 0)
 
-    def _values(self, params: Mapping[str, object]) -> list[str | None]:
+    def _values(self, params: Mapping[str, str]) -> list[str | None]:
         """The values in the order in which their names were first met."""
         for name in params:
             _place(self._names, name)
-        return [text_of(params[name]) if name in params else None for name in self._names]
+        return [*map(params.get, self._names)]
 
 
 def _place(places: dict[str, int], text: str) -> int:
