@@ -49,7 +49,8 @@ def sample_batches(output: Path) -> Path:
         )
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as db, db:
         db.execute(
-            "INSERT INTO log_ends SELECT seq, attempts, ? FROM jobs WHERE status = 'FAILED' LIMIT 1",
+            "INSERT INTO log_ends SELECT seq, attempts, ? FROM jobs "
+            "WHERE status = 'FAILED' LIMIT 1",
             [LOG_END],
         )
     return folder

@@ -121,7 +121,7 @@ def _digest(name: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return files(__package__).joinpath("templates", name).read_text("utf-8")
+    return files("orchestrator.report.page").joinpath("templates", name).read_text("utf-8")
 
 
 @cache
