@@ -91,14 +91,14 @@ def machine() -> str:
     return f"{cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
-def write(name: str, figures: str) -> None:
-    text = DOCUMENT.read_text()
+def write(name: str, figures: str, document: Path = DOCUMENT) -> None:
+    text = document.read_text()
     pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
     written, found = re.subn(
         pattern, lambda match: f"{match[1]}{figures}\n{match[2]}", text, flags=re.DOTALL
     )
-    assert found == 1, f"{DOCUMENT.name} has no place for {name}"
-    DOCUMENT.write_text(written)
+    assert found == 1, f"{document.name} has no place for {name}"
+    document.write_text(written)
 
 
 if __name__ == "__main__":

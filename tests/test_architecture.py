@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ PACKAGES = (ROOT / "orchestrator", ROOT / "apify_emulator")
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 LONGEST_LINE = 100
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+NAMES_OF_ONE_MEANING = {"collect", "prune", "runs"}
+"""A command and what it calls, or a run on both sides of the API."""
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -41,6 +45,40 @@ def test_emulator_has_no_file_name_twice() -> None:
     names = [path.stem for path in MODULES if path.is_relative_to(ROOT / "apify_emulator")]
     twice = {name for name in names if names.count(name) > 1}
     assert twice == {"__init__"}
+
+
+def test_orchestrator_has_no_file_name_with_two_meanings() -> None:
+    """Two files have one name only where they are two sides of one thing."""
+    names = [path.stem for path in MODULES if path.is_relative_to(ROOT / "orchestrator")]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice - {"__init__"} == NAMES_OF_ONE_MEANING
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_rewrites_a_constant(path: Path) -> None:
+    """A test passes such a value in, so it shows what a user of the code can do too."""
+    rewritten = [
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _rewritten_names(node)
+        if name.rpartition(".")[2].isupper()
+    ]
+    assert rewritten == []
+
+
+def _rewritten_names(node: ast.AST) -> Iterator[str]:
+    """The names that a node sets on a module or a class: by a call, or by an assignment."""
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func)
+        if called.rpartition(".")[2] in {"setattr", "patch", "object", "multiple"}:
+            yield from (
+                given.value
+                for given in node.args[:2]
+                if isinstance(given, ast.Constant) and isinstance(given.value, str)
+            )
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (ast.unparse(one) for one in targets if isinstance(one, ast.Attribute))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 from threading import Thread
 
-from orchestrator.app.setup.signals import handle_signals
+from orchestrator.app.setup.signals import LEAVE_SECS, handle_signals
 
 TYPE_CHECKING = False  # not from `typing`, which takes as long to import as all the rest
 if TYPE_CHECKING:
@@ -26,14 +26,17 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 collects garbage dozens of times during imports, which leave none."""
 
 
-def main(arguments: Sequence[str] | None = None, **given: object) -> None:
+def main(
+    arguments: Sequence[str] | None = None, *, leave_secs: float = LEAVE_SECS, **given: object
+) -> None:
     """
     Runs a command and exits with its code.
 
     Args:
+        leave_secs: the process ends this long after a signal at the latest.
         given: options that only tests set, as `make_context` reads them: `timings`.
     """
-    handle_signals()
+    handle_signals(leave_secs)
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     from orchestrator.cli.streams import open_streams
     from orchestrator.descriptors import raise_limit

@@ -39,11 +39,19 @@ class Acceptance:
     Args:
         folder: `jobs/` of the batch.
         usual_items: how many items jobs have made lately, the median, by their places in the spec.
+        largest_bytes: a larger item is counted and not parsed.
     """
 
-    def __init__(self, folder: Path, usual_items: Mapping[int, float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        usual_items: Mapping[int, float],
+        *,
+        largest_bytes: int = LARGEST_ITEM_BYTES,
+    ) -> None:
         self._folder = folder
         self._usual_items = usual_items
+        self._largest_bytes = largest_bytes
 
     async def complaint(self, job: Job, run: Run, collected: Collected) -> str | None:
         """What is not as expected, for people; None when all is."""
@@ -58,7 +66,7 @@ class Acceptance:
         if found is not None or not expect.reads_items or collected.sha256 is None:
             return found
         path = self._folder / job.key / items_name(job.collect.query)
-        checked = await to_thread.run_sync(_check_items, path, expect)
+        checked = await to_thread.run_sync(_check_items, path, expect, self._largest_bytes)
         if checked.too_large:
             LOG.warning("items_not_checked", items=checked.too_large, why=TOO_LARGE)
         return checked.complaint
@@ -105,10 +113,10 @@ class _Checked:
     having: Counter[str] = field(default_factory=Counter)
 
 
-def _check_items(path: Path, expect: Expectation) -> _Checked:
+def _check_items(path: Path, expect: Expectation, largest_bytes: int) -> _Checked:
     checks, checked, too_large = list(_checks(expect)), _Checked(), []
     with path.open("rb") as file:
-        for number, line in enumerate(item_lines(file), start=1):
+        for number, line in enumerate(item_lines(file, largest_bytes), start=1):
             if line is None:
                 too_large.append(number)
                 continue

@@ -37,6 +37,7 @@ from orchestrator.model.proofs import MORE, NOT_WANTED
 from orchestrator.model.runs import Run
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import extension, file_name, other_file_name
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 LIVE_EVERY_SECS = 3.0
 
@@ -59,13 +60,19 @@ class Collector:
         folder: Path,
         patience_secs: float,
         settled_after_secs: float = 0.0,
+        sizes: TransferSizes = USUAL_SIZES,
     ) -> None:
         self._client = client
         self._files = files
         self._folder = folder
         self._patience_secs = patience_secs
+        self._sizes = sizes
         self._datasets = Datasets(
-            client, files, patience_secs=patience_secs, settled_after_secs=settled_after_secs
+            client,
+            files,
+            patience_secs=patience_secs,
+            settled_after_secs=settled_after_secs,
+            sizes=sizes,
         )
         self._answers: dict[JobKey, ItemsFile | None] = {}
 
@@ -88,11 +95,16 @@ class Collector:
         folder = self.folder_of(job.key)
         if job.collect.items and not job.collect.output:
             self._answers[job.key] = await save_answer(
-                self._files, folder, job.collect.query, download
+                self._files, folder, job.collect.query, download, sizes=self._sizes
             )
         # An empty answer may mean that there is no such record: it is asked for later.
         elif await save_blob(
-            self._files, folder, output_name(download), download, keeps_empty=False
+            self._files,
+            folder,
+            output_name(download),
+            download,
+            keeps_empty=False,
+            sizes=self._sizes,
         ):
             self._answers[job.key] = None
 
@@ -330,6 +342,7 @@ class Collector:
             name,
             lambda: self._client.storages.stream_record(store_id, key, is_listed=is_listed),
             patience_secs=self._patience_secs,
+            sizes=self._sizes,
         )
 
     async def _fetch_log(self, folder: Path, run: Run) -> None:
@@ -339,6 +352,7 @@ class Collector:
             partial(_constant, "log.txt"),
             lambda: self._client.runs.stream_log(run.id),
             patience_secs=self._patience_secs,
+            sizes=self._sizes,
         )
 
     async def _input_files(self, job: Job) -> dict[str, bytes]:

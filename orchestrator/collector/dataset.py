@@ -28,6 +28,7 @@ from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import FEWER, MORE, Proof, ProvenBy
 from orchestrator.store.atomic_files import Files
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 DISAGREEMENT_SECS = 15.0
 """How long a file is downloaded again whose items are not as many as the platform counts."""
@@ -47,12 +48,19 @@ class Datasets:
     """
 
     def __init__(
-        self, client: ApifyClient, files: Files, *, patience_secs: float, settled_after_secs: float
+        self,
+        client: ApifyClient,
+        files: Files,
+        *,
+        patience_secs: float,
+        settled_after_secs: float,
+        sizes: TransferSizes = USUAL_SIZES,
     ) -> None:
         self._client = client
         self._files = files
         self._patience_secs = patience_secs
         self._settled_after_secs = settled_after_secs
+        self._sizes = sizes
 
     def download(
         self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
@@ -66,6 +74,7 @@ class Datasets:
             dataset_id=dataset_id,
             query=query,
             patience_secs=self._patience_secs,
+            sizes=self._sizes,
         )
 
     async def fetch(

@@ -26,6 +26,7 @@ from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import file_name
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 EXCESS_RANGES = 40
 """How many ranges may come beyond what is counted; the count lags a few seconds."""
@@ -45,12 +46,7 @@ class ItemsDownload:
         patience_secs: how long to repeat requests without any progress before giving up.
         settle_secs: how long to wait for items that the platform counts and does not send.
         first: the place of the first item that is wanted.
-
-    Attributes:
-        RANGE_ITEMS: of one request.
     """
-
-    RANGE_ITEMS = 25_000
 
     def __init__(
         self,
@@ -64,6 +60,7 @@ class ItemsDownload:
         patience_secs: float = 3600.0,
         settle_secs: float = 15.0,
         first: int = 0,
+        sizes: TransferSizes = USUAL_SIZES,
     ) -> None:
         self._client = client
         self._files = files
@@ -74,9 +71,12 @@ class ItemsDownload:
         self._patience_secs = patience_secs
         self._settle_secs = settle_secs
         self._first = first
+        self._sizes = sizes
         # With the dataset in its name, since the job's next attempt makes another one.
         part_name = f"{name}.{file_name(dataset_id)}"
-        self._writer = ItemWriter(files, folder=folder, name=name, part_name=part_name, query=query)
+        self._writer = ItemWriter(
+            files, folder=folder, name=name, part_name=part_name, query=query, sizes=sizes
+        )
         self._by_line = self._writer.by_line
         self._by_range = query.format == "jsonl" and not query.desc
         self._passed = 0
@@ -84,6 +84,11 @@ class ItemsDownload:
         self._total = 0
         self._is_capped = False
         self._is_whole = False
+
+    @property
+    def range_items(self) -> int:
+        """The items that one request asks for."""
+        return self._sizes.range_items
 
     @property
     def first(self) -> int:
@@ -161,7 +166,7 @@ class ItemsDownload:
             NotFound, TransientError: nothing is there yet, or cannot be read now.
         """
         await self.resume()
-        error = await self._request(self.place + self.RANGE_ITEMS)
+        error = await self._request(self.place + self.range_items)
         # Before the error is raised: what has come stays for the final download.
         await self._writer.flush()
         if error is not None:
@@ -179,6 +184,7 @@ class ItemsDownload:
             patience_secs=self._patience_secs,
             settle_secs=self._settle_secs,
             first=first,
+            sizes=self._sizes,
         )
 
     async def append(self, other: ItemsDownload) -> None:
@@ -252,7 +258,7 @@ class ItemsDownload:
 
     def _check_end(self, place: int) -> None:
         """Raises TooManyItems where far more items come than are counted: they have no end."""
-        if place > self._total + EXCESS_RANGES * self.RANGE_ITEMS:
+        if place > self._total + EXCESS_RANGES * self.range_items:
             raise TooManyItems(
                 f"dataset {self._dataset_id}: the platform counts {self._total} items and gives "
                 f"more than {place}"

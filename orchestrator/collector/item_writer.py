@@ -19,6 +19,7 @@ from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.part_file import Mark, PartFile
 from orchestrator.store.sink import Sink
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 PLAIN = ItemsQuery()
 """JSON Lines without filters."""
@@ -38,7 +39,14 @@ class ItemWriter:
     """
 
     def __init__(
-        self, files: Files, *, folder: Path, name: str, part_name: str, query: ItemsQuery
+        self,
+        files: Files,
+        *,
+        folder: Path,
+        name: str,
+        part_name: str,
+        query: ItemsQuery,
+        sizes: TransferSizes = USUAL_SIZES,
     ) -> None:
         self._files = files
         self._folder = folder
@@ -46,7 +54,7 @@ class ItemWriter:
         self._part_name = part_name
         self._query = query
         self.by_line = query == PLAIN
-        self._sink = Sink(by_line=self.by_line)
+        self._sink = Sink(by_line=self.by_line, sizes=sizes)
         self._counter = counter_of(query)
         self._part: PartFile | None = None
         self._range_start: tuple[int, int, Mark | None] = (0, 0, None)

@@ -42,7 +42,7 @@ async def fetch(download: ItemsDownload) -> ItemsFile:
     Cancellation: as of `_read_by_ranges`.
     """
     await download.resume()
-    await download.read(download.place + download.RANGE_ITEMS)
+    await download.read(download.place + download.range_items)
     if not download.is_whole:
         await _read_by_ranges(download)
     return await download.finish()
@@ -93,8 +93,8 @@ class _Ranges:
             ahead = self.ahead.get(download.place)
             if ahead is None:
                 # Helpers begin behind the range that is read here, so no range is read twice.
-                self._next = max(self._next, download.place + download.RANGE_ITEMS)
-                await download.read(download.place + download.RANGE_ITEMS)
+                self._next = max(self._next, download.place + download.range_items)
+                await download.read(download.place + download.range_items)
                 continue
             await ahead.done.wait()
             if ahead.error is not None:
@@ -113,10 +113,10 @@ class _Ranges:
     async def help(self) -> None:
         await self._needed()
         while self._next < self._download.total:
-            first, self._next = self._next, self._next + self._download.RANGE_ITEMS
+            first, self._next = self._next, self._next + self._download.range_items
             ahead = self.ahead[first] = _Ahead(self._download.range_from(first))
             try:
-                await ahead.download.read(first + self._download.RANGE_ITEMS)
+                await ahead.download.read(first + self._download.range_items)
             except OrchestratorError as error:
                 # Kept until its turn: the ranges before this one still go into the file.
                 ahead.error = error

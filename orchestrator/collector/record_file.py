@@ -14,10 +14,7 @@ from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.loop_clock import loop_time
 from orchestrator.store.atomic_files import Files
-
-SMALL_BYTES = 256 * 1024
-MOST_UNKNOWN_BYTES = 4 * 1024**3
-"""Of a body without a length: a longer one does not end."""
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 
 class EndlessBody(TruncatedBody):
@@ -31,6 +28,7 @@ async def fetch_blob(
     open_download: Callable[[], AbstractAsyncContextManager[Download]],
     *,
     patience_secs: float,
+    sizes: TransferSizes = USUAL_SIZES,
 ) -> None:
     """
     Saves the body that `open_download` gives, beginning again when it breaks.
@@ -47,7 +45,7 @@ async def fetch_blob(
     for repeats in count():
         async with open_download() as download:
             try:
-                await save_blob(files, folder, name(download), download)
+                await save_blob(files, folder, name(download), download, sizes=sizes)
             except EndlessBody:
                 raise
             except TransientError:
@@ -61,7 +59,13 @@ async def fetch_blob(
 
 
 async def save_blob(
-    files: Files, folder: Path, name: str, download: Download, *, keeps_empty: bool = True
+    files: Files,
+    folder: Path,
+    name: str,
+    download: Download,
+    *,
+    keeps_empty: bool = True,
+    sizes: TransferSizes = USUAL_SIZES,
 ) -> bool:
     """
     Saves one body, which is given only once, under its final name when it is whole.
@@ -80,7 +84,7 @@ async def save_blob(
     first = bytearray()
     async for chunk in chunks:
         first += chunk
-        if len(first) > SMALL_BYTES:
+        if len(first) > sizes.small_bytes:
             break
     else:
         if first or keeps_empty:
@@ -92,8 +96,9 @@ async def save_blob(
         size_bytes = len(first)
         async for chunk in chunks:
             size_bytes += len(chunk)
-            if size_bytes > MOST_UNKNOWN_BYTES and download.length is None:
-                raise EndlessBody(f"{name} is longer than {MOST_UNKNOWN_BYTES:,} bytes: no end")
+            if size_bytes > sizes.most_unknown_bytes and download.length is None:
+                most = f"{sizes.most_unknown_bytes:,}"
+                raise EndlessBody(f"{name} is longer than {most} bytes: no end")
             await part.append(chunk)
         await part.publish()
     finally:

@@ -16,6 +16,7 @@ from orchestrator.errors import TruncatedBody
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.sink import Sink
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 
 def answer_part(query: ItemsQuery) -> str:
@@ -24,7 +25,12 @@ def answer_part(query: ItemsQuery) -> str:
 
 
 async def save_answer(
-    files: Files, folder: Path, query: ItemsQuery, download: Download
+    files: Files,
+    folder: Path,
+    query: ItemsQuery,
+    download: Download,
+    *,
+    sizes: TransferSizes = USUAL_SIZES,
 ) -> ItemsFile:
     """
     Saves items that are given only once, under a temporary name.
@@ -35,7 +41,7 @@ async def save_answer(
     """
     total = count_of(download)
     by_line = query == ItemsQuery()
-    sink, counter = Sink(by_line=by_line), counter_of(query)
+    sink, counter = Sink(by_line=by_line, sizes=sizes), counter_of(query)
     part = await files.open_part(folder, items_name(query), part=answer_part(query))
     try:
         async for chunk in download.chunks():

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.results.cells import cells_of
 from orchestrator.results.column_kinds import Kind, json_texts
+from orchestrator.results.column_values import cells_of
 from orchestrator.results.fast_reader import Rows
 from orchestrator.results.shape import Column, Layout
 

@@ -23,8 +23,6 @@ from orchestrator.results.shape import FIELD, JOB, PARAM, Column
 from orchestrator.results.tolerant_reader import JsonText, read_carefully
 
 DIGEST_BYTES = 16
-# With Python's overhead, some 50 MB; further keys go to the disk.
-MOST_IN_MEMORY = 500_000
 FILTER_BYTES = 2**24
 """With ten million keys, one in a hundred new keys needs a search on disk."""
 FILTER_MASK = FILTER_BYTES - 1
@@ -132,10 +130,12 @@ class Uniques:
 
     Args:
         folder: the folder for its temporary file.
+        most_in_memory: further keys go to that file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most_in_memory: int) -> None:
         self._path = folder / "keys.sqlite"
+        self._most_in_memory = most_in_memory
         self._recent: set[bytes] = set()
         self._spilled = Filter()
         self._db: sqlite3.Connection | None = None
@@ -149,7 +149,7 @@ class Uniques:
             if is_first and key is not None:
                 self._recent.add(key)
             answers.append(is_first)
-        if len(self._recent) > MOST_IN_MEMORY:
+        if len(self._recent) > self._most_in_memory:
             self._spill()
         return answers
 

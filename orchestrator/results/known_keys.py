@@ -9,7 +9,7 @@ from orchestrator.results.fast_reader import read
 from orchestrator.results.inference import look_at
 from orchestrator.results.item_source import Sources, chunks, heads
 from orchestrator.results.shape import Shape
-from orchestrator.results.table import MOST_ROWS, SAMPLED_BYTES, SAMPLED_JOBS
+from orchestrator.results.table_sizes import USUAL_SIZES
 
 
 def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
@@ -23,11 +23,12 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
         NotMerged: some of its items are missing.
     """
     shape = Shape(as_text=True, unique=unique)
-    for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):
+    sizes = USUAL_SIZES
+    for piece in heads(sources(), most=sizes.sampled_jobs, size_bytes=sizes.sampled_bytes):
         look_at(read([piece], as_text=True), shape)
     for source in sources():
         shape.learn_params(source.params)
     columns = shape.layout().unique
-    for pieces in chunks(sources(), lambda: MOST_ROWS) if columns else ():
+    for pieces in chunks(sources(), lambda: sizes.most_rows) if columns else ():
         rows = read(pieces, as_text=True)
         seen.take(keys_of(rows, columns or ()), [source.number for source in rows.sources])

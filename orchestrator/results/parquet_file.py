@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.extras import Extra, not_installed
-from orchestrator.results.cells import cells_of
 from orchestrator.results.column_kinds import Kind, json_texts
+from orchestrator.results.column_values import cells_of
 from orchestrator.results.fast_reader import Rows
 from orchestrator.results.item_source import NotMerged
 from orchestrator.results.shape import Column, Layout

@@ -22,12 +22,8 @@ from orchestrator.results.fast_reader import read
 from orchestrator.results.inference import look_at
 from orchestrator.results.item_source import NotMerged, Sources, chunks, heads
 from orchestrator.results.shape import Layout, Shape
+from orchestrator.results.table_sizes import USUAL_SIZES, TableSizes
 from orchestrator.results.table_writer import Table, Work, module_of
-
-MOST_ROWS = 16_384
-MOST_CELLS = 2_000_000
-SAMPLED_JOBS = 200
-SAMPLED_BYTES = 32 * 1024
 
 
 def write_table(
@@ -37,6 +33,7 @@ def write_table(
     *,
     seen: Seen | None = None,
     has_batches: bool = False,
+    sizes: TableSizes = USUAL_SIZES,
 ) -> Table:
     """
     Writes a table, `columns.json` and, if items are rejected, `rejects.jsonl` into an empty folder.
@@ -56,13 +53,13 @@ def write_table(
         unique=plan.unique,
         partition_by=plan.partition_by,
     )
-    for piece in heads(sources(), most=SAMPLED_JOBS, size_bytes=SAMPLED_BYTES):
+    for piece in heads(sources(), most=sizes.sampled_jobs, size_bytes=sizes.sampled_bytes):
         look_at(read([piece], as_text=shape.as_text), shape)
     for source in sources():
         shape.learn_params(source.params)
     try:
         with _no_garbage_collection():
-            while (table := _written(sources, plan, folder, shape, seen)) is None:
+            while (table := _written(sources, plan, folder, shape, seen, sizes=sizes)) is None:
                 pass
     except sqlite3.Error as error:
         raise NotMerged(f"the keys of items cannot be stored: {error}") from error
@@ -70,15 +67,21 @@ def write_table(
 
 
 def _written(
-    sources: Sources, plan: ResultsPlan, folder: Path, shape: Shape, seen: Seen | None
+    sources: Sources,
+    plan: ResultsPlan,
+    folder: Path,
+    shape: Shape,
+    seen: Seen | None,
+    *,
+    sizes: TableSizes,
 ) -> Table | None:
     """Reads all items once and writes them; None if other columns are needed."""
     _empty(folder)
     layout = shape.layout()
     forms = _forms(plan.format, layout)
     is_fit = True
-    with Work(plan, folder, layout, seen) as work:
-        for pieces in chunks(sources(), partial(_most_rows, shape)):
+    with Work(plan, folder, layout, seen, most_keys=sizes.most_keys) as work:
+        for pieces in chunks(sources(), partial(_most_rows, shape, sizes)):
             rows = look_at(read(pieces, as_text=shape.as_text), shape)
             is_fit = is_fit and _forms(plan.format, shape.layout()) == forms
             if is_fit:
@@ -107,8 +110,10 @@ def _types(plan: ResultsPlan) -> dict[str, Kind]:
     return {name: Kind(kind) for name, kind in plan.types.items()}
 
 
-def _most_rows(shape: Shape) -> int:
-    return MOST_ROWS if shape.as_text else min(MOST_ROWS, MOST_CELLS // (len(shape) + 1))
+def _most_rows(shape: Shape, sizes: TableSizes) -> int:
+    if shape.as_text:
+        return sizes.most_rows
+    return min(sizes.most_rows, sizes.most_cells // (len(shape) + 1))
 
 
 def _empty(folder: Path) -> None:

@@ -57,12 +57,14 @@ class Table:
 class Work:
     """Writes a table of one layout into a folder, as a context manager."""
 
-    def __init__(self, plan: ResultsPlan, folder: Path, layout: Layout, seen: Seen | None) -> None:
+    def __init__(
+        self, plan: ResultsPlan, folder: Path, layout: Layout, seen: Seen | None, *, most_keys: int
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._layout = layout
         self._seen = seen
-        self._uniques = Uniques(folder)
+        self._uniques = Uniques(folder, most_in_memory=most_keys)
         self._files = Files(folder, f"items.{plan.format.value}", _maker(plan, layout))
         self._counts: Counter[str] = Counter()
         self._rejects: BinaryIO | None = None

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-SMALL_BYTES = 256 * 1024
-"""What stays in memory: less than this needs no part file."""
-
-PIECE_BYTES = 1024 * 1024
-"""Of each further piece. Handing a piece to another thread takes time."""
-
-LONG_LINE_BYTES = 4 * 1024 * 1024
-"""
-Of a line that has not ended: it is written in parts, so that an item of any size fits in memory.
-"""
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 NEWLINE = 0x0A
 
@@ -24,8 +15,9 @@ class Sink:
         by_line: whether a line is an item; pieces end with a line then, except those of a long one.
     """
 
-    def __init__(self, *, by_line: bool) -> None:
+    def __init__(self, *, by_line: bool, sizes: TransferSizes = USUAL_SIZES) -> None:
         self._by_line = by_line
+        self._sizes = sizes
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._handed_bytes = 0
@@ -55,7 +47,8 @@ class Sink:
     def feed(self, data: bytes) -> bytes | None:
         """Takes a chunk; returns what is ready to be written, or None while it is little."""
         self._keep(data)
-        if self._pending_bytes < (PIECE_BYTES if self._handed_bytes else SMALL_BYTES):
+        sizes = self._sizes
+        if self._pending_bytes < (sizes.piece_bytes if self._handed_bytes else sizes.small_bytes):
             return None
         rest = b""
         if self._by_line:
@@ -95,7 +88,7 @@ class Sink:
 
     def _part_of_line(self) -> bytes | None:
         """The whole lines before a long one, or what there is of that one."""
-        if self._pending_bytes < LONG_LINE_BYTES:
+        if self._pending_bytes < self._sizes.long_line_bytes:
             return None
         text = b"".join(self._pending)
         end = text.rfind(b"\n") + 1

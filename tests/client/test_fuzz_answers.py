@@ -32,6 +32,7 @@ from orchestrator.model.ids import DatasetId, Mark, RunId, StoreId
 from orchestrator.model.jobs import ItemsQuery, Target, TargetKind
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
+from orchestrator.store.transfer_sizes import TransferSizes
 from tests.client import answers_grammar as grammar
 from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
 
@@ -111,6 +112,7 @@ async def _get_items(client: ApifyClient, folder: Path, query: ItemsQuery) -> No
         query=query,
         patience_secs=0.0,
         settle_secs=0.0,
+        sizes=TransferSizes(range_items=10),
     )
     try:
         await ranges.fetch(download)
@@ -212,12 +214,6 @@ async def _play(number: int, server: RawServer, fuzzed: Fuzzed, folder: Path) ->
 def _blocks() -> list[int]:
     alone = os.environ.get("ORCHESTRATOR_FUZZ_CASE")
     return [int(alone)] if alone else [block * BLOCK for block in range(BLOCKS)]
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges are short."""
-    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 10)
 
 
 @pytest.mark.timeout(LONGEST_SECS * BLOCK)

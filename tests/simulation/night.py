@@ -48,6 +48,7 @@ from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import Limits
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
+from orchestrator.store.transfer_sizes import TransferSizes
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
 from tests.simulation.life import Killed, Life, MortalTransport
 from tests.simulation.platform import OF_A_TASK, SimPlatform
@@ -63,6 +64,8 @@ LONGEST_SECS = 20_000.0
 SETTLE_SECS = 120.0
 NO_PRICES = Prices(compute_unit_usd=Decimal(0), dearest_usd={})
 MOST_STEPS = 250
+SMALL = TransferSizes(range_items=100, small_bytes=1024, piece_bytes=1024)
+"""A few hundred items are a large dataset."""
 TASK = Target(kind=TargetKind.TASK, id="me/task")
 
 
@@ -78,7 +81,12 @@ def _nothing(*_told: object, **_more: object) -> None:
 
 
 def play(
-    seed: int, folder: Path, *, crashes: int = 3, platform: SimPlatform | None = None
+    seed: int,
+    folder: Path,
+    *,
+    crashes: int = 3,
+    platform: SimPlatform | None = None,
+    sizes: TransferSizes = SMALL,
 ) -> SimPlatform:
     """Plays a night and checks what must hold; a failure tells the invariant."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
@@ -101,7 +109,7 @@ def play(
             life = Life(chance.randrange(1, MOST_STEPS) if chance.random() < 0.5 else None)
             with anyio.move_on_after(chance.uniform(1, 120)) as scope:
                 try:
-                    await process(folder, platform, chance, life)
+                    await process(folder, platform, chance, life, sizes=sizes)
                 except* Killed:
                     life.is_over = True
             _check_files(folder, platform, jobs)
@@ -112,7 +120,7 @@ def play(
                 await anyio.sleep(LATEST_SECS)
                 backup.restore()
                 backup = None
-        await process(folder, platform, chance, Life())
+        await process(folder, platform, chance, Life(), sizes=sizes)
         platform.hold(anyio.current_time() < LONGEST_SECS, "no wait is too long")
 
     run_virtual(night)
@@ -262,6 +270,7 @@ async def process(
     life: Life,
     *,
     pools: Mapping[str, PoolLimits] | None = None,
+    sizes: TransferSizes = SMALL,
 ) -> None:
     """One process of the orchestrator, from taking over the ledger to the end of the batch."""
     options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
@@ -292,7 +301,11 @@ async def process(
                 folder=folder,
             )
             given = SchedulerOptions(
-                settings=Settings(), room=room, utc_now=wall_clock, chance=chance.random
+                settings=Settings(),
+                room=room,
+                utc_now=wall_clock,
+                chance=chance.random,
+                sizes=sizes,
             )
             silent = Silent()
             finder = make_finder(batch, given, silent)  # type: ignore[arg-type] # it has every method there is

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.night import play
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
+from tests.simulation.night import SMALL, play
 
 NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "300"))
 ONE = os.environ.get("ORCHESTRATOR_SEED")
@@ -18,8 +19,8 @@ SEEDS = (
     else [range(first, min(first + PER_TEST, NIGHTS)) for first in range(0, NIGHTS, PER_TEST)]
 )
 
-FAILED_ONCE = ((2352, True), (4317, False))
-"""Nights that have found a fault, and whether datasets came in small pieces then."""
+FAILED_ONCE = ((2352, SMALL), (4317, USUAL_SIZES))
+"""The seeds that have found a fault, with the sizes of downloads at that time."""
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
@@ -37,7 +38,7 @@ def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: rang
             raise
 
 
-@pytest.mark.parametrize(("seed", "_small_pieces"), FAILED_ONCE, indirect=["_small_pieces"])
-def test_nights_that_failed_once_pass(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "sizes"), FAILED_ONCE, ids=["small pieces", "usual pieces"])
+def test_nights_that_failed_once_pass(tmp_path: Path, seed: int, sizes: TransferSizes) -> None:
     """A night that has found a fault does not find it again."""
-    play(seed, tmp_path)
+    play(seed, tmp_path, sizes=sizes)

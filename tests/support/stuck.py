@@ -1,4 +1,4 @@
-"""The command, whose reports are never finished: as on a file system that does not answer."""
+"""The command on a file system that does not answer: it never finishes its reports."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import time
 from collections.abc import Sequence
 
 from orchestrator.app.batch import final_files
-from orchestrator.app.setup import signals
 from orchestrator.cli.main import main
 
 LEAVE_SECS = 2.0
 
 
 def main_stuck(words: Sequence[str]) -> None:
-    """The command, which has two seconds to leave instead of ten."""
+    """The command; two seconds after a signal, instead of ten, it ends."""
     final_files.write_reports = _never  # type: ignore[assignment]
-    signals.LEAVE_SECS = LEAVE_SECS
-    main(words)
+    main(words, leave_secs=LEAVE_SECS)
 
 
 def _never(*_: object) -> None:

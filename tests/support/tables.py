@@ -15,6 +15,7 @@ from orchestrator.model.batches import ResultsFormat, ResultsPlan
 from orchestrator.results.distinct_keys import Seen
 from orchestrator.results.item_source import Source
 from orchestrator.results.table import write_table
+from orchestrator.results.table_sizes import USUAL_SIZES, TableSizes
 from orchestrator.results.table_writer import Table
 
 NOT_A_NUMBER = "not a number"
@@ -48,12 +49,14 @@ def make_table(
     params: Sequence[Mapping[str, Any]] = (),
     seen: Seen | None = None,
     plan: ResultsPlan | None = None,
+    sizes: TableSizes = USUAL_SIZES,
     **asked: Any,
 ) -> Table:
     """Writes the table of these jobs into a folder, which is emptied first."""
     sources = sources_in(folder.parent, jobs, params)
     folder.mkdir(exist_ok=True)
-    return write_table(lambda: sources, plan or ResultsPlan(**asked), folder, seen=seen)
+    plan = plan or ResultsPlan(**asked)
+    return write_table(lambda: sources, plan, folder, seen=seen, sizes=sizes)
 
 
 def read_back(folder: Path) -> list[tuple[str, Any]]:

@@ -33,6 +33,7 @@ from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
 from orchestrator.scheduler.timings import TIMINGS, Timings
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class SchedulerOptions:
         aborting: why live runs are aborted and no run is started; None if they are not.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
+        sizes: of downloads.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class SchedulerOptions:
     timings: Timings = TIMINGS
     utc_now: Callable[[], datetime] = utc_now
     chance: Callable[[], float] = random.random
+    sizes: TransferSizes = USUAL_SIZES
 
     @property
     def is_aborting(self) -> bool:
@@ -121,7 +124,7 @@ def _parts(
     observer: Observer,
 ) -> Parts:
     settings = options.settings
-    collector = _collector(batch, settings)
+    collector = _collector(batch, options)
     starter = _starter(
         batch,
         options,
@@ -150,13 +153,15 @@ def _parts(
     )
 
 
-def _collector(batch: OpenBatch, settings: Settings) -> Collector:
+def _collector(batch: OpenBatch, options: SchedulerOptions) -> Collector:
+    settings = options.settings
     return Collector(
         batch.client,
         batch.files,
         folder=batch.folder / "jobs",
         patience_secs=settings.platform_away_secs,
         settled_after_secs=settings.settles_after_secs(batch.ledger.batch),
+        sizes=options.sizes,
     )
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
 LEAVE_SECS = 10.0
-"""The process ends this long after the first signal at the latest."""
 
 
 class _State:
@@ -40,19 +39,22 @@ class _State:
         is_leaving: whether the next signal ends the process at once.
         listener: is called with the number of a signal; None while no event loop runs.
         clean_ups: are called before the process ends without a listener.
+        leave_secs: the process ends this long after the first signal at the latest.
     """
 
     def __init__(self) -> None:
         self.is_leaving = False
         self.listener: Callable[[int], None] | None = None
         self.clean_ups: list[Callable[[], None]] = []
+        self.leave_secs = LEAVE_SECS
 
 
 _state = _State()
 
 
-def handle_signals() -> None:
+def handle_signals(leave_secs: float = LEAVE_SECS) -> None:
     """Installs the signal handler; call it first, in the main thread."""
+    _state.leave_secs = leave_secs
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -119,7 +121,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _end_later(number: int) -> None:
-    select.select([], [], [], LEAVE_SECS)
+    select.select([], [], [], _state.leave_secs)
     _end_now(number)
 
 

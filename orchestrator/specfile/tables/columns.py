@@ -39,12 +39,14 @@ class Wanted:
     Attributes:
         columns: by parameter; None for all, each as a parameter of its name.
         types: by parameter.
+        most_values: how many values memory should hold.
     """
 
     columns: Mapping[str, str] | None
     types: Mapping[str, str]
     encoding: str = "utf-8"
     delimiter: str = ","
+    most_values: int = MOST_VALUES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def _read_csv(source: Source, wanted: Wanted, report: Report) -> Data:
             cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
             said = f"the row has {cells}, expected {width} as in the first line"
             report(SourceMistake(source.shown, said, line))
-        _refuse_too_many(source, len(lines) * len(columns))
+        _refuse_too_many(source, wanted, len(lines) * len(columns))
         line = reader.line_num + 1
     return Data(columns=dict(zip(places, columns, strict=True)), lines=lines)
 
@@ -175,7 +177,7 @@ def _read_text(source: Source, wanted: Wanted, report: Report) -> Data:
                 report(SourceMistake(source.shown, str(error), line, 1))
             else:
                 lines.append(line)
-            _refuse_too_many(source, len(lines))
+            _refuse_too_many(source, wanted, len(lines))
     return Data(columns={parameter: values}, lines=lines)
 
 
@@ -228,7 +230,7 @@ def _read_parquet(source: Source, wanted: Wanted, report: Report) -> Data:
         file = ParquetFile(pa.BufferReader(source.content))
         chosen = _chosen(source, wanted, file.schema_arrow.names)
         # Before reading: the metadata tells how much there would be.
-        _refuse_too_many(source, file.metadata.num_rows * len(chosen))
+        _refuse_too_many(source, wanted, file.metadata.num_rows * len(chosen))
         elements = file.read(columns=list(chosen.values())).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise SourceMistake(source.shown, f"cannot be read as Parquet: {error}") from error
@@ -277,7 +279,7 @@ class _Rows:
 
     def refuse_too_many(self) -> None:
         """Raises SourceMistake when there are more values than memory should hold."""
-        _refuse_too_many(self._source, self._count * len(self.columns))
+        _refuse_too_many(self._source, self._wanted, self._count * len(self.columns))
 
     def _value(self, row: Any, parameter: str, name: str) -> JsonValue:
         if name is not WHOLE and name not in row:
@@ -330,8 +332,9 @@ def _not_decoded(source: Source, encoding: str) -> SourceMistake:
     return SourceMistake(source.shown, f"is not text in {encoding}")
 
 
-def _refuse_too_many(source: Source, values: int) -> None:
-    if values > MOST_VALUES:
+def _refuse_too_many(source: Source, wanted: Wanted, values: int) -> None:
+    if values > wanted.most_values:
         raise SourceMistake(
-            source.shown, f"has more than {MOST_VALUES:,} values; read fewer columns, or split it"
+            source.shown,
+            f"has more than {wanted.most_values:,} values; read fewer columns, or split it",
         )

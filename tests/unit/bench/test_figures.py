@@ -12,17 +12,16 @@ TEXT = (
 
 
 @pytest.fixture
-def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def document(tmp_path: Path) -> Path:
     path = tmp_path / "performance.md"
     path.write_text(TEXT)
-    monkeypatch.setattr(benchmarks, "DOCUMENT", path)
     return path
 
 
 def test_figures_replace_the_old_ones_and_nothing_else(document: Path) -> None:
     """Written twice, a benchmark's figures stand once, and the rest of the page is as it was."""
-    benchmarks.write("memory", r"first \1")
-    benchmarks.write("memory", r"new \1")
+    benchmarks.write("memory", r"first \1", document)
+    benchmarks.write("memory", r"new \1", document)
     assert document.read_text() == TEXT.replace("old", r"new \1")
 
 

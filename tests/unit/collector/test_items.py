@@ -19,6 +19,7 @@ from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
+from orchestrator.store.transfer_sizes import TransferSizes
 from tests.support.virtual_time import run_virtual
 from tests.support.whole_client import WholeClient
 
@@ -100,12 +101,6 @@ def expected(query: ItemsQuery, items: int) -> bytes:
     return b"[%b]" % b",".join(lines) if query.format == "json" else b"".join(lines)
 
 
-@pytest.fixture(autouse=True)
-def _small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand items come in one range."""
-    monkeypatch.setattr(ItemsDownload, "RANGE_ITEMS", 1000)
-
-
 def download(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -> ItemsDownload:  # noqa: B008 - frozen
     return ItemsDownload(
         dataset,  # type: ignore[arg-type] # the one method of it that is called
@@ -115,6 +110,7 @@ def download(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -
         dataset_id=DatasetId("d1"),
         query=query,
         patience_secs=60.0,
+        sizes=TransferSizes(range_items=1000),
     )
 
 

@@ -25,26 +25,22 @@ from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import Expectation, ItemsQuery
-from orchestrator.store import sink as sink_module
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from orchestrator.store.sink import Sink
+from orchestrator.store.transfer_sizes import TransferSizes
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 from tests.support.whole_client import WholeClient
 
-
-@pytest.fixture(autouse=True)
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line is long from 64 bytes, and pieces have 16."""
-    monkeypatch.setattr(sink_module, "SMALL_BYTES", 16)
-    monkeypatch.setattr(sink_module, "PIECE_BYTES", 16)
-    monkeypatch.setattr(sink_module, "LONG_LINE_BYTES", 64)
+SMALL = TransferSizes(small_bytes=16, piece_bytes=16, long_line_bytes=64)
+LONG = 2_500_000
+"""Bytes of a line that is longer than what a part file reads at once."""
 
 
 def test_sink_hands_a_long_line_out_in_parts() -> None:
     """No more than a part of it is kept in memory, and it counts as one line."""
-    sink = Sink(by_line=True)
+    sink = Sink(by_line=True, sizes=SMALL)
     handed = [sink.feed(b"x" * 10) for _ in range(100)]
     assert max(len(piece or b"") for piece in handed) <= 80
     assert sum(len(piece or b"") for piece in handed) > 900
@@ -57,7 +53,7 @@ def test_sink_hands_a_long_line_out_in_parts() -> None:
 def test_broken_downloads_leave_whole_lines(seed: int) -> None:
     """Wherever a body breaks, what was handed out and is not taken back ends with a line."""
     rng = random.Random(seed)  # noqa: S311 - a test
-    written, sink, line_start = bytearray(), Sink(by_line=True), 0
+    written, sink, line_start = bytearray(), Sink(by_line=True, sizes=SMALL), 0
     expected = b""
     for _ in range(8):
         text = b"".join(
@@ -82,17 +78,14 @@ def test_broken_downloads_leave_whole_lines(seed: int) -> None:
     assert written == expected
 
 
-async def test_half_line_of_any_length_is_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_half_line_of_any_length_is_cut_off(tmp_path: Path) -> None:
     """A part file that was closed inside a long item continues after the item before it."""
-    monkeypatch.setattr("orchestrator.store.part_file.READ_BYTES", 16)
     part = tmp_path / ".items.jsonl.d1.part"
-    part.write_bytes(b"1\n" + b"2" * 100 + b"\n" + b"3" * 100)
+    part.write_bytes(b"1\n" + b"2" * LONG + b"\n" + b"3" * LONG)
     files = Files(InlineWorker(flush_group))
     kept = await files.reopen_part(tmp_path, "items.jsonl", part="items.jsonl.d1")
     assert kept is not None
-    whole = b"1\n" + b"2" * 100 + b"\n"
+    whole = b"1\n" + b"2" * LONG + b"\n"
     assert (kept.lines, kept.size_bytes, part.read_bytes()) == (2, len(whole), whole)
     assert kept.part.sha256() == hashlib.sha256(whole).hexdigest()
     kept.part.discard()
@@ -152,6 +145,7 @@ def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[
             name="items.jsonl",
             dataset_id=DatasetId("d1"),
             query=ItemsQuery(),
+            sizes=SMALL,
         )
         file = await ranges.fetch(whole)
         await whole.publish()
@@ -164,17 +158,14 @@ def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[
     assert file.sha256 == hashlib.sha256(text).hexdigest()
 
 
-def test_item_that_is_too_large_to_check_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
-) -> None:
+def test_item_that_is_too_large_to_check_is_told(tmp_path: Path, logged: list[EventDict]) -> None:
     """It is named in a warning; a run is not paid for again for what this program cannot parse."""
-    monkeypatch.setattr(acceptance, "item_lines", partial(item_lines, largest_bytes=20))
     body = b'{"a":1}\n' + b'{"a":"%s"}\n' % (b"x" * 100)
     job = make_job(expect=Expectation(fields=("a",)))
     (tmp_path / job.key).mkdir()
     (tmp_path / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=2, size_bytes=len(body), sha256="0" * 64)
-    judge = acceptance.Acceptance(tmp_path, {})
+    judge = acceptance.Acceptance(tmp_path, {}, largest_bytes=20)
     with bound_contextvars(job=job.key):
         assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
     assert logged == [

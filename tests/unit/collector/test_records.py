@@ -20,6 +20,7 @@ from orchestrator.model.jobs import CollectPlan, Job, JobInput
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.file_names import record_key
 from orchestrator.store.group_flush import flush_group
+from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 from tests.support.whole_client import WholeClient
@@ -81,7 +82,9 @@ class Empty(Store):
         return self.stream_record("", run_id)
 
 
-def collect(tmp_path: Path, store: Any, job: Job) -> Collected:
+def collect(
+    tmp_path: Path, store: Any, job: Job, *, sizes: TransferSizes = USUAL_SIZES
+) -> Collected:
     """What a collector tells of the records of a job."""
 
     async def collect() -> Collected:
@@ -90,6 +93,7 @@ def collect(tmp_path: Path, store: Any, job: Job) -> Collected:
             Files(InlineWorker(flush_group)),
             folder=tmp_path / "batch" / "jobs",
             patience_secs=60.0,
+            sizes=sizes,
         )
         return await collector.collect(job, make_run(), b"{}")
 
@@ -242,9 +246,9 @@ def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> 
     assert (tmp_path / "batch" / "jobs" / job.key / "output.json").read_bytes() == body
 
 
-def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_without_an_end_is_an_error(tmp_path: Path) -> None:
     """A body without a length that does not end does not fill the disk."""
-    monkeypatch.setattr("orchestrator.collector.record_file.MOST_UNKNOWN_BYTES", 10_000_000)
+    sizes = TransferSizes(most_unknown_bytes=10_000_000)
 
     class Endless(Store):
         @asynccontextmanager
@@ -256,5 +260,5 @@ def test_record_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.Monke
             yield SimpleNamespace(content_type="text/plain", chunks=chunks, length=None)
 
     with pytest.raises(TruncatedBody, match="OUT is longer than"):
-        collect(tmp_path, Endless(["OUT"]), wanting("OUT"))
+        collect(tmp_path, Endless(["OUT"]), wanting("OUT"), sizes=sizes)
     assert not list(tmp_path.rglob("*.part"))

@@ -4,13 +4,13 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.batches import ResultsFormat
+from orchestrator.results.table_sizes import TableSizes
 from tests.support.tables import exact, make_table, read_back
 
 FORMATS = [ResultsFormat.JSONL, ResultsFormat.CSV, ResultsFormat.PARQUET]
@@ -108,11 +108,8 @@ def test_table_gives_every_item_back(
         pytest.importorskip("pyarrow")
     folder = tmp_path_factory.mktemp("table") / "results"
     params = [{"n": number} for number, _ in enumerate(jobs)]
-    with (
-        patch("orchestrator.results.table.MOST_ROWS", most_rows),
-        patch("orchestrator.results.table.SAMPLED_JOBS", sampled),
-    ):
-        table = make_table(folder, jobs, params=params, format=format_)
+    sizes = TableSizes(most_rows=most_rows, sampled_jobs=sampled)
+    table = make_table(folder, jobs, params=params, sizes=sizes, format=format_)
     items = [(f"job-{n}", exact(line)) for n, lines in enumerate(jobs, 1) for line in lines]
     found = read_back(folder)
     assert (table.rows, table.rejected) == (len(items), 0)

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.model.batches import ResultsFormat
 from orchestrator.results.item_source import NotMerged, Source
 from orchestrator.results.table import write_table
+from orchestrator.results.table_sizes import TableSizes
 from tests.support.tables import csv_rows, make_table, read_back, rejected, sources_in
 
 JSONL = ResultsFormat.JSONL
@@ -86,16 +87,11 @@ def test_item_that_is_not_an_object_has_a_column_of_its_own(tmp_path: Path) -> N
 )
 @pytest.mark.parametrize("at_once", [1, 1000])
 def test_parquet_column_is_text_unless_all_values_are_of_one_type(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    values: list[str],
-    type_: str,
-    found: list[object],
-    at_once: int,
+    tmp_path: Path, values: list[str], type_: str, found: list[object], at_once: int
 ) -> None:
     """Nothing is guessed from the look of a text, and no number loses a digit."""
-    monkeypatch.setattr("orchestrator.results.table.MOST_ROWS", at_once)
-    make_table(tmp_path / "r", [[f'{{"v":{value}}}'] for value in values], format=PARQUET)
+    jobs = [[f'{{"v":{value}}}'] for value in values]
+    make_table(tmp_path / "r", jobs, sizes=TableSizes(most_rows=at_once), format=PARQUET)
     column = parquet(tmp_path / "r").column("v")
     assert (str(column.type), column.to_pylist()) == (type_, found)
 
@@ -218,12 +214,11 @@ def test_unique_takes_our_own_columns(tmp_path: Path) -> None:
     assert make_table(tmp_path / "r", jobs, params=params, unique=("c",)).rows == 2
 
 
-def test_unique_goes_on_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unique_compares_with_keys_on_disk(tmp_path: Path) -> None:
     """The keys of large tables do not stay in memory."""
-    monkeypatch.setattr("orchestrator.results.distinct_keys.MOST_IN_MEMORY", 100)
-    monkeypatch.setattr("orchestrator.results.table.MOST_ROWS", 50)
     items = [f'{{"k":{n % 400}}}' for n in range(1000)]
-    table = make_table(tmp_path / "r", [items], unique=("k",))
+    sizes = TableSizes(most_rows=50, most_keys=100)
+    table = make_table(tmp_path / "r", [items], sizes=sizes, unique=("k",))
     assert (table.rows, table.repeated) == (400, 600)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
         "columns.json", "items.jsonl",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.specfile.tables.columns import Wanted, read_data
+from orchestrator.specfile.tables.data_source import LARGEST_BYTES, Source, SourceMistake
 from tests.support.specs import jobs_of, mistakes_of
 
 # ruff: noqa: ISC004 - the sentences are long
@@ -239,15 +241,25 @@ def test_text_that_is_kept_until_the_end_has_no_chunk_beside_a_secret(tmp_path: 
     )
 
 
-def test_too_much_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory has a bound."""
-    monkeypatch.setattr("orchestrator.specfile.tables.columns.MOST_VALUES", 3)
-    (tmp_path / "d.csv").write_text("q,r\na,1\nb,2\n")
+def test_data_with_too_many_values_is_refused() -> None:
+    """The values of a matrix take a limited amount of memory."""
+    source = Source(shown="d.csv", format="csv", content=b"q,r\na,1\nb,2\n")
+    wanted = Wanted(columns=None, types={}, most_values=3)
+    skipped: list[SourceMistake] = []
+    with pytest.raises(SourceMistake) as refused:
+        read_data(source, wanted, skipped.append)
+    assert (refused.value.file, str(refused.value)) == (
+        "d.csv", "has more than 3 values; read fewer columns, or split it",
+    )  # fmt: skip
+
+
+def test_data_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """The command does not read a file of any size into memory."""
+    with (tmp_path / "d.csv").open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)
     assert mistakes_of(tmp_path, HEAD + ROWS) == [
-        "d.csv: has more than 3 values; read fewer columns, or split it"
+        "d.csv: has more than 134,217,728 bytes; split it"
     ]
-    monkeypatch.setattr("orchestrator.specfile.tables.data_source.LARGEST_BYTES", 10)
-    assert mistakes_of(tmp_path, HEAD + ROWS) == ["d.csv: has more than 10 bytes; split it"]
 
 
 def test_columns_of_parquet_are_parameters(tmp_path: Path) -> None:
