@@ -11,6 +11,7 @@ DISTRIBUTION = "apify-batch"
 class Extra(StrEnum):
     """An optional part of the installation."""
 
+    NOTIFY = "notify"
     PARQUET = "parquet"
     REMOTE = "remote"
     SCHEMA = "schema"

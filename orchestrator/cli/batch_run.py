@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.settings import Settings
+from orchestrator.cli.announcement import announce
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
@@ -35,22 +37,31 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
 
 def drive(
     function: Callable[..., Awaitable[Result]],
+    folder: Path,
+    context: BatchContext,
     *args: object,
     as_json: bool,
     to_stderr: bool = False,
 ) -> int:
     """
-    Drives a batch in an event loop of its own, prints the result and returns the exit code.
+    Drives a batch in an event loop of its own, prints the result and announces it.
 
     Args:
         to_stderr: whether the summary goes to stderr, because stdout is another batch's.
+
+    Returns:
+        the exit code.
     """
-    result = in_event_loop(function, *args)
-    print_result(result, as_json=as_json, to_stderr=to_stderr)
+    result = in_event_loop(function, folder, context, *args)
+    code = result.batch.exit_code or 0
+    is_left = isinstance(result.reason, LeftForNextOccurrence)
+    try:
+        print_result(result, as_json=as_json, to_stderr=to_stderr)
+    finally:
+        if not is_left:
+            announce(context, result, code)
     # The next occurrence continues the work, so this call needs no attention.
-    if isinstance(result.reason, LeftForNextOccurrence):
-        return 0
-    return result.batch.exit_code or 0
+    return 0 if is_left else code
 
 
 def print_result(result: Result, *, as_json: bool, to_stderr: bool = False) -> None:

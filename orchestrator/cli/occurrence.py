@@ -35,11 +35,13 @@ from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of
 from orchestrator.app.occurrences.turn import occurrence_turn
 from orchestrator.app.setup.context import BatchContext, client_options
+from orchestrator.cli.announcement import announce, announce_error, announce_given_up
 from orchestrator.cli.batch_run import drive, print_result
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.run_command import RunCommand, print_note
 from orchestrator.errors import (
     BatchHeld,
+    OrchestratorError,
     PlatformError,
     UsageError,
     WaitedTooLong,
@@ -125,7 +127,8 @@ class _Serving:
 
     def _decide(self) -> Decision:
         home = self.command.home
-        known = known_batches(home, self.command.loaded, self.command.schedule)
+        announces = self.command.context.announcer is not None
+        known = known_batches(home, self.command.loaded, self.command.schedule, announces=announces)
         decision = decide(self.call, *known)
         for sentence in decision.warnings:
             self._warn(sentence)
@@ -134,6 +137,7 @@ class _Serving:
                 f"{display(folder)} is interrupted and was resumed for two later occurrences, "
                 f"which is the limit: run `orchestrator resume {display(folder)}`"
             )
+            announce_given_up(self.command.context, folder)
         return decision
 
     def _decide_when_free(self) -> Decision:
@@ -153,13 +157,19 @@ class _Serving:
                     f"{display(folder)} was live for longer than {longest:g} s (lock_wait_secs); "
                     "nothing was started for this occurrence"
                 )
-                # Recorded as an interrupted batch, so that a later call resumes this occurrence.
-                if isinstance(decision.serve, RunNew):
-                    with prepared_batch(self._request()) as prepared:
-                        publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
+                self._leave_interrupted(decision.serve, error)
                 raise error
             in_event_loop(_wait_for, folder, until - time.monotonic())
         return decision
+
+    def _leave_interrupted(self, step: Step, error: WaitedTooLong) -> None:
+        """Leaves the batch of this occurrence for a later call, and announces that."""
+        if isinstance(step, RunNew):
+            with prepared_batch(self._request()) as prepared:
+                left = publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
+                announce(self.command.context, left, error.exit_code)
+        elif isinstance(step, Resume):
+            announce(self.command.context, result_of(step.folder), error.exit_code)
 
     def _serve(self, step: Step) -> int:
         """Performs a step for this occurrence."""
@@ -172,7 +182,7 @@ class _Serving:
             case Resume():
                 return self._resume(step.folder, self.command.context)
             case Complete():
-                return self._complete(step.folder)
+                return self._complete(step.folder, self.command.context)
             case Nothing():
                 return self._nothing(step)
 
@@ -186,10 +196,10 @@ class _Serving:
         print_note(f"{display(step.folder)}, of an earlier occurrence:")
         try:
             if isinstance(step, Complete):
-                return self._complete(step.folder, is_earlier=True)
+                return self._complete(step.folder, self._context_of_earlier(), is_earlier=True)
             # The work for earlier occurrences must end when the next occurrence comes.
             leave_at = self.command.schedule.after(max(self.call.now, self.call.occurrence))
-            context = replace(self.command.context, leave_at=leave_at)
+            context = replace(self._context_of_earlier(), leave_at=leave_at)
             return self._resume(step.folder, context, is_earlier=True)
         except BatchHeld:
             print_note("another process holds it now; this call skips it")
@@ -204,7 +214,7 @@ class _Serving:
             # Read again under the lock: another process may have ended the batch since the
             # decision.
             if read_batch(folder / LEDGER).is_done:
-                return self._complete_held(folder, is_earlier=is_earlier)
+                return self._complete_held(folder, context, is_earlier=is_earlier)
             if is_earlier:
                 # Recorded before the batch is resumed: one that crashes each time is not tried for
                 # ever.
@@ -212,15 +222,25 @@ class _Serving:
             else:
                 self.command.handle_changes(folder)
             as_json = self.command.is_json
-            return drive(resume_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
+            try:
+                return drive(resume_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
+            except OrchestratorError as error:
+                announce_error(context, folder, error)
+                raise
 
-    def _complete(self, folder: Path, *, is_earlier: bool = False) -> int:
+    def _complete(self, folder: Path, context: BatchContext, *, is_earlier: bool = False) -> int:
         with BatchLock(folder):
-            return self._complete_held(folder, is_earlier=is_earlier)
+            return self._complete_held(folder, context, is_earlier=is_earlier)
 
-    def _complete_held(self, folder: Path, *, is_earlier: bool) -> int:
-        context, as_json = self.command.context, self.command.is_json
+    def _complete_held(self, folder: Path, context: BatchContext, *, is_earlier: bool) -> int:
+        as_json = self.command.is_json
         return drive(complete_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
+
+    def _context_of_earlier(self) -> BatchContext:
+        """The context for a batch of an earlier occurrence: the pings are this occurrence's."""
+        context = self.command.context
+        announcer = context.announcer
+        return replace(context, announcer=announcer and announcer.of_earlier())
 
     def _nothing(self, step: Nothing) -> int:
         where = "" if step.folder is None else f"{display(step.folder)}: "

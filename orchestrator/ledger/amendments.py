@@ -73,6 +73,8 @@ def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Bat
             stop_reason=str(reason),
             stop_kind=type(reason).__name__,
             ended_at=stored(now),
+            # It was not done: the next call resumes it, and then announces its end.
+            owes_news=False,
         )
         return batch_of(db.query("select_batch").fetchone())
 
@@ -82,6 +84,14 @@ def complete(path: Path, now: datetime) -> Batch:
     with _amended(path) as db:
         db.query("complete_batch", completed_at=stored(now))
         return batch_of(db.query("select_batch").fetchone())
+
+
+def set_announced(path: Path, end: str, news: str) -> tuple[str | None, str | None]:
+    """Records that an end is about to be announced; returns the end and the news of last time."""
+    with _amended(path) as db:
+        before = db.query("select_announced").fetchone()
+        db.query("set_announced", end=end, news=news)
+    return before["announced_end"], before["announced_news"]
 
 
 def apply_changes(

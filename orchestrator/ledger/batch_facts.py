@@ -82,6 +82,7 @@ class BatchFacts(Transactions):
         exit_code: int,
         reason: OrchestratorError | None,
         now: datetime,
+        owes_news: bool = False,
     ) -> Batch:
         """Records how this process leaves the batch, and returns the batch."""
         self._execute(
@@ -92,5 +93,6 @@ class BatchFacts(Transactions):
             # Later decisions need the kind of the reason, and must not depend on its words.
             stop_kind=None if reason is None else type(reason).__name__,
             ended_at=stored(now),
+            owes_news=owes_news,
         )
         return batch_of(self._execute("select_batch").fetchone())

@@ -148,6 +148,8 @@ def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
         "triggered_by": Trigger(row["triggered_by"]),
         "stop_kind": row["stop_kind"],
         "completed_at": instant(row["completed_at"]),
+        # Ledgers of version 3 lack it.
+        "owes_news": "owes_news" in row.keys() and bool(row["owes_news"]),  # noqa: SIM118 - as above
     }
 
 

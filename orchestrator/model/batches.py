@@ -106,6 +106,29 @@ class Retention:
     keep_days: float | None = None
 
 
+class NotifyWhen(StrEnum):
+    """After which ends of a batch a notification is sent."""
+
+    PROBLEM = "problem"
+    ALWAYS = "always"
+    CHANGE = "change"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyPlan:
+    """
+    Who is notified of how the batch ends.
+
+    Attributes:
+        urls, ping_url: as the spec has them: `{{ env.NAME }}` is not rendered.
+    """
+
+    on: NotifyWhen = NotifyWhen.PROBLEM
+    urls: tuple[str, ...] = ()
+    ping_url: str | None = None
+
+
 LOCAL = "local"
 """The platform of a series that runs on the emulator of `--local`."""
 
@@ -203,6 +226,7 @@ class BatchPlan:
     choice: Choice = EVERYTHING
     local: LocalPlatformPlan | None = None
     remote: str | None = None
+    notify: NotifyPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +289,7 @@ class Batch:
         triggered_by: what triggered it.
         stop_kind: the name of the error class that ended it early; None when none did.
         completed_at: when all steps after its last run were done (results, reports, upload).
+        owes_news: whether its end still has to be announced: by a notification or a ping.
     """
 
     id: BatchId
@@ -286,6 +311,7 @@ class Batch:
     triggered_by: Trigger = Trigger.RUN
     stop_kind: str | None = None
     completed_at: datetime | None = None
+    owes_news: bool = False
 
     @property
     def series(self) -> Series:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.specfile.field_types import Days, Listed, Positive, Table, Text
+from orchestrator.specfile.field_types import Address, Days, Listed, Positive, Table, Text
 
 
 class ResultsTable(Table):
@@ -47,3 +47,19 @@ class RetentionTable(Table):
     """How many of the newest batches of the series stay, at any age."""
     keep_days: Days | None = None
     """How many days after its end a batch stays, whatever its number."""
+
+
+class NotifyTable(Table):
+    """Who hears of the end of a batch, also if it cannot begin. `{{ env.NAME }}` works here."""
+
+    on: Literal["problem", "always", "change", "never"] = "problem"
+    """
+    When to send a notification: `problem` if the exit code is not 0, `change` if the exit code or
+    the jobs that failed differ from those of the last batch of the series that ended (problem).
+    """
+    urls: Annotated[list[Address], Listed()] = Field(default_factory=list)
+    """The Apprise URLs to notify: mail, Slack, Teams, webhooks and others. Needs `notify`."""
+    ping_url: Address | None = None
+    """
+    A dead-man's switch: `URL/start` at the start, `URL` after success, `URL/<exit code>` otherwise.
+    """

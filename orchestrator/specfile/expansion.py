@@ -35,6 +35,7 @@ from orchestrator.specfile.jobs.needed_jobs import NeedsCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.load import LoadedSpec, place_of
 from orchestrator.specfile.model import CollectTable
+from orchestrator.specfile.notify_urls import check_notify
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.axes import MatrixMaker
 from orchestrator.specfile.sweep.cells import Cell, Matrix, cell_at, cells, origins
@@ -74,7 +75,7 @@ def expand(
     for path, message in found:
         mistakes.add(path, message)
     values = {"date": today.isoformat(), **settled}
-    for path, message in check_results(loaded.spec):
+    for path, message in (*check_results(loaded.spec), *check_notify(loaded.spec.notify, env)):
         mistakes.add(path, message)
     sweeps = _sweeps(loaded, values, env, output, mistakes)
     # A table with a mistake may be the one that has the columns.

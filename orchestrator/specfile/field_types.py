@@ -101,6 +101,15 @@ def _input(value: JsonValue) -> JsonValue:
     return value
 
 
+def _address(value: Any) -> Any:
+    # The value is a secret, so no message shows it.
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError('must be text: a URL, or a template such as "{{ env.ALERT_URL }}"')
+    if not is_template(value) and "://" not in value:
+        raise ValueError('must be a URL such as "mailto://…" or a template "{{ env.ALERT_URL }}"')
+    return value
+
+
 def _web_address(value: str) -> str:
     if not value.startswith(("https://", "http://")):
         raise ValueError(f"must be an http or https address, found {show(value)}")
@@ -217,6 +226,7 @@ Age = Annotated[
     BeforeValidator(_age),
     WithJsonSchema({"type": "string", "pattern": "^[0-9.]+[smhdw]$"}),
 ]
+Address = Annotated[str, BeforeValidator(_address), WithJsonSchema({"type": "string"})]
 CronText = Annotated[str, AfterValidator(_schedule)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 PlainCount = Annotated[int, Field(ge=0)]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
+from orchestrator.specfile.batch_end import NotifyTable, ResultsTable, RetentionTable
 from orchestrator.specfile.field_types import (
     Age,
     AnyText,
@@ -335,6 +335,8 @@ class Spec(Table):
     """Named limits that jobs share."""
     results: ResultsTable | None = None
     """The items of all jobs as one table."""
+    notify: NotifyTable | None = None
+    """Who hears of the end of a batch."""
     defaults: JobFields = Field(default_factory=JobFields)
     """Fields for each job that does not set its own."""
     jobs: Annotated[list[JobTable], Field(min_length=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
+from orchestrator.specfile.batch_end import NotifyTable, ResultsTable, RetentionTable
 from orchestrator.specfile.field_descriptions import descriptions_of
 from orchestrator.specfile.field_types import Table
 from orchestrator.specfile.model import (
@@ -34,6 +34,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "pools": ("`[pools.NAME]`", PoolTable),
     "results": ("`[results]`", ResultsTable),
     "retention": ("`[retention]`", RetentionTable),
+    "notify": ("`[notify]`", NotifyTable),
     "jobs": ("`[[jobs]]`", JobTable),
     "defaults": ("`[defaults]` and `[[jobs]]`", JobFields),
     "matrix": ("`[jobs.matrix]`", MatrixTable),

@@ -29,6 +29,7 @@ from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.specfile import LoadedSpec, expand
 from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
+from orchestrator.specfile.notify_urls import plan_of_table
 from orchestrator.store.disk_writes import write_file
 
 
@@ -136,6 +137,7 @@ def plan_of(
         timezone=asked.timezone,
         local=local,
         remote=remote,
+        notify=plan_of_table(loaded.spec.notify),
     )
 
 

@@ -94,7 +94,8 @@ async def drive(
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
             reason = await _complete_runs(batch, context, reason)
-            closed, totals = await _close(batch, reason)
+            owes_news = context.announcer is not None
+            closed, totals = await _close(batch, reason, owes_news=owes_news)
         closed = await merged(folder, closed)
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
@@ -199,6 +200,8 @@ def _start_side_tasks(
     scheduler = live.scheduler
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
     tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
+    if context.announcer is not None:
+        tasks.start_soon(context.announcer.start, name="ping-start")
     if context.leave_at is not None:
         tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
     if not options.is_aborting:
@@ -272,7 +275,9 @@ async def _abort_live_runs(batch: OpenBatch) -> None:
                 aborts.start_soon(abort, run_id, name=f"abort {run_id}")
 
 
-async def _close(batch: OpenBatch, reason: OrchestratorError | None) -> tuple[Batch, Totals]:
+async def _close(
+    batch: OpenBatch, reason: OrchestratorError | None, *, owes_news: bool
+) -> tuple[Batch, Totals]:
     """Records how the batch ends; returns it with its figures, which no later step changes."""
     ledger, stats = batch.ledger, batch.client.stats
     totals = batch.reader.totals()
@@ -283,7 +288,9 @@ async def _close(batch: OpenBatch, reason: OrchestratorError | None) -> tuple[Ba
         state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
     try:
         await ledger.add_requests(stats.requests, stats.retries)
-        closed = await ledger.close(state, exit_code=exit_code, reason=reason, now=utc_now())
+        closed = await ledger.close(
+            state, exit_code=exit_code, reason=reason, now=utc_now(), owes_news=owes_news
+        )
     except StoppedEarly:
         if reason is None:
             raise

@@ -64,6 +64,7 @@ class Result:
     Attributes:
         reason: why it stopped early; None when every job is settled.
         warnings: about earlier batches, for people.
+        is_news: whether its end may have to be announced.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Result:
     totals: Totals
     reason: OrchestratorError | None
     warnings: Sequence[str] = ()
+    is_news: bool = True
 
 
 async def start_prepared(
@@ -172,10 +174,12 @@ async def complete_batch(folder: Path, context: BatchContext) -> Result:
     from orchestrator.app.batch.execution import complete
 
     batch = read_batch(folder / LEDGER)
+    # A batch that is complete and was announced is no news, whoever looks at it again.
+    is_news = batch.completed_at is None or batch.owes_news
     if batch.completed_at is None:
         batch = await complete(folder, batch, context.sink)
         await _prune(folder, batch, context)
-    return replace(result_of(folder), batch=batch)
+    return replace(result_of(folder), batch=batch, is_news=is_news)
 
 
 async def follow_batch(folder: Path, context: BatchContext) -> Result:

@@ -49,7 +49,8 @@ class Known:
     Attributes:
         began_at: when it was made; aware UTC.
         exit_code: of the process that closed it last; None while it is open.
-        lacks: whether results, reports or the upload are missing after its last run.
+        lacks: whether results, reports, the upload or an announcement are missing after its last
+            run.
         later_resumes: the later occurrences at which a call has resumed it.
         other_spec: the spec file that it was made from, if that is not the file of this call, still
             exists, still has the name and differs in content; else None.

@@ -19,7 +19,7 @@ RUN = "run"
 
 
 def known_batches(
-    home: Path, loaded: LoadedSpec, schedule: Schedule
+    home: Path, loaded: LoadedSpec, schedule: Schedule, *, announces: bool = False
 ) -> tuple[list[Known], list[Illegible]]:
     """
     The batches of a name, and the folders that may hold one and cannot be read.
@@ -27,6 +27,7 @@ def known_batches(
     Args:
         loaded: the spec of this call.
         schedule: of the spec; a batch without an occurrence has that of the time when it began.
+        announces: whether this call announces the ends of batches.
     """
     found = survey(home)
     illegible = [
@@ -36,14 +37,14 @@ def known_batches(
     known = []
     for one in found.found:
         try:
-            known.append(_known(one, loaded, schedule))
+            known.append(_known(one, loaded, schedule, announces=announces))
         except (OrchestratorError, OSError) as error:
             made_at = one.batch.created_at
             illegible.append(Illegible(folder=one.folder, made_at=made_at, reason=str(error)))
     return known, illegible
 
 
-def _known(one: Found, loaded: LoadedSpec, schedule: Schedule) -> Known:
+def _known(one: Found, loaded: LoadedSpec, schedule: Schedule, *, announces: bool) -> Known:
     folder = one.folder
     state, batch = _state(folder)
     later_resumes: frozenset[datetime] = frozenset()
@@ -58,7 +59,7 @@ def _known(one: Found, loaded: LoadedSpec, schedule: Schedule) -> Known:
         state=state,
         began_at=batch.created_at,
         exit_code=batch.exit_code,
-        lacks=batch.completed_at is None,
+        lacks=batch.completed_at is None or (batch.owes_news and announces),
         later_resumes=later_resumes,
         other_spec=_other_spec(batch, loaded),
         is_by_resume=batch.triggered_by is Trigger.RESUME,

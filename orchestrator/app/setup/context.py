@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 from structlog.contextvars import bound_contextvars
@@ -20,6 +20,9 @@ from orchestrator.event_log import LOG, LogSink
 from orchestrator.model.batches import LocalPlatformPlan
 from orchestrator.model.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
+
+if TYPE_CHECKING:
+    from orchestrator.app.notifications.announcer import Announcer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class BatchContext:
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is interrupted for the next one; None for never.
+        announcer: announces the end of the batch; None if nobody is to hear of it.
         timings: the pauses of the scheduler and its client, which no setting changes.
     """
 
@@ -74,6 +78,7 @@ class BatchContext:
     force: bool = False
     waits_for_platform: bool = False
     leave_at: datetime | None = None
+    announcer: Announcer | None = None
     timings: Timings = TIMINGS
 
 

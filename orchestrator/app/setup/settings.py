@@ -11,20 +11,30 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from orchestrator.app.batch_folders import REMOTE, folder_of_remote
 from orchestrator.app.setup.settings_sources import (
+    BELOW_SPEC,
     OWN_NAMES,
     PREFIX,
     ConfigFile,
@@ -47,7 +57,31 @@ CONFIG_FILE = "config_file"
 Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(gt=0)]
-HIDDEN = frozenset({"token", "max_runs_below_spec", "remote"})
+HIDDEN = frozenset({"token", "remote", *(f"{name}_below_spec" for name in BELOW_SPEC)})
+
+
+def _secret_urls(value: Any) -> tuple[SecretStr, ...]:
+    # No message shows a value: a URL holds a password or a key.
+    values = value.split() if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not all(_is_url(one) for one in values):
+        raise ValueError("expected Apprise URLs such as mailto://…: a list, or text with spaces")
+    return tuple(SecretStr(one) for one in values)
+
+
+def _secret_url(value: Any) -> SecretStr | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError("expected an http or https address")
+    return SecretStr(value)
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and "://" in value
+
+
+NotifyUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_secret_urls), NoDecode]
+PingUrl = Annotated[SecretStr | None, BeforeValidator(_secret_url)]
 
 
 class Settings(BaseSettings):
@@ -125,6 +159,28 @@ class Settings(BaseSettings):
     )
     actors_path_prefix: Literal["acts", "actors"] = Field(
         "acts", description="The path of Actors in the API: acts, as in its reference, or actors."
+    )
+    notify_urls: NotifyUrls = Field(
+        (),
+        description="The Apprise URLs to notify, a list or text with spaces between them. A "
+        "variable wins over `[notify]` of a spec, a config file does not.",
+    )
+    notify_urls_below_spec: NotifyUrls = Field(
+        (), exclude=True, description="`notify_urls` of the config file; those of a spec win."
+    )
+    ping_url: PingUrl = Field(
+        None,
+        description="A dead-man's switch as healthchecks.io has it, by its URL. A variable wins "
+        "over `[notify]` of a spec, a config file does not.",
+        examples=["https://hc-ping.com/<uuid>"],
+    )
+    ping_url_below_spec: PingUrl = Field(
+        None, exclude=True, description="`ping_url` of the config file; that of a spec wins."
+    )
+    notify_timeout_secs: Deadline = Field(
+        10.0,
+        description="How long notifications and pings at the end may take together, in seconds. "
+        "After a signal: at most 3.",
     )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto",
@@ -236,6 +292,16 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     return settings
 
 
+def settings_of_urls() -> Settings:
+    """Only the variables that say who is notified, where the other settings have mistakes."""
+    found: dict[str, Any] = {}
+    for name, read in (("notify_urls", _secret_urls), ("ping_url", _secret_url)):
+        with suppress(ValueError):
+            if value := os.environ.get(variable_of(name)):
+                found[name] = read(value)
+    return Settings.model_construct(**found)
+
+
 def unknown_variables() -> list[str]:
     """The variables of the environment with our prefix that are not settings, in their order."""
     return unknown_variables_of(file_names())
@@ -298,5 +364,6 @@ def example_config() -> str:
         lines += ["", f"# {field.description}", f"# Variable: {variable_of(name)}"]
         default = field.default
         shown = json.dumps(str(default) if isinstance(default, Path) else default)
-        lines.append(f"# {name} = 8" if default is None else f"{name} = {shown}")
+        example = json.dumps((field.examples or [8])[0])
+        lines.append(f"# {name} = {example}" if default is None else f"{name} = {shown}")
     return "\n".join(lines) + "\n"

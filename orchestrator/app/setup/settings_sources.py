@@ -29,6 +29,10 @@ INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")
 """What Kubernetes sets in every container for a service whose name begins with `orchestrator`."""
 
 
+BELOW_SPEC = ("max_runs", "notify_urls", "ping_url")
+"""Settings of which a spec has its own: it wins over a config file, and a variable over it."""
+
+
 class Environment(EnvSettingsSource):
     """
     The variables of the environment, spelt exactly; an empty one has no effect.
@@ -47,14 +51,15 @@ class ConfigFile(InitSettingsSource):
     """
     The settings of a config file, parsed.
 
-    Its `max_runs` is a setting of its own: a spec wins over it, and a flag or a variable wins over
-    the spec.
+    Of a setting in `BELOW_SPEC`, its value is a setting of its own: a spec wins over it, and a flag
+    or a variable wins over the spec.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], file: Mapping[str, Any]) -> None:
         values = dict(file)
-        if "max_runs" in values:
-            values["max_runs_below_spec"] = values.pop("max_runs")
+        for name in BELOW_SPEC:
+            if name in values:
+                values[f"{name}_below_spec"] = values.pop(name)
         super().__init__(settings_cls, values)
 
 

@@ -18,12 +18,14 @@ from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.outputs.collection import collect_batch
 from orchestrator.app.outputs.foreign_runs import refuse_to_start
 from orchestrator.app.setup.environment_secrets import require_secrets
+from orchestrator.cli.announcement import announcing
 from orchestrator.cli.batch_report import report
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.ledger.amendments import set_waiting
+from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.selection import Keys, Selection, parse_selection
 from orchestrator.model.states import FAILED_JOB_STATUSES
@@ -56,6 +58,7 @@ def call(options: argparse.Namespace) -> int:
             if asked.result.reason is not None or not (chosen or asked.under_way):
                 report(asked.result, as_json=options.json)
                 return asked.exit_code
+        context = announcing(context, read_batch(folder / LEDGER).plan.notify)
         set_waiting(folder / LEDGER, [job.job.seq for job in chosen])
         return drive(resume_batch, folder, context, as_json=options.json)
 

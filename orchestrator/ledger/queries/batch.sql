@@ -25,7 +25,16 @@ UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason 
 -- name: close_batch
 -- Closes the batch.
 UPDATE batch SET state = :state, ended_at = :ended_at, exit_code = :exit_code,
-    stop_reason = :stop_reason, stop_kind = :stop_kind, progress = NULL;
+    stop_reason = :stop_reason, stop_kind = :stop_kind, progress = NULL,
+    owes_news = :owes_news;
+
+-- name: select_announced
+-- Reads what was announced last.
+SELECT announced_end, announced_news FROM batch;
+
+-- name: set_announced
+-- Records, before it is sent, what is announced.
+UPDATE batch SET owes_news = 0, announced_end = :end, announced_news = :news;
 
 -- name: complete_batch
 -- Records that all that follows the last run is done.

@@ -1,0 +1,1 @@
+"""Who hears of the end of a batch, when, and in which words."""

@@ -1,0 +1,188 @@
+"""The words of a notification: what happened, and what to do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.notifications.news import Ending
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.statistics import Totals
+from orchestrator.model.batches import Batch
+from orchestrator.model.money import money
+from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.report.summary import cost_words, shown_statuses
+from orchestrator.safe_text import one_line, plain
+
+SHOWN_CHANGES = 5
+SHOWN_LINES = 12
+LONGEST_TITLE = 200
+LONGEST_LINE = 500
+
+BY_CODE: Mapping[int, str] = {
+    1: "see the failures, then run these jobs again: orchestrator retry {folder}",
+    2: "correct what the message names, then start it again",
+    3: "remove the reason, then resume it: orchestrator resume {folder}",
+    5: "check the token and the connection with `orchestrator doctor`. The next `run --resume` "
+    "resumes the batch; to resume it now: orchestrator resume {folder}",
+    70: "report this bug with the traceback of log.jsonl. The batch can be resumed: "
+    "orchestrator resume {folder}",
+}
+OF_CALLS: Mapping[int, str] = {
+    2: "correct what the message names, then start it again",
+    3: "remove the reason, then start it again",
+    5: "check the token and the connection with `orchestrator doctor`",
+}
+"""What to do after a call that ended with an error."""
+OTHERWISE = "see stderr of the call; the next `run --resume` starts or resumes the batch"
+INTERRUPTED = "the next `run --resume` resumes it; to resume it now: orchestrator resume {folder}"
+BY_KIND: Mapping[str, str] = {
+    "BudgetExhausted": "raise max_cost_usd in the spec, then continue: "
+    "orchestrator resume {folder} --accept-changes",
+    "PlanExhausted": "raise the limit of the account in Apify Console, then continue: "
+    "orchestrator resume {folder}",
+    "DiskFull": "free disk space; the next `run --resume` resumes the batch. To resume it now: "
+    "orchestrator resume {folder}",
+    "NotAuthorized": "set a valid APIFY_TOKEN, and check it with `orchestrator doctor`. Then: "
+    "orchestrator resume {folder}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """
+    A notification.
+
+    Attributes:
+        title: one line.
+        body: plain text of several lines.
+    """
+
+    title: str
+    body: str
+    is_problem: bool
+
+
+def message_of(
+    folder: Path, batch: Batch, totals: Totals, ending: Ending, before: Ending | None
+) -> Message:
+    """
+    The message about the end of a batch.
+
+    Args:
+        before: how the last batch of the series ended, to name what has changed; None to name
+            nothing.
+    """
+    what = _what_happened(batch, totals, ending)
+    lines = [
+        f"batch {batch.id}{_occurrence(batch)}, on {socket.gethostname()}",
+        _figures(totals, batch),
+    ]
+    if batch.stop_reason is not None:
+        lines.append(f"stopped early: {batch.stop_reason}")
+    lines += failure_lines(folder) if ending.failed else ()
+    if before is not None:
+        lines += _changes(ending, before)
+    if ending.is_problem:
+        lines.append(f"what to do: {_advice(ending, folder)}")
+    lines.append(f"report: {folder.absolute() / 'report.html'}")
+    return _message(f"{batch.name}: {what}", lines, is_problem=ending.is_problem)
+
+
+def message_of_failure(
+    name: str, call: str, code: int, error: OrchestratorError | None, *, has_begun: bool
+) -> Message:
+    """The message about a call that ended with an error, in most cases before any batch began."""
+    what = "an error ended the batch" if has_begun else "nothing was started"
+    said = (
+        "this is a bug of orchestrator; stderr has the traceback" if error is None else str(error)
+    )
+    lines = said.splitlines() or [type(error).__name__]
+    if len(lines) > SHOWN_LINES:
+        lines = [*lines[:SHOWN_LINES], f"… and {len(lines) - SHOWN_LINES} more lines"]
+    advice = OF_CALLS.get(code, OTHERWISE)
+    lines = [f"{call}, on {socket.gethostname()}", *lines, f"what to do: {advice}"]
+    return _message(f"{name}: {what} (exit code {code})", lines, is_problem=True)
+
+
+def message_of_given_up(folder: Path, batch: Batch) -> Message:
+    """The message about an interrupted batch that no later call resumes."""
+    lines = [
+        f"batch {batch.id}{_occurrence(batch)}, on {socket.gethostname()}",
+        "it was interrupted, and resumed for two later occurrences, which is the limit",
+        f"what to do: orchestrator resume {folder.absolute()}",
+    ]
+    title = f"{batch.name}: an earlier batch is not resumed any more"
+    return _message(title, lines, is_problem=True)
+
+
+def failure_lines(folder: Path) -> Iterator[str]:
+    """The failures of a batch, grouped."""
+    with LedgerReader(folder / LEDGER) as reader:
+        for job in reader.reports():
+            if job.status in FAILED_JOB_STATUSES:
+                yield f"{job.status}  {job.job.key}: {job.error}"
+
+
+def _message(title: str, lines: Sequence[str], *, is_problem: bool) -> Message:
+    body = "\n".join(one_line(line, LONGEST_LINE) for line in lines)
+    return Message(title=one_line(title, LONGEST_TITLE), body=plain(body), is_problem=is_problem)
+
+
+def _what_happened(batch: Batch, totals: Totals, ending: Ending) -> str:
+    total = sum(totals.jobs.values())
+    failed = sum(totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
+    match ending.exit_code:
+        case 0:
+            return f"{total:,} of {total:,} jobs succeeded"
+        case 1:
+            return f"{failed:,} of {total:,} jobs failed"
+        case 3:
+            return f"stopped early after {total - _open(totals):,} of {total:,} jobs"
+        case 5:
+            return "the platform cannot be reached, or refuses the token"
+        case 70:
+            return "a bug of orchestrator ended the batch"
+        case code if code > 128:
+            return f"interrupted after {total - _open(totals):,} of {total:,} jobs"
+        case code:
+            return f"ended with exit code {code}: {batch.stop_reason or 'see the log'}"
+
+
+def _open(totals: Totals) -> int:
+    return sum(totals.jobs.get(one, 0) for one in (JobStatus.WAITING, JobStatus.RUNNING))
+
+
+def _figures(totals: Totals, batch: Batch) -> str:
+    jobs = (f"{count:,} {status}" for status, count in shown_statuses(batch, totals).items())
+    cost = f"{cost_words(totals)} {money(totals.cost_usd)}"
+    return ", ".join([*jobs, f"{totals.items:,} items", cost])
+
+
+def _occurrence(batch: Batch) -> str:
+    if batch.occurrence is None:
+        return ""
+    zone = batch.plan.timezone
+    time = batch.occurrence.astimezone(None if zone is None else ZoneInfo(zone))
+    return f", of {time:%Y-%m-%d %H:%M} {zone or ''}".rstrip()
+
+
+def _changes(now: Ending, before: Ending) -> Iterator[str]:
+    for words, keys in (
+        ("failed now, but not in the last batch", now.failed.keys() - before.failed.keys()),
+        ("failed in the last batch, but not now", before.failed.keys() - now.failed.keys()),
+    ):
+        shown = sorted(keys)[:SHOWN_CHANGES]
+        more = f" and {len(keys) - len(shown):,} more" if len(keys) > len(shown) else ""
+        if shown:
+            yield f"{words}: {', '.join(shown)}{more}"
+
+
+def _advice(ending: Ending, folder: Path) -> str:
+    found = BY_KIND.get(ending.stop_kind or "") or BY_CODE.get(ending.exit_code, INTERRUPTED)
+    return found.format(folder=folder.absolute())

@@ -1,0 +1,307 @@
+"""Who hears of the end of a batch: real HTTP and SMTP servers on loopback receive it."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, Done, ServedPlatform, sweep, wait_until
+from tests.support.receivers import Mailbox, Receiver, mailbox, receiver
+from tests.support.tracebacks import take_tracebacks
+
+pytest.importorskip("apprise", reason="the extra `notify` is not installed")
+
+DUE = 'schedule = "@yearly"\ntimezone = "UTC"\nresume_within = "2000d"'
+THIS_YEAR = datetime.now(UTC).year
+LAST_YEAR = f"{THIS_YEAR - 1}-01-01"
+CALL = ("run", "--resume", "s.toml")
+SECRETS = ("pass-9d3e", "key-5c1f0a77", "hook-77aa")
+
+
+@dataclass
+class Nights:
+    """A spec in a folder, with the servers that receive the news of its batches."""
+
+    command: Command
+    receiver: Receiver
+
+    def write(self, on: str = "problem", *, jobs: int = 1, urls: str = "", **work: Any) -> None:
+        """Writes the spec; its runs take no time."""
+        work = {"duration_secs": 0, "items": 1, **work}
+        urls = urls or '["{{ env.ALERT_URL }}"]'
+        table = f'[notify]\non = "{on}"\nurls = {urls}\nping_url = "{{{{ env.PING_URL }}}}"\n'
+        self.command.write("s.toml", sweep("night", jobs, batch=DUE, **work) + table)
+
+    def call(self, *words: str, **variables: str) -> Done:
+        """Calls the command as a supervisor does; no secret is in what it prints or writes."""
+        command = replace(self.command, variables={**self.command.variables, **variables})
+        done = command.run(*(words or CALL))
+        files = [path for path in self.home.rglob("*") if path.is_file()]
+        texts = [done.out, done.err, *(path.read_bytes().decode("latin-1") for path in files)]
+        assert [part for part in SECRETS for text in texts if part in text] == []
+        return done
+
+    @property
+    def home(self) -> Path:
+        """The folder of the batches."""
+        return self.command.folder / "output" / "night"
+
+    def change(self, *statements: str) -> None:
+        """Changes the ledger of the newest batch, as if its process had been killed before."""
+        with closing(sqlite3.connect(self.home / "latest" / "ledger.sqlite")) as db, db:
+            for statement in statements:
+                db.execute(statement)
+
+
+@pytest.fixture
+def web() -> Iterator[Receiver]:
+    """A web server for notifications and pings."""
+    with receiver() as state:
+        yield state
+
+
+@pytest.fixture
+def mail() -> Iterator[Mailbox]:
+    """A mail server."""
+    with mailbox() as box:
+        yield box
+
+
+@pytest.fixture
+def nights(command: Command, web: Receiver, mail: Mailbox) -> Nights:
+    """A spec whose news goes to the servers of this test."""
+    urls = {"ALERT_URL": web.notify_url, "PING_URL": web.url, "MAIL_URL": mail.notify_url}
+    return Nights(replace(command, variables={**command.variables, **urls}), web)
+
+
+def test_success_is_pinged_and_a_done_batch_is_not_announced_again(nights: Nights) -> None:
+    """The switch hears of the start and the end once; a problem would be a notification."""
+    nights.write()
+    assert [nights.call().code, nights.call().code] == [0, 0]
+    assert (nights.receiver.pings, nights.receiver.titles) == (["start", ""], [])
+
+
+def test_failure_is_mailed_with_what_happened_and_what_to_do(nights: Nights, mail: Mailbox) -> None:
+    """The mail and the webhook name the failures and the command that repeats them."""
+    nights.write(jobs=3, urls='["{{ env.MAIL_URL }}", "{{ env.ALERT_URL }}"]', outcome="FAILED")
+    assert nights.call().code == 1
+    (sent,) = mail.mails
+    body = sent.get_payload(decode=True).decode()  # type: ignore[union-attr]  # of one part
+    assert sent["Subject"] == "night: 3 of 3 jobs failed"
+    assert "3 FAILED" in body
+    assert "The simulated Actor failed" in body
+    assert f"orchestrator retry {(nights.home / 'latest').resolve()}" in body
+    (hook,) = nights.receiver.notifications
+    assert (hook["title"], hook["type"]) == ("night: 3 of 3 jobs failed", "failure")
+    assert nights.receiver.pings == ["start", "1"]
+
+
+def test_change_compares_with_the_last_batch_of_the_series(nights: Nights) -> None:
+    """Of ten equal failures only the first is a mail, and so is the end of the trouble."""
+    codes = []
+    for year, outcome in enumerate(["SUCCEEDED", "FAILED", "FAILED", "SUCCEEDED"], start=2020):
+        nights.write("change", outcome=outcome)
+        codes.append(nights.call(*CALL, "--date", f"{year}-01-01").code)
+    assert codes == [0, 1, 1, 0]
+    assert nights.receiver.titles == ["night: 1 of 1 jobs failed", "night: 1 of 1 jobs succeeded"]
+    last = nights.receiver.notifications[-1]["message"]
+    assert "failed in the last batch, but not now: job-1" in last
+    assert nights.receiver.pings == ["start", "", "start", "1", "start", "1", "start", ""]
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "words"),
+    [
+        ("token", 2, "APIFY_TOKEN"),
+        ("refused", 5, "orchestrator doctor"),
+        ("mistake", 2, "max_run"),
+        ("setting", 2, "ORCHESTRATOR_MAX_RUNS"),
+        ("not-toml", 2, "is not valid TOML"),
+    ],
+)
+def test_batch_that_cannot_begin_is_announced(
+    nights: Nights, what: str, code: int, words: str
+) -> None:
+    """Nobody has to notice that nothing happened: the call says it."""
+    nights.write()
+    variables = {}
+    spec = nights.command.folder / "s.toml"
+    match what:
+        case "token":
+            variables = {"APIFY_TOKEN": ""}
+        case "refused":
+            variables = {"APIFY_TOKEN": "not-a-token"}
+        case "mistake":
+            spec.write_text(spec.read_text().replace("timezone", "max_run = 1\ntimezone"))
+        case "setting":
+            variables = {"ORCHESTRATOR_MAX_RUNS": "many"}
+        case "not-toml":
+            # Nothing can be read of the spec, so only the environment says who must know.
+            spec.write_text("[batch\n")
+            receiver = nights.receiver
+            variables = {"ORCHESTRATOR_NOTIFY_URLS": receiver.notify_url}
+            variables["ORCHESTRATOR_PING_URL"] = receiver.url
+    done = nights.call(*CALL, **variables)
+    assert done.code == code, done.err
+    (sent,) = nights.receiver.notifications
+    assert words in sent["message"]
+    assert nights.receiver.pings == [str(code)]
+
+
+def test_call_that_ends_with_4_announces_nothing(nights: Nights) -> None:
+    """The process that holds the occurrence announces its end."""
+    nights.write("always", duration_secs=8)
+    first = nights.command.start(*CALL)
+    wait_until(lambda: nights.receiver.pings == ["start"], "the start")
+    assert nights.command.run(*CALL).code == 4
+    assert nights.command.run("run", "s.toml").code == 4
+    assert nights.receiver.pings == ["start"]
+    first.communicate()
+    assert nights.receiver.pings == ["start", ""]
+    assert len(nights.receiver.titles) == 1
+
+
+def test_end_that_a_killed_process_did_not_announce_is_announced_once(nights: Nights) -> None:
+    """The next call that finds the done batch makes up for it, and starts nothing."""
+    nights.write(outcome="FAILED")
+    nights.call()
+    nights.receiver.received.clear()
+    nights.change("UPDATE batch SET owes_news = 1, announced_end = NULL, announced_news = NULL")
+    assert [nights.call().code, nights.call().code] == [1, 1]
+    assert (nights.receiver.pings, len(nights.receiver.titles)) == (["1"], 1)
+
+
+def test_restarts_by_a_supervisor_send_one_notification(nights: Nights) -> None:
+    """A token that is refused is the same news at each restart; the recovery is pinged."""
+    nights.write()
+    assert [nights.call(*CALL, APIFY_TOKEN="not-a-token").code for _ in range(2)] == [5, 5]
+    assert nights.call().code == 0
+    assert len(nights.receiver.titles) == 1
+    assert nights.receiver.pings == ["5", "start", ""]
+
+
+def test_batch_that_is_given_up_is_named_in_a_notification_once(nights: Nights) -> None:
+    """After two resumes only a person resumes it, so a person is told how."""
+    nights.write()
+    nights.call(*CALL, "--date", LAST_YEAR)
+    folder = (nights.home / "latest").resolve()
+    nights.change(
+        "UPDATE batch SET state = 'open', exit_code = NULL, completed_at = NULL",
+        "INSERT INTO later_resumes VALUES ('2025-01-01T00:00:00+00:00', '')",
+        "INSERT INTO later_resumes VALUES ('2025-01-02T00:00:00+00:00', '')",
+    )
+    assert [nights.call().code, nights.call().code] == [0, 0]
+    (sent,) = nights.receiver.notifications
+    assert f"orchestrator resume {folder}" in sent["message"]
+
+
+def test_wait_that_runs_out_is_announced_once(nights: Nights) -> None:
+    """An earlier batch that is live for too long is told, and its restarts are no news."""
+    nights.write(duration_secs=3600)
+    first = nights.command.start(*CALL, "--date", LAST_YEAR)
+    wait_until(lambda: nights.receiver.pings == ["start"], "the first batch")
+    for _ in range(2):
+        assert nights.call(*CALL, ORCHESTRATOR_LOCK_WAIT_SECS="0.2").code == 5
+    (sent,) = nights.receiver.notifications
+    assert "lock_wait_secs" in sent["message"]
+    first.kill()
+    first.communicate()
+
+
+def test_notifiers_that_refuse_are_only_warnings(nights: Nights, mail: Mailbox) -> None:
+    """The batch and its exit code stay as they are, and the log has the reasons."""
+    nights.receiver.status = 403
+    mail.refusal = "554 no mail today"
+    wrong = "mailtoo://someone:pass-9d3e@hook-77aa"
+    nights.write("always", urls='["{{ env.ALERT_URL }}", "{{ env.MAIL_URL }}", "{{ env.WRONG }}"]')
+    done = nights.call(*CALL, WRONG=wrong)
+    assert done.code == 0, done.err
+    lines = sorted(line for line in done.err.splitlines() if "failed" in line)
+    reasons = ["error=403", "no mail today", "not a valid URL", "HTTP 403", "HTTP 403"]
+    assert len(lines) == len(reasons)
+    assert all(reason in line for line, reason in zip(lines, reasons, strict=True)), lines
+    assert "notification_failed" in (nights.home / "latest" / "log.jsonl").read_text()
+
+
+def test_notifiers_that_are_away_are_only_warnings(nights: Nights) -> None:
+    """What cannot be reached is named by its kind and its host, without keys and passwords."""
+    nights.write("always")
+    gone = "json://someone:pass-9d3e@127.0.0.1:9/hook-77aa"
+    done = nights.call(*CALL, ALERT_URL=gone, PING_URL="http://127.0.0.1:9/key-5c1f0a77")
+    assert done.code == 0, done.err
+    assert "notification failed url=1 (json)" in done.err
+    assert "http://127.0.0.1:9: " in done.err
+
+
+def test_notifier_that_hangs_does_not_keep_the_command(nights: Nights) -> None:
+    """After `notify_timeout_secs` the command leaves with the code of its batch."""
+    nights.receiver.hangs = True
+    nights.write("always")
+    began = time.monotonic()
+    done = nights.call(*CALL, ORCHESTRATOR_NOTIFY_TIMEOUT_SECS="1")
+    assert done.code == 0, done.err
+    assert time.monotonic() - began < 8
+    assert "did not answer within 1 s" in done.err
+    assert "it may have arrived" in done.err
+
+
+def test_signal_is_announced_and_leaves_in_time(nights: Nights) -> None:
+    """A hanging notifier does not keep a process that was told to leave."""
+    nights.write(duration_secs=3600)
+    process = nights.command.start(*CALL)
+    wait_until(lambda: nights.receiver.pings == ["start"], "the start")
+    nights.receiver.hangs = True
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.code == 143
+    assert nights.receiver.pings == ["start", "143"]
+    assert nights.receiver.titles == ["night: interrupted after 0 of 1 jobs"]
+
+
+def test_retry_that_succeeds_turns_the_switch_green(nights: Nights) -> None:
+    """A batch is repaired by a person, and whoever watches the switch sees that."""
+    nights.write(jobs=2, fail_attempts=1)
+    nights.call()
+    assert nights.call("retry", "night").code == 0
+    assert nights.receiver.pings == ["start", "1", "start", ""]
+
+
+def test_each_day_of_a_backfill_is_announced_and_the_worst_code_stays(nights: Nights) -> None:
+    """A later success does not hide the failure of an earlier day."""
+    nights.write(outcome="{{ 'FAILED' if date == '2020-01-01' else 'SUCCEEDED' }}")
+    days = ("--dates", "2020-01-01..2020-01-02")
+    assert nights.call("run", "s.toml", *days).code == 1
+    assert nights.receiver.pings == ["start", "1", "start", "", "1"]
+
+
+def test_bug_is_announced_with_70(nights: Nights) -> None:
+    """Also what nobody foresaw is heard of."""
+    nights.write()
+    command = replace(nights.command, program="tests.support.stumbling:main_stumbling")
+    assert command.run(*CALL).code == 70
+    assert take_tracebacks()
+    assert nights.receiver.pings[-1] == "70"
+    assert "bug of orchestrator" in nights.receiver.notifications[0]["message"]
+
+
+def test_missing_library_is_refused_before_money_is_spent(
+    nights: Nights, platform: ServedPlatform
+) -> None:
+    """At night, nobody would notice that no notification can be sent; the switch says it."""
+    nights.write()
+    before = len(platform.runs())
+    command = replace(nights.command, program="tests.support.stumbling:main_without_apprise")
+    for words in (("validate", "s.toml"), CALL):
+        done = command.run(*words)
+        assert done.code == 2
+        assert "pip install 'apify-batch[notify]'" in done.err
+    assert (nights.receiver.pings, len(platform.runs())) == (["2"], before)

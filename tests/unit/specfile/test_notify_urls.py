@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model.batches import NotifyPlan, NotifyWhen
+from orchestrator.specfile.notify_urls import name_and_plan_in
+from tests.support.specs import MINIMAL, jobs_of, mistakes_of, write_spec
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('on = "failure"', 'expected "problem", "always", "change" or "never", found "failure"'),
+        ('urls = ["hidden-one"]', 'must be a URL such as "mailto://…"'),
+        ("urls = [5]", "must be text: a URL, or a template"),
+        ('urls = ["{{ env.GONE }}"]', "the environment variable GONE is not set"),
+        ('urls = ["json://x/{{ country }}"]', "only {{ env.NAME }} can be used here"),
+        ('ping_url = "ftp://hidden-one"', "must be an http or https address"),
+        ('ping_url = "{{ env.WRONG }}"', "must be an http or https address"),
+        ('url = ["json://hidden-one"]', "unknown field 'url'; did you mean 'urls'?"),
+    ],
+)
+def test_mistake_in_notify_is_told_without_the_url(tmp_path: Path, lines: str, told: str) -> None:
+    """A night without notifications is prevented when the spec is written."""
+    found = mistakes_of(tmp_path, f"{MINIMAL}\n[notify]\n{lines}\n", env={"WRONG": "hidden-one"})
+    assert len(found) == 1
+    assert found[0].startswith("spec.toml:9:")
+    assert told in found[0]
+    assert "hidden-one" not in found[0]
+
+
+def test_urls_may_be_templates_of_the_environment_and_a_single_text(tmp_path: Path) -> None:
+    """A spec that is committed holds no key."""
+    text = (
+        f'{MINIMAL}\n[notify]\nurls = "{{{{ env.ALERT }}}}"\nping_url = "https://x/{{{{env.K}}}}"\n'
+    )
+    assert len(jobs_of(tmp_path, text, env={"ALERT": "json://x", "K": "1"})) == 1
+
+
+def test_notify_of_a_spec_with_mistakes_is_read_all_the_same(tmp_path: Path) -> None:
+    """Each of its fields that is right counts, so that somebody hears of the mistakes."""
+    text = MINIMAL.replace(
+        "[[jobs]]", '[notify]\non = "al"\nurls = ["json://x"]\nurl = 1\n[[jobss]]'
+    )
+    name, plan = name_and_plan_in(write_spec(tmp_path, text))
+    assert name == "nightly"
+    assert plan == NotifyPlan(on=NotifyWhen.PROBLEM, urls=("json://x",))
+
+
+def test_notify_of_an_included_file_counts(tmp_path: Path) -> None:
+    """One file says for all specs who is notified."""
+    (tmp_path / "common.toml").write_text('[notify]\nurls = ["json://x"]\n')
+    path = write_spec(tmp_path, f'include = ["common.toml"]\nwrong = 1\n{MINIMAL}')
+    assert name_and_plan_in(path)[1] == NotifyPlan(urls=("json://x",))
+    path = write_spec(tmp_path, f'include = ["gone.toml"]\n{MINIMAL}[notify]\nurls = "json://y"\n')
+    assert name_and_plan_in(path)[1] == NotifyPlan(urls=("json://y",))
+
+
+def test_spec_that_is_not_toml_names_nobody(tmp_path: Path) -> None:
+    """Then only the environment can say who is notified."""
+    assert name_and_plan_in(write_spec(tmp_path, "[batch")) == (None, None)
+    assert name_and_plan_in(tmp_path / "gone.toml") == (None, None)
