@@ -34,6 +34,11 @@ class Addresses:
         return self.notifies or self.ping_url is not None
 
     @property
+    def compares(self) -> bool:
+        """Whether the end of the last batch of the series counts."""
+        return bool(self.urls) and self.on is NotifyWhen.CHANGE
+
+    @property
     def notifies(self) -> bool:
         """Whether some end leads to a notification."""
         return bool(self.urls) and self.on is not NotifyWhen.NEVER

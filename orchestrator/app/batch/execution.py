@@ -201,7 +201,8 @@ def _start_side_tasks(
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
     tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
     if context.announcer is not None:
-        tasks.start_soon(context.announcer.start, name="ping-start")
+        start = context.announcer.start
+        tasks.start_soon(start, batch.folder, batch.ledger.batch, name="ping-start")
     if context.leave_at is not None:
         tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")
     if not options.is_aborting:

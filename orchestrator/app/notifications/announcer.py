@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.setup.context import logging_to
@@ -24,6 +25,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.ledger.amendments import set_announced
 from orchestrator.ledger.reader import read_batch
+from orchestrator.model.batches import Batch
 from orchestrator.notifiers.addresses import Addresses, shown_host, shown_service
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Announcer:
         timeout_secs: how long notifications and pings may take together.
         code: the exit code that was announced last; None before that.
         has_begun: whether work on a batch has begun.
+        before: how the batch before the current one ended; None before that is read.
     """
 
     addresses: Addresses
@@ -57,14 +60,23 @@ class Announcer:
     timeout_secs: float
     code: int | None = None
     has_begun: bool = False
+    before: Ending | None = None
 
     def of_earlier(self) -> Announcer:
         """The same for a batch of an earlier occurrence: the switch is this occurrence's."""
-        return replace(self, addresses=replace(self.addresses, ping_url=None))
+        return replace(self, addresses=replace(self.addresses, ping_url=None), before=None)
 
-    async def start(self) -> None:
-        """Pings that work on a batch begins; runs beside it until cancelled."""
+    async def start(self, folder: Path, batch: Batch) -> None:
+        """
+        Pings that work on a batch begins; runs beside it until cancelled.
+
+        It also reads how the last batch ended, which `[retention]` may remove at the end.
+        """
         self.has_begun = True
+        if self.addresses.compares:
+            from orchestrator.app.notifications.endings import ending_before
+
+            self.before = await to_thread.run_sync(ending_before, folder, batch)
         await self._ping("start", "", self.timeout_secs)
 
     async def announce(self, result: Result, code: int) -> None:
@@ -128,10 +140,12 @@ class Announcer:
         """The words about an end, and whether it is worth a notification."""
         from orchestrator.app.notifications.endings import ending_before
         from orchestrator.app.notifications.message import message_of
-        from orchestrator.app.notifications.news import is_worth_a_notification, needs_comparison
+        from orchestrator.app.notifications.news import is_worth_a_notification
 
         on = self.addresses.on
-        before = ending_before(result.folder, result.batch) if needs_comparison(on) else None
+        before = None
+        if self.addresses.compares:
+            before = self.before or ending_before(result.folder, result.batch)
         message = message_of(result.folder, result.batch, result.totals, ending, before)
         return message, is_worth_a_notification(on, ending, before)
 

@@ -16,16 +16,18 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.report.failure_lines import failure_lines
+from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import cost_words, shown_statuses
 from orchestrator.safe_text import one_line, plain
 
 SHOWN_CHANGES = 5
+SHOWN_CAUSES = 5
 SHOWN_LINES = 12
 LONGEST_TITLE = 200
 LONGEST_LINE = 500
 
 BY_CODE: Mapping[int, str] = {
-    1: "see the failures, then run these jobs again: orchestrator retry {folder}",
     2: "correct what the message names, then start it again",
     3: "remove the reason, then resume it: orchestrator resume {folder}",
     5: "check the token and the connection with `orchestrator doctor`. The next `run --resume` "
@@ -85,11 +87,12 @@ def message_of(
     ]
     if batch.stop_reason is not None:
         lines.append(f"stopped early: {batch.stop_reason}")
-    lines += failure_lines(folder) if ending.failed else ()
+    lines += _failures(folder, batch) if ending.failed else ()
     if before is not None:
         lines += _changes(ending, before)
-    if ending.is_problem:
-        lines.append(f"what to do: {_advice(ending, folder)}")
+    advice = _advice(ending, folder)
+    if advice is not None:
+        lines.append(f"what to do: {advice}")
     lines.append(f"report: {folder.absolute() / 'report.html'}")
     return _message(f"{batch.name}: {what}", lines, is_problem=ending.is_problem)
 
@@ -121,17 +124,22 @@ def message_of_given_up(folder: Path, batch: Batch) -> Message:
     return _message(title, lines, is_problem=True)
 
 
-def failure_lines(folder: Path) -> Iterator[str]:
-    """The failures of a batch, grouped."""
-    with LedgerReader(folder / LEDGER) as reader:
-        for job in reader.reports():
-            if job.status in FAILED_JOB_STATUSES:
-                yield f"{job.status}  {job.job.key}: {job.error}"
-
-
 def _message(title: str, lines: Sequence[str], *, is_problem: bool) -> Message:
-    body = "\n".join(one_line(line, LONGEST_LINE) for line in lines)
+    body = "\n".join(map(_cut, lines))
     return Message(title=one_line(title, LONGEST_TITLE), body=plain(body), is_problem=is_problem)
+
+
+def _cut(line: str) -> str:
+    """A line of a reasonable length, with the spaces at its start."""
+    text = line.lstrip()
+    return line[: len(line) - len(text)] + one_line(text, LONGEST_LINE)
+
+
+def _failures(folder: Path, batch: Batch) -> list[str]:
+    """The failures by their causes, and the command that runs the failed jobs again."""
+    with LedgerReader(folder / LEDGER) as reader:
+        groups = group_failures(reader.failed_jobs())
+    return failure_lines(batch, groups, str(folder.absolute()), most=SHOWN_CAUSES)
 
 
 def _what_happened(batch: Batch, totals: Totals, ending: Ending) -> str:
@@ -183,6 +191,9 @@ def _changes(now: Ending, before: Ending) -> Iterator[str]:
             yield f"{words}: {', '.join(shown)}{more}"
 
 
-def _advice(ending: Ending, folder: Path) -> str:
+def _advice(ending: Ending, folder: Path) -> str | None:
+    """What to do besides running failed jobs again, which is said with the failures."""
+    if ending.exit_code in (0, 1):
+        return None
     found = BY_KIND.get(ending.stop_kind or "") or BY_CODE.get(ending.exit_code, INTERRUPTED)
     return found.format(folder=folder.absolute())

@@ -33,11 +33,6 @@ class Ending:
         return f"{self.exit_code} {self.stop_kind or '-'} {len(self.failed)}"
 
 
-def needs_comparison(on: NotifyWhen) -> bool:
-    """Whether the end of the last batch of the series counts."""
-    return on is NotifyWhen.CHANGE
-
-
 def is_worth_a_notification(on: NotifyWhen, now: Ending, before: Ending | None) -> bool:
     """
     Whether a notification is sent.
