@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
+from orchestrator.app.setup.caller import caller_of, has_terminal
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.announcement import announce
@@ -31,8 +33,15 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
         sink=sink,
         abort_on_signal=options.on_signal == "abort",
         force=getattr(options, "force", False),
+        command=_command_of(options),
+        caller=settings.trigger or caller_of(os.environ, is_terminal=has_terminal()),
         timings=getattr(options, "timings", TIMINGS),
     )
+
+
+def _command_of(options: argparse.Namespace) -> str:
+    name: str = options.command
+    return f"{name} --resume" if getattr(options, "resume", False) else name
 
 
 def drive(

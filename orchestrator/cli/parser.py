@@ -63,5 +63,6 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
         )
         # The arguments of the other commands are not needed, and take time to build.
         if command == name:
+            subparser.set_defaults(command=name)
             add_arguments(subparser)
     return parser

@@ -78,6 +78,7 @@ class RunCommand:
             account=account,
             local=self._local_plan() if self.options.local else None,
             remote=settings.remote,
+            caller=self.context.caller,
         )
 
     def handle_changes(self, folder: Path) -> None:

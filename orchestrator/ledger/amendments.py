@@ -76,6 +76,7 @@ def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Bat
             # It was not done: the next call resumes it, and then announces its end.
             owes_news=False,
         )
+        db.query("see_call", seen_at=stored(now))
         return batch_of(db.query("select_batch").fetchone())
 
 

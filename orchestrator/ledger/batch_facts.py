@@ -30,6 +30,12 @@ class BatchFacts(Transactions):
     def record_progress(self, progress: Progress) -> None:
         """Records the figures of the live batch, for commands that show it meanwhile."""
         self._execute("set_progress", progress=progress_text(progress))
+        self._execute("see_call", seen_at=stored(progress.at))
+
+    @transaction
+    def begin_call(self, command: str, caller: str, now: datetime) -> None:
+        """Records that this process works on the batch, which an earlier process has left."""
+        self._execute("insert_call", command=command, caller=caller, began_at=stored(now))
 
     @transaction
     def add_requests(self, requests: int, retries: int) -> None:
@@ -83,8 +89,19 @@ class BatchFacts(Transactions):
         reason: OrchestratorError | None,
         now: datetime,
         owes_news: bool = False,
+        is_idle: bool = False,
     ) -> Batch:
-        """Records how this process leaves the batch, and returns the batch."""
+        """
+        Records how this process leaves the batch, and returns the batch.
+
+        Args:
+            is_idle: whether it had nothing to do: then the batch keeps the end that it had.
+        """
+        ended_at = self.batch.ended_at if is_idle and self.batch.ended_at is not None else now
+        if is_idle:
+            self._execute("idle_call")
+        else:
+            self._execute("see_call", seen_at=stored(now))
         self._execute(
             "close_batch",
             state=state,
@@ -92,7 +109,7 @@ class BatchFacts(Transactions):
             stop_reason=None if reason is None else str(reason),
             # Later decisions need the kind of the reason, and must not depend on its words.
             stop_kind=None if reason is None else type(reason).__name__,
-            ended_at=stored(now),
+            ended_at=stored(ended_at),
             owes_news=owes_news,
         )
         return batch_of(self._execute("select_batch").fetchone())

@@ -285,6 +285,10 @@ class LedgerReader:
         """The state of each job, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))
 
+    def extent(self) -> tuple[int, ...]:
+        """Figures that change whenever a process begins or ends an attempt, or settles a job."""
+        return tuple(self._execute("select_extent").fetchone())
+
     def failed_jobs(self) -> Iterator[Failure]:
         """The jobs that did not succeed, in the order of the spec, as a stream."""
         return map(failure_of, self._execute("select_failed"))

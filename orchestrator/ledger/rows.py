@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.ledger.records import Failure, JobReport, WaitingJob
 from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark
-from orchestrator.model.batches import Batch, BatchPlan, BatchState, Trigger, Wait
+from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
 from orchestrator.model.progress import Progress
@@ -132,6 +132,16 @@ def batch_of(row: sqlite3.Row) -> Batch:
         retries=row["retries"],
         keeps_days=row["keeps_days"],
         **_occurrence_of(row),
+    )
+
+
+def call_of(row: sqlite3.Row) -> BatchCall:
+    """The call of a `select_calls` row."""
+    return BatchCall(
+        command=row["command"],
+        caller=row["caller"],
+        began_at=datetime.fromisoformat(row["began_at"]),
+        seen_at=datetime.fromisoformat(row["seen_at"]),
     )
 
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from orchestrator.ledger.connection import LedgerConnection
 from orchestrator.ledger.records import OrphanRun
-from orchestrator.ledger.rows import instant
+from orchestrator.ledger.rows import call_of, instant
+from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.states import JobStatus
 
@@ -53,6 +54,8 @@ class Totals:
         ready: runs that were started more than a minute ago and that the platform has not begun.
         near_cap: runs that cost about as much as the cap that we chose for them.
         stragglers: jobs with a run that takes, or took, far longer than similar ones.
+        calls: the processes that worked on the batch, in their order; empty in ledgers of earlier
+            versions.
         orphans: runs that were found after their starts had been given up, and were aborted.
     """
 
@@ -72,6 +75,12 @@ class Totals:
     near_cap: list[NearCap]
     stragglers: list[JobKey]
     orphans: list[OrphanRun]
+    calls: list[BatchCall]
+
+    @property
+    def active_secs(self) -> float | None:
+        """How long processes have worked on the batch; None in ledgers that do not show it."""
+        return sum(call.secs for call in self.calls) if self.calls else None
 
 
 def totals_of(db: LedgerConnection) -> Totals:
@@ -105,6 +114,7 @@ def totals_of(db: LedgerConnection) -> Totals:
             OrphanRun(run_id=RunId(row["run_id"]), mark=Mark(row["mark"]), status=row["run_status"])
             for row in db.query("select_orphans")
         ],
+        calls=[call_of(row) for row in db.query("select_calls")],
     )
 
 

@@ -12,7 +12,7 @@ from orchestrator.ledger.batch_facts import BatchFacts
 from orchestrator.ledger.job_facts import JobFacts
 from orchestrator.ledger.mark_facts import MarkFacts
 from orchestrator.ledger.queries import queries
-from orchestrator.ledger.rows import batch_values, job_values
+from orchestrator.ledger.rows import batch_values, job_values, stored
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Job
 
@@ -25,7 +25,7 @@ class Ledger(BatchFacts, JobFacts, AttemptFacts, MarkFacts):
     """
 
 
-def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
+def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job], *, caller: str = "") -> int:
     """
     Writes a new ledger with all its jobs, in the caller's thread.
 
@@ -33,6 +33,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
         path: the file to make; its folder must exist.
         batch: as it begins.
         jobs: consumed as a stream.
+        caller: what called the command that makes the batch.
 
     Returns:
         how many jobs there are.
@@ -45,6 +46,12 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job]) -> int:
         # One transaction for all jobs: one flush, and never a ledger with a part of the spec.
         with sqlite.atomic(db):
             db.query("insert_batch", **batch_values(batch))
+            db.query(
+                "insert_call",
+                command=batch.triggered_by,
+                caller=caller,
+                began_at=stored(batch.created_at),
+            )
             db.executemany(queries()["insert_job"], map(job_values, jobs))
         count: int = db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0]
         return count

@@ -254,6 +254,29 @@ DONE_KINDS = frozenset(
 """Error classes that end a batch, unless somebody resumes it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCall:
+    """
+    The call of a command that worked on a batch.
+
+    Attributes:
+        command: as the user calls it, such as `run --resume`.
+        caller: what called it, such as `terminal` or `systemd`; empty when that is not known.
+        seen_at: when it last recorded something; its end, unless it was killed.
+    """
+
+    command: str
+    caller: str
+    began_at: datetime
+    seen_at: datetime
+
+    @property
+    def secs(self) -> float:
+        """How long it worked on the batch."""
+        # The wall clock may have been set back meanwhile.
+        return max(0.0, (self.seen_at - self.began_at).total_seconds())
+
+
 class BatchState(StrEnum):
     """
     Whether a batch is open, stopped or ended.

@@ -31,6 +31,8 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "occurrence": moment(batch.occurrence),
         "series": batch.series.id,
         "triggered_by": batch.triggered_by.value,
+        "caller": totals.calls[0].caller or None if totals.calls else None,
+        "calls": len(totals.calls),
         "state": batch.state.value,
         "exit_code": batch.exit_code,
         "stop_reason": batch.stop_reason,
@@ -62,6 +64,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "duration_secs": (
             None if ended_at is None else round((ended_at - batch.created_at).total_seconds(), 3)
         ),
+        "active_secs": None if totals.active_secs is None else round(totals.active_secs, 3),
     }
 
 

@@ -69,7 +69,7 @@ def make_totals(**fields: Any) -> Totals:
         "attempts": 1, "runs": 1, "adopted": 0, "reused": 0, "items": 10, "size_bytes": 100,
         "cost_usd": Decimal("0.01"), "paid_again_usd": Decimal(0), "cost_is_provisional": False,
         "unproven": {}, "uncollected": None, "ready": 0, "near_cap": [], "stragglers": [],
-        "orphans": [], **fields,
+        "orphans": [], "calls": [], **fields,
     }  # fmt: skip
     return Totals(**given)
 

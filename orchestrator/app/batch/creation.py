@@ -46,6 +46,7 @@ class RunRequest:
         platform: a base URL, or `LOCAL`.
         account: the user id, if it is already known.
         local: set for `--local`.
+        caller: what called the command.
         remote: the URL of the object store, if `--output` names one.
     """
 
@@ -59,6 +60,7 @@ class RunRequest:
     account: str | None = None
     local: LocalPlatformPlan | None = None
     remote: str | None = None
+    caller: str = ""
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             today=day,
             output=request.output,
         )
-        create_ledger(folder / LEDGER, batch, request.choice.of(jobs))
+        create_ledger(folder / LEDGER, batch, request.choice.of(jobs), caller=request.caller)
         write_file(folder / f"spec{loaded.ending}", [loaded.source])
         yield folder
 

@@ -56,6 +56,9 @@ ABORT_SECS = 8.0
 RECORD_EVERY_SECS = 2.0
 RECORDED_RUNS = 60
 """How many runs in progress other processes can show: the rows of a high terminal."""
+SIGN_OF_LIFE_SECS = 30.0
+"""How exactly the active time of a process that is killed is known."""
+
 CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
 
@@ -88,6 +91,7 @@ async def drive(
         # The scheduler does not listen yet, and the ledger must say which signal stopped it.
         signals.enter_context(listening(early.append))
         async with open_batch(folder, endpoint, context) as batch:
+            before = batch.reader.extent()
             reason = await _schedule(batch, options, context, early, is_new=is_new)
             signals.close()
             if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(reason, SecondCopy):
@@ -95,7 +99,8 @@ async def drive(
                 raise reason
             reason = await _complete_runs(batch, context, reason)
             owes_news = context.announcer is not None
-            closed, totals = await _close(batch, reason, owes_news=owes_news)
+            is_idle = not is_new and batch.reader.extent() == before
+            closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
         closed = await merged(folder, closed)
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
@@ -138,6 +143,7 @@ async def _schedule(
     observer = BatchEvents(tracker)
     finder = make_finder(batch, options, observer)
     if not is_new:
+        await batch.ledger.begin_call(context.command, context.caller, utc_now())
         try:
             await take_over(batch, options, finder)
         except (PlatformError, SecondCopy) as reason:
@@ -244,7 +250,7 @@ async def _record_progress(ledger: Ledger, live: LiveSource) -> None:
         try:
             if new_waits != waits:
                 await ledger.record_waits(new_waits)
-            if recorded is None or progress.facts != recorded.facts:
+            if recorded is None or _is_worth_recording(progress, recorded):
                 await ledger.record_progress(progress)
                 recorded = progress
             else:
@@ -257,6 +263,12 @@ async def _record_progress(ledger: Ledger, live: LiveSource) -> None:
         except (StoppedEarly, BatchHeld, UsageError) as error:
             live.scheduler.stop(error)
         await anyio.sleep(RECORD_EVERY_SECS)
+
+
+def _is_worth_recording(progress: Progress, recorded: Progress) -> bool:
+    """Whether something has happened, or the process should show that it is alive."""
+    silent_secs = (progress.at - recorded.at).total_seconds()
+    return progress.facts != recorded.facts or silent_secs > SIGN_OF_LIFE_SECS
 
 
 async def _abort_live_runs(batch: OpenBatch) -> None:
@@ -277,12 +289,11 @@ async def _abort_live_runs(batch: OpenBatch) -> None:
 
 
 async def _close(
-    batch: OpenBatch, reason: OrchestratorError | None, *, owes_news: bool
+    batch: OpenBatch, reason: OrchestratorError | None, *, owes_news: bool, is_idle: bool
 ) -> tuple[Batch, Totals]:
     """Records how the batch ends; returns it with its figures, which no later step changes."""
     ledger, stats = batch.ledger, batch.client.stats
-    totals = batch.reader.totals()
-    jobs = totals.jobs
+    jobs = batch.reader.totals().jobs
     if reason is not None:
         state, exit_code = BatchState.STOPPED, reason.exit_code
     else:
@@ -290,7 +301,12 @@ async def _close(
     try:
         await ledger.add_requests(stats.requests, stats.retries)
         closed = await ledger.close(
-            state, exit_code=exit_code, reason=reason, now=utc_now(), owes_news=owes_news
+            state,
+            exit_code=exit_code,
+            reason=reason,
+            now=utc_now(),
+            owes_news=owes_news,
+            is_idle=is_idle,
         )
     except StoppedEarly:
         if reason is None:
@@ -304,4 +320,4 @@ async def _close(
         reason=closed.stop_reason,
         jobs={status.value: count for status, count in jobs.items()},
     )
-    return closed, totals
+    return closed, batch.reader.totals()

@@ -76,7 +76,9 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
     async with connected_client(None, context, away_secs=PREFLIGHT_AWAY_SECS) as client:
         runs = await _runs(client, request, now)
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):
-        create_ledger(prepared / LEDGER, batch, map(_job, range(len(runs)), runs))
+        create_ledger(
+            prepared / LEDGER, batch, map(_job, range(len(runs)), runs), caller=context.caller
+        )
         add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
         folder = publish(prepared, batch, lambda _: False)
         return await follow_batch(folder, context)

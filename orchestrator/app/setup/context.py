@@ -67,6 +67,8 @@ class BatchContext:
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is interrupted for the next one; None for never.
         announcer: announces the end of the batch; None if nobody is to hear of it.
+        command: the command that works on the batch, as the user calls it.
+        caller: what started this program.
         timings: the pauses of the scheduler and its client, which no setting changes.
     """
 
@@ -79,6 +81,8 @@ class BatchContext:
     waits_for_platform: bool = False
     leave_at: datetime | None = None
     announcer: Announcer | None = None
+    command: str = ""
+    caller: str = ""
     timings: Timings = TIMINGS
 
 

@@ -182,6 +182,11 @@ class Settings(BaseSettings):
         description="How long notifications and pings at the end may take together, in seconds. "
         "After a signal: at most 3.",
     )
+    trigger: Annotated[str, Field(max_length=40)] = Field(
+        "",
+        description="What starts this program, such as cron, for `list` and reports. Default: "
+        "found from the environment, such as terminal, systemd or kubernetes.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto",
         description="What stderr gets: progress and warnings as text, or every event as JSON.",

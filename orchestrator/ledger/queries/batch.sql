@@ -77,6 +77,29 @@ UPDATE batch SET waits = :waits;
 -- Reads why jobs wait.
 SELECT waits FROM batch;
 
+-- name: insert_call
+-- Records that a process begins to work on the batch.
+INSERT INTO calls (command, caller, began_at, seen_at)
+VALUES (:command, :caller, :began_at, :began_at);
+
+-- name: see_call
+-- Records that the process that works on the batch is alive.
+UPDATE calls SET seen_at = :seen_at WHERE number = (SELECT MAX(number) FROM calls);
+
+-- name: idle_call
+-- Records that the process that works on the batch found nothing to do.
+UPDATE calls SET seen_at = began_at WHERE number = (SELECT MAX(number) FROM calls);
+
+-- name: select_calls
+-- Reads which processes worked on the batch.
+SELECT command, caller, began_at, seen_at FROM calls ORDER BY number;
+
+-- name: select_extent
+-- Counts what changes with every attempt and with every job that is settled.
+SELECT (SELECT COUNT(*) FROM attempts) AS attempts,
+    (SELECT COUNT(*) FROM open_attempts) AS open_attempts,
+    (SELECT COUNT(*) FROM jobs WHERE status <> 'WAITING') AS settled;
+
 -- name: add_requests
 -- Adds to the counts of requests and retries.
 UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
