@@ -15,49 +15,49 @@ from orchestrator.event_log import discard_events
 from orchestrator.safe_text import SECRETS
 from tests.support.tracebacks import take_tracebacks
 
-# How long an example takes says nothing on a busy machine.
+# On a busy machine, the time of one example means nothing.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More workers than cores: most of the time a test waits for a process or a connection."""
+    """More workers than cores, because most tests mostly wait for a process or a connection."""
     return 2 * (os.cpu_count() or 1) + 1
 
 
-# A suite that runs in the background (`&`, `nohup`) inherits signals that are ignored, which the
-# commands of the tests would keep to.
+# A suite in the background (`&`, `nohup`) inherits ignored signals, which the commands of the tests
+# would ignore too.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
-        # Only the main thread may.
+        # Only the main thread may set handlers.
         with suppress(ValueError):
             signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
 def _no_secret_is_kept() -> Iterator[None]:
-    """Forgets the secrets of a test, which would be replaced in the next one."""
+    """Forgets the secrets of a test, which would be redacted in the next one."""
     yield
     SECRETS.clear()
 
 
 @pytest.fixture(autouse=True)
 def _no_log_is_kept() -> Iterator[None]:
-    """Forgets the log that a test has set up, which would go to the next one's stderr."""
+    """Closes the log of a test, which would write to the stderr of the next one."""
     yield
     discard_events()
 
 
 @pytest.fixture
 def logged() -> Iterator[list[EventDict]]:
-    """The events of a test, with what is bound in their context."""
+    """The events of a test, with the context that is bound to them."""
     with capture_logs(processors=[merge_contextvars]) as entries:
         yield entries
 
 
 @pytest.fixture(autouse=True)
 def _no_traceback_is_left() -> Iterator[None]:
-    """Fails a test in which a command met a bug of ours, even where it expects a failure."""
+    """Fails a test in which a command met a bug, even if the test expects a failure."""
     yield
     found = take_tracebacks()
-    assert not found, "a command ended with a bug of ours:\n" + "\n".join(found)
+    assert not found, "a command ended with a bug:\n" + "\n".join(found)

@@ -21,8 +21,8 @@ NAMES_OF_ONE_MEANING = {"collect", "prune", "runs"}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_test_says_what_it_shows(path: Path) -> None:
-    """Each test has a sentence that would make sense to a user."""
+def test_every_test_has_a_docstring(path: Path) -> None:
+    """Each test says in a sentence what it shows, in words that make sense to a user."""
     tree = ast.parse(path.read_text())
     silent = [
         node.name
@@ -34,8 +34,8 @@ def test_every_test_says_what_it_shows(path: Path) -> None:
     assert silent == []
 
 
-def test_no_module_is_named_after_nothing() -> None:
-    """A file's name says which question it answers."""
+def test_no_module_has_a_name_without_meaning() -> None:
+    """The name of a file says which question it answers."""
     names = {path.stem for path in MODULES}
     assert not names & {"utils", "helpers", "misc", "util"}
 
@@ -56,7 +56,7 @@ def test_orchestrator_has_no_file_name_with_two_meanings() -> None:
 
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_test_rewrites_a_constant(path: Path) -> None:
-    """A test passes such a value in, so it shows what a user of the code can do too."""
+    """A test passes such a value in, as any caller can."""
     rewritten = [
         name
         for node in ast.walk(ast.parse(path.read_text()))
@@ -91,7 +91,7 @@ def test_links_are_followed_by_a_function_that_raises_no_error(path: Path) -> No
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstring_of_one_sentence_is_on_one_line(path: Path) -> None:
-    """All docstrings have one form, so that both packages read as one hand."""
+    """All docstrings have the same form."""
     lines = path.read_text().splitlines()
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     long_form = []
@@ -117,7 +117,7 @@ def test_docstring_of_one_sentence_is_on_one_line(path: Path) -> None:
     ],
 )
 def test_module_does_not_import_what_it_does_not_need(module: str, heavy: list[str]) -> None:
-    """Commands start fast, since heavy libraries are imported where they are used."""
+    """Commands start fast, because they import heavy libraries only where they use them."""
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -135,7 +135,7 @@ def test_module_does_not_import_what_it_does_not_need(module: str, heavy: list[s
 def test_command_does_not_import_what_it_does_not_need(
     words: list[str], heavy: list[str], tmp_path: Path
 ) -> None:
-    """Help and usage errors come at once, and the log does without what draws on terminals."""
+    """Help and usage errors appear at once, and reading the log needs no terminal library."""
     code = (
         "import atexit, sys; from orchestrator.cli.main import main;"
         f"atexit.register(lambda: print('\\n', [n for n in {heavy!r} if n in sys.modules]));"
@@ -148,7 +148,7 @@ def test_command_does_not_import_what_it_does_not_need(
 
 
 def test_commands_import_at_the_top() -> None:
-    """The module of a command is imported once its arguments are known to be right."""
+    """The module of a command is imported after its arguments are checked."""
     late = [
         f"{path.name}:{node.lineno}"
         for path in sorted((ROOT / "orchestrator" / "cli" / "commands").glob("*.py"))

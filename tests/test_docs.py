@@ -1,4 +1,4 @@
-"""What the documents say is true."""
+"""The statements of the documents are true."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 
 
 def test_reference_of_the_spec_is_current() -> None:
-    """docs/spec.md is what the models say."""
+    """docs/spec.md matches the models."""
     assert (ROOT / "docs" / "spec.md").read_text() == spec_reference(), "run make spec-reference"
 
 
@@ -45,7 +45,7 @@ def test_sample_specs_are_valid(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every link to a file of the project has its file."""
+    """Every link to a file of the project leads to that file."""
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
 
@@ -59,7 +59,7 @@ def test_paths_in_documents_exist(path: Path) -> None:
 
 
 def test_readme_names_every_command_and_exit_code() -> None:
-    """The first page has all commands and all exit codes."""
+    """The first page lists all commands and all exit codes."""
     text = (ROOT / "README.md").read_text()
     assert [name for name in COMMANDS if f"`{name}" not in text and f"`{name}`" not in text] == []
     codes = re.findall(r"^  (\d+)", EXIT_CODES, re.MULTILINE)
@@ -68,7 +68,7 @@ def test_readme_names_every_command_and_exit_code() -> None:
 
 
 def test_layout_names_files_that_exist() -> None:
-    """Whoever follows the map of the code finds each place."""
+    """Every place on the map of the code exists."""
     text = (ROOT / "docs" / "layout.md").read_text().partition("## History")[0]
     names = set(re.findall(r"`([\w./-]+(?:/|\.(?:py|sql|toml|md)))`", text)) - {"items.jsonl"}
     assert len(names) > 80
@@ -80,7 +80,7 @@ def test_layout_names_files_that_exist() -> None:
 
 
 def test_layout_shows_the_layers_that_are_checked() -> None:
-    """The diagram of imports is the rule that the build checks."""
+    """The diagram of imports shows the rules that the build checks."""
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = rules["contracts"][0]["layers"]
     diagram = (ROOT / "docs" / "layout.md").read_text().split("```")[1]

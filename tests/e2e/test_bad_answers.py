@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.altered_answers import Answer, gateway
 from tests.support.command import Command, ServedPlatform, sweep
-from tests.support.tampering import Answer, gateway
 
 TOTAL = "X-Apify-Pagination-Total"
 ITEMS = re.compile(r"/v2/datasets/([^/]+)/items")

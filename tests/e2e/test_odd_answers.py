@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.support.altered_answers import Answer, gateway
 from tests.support.command import Command, ServedPlatform, sweep
-from tests.support.tampering import Answer, gateway
 
 Change = Callable[[Answer], None]
 

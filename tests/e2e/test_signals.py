@@ -112,7 +112,9 @@ def test_process_that_does_not_get_away_ends_after_ten_seconds(
     """Whatever still holds the process up, it ends, with the code of the signal."""
     command, platform = faulty()
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1))
-    process = replace(command, program="tests.support.stuck:main_stuck").start("run", "sweep.toml")
+    process = replace(command, program="tests.support.stuck_reports:main_stuck").start(
+        "run", "sweep.toml"
+    )
     latest = command.folder / "output/sweep/latest"
     wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 1, "a run")
     process.send_signal(signal.SIGTERM)

@@ -122,7 +122,7 @@ def _unread_pipe() -> Iterator[int]:
 
 def test_bug_is_told_with_its_traceback_in_a_file(tmp_path: Path) -> None:
     """A bug of ours is 70, in one sentence; the traceback is in a file that is named."""
-    done = Command(folder=tmp_path, program="tests.support.failing:main_with_a_bug").run("list")
+    done = Command(folder=tmp_path, program="tests.support.planted_bug:main_with_a_bug").run("list")
     assert done.code == 70
     assert "this is a bug of ours: ZeroDivisionError: a bug" in done.err
     assert "Traceback" not in done.err

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.command import Command, Done, Process, ServedPlatform, sweep, wait_until
 
-REFUSING = "tests.support.refusing:main_refused"
+REFUSING = "tests.support.refused_paths:main_refused"
 
 
 def refused(command: Command, *words: str) -> Done:

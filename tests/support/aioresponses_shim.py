@@ -1,8 +1,8 @@
 """
-Makes aioresponses work with aiohttp 3.14, whose answers ask for one argument more.
+Makes aioresponses work with aiohttp 3.14, whose answers need one more argument.
 
-aioresponses 0.7.9 builds `ClientResponse` without `stream_writer`, which has no default any more,
-and on a protocol that cannot pause, which bodies of more than 128 KiB ask for.
+aioresponses 0.7.9 builds `ClientResponse` without `stream_writer`, which no longer has a default.
+It also gives it a protocol that cannot pause, which bodies of more than 128 KiB need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aioresponses import aioresponses, core
 
 
 class MockedResponse(ClientResponse):
-    """A response that was never sent."""
+    """A response that no server has sent."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("stream_writer", Mock(output_size=0))
@@ -30,10 +30,10 @@ class UnpausableHandler(ResponseHandler):
     """A protocol without a connection."""
 
     def pause_reading(self) -> None:
-        """There is nothing to pause."""
+        """Does nothing: there is no connection to pause."""
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """There is nothing to resume."""
+        """Does nothing: there is no connection to resume."""
 
 
 def _stream_reader(loop: Any = None) -> StreamReader:
@@ -42,7 +42,7 @@ def _stream_reader(loop: Any = None) -> StreamReader:
 
 @contextmanager
 def mocked_http() -> Iterator[aioresponses]:
-    """Answers for aiohttp's session without any network."""
+    """Gives answers to aiohttp's session without a network."""
     with (
         patch.object(core, "stream_reader_factory", _stream_reader),
         aioresponses() as mock,

@@ -1,4 +1,4 @@
-"""Chromium without a window, driven by its DevTools protocol: what a reader of a page sees."""
+"""Chromium without a window, by its DevTools protocol: it shows what a reader of a page sees."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Page:
     A tab.
 
     Attributes:
-        requests: the addresses that it has asked for, itself among them.
+        requests: the addresses that it has requested, including its own.
         complaints: errors of scripts, and what the page's policy has refused.
     """
 
@@ -46,7 +46,7 @@ class Page:
         self.complaints: list[str] = []
 
     async def call(self, method: str, **given: Any) -> Any:
-        """Calls a method of the protocol, and takes note of what happens meanwhile."""
+        """Calls a method of the protocol, and records the events until its answer."""
         number = next(self._ids)
         await self._socket.send_json({"id": number, "method": method, "params": given})
         with anyio.fail_after(LONGEST_SECS):
@@ -82,7 +82,7 @@ class Page:
     async def wait_for(self, expression: str) -> None:
         """Waits until an expression is true."""
         with anyio.fail_after(LONGEST_SECS):
-            while not await self.evaluate(expression):  # noqa: ASYNC110 - a page tells nobody
+            while not await self.evaluate(expression):  # noqa: ASYNC110 - no event
                 await anyio.sleep(0.02)
 
     async def resize(self, width: int, height: int, *, is_dark: bool = False) -> None:
@@ -95,18 +95,18 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=[theme])
 
     async def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Writes what is seen as PNG; the whole page on request."""
+        """Writes a screenshot as PNG: the visible part, or the whole page."""
         shot = await self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         await anyio.Path(path).write_bytes(base64.b64decode(shot["data"]))
 
     async def text(self, selector: str) -> str:
-        """The text of an element, as it is seen."""
+        """The visible text of an element."""
         return str(await self.evaluate(f"document.querySelector({selector!r}).innerText"))
 
 
 @asynccontextmanager
 async def open_browser() -> AsyncIterator[Page]:
-    """A browser with an empty tab; it ends on leaving."""
+    """Opens a browser with an empty tab, and closes it at the end of the block."""
     assert CHROMIUM is not None
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs

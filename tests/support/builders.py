@@ -1,4 +1,4 @@
-"""Values for tests: each builder supplies everything that a test is not about."""
+"""Values for tests: each builder has defaults for everything that a test is not about."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_batch(**plan: Any) -> Batch:
 
 
 def make_ledger(folder: Path, *jobs: Job) -> Ledger:
-    """A ledger on disk with these jobs, whose operations run in the test's own thread."""
+    """A ledger on disk with these jobs; its operations run in the test's own thread."""
     create_ledger(folder / "ledger.sqlite", make_batch(), jobs or (make_job(),))
     return reopen_ledger(folder)
 

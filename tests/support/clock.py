@@ -1,4 +1,4 @@
-"""The command under a wall clock that a preloaded library shifts."""
+"""Runs the command under a wall clock that a preloaded library shifts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def find_library() -> Path | None:
 
 def at(command: Command, instant: datetime) -> Command:
     """
-    The command, whose clock shows an instant when it starts.
+    The command with a clock that shows an instant when it starts.
 
-    Only its wall clock is shifted: how long something takes is measured by another one.
+    Only the wall clock is shifted. Durations are measured by another clock.
     """
     shift = (instant - datetime.now(UTC)) / timedelta(seconds=1)
     variables = {
@@ -33,7 +33,7 @@ def at(command: Command, instant: datetime) -> Command:
         "LD_PRELOAD": str(find_library()),
         "FAKETIME": f"{shift:+.0f}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        # Without this, threads that wait for each other spin: seven times the CPU.
+        # Without this, threads that wait for each other use seven times the CPU.
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         "TZ": "UTC",
     }

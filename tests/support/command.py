@@ -1,4 +1,4 @@
-"""The command as a user has it: a process with its own environment, and a platform to talk to."""
+"""Runs the command as a user does: a process with its own environment, beside a platform."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.support.tracebacks import temporary_folder
 ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = "orchestrator.cli.main:main"
 WATCHED = "tests.support.watched_serve:main_watched"
-HURRIED = "tests.support.hurried:main_hurried"
-DYING = "tests.support.dying:live_twice"
+HURRIED = "tests.support.short_pauses:main_with_short_pauses"
+DYING = "tests.support.two_lives:live_twice"
 LONGEST_SECS = 240
 TRIES = 10
 
@@ -40,12 +40,12 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """What it printed, as JSON."""
+        """Its stdout, parsed as JSON."""
         return json.loads(self.out)
 
 
 class Process:
-    """A child of the process that forks."""
+    """A process that the fork server has started."""
 
     def __init__(self, out: Path, err: Path) -> None:
         self._out, self._err = out, err
@@ -55,56 +55,56 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its id, and that of its process group."""
-        assert self._started.wait(LONGEST_SECS), "nothing is forked"
+        """The id of the process and of its process group."""
+        assert self._started.wait(LONGEST_SECS), "the process was not forked"
         return self._pid
 
     @property
     def code(self) -> int:
-        """Its exit code, once it has ended; negative is the signal that ended it."""
-        assert self._code is not None, "it goes on"
+        """The exit code of a process that has ended; for a signal, its negative number."""
+        assert self._code is not None, "the process still runs"
         return self._code
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is over."""
+        """Whether the process has ended."""
         return self._ended.is_set()
 
     def communicate(self, timeout: float = LONGEST_SECS) -> tuple[str, str]:
         """
-        Waits for its end, and returns what it wrote to stdout and stderr.
+        Waits until the process ends; returns its stdout and stderr.
 
         Raises:
-            subprocess.TimeoutExpired: it goes on.
+            subprocess.TimeoutExpired: the process still runs.
         """
         if not self._ended.wait(timeout):
             raise subprocess.TimeoutExpired("orchestrator", timeout)
         return self._out.read_text(), self._err.read_text()
 
     def first_line(self) -> str:
-        """What it writes to stdout first."""
+        """The first line that the process writes to stdout."""
         wait_until(lambda: "\n" in _text(self._out) or self.has_ended, "a line")
         return _text(self._out).partition("\n")[0]
 
     def errors(self) -> str:
-        """What it has written to stderr by now."""
+        """What the process has written to stderr so far."""
         return _text(self._err)
 
     def send_signal(self, number: int) -> None:
-        """Sends it a signal, unless it has ended."""
+        """Sends a signal, unless the process has ended."""
         if not self.has_ended:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Asks it to end."""
+        """Sends SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it."""
+        """Sends SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
-    def told(self, event: Mapping[str, int]) -> None:
-        """Takes what the process that forks has told."""
+    def receive(self, event: Mapping[str, int]) -> None:
+        """Takes a message of the fork server: the pid or the exit code of this process."""
         if "pid" in event:
             self._pid = event["pid"]
             self._started.set()
@@ -113,14 +113,14 @@ class Process:
             self._ended.set()
 
 
-class Forks:
-    """The process that forks commands after their imports; see `forking`."""
+class ForkServer:
+    """The connection to the fork server, which forks commands after their imports."""
 
     def __init__(self) -> None:
         self._files = TemporaryDirectory()
         self._children: dict[int, Process] = {}
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.forking"],
+            [sys.executable, "-m", "tests.support.fork_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -131,7 +131,7 @@ class Forks:
     def start(
         self, program: str, words: Iterable[str | Path], folder: Path, environment: dict[str, str]
     ) -> Process:
-        """Starts a child."""
+        """Starts a command."""
         number = len(self._children)
         out, err = (Path(self._files.name, f"{number}.{name}") for name in ("out", "err"))
         child = self._children[number] = Process(out, err)
@@ -153,24 +153,24 @@ class Forks:
         assert self._server.stdout is not None
         for line in self._server.stdout:
             event = json.loads(line)
-            self._children[event["id"]].told(event)
+            self._children[event["id"]].receive(event)
 
 
 @cache
-def forks() -> Forks:
-    """The one of this process."""
-    return Forks()
+def fork_server() -> ForkServer:
+    """The fork server of this test process."""
+    return ForkServer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """
-    Runs the command in a folder of its own, with nothing of the tester's environment.
+    Runs the command in its own folder, without any variable of the tester's environment.
 
     Attributes:
         folder: the working folder; HOME is below it and empty.
         variables: the environment beside PATH.
-        program: the function that is called; the tests' own ones wrap the command's.
+        program: the function to call; functions of the tests wrap that of the command.
     """
 
     folder: Path
@@ -178,7 +178,7 @@ class Command:
     program: str = ORCHESTRATOR
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of the process."""
+        """All environment variables of the process."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -186,7 +186,7 @@ class Command:
         return {**kept, **own, **self.variables}
 
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
-        """Runs a command to its end."""
+        """Runs a command and waits until it ends."""
         process = self.start(*words)
         try:
             out, err = process.communicate(timeout=timeout)
@@ -196,15 +196,15 @@ class Command:
         return Done(code=process.code, out=out, err=err)
 
     def start(self, *words: str | Path) -> Process:
-        """Starts a command in a process group of its own and goes on."""
-        return forks().start(self.program, words, self.folder, self.environment())
+        """Starts a command in its own process group and returns at once."""
+        return fork_server().start(self.program, words, self.folder, self.environment())
 
     def run_alone(self, *words: str | Path) -> Done:
-        """Runs a command to its end in an interpreter of its own, as a user does."""
+        """Runs a command in its own interpreter, as a user does, and waits until it ends."""
         return self._run([sys.executable, "-m", "orchestrator", *map(str, words)])
 
     def start_alone(self, *words: str | Path) -> subprocess.Popen[str]:
-        """Starts a command in an interpreter of its own and goes on."""
+        """Starts a command in its own interpreter and returns at once."""
         return subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *map(str, words)],
             cwd=self.folder,
@@ -216,7 +216,7 @@ class Command:
         )
 
     def run_script(self, script: str) -> Done:
-        """Runs a script of the shell, to which `orchestrator` is the command."""
+        """Runs a shell script in which `orchestrator` is the command."""
         command = f"orchestrator() {{ '{sys.executable}' -m orchestrator \"$@\"; }}\n"
         return self._run(["bash", "-c", command + script])
 
@@ -233,7 +233,7 @@ class Command:
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def write(self, name: str, text: str) -> Path:
-        """Writes a file into the working folder."""
+        """Writes a file in the working folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -241,7 +241,7 @@ class Command:
 
 
 def mark_of(folder: Path) -> str | None:
-    """What the marks of a batch's starts begin with; None before it has a ledger."""
+    """The text with which the marks of a batch's starts begin; None before it has a ledger."""
     if not (folder / "ledger.sqlite").exists():
         return None
     with closing(sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True)) as db:
@@ -251,38 +251,38 @@ def mark_of(folder: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedPlatform:
-    """A local platform in a process of its own."""
+    """An emulator in a process of its own."""
 
     url: str
     token: str
 
     def variables(self) -> dict[str, str]:
-        """What points the command to it, and lets it be in a hurry."""
+        """The variables that send the command to this platform, and shorten its waits."""
         return {
             "APIFY_TOKEN": self.token,
             "APIFY_API_BASE_URL": self.url,
-            # It counts at once, unless a test tells it otherwise.
+            # The platform counts at once, unless a test sets another value.
             "ORCHESTRATOR_COUNTS_SETTLE_SECS": "0",
         }
 
     def get(self, path: str) -> Any:
-        """An answer of its API, as JSON; without its envelope where it has one."""
+        """Reads an answer of the API as JSON, without its envelope if it has one."""
         request = urllib.request.Request(  # noqa: S310 - on loopback
             f"{self.url}/v2{path}", headers={"Authorization": f"Bearer {self.token}"}
         )
         for _ in range(TRIES):
-            # The platform may misbehave to those who look at it too.
+            # The platform may have faults for this client too.
             with suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 found = json.load(answer)
                 return found["data"] if isinstance(found, dict) and "data" in found else found
         raise AssertionError(f"the platform does not answer {path}")
 
     def post(self, path: str, value: Any) -> Any:
-        """Makes something by its API, and returns it."""
+        """Creates something by the API, and returns it."""
         return json.loads(self._send("POST", path, value)).get("data")
 
     def put(self, path: str, value: Any) -> None:
-        """Puts a value somewhere by its API."""
+        """Stores a value by the API."""
         self._send("PUT", path, value)
 
     def _send(self, method: str, path: str, value: Any) -> bytes:
@@ -294,7 +294,7 @@ class ServedPlatform:
             return bytes(answer.read())
 
     def runs(self) -> list[dict[str, Any]]:
-        """All runs that were ever started there: the oracle of what a batch cost."""
+        """All runs that were ever started: they show what a batch cost."""
         runs: list[dict[str, Any]] = []
         while True:
             page = self.get(f"/actor-runs?limit=1000&offset={len(runs)}")
@@ -311,19 +311,19 @@ class ServedPlatform:
 
 
 def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
-    """Starts a platform that the caller ends."""
+    """Starts a platform; the caller ends it."""
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
-    process = forks().start(WATCHED, serve, ROOT, environment)
+    process = fork_server().start(WATCHED, serve, ROOT, environment)
     return process, ServedPlatform(**json.loads(process.first_line()))
 
 
 @contextmanager
 def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
     """
-    Starts a platform and ends it on leaving.
+    Starts a platform, and ends it at the end of the block.
 
-    Every answer that it gave must have been what the API's description says.
+    Fails if any of its answers differs from the API's description.
     """
     process, platform = start_platform(data, *words)
     try:
@@ -335,7 +335,7 @@ def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
 
 
 def wait_until(holds: Callable[[], bool], what: str, secs: float = LONGEST_SECS) -> None:
-    """Waits for something outside this process, and says what never came."""
+    """Waits for something outside this process; fails with the name of what did not happen."""
     until = time.monotonic() + secs
     while not holds():
         assert time.monotonic() < until, f"never happened: {what}"

@@ -1,4 +1,4 @@
-"""The command, on a system where one call that opens, makes, names or lists a file fails."""
+"""The command on a system where one call that opens, creates, renames or lists a file fails."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ CALLS = (
 
 def main_with_a_failure(words: Sequence[str]) -> None:
     """
-    The command.
+    Runs the command.
 
     Args:
         words: which of the calls fails, counted from 1; the name of the error, such as `EIO`; then
-            the command's own.
+            the arguments of the command.
     """
     number = getattr(errno, words[1])
-    left, folder = int(words[0]), str(Path.cwd())
+    remaining, folder = int(words[0]), str(Path.cwd())
 
     def failing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            nonlocal left
+            nonlocal remaining
             path = given[0] if given else None
             if Path(str(path)).is_absolute() and not str(path).startswith(folder):
                 return original(*given, **named)
-            left -= 1
-            if left == 0:
+            remaining -= 1
+            if remaining == 0:
                 shown = path if isinstance(path, str) else str(path)
                 sys.stderr.write(f"({name} of {shown} fails by {words[1]})\n")
                 raise OSError(number, os.strerror(number), shown)

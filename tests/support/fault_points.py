@@ -1,4 +1,4 @@
-"""The named points at which a process is made to die: between any two steps of an attempt."""
+"""The named points at which a process dies: between any two steps of an attempt."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from orchestrator.store.part_file import PartFile
 
 class Story(StrEnum):
     """
-    What happens to the batch on the way to the point.
+    What happens to the batch before the point.
 
-    PLAIN: nothing. LARGE: the items do not fit into memory. RETRIED: the first run fails.
-    RESURRECTED: that, and it is brought back. FULL: the platform has no room for the first start.
-    LOST: the answer to the first start is lost after its effect. UNSENT: it is lost before. SYNC:
-    the job is one held request. SYNC_LOST: whose answer is lost. ABORT: the runs of a batch that
-    was left are aborted.
+    Attributes:
+        PLAIN: nothing.
+        LARGE: the items do not fit into memory.
+        RETRIED: the first run fails.
+        RESURRECTED: the first run fails, and is resurrected.
+        FULL: the platform has no room for the first start.
+        LOST: the answer to the first start is lost after its effect.
+        UNSENT: the first start is lost before it has an effect.
+        SYNC: the job is one synchronous request.
+        SYNC_LOST: the job is one synchronous request, whose answer is lost.
+        ABORT: the command aborts the runs of an interrupted batch.
     """
 
     PLAIN = "plain"
@@ -45,7 +51,7 @@ class Story(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """
-    A call at which to die: before it does anything, or when it is done and nobody knows.
+    A call at which to die: before its effect, or after it and before its result is used.
 
     Attributes:
         owner: a class or a module.
@@ -72,12 +78,12 @@ def _after(owner: Any, name: str, **more: Any) -> Point:
     return Point(owner=owner, name=name, after=True, **more)
 
 
-def _told(story: Story, **points: Point) -> dict[str, Point]:
+def _points_of(story: Story, **points: Point) -> dict[str, Point]:
     return {name.replace("_", "-"): replace(point, story=story) for name, point in points.items()}
 
 
 POINTS = {
-    **_told(
+    **_points_of(
         Story.PLAIN,
         batch_prepared=_before(lifecycle, "publish"),
         batch_renamed=_before(Path, "symlink_to"),
@@ -113,14 +119,14 @@ POINTS = {
         jobs_table_written=_after(final_files, "write_file"),
         reports_written=_after(final_files, "write_reports"),
     ),
-    **_told(
+    **_points_of(
         Story.LARGE,
         part_opened=_after(Files, "open_part"),
         part_grown=_after(PartFile, "append"),
         part_whole=_before(PartFile, "publish"),
         part_published=_after(PartFile, "publish"),
     ),
-    **_told(
+    **_points_of(
         Story.RETRIED,
         failure_unrecorded=_before(Ledger, "mark_over"),
         failure_recorded=_after(Ledger, "mark_over"),
@@ -129,7 +135,7 @@ POINTS = {
         second_started_recorded=_after(Ledger, "mark_started", nth=2),
         second_settled=_after(Ledger, "mark_over", nth=2),
     ),
-    **_told(
+    **_points_of(
         Story.RESURRECTED,
         resurrection_intended=_after(Ledger, "record_intent", nth=2),
         resurrecting=_before(RunEndpoints, "resurrect"),
@@ -139,19 +145,19 @@ POINTS = {
         resurrected_ended=_before(Ledger, "mark_finished", nth=2),
         resurrected_collected=_before(Ledger, "mark_over", nth=2),
     ),
-    **_told(
+    **_points_of(
         Story.FULL,
         refused=_before(Ledger, "withdraw_intent"),
         withdrawn=_after(Ledger, "withdraw_intent"),
     ),
-    **_told(
+    **_points_of(
         Story.LOST,
         answer_lost=_before(Ledger, "mark_unconfirmed"),
         unconfirmed_recorded=_after(Ledger, "mark_unconfirmed"),
         lost_run_found=_before(Ledger, "mark_started"),
         adopted_recorded=_after(Ledger, "mark_started"),
     ),
-    **_told(
+    **_points_of(
         Story.UNSENT,
         looked_once=_after(RunFinder, "find"),
         giving_up=_before(Ledger, "give_up"),
@@ -160,7 +166,7 @@ POINTS = {
         resend_recorded=_after(Ledger, "send_again"),
         resend_answered=_before(Ledger, "mark_started"),
     ),
-    **_told(
+    **_points_of(
         Story.SYNC,
         sync_intent_recorded=_after(Ledger, "record_intent"),
         sync_start_sent=_before(ResponseHandler, "read", since="record_intent"),
@@ -172,13 +178,13 @@ POINTS = {
         sync_collected=_before(Ledger, "mark_over"),
         sync_settled=_after(Ledger, "mark_over"),
     ),
-    **_told(
+    **_points_of(
         Story.SYNC_LOST,
         sync_answer_lost=_before(Ledger, "mark_unconfirmed"),
         sync_unconfirmed_recorded=_after(Ledger, "mark_unconfirmed"),
         sync_adopted_recorded=_after(Ledger, "mark_started"),
     ),
-    **_told(
+    **_points_of(
         Story.ABORT,
         aborting=_before(RunEndpoints, "abort"),
         abort_asked=_after(RunEndpoints, "abort"),

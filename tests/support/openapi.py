@@ -1,4 +1,4 @@
-"""Holds every answer of the local platform against Apify's official description of the API."""
+"""Compares every answer of the emulator with Apify's official description of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 from apify_emulator import Answered, Emulator, EmulatorOptions, serve_emulator
 
 _DESCRIPTION = Path(__file__).parent.parent / "data" / "apify-openapi.json"
-# Answers that are what a user stored, whatever the description shows as an example.
+# Answers with content that a user stored, whatever example the description shows.
 _USERS_OWN = ("/records/{recordKey}", "/run-sync", "/run-sync-get-dataset-items")
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
 
@@ -28,7 +28,7 @@ def _description() -> dict[str, Any]:
 
 @cache
 def _templates() -> list[tuple[re.Pattern[str], str]]:
-    """Return a pattern for each path, those with fewer parameters first."""
+    """A pattern for each path; those with fewer parameters are first."""
     paths = sorted(_description()["paths"], key=lambda path: (path.count("{"), path))
     return [
         (
@@ -52,7 +52,7 @@ def _template(path: str) -> str | None:
 def _validator(
     template: str, method: str, status: int
 ) -> jsonschema_rs.Draft202012Validator | None:
-    """Return what checks the JSON of an answer; None where the description shows none."""
+    """The validator for the JSON of an answer; None where the description has no schema."""
     operation = _description()["paths"][template].get(method)
     if operation is None:
         return None
@@ -80,11 +80,11 @@ def _error_envelope() -> jsonschema_rs.Draft202012Validator:
 
 class ContractWatch:
     """
-    Looks at every answer and remembers what the description does not allow.
+    Checks every answer and records what the description does not allow.
 
     Attributes:
-        mistakes: one line each; empty as long as the contract is kept.
-        seen: how many answers were looked at.
+        mistakes: one line each; empty if all answers keep the contract.
+        seen: how many answers were checked.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class ContractWatch:
         self.seen = 0
 
     def on_answer(self, answered: Answered) -> None:
-        """Look at one answer."""
+        """Checks one answer."""
         self.seen += 1
         place = f"{answered.method} {answered.path} {answered.status}"
         if "X-RateLimit-Limit" not in answered.headers:
@@ -104,7 +104,7 @@ class ContractWatch:
             self.mistakes.append(f"{place}: {problem}")
 
     def assert_kept(self) -> None:
-        """Fail when any answer broke the contract."""
+        """Fails if any answer broke the contract."""
         assert not self.mistakes, "\n".join(self.mistakes)
 
 
@@ -135,7 +135,7 @@ def _validator_of(answered: Answered) -> jsonschema_rs.Draft202012Validator | No
 
 @asynccontextmanager
 async def watched_emulator(options: EmulatorOptions) -> AsyncIterator[Emulator]:
-    """Serve a platform and, at the end, fail when one of its answers broke the contract."""
+    """Runs an emulator and fails at its end if one of its answers broke the contract."""
     watch = ContractWatch()
     async with serve_emulator(options, on_answer=watch.on_answer) as platform:
         yield platform

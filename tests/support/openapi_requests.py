@@ -1,4 +1,4 @@
-"""Holds requests and examples against Apify's official description of the API."""
+"""Compares requests and examples with Apify's official description of the API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def description() -> dict[str, Any]:
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    """A part with its reference followed."""
+    """A part of the description, with its reference resolved."""
     while "$ref" in part:
         target: Any = description()
         for step in part["$ref"].removeprefix("#/").split("/"):
@@ -36,9 +36,9 @@ def mistakes_of_request(
     method: str, url: str, *, content_type: str | None = None, body: bytes | None = None
 ) -> list[str]:
     """
-    What is wrong with a request: an unknown path, method or parameter, or a value of a wrong type.
+    The mistakes of a request: an unknown path, method or parameter, or a value of a wrong type.
 
-    The old prefix `acts` counts as `actors`, as the description says itself.
+    The old prefix `acts` counts as `actors`, as the description allows.
     """
     parts = urlsplit(url)
     found = _operation(method, parts.path)
@@ -60,7 +60,7 @@ def mistakes_of_request(
 
 
 def mistakes_of_answer(method: str, path: str, status: int, answer: Any) -> list[str]:
-    """What is wrong with the JSON of an answer."""
+    """The mistakes in the JSON of an answer."""
     found = _operation(method, path)
     assert found is not None, path
     response = resolved(found[0]["responses"][str(status)])
@@ -69,7 +69,7 @@ def mistakes_of_answer(method: str, path: str, status: int, answer: Any) -> list
 
 
 def documented_errors(method: str, path: str) -> Iterator[tuple[int, str]]:
-    """The status and error type of each refusal that an endpoint is documented with."""
+    """The status and error type of each refusal that the description of an endpoint lists."""
     found = _operation(method, path)
     assert found is not None, path
     for status, response in found[0]["responses"].items():

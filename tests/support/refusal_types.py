@@ -1,7 +1,7 @@
 """
-Whom each refusal of a start concerns, read anew from the description of the API's error types.
+Whom each refusal of a start concerns, by the description of the API's error types.
 
-This is the tests' own reading: it shares no line with the client's table.
+It shares no line with the client's own table, so that one misreading is not in both.
 """
 
 from __future__ import annotations
@@ -75,8 +75,7 @@ def concern(status: int, kind: str, *, resurrects: bool = False) -> Concern:
 
     Args:
         status: 4xx.
-        resurrects: whether it is the start of a run that has ended: then what is not found is the
-            run.
+        resurrects: whether the start resurrects a run; then NOT_FOUND concerns the run.
     """
     missing: Concern = "job" if resurrects else "actor"
     lists: dict[str, Concern] = {

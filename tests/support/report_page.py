@@ -1,4 +1,4 @@
-"""What the page of a batch holds for its script."""
+"""The data that the page of a batch holds for its script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a scheduler, for tests that need some of them."""
+"""The parts of a scheduler, for tests that need only some of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAIM = Claim(memory_mbytes=128)
 
 
 class FakeFinder:
-    """There are no runs to be found, but perhaps found ones."""
+    """A finder without runs to find; it may have adoptable runs."""
 
     def __init__(self, adoptable: AdoptableRuns | None = None) -> None:
         self.orphans: Any = SimpleNamespace(
@@ -23,26 +23,26 @@ class FakeFinder:
         )
 
     async def watch_for_copies(self) -> None:
-        """There is none."""
+        """Does nothing."""
 
     async def search_for_orphans(self) -> None:
-        """There are none."""
+        """Does nothing."""
 
     async def end_adoptable(self, seq: int | None = None) -> None:
-        """There are none."""
+        """Does nothing."""
 
 
 class FakeFollower:
-    """No run is followed."""
+    """A follower that follows no run."""
 
     is_aborting = False
 
     def give_up_waits(self) -> None:
-        """Nothing is waited for."""
+        """Does nothing: nothing waits."""
 
 
 def make_parts(**given: Any) -> Parts:
-    """Parts of which those that are not given must not be used."""
+    """The parts of a scheduler; a part that is not given must not be used."""
     defaults: dict[str, Any] = {
         **dict.fromkeys(("ledger", "client", "observer", "starter", "collector", "acceptance")),
         "finder": FakeFinder(),

@@ -38,7 +38,7 @@ async def main() -> None:
 
 
 def sample_batches(output: Path) -> Path:
-    """Writes eight nights of a batch, of which the last went badly; returns its folder."""
+    """Writes eight batches, of which the last had many failures; returns its folder."""
     for number in range(1, BATCHES + 1):
         is_last = number == BATCHES
         folder = write_batch(

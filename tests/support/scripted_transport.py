@@ -1,4 +1,4 @@
-"""A transport that gives prepared answers and remembers what it was asked."""
+"""A transport that gives prepared answers and records its requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reply:
 
     Attributes:
         chunks_: the pieces of its body.
-        then: raised after them, when not None.
+        then: an error that is raised after them, or None.
     """
 
     status: int = 200
@@ -55,12 +55,12 @@ def reply(status: int = 200, body: Any = None, **headers: str) -> Reply:
 
 
 def refused(status: int, kind: str, message: str = "No.", **headers: str) -> Reply:
-    """A refusal in Apify's form."""
+    """A refusal, in Apify's format."""
     return reply(status, {"error": {"type": kind, "message": message}}, **headers)
 
 
 def run_reply(status: int = 200, **fields: Any) -> Reply:
-    """A run, as its endpoints answer with."""
+    """A run, in the format of its endpoints."""
     run = {
         "id": "run1",
         "status": "SUCCEEDED",
@@ -73,7 +73,7 @@ def run_reply(status: int = 200, **fields: Any) -> Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that was sent, and when, by the loop's clock."""
+    """A request that was sent, with its time by the loop's clock."""
 
     at: float
     request: Request
@@ -95,7 +95,7 @@ Step = Reply | Exception | Callable[[Request], Reply]
 
 class ScriptedTransport:
     """
-    Answers requests in turn; the last step serves all that follow.
+    Answers requests in order; the last step answers all further requests.
 
     Attributes:
         asked: all requests so far.
@@ -122,7 +122,7 @@ class ScriptedTransport:
 
 def client_of(transport: ScriptedTransport, *, seed: int = 0, **options: Any) -> ApifyClient:
     """
-    A client with a token on top of prepared answers.
+    A client with a token and prepared answers.
 
     Args:
         seed: of the jitter.

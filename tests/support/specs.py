@@ -34,13 +34,13 @@ def jobs_of(
     params: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> list[Job]:
-    """The jobs that a spec expands to, on 25 November 2026."""
+    """The jobs that a spec gives, expanded on 25 November 2026."""
     loaded = load_spec(write_spec(folder, text))
     return list(expand(loaded, params=params or {}, env=env or {}, today=date(2026, 11, 25)))
 
 
 def mistakes_of(folder: Path, text: str, *, env: Mapping[str, str] | None = None) -> list[str]:
-    """What is told of a spec, line by line, without the folder; empty when it is right."""
+    """The messages about a spec, line by line, without the folder; empty if the spec is valid."""
     try:
         jobs_of(folder, text, env=env)
     except SpecError as error:

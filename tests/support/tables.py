@@ -1,4 +1,4 @@
-"""Writes tables of items and reads them back, by what docs/results.md says of each format."""
+"""Writes tables of items and reads them back, by the rules of docs/results.md for each format."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_table(
     sizes: TableSizes = USUAL_SIZES,
     **asked: Any,
 ) -> Table:
-    """Writes the table of these jobs into a folder, which is emptied first."""
+    """Writes the table of these jobs into a folder, which it empties first."""
     sources = sources_in(folder.parent, jobs, params)
     folder.mkdir(exist_ok=True)
     plan = plan or ResultsPlan(**asked)
@@ -60,7 +60,7 @@ def make_table(
 
 
 def read_back(folder: Path) -> list[tuple[str, Any]]:
-    """The job and the item of each row, as they were before they were merged."""
+    """The job and the item of each row, as before the merge."""
     facts = json.loads((folder / "columns.json").read_text())
     match ResultsFormat(facts["format"]):
         case ResultsFormat.JSONL:
@@ -81,7 +81,7 @@ def read_back(folder: Path) -> list[tuple[str, Any]]:
 
 
 def exact(text: str) -> Any:
-    """A JSON value with its numbers as they are written."""
+    """A JSON value whose numbers keep all digits."""
     return json.loads(text, parse_float=Decimal, parse_constant=lambda word: (NOT_A_NUMBER, word))
 
 
@@ -126,7 +126,7 @@ def _value(value: Any, kind: str) -> Any:
 
 
 def _csv_rows(text: str) -> Iterator[list[str | None]]:
-    """Cells, None for one that is empty without quotes."""
+    """The cells of each row; None for one that is empty without quotes."""
     row: list[str | None] = []
     place = 0
     while place < len(text):
@@ -141,5 +141,5 @@ def _csv_rows(text: str) -> Iterator[list[str | None]]:
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
-    """A file of CSV as Python's own reader has it."""
+    """A file of CSV, as Python's own reader reads it."""
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))

@@ -1,4 +1,4 @@
-"""Where commands leave the tracebacks of their bugs: a folder of this process of the tests."""
+"""The folder of this test process in which commands leave the tracebacks of their bugs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def _folder() -> TemporaryDirectory[str]:
 
 
 def temporary_folder() -> str:
-    """What TMPDIR is for every command of the tests."""
+    """The value of TMPDIR for every command of the tests."""
     return _folder().name
 
 
 def take_tracebacks() -> list[str]:
-    """The tracebacks that commands have left since the last call; their files are removed."""
+    """The tracebacks that commands have left since the last call; removes their files."""
     texts = []
     for path in sorted(Path(temporary_folder()).glob("orchestrator-bug-*.log")):
         texts.append(path.read_text())

@@ -1,11 +1,11 @@
 """
 An event loop whose clock jumps: nothing sleeps, and an hour of waiting takes no time.
 
-Whenever nothing is ready to run, the clock moves to the next timer at once. All of anyio's and
-asyncio's own deadlines follow, as they ask the loop for the time. Threads and sockets do not: what
-`anyio.to_thread` is given happens at once, in the loop's own thread, since the clock would jump
-past it; other work that waits for them is given real time, and only while no timer is left to jump
-to.
+If nothing is ready to run, the clock moves to the next timer at once. All deadlines of anyio and
+asyncio follow, because they ask the loop for the time. Threads and sockets do not follow. A
+function for `anyio.to_thread` runs at once in the loop's own thread, because the clock would jump
+past it. Other work that waits for threads or sockets gets real time, but only while no timer is
+left.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ STUCK_AFTER_REAL_SECS = 10.0
 
 
 class Stuck(RuntimeError):
-    """Every task waits for something that no timer, thread or socket will bring."""
+    """Every task waits for something that no timer, thread or socket will trigger."""
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Finds what is ready without waiting; a wait moves the clock of its loop instead."""
+    """Finds what is ready without waiting; instead of a wait, it moves the clock of its loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; waits in real time only when the loop has no timer."""
+        """Returns what is ready now; waits in real time only if the loop has no timer."""
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -65,7 +65,7 @@ def run_virtual(
     function: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None
 ) -> T:
     """
-    Runs an async function to its end on virtual time, and returns what it returns.
+    Runs an async function to its end on virtual time, and returns its result.
 
     Args:
         options: more options of anyio's asyncio backend.
@@ -83,6 +83,6 @@ def run_virtual(
 
 
 async def _at_once(function: Callable[..., T], *args: Any, **_: object) -> T:
-    """Does what a worker thread would do."""
+    """Runs a function in this thread instead of a worker thread."""
     await anyio.lowlevel.checkpoint()
     return function(*args)

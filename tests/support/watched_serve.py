@@ -1,7 +1,7 @@
 """
-The command's own `platform serve`, with every answer held against the API's description.
+The command's own `platform serve`, which compares every answer with the API's description.
 
-It ends as a bug of ours, and says which answer it was, when one of them broke the contract.
+If an answer broke the contract, the command ends as with a bug, and prints which answer it was.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ from tests.support.openapi import watched_emulator
 
 
 def main_watched(words: Sequence[str]) -> None:
-    """The command, whose platform is watched."""
+    """Runs the command; the answers of its platform are checked."""
     apify_emulator.cli.commands.serve_emulator = watched_emulator  # type: ignore[assignment, attr-defined] # the same call
     main(words)

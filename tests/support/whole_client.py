@@ -1,4 +1,4 @@
-"""A stand-in for a client that needs few methods: it is each of the client's parts itself."""
+"""A fake client for tests that need few methods: it is each of the client's parts itself."""
 
 from __future__ import annotations
 

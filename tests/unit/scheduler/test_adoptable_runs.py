@@ -22,13 +22,13 @@ def usage_of() -> Usage:
 
 
 def in_use(usage: Usage) -> tuple[int, int, Decimal]:
-    """Runs, memory and money."""
+    """Runs, memory and money in use."""
     assert usage.budget is not None
     return usage.runs, usage.memory_mbytes, usage.budget.reserved_usd
 
 
 def holding(usage: Usage) -> tuple[AdoptableRuns, AdoptableRun]:
-    """A live adoptable run that holds its share."""
+    """A live adoptable run that holds its claim."""
     adoptable, added = AdoptableRuns(), list[AdoptableRun]()
     adoptable.hold_in(usage, lambda _demand: CLAIM)
     adoptable.added = lambda _place, found: added.append(found)
@@ -37,7 +37,7 @@ def holding(usage: Usage) -> tuple[AdoptableRuns, AdoptableRun]:
 
 
 @pytest.mark.parametrize("is_early", [True, False])
-def test_adoptable_run_holds_its_share_from_the_moment_it_is_known(*, is_early: bool) -> None:
+def test_adoptable_run_holds_its_claim_from_the_moment_it_is_known(*, is_early: bool) -> None:
     """A live run that waits for its attempt counts like any other, also if found at the start."""
     usage, adoptable = usage_of(), AdoptableRuns()
     if not is_early:
@@ -48,8 +48,8 @@ def test_adoptable_run_holds_its_share_from_the_moment_it_is_known(*, is_early: 
     assert in_use(usage) == (1, 512, Decimal(2))
 
 
-def test_adoptable_run_holds_the_memory_that_it_has() -> None:
-    """What the platform says of the run's memory counts, not what its job asks for."""
+def test_adoptable_run_holds_its_own_memory() -> None:
+    """The claim uses the memory that the platform reports for the run, not that of the job."""
     usage, adoptable = usage_of(), AdoptableRuns()
     adoptable.hold_in(usage, lambda _demand: CLAIM)
     run = make_run("theirs", status="RUNNING", finished_at=None, memory_mbytes=1024)
@@ -58,14 +58,14 @@ def test_adoptable_run_holds_the_memory_that_it_has() -> None:
 
 
 def test_adoptable_run_that_has_ended_holds_money_only() -> None:
-    """Its room is free again; what it may have cost is not."""
+    """Its slot and memory are free again; what it may have cost stays reserved."""
     usage, adoptable = usage_of(), AdoptableRuns()
     adoptable.hold_in(usage, lambda _demand: CLAIM)
     adoptable.add(PLACE, Mark("m.0.2.1"), make_run("theirs"), DEMAND)
     assert in_use(usage) == (0, 0, Decimal(2))
 
 
-def test_adoptable_run_that_ends_gives_its_room_back_once() -> None:
+def test_adoptable_run_that_ends_releases_its_slot_once() -> None:
     """Its money stays reserved until its attempt takes it."""
     usage = usage_of()
     adoptable, found = holding(usage)
@@ -76,8 +76,8 @@ def test_adoptable_run_that_ends_gives_its_room_back_once() -> None:
     assert in_use(usage) == (0, 0, Decimal(0))
 
 
-def test_adoptable_run_is_handed_over_with_all_that_it_holds() -> None:
-    """The attempt holds the share from then on, and the run is not ended as one that is left."""
+def test_attempt_takes_an_adoptable_run_with_its_claim() -> None:
+    """The attempt holds the claim from then on, and the finder does not abort the run as unused."""
     usage = usage_of()
     adoptable, _ = holding(usage)
     assert adoptable.hand_over(PLACE)
@@ -86,8 +86,8 @@ def test_adoptable_run_is_handed_over_with_all_that_it_holds() -> None:
     assert not adoptable.hand_over(PLACE)
 
 
-def test_adoptable_run_that_is_being_aborted_holds_its_share() -> None:
-    """A run that no attempt takes holds its share until it is released."""
+def test_adoptable_run_that_is_being_aborted_holds_its_claim() -> None:
+    """A run that no attempt takes holds its claim until it is released."""
     usage = usage_of()
     adoptable, found = holding(usage)
     assert adoptable.take(PLACE) is found

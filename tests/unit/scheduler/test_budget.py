@@ -19,7 +19,7 @@ def budget_of(most: Decimal) -> Budget:
 
 
 def test_reservation_stays_until_the_cost_is_final() -> None:
-    """The platform reports late: what a run has cost at its end is not the last word."""
+    """The platform reports costs late: the cost at the end of a run is not final."""
     budget = budget_of(TWO)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, Decimal("0.1"), now=0.0)
@@ -32,7 +32,7 @@ def test_reservation_stays_until_the_cost_is_final() -> None:
 
 
 def test_cost_of_zero_is_final_too() -> None:
-    """A run that cost nothing gives its whole reservation back."""
+    """A run that cost nothing releases its whole reservation."""
     budget = budget_of(TWO)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, NOTHING, now=0.0)
@@ -40,8 +40,8 @@ def test_cost_of_zero_is_final_too() -> None:
     assert (budget.spent_usd, budget.reserved_usd) == (NOTHING, NOTHING)
 
 
-def test_run_dearer_than_its_reservation_counts_at_once() -> None:
-    """Where the platform does not keep to a cap, no more is started than that leaves room for."""
+def test_run_that_costs_more_than_its_reservation_counts_at_once() -> None:
+    """If the platform exceeds a cap, no start exceeds what is left of the budget."""
     budget = budget_of(THREE)
     budget.reserve(ONE)
     budget.ended(RUN, ONE, THREE, now=0.0)
@@ -49,8 +49,8 @@ def test_run_dearer_than_its_reservation_counts_at_once() -> None:
     assert budget.blocked(ONE) is not None
 
 
-def test_cost_that_is_never_told_counts_as_the_reservation() -> None:
-    """What nobody can know is taken at its most."""
+def test_cost_that_is_never_known_counts_as_the_reservation() -> None:
+    """A cost that nobody can know counts as the highest possible one."""
     budget = budget_of(THREE)
     budget.reserve(TWO)
     budget.ended(RUN, TWO, None, now=0.0)
@@ -59,7 +59,7 @@ def test_cost_that_is_never_told_counts_as_the_reservation() -> None:
 
 
 def test_lost_start_counts_as_its_reservation() -> None:
-    """A start that may have had a run, which nobody can find, is taken at its most."""
+    """A lost start may have had a run; it counts as the highest possible cost."""
     budget = budget_of(THREE)
     budget.reserve(TWO)
     budget.lost(TWO)
@@ -67,7 +67,7 @@ def test_lost_start_counts_as_its_reservation() -> None:
 
 
 def test_run_that_was_resurrected_is_paid_once() -> None:
-    """The platform tells a run's cost in all; what was paid before is not paid again."""
+    """The platform reports the total cost of a run, so the batch counts only what is new."""
     budget = budget_of(Decimal(9))
     budget.add_ended(RUN, TWO, ONE, final_at=0.0)
     budget.set_final(RUN, ONE)
@@ -80,7 +80,7 @@ def test_run_that_was_resurrected_is_paid_once() -> None:
 
 
 def test_run_that_is_resurrected_before_its_cost_is_final_keeps_both_reservations() -> None:
-    """Two attempts on one run are two reservations."""
+    """Two attempts with one run have two reservations."""
     budget = budget_of(Decimal(9))
     for _ in range(2):
         budget.reserve(TWO)
@@ -91,17 +91,17 @@ def test_run_that_is_resurrected_before_its_cost_is_final_keeps_both_reservation
 
 
 @pytest.mark.parametrize(
-    ("told", "live", "helps"),
+    ("final", "live", "helps"),
     [(NOTHING, NOTHING, True), (TWO, NOTHING, False), (NOTHING, TWO, False)],
     ids=["only-reservations", "money-is-spent", "a-run-is-live"],
 )
-def test_settling_helps_only_where_reservations_of_ended_runs_stand_in_the_way(
-    told: Decimal, live: Decimal, helps: bool
+def test_waiting_for_final_costs_helps_only_if_ended_runs_hold_reservations(
+    final: Decimal, live: Decimal, helps: bool
 ) -> None:
-    """What is spent, and what live runs may cost, is not there to be waited for."""
+    """To wait does not help for money that is spent, or that live runs may cost."""
     budget = budget_of(TWO)
     budget.reserve(TWO)
-    budget.ended(RUN, TWO, told, now=0.0)
+    budget.ended(RUN, TWO, final, now=0.0)
     budget.reserve(live)
     assert budget.blocked(ONE) is not None
     assert budget.final_costs_may_help(ONE) is helps
@@ -111,8 +111,8 @@ AMOUNTS = st.decimals(min_value="0.01", max_value=3, places=2)
 
 
 @given(st.lists(st.tuples(AMOUNTS, st.decimals(min_value=0, max_value=1, places=2)), max_size=40))
-def test_spent_and_reserved_never_pass_the_budget(runs: list[tuple[Decimal, Decimal]]) -> None:
-    """Whatever runs may cost, and whatever share of it they do cost."""
+def test_spent_and_reserved_never_exceed_the_budget(runs: list[tuple[Decimal, Decimal]]) -> None:
+    """The limit holds for any cost of a run up to its reservation."""
     budget, going = budget_of(Decimal(5)), []
     for number, (most, share) in enumerate(runs):
         if budget.blocked(most) is None:
@@ -138,6 +138,6 @@ def test_spent_and_reserved_never_pass_the_budget(runs: list[tuple[Decimal, Deci
 def test_least_cap_of_an_actor_is_read_from_its_refusal(
     message: str, refused_usd: str | None, least: str
 ) -> None:
-    """The amount that is more than what was refused; twice that where the words name none."""
+    """It is the amount above the refused one; without such an amount, twice the refused one."""
     refused = None if refused_usd is None else Decimal(refused_usd)
     assert least_cap_in(message, refused) == Decimal(least)

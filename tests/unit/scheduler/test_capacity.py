@@ -20,14 +20,14 @@ def until(usage: Usage, claim: Claim, now: float) -> float | None:
 
 
 def refuse(usage: Usage, claim: Claim, resource: Resource, now: float) -> None:
-    """A start that is tried and for which there is no room."""
+    """A start for which the platform has no room."""
     usage.take(claim, now)
     usage.release(claim)
     usage.refused(resource, now, 0.5)
 
 
 def test_refusal_holds_all_jobs_until_the_next_probe() -> None:
-    """One refusal tells all: what is in use is what fits, until it is tried again."""
+    """After one refusal, the runs in use are the estimate of what fits, until the next probe."""
     usage = usage_with(SMALL, SMALL)
     refuse(usage, SMALL, Resource.RUNS, 10.0)
     assert until(usage, SMALL, 10.0) == 12.0
@@ -35,15 +35,15 @@ def test_refusal_holds_all_jobs_until_the_next_probe() -> None:
     assert until(usage, SMALL, 12.0) is None
 
 
-def test_run_that_ends_makes_room_at_once() -> None:
-    """The estimate is of runs at once, not of starts."""
+def test_run_that_ends_frees_its_slot_at_once() -> None:
+    """The estimate limits concurrent runs, not starts."""
     usage = usage_with(SMALL, SMALL)
     refuse(usage, SMALL, Resource.RUNS, 10.0)
     usage.release(SMALL)
     assert usage.blocked(SMALL, 10.0) is None
 
 
-def test_refused_probes_come_ever_more_rarely() -> None:
+def test_refused_probes_back_off() -> None:
     """The pause doubles, up to a minute."""
     usage, now, pauses = usage_with(SMALL), 0.0, []
     for _ in range(8):
@@ -55,8 +55,8 @@ def test_refused_probes_come_ever_more_rarely() -> None:
     assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
 
-def test_refusals_that_come_together_count_as_one() -> None:
-    """Many starts on their way at once do not make the pause longer."""
+def test_concurrent_refusals_count_as_one() -> None:
+    """Many starts in flight at once do not make the pause longer."""
     usage = usage_with(SMALL, SMALL, SMALL)
     for _ in range(2):
         usage.release(SMALL)
@@ -65,7 +65,7 @@ def test_refusals_that_come_together_count_as_one() -> None:
 
 
 def test_probe_that_succeeds_is_followed_by_one_more() -> None:
-    """One start beyond the estimate at a time, as long as they succeed."""
+    """Probes go one at a time beyond the estimate, as long as they succeed."""
     usage = usage_with(SMALL)
     refuse(usage, SMALL, Resource.RUNS, 0.0)
     usage.take(SMALL, 2.0)
@@ -75,8 +75,8 @@ def test_probe_that_succeeds_is_followed_by_one_more() -> None:
     assert usage.runs == 2
 
 
-def test_lack_of_memory_lets_smaller_runs_by() -> None:
-    """What does not fit for its memory does not hold up what needs less than is known to fit."""
+def test_lack_of_memory_does_not_block_smaller_runs() -> None:
+    """A job that is too large for the free memory does not block smaller jobs that fit."""
     usage = usage_with(LARGE, SMALL)
     refuse(usage, LARGE, Resource.MEMORY, 0.0)
     usage.release(SMALL)

@@ -28,7 +28,7 @@ SETTLE_SECS = 10.0
 
 
 class FakePlatform:
-    """Runs take a second each; the platform needs ten more to count what they made."""
+    """Runs take a second each; the platform needs ten more seconds to count their items."""
 
     def __init__(self, status: str = "SUCCEEDED") -> None:
         self.status = status
@@ -48,7 +48,7 @@ class FakePlatform:
 
 
 class FakeLife:
-    """An attempt that counts early and is settled when it is collected."""
+    """An attempt that counts as a success when its run ends, and is settled when collected."""
 
     def __init__(self, platform: FakePlatform, schedule: Schedule, waiting: QueuedJob) -> None:
         self._platform = platform
@@ -83,7 +83,7 @@ def scheduler_of(platform: FakePlatform, jobs: int, stops: StopRules | None = No
 
 
 def test_ended_run_frees_its_slot_before_it_is_collected() -> None:
-    """Six runs of a second go two at a time, and each is collected ten seconds after its end."""
+    """Two of six short runs are live at a time, and each is collected ten seconds after its end."""
     platform = FakePlatform()
     run_virtual(scheduler_of(platform, 6).run)
     assert sorted(platform.ends.values()) == pytest.approx([1, 1, 2, 2, 3, 3])
@@ -92,28 +92,28 @@ def test_ended_run_frees_its_slot_before_it_is_collected() -> None:
     }
 
 
-def test_display_tells_why_nothing_runs() -> None:
-    """While only the platform's count is waited for, the jobs that wait for it are told."""
+def test_display_shows_why_nothing_runs() -> None:
+    """While only the platform's counts are missing, the display shows how many jobs wait."""
     scheduler = scheduler_of(FakePlatform(), 2)
-    told: list[dict[str, int]] = []
+    shown: list[dict[str, int]] = []
 
     async def scenario() -> None:
         async with anyio.create_task_group() as tasks:
 
             async def look() -> None:
                 await anyio.sleep(5)
-                told.append(scheduler.waits_for())
+                shown.append(scheduler.waits_for())
 
             tasks.start_soon(look)
             await scheduler.run()
 
     run_virtual(scenario)
-    assert told == [{COUNTING_REASON: 2}]
+    assert shown == [{COUNTING_REASON: 2}]
     assert scheduler.waits_for() == {}
 
 
-def test_stop_leaves_runs_that_are_not_counted_yet() -> None:
-    """A signal is not held up by ten seconds of waiting; the ledger knows the ended runs."""
+def test_stop_does_not_wait_for_counts() -> None:
+    """A signal does not wait ten seconds; the ledger has the ended runs."""
     platform = FakePlatform()
     scheduler = scheduler_of(platform, 2)
 
@@ -134,7 +134,7 @@ def test_stop_leaves_runs_that_are_not_counted_yet() -> None:
 
 
 def test_failed_run_stops_the_batch_before_it_is_collected() -> None:
-    """Nothing more is started for money while the results of a failed run are waited for."""
+    """While the results of a failed run are not collected yet, no start costs more money."""
     platform = FakePlatform(status="FAILED")
     limit = FailureLimit(count=2)
     scheduler = scheduler_of(platform, 50, StopRules(failures=FailureCount(limit, 50)))

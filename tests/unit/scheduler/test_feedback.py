@@ -10,8 +10,8 @@ from orchestrator.scheduler.decide.queue import JobQueue
 CLAIM = Claim(memory_mbytes=128, reserve_usd=Decimal(2))
 
 
-def test_lost_run_counts_as_what_was_reserved_for_it() -> None:
-    """Nobody will learn what it costs: its reservation is spent, and nothing stays reserved."""
+def test_lost_run_counts_as_its_reservation() -> None:
+    """Its cost cannot be known: its reservation counts as spent, and nothing stays reserved."""
     budget = Budget(Decimal(10), 120.0)
     usage = Usage(Limits(max_runs=1), budget)
     usage.take(CLAIM, 0.0)

@@ -28,12 +28,12 @@ class FakePlatform(WholeClient):
 
     Attributes:
         ends: when each run ends, in seconds after noon.
-        begin: until when they wait for a place on the platform.
-        waits: the same for some of them alone.
+        begin: until when runs are READY.
+        waits: the same for single runs.
         is_polite: whether runs end when they are aborted gracefully.
-        refuses: whether it lets no run be aborted.
-        is_readable: whether it tells of runs.
-        answers_at_once: whether it holds no poll until a run ends.
+        refuses: whether it refuses all aborts.
+        is_readable: whether runs can be read.
+        answers_at_once: whether it answers each poll at once, not at the run's end.
         aborted: the runs that were aborted, each with whether gracefully, and when.
     """
 
@@ -63,7 +63,7 @@ class FakePlatform(WholeClient):
         await anyio.sleep(min(wait_secs, max(0.0, self.ends[run_id] - anyio.current_time())))
         now, end = anyio.current_time(), self.ends[run_id]
         is_aborted = any(run_id == aborted for aborted, _, _ in self.aborted)
-        told: dict[str, Any] = {
+        slow: dict[str, Any] = {
             "id": run_id,
             "status": self.status_of(run_id),
             "startedAt": NOON.isoformat(),
@@ -71,11 +71,11 @@ class FakePlatform(WholeClient):
             "defaultKeyValueStoreId": "s",
         }
         if is_aborted:
-            told["status"] = "ABORTING"
+            slow["status"] = "ABORTING"
         if now >= end:
-            told["status"] = "ABORTED" if is_aborted else "SUCCEEDED"
-            told["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
-        return models.Run(told)
+            slow["status"] = "ABORTED" if is_aborted else "SUCCEEDED"
+            slow["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
+        return models.Run(slow)
 
     async def abort(self, run_id: RunId, *, gracefully: bool = False) -> None:
         if self.refuses:
@@ -85,8 +85,8 @@ class FakePlatform(WholeClient):
             self.ends[run_id] = anyio.current_time()
 
 
-class Told:
-    """Keeps which runs were called slow while they went on, and what statuses they had."""
+class Watcher:
+    """Records which runs were called slow while they were live, and their statuses."""
 
     def __init__(self) -> None:
         self.slow: list[str] = []
@@ -105,19 +105,19 @@ class Told:
 @dataclass
 class Followed:
     """
-    How following some runs went.
+    What happened while some runs were followed.
 
     Attributes:
-        early: the stragglers of the ledger after 100 seconds.
-        stragglers: those of the end.
-        told: the runs that were called slow while they went on.
-        seen: the statuses that they took while they went on.
+        early: the stragglers in the ledger after 100 seconds.
+        stragglers: those at the end.
+        slow: the runs that were called slow while they were live.
+        seen: the statuses that they had while they were live.
         secs: how long it took.
     """
 
     early: list[str]
     stragglers: list[str]
-    told: list[str]
+    slow: list[str]
     seen: list[str]
     ended: dict[str, EndedRun | None]
     secs: float
@@ -138,7 +138,7 @@ def follow(
     **fields: Any,
 ) -> Followed:
     """
-    Follows all runs of a platform at once; `meanwhile` happens after 100 seconds.
+    Follows all runs of a platform at once; calls `meanwhile` after 100 seconds.
 
     Args:
         created_ago: how old the runs are that an earlier process started, in seconds.
@@ -146,12 +146,12 @@ def follow(
     """
     resumed = created_ago or {}
     jobs = [make_job(seq, **fields) for seq in range(len(platform.ends))]
-    ledger, told = make_ledger(folder, *jobs), Told()
+    ledger, slow = make_ledger(folder, *jobs), Watcher()
     follower = Follower(
         ledger=ledger,
         client=cast("ApifyClient", platform),
         tail=lambda _job, _run: anyio.sleep_forever(),
-        observer=cast("Any", told),
+        observer=cast("Any", slow),
         utc_now=lambda: NOON + timedelta(seconds=wrong_by),
     )
     ended: dict[str, EndedRun | None] = {}
@@ -181,25 +181,25 @@ def follow(
         return anyio.current_time()
 
     secs = run_virtual(scenario)
-    return Followed(early, stragglers_in(folder), told.slow, told.seen, ended, secs)
+    return Followed(early, stragglers_in(folder), slow.slow, slow.seen, ended, secs)
 
 
 def test_long_run_is_no_straggler_while_nothing_is_usual(tmp_path: Path) -> None:
-    """Of an Actor that has hardly run yet, no run is called slow, however long it takes."""
+    """If an Actor has had few runs, none is called slow, however long it takes."""
     ends = {f"r{number}": 10.0 for number in range(4)} | {"long": 5000.0}
     went = follow(tmp_path, FakePlatform(ends))
-    assert (went.early, went.stragglers, went.told) == ([], [], [])
+    assert (went.early, went.stragglers, went.slow) == ([], [], [])
 
 
 def test_run_far_beyond_what_is_usual_is_a_straggler(tmp_path: Path) -> None:
-    """It is called slow while it goes on, once; those that take the usual time are not."""
+    """It is called slow once, while it is live; runs that take the usual time are not."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0, "usual": 12.0}
     went = follow(tmp_path, FakePlatform(ends))
-    assert (went.early, went.stragglers, went.told) == (["job-5"], ["job-5"], ["long"])
+    assert (went.early, went.stragglers, went.slow) == (["job-5"], ["job-5"], ["long"])
 
 
 def test_run_that_takes_too_long_is_aborted(tmp_path: Path) -> None:
-    """With `abort_after_factor` it is aborted at that many times the usual time, and says why."""
+    """With `abort_after_factor`, it is aborted after so many usual durations, with this reason."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
     platform = FakePlatform(ends)
     went = follow(tmp_path, platform, abort_after_factor=4.0)
@@ -212,7 +212,7 @@ def test_run_that_takes_too_long_is_aborted(tmp_path: Path) -> None:
 
 
 def test_run_that_ignores_a_graceful_abort_is_aborted_hard(tmp_path: Path) -> None:
-    """It gets the time that the platform grants, and no more."""
+    """It gets as much time as the platform allows, and no more."""
     platform = FakePlatform({"stubborn": 5000.0}, is_polite=False)
     went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
     assert [gracefully for _, gracefully, _ in platform.aborted] == [True, False]
@@ -223,8 +223,8 @@ def test_run_that_ignores_a_graceful_abort_is_aborted_hard(tmp_path: Path) -> No
     assert stubborn.aborted_because == "deadline"
 
 
-def test_waits_are_given_up_while_runs_go_on(tmp_path: Path) -> None:
-    """A stop ends the wait for each run at once; what had ended before stays ended."""
+def test_waits_are_given_up_while_runs_are_live(tmp_path: Path) -> None:
+    """A stop ends all waits at once; runs that have ended keep their outcomes."""
     platform = FakePlatform({"quick": 10.0, "long": 5000.0})
     went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits)
     assert went.ended["quick"] is not None
@@ -232,16 +232,16 @@ def test_waits_are_given_up_while_runs_go_on(tmp_path: Path) -> None:
     assert went.secs == pytest.approx(100, abs=1)
 
 
-def test_run_that_may_not_be_aborted_is_abandoned_when_all_are(tmp_path: Path) -> None:
-    """At a deadline, a run whose abort the platform refuses is not waited for."""
+def test_run_that_cannot_be_aborted_is_abandoned_at_a_deadline(tmp_path: Path) -> None:
+    """At a deadline, the command does not wait for a run whose abort the platform refuses."""
     platform = FakePlatform({"long": 5000.0}, refuses=True)
     went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
     assert went.ended == {"long": None}
     assert went.secs == pytest.approx(100, abs=1)
 
 
-def test_slow_run_that_may_not_be_aborted_is_waited_for(tmp_path: Path) -> None:
-    """A run that takes too long, and whose abort the platform refuses, is followed to its end."""
+def test_slow_run_that_cannot_be_aborted_is_followed_to_its_end(tmp_path: Path) -> None:
+    """If the platform refuses to abort a slow run, the run is followed to its end."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
     went = follow(tmp_path, FakePlatform(ends, refuses=True), abort_after_factor=4.0)
     long = went.ended["long"]
@@ -249,30 +249,30 @@ def test_slow_run_that_may_not_be_aborted_is_waited_for(tmp_path: Path) -> None:
     assert long.run.status == "SUCCEEDED"
 
 
-def test_status_of_a_run_that_goes_on_is_told_when_it_changes(tmp_path: Path) -> None:
-    """A run that waits for a place is READY; it is told once that it has begun."""
+def test_status_of_a_live_run_is_shown_when_it_changes(tmp_path: Path) -> None:
+    """A run that waits for a place is READY; its next status is shown once."""
     went = follow(tmp_path, FakePlatform({"r0": 500.0}, begin=200.0))
     assert went.seen == ["RUNNING"]
 
 
 def test_run_that_waits_for_a_place_is_no_straggler(tmp_path: Path) -> None:
-    """As long as the platform has not begun a run, it is neither called slow nor aborted."""
+    """A run that the platform has not begun is neither called slow nor aborted."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 5000.0}
     platform = FakePlatform(ends, begin=9000.0)
     went = follow(tmp_path, platform, abort_after_factor=4.0)
-    assert (went.early, went.told, platform.aborted) == ([], [], [])
+    assert (went.early, went.slow, platform.aborted) == ([], [], [])
 
 
 def test_run_that_waited_for_a_place_is_not_aborted_when_it_begins(tmp_path: Path) -> None:
-    """Its age counts from when it was first seen to run, however long it waited before."""
+    """Its age counts from when it was first seen RUNNING, however long it waited before."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 620.0}
     platform = FakePlatform(ends, waits={"late": 600.0})
     went = follow(tmp_path, platform, abort_after_factor=4.0)
-    assert (went.told, went.stragglers, platform.aborted) == ([], [], [])
+    assert (went.slow, went.stragglers, platform.aborted) == ([], [], [])
 
 
 def test_run_that_waited_for_a_place_is_aborted_when_it_runs_too_long(tmp_path: Path) -> None:
-    """Its beginning is noticed within the time from which it would be slow."""
+    """The next poll after its beginning is early enough to call it slow in time."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"late": 5000.0}
     platform = FakePlatform(ends, waits={"late": 601.0})
     follow(tmp_path, platform, abort_after_factor=4.0)
@@ -281,8 +281,8 @@ def test_run_that_waited_for_a_place_is_aborted_when_it_runs_too_long(tmp_path: 
     assert 641 <= at <= 675
 
 
-def test_time_that_runs_waited_for_a_place_is_not_usual(tmp_path: Path) -> None:
-    """A run is measured against how long others ran, not how long they waited."""
+def test_usual_duration_excludes_the_wait_for_a_place(tmp_path: Path) -> None:
+    """The usual duration is how long runs are RUNNING, without their wait."""
     waits = {f"r{number}": 900.0 for number in range(5)}
     platform = FakePlatform(dict.fromkeys(waits, 910.0) | {"long": 5000.0}, waits=waits)
     follow(tmp_path, platform, abort_after_factor=4.0)
@@ -295,7 +295,7 @@ def test_time_that_runs_waited_for_a_place_is_not_usual(tmp_path: Path) -> None:
 def test_age_of_a_run_of_an_earlier_process_counts(
     tmp_path: Path, age: float, aborted_at: float
 ) -> None:
-    """With `abort_after_factor`, a resume gives a run that takes too long no more time."""
+    """With `abort_after_factor`, a resume gives a slow run no extra time."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
     platform = FakePlatform(ends)
     follow(tmp_path, platform, created_ago={"long": age}, abort_after_factor=4.0)
@@ -304,22 +304,22 @@ def test_age_of_a_run_of_an_earlier_process_counts(
 
 
 def test_run_that_this_process_started_has_just_begun(tmp_path: Path) -> None:
-    """Its age is measured here: a clock that is wrong aborts nothing."""
+    """Its age is measured on this machine, so a wrong clock aborts nothing."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 30.0}
     platform = FakePlatform(ends)
     follow(tmp_path, platform, wrong_by=3600.0, abort_after_factor=4.0)
     assert platform.aborted == []
 
 
-def test_run_that_cannot_be_read_is_told_beside_its_download(tmp_path: Path) -> None:
-    """With `live`, what the platform said of the run itself is what the caller hears."""
+def test_error_of_a_run_is_reported_beside_its_download(tmp_path: Path) -> None:
+    """With `live`, the error of the run itself is reported, not that of the download."""
     platform = FakePlatform({"gone": 10.0}, is_readable=False)
     with pytest.raises(ExceptionGroup) as caught:
         follow(tmp_path, platform, collect=CollectPlan(live=True))
     assert [type(error) for error in caught.value.exceptions] == [NotFound]
 
 
-def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) -> None:
+def test_run_that_obeys_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) -> None:
     """At a deadline it is aborted once, and collected like any other."""
     platform = FakePlatform({"long": 5000.0})
     went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
@@ -328,8 +328,8 @@ def test_run_that_heeds_a_graceful_abort_is_followed_to_its_end(tmp_path: Path) 
     assert (long.run.status, len(platform.aborted)) == ("ABORTED", 1)
 
 
-def test_platform_that_answers_polls_at_once_is_asked_once_a_second(tmp_path: Path) -> None:
-    """A long poll that is not held must not become a flood."""
+def test_platform_that_answers_polls_at_once_is_polled_once_a_second(tmp_path: Path) -> None:
+    """Polls that are answered at once do not become a flood of requests."""
     platform = FakePlatform({"r0": 30.0}, answers_at_once=True)
     follow(tmp_path, platform)
     assert platform.polls <= 32

@@ -13,7 +13,7 @@ SMALL = Claim(memory_mbytes=1024)
 
 
 def test_claim_is_blocked_when_all_runs_are_taken() -> None:
-    """A claim waits while as many runs go on as are allowed, and says so."""
+    """A claim waits while the most runs allowed are live, with that reason."""
     usage = Usage(Limits(max_runs=1))
     usage.take(SMALL, 0.0)
     blocked = usage.blocked(SMALL, 0.0)
@@ -22,16 +22,16 @@ def test_claim_is_blocked_when_all_runs_are_taken() -> None:
     assert blocked.until is None
 
 
-def test_claim_fits_again_when_a_run_is_given_back() -> None:
-    """A slot that is given back can be taken again."""
+def test_claim_fits_again_when_a_slot_is_released() -> None:
+    """A slot that was released can be taken again."""
     usage = Usage(Limits(max_runs=1))
     usage.take(SMALL, 0.0)
     usage.release(SMALL)
     assert usage.blocked(SMALL, 0.0) is None
 
 
-def test_claim_is_blocked_when_memory_would_be_passed() -> None:
-    """Memory in use and memory asked for together stay within the limit."""
+def test_claim_is_blocked_when_it_would_exceed_the_memory() -> None:
+    """Memory in use and the memory of a new run together stay within the limit."""
     usage = Usage(Limits(max_runs=9, max_memory_mbytes=2048))
     usage.take(Claim(memory_mbytes=1536), 0.0)
     blocked = usage.blocked(SMALL, 0.0)
@@ -40,7 +40,7 @@ def test_claim_is_blocked_when_memory_would_be_passed() -> None:
 
 
 def test_pool_blocks_only_its_own_jobs() -> None:
-    """A full pool holds the jobs that are in it and no others."""
+    """A full pool blocks only its own jobs."""
     usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(max_runs=1)}))
     in_pool = Claim(memory_mbytes=128, pools=("shop",))
     usage.take(in_pool, 0.0)
@@ -48,8 +48,8 @@ def test_pool_blocks_only_its_own_jobs() -> None:
     assert usage.blocked(SMALL, 0.0) is None
 
 
-def test_pool_allows_a_start_again_when_a_minute_has_gone_by() -> None:
-    """Starts per minute are counted over the last 60 seconds, and the end of the wait is known."""
+def test_pool_allows_a_start_again_after_a_minute() -> None:
+    """The limit counts the starts of the last 60 seconds, and the end of the wait is known."""
     usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
     claim = Claim(memory_mbytes=128, pools=("shop",))
     usage.take(claim, 10.0)
@@ -60,8 +60,8 @@ def test_pool_allows_a_start_again_when_a_minute_has_gone_by() -> None:
     assert usage.blocked(claim, 70.0) is None
 
 
-def test_usage_refuses_a_slot_given_back_twice() -> None:
-    """Giving back what was not taken is a bug, and it is told."""
+def test_usage_refuses_to_release_a_slot_twice() -> None:
+    """To release what was not taken is a bug, and an error says so."""
     usage = Usage(Limits(max_runs=1))
     usage.take(SMALL, 0.0)
     usage.release(SMALL)
@@ -78,8 +78,8 @@ def test_limits_refuse_a_claim_that_can_never_fit() -> None:
     assert limits.refusal(SMALL) is None
 
 
-def test_run_of_an_earlier_process_holds_its_share_of_all_limits() -> None:
-    """What an earlier process started counts for runs, memory, pools and money until it ends."""
+def test_run_of_an_earlier_process_counts_for_all_limits() -> None:
+    """Runs of an earlier process count for runs, memory, pools and money until they end."""
     claim = Claim(memory_mbytes=1024, pools=("shop",), reserve_usd=Decimal("0.6"))
     pools = {"shop": PoolLimits(max_runs=1)}
     limits = Limits(max_runs=9, max_memory_mbytes=2048, pools=pools, max_cost_usd=Decimal(1))
@@ -99,7 +99,7 @@ def test_run_of_an_earlier_process_holds_its_share_of_all_limits() -> None:
 
 @pytest.mark.parametrize("pool", [PoolLimits(max_runs=0), PoolLimits(starts_per_minute=0)])
 def test_pool_that_allows_nothing_refuses_its_jobs_for_good(pool: PoolLimits) -> None:
-    """A job that can never start is refused, not waited for; one run at a time is enough."""
+    """A job that can never start is refused, and does not wait; one run at a time is enough."""
     claim = Claim(memory_mbytes=128, pools=("shop",))
     limits = Limits(max_runs=9, pools={"shop": pool})
     assert "allows no run at all" in (limits.refusal(claim) or "")

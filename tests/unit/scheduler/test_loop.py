@@ -30,7 +30,7 @@ from tests.support.whole_client import WholeClient
 
 CLAIM = Claim(memory_mbytes=128)
 RUN_SECS = 10.0
-LOOK_SECS = 0.5
+SEARCH_SECS = 0.5
 
 
 def attempt(seq: int) -> Attempt:
@@ -50,9 +50,9 @@ def place(seq: int, claim: Claim = CLAIM) -> QueuedJob:
 
 class FakePlatform(FakeFinder, WholeClient):
     """
-    What the lives of attempts have in common.
+    What the attempts of these tests share.
 
-    Runs of an earlier process are not there: each start is sent again, and its run takes a while.
+    Runs of an earlier process are not found: each start is sent again, and its run takes a while.
     """
 
     def __init__(self) -> None:
@@ -69,12 +69,12 @@ class FakePlatform(FakeFinder, WholeClient):
 
     async def search_for_orphans(self) -> None:
         """Takes a while."""
-        await anyio.sleep(LOOK_SECS)
+        await anyio.sleep(SEARCH_SECS)
         self.has_looked = True
 
 
 class FakeLife:
-    """An attempt that nothing follows."""
+    """An attempt whose run no follower polls."""
 
     has_failed_run = False
 
@@ -122,8 +122,8 @@ def scheduler_of(
     )
 
 
-def test_starts_sent_again_keep_to_a_smaller_limit() -> None:
-    """Six open intents of a process that might run six go on two at a time where two may run."""
+def test_repeated_starts_obey_a_smaller_limit() -> None:
+    """Six open intents of a process with six slots run two at a time if the limit is now two."""
     platform = FakePlatform()
     scheduler = scheduler_of(platform, Usage(Limits(max_runs=2)), waiting=3)
     run_virtual(lambda: scheduler.run((attempt(seq), place(seq)) for seq in range(6)))
@@ -131,8 +131,8 @@ def test_starts_sent_again_keep_to_a_smaller_limit() -> None:
     assert sorted(platform.done) == [*range(6), 100, 101, 102]
 
 
-def test_starts_sent_again_keep_to_a_pools_rate() -> None:
-    """A send that only time lets through wakes up by itself."""
+def test_repeated_starts_obey_the_rate_of_a_pool() -> None:
+    """An attempt that waits only for the pool's next minute wakes up at that time."""
     platform = FakePlatform()
     claim = Claim(memory_mbytes=128, pools=("shop",))
     usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
@@ -146,8 +146,8 @@ def test_starts_sent_again_keep_to_a_pools_rate() -> None:
     assert platform.most == 1
 
 
-def test_stop_ends_those_who_wait_to_send_again() -> None:
-    """What waits for room when the batch is stopped is left to the next process, slots in order."""
+def test_stop_ends_attempts_that_wait_to_send_again() -> None:
+    """Attempts that wait for a slot when the batch stops are left to the next process."""
     platform = FakePlatform()
     usage = Usage(Limits(max_runs=1))
     scheduler = scheduler_of(platform, usage)
@@ -168,8 +168,8 @@ def test_stop_ends_those_who_wait_to_send_again() -> None:
     assert platform.done == []
 
 
-def test_batch_ends_after_a_last_look_for_orphans() -> None:
-    """Runs whose starts were given up are looked for once more before the batch is over."""
+def test_batch_ends_after_a_last_search_for_orphans() -> None:
+    """Before the batch ends, it searches once more for runs of starts that were given up."""
     platform = FakePlatform()
     scheduler = scheduler_of(platform, Usage(Limits(max_runs=1)), waiting=1)
     run_virtual(scheduler.run)
@@ -177,7 +177,7 @@ def test_batch_ends_after_a_last_look_for_orphans() -> None:
 
 
 class PlatformWithAdoptableRun(FakePlatform):
-    """The first attempt at each job fails; the second one has an adoptable run, or none."""
+    """The first attempt of each job fails; the second one has an adoptable run, or none."""
 
     def __init__(
         self, adoptable: AdoptableRuns, ends_at: float = 0.0, remedy: Remedy = NO_REMEDY
@@ -238,10 +238,10 @@ class AdoptingLife(FakeLife):
         schedule.settle(make_job(waiting.seq), outcome, SETTLED, None)
 
 
-async def to_the_end(
+async def run_to_the_end(
     scheduler: Scheduler, open_attempts: Iterable[tuple[Attempt, QueuedJob]] = ()
 ) -> None:
-    """Runs a batch, which would wait for ever if it waited for a slot that nobody gives back."""
+    """Runs a batch with a time limit: it would wait forever for a slot that is never released."""
     with anyio.move_on_after(1000.0):
         await scheduler.run(open_attempts)
 
@@ -259,54 +259,54 @@ def add_adoptable(adoptable: AdoptableRuns, seq: int, number: int) -> None:
     adoptable.add((seq, number), Mark(f"m.{seq}.{number}.1"), run, demand_of(make_job(seq)))
 
 
-def test_attempt_takes_its_adoptable_run_though_the_limits_are_full() -> None:
-    """The second attempt begins when the first one is over, with the slot that its run holds."""
+def test_attempt_takes_its_adoptable_run_even_if_the_limits_are_full() -> None:
+    """The second attempt begins when the first one has ended, with the slot that its run holds."""
     usage = Usage(Limits(max_runs=1))
     adoptable = adoptable_of(usage, 0, 2)
     platform = PlatformWithAdoptableRun(adoptable, ends_at=1e9)
     scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
-    run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
+    run_virtual(run_to_the_end, scheduler, [(attempt(0), place(0))])
     assert platform.begun[0] == (0, 2, RUN_SECS)
     assert (platform.done, usage.runs) == ([0, 100], 0)
 
 
 def test_adoptable_run_of_a_job_that_is_settled_is_ended() -> None:
-    """A run that no attempt will take must not hold the only slot for ever."""
+    """A run that no attempt will take must not hold the only slot forever."""
     usage = Usage(Limits(max_runs=1))
     adoptable = adoptable_of(usage, 1, 2)
     platform = PlatformWithAdoptableRun(adoptable, ends_at=1e9)
     scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
-    run_virtual(to_the_end, scheduler, [(attempt(1), place(1))])
+    run_virtual(run_to_the_end, scheduler, [(attempt(1), place(1))])
     assert (platform.ended, platform.done, usage.runs) == ([1], [1, 100], 0)
 
 
 def test_adoptable_run_of_an_attempt_that_resurrects_is_ended() -> None:
-    """An attempt that lets the run before it go on takes no other run, and needs its slot."""
+    """An attempt that resurrects a run takes no other run, and needs its slot."""
     usage = Usage(Limits(max_runs=1))
     adoptable = adoptable_of(usage, 0, 2)
     platform = PlatformWithAdoptableRun(
         adoptable, ends_at=1e9, remedy=Remedy(resurrects=RunId("mine"))
     )
     scheduler = scheduler_of(platform, usage, adoptable=adoptable)
-    run_virtual(to_the_end, scheduler, [(attempt(0), place(0))])
+    run_virtual(run_to_the_end, scheduler, [(attempt(0), place(0))])
     assert platform.ended[:1] == [0]
     assert platform.begun == [(0, 2, RUN_SECS + 300.0)]
 
 
 def test_jobs_wait_until_an_adoptable_run_has_ended() -> None:
-    """A run whose attempt does not come gives its slot back when it ends, and others start."""
+    """A run whose attempt never begins releases its slot when it ends, and other jobs start."""
     usage = Usage(Limits(max_runs=1))
     adoptable = adoptable_of(usage, 7, 2)
     platform = PlatformWithAdoptableRun(adoptable, ends_at=100.0)
     scheduler = scheduler_of(platform, usage, waiting=1, adoptable=adoptable)
-    run_virtual(to_the_end, scheduler)
+    run_virtual(run_to_the_end, scheduler)
     (begun,) = platform.begun
     assert begun[:2] == (100, 1)
     assert 100.0 <= begun[2] <= 100.0 + TIMINGS.adoptable_interval_secs
 
 
 def test_waiting_job_takes_an_adoptable_run_that_is_found_later() -> None:
-    """A job that waits for the only slot begins when the run that holds it is found to be its."""
+    """A job that waits for the only slot begins when the run in that slot proves to be its own."""
     usage = Usage(Limits(max_runs=1))
     adoptable = AdoptableRuns()
     adoptable.hold_in(usage, lambda _demand: CLAIM)
@@ -321,7 +321,7 @@ def test_waiting_job_takes_an_adoptable_run_that_is_found_later() -> None:
                 add_adoptable(adoptable, 100, 1)
 
             tasks.start_soon(find)
-            await to_the_end(scheduler, [(attempt(1), place(1))])
+            await run_to_the_end(scheduler, [(attempt(1), place(1))])
 
     run_virtual(scenario)
     assert platform.begun == [(100, 1, 5.0)]

@@ -49,8 +49,8 @@ class FakePlatform(WholeClient):
         )
 
 
-class Told:
-    """Keeps what the scheduler tells."""
+class Observed:
+    """Records the orphan runs that the scheduler reports."""
 
     def __init__(self) -> None:
         self.errors: list[str | None] = []
@@ -60,12 +60,12 @@ class Told:
 
 
 def orphans_of(
-    ledger: Ledger, platform: FakePlatform, told: Told, *, took_over: bool = False
+    ledger: Ledger, platform: FakePlatform, observed: Observed, *, took_over: bool = False
 ) -> Orphans:
     orphans = Orphans(
         ledger=ledger,
         client=cast("ApifyClient", platform),
-        observer=told,  # type: ignore[arg-type] # only this is told
+        observer=observed,  # type: ignore[arg-type] # only this is observed
         given_up={LATE: NOON},
         utc_now=lambda: NOON,
     )
@@ -82,25 +82,25 @@ LIVE = make_run("late", status="RUNNING", finished_at=None)
 
 
 def test_orphan_run_is_aborted_and_recorded(tmp_path: Path) -> None:
-    """A late run is aborted once, and the ledger knows it as an orphan."""
-    platform, told = FakePlatform(), Told()
+    """A late run is aborted once, and the ledger has it as an orphan."""
+    platform, observed = FakePlatform(), Observed()
 
     async def scenario() -> None:
-        orphans = orphans_of(make_ledger(tmp_path), platform, told)
+        orphans = orphans_of(make_ledger(tmp_path), platform, observed)
         await meet(orphans, LATE, LIVE)
         await meet(orphans, LATE, LIVE)
 
     run_virtual(scenario)
-    assert (platform.aborted, told.errors) == (["late"], [None])
+    assert (platform.aborted, observed.errors) == (["late"], [None])
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         (orphan,) = reader.totals().orphans
     assert (orphan.run_id, orphan.mark, orphan.status) == ("late", LATE, "ABORTING")
 
 
-def test_orphan_run_that_ended_is_only_told(tmp_path: Path) -> None:
-    """What has ended by itself needs no abort, but is reported."""
-    platform, told = FakePlatform(), Told()
-    orphans = orphans_of(make_ledger(tmp_path), platform, told)
+def test_orphan_run_that_ended_is_only_reported(tmp_path: Path) -> None:
+    """A run that has ended needs no abort, but is reported."""
+    platform, observed = FakePlatform(), Observed()
+    orphans = orphans_of(make_ledger(tmp_path), platform, observed)
     run_virtual(lambda: meet(orphans, LATE, make_run("late")))
     assert platform.aborted == []
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
@@ -108,32 +108,32 @@ def test_orphan_run_that_ended_is_only_told(tmp_path: Path) -> None:
 
 
 def test_orphan_run_that_cannot_be_aborted_is_tried_again(tmp_path: Path) -> None:
-    """A platform that fails to abort does not stop the batch; the next look tries once more."""
-    platform, told = FakePlatform(fails=1), Told()
+    """If the platform fails to abort, the batch continues and the next search tries again."""
+    platform, observed = FakePlatform(fails=1), Observed()
 
     async def scenario() -> None:
-        orphans = orphans_of(make_ledger(tmp_path), platform, told)
+        orphans = orphans_of(make_ledger(tmp_path), platform, observed)
         await meet(orphans, LATE, LIVE)
         await meet(orphans, LATE, LIVE)
 
     run_virtual(scenario)
     assert platform.aborted == ["late"]
-    assert [error is None for error in told.errors] == [False, True]
+    assert [error is None for error in observed.errors] == [False, True]
 
 
 def test_orphan_run_is_ended_by_the_next_process(tmp_path: Path) -> None:
-    """What was recorded and not aborted when the process died is aborted by the next one."""
+    """A run that was recorded but not aborted before a crash is aborted by the next process."""
     platform = FakePlatform(fails=1)
-    first = orphans_of(make_ledger(tmp_path), platform, Told())
+    first = orphans_of(make_ledger(tmp_path), platform, Observed())
     run_virtual(lambda: meet(first, LATE, LIVE))
-    later = orphans_of(reopen_ledger(tmp_path), platform, Told())
+    later = orphans_of(reopen_ledger(tmp_path), platform, Observed())
     run_virtual(lambda: meet(later, LATE, LIVE))
     assert platform.aborted == ["late"]
 
 
 def test_orphan_run_counts_in_the_budget(tmp_path: Path) -> None:
-    """What it has cost is the batch's money; until that is final, what such a run may cost."""
-    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Told())
+    """Its cost counts for the batch; until that is final, its highest possible cost counts."""
+    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Observed())
 
     async def scenario() -> None:
         await orphans._ledger.record_intent(0, 1, NOON, reserved_usd=Decimal(2))
@@ -149,9 +149,9 @@ def test_orphan_run_counts_in_the_budget(tmp_path: Path) -> None:
 
 
 def test_run_of_another_process_is_adopted_by_the_attempt_that_it_names(tmp_path: Path) -> None:
-    """A folder that was restored from a backup takes over what was started after the backup."""
+    """A folder that was restored from a backup adopts the runs that started after the backup."""
     ledger = make_ledger(tmp_path)
-    orphans = orphans_of(ledger, FakePlatform(), Told())
+    orphans = orphans_of(ledger, FakePlatform(), Observed())
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.1.1abcd"), LIVE)
@@ -163,10 +163,10 @@ def test_run_of_another_process_is_adopted_by_the_attempt_that_it_names(tmp_path
     run_virtual(scenario)
 
 
-def test_run_that_waits_for_its_attempt_is_seen_again_unharmed(tmp_path: Path) -> None:
-    """Each reading of the list shows it, until its attempt begins."""
+def test_run_that_waits_for_its_attempt_is_not_aborted(tmp_path: Path) -> None:
+    """Each reading of the list shows the run, until its attempt begins."""
     platform = FakePlatform()
-    orphans = orphans_of(make_ledger(tmp_path), platform, Told())
+    orphans = orphans_of(make_ledger(tmp_path), platform, Observed())
 
     async def scenario() -> None:
         for _ in range(2):
@@ -177,9 +177,9 @@ def test_run_that_waits_for_its_attempt_is_seen_again_unharmed(tmp_path: Path) -
 
 
 def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
-    """A run of the second attempt is taken when the second attempt begins, instead of a start."""
+    """When the second attempt begins, it takes its existing run and sends no start."""
     ledger = make_ledger(tmp_path)
-    orphans = orphans_of(ledger, FakePlatform(), Told())
+    orphans = orphans_of(ledger, FakePlatform(), Observed())
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), make_run("second"))
@@ -195,9 +195,9 @@ def test_run_of_another_process_waits_for_its_attempt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_taken", [True, False])
 def test_claim_of_an_adoptable_run_is_released_once(tmp_path: Path, *, is_taken: bool) -> None:
-    """What it holds of the limits is free when its attempt takes it, or when it is aborted."""
+    """Its claim is released when its attempt takes it, or when it is aborted."""
     ledger, platform = make_ledger(tmp_path), FakePlatform()
-    orphans, usage = orphans_of(ledger, platform, Told()), Usage(Limits(max_runs=1))
+    orphans, usage = orphans_of(ledger, platform, Observed()), Usage(Limits(max_runs=1))
     orphans.adoptable.hold_in(usage, lambda _demand: Claim(memory_mbytes=512))
 
     async def scenario() -> None:
@@ -212,10 +212,10 @@ def test_claim_of_an_adoptable_run_is_released_once(tmp_path: Path, *, is_taken:
     assert platform.aborted == ([] if is_taken else ["late"])
 
 
-def test_runs_of_another_process_are_ended_job_by_job(tmp_path: Path) -> None:
-    """When a job is settled, the run of its next attempt is aborted, and that of another is not."""
+def test_runs_of_another_process_are_aborted_job_by_job(tmp_path: Path) -> None:
+    """When a job is settled, the run of its next attempt is aborted; those of others are not."""
     ledger, platform = make_ledger(tmp_path, make_job(0), make_job(1)), FakePlatform()
-    orphans = orphans_of(ledger, platform, Told())
+    orphans = orphans_of(ledger, platform, Observed())
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
@@ -227,10 +227,10 @@ def test_runs_of_another_process_are_ended_job_by_job(tmp_path: Path) -> None:
     assert [place for place, _ in orphans.adoptable.in_order()] == [(1, 2)]
 
 
-def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Path) -> None:
-    """Two runs for one attempt: the one that the ledger does not know is an orphan."""
+def test_run_of_another_process_is_aborted_if_its_attempt_has_a_run(tmp_path: Path) -> None:
+    """If one attempt has two runs, the one that the ledger does not know is an orphan."""
     ledger, platform = make_ledger(tmp_path), FakePlatform()
-    orphans = orphans_of(ledger, platform, Told())
+    orphans = orphans_of(ledger, platform, Observed())
 
     async def scenario() -> None:
         await ledger.mark_started(await ledger.record_intent(0, 1, NOON), make_run("mine"))
@@ -240,10 +240,10 @@ def test_run_of_another_process_is_ended_when_its_attempt_has_a_run(tmp_path: Pa
     assert platform.aborted == ["late"]
 
 
-def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
-    """A start that is on its way is left alone, though its run is listed already."""
+def test_run_of_an_open_intent_is_left_alone(tmp_path: Path) -> None:
+    """The run of a start in flight is left alone, even if it is listed already."""
     ledger, platform = make_ledger(tmp_path), FakePlatform()
-    orphans = orphans_of(ledger, platform, Told())
+    orphans = orphans_of(ledger, platform, Observed())
 
     async def scenario() -> None:
         attempt = await ledger.record_intent(0, 1, NOON)
@@ -254,17 +254,17 @@ def test_open_intent_is_no_run_of_another_process(tmp_path: Path) -> None:
     assert platform.aborted == []
 
 
-def test_one_late_run_of_another_process_stops_nothing(tmp_path: Path) -> None:
+def test_one_late_run_of_another_process_does_not_stop_the_batch(tmp_path: Path) -> None:
     """A process that has just died may have sent one more start."""
-    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Told(), took_over=True)
+    orphans = orphans_of(make_ledger(tmp_path), FakePlatform(), Observed(), took_over=True)
     run = make_run("theirs", started_at=NOON + timedelta(seconds=9))
     run_virtual(lambda: meet(orphans, Mark("mark123.0.1.1abcd"), run))
 
 
-def test_second_copy_at_work_stops_the_batch(tmp_path: Path) -> None:
-    """Runs that nobody here has started keep beginning: two copies would pay for each job twice."""
+def test_second_copy_of_a_batch_stops_it(tmp_path: Path) -> None:
+    """If unknown runs of this batch keep starting, two copies would pay for each job twice."""
     orphans = orphans_of(
-        make_ledger(tmp_path, make_job(0), make_job(1)), FakePlatform(), Told(), took_over=True
+        make_ledger(tmp_path, make_job(0), make_job(1)), FakePlatform(), Observed(), took_over=True
     )
 
     async def scenario() -> None:
@@ -276,8 +276,8 @@ def test_second_copy_at_work_stops_the_batch(tmp_path: Path) -> None:
         run_virtual(scenario)
 
 
-def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
-    """The mark of a send that was given up is told to later processes and never used again."""
+def test_ledger_has_the_sends_that_were_given_up(tmp_path: Path) -> None:
+    """Later processes know the mark of a send that was given up, and never use it again."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:
@@ -294,9 +294,9 @@ def test_ledger_tells_what_was_given_up(tmp_path: Path) -> None:
 
 
 def test_runs_of_other_batches_are_left_alone(tmp_path: Path) -> None:
-    """A mark that begins with another batch's is none of ours."""
+    """A run whose mark begins with another batch's mark belongs to that batch."""
     platform = FakePlatform()
-    orphans = orphans_of(make_ledger(tmp_path), platform, Told())
+    orphans = orphans_of(make_ledger(tmp_path), platform, Observed())
 
     async def scenario() -> None:
         await meet(orphans, Mark("other.0.1.1"), LIVE)

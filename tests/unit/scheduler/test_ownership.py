@@ -36,8 +36,8 @@ OURS = "orchestrator/1 (attempt batch.0.1.1word)"
     ],
     ids=["our-mark", "no-agent", "cut-agent", "a-little-early", "no-start"],
 )
-def test_answer_is_believed(run: Run) -> None:
-    """A run that may be this start's is taken, also where its user agent is hidden or cut."""
+def test_answer_is_accepted(run: Run) -> None:
+    """A run that may be this start's is accepted, also if its user agent is hidden or cut."""
     assert mismatch(ATTEMPT, run, set()) is None
 
 
@@ -50,21 +50,21 @@ def test_answer_is_believed(run: Run) -> None:
     ],
     ids=["taken", "old", "other-mark"],
 )
-def test_answer_of_another_start_is_not_believed(run: Run, said: str) -> None:
-    """A run that another attempt has, that is older, or that carries another mark is not ours."""
+def test_answer_of_another_start_is_refused(run: Run, said: str) -> None:
+    """A run of another attempt, an older one, or one with another mark is not ours."""
     reason = mismatch(ATTEMPT, run, {RunId("taken")})
     assert reason is not None
     assert said in reason
 
 
 def test_age_of_a_run_is_not_judged_without_the_platforms_clock() -> None:
-    """Our own clock may be wrong by days: what began when is compared on the platform's only."""
+    """Our clock may be wrong by days: only times of the platform's clock are compared."""
     old = make_run(started_at=NOON - timedelta(days=2))
     assert mismatch(replace(ATTEMPT, platform_at=None), old, set()) is None
 
 
 def test_answer_to_a_resurrection_names_its_run() -> None:
-    """A resurrected run is old, taken and marked by its first start: its id alone counts."""
+    """A resurrected run is old, taken and has the mark of its first start: only its id counts."""
     again = replace(ATTEMPT, remedy=Remedy(resurrects=RunId("taken")))
     old = make_run("taken", started_at=NOON - timedelta(days=2), user_agent="x (attempt a.0.1.1)")
     assert mismatch(again, old, {RunId("taken")}) is None

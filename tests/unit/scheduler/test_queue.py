@@ -30,22 +30,22 @@ def queue_of(*jobs: QueuedJob) -> JobQueue:
 
 
 def test_queue_admits_by_priority_and_then_in_the_order_of_the_spec() -> None:
-    """Higher priority starts first; equals start in the order in which they were written."""
+    """Higher priority starts first; jobs of equal priority start in the order of the spec."""
     queue = queue_of(waiting(0), waiting(1), waiting(2, rank=-5))
     admitted = queue.admit(Usage(Limits(max_runs=2)), 0.0)
     assert [job.seq for job in admitted] == [2, 0]
     assert len(queue) == 1
 
 
-def test_queue_lets_a_smaller_job_by_when_a_larger_does_not_fit() -> None:
-    """A job that needs more memory than is free does not hold up one that fits."""
+def test_queue_admits_a_smaller_job_if_a_larger_one_does_not_fit() -> None:
+    """A job that needs more memory than is free does not block one that fits."""
     queue = queue_of(waiting(0, claim=LARGE), waiting(1))
     admitted = queue.admit(Usage(Limits(max_runs=9, max_memory_mbytes=2048)), 0.0)
     assert [job.seq for job in admitted] == [1]
 
 
-def test_queue_says_why_jobs_wait() -> None:
-    """Each reason is told with the number of jobs that it holds."""
+def test_queue_shows_why_jobs_wait() -> None:
+    """Each reason is shown with the number of jobs that wait for it."""
     queue = queue_of(waiting(0), waiting(1), waiting(2), waiting(3, ready_at=50.0))
     queue.admit(Usage(Limits(max_runs=1)), 0.0)
     assert queue.reasons() == {
@@ -55,7 +55,7 @@ def test_queue_says_why_jobs_wait() -> None:
 
 
 def test_queue_holds_a_job_until_it_is_ready() -> None:
-    """A job that waits for its next attempt is admitted when its time has come, not before."""
+    """A job that waits for its next attempt is admitted at its time, not before."""
     queue = queue_of(waiting(0, ready_at=50.0))
     usage = Usage(Limits(max_runs=1))
     assert queue.admit(usage, 49.9) == []
@@ -64,7 +64,7 @@ def test_queue_holds_a_job_until_it_is_ready() -> None:
 
 
 def test_queue_wakes_when_a_pool_allows_the_next_start() -> None:
-    """A job held by starts per minute tells when to look again."""
+    """If a job waits for the rate of a pool, the queue knows when to try again."""
     claim = Claim(memory_mbytes=128, pools=("shop",))
     queue = queue_of(waiting(0, claim=claim), waiting(1, claim=claim))
     usage = Usage(Limits(max_runs=9, pools={"shop": PoolLimits(starts_per_minute=1)}))
@@ -77,10 +77,10 @@ def test_queue_wakes_when_a_pool_allows_the_next_start() -> None:
     max_runs=st.integers(1, 5),
     max_memory=st.sampled_from([4096, 6000, 9000]),
 )
-def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
+def test_queue_obeys_all_limits_and_admits_all_jobs(
     jobs: list[tuple[int, int]], max_runs: int, max_memory: int
 ) -> None:
-    """Whatever waits, no limit is passed at any step, and every job starts exactly once."""
+    """No step exceeds a limit, and every job starts exactly once."""
     queue = queue_of(
         *(
             waiting(seq, rank=-priority, claim=Claim(memory_mbytes=memory))
@@ -101,7 +101,7 @@ def test_queue_never_passes_a_limit_and_admits_all_in_the_end(
 
 
 def test_queue_starts_the_longest_first_among_equals() -> None:
-    """What will take longest must not outlast the others; priority stands above that."""
+    """The longest job must not begin last; only priority counts for more."""
     queue = queue_of(
         waiting(0, secs=5),
         waiting(1, secs=60),
@@ -113,8 +113,8 @@ def test_queue_starts_the_longest_first_among_equals() -> None:
     assert [job.seq for job in admitted] == [3, 1, 4, 0, 2]
 
 
-def test_job_that_was_passed_often_is_waited_for() -> None:
-    """A large job is not starved by an endless row of small ones."""
+def test_job_that_was_overtaken_often_is_next() -> None:
+    """A large job does not starve while small ones keep arriving."""
     usage = Usage(Limits(max_runs=9, max_memory_mbytes=4096))
     usage.take(SMALL, 0.0)
     queue = queue_of(waiting(0, claim=LARGE), *(waiting(n) for n in range(1, 200)))
@@ -128,8 +128,8 @@ def test_job_that_was_passed_often_is_waited_for() -> None:
             assert any("has waited long for memory" in reason for reason in queue.reasons())
 
 
-def test_job_is_passed_about_twenty_times() -> None:
-    """From then on, what it waits for is kept free for it."""
+def test_job_is_overtaken_about_twenty_times() -> None:
+    """After that, the queue keeps free what the job waits for."""
     usage = Usage(Limits(max_runs=2, max_memory_mbytes=4096))
     usage.take(SMALL, 0.0)
     queue = queue_of(waiting(0, claim=LARGE), *(waiting(n) for n in range(1, 200)))
@@ -141,15 +141,15 @@ def test_job_is_passed_about_twenty_times() -> None:
     assert passed == 20
 
 
-def test_job_that_waits_long_for_money_holds_up_those_that_cost() -> None:
-    """A job of a few cents does not take the money; one that costs nothing goes by."""
-    dear = Claim(memory_mbytes=128, reserve_usd=Decimal(8))
+def test_job_that_waits_long_for_money_blocks_jobs_that_cost() -> None:
+    """A job of a few cents does not take the money; a job without costs starts."""
+    expensive = Claim(memory_mbytes=128, reserve_usd=Decimal(8))
     cheap = Claim(memory_mbytes=128, reserve_usd=Decimal("0.05"))
     usage = Usage(Limits(max_runs=2), Budget(Decimal(10), 120.0))
-    usage.take(dear, 0.0)
+    usage.take(expensive, 0.0)
     free = [waiting(n) for n in range(100, 160)]
-    cheap_ones = [waiting(n, claim=cheap) for n in range(1, 60)]
-    queue = queue_of(waiting(0, claim=dear), *cheap_ones, *free)
+    cheap_jobs = [waiting(n, claim=cheap) for n in range(1, 60)]
+    queue = queue_of(waiting(0, claim=expensive), *cheap_jobs, *free)
     started: list[int] = []
     while admitted := queue.admit(usage, 0.0):
         started += [job.seq for job in admitted]
@@ -159,8 +159,8 @@ def test_job_that_waits_long_for_money_holds_up_those_that_cost() -> None:
     assert len([seq for seq in started if seq >= 100]) == 60
 
 
-def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:
-    """Others do not use what it waits for, and go on."""
+def test_job_that_waits_long_for_its_pool_blocks_only_that_pool() -> None:
+    """Jobs of other pools use nothing that it waits for, and start."""
     pools = {"shop": PoolLimits(max_runs=1)}
     usage = Usage(Limits(max_runs=99, pools=pools))
     in_pool = Claim(memory_mbytes=128, pools=("shop",))
@@ -174,8 +174,8 @@ def test_job_that_waits_long_for_its_pool_holds_up_its_pool_alone() -> None:
     assert (done, len(queue)) == (299, 1)
 
 
-def test_queue_gives_out_the_job_of_one_attempt() -> None:
-    """A job whose run is there already leaves its lane, or its pause, and the others stay."""
+def test_queue_removes_the_job_of_one_attempt() -> None:
+    """A job that has a run already leaves the queue, or its pause; the others stay."""
     queue = queue_of(waiting(0), waiting(1), waiting(2, ready_at=50.0), waiting(3, claim=LARGE))
     assert queue.remove_one(9, 1) is None
     assert queue.remove_one(1, 2) is None
@@ -187,7 +187,7 @@ def test_queue_gives_out_the_job_of_one_attempt() -> None:
 
 
 def test_queue_keeps_the_times_of_later_jobs_in_order() -> None:
-    """When some are taken out, it wakes for the next of those that are left."""
+    """When some jobs are taken out, the queue wakes for the next of the others."""
     other = Claim(memory_mbytes=128, target=Target(kind=TargetKind.ACTOR, id="me/other"))
     times = [10.0, 50.0, 20.0, 60.0, 70.0, 30.0, 40.0]
     takes: list[Callable[[JobQueue], object]] = [

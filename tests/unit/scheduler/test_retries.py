@@ -43,20 +43,20 @@ def verdict(of: Attempt, outcome: Outcome = FAILED, **given: Any) -> Verdict:
 
 
 def test_outcome_of_a_succeeded_run_has_no_error() -> None:
-    """A run that succeeded makes a job that succeeded."""
+    """A job whose run succeeded has succeeded."""
     assert outcome_of_run(make_run()) == Outcome(status=JobStatus.SUCCEEDED)
 
 
-def test_outcome_of_a_failed_run_tells_code_and_message() -> None:
-    """The error names the run, its status, its exit code and what it said."""
+def test_outcome_of_a_failed_run_has_its_code_and_message() -> None:
+    """The error names the run, its status, its exit code and its message."""
     run = make_run(status="FAILED", exit_code=3, status_message="no such shop")
     outcome = outcome_of_run(run)
     assert outcome.status is JobStatus.FAILED
     assert outcome.error == "run run1 FAILED with exit code 3: no such shop"
 
 
-def test_run_of_an_unknown_status_has_ended_when_it_has_an_end() -> None:
-    """A word of a newer platform is no success; the job fails, and the word is told."""
+def test_run_of_an_unknown_status_has_ended_if_it_has_an_end_time() -> None:
+    """A status of a newer platform is not a success: the job fails, and the error names it."""
     assert not make_run(status="PAUSED", finished_at=None).is_terminal
     assert not make_run(status="RUNNING").is_terminal
     run = make_run(status="EVICTED")
@@ -67,8 +67,8 @@ def test_run_of_an_unknown_status_has_ended_when_it_has_an_end() -> None:
     assert "run run1 EVICTED: this version does not know that status" in outcome.error
 
 
-def test_refused_start_is_not_tried_again() -> None:
-    """What the platform refuses for good is no better the second time."""
+def test_refused_start_is_not_retried() -> None:
+    """A start that the platform refuses for good would be refused again."""
     outcome = outcome_of_refusal("input.url is missing")
     assert verdict(attempt(retries=5), outcome, run=None) == SETTLED
 
@@ -77,8 +77,8 @@ def test_refused_start_is_not_tried_again() -> None:
     ("number", "jitter", "expected"),
     [(1, 1.0, 2.0), (1, 0.0, 1.0), (3, 1.0, 8.0), (9, 1.0, 120.0)],
 )
-def test_delay_doubles_up_to_its_bound(number: int, jitter: float, expected: float) -> None:
-    """The wait doubles from attempt to attempt, half of it by chance, and has an end."""
+def test_delay_doubles_up_to_its_maximum(number: int, jitter: float, expected: float) -> None:
+    """The delay doubles after each attempt, half of it at random, up to a maximum."""
     assert verdict(attempt(number, retries=99), jitter=jitter).delay_secs == expected
 
 
@@ -88,8 +88,8 @@ def test_no_attempt_follows_when_the_retries_are_used_up() -> None:
     assert verdict(attempt(2, retries=1)) == SETTLED
 
 
-def test_run_that_somebody_aborted_is_not_tried_again() -> None:
-    """An abort is somebody's decision, unless it was our own since the run took too long."""
+def test_run_that_someone_aborted_is_not_retried() -> None:
+    """Someone decided to abort it, unless we aborted it because it took too long."""
     outcome = Outcome(status=JobStatus.ABORTED, error="aborted")
     ours = Outcome(status=JobStatus.ABORTED, error="aborted", is_aborted_by_us=True)
     assert verdict(attempt(retries=3), outcome) == SETTLED
@@ -106,8 +106,8 @@ def test_run_that_somebody_aborted_is_not_tried_again() -> None:
         Rule(do=Action.GIVE_UP, log=("out of m?mory",)),
     ],
 )
-def test_rule_decides_whose_conditions_all_hold(rule: Rule) -> None:
-    """Status, exit code, message and the end of the log are each enough, or all together."""
+def test_rule_applies_if_all_its_conditions_hold(rule: Rule) -> None:
+    """Status, exit code, message and the end of the log are enough, each alone or all together."""
     log = "a line\nERROR: Out of memory at 7\n"
     assert verdict(attempt(1, rule, retries=9), log_end=log) == SETTLED
 
@@ -121,26 +121,26 @@ def test_rule_decides_whose_conditions_all_hold(rule: Rule) -> None:
         Rule(do=Action.GIVE_UP, log=("first*second",)),
     ],
 )
-def test_rule_of_which_a_condition_fails_does_not_decide(rule: Rule) -> None:
-    """All conditions that are given must hold; a pattern is looked for within a line of the log."""
+def test_rule_does_not_apply_if_one_condition_fails(rule: Rule) -> None:
+    """All given conditions must hold; a pattern is searched within each line of the log."""
     end = verdict(attempt(1, rule, retries=9), log_end="first\nsecond")
     assert end.delay_secs is not None
 
 
 def test_first_matching_rule_wins() -> None:
-    """Rules are asked in their order."""
+    """Rules are checked in their order."""
     rules = (Rule(status=("TIMED-OUT",)), Rule(exit_code=(3,), max=1), Rule(max=9))
     assert verdict(attempt(1, *rules)) == SETTLED
 
 
 def test_rule_allows_its_own_number_of_attempts() -> None:
-    """`max` counts the attempts of the job, the first one included, and stands above `retries`."""
+    """`max` counts all attempts of the job, including the first, and overrides `retries`."""
     rule = Rule(max=3)
     assert verdict(attempt(2, rule)).delay_secs is not None
     assert verdict(attempt(3, rule, retries=9)) == SETTLED
 
 
-def test_log_is_asked_for_only_when_the_rest_of_a_rule_holds() -> None:
+def test_log_is_read_only_if_the_rest_of_a_rule_holds() -> None:
     """No log is read for a rule that cannot match."""
     out_of_memory = Rule(status=("TIMED-OUT",), log=("x",))
     assert verdict(attempt(1, out_of_memory)) == SETTLED
@@ -154,7 +154,7 @@ def test_log_is_asked_for_only_when_the_rest_of_a_rule_holds() -> None:
     ids=["letters", "question marks", "sets", "words"],
 )
 def test_pattern_with_many_stars_matches_in_linear_time(pattern: str) -> None:
-    """A rule cannot hold a batch up, whatever its pattern and the log are."""
+    """A rule cannot delay a batch, whatever its pattern and the log are."""
     log = "a" * 65_536
     began = time.process_time()
     failed = attempt(1, Rule(log=(pattern,), do=Action.GIVE_UP), retries=1)
@@ -163,7 +163,7 @@ def test_pattern_with_many_stars_matches_in_linear_time(pattern: str) -> None:
 
 
 def test_rule_sets_the_backoff() -> None:
-    """The wait of a rule stands for the usual one, also beyond the usual bound."""
+    """The delay of a rule replaces the usual one, also beyond the usual maximum."""
     rule = Rule(backoff_secs=600.0, max=9)
     assert verdict(attempt(1, rule)).delay_secs == 600.0
     assert verdict(attempt(1, Rule(backoff_secs=0.0, max=9))).delay_secs == 0.0
@@ -182,14 +182,14 @@ def test_rule_sets_the_backoff() -> None:
 def test_rule_gives_more_memory_up_to_its_caps(
     rule: Rule, had: int, most: int | None, gets: int
 ) -> None:
-    """Memory grows to the next power of two; the rule, the platform and the batch have caps."""
+    """Memory grows to the next power of two; the rule, the platform and the batch limit it."""
     run = make_run(status="FAILED", memory_mbytes=had)
     end = verdict(attempt(1, rule), run=run, most_memory_mbytes=most)
     assert end.remedy.memory_mbytes == gets
 
 
 def test_remedies_add_up() -> None:
-    """A second rule keeps what the first has changed."""
+    """A second rule keeps the changes of the first."""
     rule = Rule(timeout_factor=2.0, build="beta", max=9)
     before = Remedy(memory_mbytes=4096)
     run = make_run(status="TIMED-OUT", memory_mbytes=4096, timeout_secs=60)
@@ -198,19 +198,19 @@ def test_remedies_add_up() -> None:
 
 
 def test_resurrection_names_the_run_and_how_often_it_was_resurrected() -> None:
-    """The count before tells afterwards whether a resurrection had its effect."""
+    """The earlier count shows later whether a resurrection had an effect."""
     run = make_run(status="FAILED", resurrect_count=2)
     remedy = verdict(attempt(1, Rule(do=Action.RESURRECT, max=9)), run=run).remedy
     assert remedy == Remedy(resurrects=RunId("run1"), resurrect_count=2)
 
 
 def test_rule_stops_the_batch() -> None:
-    """The job is settled, and nothing more is to be started."""
+    """The job is settled, and no further job starts."""
     assert verdict(attempt(1, Rule(do=Action.STOP_BATCH))) == Verdict(stops_batch=True)
 
 
 def test_attempt_starts_with_its_remedy_over_the_options_of_its_job() -> None:
-    """What a rule does not change stays as the job has it."""
+    """Options that a rule does not change stay those of the job."""
     options = RunOptions(memory_mbytes=512, timeout_secs=60, build="latest", max_items=7)
     started = attempt(2, options=options, remedy=Remedy(memory_mbytes=1024)).options
     assert started == RunOptions(memory_mbytes=1024, timeout_secs=60, build="latest", max_items=7)

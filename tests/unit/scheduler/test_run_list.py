@@ -44,27 +44,27 @@ def names_of(platform: FakeList) -> tuple[list[str], bool]:
 
 
 def doubled(offset: int) -> list[str]:
-    """Five rows a page, the first one twice."""
+    """Pages of five rows, the first one twice."""
     page = NAMES[offset : offset + 4]
     return page[:1] + page
 
 
 def overlapping(offset: int) -> list[str]:
-    """Pages begin two rows before what was asked for."""
+    """Pages that begin two rows too early."""
     begin = max(0, offset - 2)
     return NAMES[begin : begin + 5]
 
 
 @pytest.mark.parametrize("page", [lambda offset: NAMES[offset : offset + 5], doubled, overlapping])
 def test_listing_gives_each_run_once(page: Callable[[int], list[str]]) -> None:
-    """Rows that come twice and pages that overlap hide no run."""
+    """Repeated rows and pages that overlap hide no run."""
     found, is_whole = names_of(FakeList(page, lambda: len(NAMES)))
     assert sorted(found) == sorted(NAMES)
     assert is_whole
 
 
 def test_listing_that_shifts_is_read_again() -> None:
-    """A run that is deleted while the pages are read makes another one fall between two of them."""
+    """If a run is deleted between two requests, another run moves to a page that was read."""
     names = list(NAMES)
 
     def page(offset: int) -> list[str]:
@@ -79,7 +79,7 @@ def test_listing_that_shifts_is_read_again() -> None:
 
 
 def test_listing_with_a_wrong_total_closes_when_nothing_is_new() -> None:
-    """A list that says it has more than it shows is read once more, and no longer."""
+    """If a list claims more rows than it shows, it is read once more, and no longer."""
     platform = FakeList(lambda offset: NAMES[offset : offset + 5], lambda: 99)
     found, is_whole = names_of(platform)
     assert (sorted(found), is_whole) == (sorted(NAMES), True)
@@ -93,8 +93,8 @@ def test_listing_of_one_page_costs_one_request() -> None:
     assert platform.reads == 1
 
 
-def test_listing_asks_for_pages_as_long_as_the_api_gives_them() -> None:
-    """A thousand runs at most; a longer page would be cut, or refused."""
+def test_listing_requests_the_longest_pages_of_the_api() -> None:
+    """The API gives a thousand runs at most; a longer page would be cut, or refused."""
     platform = FakeList(lambda offset: NAMES[offset : offset + 5], lambda: len(NAMES))
     names_of(platform)
     assert platform.longest_page == 1000

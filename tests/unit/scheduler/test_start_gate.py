@@ -14,8 +14,8 @@ def refusal(kind: str, error: type[PermanentError] = ActorRefused) -> PermanentE
     return error("You must rent it", status=403, error_type=kind)
 
 
-def test_actor_is_held_that_refuses_two_starts_alike() -> None:
-    """Two refusals of one type, and the others of that Actor are not sent; other Actors are."""
+def test_actor_that_refuses_two_starts_in_the_same_way_is_held() -> None:
+    """After two refusals of one type, no start of that Actor is sent; other Actors continue."""
     gate = Gate()
     gate.refused(TARGET, refusal("actor-is-not-rented"), is_resurrection=False)
     assert gate.blocked(TARGET, 0.0) is None
@@ -26,7 +26,7 @@ def test_actor_is_held_that_refuses_two_starts_alike() -> None:
 
 
 def test_actor_is_not_held_by_refusals_that_differ() -> None:
-    """Another type, or a start that was accepted in between, and the count begins again."""
+    """Another type, or an accepted start in between, resets the count."""
     gate = Gate()
     gate.refused(TARGET, refusal("actor-is-not-rented"), is_resurrection=False)
     gate.refused(TARGET, refusal("actor-disabled"), is_resurrection=False)
@@ -40,10 +40,10 @@ def test_actor_is_not_held_by_refusals_that_differ() -> None:
     [(InputRejected, False), (PermanentError, False), (NotFound, True)],
     ids=["input", "unknown", "run-is-gone"],
 )
-def test_actor_is_not_held_by_what_concerns_one_job(
+def test_actor_is_not_held_by_an_error_of_one_job(
     error: type[PermanentError], is_resurrection: bool
 ) -> None:
-    """An input that is refused, or a run that is gone, says nothing of other jobs."""
+    """A refused input, or a run that does not exist, says nothing about other jobs."""
     gate = Gate()
     for _ in range(9):
         gate.refused(TARGET, refusal("invalid-input", error), is_resurrection=is_resurrection)
@@ -61,8 +61,8 @@ def try_one(breaker: Breaker, seq: int, now: float) -> None:
     breaker.begins(TARGET, seq)
 
 
-def test_actor_pauses_whose_first_runs_fail_alike() -> None:
-    """After five failures alike its jobs wait for a minute; then one is tried, and no second."""
+def test_actor_whose_first_runs_fail_in_the_same_way_is_paused() -> None:
+    """After five equal failures its jobs wait a minute; then exactly one is tried."""
     breaker = Breaker()
     failing(breaker, *["no"] * 5)
     paused = breaker.blocked(TARGET, 59.0)
@@ -76,14 +76,14 @@ def test_actor_pauses_whose_first_runs_fail_alike() -> None:
 
 
 @pytest.mark.parametrize("kinds", [["no"] * 4, ["no"] * 2 + ["timeout"] + ["no"] * 9])
-def test_actor_goes_on_that_fails_in_different_ways(kinds: list[str]) -> None:
-    """Fewer failures, or another kind of failure among the first five, and it is not the Actor."""
+def test_actor_that_fails_in_different_ways_is_not_paused(kinds: list[str]) -> None:
+    """Fewer failures, or another kind among the first five, do not show that it is broken."""
     breaker = Breaker()
     failing(breaker, *kinds)
     assert breaker.blocked(TARGET, 0.0) is None
 
 
-def test_actor_goes_on_when_the_run_that_is_tried_succeeds() -> None:
+def test_actor_continues_when_its_trial_succeeds() -> None:
     """One success lets all jobs of a paused Actor start, and it is not paused again."""
     breaker = Breaker()
     failing(breaker, *["no"] * 5)
@@ -93,8 +93,8 @@ def test_actor_goes_on_when_the_run_that_is_tried_succeeds() -> None:
     assert breaker.blocked(TARGET, 70.0) is None
 
 
-def test_actor_is_held_after_three_tries() -> None:
-    """It is tried after 60, 120 and 240 seconds; when all fail, its other jobs do too."""
+def test_actor_is_held_after_three_trials() -> None:
+    """It is tried after 60, 120 and 240 seconds; if all fail, its other jobs fail too."""
     breaker = Breaker()
     failing(breaker, *["no"] * 5)
     now = 60.0
@@ -111,8 +111,8 @@ def test_actor_is_held_after_three_tries() -> None:
     assert "no key" in breaker.held[TARGET]
 
 
-def test_another_job_is_tried_when_no_run_came_of_the_first() -> None:
-    """A try whose start was refused or postponed does not block the Actor for ever."""
+def test_trial_without_a_run_is_followed_by_another() -> None:
+    """A trial whose start was refused or postponed does not block the Actor forever."""
     breaker = Breaker()
     failing(breaker, *["no"] * 5)
     try_one(breaker, 9, 60.0)
@@ -122,7 +122,7 @@ def test_another_job_is_tried_when_no_run_came_of_the_first() -> None:
     assert breaker.blocked(TARGET, 61.0) is None
 
 
-def test_starts_pause_when_five_jobs_lose_their_answers_alike() -> None:
+def test_starts_pause_when_five_jobs_lose_answers_in_the_same_way() -> None:
     """A gateway that answers for the platform stops all starts; one is tried at a time."""
     doubts = LostAnswers()
     for seq in (0, 1, 2, 3, 3):
@@ -143,8 +143,8 @@ def test_starts_pause_when_five_jobs_lose_their_answers_alike() -> None:
     assert (paused.until, doubts.since) == (30.0, 10.0)
 
 
-def test_accepted_start_ends_the_pause_of_all() -> None:
-    """As soon as the platform accepts one start, all others may be sent and the count is zero."""
+def test_accepted_start_ends_the_pause_of_all_starts() -> None:
+    """When the platform accepts one start, all others may be sent and the count is zero."""
     doubts = LostAnswers()
     for seq in range(5):
         doubts.add(seq, "HTML page", 0.0)
@@ -156,7 +156,7 @@ def test_accepted_start_ends_the_pause_of_all() -> None:
 
 
 def test_answers_lost_in_different_ways_pause_nothing() -> None:
-    """Only what is alike is counted together; numbers in the words make no difference."""
+    """Only equal errors are counted together; numbers in the messages do not matter."""
     doubts = LostAnswers()
     for seq in range(9):
         doubts.add(seq, "reset" if seq % 2 else "silent", 0.0)
@@ -165,16 +165,16 @@ def test_answers_lost_in_different_ways_pause_nothing() -> None:
     assert doubts.blocked(0.0) is not None
 
 
-def test_tally_counts_only_what_other_jobs_did_not_meet() -> None:
-    """A job's lost answers count when starts of other jobs were accepted in between, and alike."""
+def test_tally_counts_only_errors_that_other_jobs_did_not_have() -> None:
+    """A job's lost answers count if, between them, starts of other jobs were accepted."""
     tally = RepeatCount()
     assert [tally.add("reset by 10.0.0.1", accepted) for accepted in (0, 0, 3, 3)] == [1, 1, 2, 2]
     assert tally.add("reset by 10.0.0.2", 4) == 3
     assert tally.add("silent", 5) == 1
 
 
-def test_job_of_a_paused_actor_that_is_tried_keeps_the_others_waiting() -> None:
-    """From the moment it is taken, no second one is let by."""
+def test_trial_of_a_paused_actor_makes_its_other_jobs_wait() -> None:
+    """From the moment it is taken, no second job starts."""
     gate = Gate()
     failing(gate.breaker, *["exit 1"] * 5)
     assert gate.blocked(TARGET, 100.0) is None

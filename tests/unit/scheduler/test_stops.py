@@ -11,28 +11,28 @@ OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED
 
 
 def first_stop(limit: FailureLimit, jobs: int, *statuses: JobStatus) -> int | None:
-    """After how many jobs nothing more should be started."""
+    """After how many jobs no further job may start."""
     count = FailureCount(limit, jobs)
     return next((n for n, status in enumerate(statuses, 1) if count.count(status)), None)
 
 
 def test_count_of_failures_stops_when_it_is_reached() -> None:
-    """Every status but SUCCEEDED is a failure."""
+    """Every status except SUCCEEDED is a failure."""
     limit = FailureLimit(count=2)
     assert first_stop(limit, 9, BAD, OK, JobStatus.TIMED_OUT, OK) == 3
     assert first_stop(limit, 9, BAD, OK, OK) is None
 
 
 def test_share_of_failures_needs_a_sample() -> None:
-    """One failure of the first two is no half of a batch of hundreds."""
+    """One failure among the first two jobs is not half of a batch of hundreds."""
     limit = FailureLimit(share=0.1)
     assert first_stop(limit, 500, BAD, BAD, *[OK] * 18) == 20
     assert first_stop(limit, 500, BAD, *[OK] * 30) is None
     assert first_stop(limit, 6, BAD, OK, OK) == 3
 
 
-def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
-    """A success that becomes REJECTED is a failure; a job that is tried again is neither."""
+def test_job_that_is_counted_at_its_runs_end_is_counted_once() -> None:
+    """A success that becomes REJECTED is a failure; a job with another attempt is neither."""
     count = FailureCount(FailureLimit(count=2), 9)
     assert count.count(OK) is None
     assert count.count(OK, OK) is None
@@ -43,8 +43,8 @@ def test_job_that_is_counted_by_its_run_is_counted_once() -> None:
     assert count.count(BAD, OK) is not None
 
 
-def test_job_that_is_tried_again_leaves_the_share_as_it_was() -> None:
-    """It counts once when it is over, among those that are over."""
+def test_job_with_another_attempt_does_not_change_the_share() -> None:
+    """It counts once, when it is settled, among the settled jobs."""
     count = FailureCount(FailureLimit(share=0.5), 4)
     assert count.count(OK) is None
     count.take_back(OK)
@@ -53,20 +53,20 @@ def test_job_that_is_tried_again_leaves_the_share_as_it_was() -> None:
 
 
 def test_usual_duration_needs_five_runs() -> None:
-    """Nothing is usual before, and a straggler is far beyond both in factor and in seconds."""
-    kin = UsualDurations()
+    """Before that, no duration is usual; a straggler exceeds it both in factor and in seconds."""
+    durations = UsualDurations()
     for secs in (10.0, 12.0, 9.0, 100.0):
-        kin.add(TARGET, secs)
-    assert kin.usual(TARGET) is None
-    kin.add(TARGET, 11.0)
-    assert (kin.usual(TARGET), kin.straggles_from(TARGET)) == (11.0, 33.0)
+        durations.add(TARGET, secs)
+    assert durations.usual(TARGET) is None
+    durations.add(TARGET, 11.0)
+    assert (durations.usual(TARGET), durations.straggles_from(TARGET)) == (11.0, 33.0)
 
 
 def test_usual_duration_is_that_of_the_first_two_thousand_runs() -> None:
-    """A batch of any size remembers a bounded number of durations."""
-    kin = UsualDurations()
+    """A batch of any size remembers a limited number of durations."""
+    durations = UsualDurations()
     for _ in range(2001):
-        kin.add(TARGET, 10.0)
+        durations.add(TARGET, 10.0)
     for _ in range(3000):
-        kin.add(TARGET, 500.0)
-    assert kin.usual(TARGET) == 10.0
+        durations.add(TARGET, 500.0)
+    assert durations.usual(TARGET) == 10.0

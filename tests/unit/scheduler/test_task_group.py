@@ -13,7 +13,7 @@ from orchestrator.scheduler.task_group import BatchTasks
 async def test_task_that_an_attempt_starts_is_not_logged_as_its_own(
     logged: list[EventDict],
 ) -> None:
-    """A job that is skipped because another failed is not logged under the name of that one."""
+    """The log of a job that is skipped because another failed does not name the failed job."""
 
     async def skip() -> None:
         LOG.warning("job_skipped", place=2)

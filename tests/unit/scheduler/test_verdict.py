@@ -12,8 +12,8 @@ from tests.support.scripted_transport import ScriptedTransport, client_of, refus
 from tests.support.virtual_time import run_virtual
 
 
-def test_count_of_resurrections_is_read_again_after_an_odd_refusal() -> None:
-    """A resumed batch reads it, and one odd answer does not leave it unknown."""
+def test_count_of_resurrections_is_read_again_after_an_unexpected_refusal() -> None:
+    """A resumed batch reads the count again; one unexpected answer does not leave it unknown."""
     attempt = Attempt(
         job=make_job(rules=(Rule(do=Action.RESURRECT, max=9),)),
         number=1,

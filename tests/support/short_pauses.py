@@ -1,7 +1,7 @@
 """
-The command, with the pauses that no setting shortens made short.
+The command with short pauses, also where no setting shortens them.
 
-What holds for hours of waiting is proven on virtual time; real processes are here to be killed.
+Tests on virtual time prove what holds for hours of waiting. Real processes are used to test kills.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ TIMINGS = Timings(
 )
 
 
-def main_hurried(words: Sequence[str]) -> None:
-    """The command, with short pauses."""
+def main_with_short_pauses(words: Sequence[str]) -> None:
+    """Runs the command with short pauses."""
     main(words, timings=TIMINGS)

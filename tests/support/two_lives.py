@@ -1,7 +1,7 @@
 """
-The command with two lives.
+Runs the command twice.
 
-The first is a child that kills itself by SIGKILL at a named point; the second one is left alone.
+The first process kills itself by SIGKILL at a named point; the second one runs to its end.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.errors import ConnectionLost, NoRoom
 from orchestrator.ledger import Ledger
 from tests.support.fault_points import POINTS, Point, Story
-from tests.support.hurried import main_hurried
+from tests.support.short_pauses import main_with_short_pauses
 
 
 def die() -> NoReturn:
-    """What a power cut does."""
+    """Kills this process at once, as a power cut does."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("alive")
 
@@ -52,7 +52,7 @@ def arm(point: Point) -> None:
 
     setattr(point.owner, point.name, call)
     if point.since is not None:
-        _tell_first(point.since, begin)
+        _call_after(point.since, begin)
 
 
 async def _then_die(answer: Any) -> None:
@@ -60,20 +60,20 @@ async def _then_die(answer: Any) -> None:
     die()
 
 
-def _tell_first(name: str, tell: Any) -> None:
-    """Calls a function when a transaction of the ledger is done."""
+def _call_after(name: str, prepare: Any) -> None:
+    """Calls a function after each transaction of that name."""
     original = getattr(Ledger, name)
 
     async def call(*given: Any, **named: Any) -> Any:
         answer = await original(*given, **named)
-        tell()
+        prepare()
         return answer
 
     setattr(Ledger, name, call)
 
 
 class LostExchange:
-    """An exchange whose answer never comes."""
+    """An exchange whose answer never arrives."""
 
     def __init__(self, exchange: DirectExchange, *, has_effect: bool) -> None:
         self._exchange = exchange
@@ -86,8 +86,8 @@ class LostExchange:
         raise ConnectionLost("made to break")
 
 
-def tell(story: Story) -> None:
-    """Prepares what happens on the way."""
+def prepare(story: Story) -> None:
+    """Prepares the events of a story."""
     if story is Story.FULL:
         _once(RunEndpoints, "start", _no_room)
     if story in {Story.LOST, Story.UNSENT, Story.SYNC_LOST}:
@@ -120,20 +120,20 @@ async def _no_room(*_given: Any, **_named: Any) -> NoReturn:
     raise NoRoom("made to be full")
 
 
-def live_twice(words: Sequence[str]) -> None:
+def run_twice(words: Sequence[str]) -> None:
     """
     Runs the command until it dies at a point, then again.
 
     Args:
-        words: the name of the point, and those of both lives as JSON.
+        words: the name of the point, then the arguments of both processes, each as JSON.
     """
     name, first, second = words[0], *map(json.loads, words[1:])
     child = os.fork()
     if child == 0:
-        tell(POINTS[name].story)
+        prepare(POINTS[name].story)
         arm(POINTS[name])
-        main_hurried(first)
+        main_with_short_pauses(first)
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-        sys.exit(f"{name} was not reached: the first life ended by itself")
-    main_hurried(second)
+        sys.exit(f"{name} was not reached: the first process ended by itself")
+    main_with_short_pauses(second)

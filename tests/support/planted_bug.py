@@ -1,4 +1,4 @@
-"""The command with a bug of its own."""
+"""The command with a bug."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.cli.main import main
 
 
 def main_with_a_bug(words: Sequence[str]) -> None:
-    """The command, whose `list` divides by zero."""
+    """Runs the command; its `list` divides by zero."""
     list_command.call = _fail  # type: ignore[assignment]
     main(words)
 

@@ -12,7 +12,7 @@ LEAVE_SECS = 2.0
 
 
 def main_stuck(words: Sequence[str]) -> None:
-    """The command; two seconds after a signal, instead of ten, it ends."""
+    """Runs the command; it ends two seconds after a signal, instead of ten."""
     final_files.write_reports = _never  # type: ignore[assignment]
     main(words, leave_secs=LEAVE_SECS)
 

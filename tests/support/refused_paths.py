@@ -1,4 +1,4 @@
-"""The command, on a system that refuses to open, make or rename some paths."""
+"""The command on a system that refuses to open, create or rename some paths."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CALLS = ("open", "mkdir", "rename", "replace", "symlink", "scandir", "listdir", 
 
 def main_refused(words: Sequence[str]) -> None:
     """
-    The command.
+    Runs the command.
 
     Args:
-        words: the call that fails, a pattern of the paths that it fails for, the name of the error
-            (`EROFS`), then the command's own.
+        words: the call that fails, a pattern of the paths for which it fails, the name of the error
+            (`EROFS`), then the arguments of the command.
     """
     call, pattern, name = words[:3]
     assert call in CALLS
-    # pathlib opens files by the one or the other.
+    # pathlib opens files by either of them.
     for module in (os, io) if call == "open" else (os,):
         original = getattr(module, call)
         setattr(module, call, _refusing(original, pattern, getattr(errno, name)))

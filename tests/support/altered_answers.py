@@ -1,4 +1,4 @@
-"""A gateway between the command and a platform that alters some of the answers."""
+"""A gateway between the command and a platform that changes some of the answers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ HOP = {"transfer-encoding", "connection", "content-length"}
 @dataclass
 class Answer:
     """
-    An answer of the platform, to be altered.
+    An answer of the platform that a test may change.
 
     Attributes:
-        claims: the length that the header tells; None for the true one.
-        then: written after the body, piece by piece, in chunks; the answer ends with it.
+        claims: the length in the header; None for the true one.
+        then: the text that is written after the body in chunks, piece by piece; the answer ends
+            with it.
     """
 
     path: str
@@ -34,14 +35,14 @@ class Answer:
 
 @contextmanager
 def gateway(url: str, tamper: Callable[[Answer], None]) -> Iterator[str]:
-    """The address of a gateway to the platform at `url`."""
+    """Starts a gateway to the platform at `url`; gives its address."""
     target = urlsplit(url)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle(self) -> None:
-            # Whoever asks may leave in the middle of an answer.
+            # The client may close the connection in the middle of an answer.
             with suppress(OSError):
                 super().handle()
 
@@ -79,7 +80,7 @@ def gateway(url: str, tamper: Callable[[Answer], None]) -> Iterator[str]:
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - names of the base
 
         def log_message(self, *_told: Any) -> None:
-            """Nothing is printed."""
+            """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()

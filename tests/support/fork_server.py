@@ -1,11 +1,11 @@
 """
-Forks a child for each order, after the imports: `python -m tests.support.forking`.
+Forks a child for each order, after the imports: `python -m tests.support.fork_server`.
 
 Most of a short command's time goes into its imports, and the tests call it hundreds of times. An
-order is a line of JSON on stdin: its id, what to call (`module:function`) with which words, a
-folder to work in, the environment and the files that take stdout and stderr. A child leads a
-session of its own. On stdout comes a line for each child's pid, and one for its exit code. Nothing
-else passes from one child to the other.
+order is a line of JSON on stdin: its id, the function to call (`module:function`) and its
+arguments, a working folder, the environment, and the files for stdout and stderr. Each child leads
+its own session. On stdout, the server writes a line for each child's pid, and one for its exit
+code. Nothing else passes from one child to another.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from typing import Any
 import orchestrator
 
 READ_BYTES = 65_536
-OUTSIDE = ("anyio._backends._asyncio", "jinja2", "rich.table", "uvloop", "tests.support.dying")
+OUTSIDE = ("anyio._backends._asyncio", "jinja2", "rich.table", "uvloop", "tests.support.two_lives")
 
 
 def serve() -> Callable[[], None]:
-    """Takes orders until there are no more; returns in a child, with what it is to do."""
+    """Carries out orders until stdin ends; in a child, returns the function to call."""
     inside = pkgutil.walk_packages(orchestrator.__path__, "orchestrator.")
     for name in (*(module.name for module in inside if module.name[-8:] != "__main__"), *OUTSIDE):
         importlib.import_module(name)
@@ -60,9 +60,9 @@ def serve() -> Callable[[], None]:
                 signal.set_wakeup_fd(-1)
                 os.close(woken)
                 os.close(wake)
-                return partial(follow, order)
+                return partial(carry_out, order)
             children[child] = order["id"]
-            tell(id=order["id"], pid=child)
+            send(id=order["id"], pid=child)
 
 
 def _reap(children: dict[int, int]) -> None:
@@ -70,18 +70,18 @@ def _reap(children: dict[int, int]) -> None:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child == 0:
             return
-        tell(id=children.pop(child), code=os.waitstatus_to_exitcode(status))
+        send(id=children.pop(child), code=os.waitstatus_to_exitcode(status))
 
 
-def tell(**event: int) -> None:
-    """Writes a line to stdout."""
+def send(**event: int) -> None:
+    """Writes a message to stdout."""
     print(json.dumps(event), flush=True)  # noqa: T201 - the answer
 
 
-def follow(order: dict[str, Any]) -> None:
-    """Does in a child what was ordered."""
+def carry_out(order: dict[str, Any]) -> None:
+    """Carries out an order, in a child."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # The tests may have been started in the background, where SIGINT is ignored.
+    # If the tests run in the background, they have inherited a SIGINT that is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.setsid()
@@ -96,5 +96,5 @@ def follow(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # At the top, so that a child ends as any program does.
+    # Called at the top level, so that a child ends as any program does.
     serve()()

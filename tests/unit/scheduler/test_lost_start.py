@@ -1,0 +1,89 @@
+"""Starts whose answers were lost: their runs are found, or the starts are sent again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.batches import OnUnconfirmed
+from orchestrator.scheduler.start_request import (
+    StartLost,
+)
+from tests.support.builders import NOON
+from tests.unit.scheduler.fake_starts import FakePlatform, start
+
+
+def test_start_of_an_earlier_process_is_not_repeated_too_early(
+    tmp_path: Path,
+) -> None:
+    """If the age of the start is unknown, it counts as sent just now."""
+    platform = FakePlatform(shows_time=False)
+    assert start(tmp_path, platform, may_exist=True).run.id == "run1"
+    assert 45.0 <= platform.sent_at[0] <= 50.0
+
+
+def test_unreadable_lists_are_read_again_before_a_start_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """A list that is refused for a while shows the run later, and the run is adopted."""
+    started = start(tmp_path, FakePlatform(loses=1, lists_from=55.0))
+    assert (started.run.id, started.adopted) == ("run1", 1)
+
+
+def test_start_whose_answer_was_lost_is_reported_and_found(tmp_path: Path) -> None:
+    """Its run is adopted by its mark; no second start is sent."""
+    platform = FakePlatform(loses=1)
+    started = start(tmp_path, platform)
+    assert (started.run.id, platform.sent, started.adopted) == ("run1", ["async"], 1)
+    assert started.reported.unconfirmed == ["the answer was lost"]
+
+
+def test_run_without_a_user_agent_is_adopted_by_its_input(tmp_path: Path) -> None:
+    """If no mark is shown, a run with the same input is taken; no second start is sent."""
+    platform = FakePlatform(loses=1, shows_agents=False)
+    platform.existing["old"] = {
+        "id": "old",
+        "status": "SUCCEEDED",
+        "startedAt": NOON.isoformat(),
+        "defaultDatasetId": "d",
+        "defaultKeyValueStoreId": "s",
+    }
+    started = start(tmp_path, platform)
+    assert (started.run.id, platform.sent) == ("run1", ["async"])
+
+
+def test_start_without_effect_is_sent_again(tmp_path: Path) -> None:
+    """If the lists prove that there is no run, a second start is sent."""
+    platform = FakePlatform(loses=1, has_effect=False)
+    assert start(tmp_path, platform).run.id == "run2"
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        # If the first start has a run after all, that run is an orphan.
+        assert len(reader.given_up()) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "lists", "has_effect", "sends"),
+    [
+        (OnUnconfirmed.ADOPT, False, True, 1),
+        (OnUnconfirmed.FAIL, True, False, 1),
+        (OnUnconfirmed.FAIL, False, True, 1),
+    ],
+    ids=["adopt-sees-no-list", "fail-sees-no-run", "fail-sees-no-list"],
+)
+def test_start_that_stays_unconfirmed_is_given_up(
+    tmp_path: Path, policy: OnUnconfirmed, *, lists: bool, has_effect: bool, sends: int
+) -> None:
+    """Without proof, or if the user forbids it, no second start is sent."""
+    platform = FakePlatform(loses=1, lists=lists, has_effect=has_effect)
+    with pytest.raises(StartLost):
+        start(tmp_path, platform, policy=policy)
+    assert len(platform.sent) == sends
+
+
+def test_start_that_stays_unconfirmed_is_sent_again_on_request(tmp_path: Path) -> None:
+    """With `restart`, a second start is sent without proof that there is no run."""
+    platform = FakePlatform(loses=1, lists=False)
+    started = start(tmp_path, platform, policy=OnUnconfirmed.RESTART)
+    assert (started.run.id, platform.sent) == ("run2", ["async", "async"])
