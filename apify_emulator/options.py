@@ -64,6 +64,17 @@ class EmulatorOptions:
         return self.process_slots or 2 * (os.cpu_count() or 1)
 
     @property
+    def added_actors_dir(self) -> Path:
+        """The folder of Actors that `apify-emulator add` and `record` write to."""
+        return self.data_dir.absolute() / "actors"
+
+    @property
+    def all_actors_dirs(self) -> tuple[Path, ...]:
+        """All folders of Actors that exist or must exist."""
+        added = self.added_actors_dir
+        return (*self.actors_dirs, added) if added.is_dir() else self.actors_dirs
+
+    @property
     def environments(self) -> Path:
         """Where Actors' environments are built."""
         if self.envs_dir is not None:

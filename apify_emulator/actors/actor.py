@@ -23,6 +23,8 @@ class Actor:
         version: as `actor.json` has it, such as `0.1`.
         input_schema: None without a schema.
         simulation: default input of a simulated Actor; None for a real one.
+        is_stand_in: whether its runs are played from the recordings in its folder.
+        changed: when its files changed, to see an edit.
     """
 
     full_name: str
@@ -39,6 +41,8 @@ class Actor:
     max_items: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
     simulation: dict[str, Any] | None = None
+    is_stand_in: bool = False
+    changed: tuple[int, ...] = ()
     id: str = ""
     build_id: str = ""
 

@@ -22,8 +22,7 @@ from apify_emulator.errors import SetupError
 from apify_emulator.ids import derived_id
 
 _SIMULATED = "orchestrator/simulated"
-
-
+_DEFINITION = Path(".actor") / "actor.json"
 # A name becomes a part of URLs, so few characters are allowed.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
@@ -38,7 +37,7 @@ def load_actors(folders: Iterable[Path]) -> list[Actor]:
     actors = [_identified(Actor(full_name=_SIMULATED, simulation={}, title="Simulated Actor"))]
     seen: dict[str, Path | None] = {_SIMULATED: None}
     for folder in _actor_folders(folders):
-        actor = _read_actor(folder)
+        actor = read_actor(folder)
         # The API finds Actors without regard to case, so names must differ in more.
         if actor.full_name.lower() in seen:
             first = seen[actor.full_name.lower()] or "the built-in Actors"
@@ -58,13 +57,31 @@ def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
         for candidate in (folder, *sorted(folder.iterdir())):
             # Two of the folders can overlap, directly or over a link.
             place = Path(os.path.realpath(candidate))
-            if place not in found and (candidate / ".actor" / "actor.json").is_file():
+            if place not in found and (candidate / _DEFINITION).is_file():
                 found.add(place)
                 yield place
 
 
-def _read_actor(folder: Path) -> Actor:
-    path = folder / ".actor" / "actor.json"
+def changed_at(folder: Path) -> tuple[int, ...]:
+    """Returns when the files that describe an Actor changed; 0 for a file that does not exist."""
+    times = []
+    for path in (folder / _DEFINITION, *_schema_places(folder)):
+        try:
+            times.append(path.stat().st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return tuple(times)
+
+
+def read_actor(folder: Path) -> Actor:
+    """
+    Returns the Actor of a folder.
+
+    Raises:
+        SetupError: a file of it cannot be used.
+    """
+    path = folder / _DEFINITION
+    changed = changed_at(folder)
     definition = _json_object(path)
     name = definition.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -87,6 +104,8 @@ def _read_actor(folder: Path) -> Actor:
                 max_items=options.get("maxItems"),
                 environment=_environment(definition),
                 simulation=_simulation(definition),
+                is_stand_in=bool(definition.get("standIn")),
+                changed=changed,
             )
         )
     except (TypeError, ValueError, AttributeError, OSError) as problem:
@@ -124,6 +143,8 @@ def _environment(definition: dict[str, Any]) -> dict[str, str]:
 
 
 def _simulation(definition: dict[str, Any]) -> dict[str, Any] | None:
+    if definition.get("standIn"):
+        return {}
     simulated = definition.get("simulated")
     if isinstance(simulated, dict):
         return simulated
@@ -139,17 +160,17 @@ def _input_schema(folder: Path, definition: dict[str, Any]) -> dict[str, Any] | 
     schema = definition.get("input")
     if isinstance(schema, dict):
         return schema
-    places = (
-        [folder / ".actor" / schema]
-        if isinstance(schema, str)
-        else [folder / ".actor" / "input_schema.json", folder / "INPUT_SCHEMA.json"]
-    )
+    places = [folder / ".actor" / schema] if isinstance(schema, str) else _schema_places(folder)
     for place in places:
         if place.is_file():
             return _json_object(place)
     if isinstance(schema, str):
         raise FileNotFoundError(f'the input schema "{schema}" does not exist')
     return None
+
+
+def _schema_places(folder: Path) -> list[Path]:
+    return [folder / ".actor" / "input_schema.json", folder / "INPUT_SCHEMA.json"]
 
 
 def _json_object(path: Path) -> dict[str, Any]:

@@ -1,38 +1,96 @@
-"""All Actors, by id and by name."""
+"""
+All Actors, by id and by name.
+
+Folders are read again when an Actor is not found, and when its files have changed, so that an Actor
+that was added or edited is there for the next request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from apify_emulator.account import USERNAME
 from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.actor_files import changed_at, read_actor
+from apify_emulator.errors import SetupError
 from apify_emulator.refusals import ApiError, actor_not_found
 
 
 class ActorRegistry:
     """All Actors, by id and by name."""
 
-    def __init__(self, actors: Iterable[Actor], created_at: float) -> None:
+    def __init__(self, read: Callable[[], Iterable[Actor]], created_at: float) -> None:
+        """
+        Reads the Actors.
+
+        Args:
+            read: returns all Actors in the folders.
+
+        Raises:
+            SetupError: an Actor cannot be read.
+        """
         self.created_at = created_at
+        self._read = read
         self.by_id: dict[str, Actor] = {}
         self._by_name: dict[str, Actor] = {}
+        for actor in read():
+            self._keep(actor)
+
+    def refresh(self) -> None:
+        """
+        Reads the folders again; Actors whose folders are gone stay, because runs name them.
+
+        Raises:
+            ApiError: an Actor cannot be read (400); nothing changes.
+        """
+        try:
+            actors = list(self._read())
+        except SetupError as problem:
+            raise unusable(problem) from problem
         for actor in actors:
-            self.by_id[actor.id] = actor
-            self._by_name[actor.full_name.lower()] = actor
+            self._keep(actor)
 
     def find(self, reference: str) -> Actor:
         """
         Returns the Actor that a path or a task names: an id, `username~name` or `~name`.
 
         Raises:
-            ApiError: it does not exist (404).
+            ApiError: it does not exist (404), or it was edited and cannot be read (400).
         """
-        actor = self.by_id.get(reference)
+        actor = self._known(reference)
         if actor is None:
-            actor = self._by_name.get(full_name(reference).lower())
+            self.refresh()
+            actor = self._known(reference)
         if actor is None:
             raise actor_not_found()
-        return actor
+        return self._current(actor)
+
+    def _known(self, reference: str) -> Actor | None:
+        actor = self.by_id.get(reference)
+        return actor or self._by_name.get(full_name(reference).lower())
+
+    def _current(self, actor: Actor) -> Actor:
+        folder = actor.folder
+        if folder is None or changed_at(folder) == actor.changed:
+            return actor
+        if not folder.is_dir():
+            return actor
+        try:
+            edited = read_actor(folder)
+        except SetupError as problem:
+            raise unusable(problem) from problem
+        # Another name makes another Actor, which is found under that name only.
+        if edited.id != actor.id:
+            self.by_id.pop(actor.id)
+            self._by_name.pop(actor.full_name.lower(), None)
+            self._keep(edited)
+            raise actor_not_found()
+        self._keep(edited)
+        return edited
+
+    def _keep(self, actor: Actor) -> None:
+        self.by_id[actor.id] = actor
+        self._by_name[actor.full_name.lower()] = actor
 
     def build(self, build_id: str) -> Actor:
         """Returns the Actor that a build belongs to."""
@@ -40,6 +98,11 @@ class ActorRegistry:
             if actor.build_id == build_id:
                 return actor
         raise ApiError(404, "record-not-found", "Build was not found")
+
+
+def unusable(problem: SetupError) -> ApiError:
+    """The refusal of a start when the files of an Actor cannot be used."""
+    return ApiError(400, "invalid-build", str(problem))
 
 
 def full_name(reference: str) -> str:

@@ -6,16 +6,26 @@ It checks the options, the input and the account first, and only then changes an
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
+import orjson
+
 from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.actor_registry import unusable
+from apify_emulator.actors.input_schema import with_defaults
 from apify_emulator.actors.task import Task
 from apify_emulator.api.context import Context
 from apify_emulator.api.permissions import named_storages
 from apify_emulator.api.run_input import RunInput, read_input, value_of
 from apify_emulator.api.run_options import read_options
+from apify_emulator.errors import SetupError
 from apify_emulator.http.calls import Call
 from apify_emulator.ids import new_ids
+from apify_emulator.runs.recording import choose, recordings_in
 from apify_emulator.runs.run import LIMITED_PERMISSIONS, Run, RunOptions
 from apify_emulator.runs.run_registry import attempt_key
+from apify_emulator.runs.simulation import Script, script_of_recording
 from apify_emulator.webhooks.webhook import read_ad_hoc
 
 _ORIGINS = frozenset({"WEB", "CLI", "CI", "MCP", "TEST", "SCHEDULER", "WEBHOOK"})
@@ -37,6 +47,8 @@ async def start_run(
     hooks = read_ad_hoc(call.text("webhooks")) if "webhooks" in call.query else []
     body = await call.body() if has_body else b""
     given = read_input(actor, task, body, call.content_type)
+    if actor.is_stand_in:
+        given = replace(given, script=_recorded_script(context, actor, given))
     # The last check: no await may come between it and the start.
     context.lifecycle.check_capacity(options.memory_mbytes)
     run = _make_run(context, call, actor, task, options=options, given=given)
@@ -79,6 +91,9 @@ def _make_run(
         parent_id=call.run_id,
         granted=[] if is_virtual else named_storages(context, value_of(given)),
     )
+    if given.script is not None and given.script.recording is not None:
+        run.played = str(given.script.recording.folder)
+        run.status_message = given.script.status_message
     if given.script is not None and given.script.datasets:
         aliases = tuple(given.script.datasets)
         run.datasets = dict(zip(aliases, new_ids(len(aliases)), strict=True))
@@ -87,6 +102,28 @@ def _make_run(
     if is_virtual and given.value.get("fail_attempts"):
         run.attempt = context.runs.next_attempt(attempt_key(run))
     return run
+
+
+def _recorded_script(context: Context, actor: Actor, given: RunInput) -> Script:
+    """Returns the script of the recording for an input; several of one input take turns."""
+    assert actor.folder is not None  # noqa: S101 - stand-ins are read from folders
+    complete = partial(with_defaults, actor.input_schema)
+    try:
+        found, differing = choose(recordings_in(actor.folder), given.value, complete)
+    except SetupError as problem:
+        raise unusable(problem) from problem
+    turn = 0
+    if len(found) > 1:
+        key = orjson.dumps([actor.id, given.value], option=orjson.OPT_SORT_KEYS).decode()
+        turn = (context.runs.next_attempt(key) - 1) % len(found)
+    script = script_of_recording(found[turn])
+    if not differing or script.status_message is not None:
+        return script
+    message = (
+        f"Played from the recording {found[turn].folder.name}, whose input differs in: "
+        f"{', '.join(differing)}"
+    )
+    return replace(script, status_message=message)
 
 
 def _keep_input(context: Context, run: Run, given: RunInput) -> None:

@@ -1,5 +1,5 @@
 """
-The arguments of `serve` and `build`.
+The commands and their arguments.
 
 This module imports nothing heavy, so that `--help` and usage errors are fast.
 """
@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apify_emulator.cli.stand_in_arguments import add_stand_in_commands
+
 if TYPE_CHECKING:
     from apify_emulator.options import EmulatorOptions
 
@@ -18,7 +20,7 @@ _NUMBERS = ("port", "max_runs", "max_memory_mbytes", "sync_wait_secs")
 
 def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
     """
-    Adds `serve` and `build`; the parsed arguments have the name of the command as `command`.
+    Adds all commands; the parsed arguments have the name of the command as `command`.
 
     Args:
         data_dir: the data folder when `--data` is not given.
@@ -47,6 +49,7 @@ def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
             "--data", metavar="DIR", type=_path, default=data_dir,
             help=f"the folder for storages, logs and runs ({data_dir})",
         )  # fmt: skip
+    add_stand_in_commands(commands, data_dir=data_dir)
 
 
 def _add_serve_options(serve: argparse.ArgumentParser) -> None:

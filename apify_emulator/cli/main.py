@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +27,12 @@ environment:
                         other users of the machine cannot read it
 
 exit codes:
-  0         it served until a signal, or built everything
-  2         a usage error; or an Actor, a task, a fault file, the address or the data folder
-            cannot be used
+  0         it served until a signal, or did everything
+  2         a usage error; or an Actor, a task, a file, a real run, the address or the data
+            folder cannot be used
   4         another process uses the data folder
   70        a bug in the emulator; the traceback is on stderr
-  129, 130, 143  SIGHUP, SIGINT or SIGTERM interrupted a build, or a second signal the shutdown
+  129, 130, 143  SIGHUP, SIGINT or SIGTERM interrupted the command, or a second one the shutdown
 """
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -84,9 +84,13 @@ async def _run(arguments: argparse.Namespace) -> int:
     from apify_emulator.cli.arguments import options_of
     from apify_emulator.processes.open_file_limit import raise_limit
 
+    if arguments.command in ("add", "record"):
+        return await _interruptible(_stand_in_command(arguments))
     limit = raise_limit()
     options = options_of(arguments, token=os.environ.get(TOKEN_VARIABLE), open_files=limit)
-    return await (_serve(options) if arguments.command == "serve" else _build(options))
+    if arguments.command == "serve":
+        return await _serve(options)
+    return await _interruptible(_build(options))
 
 
 async def _serve(options: EmulatorOptions) -> int:
@@ -100,10 +104,24 @@ async def _serve(options: EmulatorOptions) -> int:
     return 0
 
 
-async def _build(options: EmulatorOptions) -> int:
-    import anyio
-
+async def _build(options: EmulatorOptions) -> None:
     from apify_emulator.cli.commands import build
+
+    await build(options)
+
+
+async def _stand_in_command(arguments: argparse.Namespace) -> None:
+    from apify_emulator.cli.commands import add, record
+
+    if arguments.command == "add":
+        add(arguments)
+    else:
+        await record(arguments)
+
+
+async def _interruptible(work: Coroutine[None, None, None]) -> int:
+    """Runs a command until it ends or a signal interrupts it; returns the exit code."""
+    import anyio
 
     code = 0
 
@@ -114,7 +132,7 @@ async def _build(options: EmulatorOptions) -> int:
 
     with anyio.CancelScope() as scope:
         async with _signals_handled(interrupt):
-            await build(options)
+            await work
     return code
 
 

@@ -127,6 +127,8 @@ class RunLifecycle:
             run.items_made = items_at_end(run, script, share, moment)
             if script.cost_usd is not None:
                 run.cost_usd = (run.cost_usd or 0.0) + script.cost_usd * share
+            if script.recording is not None and script.recording.charged:
+                run.charged = script.recording.charged
         timer = self._due.pop(run.id, None)
         if timer is not None:
             timer.cancel()

@@ -51,7 +51,7 @@ async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
     environments = Environments(options)
     built: list[Path] = []
     failures: list[str] = []
-    for actor in load_actors(options.actors_dirs):
+    for actor in load_actors(options.all_actors_dirs):
         if actor.folder is None or actor.simulation is not None:
             continue
         try:

@@ -61,6 +61,7 @@ class Run:
         timeout_at: when its timeout ends; None without a timeout.
         input_text: the input of a simulated run; the input of other runs is a record in the store.
         is_virtual: whether it is simulated: its records and items are computed when they are read.
+        played: the folder of the recording that a run of a stand-in plays.
         datasets: the ids of a simulation's other datasets, by alias.
         items_made: how many items a simulation has created by its end.
         seconds_used: time spent RUNNING before `running_since`.
@@ -97,6 +98,7 @@ class Run:
     input_type: str | None = None
     input_bytes: int = 0
     is_virtual: bool = False
+    played: str | None = None
     items_made: int = 0
     restart_count: int = 0
     resurrect_count: int = 0

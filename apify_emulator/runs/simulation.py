@@ -7,13 +7,16 @@ Items, output and log are computed when they are read, so that a finished run ne
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from apify_emulator.refusals import invalid_input
+from apify_emulator.errors import SetupError
+from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.runs.recording import Recording, load_recording
 from apify_emulator.runs.run import TERMINAL, Run, Status
-from apify_emulator.times import iso
+from apify_emulator.times import iso, now
 
 _NO_OUTPUT = object()
 
@@ -39,6 +42,7 @@ class Script:
         push_interval_secs: the time between two items while RUNNING, the rest follows at the end;
             None creates all of them at the end.
         abort_secs: how long a graceful abort takes, at most 30.
+        recording: of a stand-in, which has the items, the records and the log; not in an input.
     """
 
     duration_secs: float = 0.05
@@ -57,6 +61,7 @@ class Script:
     ready_secs: float = 0.0
     push_interval_secs: float | None = None
     abort_secs: float = 0.0
+    recording: Recording | None = None
 
     def ends_as(self, attempt: int) -> Status:
         """Returns how the n-th attempt ends, counted from 1."""
@@ -68,7 +73,7 @@ class Script:
         return self.output is not _NO_OUTPUT
 
 
-_FIELDS = frozenset(known.name for known in fields(Script))
+_FIELDS = frozenset(known.name for known in fields(Script)) - {"recording"}
 _NUMBERS = frozenset(
     {
         "duration_secs",
@@ -132,10 +137,35 @@ def script_of(run: Run) -> Script:
     Returns the script of a simulated run, whose input was checked when it was started.
 
     An input that is not JSON has the default script.
+
+    Raises:
+        ApiError: the recording that it plays was deleted or spoiled (404).
     """
+    if run.played is not None:
+        try:
+            return script_of_recording(load_recording(Path(run.played)))
+        except SetupError as problem:
+            raise ApiError(404, "record-not-found", str(problem)) from problem
     if not run.input_text or (run.input_type and "json" not in run.input_type):
         return Script()
     return read_script(orjson.loads(run.input_text))
+
+
+def script_of_recording(recording: Recording) -> Script:
+    """Returns the script that plays a recording; its items arrive evenly."""
+    count, secs = recording.item_count, recording.duration_secs
+    return Script(
+        duration_secs=secs,
+        items=count,
+        outcome=recording.outcome,
+        exit_code=recording.exit_code,
+        status_message=recording.status_message,
+        cost_usd=recording.cost_usd,
+        ready_secs=recording.ready_secs,
+        push_interval_secs=secs / (count + 1) if count and secs >= 1 else None,
+        log_lines=list(recording.log_lines),
+        recording=recording,
+    )
 
 
 def items_so_far(run: Run, script: Script, moment: float) -> int:
@@ -169,6 +199,8 @@ def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
 
 def item_lines(script: Script, start: int, stop: int) -> bytes:
     """Returns items as JSON Lines, `stop` not included."""
+    if script.recording is not None:
+        return script.recording.lines(start, stop)
     template = {name: value for name, value in (script.item or {}).items() if name != "index"}
     # 24 bytes are about the size of the index, its name and the punctuation.
     room = script.item_bytes - len(orjson.dumps(template)) - 24
@@ -185,6 +217,8 @@ def log_text(run: Run, script: Script) -> bytes:
     """Returns the log of a simulated run so far."""
     if run.running_since is None:
         return b""
+    if script.recording is not None and script.recording.log_lines:
+        return _recorded_log(run, script)
     lines = script.log_lines
     if isinstance(lines, int):
         lines = [f"Line {number}" for number in range(1, lines + 1)]
@@ -193,3 +227,12 @@ def log_text(run: Run, script: Script) -> bytes:
     if run.is_terminal:
         said.append(f"ACTOR: Simulated run ended: {run.status}.")
     return "".join(f"{moment} {line}\n" for line in said).encode()
+
+
+def _recorded_log(run: Run, script: Script) -> bytes:
+    """Returns a recorded log, which has the times of the recorded run; the share done so far."""
+    lines = script.log_lines
+    assert isinstance(lines, list)  # noqa: S101 - `script_of_recording` gives a list
+    moment = run.finished_at if run.finished_at is not None else now()
+    share = share_done(run, script, run.status, moment)
+    return "".join(f"{line}\n" for line in lines[: max(int(len(lines) * share), 1)]).encode()

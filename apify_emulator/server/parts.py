@@ -175,7 +175,7 @@ def _core(setup: _Setup) -> _Core:
         tokens=Tokens(token.get_secret_value()),
         timers=Timers(setup.journal.batch),
         events=EventSockets(),
-        actors=ActorRegistry(load_actors(setup.options.actors_dirs), created_at),
+        actors=ActorRegistry(lambda: load_actors(setup.options.all_actors_dirs), created_at),
         runs=_loaded_runs(setup.documents.get("run", {})),
         logs=RunLogs(setup.folder / "logs", setup.options.max_log_bytes),
         webhooks=webhooks,
@@ -213,7 +213,7 @@ def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
 
 def _loaded_tasks(setup: _Setup, core: _Core) -> TaskRegistry:
     tasks = TaskRegistry(setup.journal)
-    from_files = load_tasks(setup.options.actors_dirs, core.actors, core.created_at)
+    from_files = load_tasks(setup.options.all_actors_dirs, core.actors, core.created_at)
     tasks.load(setup.documents.get("task", {}), from_files)
     return tasks
 

@@ -151,7 +151,16 @@ def _simulated_records(run: Run) -> dict[str, Record]:
             run.input_key, run.input_type or "application/json", run.input_text.encode()
         )
     script = script_of(run)
-    if script.has_output and run.status == "SUCCEEDED":
+    if script.recording is not None:
+        if run.is_terminal:
+            for value in script.recording.records:
+                records[value.key] = Record(
+                    key=value.key,
+                    content_type=value.content_type,
+                    size=value.path.stat().st_size,
+                    path=value.path,
+                )
+    elif script.has_output and run.status == "SUCCEEDED":
         body = orjson.dumps(script.output)
         records["OUTPUT"] = _record("OUTPUT", "application/json; charset=utf-8", body)
     return records

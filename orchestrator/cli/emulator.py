@@ -24,13 +24,13 @@ TOKEN_VARIABLE = "ORCHESTRATOR_PLATFORM_TOKEN"  # noqa: S105 - the name of a var
 
 
 def add_emulator_commands(parser: argparse.ArgumentParser) -> None:
-    """`serve` and `build`, with their options."""
+    """All commands of the emulator, with their options."""
     add_commands(parser, data_dir=Path("output/.platform"))
 
 
 async def run_emulator_command(arguments: argparse.Namespace) -> None:
     """
-    Runs `serve` until a signal, or `build`.
+    Runs `serve` until a signal, or another command of the emulator to its end.
 
     Raises:
         ConfigError: an Actor, a task, a fault file or the data folder cannot be used.
@@ -39,11 +39,17 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
     """
     import anyio
 
-    from apify_emulator.cli.commands import build, serve
+    from apify_emulator.cli.commands import add, build, record, serve
     from orchestrator.app.setup.signals import listening
     from orchestrator.descriptors import original_limit
 
     with _our_errors():
+        if arguments.command == "add":
+            add(arguments)
+            return
+        if arguments.command == "record":
+            await record(arguments)
+            return
         # Other users of the machine can read a token on the command line, but not a variable.
         token = os.environ.get(TOKEN_VARIABLE)
         options = options_of(arguments, token=token, open_files=original_limit())

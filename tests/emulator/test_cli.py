@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-m", "apify_emulator")
 LONGEST_SECS = 60
 
 
-def _run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *words],
         env={**os.environ, **variables},
@@ -75,7 +75,7 @@ def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
 def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
     """Two emulators never write to the same data folder."""
     with _serving(tmp_path):
-        done = _run("serve", "--data", str(tmp_path))
+        done = run_command("serve", "--data", str(tmp_path))
     assert done.returncode == 4
     assert str(tmp_path) in done.stderr
     assert "choose another folder" in done.stderr
@@ -98,7 +98,7 @@ def test_mistake_ends_with_2_and_names_itself(
     """A mistake of the user is one clear line, without a traceback."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    done = _run(*words)
+    done = run_command(*words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -108,8 +108,8 @@ def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
     """A build can take minutes, so its first line says what it does; the second build is silent."""
     actors = write_actor(tmp_path / "actors", "hello", "")
     words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
-    first = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    second = _run(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    first = run_command(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    second = run_command(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert (first.returncode, second.returncode) == (0, 0)
     begun, ended = first.stderr.splitlines()
     assert begun.startswith("local/hello: building its environment once (no requirements.txt)")
@@ -140,11 +140,11 @@ def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
 
 def test_help_lists_commands_variables_and_exit_codes() -> None:
     """The help is enough to use the command without its page."""
-    shown = _run("--help").stdout
+    shown = run_command("--help").stdout
     for word in ("serve", "build", "APIFY_EMULATOR_TOKEN", "exit codes:"):
         assert word in shown
     for option in ("--actors", "--data", "--port", "--faults", "--max-runs"):
-        assert option in _run("serve", "--help").stdout
+        assert option in run_command("serve", "--help").stdout
 
 
 def test_help_does_not_import_the_server() -> None:

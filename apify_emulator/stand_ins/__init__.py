@@ -1,0 +1,1 @@
+"""How stand-ins for Actors are written: from files, and from real runs."""

@@ -1,0 +1,134 @@
+"""How a stand-in is written: its `actor.json`, its input schema and its recordings."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from apify_emulator.errors import SetupError
+from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_recording
+
+# The recording of `add`, which is for every input that has no recording of its own.
+ANY_INPUT = "any-input"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[/~][A-Za-z0-9][A-Za-z0-9._-]*")
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredValue:
+    """A record of the key-value store with its value."""
+
+    key: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandInRun:
+    """
+    What a run of a stand-in gives.
+
+    Attributes:
+        name: of the folder of the recording.
+        facts: what `recording.json` says, without the records.
+        items: each one as JSON without a line break.
+    """
+
+    name: str = ANY_INPUT
+    facts: dict[str, Any] = field(default_factory=dict)
+    items: Iterable[bytes] = ()
+    records: Iterable[StoredValue] = ()
+    log: bytes = b""
+
+
+def write_stand_in(
+    actors_dir: Path,
+    full_name: str,
+    run: StandInRun,
+    *,
+    schema: dict[str, Any] | None = None,
+    definition: dict[str, Any] | None = None,
+) -> Path:
+    """
+    Writes a stand-in, or another recording of one that exists, and returns its folder.
+
+    Args:
+        schema: the input schema; None keeps the present one.
+        definition: further fields of `actor.json`.
+
+    Raises:
+        SetupError: the name is not valid, or the files cannot be written.
+    """
+    full_name = check_name(full_name)
+    folder = actors_dir / full_name.replace("/", "~")
+    try:
+        (folder / ".actor").mkdir(parents=True, exist_ok=True)
+        path = folder / ".actor" / "actor.json"
+        known = orjson.loads(path.read_bytes()) if path.is_file() else {}
+        if known and not known.get("standIn"):
+            raise SetupError(f"{folder}: is an Actor, not a stand-in; choose another folder")
+        if schema is not None:
+            _write(folder / ".actor" / "input_schema.json", orjson.dumps(schema, option=_PRETTY))
+        _write_recording(folder / FOLDER / run.name, run)
+        described = {
+            "actorSpecification": 1,
+            "version": "0.0",
+            **known,
+            **(definition or {}),
+            "name": full_name,
+            "standIn": True,
+        }
+        # Last, because it makes the folder an Actor.
+        _write(path, orjson.dumps(described, option=_PRETTY))
+    except (OSError, ValueError) as problem:
+        raise SetupError(f"{folder}: the stand-in cannot be written: {problem}") from problem
+    return folder
+
+
+def check_name(full_name: str) -> str:
+    """
+    Returns `username/name`.
+
+    Raises:
+        SetupError: it is not of this form.
+    """
+    if not _NAME.fullmatch(full_name):
+        raise SetupError(f'expected an Actor like "apify/instagram-scraper", found {full_name!r}')
+    return full_name.replace("~", "/")
+
+
+def _write_recording(folder: Path, run: StandInRun) -> None:
+    fresh = folder.with_name(f".{secrets.token_hex(8)}")
+    fresh.mkdir(parents=True)
+    try:
+        with (fresh / ITEMS).open("wb") as out:
+            out.writelines(item + b"\n" for item in run.items)
+        records = []
+        for number, value in enumerate(run.records, 1):
+            # The key comes from outside, so it is not a part of a file name.
+            name = f"record-{number}"
+            (fresh / name).write_bytes(value.body)
+            records.append({"key": value.key, "contentType": value.content_type, "file": name})
+        if run.log:
+            (fresh / LOG).write_bytes(run.log)
+        facts = {**run.facts, "records": records}
+        (fresh / FACTS).write_bytes(orjson.dumps(facts, option=_PRETTY))
+        load_recording(fresh)
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{secrets.token_hex(8)}")
+    fresh.write_bytes(content)
+    fresh.replace(path)

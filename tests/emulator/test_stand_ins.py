@@ -1,0 +1,166 @@
+"""Stand-ins for Actors: added from files, recorded from real runs, played by input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from apify_emulator.errors import SetupError
+from apify_emulator.stand_ins.real_runs import real_runs
+from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue, write_stand_in
+from tests.emulator.caller import TOKEN, Caller, calling
+from tests.emulator.sample_actors import write_actor
+from tests.emulator.test_cli import run_command
+
+NAME = "apify/instagram-scraper"
+PATH = "actors/apify~instagram-scraper"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "username": {"type": "string"},
+        "limit": {"type": "integer", "default": 5, "minimum": 1},
+    },
+    "required": ["username"],
+}
+
+
+def _stand_in(folder: Path, *items: Any, name: str = "any-input", **facts: Any) -> None:
+    lines = [orjson.dumps(item) for item in items]
+    run = StandInRun(name=name, facts=facts, items=lines)
+    write_stand_in(folder / "actors", NAME, run, schema=SCHEMA)
+
+
+async def _played(call: Caller, given: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Starts a run of the stand-in; returns it at its end, with its items."""
+    reply = await call("POST", f"{PATH}/runs", json=given)
+    assert reply.status == 201, reply.body
+    run = await call.wait(reply.data)
+    items = await call("GET", f"datasets/{run['defaultDatasetId']}/items", format="jsonl")
+    return run, items.lines
+
+
+async def test_add_makes_an_actor_that_gives_the_items_of_a_file(tmp_path: Path) -> None:
+    """One command stands in for an Actor of the Store: its items, cost and schema."""
+    items, schema = tmp_path / "items.json", tmp_path / "schema.json"
+    items.write_text('[{"likes": 3}, {"likes": 5}]')
+    schema.write_bytes(orjson.dumps(SCHEMA))
+    data = tmp_path / "data"
+    words = ["add", NAME, "--items", str(items), "--schema", str(schema), "--cost", "0.02"]
+    done = run_command(*words, "--duration", "10ms", "--data", str(data))
+    assert (done.returncode, done.stderr) == (0, "")
+    async with calling(data) as call:
+        run, lines = await _played(call, {"username": "nasa"})
+        assert lines == [{"likes": 3}, {"likes": 5}]
+        assert (run["status"], run["usageTotalUsd"]) == ("SUCCEEDED", 0.02)
+        refused = await call("POST", f"{PATH}/runs", json={"limit": 0})
+        assert refused.error == (400, "invalid-input")
+
+
+def test_add_takes_a_folder_and_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    """The message names the file and the line that is not an item."""
+    (tmp_path / "items.jsonl").write_text('{"a": 1}\n[2]\n')
+    done = run_command("add", NAME, str(tmp_path), "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "items.jsonl: line 2 is not a JSON object" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+async def test_stand_in_that_is_added_while_the_emulator_runs_is_there_at_once(
+    tmp_path: Path,
+) -> None:
+    """Nobody has to start the emulator again; an edit of the items counts for the next run."""
+    async with calling(tmp_path) as call:
+        assert (await call("GET", PATH)).status == 404
+        _stand_in(tmp_path, {"a": 1})
+        assert (await _played(call, {"username": "x"}))[1] == [{"a": 1}]
+        _stand_in(tmp_path, {"a": 2}, {"a": 3})
+        assert (await _played(call, {"username": "x"}))[1] == [{"a": 2}, {"a": 3}]
+
+
+async def test_recordings_are_told_apart_by_input(tmp_path: Path) -> None:
+    """Each input gives its own items, with the schema's defaults filled in on both sides."""
+    _stand_in(tmp_path, {"n": "nasa"}, name="r1", input={"username": "nasa"})
+    _stand_in(tmp_path, {"n": "esa"}, name="r2", input={"username": "esa", "limit": 5})
+    async with calling(tmp_path) as call:
+        assert (await _played(call, {"username": "esa"}))[1] == [{"n": "esa"}]
+        assert (await _played(call, {"username": "nasa", "limit": 5}))[1] == [{"n": "nasa"}]
+        run, items = await _played(call, {"username": "esa", "limit": 9})
+        assert items == [{"n": "esa"}]
+        assert run["statusMessage"] == "Played from the recording r2, whose input differs in: limit"
+
+
+async def test_recordings_of_one_input_are_played_in_turn(tmp_path: Path) -> None:
+    """A run that failed and its repetition fail and succeed again."""
+    _stand_in(tmp_path, name="r1", input={"username": "x"}, status="FAILED", exitCode=91)
+    _stand_in(tmp_path, {"a": 1}, name="r2", input={"username": "x"})
+    async with calling(tmp_path) as call:
+        run, _ = await _played(call, {"username": "x"})
+        assert (run["status"], run["exitCode"]) == ("FAILED", 91)
+        assert (await _played(call, {"username": "x"}))[0]["status"] == "SUCCEEDED"
+
+
+async def test_items_of_a_stand_in_arrive_while_it_runs(tmp_path: Path) -> None:
+    """A long run shows its items and its records as the real one did, and survives a restart."""
+    _stand_in(tmp_path, *({"i": number} for number in range(999)), durationSecs=1000)
+    async with calling(tmp_path) as call:
+        run = (await call("POST", f"{PATH}/runs", json={"username": "x"})).data
+    async with calling(tmp_path) as call:
+        assert (await call("GET", f"actor-runs/{run['id']}")).data["status"] == "RUNNING"
+        aborted = (await call("POST", f"actor-runs/{run['id']}/abort")).data
+        ended = await call.wait(aborted)
+        assert ended["status"] == "ABORTED"
+        dataset = (await call("GET", f"datasets/{run['defaultDatasetId']}")).data
+        assert dataset["itemCount"] < 100
+
+
+async def test_record_reads_a_real_run_and_plays_it(tmp_path: Path) -> None:
+    """A recorded run has the input, items, records, log, end and cost of the real one."""
+    actors = write_actor(tmp_path / "actors", "real", "", simulated=True)
+    definition = actors / "real" / ".actor" / "actor.json"
+    definition.write_bytes(orjson.dumps({"name": NAME, "simulated": True, "input": SCHEMA}))
+    given = {
+        "username": "nasa", "items": 1500, "output": {"ok": True}, "cost_usd": 0.5, "log_lines": 2,
+    }  # fmt: skip
+    async with calling(tmp_path / "real", actors_dirs=(actors,)) as call:
+        real, items = await _played(call, given)
+        async with real_runs(SecretStr(TOKEN), call.emulator.url) as reader:
+            run = await reader.run(real["id"])
+            name, _ = await reader.actor(run)
+            contents = await reader.contents(run, None)
+            schema = await reader.schema(run)
+    write_stand_in(tmp_path / "data" / "actors", name, contents, schema=schema)
+    async with calling(tmp_path / "data") as call:
+        played, lines = await _played(call, given)
+        assert lines == items
+        output = await call(
+            "GET", f"key-value-stores/{played['defaultKeyValueStoreId']}/records/OUTPUT"
+        )
+        assert output.json() == {"ok": True}
+        log = await call("GET", f"logs/{played['id']}")
+        assert b"Line 2\n" in log.body
+        assert (played["usageTotalUsd"], played["exitCode"]) == (0.5, 0)
+
+
+async def test_record_refuses_a_run_that_has_not_ended(tmp_path: Path) -> None:
+    """A run is recorded only when it is complete, and a wrong token is said."""
+    async with calling(tmp_path) as call:
+        run = await call.start({"duration_secs": 60})
+        with pytest.raises(SetupError, match="RUNNING; record it when it has ended"):
+            async with real_runs(SecretStr(TOKEN), call.emulator.url) as reader:
+                await reader.run(run["id"])
+        with pytest.raises(SetupError, match="refused with 401: User was not found"):
+            async with real_runs(SecretStr("wrong"), call.emulator.url) as reader:
+                await reader.run(run["id"])
+
+
+def test_stand_in_with_a_hostile_record_key_stays_in_its_folder(tmp_path: Path) -> None:
+    """The key of a recorded record never becomes a path."""
+    value = StoredValue(key="../../escape", content_type="text/plain", body=b"x")
+    folder = write_stand_in(tmp_path, NAME, StandInRun(records=[value]))
+    assert (folder / "recordings" / "any-input" / "record-1").read_bytes() == b"x"
+    with pytest.raises(SetupError, match="expected an Actor like"):
+        write_stand_in(tmp_path, "../up", StandInRun())
