@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 DISTRIBUTION = "apify-batch"
@@ -15,6 +16,15 @@ class Extra(StrEnum):
     PARQUET = "parquet"
     REMOTE = "remote"
     SCHEMA = "schema"
+
+
+LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
+    Extra.NOTIFY: "apprise",
+    Extra.PARQUET: "pyarrow",
+    Extra.REMOTE: "obstore",
+    Extra.SCHEMA: "jsonschema_rs",
+}
+"""The module by which an installed extra is recognised."""
 
 
 def not_installed(extra: Extra) -> str:

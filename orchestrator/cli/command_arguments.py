@@ -66,6 +66,21 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--name", metavar="N", help="the name of the batch")
 
 
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument(
+        "spec", metavar="SPEC", type=Path, nargs="?", help=f"also check a spec ({SPEC_HELP})"
+    )
+    parser.add_argument(
+        "--notify",
+        action="store_true",
+        help="send a test to the notification URLs and the ping URL of SPEC and of the settings",
+    )
+    add_output(parser)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.set_defaults(on_signal="leave")
+
+
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")

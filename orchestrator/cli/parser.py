@@ -26,6 +26,7 @@ COMMANDS = {
     "init": ("write an example spec and config with comments", arguments.add_init),
     "import": ("print the spec of a run from the Console", arguments.add_import_run),
     "schema": ("print the JSON Schema of a spec, for editors", arguments.add_schema),
+    "doctor": ("check token, limits, clock, disk and versions", arguments.add_doctor),
     "platform": ("run the local platform", arguments.add_platform),
 }
 """The summary of each command, and the function that adds its arguments."""

@@ -16,6 +16,7 @@ WORDS = {
     "schema": ("schema",),
     "list": ("list",),
     "import": ("import", "nothing"),
+    "doctor": ("doctor",),
 }
 """In a folder without batches; `import` finds nothing."""
 

@@ -1,0 +1,96 @@
+"""Checks of the token, the account's limits and the clock, by asking the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from orchestrator.apify import ApifyClient
+from orchestrator.apify.models import AccountLimits
+from orchestrator.app.clock import utc_now
+from orchestrator.app.doctor.findings import Finding, problem, warning
+from orchestrator.app.setup.context import BatchContext, connected_client
+from orchestrator.errors import NotAuthorized, PlatformError
+from orchestrator.model.money import money
+
+AWAY_SECS = 12.0
+NEARLY_USED = Decimal("0.9")
+EXACT = timedelta(seconds=30)
+WRONG = timedelta(minutes=5)
+"""A clock that is further off than this misses the occurrences of a schedule."""
+
+
+async def check_account(context: BatchContext) -> list[Finding]:
+    """
+    The token, the limits and the clock; the last two only if the platform answers.
+
+    The settings must have a token.
+    """
+    url = context.settings.api_base_url
+    async with connected_client(None, context, away_secs=AWAY_SECS) as client:
+        try:
+            account = await client.account.get()
+        except NotAuthorized as error:
+            advice = "copy the token again from Apify Console, Settings, API & Integrations"
+            return [problem("token", f"{url} refuses it: {error}", advice)]
+        except PlatformError as error:
+            advice = "check the network, a proxy and APIFY_API_BASE_URL"
+            return [problem("platform", f"{url} does not answer: {error}", advice)]
+        name = account.username or account.id or "an unknown account"
+        found = [Finding(about="token", found=f"{url} accepts it; it belongs to {name}")]
+        return [*found, *await _limits(client), _clock(client)]
+
+
+async def _limits(client: ApifyClient) -> list[Finding]:
+    try:
+        return list(findings_of_limits(await client.account.get_limits()))
+    except PlatformError as error:
+        advice = "give the token the permission to read the account, if limits should be known"
+        return [warning("limits", f"not known: {error}", advice)]
+
+
+def findings_of_limits(answer: AccountLimits) -> Iterator[Finding]:
+    """What the limits of the account mean for a batch."""
+    limits, current = answer.limits, answer.current
+    runs = limits and limits.max_concurrent_actor_jobs
+    memory = limits and limits.max_actor_memory_gbytes
+    parts = [f"{runs} runs at once"] if runs else []
+    parts += [f"{memory:g} GB of memory together"] if memory else []
+    if parts:
+        yield Finding(about="limits", found=", ".join(parts))
+    used = None if current is None else current.monthly_usage_usd
+    most = None if limits is None else limits.max_monthly_usage_usd
+    if used is None or not most:
+        return
+    said = f"{money(used)} of {money(most)} used in this billing cycle"
+    advice = "raise the limit in Apify Console, Billing, Limits, or wait for the next cycle"
+    if used >= most:
+        yield problem("money", said, advice)
+    elif used >= most * NEARLY_USED:
+        yield warning("money", said, advice)
+    else:
+        yield Finding(about="money", found=said)
+
+
+def _clock(client: ApifyClient) -> Finding:
+    told = client.platform_now()
+    if told is None:
+        return warning("clock", "the platform does not show its time", "synchronise it by NTP")
+    return finding_of_clock(utc_now() - told)
+
+
+def finding_of_clock(ahead: timedelta) -> Finding:
+    """
+    What the difference of the two clocks means.
+
+    Args:
+        ahead: how far this machine's clock is ahead of the platform's; negative if it is behind.
+    """
+    secs = abs(ahead.total_seconds())
+    if abs(ahead) <= EXACT:
+        return Finding(about="clock", found="agrees with the platform's within 30 s")
+    where = "ahead of" if ahead > timedelta() else "behind"
+    found = f"{secs:,.0f} s {where} the platform's"
+    advice = "synchronise it by NTP, for example with systemd-timesyncd or chrony"
+    return (problem if abs(ahead) > WRONG else warning)("clock", found, advice)

@@ -1,0 +1,63 @@
+"""What `orchestrator doctor` finds before the night does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, sweep
+from tests.support.receivers import receiver
+
+NOTIFY = '[notify]\nurls = ["{{ env.ALERT_URL }}"]\nping_url = "{{ env.PING_URL }}"\n'
+
+
+def checks_of(command: Command, *words: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """The exit code, and the findings by what they are about."""
+    done = command.run("doctor", *words, "--json")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for check in done.json["checks"]:
+        found.setdefault(check["about"], []).append(check)
+    return done.code, found
+
+
+def test_doctor_finds_nothing_wrong_and_sends_a_test(command: Command) -> None:
+    """A spec whose notifications arrive in the evening is heard of at night."""
+    pytest.importorskip("apprise", reason="the extra `notify` is not installed")
+    command.write("s.toml", sweep("night", jobs=2) + NOTIFY)
+    with receiver() as web:
+        urls = {"ALERT_URL": web.notify_url, "PING_URL": web.url}
+        code, found = checks_of(
+            replace(command, variables={**command.variables, **urls}), "s.toml", "--notify"
+        )
+        assert code == 0
+        assert {"versions", "disk", "token", "limits", "clock", "spec"} <= found.keys()
+        assert len(found["notify"]) == 2
+        assert (web.titles, web.pings) == (["orchestrator: a test"], ["log"])
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(command: Command) -> None:
+    """Each problem has an advice, no secret is shown, and the exit code says that there is one."""
+    command.write("s.toml", sweep("night").replace("matrix", "matrixx") + NOTIFY)
+    wrong = {
+        "APIFY_TOKEN": "not-a-token",
+        "ALERT_URL": "json://me:pass-9d3e@127.0.0.1:9/hook-77aa",
+        "PING_URL": "http://127.0.0.1:9/key-5c1f0a77",
+    }
+    command = replace(command, variables={**command.variables, **wrong})
+    code, found = checks_of(command, "s.toml", "--notify")
+    assert code == 1
+    problems = {about for about, checks in found.items() if checks[0]["state"] == "problem"}
+    assert {"token", "spec", "notify"} <= problems
+    assert all(check["advice"] for about in problems for check in found[about])
+    for secret in ("not-a-token", "pass-9d3e", "hook-77aa", "key-5c1f0a77"):
+        assert secret not in str(found)
+
+
+def test_doctor_works_without_a_token_and_with_a_wrong_setting(command: Command) -> None:
+    """What prevents every other command is what this one is for."""
+    code, found = checks_of(replace(command, variables={}))
+    assert (code, found["token"][0]["state"]) == (1, "problem")
+    code, found = checks_of(replace(command, variables={"ORCHESTRATOR_MAX_RUNS": "many"}))
+    assert (code, found["settings"][0]["state"]) == (1, "problem")
