@@ -77,6 +77,7 @@ def report(
             f"stopped early: {result.reason}\n"
             f"resume it with: orchestrator resume {display(result.folder)}\n"
         )
+        sys.stderr.write(_live_runs_line(result))
 
 
 def _table_line(result: Result) -> str:
@@ -85,6 +86,15 @@ def _table_line(result: Result) -> str:
     if table is not None:
         return f"table: {display(table.path)} ({table.rows:,} rows)"
     return f"one table: orchestrator export {display(result.folder)} --format csv"
+
+
+def _live_runs_line(result: Result) -> str:
+    """Says that runs go on and cost money, and how to abort them."""
+    if not result.live_runs:
+        return ""
+    runs = "1 run goes" if result.live_runs == 1 else f"{result.live_runs:,} runs go"
+    where = "at the platform" if result.batch.plan.local is None else "when the emulator is started"
+    return f"{runs} on {where}; abort with: orchestrator abort {display(result.folder)}\n"
 
 
 def _cap_warning(near_cap: Sequence[NearCap]) -> str:

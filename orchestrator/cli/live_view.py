@@ -1,29 +1,203 @@
-"""Progress on a terminal, redrawn in place."""
+"""
+The live view on a terminal: drawn in place, below everything else that is printed.
+
+The cursor rests at the first cell of the view. So the view stays where it is when the terminal
+becomes narrower and wraps its lines anew, whatever is printed meanwhile overwrites it, and it is
+erased by one control sequence. No line is wrapped, because wrapping is off while it is drawn.
+"""
 
 from __future__ import annotations
 
+import os
+import select
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
+from typing import TextIO, cast
 
 import anyio
+from rich.cells import cell_len
 from rich.console import Console
-from rich.live import Live
+from rich.text import Text
 
+from orchestrator.app.batch_folders import display
 from orchestrator.app.clock import utc_now
 from orchestrator.model.progress import Progress
-from orchestrator.report.terminal import progress_view
+from orchestrator.report.progress_view import (
+    COLOURED,
+    UNCOLOURED,
+    Screen,
+    Symbols,
+    ascii_symbols,
+    progress_lines,
+)
 
-LIVE_EVERY_SECS = 0.25
+LOOK_EVERY_SECS = 0.25
+USUAL_SIZE = os.terminal_size((80, 24))
+"""The size of a terminal that does not say it."""
+
+MOST_COLUMNS = 1000
+BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
+"""Around a frame: the terminal shows it as a whole, if it can, and wraps no line."""
+
+ERASE = "\r\x1b[J"
+ERASE_REST_OF_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
 
 
-class LiveDisplay:
-    """A bar and figures, redrawn in place."""
+async def draw(folder: Path, progress: Callable[[int], Progress]) -> None:
+    """
+    Draws the progress of a batch on the terminal behind stderr until cancelled, then erases it.
 
-    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:  # noqa: ARG002
-        """Redraws until cancelled."""
-        console = Console(stderr=True)
-        # rich would refresh from a thread of its own, while the figures change.
-        with Live(console=console, auto_refresh=False, transient=True) as live:
+    A frame is drawn when figures have changed, once a second for the times, and when the size of
+    the terminal has changed. It is left out while the terminal takes no output.
+    """
+    view = LiveView(sys.stderr, name=folder.parent.name, folder=folder)
+    above = AboveView(view)
+    with redirect_stderr(cast("TextIO", above)):
+        try:
             while True:
-                live.update(progress_view(progress(0), utc_now()), refresh=True)
-                await anyio.sleep(LIVE_EVERY_SECS)
+                view.draw(progress)
+                await anyio.sleep(LOOK_EVERY_SECS)
+        finally:
+            above.close()
+
+
+class LiveView:
+    """
+    The view on a terminal.
+
+    Args:
+        stream: the terminal.
+        name: of the batch.
+        folder: of the batch, which is named by the id of the batch.
+    """
+
+    def __init__(self, stream: TextIO, *, name: str, folder: Path) -> None:
+        self._stream = stream
+        self._name = name
+        self._folder = folder
+        self._console = Console(file=StringIO(), force_terminal=True)
+        self._symbols = symbols_for(stream.encoding, has_colours=not self._console.no_color)
+        self._is_drawn = False
+        self._drawn: object = None
+
+    def draw(self, progress: Callable[[int], Progress]) -> None:
+        """Draws the view, if anything in it has changed."""
+        size = self._size()
+        now, at = progress(size.lines), utc_now()
+        state = (now.facts, now.ends_at, int(at.timestamp()), size)
+        if (state == self._drawn and self._is_drawn) or not self._takes_output():
+            return
+        # The last line stays free: a terminal that becomes lower keeps the cursor in sight.
+        screen = Screen(
+            width=min(size.columns, MOST_COLUMNS),
+            height=max(1, size.lines - 1),
+            symbols=self._symbols,
+        )
+        lines = progress_lines(
+            now,
+            at,
+            screen,
+            name=self._name,
+            batch_id=self._folder.name,
+            folder=display(self._folder),
+        )
+        self._write(_frame([self._with_colours(line) for line in lines]))
+        self._is_drawn, self._drawn = True, state
+
+    def erase(self) -> None:
+        """Erases the view; the cursor is where it began."""
+        if self._is_drawn:
+            self._is_drawn = False
+            self._write(ERASE)
+
+    def print_above(self, text: str) -> None:
+        """Prints lines in place of the view, which is drawn below them the next time."""
+        self.erase()
+        width = self._size().columns
+        self._write("\n".join(wrapped(line, width) for line in text.split("\n")))
+
+    def _with_colours(self, line: Text) -> str:
+        with self._console.capture() as captured:
+            self._console.print(line, end="", soft_wrap=True, highlight=False, markup=False)
+        return captured.get()
+
+    def _size(self) -> os.terminal_size:
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except OSError:
+            return USUAL_SIZE
+        return size if size.columns > 0 and size.lines > 0 else USUAL_SIZE
+
+    def _takes_output(self) -> bool:
+        """Whether the terminal takes output now: it does not after Ctrl-S."""
+        return bool(select.select([], [self._stream.fileno()], [], 0)[1])
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class AboveView:
+    """
+    Stands for stderr while the view is on the terminal: what is printed appears above the view.
+
+    A part of a line is kept until its end has come.
+    """
+
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+        self._part = ""
+
+    def write(self, text: str) -> int:
+        """Prints the lines of the text above the view."""
+        whole, end, part = (self._part + text).rpartition("\n")
+        self._part = part
+        if end:
+            self._view.print_above(whole + end)
+        return len(text)
+
+    def flush(self) -> None:
+        """Does nothing: whole lines are printed at once."""
+
+    def close(self) -> None:
+        """Erases the view, and prints the part of a line that was kept."""
+        self._view.print_above(self._part)
+        self._part = ""
+
+    def isatty(self) -> bool:
+        """Always: it stands for a terminal."""
+        return True
+
+
+def symbols_for(encoding: str | None, *, has_colours: bool) -> Symbols:
+    """The symbols that a terminal with this encoding shows."""
+    # With LC_ALL=C, Python writes UTF-8, and nothing says that the terminal shows it.
+    is_plain = os.environ.get("LC_ALL") in {"C", "POSIX"}
+    if is_plain or not (encoding or "").lower().replace("-", "").startswith("utf8"):
+        return ascii_symbols("ascii" if is_plain else encoding or "ascii")
+    return COLOURED if has_colours else UNCOLOURED
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line with breaks between its words: the terminal would break keys and ids, too."""
+    lines: list[str] = []
+    room = 0
+    for word in line.split(" "):
+        cells = cell_len(word)
+        if lines and cells + 1 <= room:
+            lines[-1] += f" {word}"
+            room -= cells + 1
+        else:
+            lines.append(word)
+            room = width - cells
+    return "\n".join(lines)
+
+
+def _frame(lines: list[str]) -> str:
+    """The control sequences and lines that draw a view from the cursor on, and bring it back."""
+    body = "\r\n".join(line + ERASE_REST_OF_LINE for line in lines)
+    up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+    return f"{BEGIN}\r{body}{ERASE_BELOW}{up}\r{END}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +33,25 @@ def display_for(
     """
     if log_format == "json":
         return NoDisplay()
-    if sys.stderr.isatty():
-        # Imported only for terminals, because rich takes long to import.
-        from orchestrator.cli.live_view import LiveDisplay
-
-        return LiveDisplay()
+    if can_draw():
+        return ViewDisplay()
     return LineDisplay(first_line_secs, line_every_secs)
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal on which a view can be drawn in place."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+
+
+class ViewDisplay:
+    """Draws the live view on a terminal."""
+
+    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:
+        """Draws until cancelled."""
+        # Imported when the first requests have been sent, because rich takes long to import.
+        from orchestrator.cli.live_view import draw
+
+        await draw(folder, progress)
 
 
 class LineDisplay:

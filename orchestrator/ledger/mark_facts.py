@@ -9,7 +9,7 @@ from decimal import Decimal
 from orchestrator.ledger.rows import demand_from, mark_of, run_values, stored
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.attempts import Attempt, place_of, send_of
-from orchestrator.model.ids import Mark, RunId
+from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Demand
 from orchestrator.model.runs import Run
 
@@ -104,8 +104,3 @@ class MarkFacts(Transactions):
             **run_values(run),
         )
         return True
-
-    @transaction
-    def live_runs(self) -> list[RunId]:
-        """The runs that were live when the platform was last asked."""
-        return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]

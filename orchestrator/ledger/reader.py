@@ -281,6 +281,10 @@ class LedgerReader:
         """The figures that the process of a live batch last recorded; None when it did not."""
         return progress_of(self._execute("select_progress").fetchone()["progress"])
 
+    def live_runs(self) -> list[RunId]:
+        """The runs that were in progress when the platform was last asked."""
+        return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
+
     def reports(self) -> Iterator[JobReport]:
         """The state of each job, in the order of the spec, as a stream."""
         return map(report_of, self._execute("select_reports"))

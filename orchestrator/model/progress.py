@@ -10,6 +10,12 @@ from decimal import Decimal
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 
+WINDOW_SECS = 60.0
+"""The rate is that of the last minute."""
+
+SOONEST_RATE_SECS = 5.0
+"""There is no rate before this time has gone by."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRun:
@@ -37,11 +43,18 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedJob:
-    """A job that has failed; `error` is foreign text."""
+    """
+    A job that has failed.
+
+    Attributes:
+        error: foreign text.
+        alike: how many jobs have failed for the same cause, with this one.
+    """
 
     key: JobKey
     status: JobStatus
     error: str
+    alike: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +73,11 @@ class Progress:
         running: runs in progress.
         collecting: runs that have ended, and whose results are not judged yet.
         live: some of the runs in progress: stragglers first, then the oldest.
-        failures: the latest failed jobs, the newest first.
+        failures: the latest failed jobs, one for each cause, the newest first.
         items, size_bytes: collected so far.
         cost_usd: of the runs that ended, as first reported; provisional.
         max_cost_usd: the budget of the batch; None when there is none.
-        per_minute: how many jobs were settled per minute lately; None when too little was seen.
+        lately: how many jobs were settled since `lately_from`, in the last minute.
         limit: the reason why most of the waiting jobs wait; empty when none is known.
         limited: how many jobs wait for it.
         ends_at: when the batch is expected to end; None when that cannot be said.
@@ -84,7 +97,8 @@ class Progress:
     size_bytes: int = 0
     cost_usd: Decimal = Decimal(0)
     max_cost_usd: Decimal | None = None
-    per_minute: float | None = None
+    lately: int = 0
+    lately_from: datetime | None = None
     limit: str = ""
     limited: int = 0
     ends_at: datetime | None = None
@@ -119,6 +133,15 @@ class Progress:
         amounts = (self.items, self.size_bytes, self.cost_usd)
         words = (self.limit, self.limited, self.stopping, self.failures)
         return counts, amounts, words, runs, self.ends_at is None
+
+    def per_minute(self, now: datetime) -> float | None:
+        """How many jobs are settled per minute; None when that has not been seen."""
+        if not self.lately or self.lately_from is None:
+            return None
+        secs = (now - self.lately_from).total_seconds()
+        # Nothing has changed since these figures were made.
+        is_old = (now - self.at).total_seconds() > WINDOW_SECS
+        return None if is_old or secs < SOONEST_RATE_SECS else 60 * self.lately / secs
 
     def elapsed_secs(self, now: datetime) -> float:
         """How long the process has worked on the batch."""

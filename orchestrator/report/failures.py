@@ -81,7 +81,7 @@ def group_failures(jobs: Iterable[Failure]) -> list[Failures]:
 
 def cause_of(job: Failure) -> tuple[object, ...]:
     """What is equal for jobs that failed for the same cause."""
-    return job.target, job.status, job.exit_code or None, _pattern(_message(job), job.key)
+    return job.target, job.status, job.exit_code or None, pattern_of(_message(job), job.key)
 
 
 def _failures_of(group: _Group) -> Failures:
@@ -120,5 +120,6 @@ def _bare(message: str) -> str:
     return NUMBER.sub("0", ID.sub("id", message))
 
 
-def _pattern(message: str, key: JobKey) -> str:
+def pattern_of(message: str, key: JobKey) -> str:
+    """What is left of a message without numbers, ids and the key of its job."""
     return _bare(message.replace(key, "job"))

@@ -39,6 +39,17 @@ def words_left(progress: Progress, now: datetime) -> str:
     return ""
 
 
+def rate(per_minute: float) -> str:
+    """A number of jobs in the unit of time that suits it, such as `12 jobs/min`."""
+    if per_minute >= 120:
+        amount, unit = per_minute / 60, "s"
+    elif per_minute >= 1:
+        amount, unit = per_minute, "min"
+    else:
+        amount, unit = per_minute * 60, "h"
+    return f"{amount:,.0f} jobs/{unit}" if amount >= 10 else f"{amount:.1f} jobs/{unit}"
+
+
 def rounded(secs: float) -> str:
     """A duration for people, rounded up as an estimate is: `40 s`, `7 min`, `2 h 20 min`."""
     if secs <= 90:

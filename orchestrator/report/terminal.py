@@ -1,24 +1,21 @@
-"""Output for people on a terminal: live progress and the closing summary."""
+"""Output for people on a terminal: the closing summary and the list of batches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
-from orchestrator.model.progress import Progress
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
-from orchestrator.report.lines import clock, progress_line, size
+from orchestrator.report.lines import clock, size
 from orchestrator.report.summary import cost_words, proven_jobs, shown_statuses
 
 WIDE = 200
@@ -34,20 +31,6 @@ COLOURS = {
     JobStatus.RUNNING: "cyan",
     JobStatus.WAITING: "dim",
 }
-
-
-def progress_view(progress: Progress, now: datetime) -> RenderableType:
-    """The live display: a bar, a line of figures, and what waiting jobs wait for."""
-    grid = Table.grid(padding=(0, 1))
-    # rich draws a full bar for a total of 0.
-    bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=40)
-    grid.add_row(bar, f"{progress.done}/{progress.total}")
-    view = Table.grid()
-    view.add_row(grid)
-    view.add_row(Text(progress_line(progress, now)))
-    if progress.limit:
-        view.add_row(Text(f"{progress.limited} wait: {progress.limit}", style="dim"))
-    return view
 
 
 def summary_table(batch: Batch, totals: Totals) -> Table:

@@ -18,7 +18,6 @@ from tests.support.fault_points import POINTS, Story
 
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 READING = {
-    "live_runs",
     "sent",
     "demand_of_adoptable",
     "ended_attempt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,10 @@ from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import queued_attempt, read_backlog
 from orchestrator.app.batch.failure_logs import keep_log_ends
 from orchestrator.app.batch.final_files import finish
+from orchestrator.app.batch.live_source import LiveSource
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
-from orchestrator.app.batch.progress_tracker import LiveSource, ProgressTracker
+from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now
@@ -63,6 +64,23 @@ CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """
+    How a process left a batch.
+
+    Attributes:
+        batch, totals: when it stopped.
+        reason: why it stopped early; None when every job is settled.
+        live_runs: how many runs go on at the platform.
+    """
+
+    batch: Batch
+    totals: Totals
+    reason: OrchestratorError | None
+    live_runs: int
+
+
 async def drive(
     folder: Path,
     endpoint: Endpoint,
@@ -71,16 +89,13 @@ async def drive(
     *,
     aborting: bool,
     is_new: bool = False,
-) -> tuple[Batch, Totals, OrchestratorError | None]:
+) -> Ending:
     """
     Runs a batch until it is settled or stopped, and writes its reports.
 
     Args:
         aborting: whether its live runs are aborted, and no job is started.
         is_new: whether this process has just made it: then there is nothing to take over.
-
-    Returns:
-        the batch and its figures when this process stops, and why it stopped early.
     """
     early: list[Interrupted] = []
     reason_to_abort = "`orchestrator abort` was called" if aborting else None
@@ -97,6 +112,7 @@ async def drive(
             if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
+            live_runs = 0 if reason is None else await _leave_runs(batch, context, reason)
             reason = await _complete_runs(batch, context, reason)
             owes_news = context.announcer is not None
             is_idle = not is_new and batch.reader.extent() == before
@@ -105,15 +121,13 @@ async def drive(
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
         closed = await finish(folder, closed)
-    return closed, totals, reason
+    return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs)
 
 
 async def _complete_runs(
     batch: OpenBatch, context: BatchContext, reason: OrchestratorError | None
 ) -> OrchestratorError | None:
-    """Aborts live runs if a signal must, or downloads shared datasets; returns why it stopped."""
-    if context.abort_on_signal and isinstance(reason, Interrupted):
-        await _abort_live_runs(batch)
+    """Downloads shared datasets if the platform can be asked; returns why the batch stopped."""
     if reason is None or isinstance(reason, StoppedEarly):
         patience_secs = context.settings.platform_away_secs
         reason = await _collect_shared(batch, patience_secs) or reason
@@ -271,21 +285,29 @@ def _is_worth_recording(progress: Progress, recorded: Progress) -> bool:
     return progress.facts != recorded.facts or silent_secs > SIGN_OF_LIFE_SECS
 
 
-async def _abort_live_runs(batch: OpenBatch) -> None:
-    """Aborts the runs that the ledger knows to be live, in the time that a signal leaves."""
+async def _leave_runs(batch: OpenBatch, context: BatchContext, reason: OrchestratorError) -> int:
+    """Aborts the live runs if a signal must; returns how many go on at the platform."""
+    live = batch.reader.live_runs()
+    if not (context.abort_on_signal and isinstance(reason, Interrupted)):
+        return len(live)
+    aborted = 0
 
     async def abort(run_id: RunId) -> None:
+        nonlocal aborted
         try:
             await batch.client.runs.abort(run_id)
         except PlatformError as error:
             LOG.warning("run_not_aborted", run=run_id, error=str(error))
         else:
+            aborted += 1
             LOG.info("run_aborted", run=run_id)
 
+    # A signal leaves little time.
     with anyio.move_on_after(ABORT_SECS):
         async with anyio.create_task_group() as aborts:
-            for run_id in await batch.ledger.live_runs():
+            for run_id in live:
                 aborts.start_soon(abort, run_id, name=f"abort {run_id}")
+    return len(live) - aborted
 
 
 async def _close(

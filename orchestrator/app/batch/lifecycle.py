@@ -63,6 +63,7 @@ class Result:
 
     Attributes:
         reason: why it stopped early; None when every job is settled.
+        live_runs: how many runs go on at the platform.
         warnings: about earlier batches, for people.
         is_news: whether its end may have to be announced.
     """
@@ -71,6 +72,7 @@ class Result:
     batch: Batch
     totals: Totals
     reason: OrchestratorError | None
+    live_runs: int = 0
     warnings: Sequence[str] = ()
     is_news: bool = True
 
@@ -283,12 +285,16 @@ async def _drive(
 ) -> Result:
     from orchestrator.app.batch.execution import drive
 
-    batch, totals, reason = await drive(
-        folder, endpoint, room, context, aborting=aborting, is_new=is_new
-    )
+    ending = await drive(folder, endpoint, room, context, aborting=aborting, is_new=is_new)
     if not aborting:
-        await _prune(folder, batch, context)
-    return Result(folder=folder, batch=batch, totals=totals, reason=reason)
+        await _prune(folder, ending.batch, context)
+    return Result(
+        folder=folder,
+        batch=ending.batch,
+        totals=ending.totals,
+        reason=ending.reason,
+        live_runs=ending.live_runs,
+    )
 
 
 async def _prune(folder: Path, batch: Batch, context: BatchContext) -> None:

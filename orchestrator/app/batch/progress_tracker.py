@@ -8,20 +8,18 @@ A change costs the same in a batch of ten jobs and of ten thousand. What is not 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from statistics import fmean
 
-import anyio
-
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.jobs import Target
-from orchestrator.model.progress import FailedJob, LiveRun, Progress
+from orchestrator.model.progress import WINDOW_SECS, FailedJob, LiveRun, Progress
 from orchestrator.model.runs import Run
 from orchestrator.model.states import (
     FAILED_JOB_STATUSES,
@@ -30,6 +28,7 @@ from orchestrator.model.states import (
     JobStatus,
     RunStatus,
 )
+from orchestrator.report.failures import pattern_of
 from orchestrator.report.time_left import (
     FEWEST,
     TimeLeft,
@@ -40,14 +39,12 @@ from orchestrator.report.time_left import (
     time_left,
 )
 from orchestrator.scheduler.decide.stragglers import UsualDurations
-from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler
 
-ESTIMATE_EVERY_SECS = 1.0
-WINDOW_SECS = 60.0
-"""The rate, and the number of runs at once, are those of the last minute."""
-
-SOONEST_RATE_SECS = 5.0
+SOONEST_MEAN_SECS = 1.0
 SHOWN_FAILURES = 10
+MOST_CAUSES = 100
+"""How many causes of failures are kept apart."""
+
 COLLECT_WEIGHT = 0.1
 """How much the last job counts in the mean time that a job needs after the end of its run."""
 
@@ -120,7 +117,8 @@ class ProgressTracker:
         self._live: dict[int, _Live] = {}
         self._stragglers: dict[int, _Live] = {}
         self._collecting: dict[int, float] = {}
-        self._failures: deque[FailedJob] = deque(maxlen=SHOWN_FAILURES)
+        # The last failed job of each cause; the last cause is the newest.
+        self._failures: dict[tuple[JobStatus, str], FailedJob] = {}
         self._collect_secs = 0.0
         # Of ended runs whose jobs ran in an earlier batch: how many, actual and expected seconds.
         self._drift = (0, 0.0, 0.0)
@@ -281,12 +279,13 @@ class ProgressTracker:
                 )
                 for seq, one in islice(self._longest(), rows)
             ),
-            failures=tuple(self._failures),
+            failures=tuple(islice(reversed(self._failures.values()), SHOWN_FAILURES)),
             items=self._items,
             size_bytes=self._size_bytes,
             cost_usd=self._cost_usd,
             max_cost_usd=self._max_cost_usd,
-            per_minute=self._per_minute(),
+            lately=self._settled.total() - self._samples[0][2] if self._samples else 0,
+            lately_from=instant(self._samples[0][0]) if self._samples else None,
             limit=self._limit,
             limited=self._limited,
             ends_at=None if self._ends_at is None else instant(self._ends_at),
@@ -309,7 +308,12 @@ class ProgressTracker:
         self._counted_to = now
 
     def _add_failure(self, key: JobKey, status: JobStatus, error: str | None) -> None:
-        self._failures.appendleft(FailedJob(key=key, status=status, error=error or ""))
+        cause = (status, pattern_of(error or "", key))
+        before = self._failures.pop(cause, None)
+        alike = 1 if before is None else before.alike + 1
+        self._failures[cause] = FailedJob(key=key, status=status, error=error or "", alike=alike)
+        if len(self._failures) > MOST_CAUSES:
+            del self._failures[next(iter(self._failures))]
 
     def _longest(self) -> Iterator[tuple[int, _Live]]:
         """The runs in progress: stragglers first, then the others, the oldest first."""
@@ -364,45 +368,6 @@ class ProgressTracker:
 
     def _runs_at_once(self, now: float) -> float:
         then, run_secs, _ = self._samples[0]
-        if now - then < ESTIMATE_EVERY_SECS:
+        if now - then < SOONEST_MEAN_SECS:
             return float(len(self._live))
         return (self._run_secs - run_secs) / (now - then)
-
-    def _per_minute(self) -> float | None:
-        if not self._samples:
-            return None
-        (then, _, before), (now, _, done) = self._samples[0], self._samples[-1]
-        if now - then < SOONEST_RATE_SECS or done == before:
-            return None
-        return 60 * (done - before) / (now - then)
-
-
-@dataclass(slots=True, kw_only=True)
-class LiveSource:
-    """
-    The figures of the batch that this process runs, at any time; used in its event loop.
-
-    Attributes:
-        utc_now: the wall clock.
-    """
-
-    tracker: ProgressTracker
-    scheduler: Scheduler
-    utc_now: Callable[[], datetime]
-    _next_estimate: float = float("-inf")
-
-    def progress(self, rows: int) -> Progress:
-        """The figures now, with at most `rows` runs in progress."""
-        now = anyio.current_time()
-        if now >= self._next_estimate:
-            self._next_estimate = now + ESTIMATE_EVERY_SECS
-            waits = {
-                reason: jobs
-                for reason, jobs in self.scheduler.waits_for().items()
-                # These have had their runs, and are counted as `collecting`.
-                if reason != COUNTING_REASON
-            }
-            self.tracker.estimate(waits, now)
-        return self.tracker.progress(
-            now, self.utc_now(), rows=rows, stopping=self.scheduler.stopping
-        )

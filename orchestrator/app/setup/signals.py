@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from orchestrator.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SHOW_CURSOR = b"\x1b[?25h"
+ERASE_VIEW = b"\x1b[?7h\r\x1b[J"
+"""Ends what the live view may have begun: lines are wrapped again, and the view is erased."""
+
 LEAVE_SECS = 10.0
 
 
@@ -126,8 +128,8 @@ def _end_later(number: int) -> None:
 
 
 def _end_now(number: int) -> None:
-    # The live display hides the cursor of the terminal while it draws.
+    # The cursor rests at the beginning of the live view, and the shell would write over it.
     with suppress(OSError):
         if os.isatty(2) and select.select([], [2], [], 0)[1]:
-            os.write(2, SHOW_CURSOR)
+            os.write(2, ERASE_VIEW)
     os._exit(128 + number)

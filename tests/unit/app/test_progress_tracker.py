@@ -117,6 +117,16 @@ def test_lost_run_is_not_shown_for_ever(nothing_done: Totals) -> None:
     assert [(job.key, job.error) for job in progress.failures] == [("job-0", "exit code 1")]
 
 
+def test_failures_of_one_cause_are_one_entry(nothing_done: Totals) -> None:
+    """188 jobs that fail alike do not push another failure out of sight."""
+    batch = Batch(nothing_done, jobs=190)
+    batch.settle(0, 1.0, replace(FAILURE, error="no such page"))
+    for seq in range(1, 189):
+        batch.settle(seq, 1.0, replace(FAILURE, error=f"page {seq} did not load in 30 s"))
+    failures = batch.progress(2.0).failures
+    assert [(job.key, job.alike) for job in failures] == [("job-188", 188), ("job-0", 1)]
+
+
 def test_stragglers_are_listed_before_older_runs(nothing_done: Totals) -> None:
     """With few rows, the runs that take far longer than usual are the ones to see."""
     batch = Batch(nothing_done, jobs=5)
@@ -150,10 +160,14 @@ def test_rate_is_that_of_the_last_minute(nothing_done: Totals) -> None:
         batch.start(second, float(second))
         batch.settle(second, second + 1.0)
         batch.tracker.estimate({}, second + 1.0)
-    assert batch.progress(60.0).per_minute == pytest.approx(60.0)
+    assert rate_at(batch, 60.0) == pytest.approx(60.0)
     for second in range(60, 180):
         batch.tracker.estimate({}, float(second))
-    assert batch.progress(180.0).per_minute is None
+    assert rate_at(batch, 180.0) is None
+
+
+def rate_at(batch: Batch, now: float) -> float | None:
+    return batch.progress(now).per_minute(NOON + timedelta(seconds=now))
 
 
 def simulate(

@@ -1,0 +1,137 @@
+"""A command on a terminal of its own, and the screen as its reader sees it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import MappingProxyType
+
+import pyte
+
+from tests.support.command import LONGEST_SECS, Command
+
+CTRL_C = b"\x03"
+HISTORY = 500
+SHOWN_SECS = 60
+"""How long something may take to be shown."""
+
+
+class Terminal:
+    """
+    A terminal with a command on it.
+
+    Args:
+        process: the command.
+        handle: our side of the terminal.
+
+    Attributes:
+        screen: what the reader sees; its history is what has moved out of sight.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], handle: int, columns: int, lines: int
+    ) -> None:
+        self.process = process
+        self.screen = pyte.HistoryScreen(columns, lines, history=HISTORY)
+        self.written = b""
+        self._handle = handle
+        self._stream = pyte.ByteStream(self.screen)
+
+    def lines(self) -> list[str]:
+        """The lines on the screen, without blank ones at the end."""
+        lines = [line.rstrip() for line in self.screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    def colours(self, text: str) -> set[str]:
+        """The colours in which a text is on the screen."""
+        for y, line in enumerate(self.screen.display):
+            if text in line:
+                x = line.index(text)
+                row = self.screen.buffer[y]
+                return {row[place].fg for place in range(x, x + len(text))}
+        raise AssertionError(f"{text!r} is not on the screen")
+
+    def wait_for(self, holds: Callable[[list[str]], bool], what: str) -> list[str]:
+        """Reads until the lines on the screen are as a test wants them; returns them."""
+        until = time.monotonic() + SHOWN_SECS
+        while not holds(self.lines()):
+            assert time.monotonic() < until, f"never shown: {what}\n" + "\n".join(self.lines())
+            assert self.read(), f"ended without {what}\n" + "\n".join(self.lines())
+        return self.lines()
+
+    def read(self, secs: float = 0.1) -> bool:
+        """Reads what the command writes within a time; returns whether it may write more."""
+        if not select.select([self._handle], [], [], secs)[0]:
+            return True
+        try:
+            piece = os.read(self._handle, 65536)
+        except OSError:
+            # Linux tells the end of a terminal by an error.
+            return False
+        self.written += piece
+        self._stream.feed(piece)
+        return bool(piece)
+
+    def end(self) -> int:
+        """Reads to the end; returns the exit code."""
+        while self.read():
+            pass
+        return self.process.wait(LONGEST_SECS)
+
+    def press(self, keys: bytes) -> None:
+        """Types something."""
+        os.write(self._handle, keys)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Gives the terminal another size, as the user does with a window."""
+        self.screen.resize(lines, columns)
+        _set_size(self._handle, columns, lines)
+
+
+@contextmanager
+def terminal(
+    command: Command,
+    *words: str,
+    columns: int = 80,
+    lines: int = 24,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Terminal]:
+    """Starts a command on a terminal; ends it if it has not ended."""
+    ours, theirs = os.openpty()
+    _set_size(ours, columns, lines)
+    environment = {**command.environment(), "TERM": "xterm-256color", **variables}
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *words],
+        cwd=command.folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        # So that Ctrl-C on the terminal is a signal to the command.
+        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        try:
+            yield Terminal(process, ours, columns, lines)
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            os.close(ours)
+
+
+def _set_size(handle: int, columns: int, lines: int) -> None:
+    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
