@@ -34,6 +34,7 @@ REPEATED = {
     "mark_seen",
     "record_waits",
     "record_progress",
+    "keep_log_end",
     "skip",
     "refuse",
     "reuse",
