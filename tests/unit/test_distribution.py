@@ -19,7 +19,7 @@ from orchestrator.extras import Extra, not_installed
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NO_PACKAGES = {"tests", "bench", "tools"}
-"""Folders with Python that a checkout has and an installation does not."""
+"""Folders with Python code that only a checkout has, not an installation."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 
 @pytest.fixture(scope="module")
 def metadata(wheel: ZipFile) -> Message:
-    """What an index shows of the wheel."""
+    """The metadata that an index shows for the wheel."""
     [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     return Parser().parsestr(wheel.read(name).decode())
 
@@ -74,21 +74,21 @@ def test_wheel_has_the_licence_and_typing_marks(wheel: ZipFile) -> None:
 
 
 def test_wheel_has_the_commands(wheel: ZipFile) -> None:
-    """An installation brings every command that the project defines."""
+    """An installation has every command that the project defines."""
     [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
     listed = wheel.read(name).decode()
     assert "orchestrator = orchestrator.cli.main:main" in listed
     assert [name for name in PROJECT["project"]["scripts"] if f"{name} = " not in listed] == []
 
 
-def test_wheel_bounds_the_library_whose_inner_parts_are_used(metadata: Message) -> None:
+def test_wheel_limits_the_version_of_aiohttp(metadata: Message) -> None:
     """A new major version of aiohttp is not installed before it was tried."""
     assert "aiohttp<4,>=3.14" in metadata.get_all("Requires-Dist", [])
 
 
 @pytest.mark.parametrize("extra", Extra)
 def test_extra_of_a_message_exists(extra: Extra) -> None:
-    """The command that a message names installs what is missing."""
+    """The command in the message installs what is missing."""
     assert PROJECT["project"]["optional-dependencies"][extra]
     command = f"pip install 'apify-batch[{extra}]'"
     assert not_installed(extra) == f"needs a library that is not installed: {command}"
@@ -120,7 +120,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    """Whoever types make sees all that can be made."""
+    """`make` without a target shows all targets."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     [targets] = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     done = subprocess.run(["make", "-s", "help"], cwd=ROOT, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The event log: where events go, what is in a line, and what cannot stop a batch."""
+"""The event log: where events go, what a line has, and that no log error stops a batch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_event_below_the_level_is_left_out(sink: LogSink, tmp_path: Path) -> Non
 def test_warning_is_text_on_stderr(
     sink: LogSink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """People see warnings, with the job first and without the batch, which they called."""
+    """People see warnings, with the job first and without the batch, whose command they started."""
     with bound_contextvars(batch_id="b", job="shop", attempt=2):
         LOG.info("run_started")
         LOG.warning("record_not_fetched", key="SCREENSHOT")
@@ -73,8 +73,8 @@ def test_failure_of_a_job_is_only_in_the_file(
     assert [line["level"] for line in lines(tmp_path)] == ["warning"]
 
 
-async def test_tasks_keep_what_is_bound_in_them(sink: LogSink, tmp_path: Path) -> None:
-    """Two attempts at the same time never take each other's names."""
+async def test_tasks_keep_their_own_context(sink: LogSink, tmp_path: Path) -> None:
+    """Two attempts at the same time never get each other's names."""
 
     async def attempt(job: str) -> None:
         with bound_contextvars(job=job):
@@ -93,8 +93,8 @@ async def test_tasks_keep_what_is_bound_in_them(sink: LogSink, tmp_path: Path) -
     }  # fmt: skip
 
 
-def test_fact_of_an_event_wins_over_what_is_bound(sink: LogSink, tmp_path: Path) -> None:
-    """An event about another job names that one."""
+def test_fact_of_an_event_wins_over_the_context(sink: LogSink, tmp_path: Path) -> None:
+    """An event about another job names that job."""
     with bound_contextvars(job="one"):
         LOG.info("job_reused", job="two")
     assert lines(tmp_path)[0]["job"] == "two"
@@ -113,7 +113,7 @@ def test_threads_write_whole_lines(sink: LogSink, tmp_path: Path) -> None:
     assert [len(line["text"]) for line in lines(tmp_path)] == [5000] * 200
 
 
-def test_full_disk_stops_the_log_and_nothing_else(
+def test_full_disk_stops_only_the_log(
     sink: LogSink,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -133,7 +133,7 @@ def test_full_disk_stops_the_log_and_nothing_else(
 
 
 def test_bug_is_logged_with_its_traceback(sink: LogSink, tmp_path: Path) -> None:
-    """The traceback of a bug is in the log, and no secret is in it."""
+    """The log has the traceback of a bug, without secrets."""
     SECRETS.add("hush-hush-hush")
     try:
         raise ValueError("hush-hush-hush")
@@ -145,7 +145,7 @@ def test_bug_is_logged_with_its_traceback(sink: LogSink, tmp_path: Path) -> None
 
 
 def test_library_prints_no_events() -> None:
-    """A program that uses a part of this, and sets no log up, finds nothing on its stdout."""
+    """A program that uses a part of the package without a log finds no events on its stdout."""
     code = "from orchestrator.event_log import LOG; LOG.warning('straggler_found')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout + done.stderr == b""

@@ -1,4 +1,4 @@
-"""What of a text from elsewhere may be shown and kept."""
+"""Which part of a text from elsewhere can be shown and stored."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def test_secret_is_replaced_in_every_form(form: str) -> None:
 
 
 def test_secret_is_replaced_before_a_message_is_cut() -> None:
-    """The end of a bounded message is no beginning of a secret."""
+    """A message that was cut cannot end with the beginning of a secret."""
     SECRETS.add("abcdefghijklmnop")
     assert one_line("x" * 490 + " abcdefghijklmnop", 500) == "x" * 490 + " [secret]"
 
 
-def test_short_values_are_no_secrets() -> None:
-    """A value of fewer than 8 characters would spoil messages."""
+def test_short_values_are_not_secrets() -> None:
+    """To redact a value of fewer than 8 characters would spoil messages."""
     SECRETS.add_variables(["SHORT", "LONG", "MISSING"], {"SHORT": "a", "LONG": "12345678"})
     assert plain("a 12345678") == "a [secret]"
 
 
-def test_foreign_text_steers_no_terminal() -> None:
-    """Control characters, marks of direction and line breaks become harmless."""
+def test_foreign_text_cannot_control_a_terminal() -> None:
+    """Control characters, direction marks and line breaks become harmless."""
     shown = one_line(HOSTILE, 500)
     assert shown.isprintable()
     assert shown == "a?[31mred??2J?evil? next line??"
@@ -76,24 +76,26 @@ def test_log_lines_are_whole_and_clean(
     *,
     as_json: bool,
 ) -> None:
-    """One event is one line of what can be printed, in the file and on stderr; JSON stays JSON."""
+    """One event is one printable line, in the file and on stderr; JSON stays JSON."""
     SECRETS.add("hush-hush-hush")
     sink = configure_logs(level="info", as_json=as_json)
     sink.open_file(tmp_path / "log.jsonl")
-    LOG.warning("run_status_changed", status=HOSTILE, told={"a": ["hush-hush-hush"]}, path="\udcff")
+    LOG.warning(
+        "run_status_changed", status=HOSTILE, warnings={"a": ["hush-hush-hush"]}, path="\udcff"
+    )
     sink.close_file()
     line = (tmp_path / "log.jsonl").read_text()
     assert line.count("\n") == 1
     assert line[:-1].isprintable()
-    told = orjson.loads(line) if "\\udcff" not in line else json.loads(line)
-    assert told["status"] == HOSTILE
+    warnings = orjson.loads(line) if "\\udcff" not in line else json.loads(line)
+    assert warnings["status"] == HOSTILE
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert shown[:-1].isprintable()
     assert "hush-hush" not in shown + line
 
 
-def test_outcome_and_run_hold_no_secret() -> None:
+def test_outcome_and_run_have_no_secrets() -> None:
     """A status message that quotes the input reaches neither the ledger nor `run.json`."""
     SECRETS.add("hush-hush-hush")
     message = "login failed for hush-hush-hush\n\x1b[2J"
@@ -108,10 +110,10 @@ def test_outcome_and_run_hold_no_secret() -> None:
 @pytest.mark.parametrize(
     "expression", ["env.SHOP_KEY", "env['SHOP_KEY']", 'env["SHOP_KEY"] | upper']
 )
-def test_secrets_of_a_job_are_known_when_it_is_read(
+def test_secrets_of_a_job_are_known_after_it_is_read(
     monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
-    """A process that resumes a batch has not sent its inputs, and keeps their secrets too."""
+    """A process that resumes a batch has sent no inputs, but redacts their secrets too."""
     monkeypatch.setenv("SHOP_KEY", "open-sesame")
     body = json.dumps({"key": f"{{{{ {expression} }}}}"}).encode()
     job = make_job(input=JobInput(body=body, late_paths=(("key",),)))
@@ -120,8 +122,8 @@ def test_secrets_of_a_job_are_known_when_it_is_read(
 
 
 @pytest.mark.parametrize("size", [1, 3, 10, 1000])
-def test_secret_in_results_is_told_once(size: int, logged: list[EventDict]) -> None:
-    """Wherever the pieces of a file begin and end, a warning names the job and the file."""
+def test_secret_in_results_causes_one_warning(size: int, logged: list[EventDict]) -> None:
+    """However a file is cut into pieces, one warning names the job and the file."""
     SECRETS.add("hush-hush-hush")
     watch = SecretWatch("/out/nightly/1/jobs/shop/records/OUT")
     data = b"x" * 25 + b"hush-hush-hush" + b"y" * 25 + b"hush-hush-hush"
@@ -132,10 +134,10 @@ def test_secret_in_results_is_told_once(size: int, logged: list[EventDict]) -> N
     assert (entry["job"], entry["file"]) == ("shop", "records/OUT")
 
 
-def test_traceback_of_a_bug_holds_no_secret(
+def test_traceback_of_a_bug_has_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An exception may quote the input; neither its file nor its line does."""
+    """An exception may quote the input; neither its file nor its line shows the secret."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     SECRETS.add("hush-hush-hush")
     assert print_error(ValueError("no number: 'hush-hush-hush' \x1b[2J"), as_json=False) == 70

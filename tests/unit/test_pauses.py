@@ -15,12 +15,12 @@ from orchestrator.backoff import pause_secs
     ("number", "secs"), [(0, 0.5), (1, 1.0), (2, 2.0), (5, 16.0), (6, 30.0), (10**9, 30.0)]
 )
 def test_pause_doubles_up_to_the_longest(number: int, secs: float) -> None:
-    """Pauses grow from the first to the longest, however often something is tried."""
+    """Pauses grow from the first to the longest, for any number of tries."""
     assert pause_secs(number, first_secs=0.5, longest_secs=30.0) == secs
 
 
 def is_doubling(node: ast.AST) -> bool:
-    """Whether code doubles what it calls a pause, a delay or seconds."""
+    """Whether code doubles a pause, a delay or seconds."""
     match node:
         case ast.BinOp(op=ast.Mult(), left=left, right=right):
             factors = [left, right]
@@ -33,7 +33,7 @@ def is_doubling(node: ast.AST) -> bool:
 
 
 def names_in(nodes: list[ast.expr]) -> list[str]:
-    """The last parts of the names that expressions consist of."""
+    """The last parts of the names in some expressions."""
     return [
         node.attr if isinstance(node, ast.Attribute) else node.id
         for each in nodes
@@ -50,7 +50,7 @@ def is_two(node: ast.expr) -> bool:
 
 
 def test_pauses_are_doubled_in_one_place() -> None:
-    """Nothing else in the package doubles a pause: `backoff.pause_secs` is the one rule."""
+    """Only `backoff.pause_secs` doubles a pause."""
     package = Path(orchestrator.__file__).parent
     doubling = {
         f"{path.relative_to(package)}:{node.lineno}"

@@ -1,4 +1,4 @@
-"""What a stranger meets first: CI, forms and hooks do what the project's own commands do."""
+"""CI, forms and hooks do the same as the project's own commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _read(path: str) -> Any:
 
 
 def test_ci_runs_the_script_on_every_python_and_on_macos() -> None:
-    """What CI tries is what the project says that it supports."""
+    """CI tries every version that the project supports."""
     job = _read(".github/workflows/ci.yml")["jobs"]["check"]
     matrix = job["strategy"]["matrix"]
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
@@ -43,7 +43,7 @@ def test_ci_script_runs_every_check() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.name)
 def test_issue_form_is_complete(form: Path) -> None:
-    """Every form has a name, a sentence about it and fields with labels."""
+    """Every form has a name, a description and fields with labels."""
     content = yaml.safe_load(form.read_text())
     if form.name == "config.yml":
         assert content == {"blank_issues_enabled": True}
@@ -64,7 +64,7 @@ def test_hooks_run_targets_of_make() -> None:
 
 
 def test_pages_name_targets_that_exist() -> None:
-    """Every make command in the first pages can be typed."""
+    """Every make command on the first pages exists."""
     for page in ("README.md", "CONTRIBUTING.md", ".github/PULL_REQUEST_TEMPLATE.md"):
         text = (ROOT / page).read_text()
         commands = re.findall(r"^make ([a-z -]+)|`make ([a-z -]+)`", text, re.MULTILINE)
@@ -74,7 +74,7 @@ def test_pages_name_targets_that_exist() -> None:
 
 
 def test_changelog_has_the_release_of_this_version() -> None:
-    """Whoever installs a version finds what is in it."""
+    """A user who installs a version can read what is new in it."""
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[:2] == ["Unreleased", orchestrator.__version__]
 

@@ -20,14 +20,14 @@ from orchestrator.model.selection import parse_selection
     ],
 )
 def test_selection_matches_by_comma_and_space(text: str | None, selected: bool) -> None:
-    """A comma is and, a space is or; case does not count."""
+    """A comma means and, a space means or; case does not matter."""
     assert parse_selection(text).matches("shop-1", "FAILED", ("EU",)) is selected
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "shop", "key:x", "status:great", "tag:", ":x", "name:a,,"]
 )
-def test_word_that_is_no_condition_is_refused(text: str) -> None:
-    """What cannot be meant is told rather than passed over."""
+def test_word_that_is_not_a_condition_is_refused(text: str) -> None:
+    """A word without a meaning is an error, not ignored."""
     with pytest.raises(UsageError):
         parse_selection(text)

@@ -14,11 +14,11 @@ TEXT = b"the same words again and again, " * 1000
 
 
 @pytest.mark.parametrize("size", [1024, 200_000])
-def test_compressible_body_is_packed(size: int) -> None:
-    """A body that gzip makes smaller comes back as gzip of the same bytes."""
-    packed = compress(TEXT[:size])
-    assert packed is not None
-    assert gzip.decompress(packed) == TEXT[:size]
+def test_compressible_body_is_compressed(size: int) -> None:
+    """A body that gzip makes smaller is compressed, and decompresses to the same bytes."""
+    compressed = compress(TEXT[:size])
+    assert compressed is not None
+    assert gzip.decompress(compressed) == TEXT[:size]
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def test_compressible_body_is_packed(size: int) -> None:
     [b"small", os.urandom(2000), os.urandom(100_000)],
     ids=["small", "random", "large and random"],
 )
-def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
-    """Short and already packed bodies are not compressed."""
+def test_body_that_would_not_shrink_is_not_compressed(body: bytes) -> None:
+    """Short bodies and bodies that are compressed already are not compressed."""
     assert compress(body) is None
 
 
 @pytest.mark.parametrize("step", [1, 7, 100_000])
 @pytest.mark.parametrize(
-    ("encoding", "packed"),
+    ("encoding", "compressed"),
     [
         ("gzip", gzip.compress(TEXT)),
         ("gzip", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
@@ -41,17 +41,17 @@ def test_body_that_gains_nothing_stays_as_it_is(body: bytes) -> None:
     ],
     ids=["gzip", "gzip in two members", "gzip in capitals"],
 )
-def test_encoded_body_is_decoded(encoding: str, packed: bytes, step: int) -> None:
-    """However a body is cut into pieces, it decodes to the same bytes."""
+def test_encoded_body_is_decoded(encoding: str, compressed: bytes, step: int) -> None:
+    """A body that arrives in any pieces decodes to the same bytes."""
     decoder = decoder_for(encoding)
     assert decoder is not None
-    pieces = [packed[at : at + step] for at in range(0, len(packed), step)]
+    pieces = [compressed[at : at + step] for at in range(0, len(compressed), step)]
     assert b"".join(chain.from_iterable(map(decoder.feed, pieces))) == TEXT
     decoder.finish()
 
 
-def test_encoded_body_that_ends_early_is_noticed() -> None:
-    """Half a compressed body is an error, even when the connection ended in good order."""
+def test_encoded_body_that_ends_early_is_an_error() -> None:
+    """Half a compressed body is an error, even if the connection ended properly."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     list(decoder.feed(gzip.compress(TEXT)[:-10]))
@@ -59,16 +59,16 @@ def test_encoded_body_that_ends_early_is_noticed() -> None:
         decoder.finish()
 
 
-def test_body_of_another_encoding_is_noticed() -> None:
-    """Bytes that are not what the header says are an error."""
+def test_body_of_another_encoding_is_an_error() -> None:
+    """Bytes that do not match the header are an error."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     with pytest.raises(TruncatedBody):
         list(decoder.feed(zlib.compress(TEXT) * 3))
 
 
-def test_few_bytes_that_decode_to_many_come_in_pieces() -> None:
-    """A body that shrank a thousandfold does not fill the memory at once."""
+def test_large_decoded_body_arrives_in_pieces() -> None:
+    """A small body that decodes to a very large one does not fill the memory at once."""
     decoder = decoder_for("gzip")
     assert decoder is not None
     sizes = [len(piece) for piece in decoder.feed(gzip.compress(bytes(9_000_000)))]
@@ -78,11 +78,11 @@ def test_few_bytes_that_decode_to_many_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("encoding", ["", "identity"])
 def test_plain_body_needs_no_decoder(encoding: str) -> None:
-    """A body without encoding is taken as it is."""
+    """A body without encoding stays as it is."""
     assert decoder_for(encoding) is None
 
 
-def test_unknown_encoding_is_told() -> None:
-    """An encoding that nobody asked for is an error of the platform."""
+def test_unknown_encoding_is_an_error() -> None:
+    """An encoding that the client did not request is an error of the platform."""
     with pytest.raises(TruncatedBody, match="zstd"):
         decoder_for("zstd")

@@ -99,7 +99,7 @@ def read(model: Any, answer: Any) -> Any:
 
 
 def names_of(model: type[BaseModel]) -> set[str | None]:
-    """The fields of a model by the names that the API gives them."""
+    """The fields of a model, by their names in the API."""
     return {
         field.alias or (name.upper() if issubclass(model, runs.ServiceUsage) else to_camel(name))
         for name, field in model.model_fields.items()
@@ -108,12 +108,12 @@ def names_of(model: type[BaseModel]) -> set[str | None]:
 
 @pytest.mark.parametrize(("schema", "model"), SCHEMAS.items(), ids=SCHEMAS)
 def test_model_has_documented_fields_only(schema: str, model: type[BaseModel]) -> None:
-    """A field that the official description does not have would never be filled."""
+    """A field without a counterpart in the official description would never be filled."""
     assert names_of(model) - fields_of(schema) == set()
 
 
 def test_model_has_no_field_that_nothing_reads() -> None:
-    """A field is there because some code reads it; only a run has all of them."""
+    """Some code reads each field; only a run has all documented fields."""
     sources = Path(orchestrator.__file__).parent.rglob("*.py")
     read_names = set(re.findall(r"\.([a-z_]+)\b", " ".join(path.read_text() for path in sources)))
     others: set[type[BaseModel]] = {*SCHEMAS.values(), actors.PricingInfo}
@@ -130,12 +130,12 @@ def test_price_has_documented_fields_only() -> None:
 
 @pytest.mark.parametrize(("schema", "model"), SCHEMAS_OF_RUNS.items(), ids=SCHEMAS_OF_RUNS)
 def test_part_of_a_run_has_every_documented_field(schema: str, model: type[BaseModel]) -> None:
-    """Each field of the official description of a run has its place in a model."""
+    """Each field of a run in the official description has its place in a model."""
     assert {name.rstrip("?") for name in fields_of(schema)} - names_of(model) == set()
 
 
 def test_run_has_every_documented_field() -> None:
-    """Each documented field of a run can be asked for, by its name in snake_case."""
+    """Each documented field of a run can be read, by its name in snake_case."""
     names = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field).lower() for field in fields_of("Run")}
     assert {name for name in names if not hasattr(models.Run({"id": "x"}), name)} == set()
 
@@ -146,7 +146,7 @@ def test_run_has_every_documented_field() -> None:
     ids=[f"{method} {path} {status}" for method, path, status, _ in EXAMPLES],
 )
 def test_documented_example_is_read(method: str, path: str, status: int, example: Any) -> None:
-    """Each example of the official description is read; a list at least as a page."""
+    """Each example of the official description can be read; a list at least as a page."""
     model = MODEL_OF_PATH.get(path, models.WireModel)
     if method == "GET" and path.endswith("/runs"):
         model = models.RunList
@@ -156,7 +156,7 @@ def test_documented_example_is_read(method: str, path: str, status: int, example
 
 
 def test_run_gives_its_facts() -> None:
-    """What decisions are made by is taken from the run."""
+    """The facts that decisions need come from the run."""
     facts = read(models.Run, {"data": RUN}).facts()
     assert facts.id == "run1"
     assert facts.started_at == datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -168,15 +168,15 @@ def test_run_gives_its_facts() -> None:
 
 
 def test_list_item_gives_its_facts() -> None:
-    """A run in a list tells whose it is and how it stands."""
+    """A run in a list shows to which attempt it belongs, and its status."""
     page = read(models.RunList, {"data": {"total": 1, "count": 1, "items": [RUN]}})
     facts = page.items[0].facts()
     assert (facts.id, facts.status) == ("run1", "RUNNING")
     assert facts.user_agent == "orchestrator/1 (attempt k.1.1.1)"
 
 
-def test_nested_objects_are_read_when_asked_for() -> None:
-    """A run's options and usage come with their types."""
+def test_nested_objects_are_read_on_access() -> None:
+    """A run's options and usage are read with their types."""
     usage = {"DATA_TRANSFER_EXTERNAL_GBYTES?": 0.5, "DATASET_READS": 4}
     run = read(models.Run, {"data": RUN | {"usage": usage, "usageUsd": usage}})
     assert run.options.memory_mbytes == 1024
@@ -185,8 +185,8 @@ def test_nested_objects_are_read_when_asked_for() -> None:
     assert run.metamorphs is None
 
 
-def test_run_is_told_again_as_it_was_told() -> None:
-    """A run written down holds all that the platform said, unknown fields included."""
+def test_run_is_written_as_it_was_received() -> None:
+    """A run that is written to disk has everything that the platform sent, also unknown fields."""
     told = RUN | {"brandNew": {"a": [1, 2.5]}, "status": "ON-HOLD"}
     run = read(models.Run, {"data": told})
     assert json.loads(run.to_json()) == told
@@ -196,14 +196,14 @@ def test_run_is_told_again_as_it_was_told() -> None:
 
 
 def test_missing_fields_are_tolerated() -> None:
-    """A run of which only the id is told can still be followed."""
+    """A run of which only the id is known can still be followed."""
     run = read(models.Run, {"data": {"id": "run1"}})
     assert run.stats is None
     assert run.facts().id == "run1"
 
 
-def test_field_of_an_unforeseen_shape_counts_as_missing() -> None:
-    """A platform that changes the type of a field costs that field, and not the run."""
+def test_field_of_an_unexpected_type_counts_as_missing() -> None:
+    """If the platform changes the type of a field, only that field is lost, not the run."""
     told = RUN | {"exitCode": {"code": 1}, "startedAt": 7.5e300, "stats": [], "meta": "x"}
     run = read(models.Run, {"data": told})
     assert (run.id, run.exit_code, run.started_at) == ("run1", None, None)
@@ -212,7 +212,7 @@ def test_field_of_an_unforeseen_shape_counts_as_missing() -> None:
 
 
 def test_unreadable_part_is_left_out() -> None:
-    """A nested object with one odd field is read without it."""
+    """A nested object with one invalid field is read without that field."""
     run = read(models.Run, {"data": RUN | {"options": {"build": 5, "memoryMbytes": 256}}})
     assert run.options.build is None
     assert run.options.memory_mbytes == 256
@@ -229,8 +229,8 @@ def test_unreadable_part_is_left_out() -> None:
         (b'{"error": {}}', "not what the API promises"),
     ],
 )
-def test_unreadable_answer_says_what_it_is(body: bytes, words: str) -> None:
-    """A success that is not the API's is an error in plain words."""
+def test_unreadable_answer_is_described(body: bytes, words: str) -> None:
+    """A success without the API's JSON is an error that says what came instead."""
     with pytest.raises(ServerFault, match=words):
         read_run(body)
 
@@ -243,21 +243,21 @@ def test_unreadable_answer_says_what_it_is(body: bytes, words: str) -> None:
         (b"[]", "not what the API promises"),
     ],
 )
-def test_unreadable_list_says_what_it_is(body: bytes, words: str) -> None:
-    """A list that is not the API's is an error in plain words."""
+def test_unreadable_list_is_described(body: bytes, words: str) -> None:
+    """A list without the API's JSON is an error that says what came instead."""
     with pytest.raises(ServerFault, match=words):
         reader_of(models.RunList)(body)
 
 
-def test_odd_field_of_a_list_item_counts_as_missing() -> None:
-    """One odd field in a list costs neither the list nor the item."""
+def test_invalid_field_of_a_list_item_counts_as_missing() -> None:
+    """One invalid field in a list loses neither the list nor the item."""
     page = read(models.RunList, {"data": {"items": [RUN | {"buildNumber": {}}, RUN]}})
     assert [item.id for item in page.items] == ["run1", "run1"]
     assert page.items[0].build_number is None
 
 
 def test_secrets_are_not_shown() -> None:
-    """A dataset's signing key and the proxy password stay out of logs and tracebacks."""
+    """A dataset's signing key and the proxy password never appear in logs and tracebacks."""
     dataset = read(models.Dataset, {"data": {"id": "d", "urlSigningSecretKey": "s3cret"}})
     account = read(models.Account, {"data": {"proxy": {"password": "s3cret"}}})
     assert "s3cret" not in repr(dataset) + repr(account)

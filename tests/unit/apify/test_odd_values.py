@@ -1,4 +1,4 @@
-"""Numbers, times and words of an answer that nobody foresaw: they count as missing."""
+"""Unexpected numbers, times and words in an answer: they count as missing."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ NINES = "9" * 5000
         (None, None),
     ],
 )
-def test_number_in_a_header_is_read_or_passed_over(text: str | None, number: int | None) -> None:
-    """A header of any length holds a number or nothing."""
+def test_number_in_a_header_is_read_or_ignored(text: str | None, number: int | None) -> None:
+    """A header of any length is read as a number, or ignored."""
     assert whole_number(text) == number
 
 
@@ -49,13 +49,13 @@ def test_number_in_a_header_is_read_or_passed_over(text: str | None, number: int
         (None, None),
     ],
 )
-def test_date_in_a_header_is_read_or_passed_over(text: str | None, at: datetime | None) -> None:
-    """A header of any length holds a date that a clock can show, or nothing."""
+def test_date_in_a_header_is_read_or_ignored(text: str | None, at: datetime | None) -> None:
+    """A header of any length is read as a date that a clock can show, or ignored."""
     assert http_date(text) == at
 
 
-def test_absurd_rate_limit_is_passed_over() -> None:
-    """A limit of 5,000 digits slows nothing and breaks nothing."""
+def test_absurd_rate_limit_is_ignored() -> None:
+    """A limit of 5,000 digits slows nothing down and causes no error."""
     lane = Lane(60.0)
     lane.learn(NINES)
     assert lane.limit_per_sec == 60.0
@@ -66,16 +66,16 @@ def test_absurd_rate_limit_is_passed_over() -> None:
     [12345678901234567890, 1e300, -(2**63) - 1, 1.5, True, "1", [], {}],
     ids=str,
 )
-def test_exit_code_that_is_none_counts_as_missing(value: Any) -> None:
-    """Only a whole number that fits into the ledger is one."""
+def test_invalid_exit_code_counts_as_missing(value: Any) -> None:
+    """Only a whole number that fits into the ledger is an exit code."""
     body = run_reply(exitCode=value, options={"memoryMbytes": value}).chunks_[0]
     facts = read_run(body).facts()
     assert (facts.exit_code, facts.memory_mbytes) == (None, None)
 
 
 @pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", 1e300, "0" * 50, {}])
-def test_cost_that_is_no_amount_counts_as_missing(value: Any) -> None:
-    """Money that cannot be summed up is not known."""
+def test_cost_that_is_not_an_amount_counts_as_missing(value: Any) -> None:
+    """An amount that cannot be summed is not known."""
     assert read_run(run_reply(usageTotalUsd=value).chunks_[0]).facts().cost_usd is None
 
 
@@ -83,7 +83,7 @@ def test_cost_that_is_no_amount_counts_as_missing(value: Any) -> None:
     "value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "soon"]
 )
 def test_time_far_away_counts_as_missing(value: str) -> None:
-    """Sums with it would overflow."""
+    """Sums with such a time would overflow."""
     body = run_reply(finishedAt=value).chunks_[0]
     assert read_run(body).facts().finished_at is None
     listed = b'{"data":{"items":[{"id":"r","finishedAt":"%s"}]}}' % value.encode()
@@ -92,21 +92,21 @@ def test_time_far_away_counts_as_missing(value: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e400", NINES, "Infinity", "-Infinity", "NaN"])
-def test_limit_of_an_account_that_is_no_number_counts_as_missing(number: str) -> None:
+def test_invalid_limit_of_an_account_counts_as_missing(number: str) -> None:
     """The rest of the answer is read."""
     body = f'{{"data":{{"limits":{{"maxConcurrentActorJobs":{number},"dataRetentionDays":7}}}}}}'
     try:
         limits = reader_of(models.AccountLimits)(body.encode()).limits
     except ServerFault:
-        # What is not JSON is no answer at all, and is asked for again.
+        # What is not JSON is not an answer, and is requested again.
         return
     assert limits is not None
     assert (limits.max_concurrent_actor_jobs, limits.data_retention_days) == (None, 7)
 
 
 @pytest.mark.parametrize("word", ["a\nb", "\x1b[2J", "\u202e", "x" * 1000, "", 7, None])
-def test_id_that_is_no_word_is_none(word: Any) -> None:
-    """A run is not known by what cannot be printed, and such a status is none."""
+def test_id_that_is_not_a_word_counts_as_missing(word: Any) -> None:
+    """A value that cannot be printed is not an id; such a status counts as missing."""
     with pytest.raises(ServerFault, match="no run with an id"):
         read_run(reply(body={"data": {"id": word}}).chunks_[0])
     told = {"id": "r", "status": word, "defaultDatasetId": word}

@@ -18,23 +18,23 @@ from orchestrator.errors import ConfigError
         " https://api.apify.com/v2/ ",
     ],
 )
-def test_base_url_is_taken_in_every_usual_form(base_url: str) -> None:
-    """The address may end in a slash or in the version."""
+def test_base_url_is_accepted_in_every_usual_form(base_url: str) -> None:
+    """The address may end with a slash or with the version."""
     assert root_of(base_url) == "https://api.apify.com"
 
 
 @pytest.mark.parametrize(
     "base_url", ["", "api.apify.com", "ftp://x.example", "https://", "https://u:p@x.example"]
 )
-def test_base_url_that_is_none_is_refused(base_url: str) -> None:
-    """An address that cannot be one is told before anything is sent, without its password."""
+def test_invalid_base_url_is_refused(base_url: str) -> None:
+    """An address that is not valid is an error before anything is sent, without its password."""
     with pytest.raises(ConfigError, match="APIFY_API_BASE_URL") as caught:
         root_of(base_url)
     assert "u:p" not in str(caught.value)
 
 
 def test_token_is_not_shown() -> None:
-    """Options can be logged without giving the token away."""
+    """Options can be logged without the token."""
     assert "s3cret" not in repr(ClientOptions(token=SecretStr("s3cret")))
 
 
@@ -47,7 +47,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_proxy_of_the_environment_is_used(no_proxies: pytest.MonkeyPatch) -> None:
-    """The proxy for a scheme is taken with its credentials in a header."""
+    """The proxy for a scheme is used, with its credentials in a header."""
     no_proxies.setenv("HTTPS_PROXY", "http://user:p%40ss@proxy.example:3128")
     proxy = proxy_for("https://api.apify.com")
     assert proxy is not None
@@ -56,8 +56,8 @@ def test_proxy_of_the_environment_is_used(no_proxies: pytest.MonkeyPatch) -> Non
     assert "dXNl" not in repr(proxy)
 
 
-def test_no_proxy_is_honoured(no_proxies: pytest.MonkeyPatch) -> None:
-    """A host that the environment takes out is reached directly."""
+def test_no_proxy_is_obeyed(no_proxies: pytest.MonkeyPatch) -> None:
+    """A host that `no_proxy` names is reached directly."""
     no_proxies.setenv("HTTP_PROXY", "proxy.example:3128")
     no_proxies.setenv("NO_PROXY", "127.0.0.1,internal.example")
     assert proxy_for("http://127.0.0.1:8000") is None
@@ -65,15 +65,15 @@ def test_no_proxy_is_honoured(no_proxies: pytest.MonkeyPatch) -> None:
     assert proxy_for("http://elsewhere.example") is not None
 
 
-def test_unsupported_proxy_is_told(no_proxies: pytest.MonkeyPatch) -> None:
-    """A proxy of a kind that cannot be used is an error, and is not passed by in silence."""
+def test_unsupported_proxy_is_an_error(no_proxies: pytest.MonkeyPatch) -> None:
+    """A proxy of an unsupported kind is an error, and is not ignored silently."""
     no_proxies.setenv("ALL_PROXY", "socks5://proxy.example:1080")
     with pytest.raises(ConfigError, match="socks5"):
         proxy_for("https://api.apify.com")
 
 
-def test_missing_certificate_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of certificates that is not there is named with its variable."""
+def test_missing_certificate_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a missing file of certificates names its variable."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(ConfigError, match=r"REQUESTS_CA_BUNDLE names /nowhere/ca\.pem"):
         trusted("https://api.apify.com")

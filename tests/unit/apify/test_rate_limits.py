@@ -8,13 +8,13 @@ from orchestrator.apify.policy.rate_limits import FORGET_FROM, Pacer, Rate
 
 
 class Server:
-    """Refuses what is more than its limit in any one second."""
+    """Refuses requests beyond its limit in any one second."""
 
     def __init__(self, per_sec: int) -> None:
         self._per_sec = per_sec
         self._seen: deque[float] = deque()
 
-    def takes(self, at: float) -> bool:
+    def accepts(self, at: float) -> bool:
         while self._seen and self._seen[0] <= at - 1.0:
             self._seen.popleft()
         if len(self._seen) >= self._per_sec:
@@ -30,7 +30,7 @@ def passing(pacer: Pacer, resource: str, rate: Rate, now: float) -> float:
 
 
 def test_far_below_the_limit_nothing_waits() -> None:
-    """Requests that come more slowly than the limit are let through at once."""
+    """Requests that are slower than the limit are sent at once."""
     pacer = Pacer()
     times = [number * 0.05 for number in range(100)]
     assert [passing(pacer, "run 1", Rate.DEFAULT, at) for at in times] == times
@@ -39,10 +39,10 @@ def test_far_below_the_limit_nothing_waits() -> None:
 @pytest.mark.parametrize(
     ("rate", "per_sec"), [(Rate.DEFAULT, 60), (Rate.RECORDS, 200), (Rate.STARTS, 400)]
 )
-def test_published_rate_is_kept_in_every_second(rate: Rate, per_sec: int) -> None:
-    """However many ask at once, no second holds more requests than the platform allows."""
+def test_published_rate_is_obeyed_in_every_second(rate: Rate, per_sec: int) -> None:
+    """With any number of callers, no second has more requests than the platform allows."""
     pacer, server = Pacer(), Server(per_sec)
-    assert all(server.takes(passing(pacer, "it", rate, 0.0)) for _ in range(5000))
+    assert all(server.accepts(passing(pacer, "it", rate, 0.0)) for _ in range(5000))
 
 
 def test_resources_do_not_wait_for_each_other() -> None:
@@ -53,7 +53,7 @@ def test_resources_do_not_wait_for_each_other() -> None:
     assert passing(pacer, "dataset 2", Rate.DEFAULT, 0.0) == 0.0
 
 
-def test_account_has_a_rate_of_its_own() -> None:
+def test_account_has_its_own_rate() -> None:
     """Thousands of resources together stay under the account's limit."""
     pacer = Pacer()
     last = [passing(pacer, f"run {number}", Rate.DEFAULT, 0.0) for number in range(10_000)][-1]
@@ -71,23 +71,23 @@ def test_impatient_request_takes_no_place() -> None:
     assert lane.next_at == before
 
 
-def test_told_limit_is_learnt() -> None:
-    """A limit in the answers of the platform counts when it is below the published one."""
+def test_limit_in_an_answer_is_used() -> None:
+    """A limit in the platform's answers counts if it is below the published one."""
     pacer, server = Pacer(), Server(60)
     pacer.lane("it", Rate.STARTS, 0.0).learn("60")
-    assert all(server.takes(passing(pacer, "it", Rate.STARTS, 0.0)) for _ in range(1000))
+    assert all(server.accepts(passing(pacer, "it", Rate.STARTS, 0.0)) for _ in range(1000))
 
 
-@pytest.mark.parametrize("told", ["5000", "0", "-1", "", "a lot"])
-def test_told_nonsense_changes_nothing(told: str) -> None:
-    """A limit that is higher than published, or no number, is passed over."""
+@pytest.mark.parametrize("limit", ["5000", "0", "-1", "", "a lot"])
+def test_invalid_limit_in_an_answer_is_ignored(limit: str) -> None:
+    """A limit above the published one, or one that is not a number, is ignored."""
     lane = Pacer().lane("it", Rate.DEFAULT, 0.0)
-    lane.learn(told)
+    lane.learn(limit)
     assert lane.limit_per_sec == 60.0
 
 
-def test_refusal_slows_the_resource_and_it_recovers() -> None:
-    """After a 429 a resource is asked half as often, and a minute later as often as before."""
+def test_refused_resource_slows_down_and_recovers() -> None:
+    """After a 429, a resource gets half as many requests; a minute later, as many as before."""
     pacer = Pacer()
     lane = pacer.lane("it", Rate.DEFAULT, 0.0)
     for _ in range(10):
@@ -97,15 +97,15 @@ def test_refusal_slows_the_resource_and_it_recovers() -> None:
     assert lane.factor == 1.0
 
 
-def test_refusal_pauses_for_as_long_as_asked() -> None:
-    """Retry-After holds for all that ask the resource."""
+def test_refusal_pauses_for_the_requested_time() -> None:
+    """Retry-After holds for all callers of the resource."""
     pacer = Pacer()
     pacer.lane("it", Rate.DEFAULT, 0.0).refused(0.0, 30.0)
     assert passing(pacer, "it", Rate.DEFAULT, 1.0) >= 30.0
 
 
 def test_slow_server_refuses_less_than_one_per_cent() -> None:
-    """5,000 requests to a server that allows 60 a second without saying so meet few refusals."""
+    """Of 5,000 requests to a server with an unknown limit of 60 a second, few are refused."""
     pacer, server = Pacer(), Server(60)
     now, refused, done = 0.0, 0, 0
     while done < 5000:
@@ -113,7 +113,7 @@ def test_slow_server_refuses_less_than_one_per_cent() -> None:
         wait = pacer.reserve(lane, now, 1e9)
         assert wait is not None
         now += wait
-        if server.takes(now):
+        if server.accepts(now):
             done += 1
         else:
             refused += 1
@@ -131,7 +131,7 @@ def test_idle_resources_are_forgotten() -> None:
 
 
 def test_slowed_resource_is_not_forgotten() -> None:
-    """What was refused stays slow, also when many others were asked meanwhile."""
+    """A slowed resource stays slow, also after requests to many others."""
     pacer = Pacer()
     lane = pacer.lane("slow", Rate.DEFAULT, 0.0)
     lane.refused(0.0, 0.0)

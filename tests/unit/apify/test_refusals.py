@@ -61,7 +61,7 @@ DOCUMENTED = sorted(
     ids=[f"{method} {path} {status} {kind}" for method, path, status, kind in DOCUMENTED],
 )
 def test_documented_error_has_its_class(method: str, path: str, status: int, kind: str) -> None:
-    """Each documented error of a start endpoint becomes the class that says what to do."""
+    """Each documented error of a start endpoint becomes the class that decides what follows."""
     body = json.dumps({"error": {"type": kind, "message": "Because."}}).encode()
     error = refusal(method=method, path=path, status=status, headers={}, body=body)
     assert type(error) is EXPECTED[status, kind]
@@ -123,7 +123,7 @@ def test_documented_error_has_its_class(method: str, path: str, status: int, kin
 def test_class_follows_type_and_status(
     status: int, kind: str | None, expected: type[PlatformError]
 ) -> None:
-    """A known type decides among the meanings of a status; an unknown one falls back on it."""
+    """A known type decides between the meanings of a status; otherwise the status decides."""
     assert class_of(status, kind) is expected
 
 
@@ -137,7 +137,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("body", "words"), BODIES.values(), ids=BODIES)
-def test_foreign_body_is_told_in_plain_words(body: bytes, words: str) -> None:
+def test_foreign_body_is_described(body: bytes, words: str) -> None:
     """A body that is not the API's is an error that says what came instead."""
     error = refusal(method="GET", path="/v2/users/me", status=502, headers={}, body=body)
     assert type(error) is ServerFault
@@ -152,7 +152,7 @@ def test_page_is_not_quoted_when_the_request_had_a_body() -> None:
 
 
 def test_refusal_of_a_storage_on_another_host_counts() -> None:
-    """A storage to which the platform redirects refuses a record by its own error pages."""
+    """After a redirect, the error page of a storage refuses a record."""
     error = refusal(
         method="GET",
         path="/x",
@@ -167,7 +167,7 @@ def test_refusal_of_a_storage_on_another_host_counts() -> None:
 
 
 def test_token_never_appears() -> None:
-    """A token that the platform repeats is masked."""
+    """A token that the platform repeats is redacted."""
     body = b'{"error": {"type": "invalid-token", "message": "apify_api_secret is wrong"}}'
     SECRETS.add("apify_api_secret")
     error = refusal(method="GET", path="/x", status=401, headers={}, body=body)
@@ -176,14 +176,14 @@ def test_token_never_appears() -> None:
 
 
 def test_message_is_bounded() -> None:
-    """However much the platform says, a message stays readable."""
+    """However long the platform's message is, the error stays readable."""
     body = json.dumps({"error": {"type": "invalid-input", "message": "x" * 10_000}}).encode()
     error = refusal(method="POST", path="/x", status=400, headers={}, body=body)
     assert len(str(error)) < 700
 
 
-def test_approval_url_is_told() -> None:
-    """An Actor that has to be approved first comes with the place to do that."""
+def test_approval_url_is_shown() -> None:
+    """An Actor that needs approval is an error with the address for the approval."""
     error = refusal(
         method="POST",
         path="/x",
@@ -204,14 +204,14 @@ def test_approval_url_is_told() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept(status: int) -> None:
-    """What the platform asks to wait comes with the error."""
+    """The error has the wait that the platform asks for."""
     error = refusal(method="GET", path="/x", status=status, headers={"Retry-After": "7"}, body=b"")
     assert isinstance(error, TransientError)
     assert error.retry_after_secs == 7.0
 
 
 def test_redirect_of_a_start_names_the_address() -> None:
-    """A redirect that is not followed tells where it leads, without its query."""
+    """A redirect that is not followed is an error with its address, without the query."""
     headers = {"Location": "https://other.example/v2/acts/x/runs?signature=s3cret"}
     error = refusal(method="POST", path="/x", status=301, headers=headers, body=b"")
     assert "https://other.example/v2/acts/x/runs" in str(error)

@@ -18,7 +18,7 @@ class Highest(random.Random):
 
 
 def test_pauses_double_up_to_half_a_minute() -> None:
-    """The longest possible pauses begin at half a second and double up to thirty."""
+    """The longest possible pauses begin at half a second and double up to 30 seconds."""
     backoff = Backoff(10_000.0, Highest())
     pauses = [backoff.pause(0.0) for _ in range(8)]
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
@@ -26,20 +26,20 @@ def test_pauses_double_up_to_half_a_minute() -> None:
 
 
 def test_jitter_is_full() -> None:
-    """A pause may be anything from nothing up, so that many clients do not come back together."""
+    """A pause may have any length from zero, so that many clients do not return together."""
     first = [Backoff(1e9, RNG).pause(0.0) for _ in range(1000)]
     pauses = [pause for pause in first if pause is not None]
     assert min(pauses) < 0.01
     assert max(pauses) > 0.49
 
 
-def test_platform_wish_is_obeyed() -> None:
-    """A pause is never shorter than what the platform asked for."""
+def test_requested_pause_is_obeyed() -> None:
+    """A pause is never shorter than the platform asks for."""
     assert Backoff(100.0, RNG).pause(0.0, at_least_secs=42.0) == 42.0
 
 
 def test_pause_beyond_the_end_is_not_taken() -> None:
-    """It is time to give up when the next try would come too late."""
+    """A try that would come too late is not waited for."""
     assert Backoff(10.0, RNG).pause(0.0, at_least_secs=10.0) is None
 
 

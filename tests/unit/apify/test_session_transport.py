@@ -20,7 +20,7 @@ def client() -> ApifyClient:
 
 
 async def test_run_is_read_through_the_session() -> None:
-    """A proxied client reads a run as a direct one does."""
+    """A client behind a proxy reads a run as a direct one does."""
     with mocked_http() as mock:
         mock.get(
             f"{ROOT}/v2/actor-runs/r1?waitForFinish=60",
@@ -32,7 +32,7 @@ async def test_run_is_read_through_the_session() -> None:
 
 
 async def test_refusal_is_named_through_the_session() -> None:
-    """A proxied client tells a full account from a lost answer."""
+    """A client behind a proxy distinguishes a full account from a lost answer."""
     full = {"error": {"type": "actor-memory-limit-exceeded", "message": "Full."}}
     with mocked_http() as mock:
         mock.post(f"{ROOT}/v2/acts/a~b/runs", status=402, payload=full)
@@ -42,7 +42,7 @@ async def test_refusal_is_named_through_the_session() -> None:
 
 
 async def test_timeout_of_a_start_is_unconfirmed_through_the_session() -> None:
-    """A start that a proxy lets run into a timeout may have had its effect."""
+    """A start that times out at a proxy may have had an effect."""
     with mocked_http() as mock:
         mock.post(f"{ROOT}/v2/acts/a~b/runs", timeout=True)
         async with client() as apify:

@@ -19,7 +19,7 @@ ROOT = "http://platform.invalid"
 
 @pytest.fixture(autouse=True)
 def _first_choice(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test chooses as a new process does."""
+    """Each test chooses anew, as a new process does."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     direct_transport_works.cache_clear()
@@ -31,24 +31,24 @@ def _warnings(logged: list[EventDict]) -> list[str]:
     return [entry["event"] for entry in logged if entry["log_level"] == "warning"]
 
 
-def test_transport_is_the_direct_one(logged: list[EventDict]) -> None:
-    """With the aiohttp of the pins, requests take the fast way and nothing is said."""
+def test_transport_is_the_direct_transport(logged: list[EventDict]) -> None:
+    """With the pinned aiohttp, requests use the fast transport, without a warning."""
     assert isinstance(real_transport(ROOT), DirectTransport)
     assert _warnings(logged) == []
 
 
 def test_transport_is_the_session_for_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through a proxy, requests go by aiohttp's session."""
+    """Through a proxy, requests use aiohttp's session."""
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
     assert isinstance(real_transport(ROOT), SessionTransport)
 
 
 def _without_parameter(self: object, *, skip_payload: bool, read_timeout: float | None) -> None:
-    """As if aiohttp had taken parameters away."""
+    """As if aiohttp had removed parameters."""
 
 
 async def _other_arguments(self: object, request: ClientRequest) -> None:
-    """As if aiohttp asked for other arguments."""
+    """As if aiohttp needed other arguments."""
 
 
 async def _never(self: object) -> Any:
@@ -85,7 +85,7 @@ def test_session_takes_over_with_one_warning_when_a_part_of_aiohttp_changed(
     monkeypatch: pytest.MonkeyPatch,
     logged: list[EventDict],
 ) -> None:
-    """A version of aiohttp that was not tried yet costs speed and breaks nothing."""
+    """An untested version of aiohttp makes requests slower and causes no error."""
     if changed is None:
         removed = property(lambda _: (_ for _ in ()).throw(AttributeError(name)))
         monkeypatch.setattr(part, name, removed)
@@ -99,7 +99,7 @@ def test_session_takes_over_with_one_warning_when_a_part_of_aiohttp_changed(
 def test_session_takes_over_when_a_module_of_aiohttp_is_gone(
     monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
-    """A part that was removed does not end the command."""
+    """A module that was removed does not end the command."""
     folder = "orchestrator.apify.http"
     for name in ("direct_transport", "direct_transport_probe"):
         monkeypatch.delitem(sys.modules, f"{folder}.{name}", raising=False)

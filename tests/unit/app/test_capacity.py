@@ -10,8 +10,8 @@ from orchestrator.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def _asked_anew() -> Iterator[None]:
-    """Descriptors are counted once in a process, and in each of these tests."""
+def _counted_anew() -> Iterator[None]:
+    """Each test counts descriptors anew; a process counts them once."""
     capacity.cache_clear()
     yield
     capacity.cache_clear()
@@ -29,22 +29,22 @@ def _asked_anew() -> Iterator[None]:
 def test_descriptors_are_shared_by_runs_and_downloads(
     monkeypatch: pytest.MonkeyPatch, unused: int, expected: Capacity
 ) -> None:
-    """Runs get what downloads leave, and downloads at most a quarter when there are few."""
+    """Runs get what downloads leave; if there are few, downloads get at most a quarter."""
     monkeypatch.setattr(descriptors, "unused", lambda: unused)
     found = capacity(32, is_local=False)
     assert found == expected
     assert 2 * found.max_runs + 3 * found.max_downloads + 20 <= unused
 
 
-def test_local_platform_takes_the_other_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A platform in the same process halves the runs."""
+def test_emulator_in_the_process_halves_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator in the same process halves the number of runs."""
     monkeypatch.setattr(descriptors, "unused", lambda: 420)
     assert capacity(1, is_local=True).max_runs == 99
     assert capacity(1, is_local=False).max_runs == 198
 
 
 def test_too_few_descriptors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where not one run fits, the message says what to raise."""
+    """If not one run fits, the message says which limit to raise."""
     monkeypatch.setattr(descriptors, "unused", lambda: 24)
     with pytest.raises(ConfigError, match="raise the limit with `ulimit -n`"):
         capacity(32, is_local=False)

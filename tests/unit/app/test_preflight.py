@@ -17,8 +17,8 @@ GONE = refused(404, "record-not-found", "Actor was not found.")
 FORBIDDEN = refused(403, "insufficient-permissions", "Insufficient permissions.")
 
 
-def look(bad: Reply, *targets: Target, me: Reply | None = None, **given: bool) -> Room:
-    """Looks at a platform that answers a look-up of `me/bad`, and of the account, as told."""
+def check_targets(bad: Reply, *targets: Target, me: Reply | None = None, **given: bool) -> Room:
+    """Checks the targets on a platform with these answers for `me/bad` and for the account."""
 
     def answer(request: Request) -> Reply:
         match urlsplit(request.url).path.split("/")[2:]:
@@ -39,39 +39,39 @@ def look(bad: Reply, *targets: Target, me: Reply | None = None, **given: bool) -
 
 
 @pytest.mark.parametrize("bad", [GONE, FORBIDDEN, refused(400, "x")], ids=["404", "403", "400"])
-def test_actor_that_may_not_be_used_is_named_before_anything_starts(bad: Reply) -> None:
-    """An Actor that is missing or refused ends the command with 2, which names it."""
+def test_forbidden_actor_is_named_before_the_first_start(bad: Reply) -> None:
+    """If an Actor is missing or refused, the command exits with 2 and names it."""
     with pytest.raises(UnknownTarget, match="me/bad"):
-        look(bad, GOOD, BAD)
+        check_targets(bad, GOOD, BAD)
 
 
-def test_actor_that_may_not_be_used_costs_its_own_jobs_when_a_batch_goes_on() -> None:
-    """Where others can be used, a refused Actor is noted with the platform's words."""
-    room = look(FORBIDDEN, GOOD, BAD, refuses_missing=False)
+def test_forbidden_actor_fails_only_its_own_jobs_on_resume() -> None:
+    """If other Actors can be used, the refused one is noted with the platform's message."""
+    room = check_targets(FORBIDDEN, GOOD, BAD, refuses_missing=False)
     assert room.refused == {BAD: "Insufficient permissions."}
     assert set(room.defaults) == {GOOD}
 
 
-def test_batch_of_refused_actors_goes_on_only_to_collect_its_runs() -> None:
-    """When no Actor can be used there is nothing to start, but runs under way are collected."""
+def test_batch_of_refused_actors_is_resumed_only_to_collect_its_runs() -> None:
+    """If no Actor can be used, nothing is started, but live runs are collected."""
     with pytest.raises(UnknownTarget):
-        look(FORBIDDEN, BAD, refuses_missing=False)
-    assert look(FORBIDDEN, BAD, refuses_missing=False, has_runs=True).refused
+        check_targets(FORBIDDEN, BAD, refuses_missing=False)
+    assert check_targets(FORBIDDEN, BAD, refuses_missing=False, has_runs=True).refused
 
 
-def test_refused_token_wins_over_all_else() -> None:
-    """A token that is not valid is the reason that is told, whatever else fails."""
+def test_refused_token_is_reported_first() -> None:
+    """A token that is not valid is the reason that is shown, whatever else fails."""
     with pytest.raises(NotAuthorized):
-        look(GONE, BAD, me=refused(401, "user-or-token-not-found"))
+        check_targets(GONE, BAD, me=refused(401, "user-or-token-not-found"))
 
 
 @pytest.mark.parametrize("me", [FORBIDDEN, GONE, refused(500, "x"), reply(403, b"<html>")])
-def test_account_that_may_not_be_read_is_no_reason_to_stop(me: Reply) -> None:
-    """A scoped token may read neither its user nor the limits: that is a warning."""
-    assert look(GONE, GOOD, me=me).refused == {}
+def test_unreadable_account_does_not_stop_the_command(me: Reply) -> None:
+    """A scoped token may not read its user or the limits: that is a warning."""
+    assert check_targets(GONE, GOOD, me=me).refused == {}
 
 
 def test_platform_that_fails_is_not_a_bug() -> None:
-    """An Actor whose look-up fails on all tries ends with the platform's error, in no group."""
+    """If every check_targets-up of an Actor fails, the command ends with the platform's error."""
     with pytest.raises(ServerFault):
-        look(refused(500, "internal-server-error"), GOOD, BAD)
+        check_targets(refused(500, "internal-server-error"), GOOD, BAD)

@@ -22,7 +22,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize(
-    ("told", "prices"),
+    ("answer", "prices"),
     [
         (
             {
@@ -49,16 +49,16 @@ EVENTS = {
         ({"pricingModel": "FREE"}, {}),
     ],
 )
-def test_price_is_told_by_what_is_charged_for(
-    told: dict[str, Any], prices: dict[str, Decimal]
+def test_price_is_read_for_each_pricing_model(
+    answer: dict[str, Any], prices: dict[str, Decimal]
 ) -> None:
-    """Each pricing model by its own names; the dearest tier, since nobody knows which holds."""
-    info = PricingInfo.model_validate(told)
-    assert price_of([info], NOW) == Price(model=told["pricingModel"], usd=prices)
+    """Each pricing model has its own names; the dearest tier counts, as the tier is unknown."""
+    info = PricingInfo.model_validate(answer)
+    assert price_of([info], NOW) == Price(model=answer["pricingModel"], usd=prices)
 
 
-def test_price_is_the_one_that_holds_now() -> None:
-    """Neither the past nor the announced one."""
+def test_current_price_is_used() -> None:
+    """Neither an earlier price nor an announced one counts."""
     infos = [
         PricingInfo.model_validate(
             {"pricingModel": "FLAT_PRICE_PER_MONTH", "pricePerUnitUsd": price, "startedAt": since}

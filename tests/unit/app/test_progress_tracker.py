@@ -38,7 +38,7 @@ def make_attempt(seq: int, state: AttemptState = AttemptState.STARTED, number: i
 
 @pytest.fixture
 def nothing_done(tmp_path: Path) -> Totals:
-    """The figures of a batch in which nothing has been done."""
+    """The figures of a batch before its first start."""
     make_ledger(tmp_path)
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         return reader.totals()
@@ -74,8 +74,8 @@ class Batch:
         return self.tracker.progress(now, NOON + timedelta(seconds=now), rows=rows)
 
 
-def test_runs_that_an_earlier_process_started_count_as_running(nothing_done: Totals) -> None:
-    """The display of a resumed batch begins with the runs that go on at the platform."""
+def test_runs_of_an_earlier_process_count_as_running(nothing_done: Totals) -> None:
+    """The display of a resumed batch begins with its live runs."""
     states = [
         AttemptState.STARTED,
         AttemptState.ADOPTED,
@@ -94,7 +94,7 @@ def test_runs_that_an_earlier_process_started_count_as_running(nothing_done: Tot
 
 
 def test_collecting_is_not_counted_as_running(nothing_done: Totals) -> None:
-    """A run that has ended holds no slot, so that no more runs are shown than `max_runs` allows."""
+    """A run that has ended holds no slot, so the display never exceeds `max_runs`."""
     batch = Batch(nothing_done, jobs=3)
     batch.start(0, 0.0)
     batch.start(1, 0.0)
@@ -107,8 +107,8 @@ def test_collecting_is_not_counted_as_running(nothing_done: Totals) -> None:
     assert progress.items == 5
 
 
-def test_lost_run_is_not_shown_for_ever(nothing_done: Totals) -> None:
-    """A run that the platform no longer knows has no end, and leaves the list with its attempt."""
+def test_lost_run_is_not_shown_forever(nothing_done: Totals) -> None:
+    """A run that the platform no longer knows leaves the list with its attempt."""
     batch = Batch(nothing_done, jobs=2)
     batch.start(0, 0.0)
     batch.settle(0, 3.0, FAILURE)
@@ -128,7 +128,7 @@ def test_failures_of_one_cause_are_one_entry(nothing_done: Totals) -> None:
 
 
 def test_stragglers_are_listed_before_older_runs(nothing_done: Totals) -> None:
-    """With few rows, the runs that take far longer than usual are the ones to see."""
+    """If there are few rows, they show the runs that take far longer than usual."""
     batch = Batch(nothing_done, jobs=5)
     for seq in range(5):
         batch.start(seq, float(seq))
@@ -142,7 +142,7 @@ def test_stragglers_are_listed_before_older_runs(nothing_done: Totals) -> None:
 
 
 def test_usual_duration_is_that_of_the_earlier_batch(nothing_done: Totals) -> None:
-    """A job that ran last night is compared with itself, a new job with similar runs of today."""
+    """A job of last night is compared with itself, a new one with similar runs of today."""
     batch = Batch(nothing_done, jobs=8, expected={0: 120.0})
     batch.start(0, 0.0)
     for seq in range(1, 7):
@@ -178,10 +178,10 @@ def simulate(
     expected: dict[int, float] | None = None,
 ) -> list[tuple[float, str, float | None]]:
     """
-    Plays a batch and looks at it every half second.
+    Plays a batch and reads the estimate every half second.
 
     Returns:
-        how long the batch really still took, what was shown, and the number behind it.
+        the real time left, the text that was shown, and the number behind it.
     """
     batch = Batch(nothing_done, len(durations), expected)
     order = iter(sorted(range(len(durations)), key=lambda seq: -(expected or {}).get(seq, 0.0)))
@@ -204,8 +204,8 @@ def simulate(
     return [(now - at, words, secs) for at, words, secs in looks]
 
 
-def test_last_long_run_is_not_called_nearly_done(nothing_done: Totals) -> None:
-    """The trial: 60 jobs of a second and one of 18 s, of which nothing was known before."""
+def test_last_long_run_is_not_shown_as_nearly_done(nothing_done: Totals) -> None:
+    """There are 60 jobs of a second and one of 18 s, without an earlier batch."""
     looks = simulate(nothing_done, [1.0] * 60 + [18.0], at_once=4)
     shown = [secs for left, _, secs in looks if secs is not None and left > 5.0]
     assert all(secs >= 10.0 for secs in shown)
@@ -213,8 +213,8 @@ def test_last_long_run_is_not_called_nearly_done(nothing_done: Totals) -> None:
     assert set(words) == {"1 run takes longer than usual"}
 
 
-def test_history_tells_how_long_the_last_run_takes(nothing_done: Totals) -> None:
-    """With an earlier batch the 18 s are known from the start, and counted down."""
+def test_earlier_batch_shows_how_long_the_last_run_takes(nothing_done: Totals) -> None:
+    """With an earlier batch, the 18 s are known from the start and counted down."""
     durations = [1.0] * 60 + [18.0]
     history = dict(enumerate(durations))
     looks = simulate(nothing_done, durations, at_once=2, expected=history)
@@ -226,7 +226,7 @@ def test_history_tells_how_long_the_last_run_takes(nothing_done: Totals) -> None
 
 
 def test_estimate_of_a_first_batch_is_right_within_a_third(nothing_done: Totals) -> None:
-    """After a tenth of the jobs the runs of this batch say how long the rest takes."""
+    """After a tenth of the jobs, their durations show how long the rest takes."""
     durations = [20.0 + (seq * 27) % 40 for seq in range(200)]
     looks = simulate(nothing_done, durations, at_once=10)
     late = looks[len(looks) // 10 : -120]
@@ -236,8 +236,8 @@ def test_estimate_of_a_first_batch_is_right_within_a_third(nothing_done: Totals)
         assert 0.67 * left <= secs <= 1.33 * left
 
 
-def test_estimate_follows_a_slower_night(nothing_done: Totals) -> None:
-    """When runs take three times as long as in the earlier batch, the estimate learns it."""
+def test_estimate_adapts_to_slower_runs(nothing_done: Totals) -> None:
+    """When runs take three times as long as in the earlier batch, the estimate adapts."""
     durations = [30.0 for _ in range(60)]
     looks = simulate(nothing_done, durations, at_once=6, expected=dict.fromkeys(range(60), 10.0))
     for left, _, secs in looks[100:-80]:

@@ -17,7 +17,7 @@ obstore = pytest.importorskip("obstore", reason="the extra `remote` is not insta
 
 @pytest.fixture
 def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
-    """A batch for a store whose digests are not told, with one file in its folder."""
+    """A batch for a store that reports no digests, with one file in its folder."""
     from obstore.store import MemoryStore
 
     store = MemoryStore()
@@ -34,14 +34,14 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
 
 
 async def test_store_without_digests_is_read_back(tmp_path: Path, batch: Batch) -> None:
-    """What has arrived is compared where the store does not tell its MD5."""
+    """If the store does not report an MD5, the uploaded object is downloaded and compared."""
     assert (await uploaded(tmp_path, batch)).exit_code == 0
 
 
-async def test_object_that_is_not_the_file_is_told(
+async def test_object_that_differs_from_the_file_is_an_error(
     tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
-    """A store that lost or changed bytes on the way has not taken the file."""
+    """A store that lost or changed bytes has not accepted the file."""
     honest = obstore.put_async
 
     async def put(store: object, key: str, _file: object, **more: object) -> object:
@@ -56,7 +56,7 @@ async def test_object_that_is_not_the_file_is_told(
 async def test_exit_code_of_a_stopped_batch_stays(
     tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch that was stopped early is not taken for one with failed jobs."""
+    """A batch that was stopped early is not reported as one with failed jobs."""
 
     async def put(*_words: object, **_more: object) -> object:
         raise OSError("the store is away")

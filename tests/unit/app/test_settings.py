@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_tester(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests see a home and a working folder without any settings."""
+    """The home and the working folder have no settings."""
     ours = [name for name in os.environ if name.startswith("ORCHESTRATOR_")]
     for name in ("APIFY_TOKEN", "APIFY_API_BASE_URL", "XDG_CONFIG_HOME", *ours):
         monkeypatch.delenv(name, raising=False)
@@ -36,7 +36,7 @@ def load(**flags: object) -> Settings:
 def test_flag_wins_over_environment_and_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Flags, then the environment, then the config file, then defaults."""
+    """The order is: flags, the environment, the config file, defaults."""
     (tmp_path / "config.toml").write_text('max_downloads = 3\nlog_level = "debug"\noutput = "f"\n')
     monkeypatch.setenv("ORCHESTRATOR_LOG_LEVEL", "error")
     monkeypatch.setenv("ORCHESTRATOR_OUTPUT", "e")
@@ -47,21 +47,21 @@ def test_flag_wins_over_environment_and_file(
     assert settings.settle_secs == 15.0
 
 
-def test_max_runs_of_a_file_gives_way_to_the_spec(tmp_path: Path) -> None:
-    """A spec stands between the environment and the config file."""
+def test_spec_wins_over_max_runs_of_a_file(tmp_path: Path) -> None:
+    """The order is: the environment, the spec, the config file."""
     (tmp_path / "config.toml").write_text("max_runs = 5\n")
     settings = load()
     assert (settings.max_runs, settings.max_runs_below_spec) == (None, 5)
 
 
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty environment variable is none."""
+    """An empty environment variable is not a value."""
     monkeypatch.setenv("ORCHESTRATOR_MAX_RUNS", "")
     assert load().max_runs is None
 
 
-def test_every_problem_is_told_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong values are told together, each with where it came from."""
+def test_every_problem_is_reported_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All wrong values are reported together, each with its origin."""
     monkeypatch.setenv("ORCHESTRATOR_LOG_FORMAT", "loud")
     with pytest.raises(ConfigError) as caught:
         load(max_runs=0)
@@ -74,8 +74,8 @@ def test_every_problem_is_told_with_its_origin(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def test_setting_of_a_file_is_named_when_a_flag_gives_another(tmp_path: Path) -> None:
-    """A wrong `max_runs` of the config file is reported with its line, beside a right flag."""
+def test_wrong_setting_of_a_file_is_reported_beside_a_flag(tmp_path: Path) -> None:
+    """A wrong `max_runs` of the config file is reported with its line, even beside a valid flag."""
     (tmp_path / "config.toml").write_text("max_runs = 0\n")
     with pytest.raises(ConfigError) as caught:
         load(max_runs=3)
@@ -86,14 +86,14 @@ def test_setting_of_a_file_is_named_when_a_flag_gives_another(tmp_path: Path) ->
 def test_variable_counts_only_in_its_exact_spelling(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A variable of another program, with the name of a field in lower case, changes nothing."""
+    """A lower-case variable of another program with the name of a field changes nothing."""
     before = load()
     monkeypatch.setenv(name, "7")
     assert load() == before
 
 
-def test_unknown_setting_is_told_with_the_nearest_one(tmp_path: Path) -> None:
-    """A misspelt setting is told with file, line and the right name."""
+def test_unknown_setting_is_reported_with_the_nearest_name(tmp_path: Path) -> None:
+    """A misspelt setting is an error with the file, the line and the nearest name."""
     (tmp_path / "config.toml").write_text("\nsettle_sec = 3\n")
     with pytest.raises(ConfigError) as caught:
         load()
@@ -102,8 +102,8 @@ def test_unknown_setting_is_told_with_the_nearest_one(tmp_path: Path) -> None:
     )
 
 
-def test_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
-    """A config file with several problems tells them all, each with its line."""
+def test_problems_of_a_file_are_reported_together(tmp_path: Path) -> None:
+    """The error for a config file lists all its problems, each with its line."""
     text = "max_run = 1\nmax_runs = 0\nsettle_secs = -1\nconnect_timeout_secs = nan\n"
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -124,22 +124,22 @@ def test_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
     ],
     ids=["syntax", "encoding"],
 )
-def test_config_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, said: str) -> None:
-    """A config file that is not TOML is named with the reason."""
+def test_unreadable_config_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
+    """A config file that is not TOML is an error with the reason."""
     (tmp_path / "config.toml").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load()
     assert str(caught.value) == said
 
 
-def test_config_that_is_named_must_be_there() -> None:
-    """A file given by --config that is missing is not passed over."""
+def test_named_config_must_exist() -> None:
+    """A file from --config that is missing is an error."""
     with pytest.raises(ConfigError, match=r"mine\.toml: cannot be read \(No such file"):
         load_settings(config=Path("mine.toml"), flags={})
 
 
 def test_config_of_the_user_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without one in the working folder, the user's own config file holds."""
+    """Without a config file in the working folder, the user's own file counts."""
     (tmp_path / "conf" / "orchestrator").mkdir(parents=True)
     (tmp_path / "conf" / "orchestrator" / "config.toml").write_text("max_downloads = 2\n")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "conf"))
@@ -155,7 +155,7 @@ def test_token_in_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_token_of_a_login_is_used(tmp_path: Path) -> None:
-    """Without a variable, the token that Apify's own tool saved is taken."""
+    """Without a variable, the token that Apify's own tool saved is used."""
     (tmp_path / ".apify").mkdir()
     (tmp_path / ".apify" / "auth.json").write_text(json.dumps({"token": "apify_api_saved"}))
     token = load().require_token()
@@ -163,8 +163,8 @@ def test_token_of_a_login_is_used(tmp_path: Path) -> None:
     assert "saved" not in repr(token)
 
 
-def test_token_in_a_keyring_is_told(tmp_path: Path) -> None:
-    """A login that keeps its token elsewhere is answered with what to do."""
+def test_token_in_a_keyring_is_an_error(tmp_path: Path) -> None:
+    """The error for a login that keeps its token elsewhere says what to do."""
     (tmp_path / ".apify").mkdir()
     (tmp_path / ".apify" / "auth.json").write_text(json.dumps({"secretsBackend": "keyring"}))
     with pytest.raises(ConfigError, match="keyring"):
@@ -179,8 +179,8 @@ def test_example_config_is_current() -> None:
     assert set(tomllib.loads(given)) == set(file_names())
 
 
-def test_example_config_is_a_config(tmp_path: Path) -> None:
-    """The example can be used as it is, and changes nothing."""
+def test_example_config_is_valid(tmp_path: Path) -> None:
+    """The example is valid, and changes nothing."""
     (tmp_path / "config.toml").write_text(example_config())
     assert load() == Settings()
 
@@ -201,7 +201,7 @@ def test_example_config_is_a_config(tmp_path: Path) -> None:
 def test_misspelt_variable_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, meant: str
 ) -> None:
-    """A limit whose variable is one misspelling away is not left out in silence."""
+    """A limit whose variable has one misspelling is an error, not ignored silently."""
     monkeypatch.setenv(name, "3")
     with pytest.raises(ConfigError) as caught:
         load()
@@ -222,14 +222,14 @@ def test_misspelt_variable_is_refused(
     ],
 )
 def test_variable_of_kubernetes_is_ignored(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Kubernetes injects variables for a service of our name; they are not worth a word."""
+    """Kubernetes injects variables for a service of our name; they cause no message."""
     monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     assert load().max_runs is None
     assert unknown_variables() == []
 
 
 def test_unknown_variable_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable of our prefix that resembles no setting is known to be ignored."""
+    """A variable with our prefix that resembles no setting is listed as ignored."""
     monkeypatch.setenv("ORCHESTRATOR_COLOUR", "red")
     load()
     assert unknown_variables() == ["ORCHESTRATOR_COLOUR"]
@@ -239,14 +239,14 @@ def test_unknown_variable_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_line_break_at_the_end_of_a_token_is_stripped(
     monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """A token from a file that ends with a line break is the token."""
+    """A line break at the end of a file is not part of the token."""
     monkeypatch.setenv("APIFY_TOKEN", f"apify_api_abc{end}")
     assert load().require_token().get_secret_value() == "apify_api_abc"
 
 
 @pytest.mark.parametrize("token", ["a\nb", "tok en", "tokén", "\n"])
-def test_token_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    """A token with a space or a line break in it is told by its source, and is not shown."""
+def test_invalid_token_is_refused(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """A token with a space or a line break is an error that names its source, not its value."""
     monkeypatch.setenv("APIFY_TOKEN", token)
     with pytest.raises(
         ConfigError, match="environment variable APIFY_TOKEN: a token has"
@@ -264,15 +264,15 @@ def test_token_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, to
         ('{"token": ""}', "there is no token in it"),
     ],
 )
-def test_saved_token_that_cannot_be_read_is_told(tmp_path: Path, content: str, said: str) -> None:
-    """A damaged auth.json is an error, and not the same as none."""
+def test_damaged_saved_token_is_an_error(tmp_path: Path, content: str, said: str) -> None:
+    """A damaged auth.json is an error; it does not count as missing."""
     (tmp_path / ".apify").mkdir()
     (tmp_path / ".apify" / "auth.json").write_text(content)
     with pytest.raises(ConfigError, match=rf"auth\.json: {said}: log in again"):
         load().require_token()
 
 
-def test_saved_token_that_is_a_folder_is_told(tmp_path: Path) -> None:
+def test_saved_token_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     """An auth.json that the system does not let us read is an error with the system's reason."""
     (tmp_path / ".apify" / "auth.json").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"auth\.json: cannot be read \(Is a directory\): log in"):
@@ -280,13 +280,13 @@ def test_saved_token_that_is_a_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_saved_token_may_be_missing() -> None:
-    """Without an auth.json, the message says how to give a token."""
+    """Without an auth.json, the message says how to set a token."""
     with pytest.raises(ConfigError, match="there is no API token: set APIFY_TOKEN"):
         load().require_token()
 
 
 @pytest.mark.parametrize("output", ["", " ", "~nobody-of-this-name/x"])
-def test_output_that_is_no_folder_is_refused(output: str) -> None:
-    """An empty --output, as an unset variable of a script gives it, is not the working folder."""
+def test_empty_output_is_refused(output: str) -> None:
+    """An empty --output, from an unset variable of a script, is not the working folder."""
     with pytest.raises(ConfigError, match="--output: "):
         load(output=output)

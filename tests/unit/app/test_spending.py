@@ -20,7 +20,7 @@ ZERO, TENTH, HALF = Decimal(0), Decimal("0.1"), Decimal("0.5")
 
 
 def budget_of(*costs: RunCost) -> Budget:
-    """The budget at ten minutes past noon by the platform's clock."""
+    """The budget at ten minutes past noon, by the platform's clock."""
     usage = usage_of(
         Limits(max_runs=9, max_cost_usd=Decimal(5)),
         costs,
@@ -34,7 +34,7 @@ def budget_of(*costs: RunCost) -> Budget:
 
 
 def cost_of(cost: Decimal | None, *, ended: float = 0, asked: float | None = 0) -> RunCost:
-    """A run for which half a dollar was reserved; times are minutes past noon."""
+    """A run with a reservation of half a dollar; times are minutes past noon."""
     return RunCost(
         run_id=RunId("run1"),
         cost_usd=cost,
@@ -45,28 +45,28 @@ def cost_of(cost: Decimal | None, *, ended: float = 0, asked: float | None = 0) 
 
 
 @pytest.mark.parametrize("cost", [ZERO, TENTH])
-def test_cost_that_was_asked_too_early_counts_as_the_reservation(cost: Decimal) -> None:
-    """A cost that comes late must not let a resume start more than the budget has room for."""
+def test_cost_that_was_read_too_early_counts_as_the_reservation(cost: Decimal) -> None:
+    """A late cost must not let a resume start more than the budget allows."""
     budget = budget_of(cost_of(cost, ended=9, asked=10))
     assert budget.spent_usd + budget.reserved_usd == HALF
     assert budget.next_due() == NOW + 60
 
 
 @pytest.mark.parametrize("cost", [ZERO, TENTH])
-def test_cost_that_was_asked_late_enough_is_final(cost: Decimal) -> None:
-    """Two minutes after the end it is taken as it is, zero included."""
+def test_cost_that_was_read_late_enough_is_final(cost: Decimal) -> None:
+    """Two minutes after the end, the cost is final, also if it is zero."""
     budget = budget_of(cost_of(cost, ended=0, asked=2))
     assert (budget.spent_usd, budget.reserved_usd) == (cost, ZERO)
 
 
-def test_wait_for_a_cost_is_never_longer_than_it_takes() -> None:
-    """A run that ended in the future, by clocks that disagree, costs two minutes at most."""
+def test_wait_for_a_cost_is_two_minutes_at_most() -> None:
+    """For a run that ended in the future, by clocks that disagree, it is two minutes at most."""
     budget = budget_of(cost_of(TENTH, ended=600, asked=10))
     assert budget.next_due() == NOW + 120
 
 
 def test_start_that_was_lost_counts_as_its_reservation() -> None:
-    """It may have a run that nobody can find."""
+    """The lost start may have a run that cannot be found."""
     lost = RunCost(run_id=None, cost_usd=None, cost_at=None, ended_at=None, reserved_usd=HALF)
     assert budget_of(lost).spent_usd == HALF
 

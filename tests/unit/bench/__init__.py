@@ -1,1 +1,1 @@
-"""Tests of what the benchmarks decide; what they measure is no test."""
+"""Tests of the decisions of the benchmarks, not of their measurements."""

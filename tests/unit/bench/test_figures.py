@@ -18,14 +18,14 @@ def document(tmp_path: Path) -> Path:
     return path
 
 
-def test_figures_replace_the_old_ones_and_nothing_else(document: Path) -> None:
-    """Written twice, a benchmark's figures stand once, and the rest of the page is as it was."""
+def test_figures_replace_only_the_old_ones(document: Path) -> None:
+    """Figures that are written twice appear once, and the rest of the page stays the same."""
     benchmarks.write("memory", r"first \1", document)
     benchmarks.write("memory", r"new \1", document)
     assert document.read_text() == TEXT.replace("old", r"new \1")
 
 
 def test_every_benchmark_has_its_place_in_the_document() -> None:
-    """No benchmark measures for minutes and then has nowhere to write."""
+    """No benchmark measures for minutes without a place for its figures."""
     text = benchmarks.DOCUMENT.read_text()
     assert [name for name in benchmarks.BENCHMARKS if f"<!-- /{name} -->" not in text] == []

@@ -1,4 +1,4 @@
-"""What the emulator's errors become in the orchestrator."""
+"""The orchestrator's errors for errors of the emulator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _plan(data_dir: Path, *actors_dirs: Path) -> LocalPlatformPlan:
     return LocalPlatformPlan(data_dir=str(data_dir), actors_dirs=tuple(map(str, actors_dirs)))
 
 
-async def test_missing_folder_of_actors_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+async def test_missing_folder_of_actors_is_a_configuration_error(tmp_path: Path) -> None:
     """`platform build` and `run --local` end with exit code 2 and name the folder."""
     missing = tmp_path / "missing"
     with pytest.raises(ConfigError, match="missing") as caught:
@@ -38,7 +38,7 @@ async def test_missing_folder_of_actors_is_a_mistake_of_the_configuration(tmp_pa
             pass
 
 
-async def test_unusable_file_of_faults_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+async def test_unusable_file_of_faults_is_a_configuration_error(tmp_path: Path) -> None:
     """`platform serve --faults` ends with exit code 2 and names the file."""
     (tmp_path / "faults.json").write_text("{")
     with pytest.raises(ConfigError, match=r"faults\.json"):

@@ -1,4 +1,4 @@
-"""What a run made is judged by its data, not by what a strict parser makes of it."""
+"""The check of collected items accepts all JSON, also what a strict parser refuses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VALUES = st.recursive(
 
 
 def judged(folder: Path, lines: list[bytes], expect: Expectation) -> str | None:
-    """What is not as expected of a file with these lines."""
+    """The complaint about a file with these lines."""
     job = make_job(expect=expect)
     (folder / job.key).mkdir(exist_ok=True)
     body = b"".join(line + b"\n" for line in lines)
@@ -62,12 +62,12 @@ def judged(folder: Path, lines: list[bytes], expect: Expectation) -> str | None:
 def test_valid_json_that_a_parser_refuses_is_accepted(
     tmp_path: Path, line: bytes, expect: Expectation
 ) -> None:
-    """A cut emoji, NaN, large numbers and deep nesting cost no second run."""
+    """A cut emoji, NaN, large numbers and deep nesting do not cause a second run."""
     assert judged(tmp_path, [line], expect) is None
 
 
-def test_odd_items_are_judged_by_their_fields(tmp_path: Path) -> None:
-    """What can be read of them is looked at."""
+def test_unusual_items_are_checked_by_their_fields(tmp_path: Path) -> None:
+    """The fields that can be read are checked."""
     expect = Expectation(fields=("price",))
     assert judged(tmp_path, [ODD[0]], expect) == "item 1 has no price"
     assert judged(tmp_path, [b'{"price":NaN}', b'{"price":'], expect) == "item 2 is not JSON"
@@ -89,8 +89,8 @@ def test_share_of_items_that_must_have_a_field(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES, max_size=3))
-def test_any_json_can_be_judged(tmp_path: Path, items: list[object]) -> None:
-    """Nothing that is JSON ends in anything but a judgement."""
+def test_any_json_can_be_checked(tmp_path: Path, items: list[object]) -> None:
+    """The check of any JSON ends with a result."""
     lines = [json.dumps(item).encode() for item in items]
     expect = Expectation(
         fields=("a",), share={"b": 0.5}, unique=("c",), schema={"properties": {"a": {"minimum": 1}}}
@@ -100,12 +100,12 @@ def test_any_json_can_be_judged(tmp_path: Path, items: list[object]) -> None:
 
 
 @given(VALUES)
-def test_plain_value_is_text_that_any_library_takes(value: object) -> None:
-    """Without halves of characters."""
+def test_plain_value_is_text_that_any_library_accepts(value: object) -> None:
+    """The text has no half characters."""
     json.dumps(plain(value), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("odd", [1, "\ud83d"], ids=["plain", "odd"])
-def test_order_of_keys_does_not_matter_to_what_tells_items_apart(odd: object) -> None:
-    """Also where the fast writer of JSON refuses a value."""
+def test_order_of_keys_does_not_matter_for_uniqueness(odd: object) -> None:
+    """This also holds if the fast JSON writer refuses a value."""
     assert canonical({"a": 1, "b": odd}) == canonical({"b": odd, "a": 1})

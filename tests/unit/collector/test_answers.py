@@ -1,4 +1,4 @@
-"""The items of a synchronous answer: under their final name when the platform has no more."""
+"""The items of a synchronous answer get their final name if the platform has no more items."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lines(start: int, end: int) -> bytes:
 
 @dataclass
 class Growing(WholeClient):
-    """A platform whose dataset holds so many items; the offset and limit of each request."""
+    """A platform whose dataset has so many items; records the offset and limit of each request."""
 
     items: int
     asked: list[tuple[int, int | None]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Growing(WholeClient):
 def collected(
     folder: Path, platform: Growing, meanwhile: Callable[[Path], object]
 ) -> tuple[Collected, bytes]:
-    """What is collected of a job whose answer held two items, and its file."""
+    """What is collected of a job whose answer had two items, and the text of its file."""
     job = make_job(mode=Mode.SYNC)
 
     async def collect() -> Collected:
@@ -82,7 +82,7 @@ def collected(
 
 
 def test_answer_is_proven_by_one_request_behind_its_last_item(tmp_path: Path) -> None:
-    """It is not downloaded again when there is no more."""
+    """The items are not downloaded again if there are no more."""
     platform = Growing(2)
     found, text = collected(tmp_path, platform, lambda _part: None)
     assert (text, platform.asked) == (lines(0, 2), [(2, 1)])
@@ -95,10 +95,10 @@ def test_answer_is_proven_by_one_request_behind_its_last_item(tmp_path: Path) ->
     [(5, lambda _part: None), (2, lambda part: part.unlink())],
     ids=["more items", "lost file"],
 )
-def test_answer_is_downloaded_anew_where_it_is_not_all(
+def test_incomplete_answer_is_downloaded_again(
     tmp_path: Path, items: int, meanwhile: Callable[[Path], object]
 ) -> None:
-    """What came late, and what was lost meanwhile, is on disk in the end."""
+    """Late items, and items that were lost meanwhile, are downloaded."""
     found, text = collected(tmp_path, Growing(items), meanwhile)
     assert text == lines(0, items)
     assert found.proof is not None

@@ -1,4 +1,4 @@
-"""Items are counted in what was written, also where the platform counts otherwise."""
+"""Items are counted in the file, even if the platform's count differs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_items_of_json_are_counted(items: list[object], cut: int, indent: int | 
 def test_items_of_csv_are_counted(
     rows: list[list[str]], cut: int, has_header: bool, has_bom: bool, ends: bool
 ) -> None:
-    """A line feed in a cell is not an item, and the header is none."""
+    """A line feed in a cell is not an item, and neither is the header."""
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n", quoting=csv.QUOTE_ALL)
     if has_header:
@@ -64,7 +64,7 @@ def test_items_of_html_are_counted(rows: list[list[str]], cut: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, 7, 1000])
 def test_items_of_xml_and_rss_are_counted(cut: int) -> None:
-    """A field that has the name of an item is not one."""
+    """A field that is named like an item is not one."""
     item = "<item><item>1</item><a>2</a></item>"
     text = f'<?xml version="1.0"?>\n<items>\n  {item}\n  {item}\n</items>'.encode()
     assert counted(ItemsQuery(format="xml"), text, cut) == 2
@@ -72,13 +72,13 @@ def test_items_of_xml_and_rss_are_counted(cut: int) -> None:
     assert counted(ItemsQuery(format="rss"), feed, cut) == 3
 
 
-def test_items_of_what_is_not_xml_are_unknown() -> None:
-    """Keys of items that are not names of elements leave the count to the platform."""
+def test_items_of_invalid_xml_are_unknown() -> None:
+    """If keys of items are not valid element names, the platform's count is used."""
     assert counted(ItemsQuery(format="xml"), b"<items><item><a b>1</a b></item></items>", 5) is None
 
 
 def test_items_of_a_workbook_are_counted() -> None:
-    """The rows of the first sheet below its header."""
+    """The items are the rows of the first sheet below its header."""
     book = io.BytesIO()
     with zipfile.ZipFile(book, "w") as file:
         rows = "".join(f'<row r="{number}"><c><v>1</v></c></row>' for number in range(1, 5))

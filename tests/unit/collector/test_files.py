@@ -15,7 +15,7 @@ from orchestrator.store.group_flush import flush_group
 
 
 async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:
-    """Files that are saved together are all there, and nothing else is left."""
+    """Files that are saved together all exist, and no other file remains."""
     async with GroupWorker("files", flush_group) as worker:
         await Files(worker).save(tmp_path / "job", {"a.json": b"1", "b.json": b"22"})
     assert {p.name: p.read_bytes() for p in (tmp_path / "job").iterdir()} == {
@@ -25,7 +25,7 @@ async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:
 
 
 async def test_growing_file_is_hidden_until_it_is_published(tmp_path: Path) -> None:
-    """A file that grows has its final name only when it is whole."""
+    """A file gets its final name only when it is whole."""
     async with GroupWorker("files", flush_group) as worker:
         part = await Files(worker).open_part(tmp_path / "job", "items.jsonl")
         await part.append(b"one\n")
@@ -37,7 +37,7 @@ async def test_growing_file_is_hidden_until_it_is_published(tmp_path: Path) -> N
 
 
 async def test_discarded_file_leaves_nothing(tmp_path: Path) -> None:
-    """A download that is given up leaves no file behind."""
+    """A cancelled download leaves no file."""
     async with GroupWorker("files", flush_group) as worker:
         part = await Files(worker).open_part(tmp_path / "job", "items.jsonl")
         await part.append(b"half")
@@ -45,8 +45,8 @@ async def test_discarded_file_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "job").iterdir()) == []
 
 
-async def test_one_failing_save_does_not_harm_the_others(tmp_path: Path) -> None:
-    """A folder that cannot be made is an error for the task that asked for it."""
+async def test_failed_save_does_not_affect_the_others(tmp_path: Path) -> None:
+    """A folder that cannot be created is an error only for the task that needs it."""
     (tmp_path / "blocked").write_text("a file where a folder should be")
     async with GroupWorker("files", flush_group) as worker:
         files = Files(worker)
@@ -56,15 +56,15 @@ async def test_one_failing_save_does_not_harm_the_others(tmp_path: Path) -> None
     assert (tmp_path / "free" / "a").read_bytes() == b"1"
 
 
-def test_written_file_replaces_the_one_before(tmp_path: Path) -> None:
-    """A report that is written again is the new one, never a mixture."""
+def test_written_file_replaces_the_earlier_one(tmp_path: Path) -> None:
+    """A report that is written again replaces the old one completely."""
     write_file(tmp_path / "summary.json", [b"old and longer"])
     write_file(tmp_path / "summary.json", [b"new"])
     assert (tmp_path / "summary.json").read_bytes() == b"new"
 
 
-def test_file_that_several_write_at_once_is_always_whole(tmp_path: Path) -> None:
-    """Who reads it meanwhile finds one of the contents, and none of the writers fails."""
+def test_file_with_several_writers_is_always_whole(tmp_path: Path) -> None:
+    """A reader always finds one of the contents, and no writer fails."""
     path = tmp_path / "summary.json"
     contents = [bytes([65 + number]) * (40_000 * (number + 1)) for number in range(4)]
     write_file(path, contents[:1])
@@ -94,7 +94,7 @@ def _open_files() -> int:
 def test_failed_write_holds_no_file_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """A report that could not be written can be written by the same process later."""
+    """The same process can write the report later."""
     before = _open_files()
     monkeypatch.setattr(os, call, _fail)
     with pytest.raises(OutputLost):

@@ -29,13 +29,13 @@ CLEAN = ItemsQuery(clean=True)
 @dataclass
 class Dataset(WholeClient):
     """
-    A dataset of a platform, as the client gives it.
+    A dataset of a platform, in the form that the client gives.
 
     Attributes:
-        given, counted: how many of its items the platform gives and tells; None for all.
-        secs: that each item takes.
-        most: items looked at by one request; None for no bound.
-        breaks: before which items a body breaks off, once each.
+        given, counted: how many of its items the platform sends and counts; None for all.
+        secs: the time that each item takes.
+        most: the most items that one request reads; None for no limit.
+        breaks: the items before which a body breaks off, once each.
         asked: the offset of each request.
         at_once: the most bodies that were in flight at once.
     """
@@ -48,7 +48,7 @@ class Dataset(WholeClient):
     breaks: set[int] = field(default_factory=set)
     asked: list[int] = field(default_factory=list)
     at_once: int = 0
-    under_way: int = 0
+    in_flight: int = 0
 
     @asynccontextmanager
     async def stream_items(
@@ -56,19 +56,19 @@ class Dataset(WholeClient):
     ) -> AsyncIterator[Any]:
         """Every third item is empty; `clean` leaves it out."""
         self.asked.append(offset)
-        told = limit if self.most is None or limit is None else min(limit, self.most)
-        end = min(self.items if self.given is None else self.given, offset + (told or self.items))
-        self.under_way += 1
-        self.at_once = max(self.at_once, self.under_way)
+        shown = limit if self.most is None or limit is None else min(limit, self.most)
+        end = min(self.items if self.given is None else self.given, offset + (shown or self.items))
+        self.in_flight += 1
+        self.at_once = max(self.at_once, self.in_flight)
         try:
             yield SimpleNamespace(
                 total=self.items if self.counted is None else self.counted,
-                limit=told,
+                limit=shown,
                 count=max(0, end - offset),
                 chunks=lambda: self._chunks(query, offset, end),
             )
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def _chunks(self, query: ItemsQuery, start: int, end: int) -> AsyncIterator[bytes]:
         if query.format == "json":
@@ -115,7 +115,7 @@ def download(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -
 
 
 def fetched(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) -> ItemsFile:  # noqa: B008 - frozen
-    """What a whole download gives; time is virtual."""
+    """The result of a whole download; time is virtual."""
 
     async def fetch() -> ItemsFile:
         whole = download(dataset, folder, query)
@@ -128,8 +128,10 @@ def fetched(dataset: Dataset, folder: Path, query: ItemsQuery = ItemsQuery()) ->
 
 @pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
 @pytest.mark.parametrize("items", [0, 999, 1000, 1001, 2500])
-def test_large_dataset_comes_in_ranges(tmp_path: Path, query: ItemsQuery, items: int) -> None:
-    """Every item once and in order, as many requests as there are ranges, and the right count."""
+def test_large_dataset_is_downloaded_in_ranges(
+    tmp_path: Path, query: ItemsQuery, items: int
+) -> None:
+    """Every item is there once and in order, by one request for each range, and counted."""
     dataset = Dataset(items)
     file = fetched(dataset, tmp_path, query)
     found = (tmp_path / "items.jsonl").read_bytes() if file.data is None else file.data
@@ -139,8 +141,10 @@ def test_large_dataset_comes_in_ranges(tmp_path: Path, query: ItemsQuery, items:
 
 
 @pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
-def test_slow_dataset_comes_by_several_requests_at_once(tmp_path: Path, query: ItemsQuery) -> None:
-    """Put together in order, and sooner than one range after the other would take."""
+def test_slow_dataset_is_downloaded_by_several_requests_at_once(
+    tmp_path: Path, query: ItemsQuery
+) -> None:
+    """The ranges are joined in order, sooner than one after the other."""
     dataset = Dataset(20_000, secs=0.01)
 
     def timed() -> tuple[ItemsFile, float]:
@@ -163,8 +167,8 @@ def test_slow_dataset_comes_by_several_requests_at_once(tmp_path: Path, query: I
 
 @pytest.mark.parametrize("secs", [0.0, 0.01], ids=["one by one", "at once"])
 @pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
-def test_broken_ranges_are_gone_on_with(tmp_path: Path, query: ItemsQuery, secs: float) -> None:
-    """Wherever bodies break off: plain lines go on at the item, filtered ones at their range."""
+def test_broken_ranges_are_resumed(tmp_path: Path, query: ItemsQuery, secs: float) -> None:
+    """Plain lines continue at the item where the body broke, filtered ones at their range."""
     dataset = Dataset(5000, secs=secs, breaks={0, 1, 999, 1700, 3001, 4999})
     fetched(dataset, tmp_path, query)
     assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 5000)
@@ -173,10 +177,10 @@ def test_broken_ranges_are_gone_on_with(tmp_path: Path, query: ItemsQuery, secs:
     assert (1700 in dataset.asked) == (query == ItemsQuery())
 
 
-def test_platform_that_looks_at_fewer_items_at_once_is_paged_by_what_it_looked_at(
+def test_platform_with_a_smaller_limit_is_paged_by_that_limit(
     tmp_path: Path,
 ) -> None:
-    """A page that is short, or empty, is not the end."""
+    """A short or empty page is not the end."""
     dataset = Dataset(1500, most=100)
     fetched(dataset, tmp_path, CLEAN)
     assert (tmp_path / "items.jsonl").read_bytes() == expected(CLEAN, 1500)
@@ -192,8 +196,10 @@ def test_platform_that_looks_at_fewer_items_at_once_is_paged_by_what_it_looked_a
     ],
     ids=["csv", "json", "desc"],
 )
-def test_what_cannot_be_put_together_comes_whole(tmp_path: Path, query: ItemsQuery) -> None:
-    """By one request, and from the beginning when it breaks."""
+def test_format_that_cannot_be_joined_is_downloaded_whole(
+    tmp_path: Path, query: ItemsQuery
+) -> None:
+    """One request fetches all, and begins again when it breaks."""
     dataset = Dataset(3000, breaks={2900})
     file = fetched(dataset, tmp_path, query)
     assert dataset.asked == [0, 0]
@@ -202,10 +208,8 @@ def test_what_cannot_be_put_together_comes_whole(tmp_path: Path, query: ItemsQue
 
 
 @pytest.mark.parametrize("query", [ItemsQuery(), CLEAN], ids=["plain", "filtered"])
-def test_items_that_are_given_and_not_counted_yet_are_fetched(
-    tmp_path: Path, query: ItemsQuery
-) -> None:
-    """The platform's count may lag: what it gives decides where the end is."""
+def test_items_that_are_not_counted_yet_are_downloaded(tmp_path: Path, query: ItemsQuery) -> None:
+    """The platform's count may lag: the end is where no more items come."""
     dataset = Dataset(2500, counted=400)
     file = fetched(dataset, tmp_path, query)
     assert (tmp_path / "items.jsonl").read_bytes() == expected(query, 2500)
@@ -213,15 +217,15 @@ def test_items_that_are_given_and_not_counted_yet_are_fetched(
     assert (file.stored, file.counted) == (2500, 400)
 
 
-def test_items_that_are_counted_and_not_given_are_told(tmp_path: Path) -> None:
-    """They are waited for, and then the job fails with both numbers; nothing is published."""
+def test_items_that_are_counted_but_not_sent_are_an_error(tmp_path: Path) -> None:
+    """The download waits; then the job fails with both numbers, and nothing is published."""
     with pytest.raises(TruncatedBody, match="counts 2500 items and gives 1700"):
         fetched(Dataset(2500, given=1700), tmp_path)
     assert not (tmp_path / "items.jsonl").exists()
 
 
-def test_answer_without_an_end_is_told(tmp_path: Path) -> None:
-    """A platform that gives items for ever fails the job instead of filling the disk."""
+def test_answer_without_an_end_is_an_error(tmp_path: Path) -> None:
+    """A platform that sends items without end fails the job and does not fill the disk."""
 
     class Endless(Dataset):
         async def _chunks(self, *_asked: Any) -> AsyncIterator[bytes]:
@@ -233,7 +237,7 @@ def test_answer_without_an_end_is_told(tmp_path: Path) -> None:
 
 
 def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> Dataset:
-    """A dataset whose first 1700 items are in a part file that was left; `change` may alter it."""
+    """A dataset whose first 1700 items are in a part file; `change` may alter that file."""
 
     async def leave() -> None:
         half = download(Dataset(2500, given=1700), tmp_path)
@@ -248,8 +252,8 @@ def left(tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> D
     return Dataset(2500)
 
 
-def test_download_goes_on_where_an_earlier_process_left_it(tmp_path: Path) -> None:
-    """Only what is not on disk is asked for, and the digest is that of the whole."""
+def test_download_continues_where_an_earlier_process_stopped(tmp_path: Path) -> None:
+    """Only the missing items are requested, and the digest is that of the whole file."""
     dataset = left(tmp_path)
     file = fetched(dataset, tmp_path)
     assert dataset.asked[0] == 1700
@@ -258,10 +262,8 @@ def test_download_goes_on_where_an_earlier_process_left_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("after", [0.5, 12.3456, 31.0])
-def test_live_download_that_is_cancelled_anywhere_is_gone_on_with(
-    tmp_path: Path, after: float
-) -> None:
-    """Whole lines are on disk then, and nothing is twice or missing at the end."""
+def test_live_download_that_was_cancelled_anywhere_is_resumed(tmp_path: Path, after: float) -> None:
+    """The disk has whole lines then, and at the end no item is there twice or missing."""
     dataset = Dataset(2500, secs=0.01)
 
     async def follow() -> None:
@@ -293,7 +295,7 @@ def test_half_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
     ],
     ids=["with holes", "of another dataset"],
 )
-def test_part_that_cannot_be_trusted_is_no_part(
+def test_part_file_that_cannot_be_trusted_is_not_used(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
     """A part with holes from a power cut, or of another attempt, is not continued."""
@@ -304,8 +306,8 @@ def test_part_that_cannot_be_trusted_is_no_part(
     assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
 
 
-def test_live_download_with_filters_begins_anew_after_a_kill(tmp_path: Path) -> None:
-    """What a killed process has left of one cannot be counted, and is not continued."""
+def test_live_download_with_filters_restarts_after_a_kill(tmp_path: Path) -> None:
+    """The items in such a part file cannot be counted, so it is not continued."""
     query = ItemsQuery(clean=True)
     dataset = left(tmp_path, lambda _part: None)
 

@@ -1,4 +1,4 @@
-"""Items of any size: written in parts as they come, counted, and cut off where a download broke."""
+"""Items of any size: written in parts as they arrive, counted, and cut off at a broken download."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from tests.support.whole_client import WholeClient
 
 SMALL = TransferSizes(small_bytes=16, piece_bytes=16, long_line_bytes=64)
 LONG = 2_500_000
-"""Bytes of a line that is longer than what a part file reads at once."""
+"""The bytes of a line that is longer than the blocks in which a part file is read."""
 
 
-def test_sink_hands_a_long_line_out_in_parts() -> None:
-    """No more than a part of it is kept in memory, and it counts as one line."""
+def test_sink_gives_a_long_line_in_parts() -> None:
+    """Only a part of the line stays in memory, and it counts as one line."""
     sink = Sink(by_line=True, sizes=SMALL)
     handed = [sink.feed(b"x" * 10) for _ in range(100)]
     assert max(len(piece or b"") for piece in handed) <= 80
@@ -51,7 +51,7 @@ def test_sink_hands_a_long_line_out_in_parts() -> None:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_broken_downloads_leave_whole_lines(seed: int) -> None:
-    """Wherever a body breaks, what was handed out and is not taken back ends with a line."""
+    """After any break, what was written and not removed ends with a whole line."""
     rng = random.Random(seed)  # noqa: S311 - a test
     written, sink, line_start = bytearray(), Sink(by_line=True, sizes=SMALL), 0
     expected = b""
@@ -103,12 +103,12 @@ async def test_half_line_of_any_length_is_cut_off(tmp_path: Path) -> None:
     ],
 )
 def test_lines_that_are_too_large_are_counted(text: bytes, lines: list[bytes | None]) -> None:
-    """They are skipped without being read into memory, and the next one is found."""
+    """They are skipped without being read into memory, and the next line is found."""
     assert list(item_lines(io.BytesIO(text), largest_bytes=10)) == lines
 
 
 class Breaking(WholeClient):
-    """A dataset of a platform, as the client gives it; its body breaks off at each of `cuts`."""
+    """A dataset, in the form that the client gives; its body breaks at each of `cuts`."""
 
     def __init__(self, lines: list[bytes], cuts: list[int]) -> None:
         self._lines = lines
@@ -133,8 +133,8 @@ class Breaking(WholeClient):
 
 
 @pytest.mark.parametrize("cuts", [[], [150], [0, 3, 100, 500, 1003, 1004, 1100]])
-def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[int]) -> None:
-    """Its part that was written is replaced, and the file and its digest are those of the whole."""
+def test_long_item_is_downloaded_again_where_it_broke(tmp_path: Path, cuts: list[int]) -> None:
+    """The written part of it is replaced, and the file and its digest are those of the whole."""
     lines = [b"1\n", b"2" * 1000 + b"\n", b"3" * 1000 + b"\n", b"4\n"]
 
     async def fetch() -> ItemsFile:
@@ -158,8 +158,10 @@ def test_long_item_is_downloaded_anew_where_it_broke(tmp_path: Path, cuts: list[
     assert file.sha256 == hashlib.sha256(text).hexdigest()
 
 
-def test_item_that_is_too_large_to_check_is_told(tmp_path: Path, logged: list[EventDict]) -> None:
-    """It is named in a warning; a run is not paid for again for what this program cannot parse."""
+def test_item_that_is_too_large_to_check_causes_a_warning(
+    tmp_path: Path, logged: list[EventDict]
+) -> None:
+    """A warning names it; no second run is paid for because this program cannot parse an item."""
     body = b'{"a":1}\n' + b'{"a":"%s"}\n' % (b"x" * 100)
     job = make_job(expect=Expectation(fields=("a",)))
     (tmp_path / job.key).mkdir()

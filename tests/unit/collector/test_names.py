@@ -20,12 +20,12 @@ from orchestrator.store.file_names import LONGEST_NAME, extension, file_name, re
     ],
 )
 def test_file_name_is_safe(key: str, name: str) -> None:
-    """A key from outside becomes one name in one folder, whatever it says."""
+    """Any key becomes one name in one folder."""
     assert file_name(key) == name
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_file_name_can_be_turned_back(key: str) -> None:
+def test_file_name_can_be_decoded(key: str) -> None:
     """Two keys never share a file, and the key can be read from the name."""
     name = file_name(key)
     assert "/" not in name

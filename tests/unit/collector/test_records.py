@@ -1,4 +1,4 @@
-"""Records by pattern: over pages of keys, and under names that cannot leave the folder."""
+"""Records by pattern: from pages of keys, and with file names that cannot leave the folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NASTY = [
 
 
 class Store(WholeClient):
-    """A key-value store of a platform, as the client gives it: a thousand keys a page."""
+    """A key-value store, in the form that the client gives: a thousand keys a page."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = sorted(keys)
@@ -61,7 +61,7 @@ class Store(WholeClient):
 
 
 class Empty(Store):
-    """A store whose records have no bytes, and a run without a log."""
+    """A store whose records have no bytes, and a run with an empty log."""
 
     @asynccontextmanager
     async def stream_record(
@@ -85,7 +85,7 @@ class Empty(Store):
 def collect(
     tmp_path: Path, store: Any, job: Job, *, sizes: TransferSizes = USUAL_SIZES
 ) -> Collected:
-    """What a collector tells of the records of a job."""
+    """What a collector reports about the records of a job."""
 
     async def collect() -> Collected:
         collector = Collector(
@@ -101,19 +101,19 @@ def collect(
 
 
 def wanting(*patterns: str, **fields: Any) -> Job:
-    """A job that wants the records that match."""
+    """A job that collects the records that match."""
     return make_job(collect=CollectPlan(items=False, records=patterns), **fields)
 
 
 def collected(tmp_path: Path, keys: Sequence[str], *patterns: str) -> Path:
-    """The folder of the records of a job that wants those that match."""
+    """The folder of the records of a job that collects those that match."""
     job = wanting(*patterns)
     collect(tmp_path, Store(keys), job)
     return tmp_path / "batch" / "jobs" / job.key / "records"
 
 
 def test_names_of_records_stay_in_their_folder(tmp_path: Path) -> None:
-    """Each record is there once, its name gives its key, and nothing is elsewhere."""
+    """Each record is there once, its name shows its key, and no file is elsewhere."""
     folder = collected(tmp_path, NASTY, "*")
     files = {path.name: path.read_text() for path in folder.iterdir()}
     assert sorted(files.values()) == sorted(NASTY)
@@ -128,28 +128,28 @@ def test_names_of_records_stay_in_their_folder(tmp_path: Path) -> None:
 
 
 def test_empty_record_and_empty_output_are_empty_files(tmp_path: Path) -> None:
-    """And whoever looks again misses nothing."""
+    """The ledger then has no missing record."""
     plan = CollectPlan(items=False, records=("*",), output=True, log=True)
     job = make_job(collect=plan)
-    told = collect(tmp_path, Empty(["empty"]), job)
+    missing = collect(tmp_path, Empty(["empty"]), job)
     folder = tmp_path / "batch" / "jobs" / job.key
     sizes = {path.name: path.stat().st_size for path in folder.rglob("*.*") if path.is_file()}
     assert (sizes["output.txt"], sizes["log.txt"]) == (0, 0)
     assert (folder / "records" / "empty").read_bytes() == b""
-    assert (told.records, told.missing) == (1, ())
-    found = look_at(folder, job, None, records=told.records, missing=told.missing)
+    assert (missing.records, missing.missing) == (1, ())
+    found = look_at(folder, job, None, records=missing.records, missing=missing.missing)
     assert found.problems == ()
 
 
-def test_records_come_over_pages_of_keys(tmp_path: Path) -> None:
-    """All that match a pattern, of ten thousand keys."""
+def test_records_are_found_on_all_pages_of_keys(tmp_path: Path) -> None:
+    """Of ten thousand keys, all that match a pattern are downloaded."""
     keys = [f"page-{number:05}" for number in range(10_000)]
     folder = collected(tmp_path, keys, "page-00*7", "page-09999", "no-*")
     assert len(list(folder.iterdir())) == 101
 
 
-def test_records_whose_keys_are_dots_reach_the_platform_as_themselves(tmp_path: Path) -> None:
-    """They are asked for like any other, and their files have names that are no steps."""
+def test_records_whose_keys_are_dots_are_downloaded(tmp_path: Path) -> None:
+    """They are requested like any other, and their file names are not steps of a path."""
     records = collected(tmp_path, [".", "..", "a"], "*")
     assert {path.name: path.read_text() for path in records.iterdir()} == {
         "%2E": ".",
@@ -159,7 +159,7 @@ def test_records_whose_keys_are_dots_reach_the_platform_as_themselves(tmp_path: 
 
 
 class Normalising(Store):
-    """A platform behind a proxy that takes dots for steps of the path."""
+    """A platform behind a proxy that removes dots from the path."""
 
     @asynccontextmanager
     async def stream_record(
@@ -168,7 +168,7 @@ class Normalising(Store):
         key: str,
         **_: object,
     ) -> AsyncIterator[Any]:
-        """The store itself, one step up; nothing, where the step leads to no resource."""
+        """The store itself, one step up; an error if the step leads to no resource."""
         if key == ".":
             raise NotFound("no such page", status=404)
 
@@ -179,16 +179,16 @@ class Normalising(Store):
 
 
 def test_answer_for_a_step_of_the_path_is_not_taken_for_a_record(tmp_path: Path) -> None:
-    """Records that no address can name are listed as missing, and the others are fetched."""
+    """Records that no address can name are listed as missing, and the others are downloaded."""
     job = wanting("*")
-    told = collect(tmp_path, Normalising([".", "..", "a"]), job)
-    assert (told.records, told.missing) == (1, ("record .", "record .."))
+    missing = collect(tmp_path, Normalising([".", "..", "a"]), job)
+    assert (missing.records, missing.missing) == (1, ("record .", "record .."))
     records = tmp_path / "batch" / "jobs" / job.key / "records"
     assert [path.name for path in records.iterdir()] == ["a"]
 
 
 def pages(kind: str) -> Iterator[tuple[list[str], str]]:
-    """Pages that do not end: their keys, and after which key the next one begins."""
+    """Pages that do not end: their keys, and the key after which the next one begins."""
     for number in count():
         match kind:
             case "empty":
@@ -200,8 +200,8 @@ def pages(kind: str) -> Iterator[tuple[list[str], str]]:
 
 
 @pytest.mark.parametrize("kind", ["empty", "again", "new"])
-def test_list_of_keys_that_does_not_end_is_told(tmp_path: Path, kind: str) -> None:
-    """The job gets an error instead of waiting for ever."""
+def test_list_of_keys_that_does_not_end_is_an_error(tmp_path: Path, kind: str) -> None:
+    """The job gets an error instead of waiting forever."""
     endless = pages(kind)
 
     class Endless(Store):
@@ -220,13 +220,13 @@ def test_list_of_keys_that_does_not_end_is_told(tmp_path: Path, kind: str) -> No
     ("pattern", "found"), [("*", {"OUT": "OUT"}), ("IN*", {}), ("INPUT", {"INPUT": "INPUT"})]
 )
 def test_patterns_leave_the_input_out(tmp_path: Path, pattern: str, found: dict[str, str]) -> None:
-    """The input is fetched only when it is named in full."""
+    """The input is downloaded only if its full name is given."""
     folder = collected(tmp_path, ["INPUT", "OUT"], pattern)
     assert {path.name: path.read_text() for path in folder.glob("*")} == found
 
 
 def test_input_with_secrets_is_saved_with_their_expressions(tmp_path: Path) -> None:
-    """The platform's copy of the input has the values, and no file may."""
+    """The platform's copy of the input has the secret values, which no file may have."""
     body = b'{"key":"{{ env.KEY }}"}'
     job = wanting("INPUT", input=JobInput(body=body, late_paths=(("key",),)))
     assert collect(tmp_path, Store(["INPUT"]), job).records == 1
@@ -234,8 +234,8 @@ def test_input_with_secrets_is_saved_with_their_expressions(tmp_path: Path) -> N
     assert saved.read_bytes() == body
 
 
-def test_input_that_is_named_as_the_output_holds_expressions(tmp_path: Path) -> None:
-    """Whatever the way to ask for it, the values of the environment are in no file."""
+def test_input_as_the_output_record_has_expressions(tmp_path: Path) -> None:
+    """However the input is requested, no file has the values of the environment."""
     body = b'{"key":"{{ env.KEY }}"}'
     job = make_job(
         collect=CollectPlan(items=False, output=True),

@@ -1,1 +1,1 @@
-"""Tests of the sample Actors' code, loaded by path: it is no part of the package."""
+"""Tests of the sample Actors' code, which they load by path: it is not part of the package."""

@@ -1,4 +1,4 @@
-"""Loads a sample Actor's modules under a name of their own, because all are called `src`."""
+"""Loads a sample Actor's modules under other names, because all of them are called `src`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTORS = Path(__file__).parents[3] / "jobs" / "actors"
 def actor_module(
     actor: str, module: str, stand_ins: Mapping[str, ModuleType] | None = None
 ) -> Iterator[ModuleType]:
-    """Gives a module of an Actor; what it imports by the names of `stand_ins` are those."""
+    """Loads a module of an Actor; its imports of the names in `stand_ins` give those values."""
     package = actor.replace("-", "_")
     folder = ACTORS / actor / "src"
     found = spec_from_file_location(

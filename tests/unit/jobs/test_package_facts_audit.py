@@ -21,7 +21,7 @@ def audit() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def make_distribution(tmp_path: Path) -> MakeDistribution:
-    """Installs files as a distribution of their own."""
+    """Installs files as a separate distribution."""
 
     def make(files: dict[str, bytes], told: str = "", listed: tuple[str, ...] = ()) -> Distribution:
         for name, content in files.items():
@@ -39,7 +39,7 @@ def make_distribution(tmp_path: Path) -> MakeDistribution:
 def test_modules_are_sorted_and_inside_the_distribution(
     audit: ModuleType, make_distribution: MakeDistribution
 ) -> None:
-    """Scripts outside and files of other kinds are no modules."""
+    """Scripts outside and files of other kinds are not modules."""
     files = {"sample/b.py": b"", "sample/__init__.py": b"", "sample/data.json": b""}
     sample = make_distribution(files, listed=("../../bin/sample.py",))
     assert audit.modules(sample) == ["sample/__init__.py", "sample/b.py"]
@@ -48,7 +48,7 @@ def test_modules_are_sorted_and_inside_the_distribution(
 def test_module_facts_count_what_is_defined_at_any_depth(
     audit: ModuleType, make_distribution: MakeDistribution
 ) -> None:
-    """Methods and inner functions count, and so does a last line without its end."""
+    """Methods and inner functions count, and so does a last line without a line feed."""
     code = (
         b'"""Words."""\nimport os.path\nfrom json import loads\nfrom . import a\n'
         b"class A:\n    def f(self):\n        def g(): ...\nasync def h(): ..."
@@ -76,20 +76,20 @@ def test_module_facts_count_what_is_defined_at_any_depth(
         pytest.param(b"x = " + b"-" * 100_000 + b"1", 1, id="too deep"),
     ],
 )
-def test_unreadable_module_is_told_as_such(
+def test_unreadable_module_is_an_item_with_an_error(
     audit: ModuleType, make_distribution: MakeDistribution, source: bytes, lines: int
 ) -> None:
-    """A module that Python cannot parse keeps its size and has an error."""
+    """A module that Python cannot parse has its size and an error."""
     facts = audit.module_facts(make_distribution({"old.py": source}), "old.py")
     assert (facts["module"], facts["size_bytes"], facts["lines"]) == ("old", len(source), lines)
     assert facts["error"].startswith("cannot be parsed: ")
     assert "functions" not in facts
 
 
-def test_listed_module_that_is_not_there_is_told_as_such(
+def test_missing_module_is_an_item_with_an_error(
     audit: ModuleType, make_distribution: MakeDistribution
 ) -> None:
-    """A file that is listed and gone is an item with an error, not the end of the run."""
+    """A file that is listed and missing is an item with an error, not the end of the run."""
     sample = make_distribution({}, listed=("gone.py",))
     facts = audit.module_facts(sample, "gone.py")
     assert (facts["size_bytes"], facts["error"]) == (0, "cannot be read: No such file or directory")
@@ -111,14 +111,14 @@ def test_listed_module_that_is_not_there_is_told_as_such(
 def test_licence_comes_from_the_best_defined_field(
     audit: ModuleType, make_distribution: MakeDistribution, told: str, licence: str | None
 ) -> None:
-    """Old and new ways of telling a licence are read."""
+    """Old and new fields for a licence are read."""
     assert audit.distribution_facts(make_distribution({}, told))["licence"] == licence
 
 
 def test_distribution_facts_name_version_and_dependencies(
     audit: ModuleType, make_distribution: MakeDistribution
 ) -> None:
-    """The output holds what the distribution says of itself."""
+    """The output has what the metadata of the distribution says."""
     told = (
         "Summary: A sample\nRequires-Python: >=3.9\nRequires-Dist: yarl\nRequires-Dist: idna>=3\n"
     )
@@ -133,7 +133,7 @@ def test_distribution_facts_name_version_and_dependencies(
 
 
 def test_totals_add_up(audit: ModuleType) -> None:
-    """Items without definitions count as modules all the same."""
+    """Items without definitions count as modules too."""
     first = audit.add(
         audit.NOTHING_YET, [{"size_bytes": 5, "lines": 1, "functions": 2, "classes": 1}]
     )
@@ -156,13 +156,13 @@ def test_totals_add_up(audit: ModuleType) -> None:
         pytest.param({"distribution": "yarl", "maxModules": True}, "got True", id="no number"),
     ],
 )
-def test_wrong_input_is_refused_with_words(audit: ModuleType, given: Any, told: str) -> None:
-    """What the schema would refuse on the platform is refused outside it too."""
+def test_wrong_input_is_refused_with_a_reason(audit: ModuleType, given: Any, told: str) -> None:
+    """The Actor refuses the same input as the schema on the platform."""
     with pytest.raises(audit.Refused, match=told):
         audit.read_input(given)
 
 
-def test_unknown_distribution_is_refused_with_the_known_ones(audit: ModuleType) -> None:
-    """The message names what could be asked for."""
+def test_unknown_distribution_is_refused_with_the_known_names(audit: ModuleType) -> None:
+    """The message names the distributions that exist."""
     with pytest.raises(audit.Refused, match=r"no distribution 'nope' .* there are: .*pytest"):
         audit.find("nope")

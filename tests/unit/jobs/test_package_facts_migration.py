@@ -13,15 +13,16 @@ CHUNK = 3
 
 
 class Killed(BaseException):
-    """The process is gone; nothing in it may catch this."""
+    """The process was killed; no code in it may catch this."""
 
 
 class StandIn:
     """
-    The SDK's `Actor` on storages that outlive it, killed before or after its n-th write.
+    The SDK's `Actor` with storages that survive it; it is killed before or after its n-th write.
 
     Attributes:
-        kill_at: steps at which it dies, counted from 0; each write has one before and one after.
+        kill_at: the steps at which it dies, counted from 0; each write has one before and one
+            after.
     """
 
     def __init__(self, given: Any, kill_at: set[int] | None = None) -> None:
@@ -73,11 +74,11 @@ class StandIn:
 
 
 async def run_to_its_end(actor: StandIn) -> int:
-    """Starts the Actor's process until it ends by itself; returns how often it was started."""
+    """Starts the Actor's process until it ends by itself; returns the number of starts."""
     sdk = ModuleType("apify")
     sdk.Actor = actor  # type: ignore[attr-defined]  # stands in for the SDK
     with actor_module("package-facts", "main", {"apify": sdk}) as module:
-        # A small distribution with many pushes, and no parsing, which is not the question here.
+        # A small distribution with many pushes and without parsing, which these tests do not need.
         vars(module).update(CHUNK=CHUNK, module_facts=lambda _, path: {"path": path, "lines": 1})
         for starts in itertools.count(1):
             try:
@@ -95,7 +96,7 @@ async def untouched() -> StandIn:
 
 
 async def test_a_run_pushes_an_item_per_module() -> None:
-    """Left alone, the Actor ends at the first start, with all items and its output."""
+    """Without kills, the Actor ends at the first start, with all items and its output."""
     actor = StandIn({"distribution": DISTRIBUTION})
     assert await run_to_its_end(actor) == 1
     assert actor.records["OUTPUT"]["modules"] == len(actor.items) > CHUNK
@@ -104,7 +105,7 @@ async def test_a_run_pushes_an_item_per_module() -> None:
 
 @pytest.mark.parametrize("first", range(12))
 async def test_no_kill_doubles_or_loses_an_item(first: int) -> None:
-    """Killed at any write, and again at any later one, the run's results are as if left alone."""
+    """After kills at any two writes, the run's results are the same as without kills."""
     whole = await untouched()
     for second in range(first + 1, 14):
         actor = StandIn({"distribution": DISTRIBUTION}, kill_at={first, second})
@@ -114,7 +115,7 @@ async def test_no_kill_doubles_or_loses_an_item(first: int) -> None:
 
 
 async def test_unknown_distribution_fails_the_run() -> None:
-    """The run fails with a message that says what there is, and pushes nothing."""
+    """The run fails with a message that lists what exists, and pushes nothing."""
     actor = StandIn({"distribution": "nope"})
     await run_to_its_end(actor)
     assert actor.failed is not None

@@ -11,7 +11,7 @@ PINS = [ROOT / "constraints.txt", *sorted(ROOT.glob("jobs/actors/*/requirements.
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_versions_are_exact_and_from_no_named_index(path: Path) -> None:
-    """Set-up takes the same versions everywhere, from whatever index the machine uses."""
+    """Set-up installs the same versions everywhere, from any index."""
     lines = path.read_text().splitlines()
     assert len(lines) > 5
     assert [

@@ -20,8 +20,8 @@ def statuses(folder: Path) -> list[JobStatus]:
         return [report.status for report in reader.reports()]
 
 
-def test_changed_spec_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    """The plan, changed jobs, new ones behind the others, and those that are gone as skipped."""
+def test_changed_spec_replaces_the_old_one(tmp_path: Path) -> None:
+    """It has the new plan, changed jobs, new jobs at the end, and removed ones as skipped."""
     make_ledger(tmp_path, make_job(0), make_job(1))
     plan = replace(make_batch().plan, max_runs=7)
     changed = make_job(0, priority=3)
@@ -53,8 +53,8 @@ def test_jobs_that_are_retried_wait_again(tmp_path: Path) -> None:
     assert (waiting.seq, waiting.attempts) == (1, 1)
 
 
-def test_batch_that_could_not_begin_is_left_as_stopped(tmp_path: Path) -> None:
-    """A batch of which nothing could be started holds the reason, and can be resumed."""
+def test_batch_that_could_not_begin_is_stopped(tmp_path: Path) -> None:
+    """A batch without any start has the reason, and can be resumed."""
     make_ledger(tmp_path)
     batch = close_unstarted(tmp_path / FILE, PlatformError("it is away"), NOON)
     assert (batch.state, batch.exit_code) == (BatchState.STOPPED, 5)

@@ -33,7 +33,7 @@ DONE = Outcome(status=JobStatus.SUCCEEDED)
 
 
 async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> None:
-    """An attempt goes from intent to settled, and its facts are in the report of its job."""
+    """An attempt goes from intent to settled, and the report of its job has its facts."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
     await ledger.mark_started(attempt, make_run(status="READY"))
@@ -63,8 +63,8 @@ async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> N
         assert [job.seq for job in reader.waiting()] == [0]
 
 
-async def test_process_whose_batch_was_taken_over_is_told(tmp_path: Path) -> None:
-    """It must not go on: the other one works on the same jobs."""
+async def test_process_whose_batch_was_taken_over_gets_an_error(tmp_path: Path) -> None:
+    """The first process must not continue: the other one works on the same jobs."""
     first = make_ledger(tmp_path)
     await first.take_over()
     await reopen_ledger(tmp_path).take_over()
@@ -73,7 +73,7 @@ async def test_process_whose_batch_was_taken_over_is_told(tmp_path: Path) -> Non
 
 
 async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
-    """A start that was refused for now leaves the job as it was."""
+    """A start that was refused for now does not change the job."""
     ledger = make_ledger(tmp_path)
     await ledger.withdraw_intent(await ledger.record_intent(0, 1, NOON))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
@@ -82,11 +82,11 @@ async def test_withdrawn_intent_uses_up_no_attempt(tmp_path: Path) -> None:
 
 
 async def test_job_that_has_succeeded_adopts_no_run(tmp_path: Path) -> None:
-    """Its results stay those of its own run; the other run is told as not adopted."""
+    """Its results stay those of its own run; the other run is reported as not adopted."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
     await ledger.mark_started(attempt, make_run())
-    # Nor does one that has a run.
+    # A job that has a run adopts none either.
     assert not await ledger.adopt(Mark("mark123.0.2.1abcd"), make_run("run2"))
     await ledger.mark_finished(attempt, make_run())
     await ledger.mark_over(attempt, DONE, Collected())
@@ -95,7 +95,7 @@ async def test_job_that_has_succeeded_adopts_no_run(tmp_path: Path) -> None:
         assert reader.totals().attempts == 1
 
 
-def test_ledger_holds_only_what_differs_from_the_defaults() -> None:
+def test_ledger_stores_only_differences_from_the_defaults() -> None:
     """A batch of a million jobs stays small on disk."""
     assert len(job_values(make_job())["definition"]) < 250
     remedy = Remedy(memory_mbytes=2048)
@@ -104,7 +104,7 @@ def test_ledger_holds_only_what_differs_from_the_defaults() -> None:
 
 
 async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
-    """A failed attempt that is followed by another leaves the job waiting, and is counted."""
+    """If another attempt follows a failed one, the job waits, and the attempt counts."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
     failed = Outcome(status=JobStatus.FAILED, error="refused")
@@ -114,7 +114,7 @@ async def test_job_waits_for_its_next_attempt(tmp_path: Path) -> None:
     assert (waiting.attempts, waiting.ready_at) == (1, 1234.5)
 
 
-async def test_each_send_of_an_attempt_has_a_mark_of_its_own(tmp_path: Path) -> None:
+async def test_each_send_of_an_attempt_has_its_own_mark(tmp_path: Path) -> None:
     """A second send after a lost answer is counted, and uses up no attempt."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
@@ -136,8 +136,8 @@ async def test_copies_of_a_ledger_send_different_marks(tmp_path: Path) -> None:
     assert first.mark != second.mark
 
 
-async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    """An attempt that was never started cannot finish, and the ledger stays as it was."""
+async def test_step_in_the_wrong_order_is_refused(tmp_path: Path) -> None:
+    """An attempt that was never started cannot finish, and the ledger does not change."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
     with pytest.raises(OrchestratorError, match="does not fit"):
@@ -147,7 +147,7 @@ async def test_step_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 async def test_one_run_belongs_to_one_attempt(tmp_path: Path) -> None:
-    """A run that was claimed by one attempt cannot be claimed by another."""
+    """A run that one attempt has claimed cannot be claimed by another."""
     ledger = make_ledger(tmp_path, make_job(), make_job(1))
     first = await ledger.record_intent(0, 1, NOON)
     second = await ledger.record_intent(1, 1, NOON)
@@ -156,8 +156,8 @@ async def test_one_run_belongs_to_one_attempt(tmp_path: Path) -> None:
         await ledger.mark_started(second, make_run(), adopted=True)
 
 
-async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
-    """State, exit code and reason are kept for whoever looks later."""
+async def test_closed_batch_shows_how_it_ended(tmp_path: Path) -> None:
+    """State, exit code and reason are kept for later readers."""
     ledger = make_ledger(tmp_path)
     batch = await ledger.close(
         BatchState.STOPPED, exit_code=3, reason=DiskFull("disk full"), now=NOON
@@ -167,7 +167,7 @@ async def test_closed_batch_tells_how_it_was_left(tmp_path: Path) -> None:
 
 
 async def test_batch_that_is_resumed_is_open_again(tmp_path: Path) -> None:
-    """What was said of how it was left is gone when a process takes it over."""
+    """When a process takes a batch over, its earlier end is removed."""
     ledger = make_ledger(tmp_path)
     await ledger.close(BatchState.STOPPED, exit_code=3, reason=DiskFull("disk full"), now=NOON)
     await reopen_ledger(tmp_path).take_over()
@@ -176,8 +176,8 @@ async def test_batch_that_is_resumed_is_open_again(tmp_path: Path) -> None:
     assert (batch.state, batch.exit_code, batch.stop_reason) == (BatchState.OPEN, None, None)
 
 
-async def test_attempts_under_way_are_told(tmp_path: Path) -> None:
-    """An intent is in flight; an attempt that is over is not."""
+async def test_attempts_in_flight_are_reported(tmp_path: Path) -> None:
+    """An intent is in flight; a settled attempt is not."""
 
     def has_open_attempts() -> bool:
         with LedgerReader(tmp_path / "ledger.sqlite") as reader:
@@ -201,10 +201,10 @@ async def test_attempts_under_way_are_told(tmp_path: Path) -> None:
         ("FAILED", AttemptState.SETTLED, False),
     ],
 )
-async def test_run_that_was_paid_for_and_not_read_is_told(
+async def test_paid_run_that_was_not_read_is_reported(
     tmp_path: Path, run_status: str, state: AttemptState, *, is_unread: bool
 ) -> None:
-    """A failed job whose run may have succeeded is asked for again before another is paid."""
+    """If the run of a failed job may have succeeded, it is read again before another start."""
     ledger = make_ledger(tmp_path)
     attempt = await ledger.record_intent(0, 1, NOON)
     await ledger.mark_started(attempt, make_run(status="RUNNING", finished_at=None))
@@ -218,7 +218,7 @@ async def test_run_that_was_paid_for_and_not_read_is_told(
 
 
 def test_row_about_a_job_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    """The file itself keeps attempts without a job out."""
+    """The file itself refuses attempts without a job."""
     make_ledger(tmp_path)
     path = tmp_path / "ledger.sqlite"
     with closing(connect(path)) as db, pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
@@ -228,8 +228,8 @@ def test_row_about_a_job_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_path_that_is_too_long_for_a_ledger_is_told(tmp_path: Path) -> None:
-    """The message says what is too long and what to do; another trouble is not blamed on it."""
+def test_path_that_is_too_long_for_a_ledger_is_an_error(tmp_path: Path) -> None:
+    """The message says what is too long and what to do; it appears for no other error."""
     short = tmp_path / "ledger.sqlite"
     short.mkdir()
     with pytest.raises(OutputNotWritable) as caught:
@@ -241,8 +241,8 @@ def test_path_that_is_too_long_for_a_ledger_is_told(tmp_path: Path) -> None:
         connect(folder / "ledger.sqlite")
 
 
-def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:
-    """Another program's file is refused with words, and not a byte of it changes."""
+def test_ledger_refuses_a_file_of_another_kind(tmp_path: Path) -> None:
+    """Another program's file is refused with a reason, and not a byte of it changes."""
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"something else entirely" * 100)
     with pytest.raises(LedgerCorrupt, match="left as it is"):
@@ -252,7 +252,7 @@ def test_ledger_refuses_a_file_that_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [0, 1])
 def test_ledger_refuses_another_programs_database(tmp_path: Path, version: int) -> None:
-    """A SQLite file without our mark is no ledger, whatever version it names."""
+    """A SQLite file without our mark is not a ledger, whatever version it names."""
     path = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE t (a)")
@@ -263,7 +263,7 @@ def test_ledger_refuses_another_programs_database(tmp_path: Path, version: int) 
 
 
 def test_ledger_refuses_a_torn_file(tmp_path: Path) -> None:
-    """A ledger that lost its end is refused rather than repaired."""
+    """A ledger that lost its end is refused and not repaired."""
     path = tmp_path / "ledger.sqlite"
     create_ledger(path, make_batch(), (make_job(seq) for seq in range(200)))
     whole = path.read_bytes()
@@ -273,7 +273,7 @@ def test_ledger_refuses_a_torn_file(tmp_path: Path) -> None:
 
 
 def test_ledger_refuses_a_newer_version(tmp_path: Path) -> None:
-    """A ledger of a later release is left to that release."""
+    """A ledger of a later release needs that release."""
     path = tmp_path / "ledger.sqlite"
     create_ledger(path, make_batch(), [make_job()])
     with sqlite3.connect(path) as db:
@@ -294,8 +294,8 @@ def test_failing_expansion_leaves_no_jobs(tmp_path: Path) -> None:
         create_ledger(tmp_path / "ledger.sqlite", make_batch(), jobs())
 
 
-def test_lock_is_told_and_freed(tmp_path: Path) -> None:
-    """A held batch is seen as held, by its holder's end at the latest no more."""
+def test_lock_is_reported_and_released(tmp_path: Path) -> None:
+    """A held batch is reported as held, until its process ends."""
     assert not is_held(tmp_path)
     with BatchLock(tmp_path):
         assert is_held(tmp_path)

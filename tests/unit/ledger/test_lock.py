@@ -1,4 +1,4 @@
-"""The lock of a batch, as two processes meet at it."""
+"""The lock of a batch, between two processes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from orchestrator.ledger import lock
 from orchestrator.ledger.lock import BatchLock
 
 
-def test_batch_is_resumed_once_a_command_that_reads_has_written_its_costs(
+def test_resume_waits_for_a_command_that_writes_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`status` holds a batch while it writes late costs, and keeps no other command from it."""
+    """`status` holds a batch while it writes late costs, and refuses no other command."""
     has_tried, is_held = Event(), Event()
     pause = select
 
@@ -42,8 +42,8 @@ def test_batch_is_resumed_once_a_command_that_reads_has_written_its_costs(
     assert is_held.is_set()
 
 
-def test_batch_that_another_command_runs_is_refused_with_its_name(tmp_path: Path) -> None:
-    """A second command ends soon, and says who holds the batch."""
+def test_error_for_a_running_batch_names_its_command(tmp_path: Path) -> None:
+    """A second command ends at once, and says which process holds the batch."""
     with (
         BatchLock(tmp_path, "run"),
         pytest.raises(BatchHeld, match=r"process \d+ on .*: run"),

@@ -47,8 +47,8 @@ def make_old_ledger(path: Path, version: int, state: str = "finished") -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_ledger_of_an_earlier_version_is_read_as_it_stands(version: int, tmp_path: Path) -> None:
-    """A ledger that no newer version has opened is read without being changed."""
+def test_ledger_of_an_earlier_version_is_read_unchanged(version: int, tmp_path: Path) -> None:
+    """A ledger that no newer version has opened is read without changes."""
     path = tmp_path / "ledger.sqlite"
     make_old_ledger(path, version)
     before = path.read_bytes()
@@ -60,7 +60,7 @@ def test_ledger_of_an_earlier_version_is_read_as_it_stands(version: int, tmp_pat
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_ledger_of_an_earlier_version_becomes_one_of_today(version: int, tmp_path: Path) -> None:
+def test_ledger_of_an_earlier_version_is_migrated(version: int, tmp_path: Path) -> None:
     """A batch that an earlier version began is resumed with the same tables as a new one."""
     old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
     make_old_ledger(old, version)

@@ -1,4 +1,4 @@
-"""Readers beside the process that writes, and on folders that cannot be written."""
+"""Readers beside the process that writes, and in folders without write permission."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.builders import make_batch, make_job
 NOBODY = 65534
 
 
-@pytest.mark.parametrize("looks_before", [0, 1])
-def test_ledger_in_a_read_only_folder_is_read(looks_before: int) -> None:
-    """A batch on a medium that cannot be written can be looked at, whatever files lie beside it."""
+@pytest.mark.parametrize("reads_before", [0, 1])
+def test_ledger_in_a_read_only_folder_is_read(reads_before: int) -> None:
+    """A batch on a medium without write permission can be read, whatever files are beside it."""
     with _folder() as folder:
         create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
-        for _ in range(looks_before):
+        for _ in range(reads_before):
             with LedgerReader(folder / "ledger.sqlite") as reader:
                 reader.batch()
         with _unwritable(folder), LedgerReader(folder / "ledger.sqlite") as reader:
@@ -33,7 +33,7 @@ def test_ledger_in_a_read_only_folder_is_read(looks_before: int) -> None:
 
 
 def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
-    """Where the last commits cannot be seen without writing, nothing is shown instead of less."""
+    """If the last commits cannot be read without writing, nothing is shown."""
     with _folder() as folder:
         create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
         writer = connect(folder / "ledger.sqlite")
@@ -45,10 +45,10 @@ def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
             LedgerReader(folder / "ledger.sqlite")
 
 
-def test_look_at_the_lock_keeps_no_process_out(
+def test_read_of_the_lock_refuses_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that begins while another reads who holds the lock gets it a moment later."""
+    """A process that begins while another reads the lock's holder gets the lock a moment later."""
     handle = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH)
     monkeypatch.setattr(lock, "select", lambda *_: os.close(handle))
@@ -57,15 +57,15 @@ def test_look_at_the_lock_keeps_no_process_out(
 
 
 def test_lock_names_its_last_holder_only(tmp_path: Path) -> None:
-    """What an earlier process with a longer command wrote is gone."""
+    """What an earlier process with a longer command wrote is removed."""
     with BatchLock(tmp_path, "resume with a long list of options"):
         assert lock.held_for(tmp_path) == "resume with a long list of options"
     with BatchLock(tmp_path, "run"):
         assert lock.held_for(tmp_path) == "run"
 
 
-def test_look_at_the_lock_keeps_no_file_open(tmp_path: Path) -> None:
-    """A program that looks again and again whether a batch is at work does not run out of files."""
+def test_read_of_the_lock_leaves_no_file_open(tmp_path: Path) -> None:
+    """A program that checks again and again whether a batch is live does not run out of files."""
 
     def next_descriptor() -> int:
         handle = os.open(tmp_path, os.O_RDONLY)
@@ -81,7 +81,7 @@ def test_look_at_the_lock_keeps_no_file_open(tmp_path: Path) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that others can reach, which those of `tmp_path` are not."""
+    """A folder that others can enter, unlike those of `tmp_path`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -90,7 +90,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _unwritable(folder: Path) -> Iterator[None]:
-    """Takes the permission to write away; from the superuser by being somebody else."""
+    """Removes write permission; the superuser becomes another user."""
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)

@@ -1,4 +1,4 @@
-"""What a reader sees of a ledger that is written meanwhile."""
+"""What a reader sees of a ledger while another process writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.builders import NOON, make_job, make_ledger, make_run
 
 
 async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Path) -> None:
-    """What is read to open a batch fits together, whatever another process commits meanwhile."""
+    """What is read to open a batch is consistent, whatever another process commits meanwhile."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         with reader.at_one_instant():
@@ -22,8 +22,8 @@ async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Pat
         assert reader.totals().jobs == {JobStatus.RUNNING: 1, JobStatus.WAITING: 1}
 
 
-async def test_snapshot_tells_what_a_batch_has_left(tmp_path: Path) -> None:
-    """A batch with a run in flight and a job that waits has work, and asks for room for the job."""
+async def test_snapshot_shows_the_remaining_work(tmp_path: Path) -> None:
+    """A batch with a live run and a waiting job has work, and needs room for the job."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
     await ledger.mark_started(await ledger.record_intent(0, 1, NOON), make_run(status="RUNNING"))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
@@ -33,8 +33,8 @@ async def test_snapshot_tells_what_a_batch_has_left(tmp_path: Path) -> None:
     assert set(opened.demands) == {demand_of(make_job(1))}
 
 
-async def test_waiting_jobs_come_while_the_ledger_is_written(tmp_path: Path) -> None:
-    """A stream that is read slowly neither blocks the process that writes nor changes under it."""
+async def test_waiting_jobs_are_read_while_the_ledger_is_written(tmp_path: Path) -> None:
+    """A slow reader neither blocks the writer nor sees its changes."""
     ledger = make_ledger(tmp_path, *(make_job(seq) for seq in range(3)))
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         jobs = reader.waiting()

@@ -26,7 +26,7 @@ def totals_of(folder: Path) -> Totals:
 async def run_once(
     ledger: Ledger, seq: int, number: int, cost: str | None, *, again: Remedy | None = None
 ) -> None:
-    """An attempt whose run failed; another follows when there is a remedy."""
+    """An attempt whose run failed; another attempt follows if there is a remedy."""
     run = make_run(
         f"run{seq}-{number}", status="FAILED", cost_usd=None if cost is None else Decimal(cost)
     )
@@ -42,7 +42,7 @@ async def run_once(
 
 
 def test_total_cost_is_that_of_all_runs(tmp_path: Path) -> None:
-    """Each run counts once: further attempts, orphan runs, and a resurrected run by its last."""
+    """Each run counts once: further attempts, orphan runs, and a resurrected run at the end."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:
@@ -59,8 +59,8 @@ def test_total_cost_is_that_of_all_runs(tmp_path: Path) -> None:
     assert (totals.attempts, totals.runs) == (4, 4)
 
 
-def test_cost_that_is_not_told_makes_the_total_provisional(tmp_path: Path) -> None:
-    """A run without a cost leaves the total provisional until the platform tells it."""
+def test_unknown_cost_makes_the_total_provisional(tmp_path: Path) -> None:
+    """A run without a cost leaves the total provisional until the platform reports it."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:
@@ -98,7 +98,7 @@ def test_runs_that_are_not_collected_are_counted_from_the_first_end(tmp_path: Pa
 
 
 def test_costs_of_runs_name_them_where_they_are_known(tmp_path: Path) -> None:
-    """A lost start that may have had a run counts without an id, with what was reserved."""
+    """A lost start that may have had a run counts without an id, with its reservation."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
 
     async def scenario() -> None:

@@ -62,8 +62,8 @@ def test_call_is_for_the_last_occurrence(text: str, zone: str, now: str, occurre
 
 
 @pytest.mark.parametrize("hour", range(48))
-def test_occurrences_never_go_back_around_the_end_of_summer_time(hour: int) -> None:
-    """From one hour to the next the occurrence stays or moves forward, and has one of each day."""
+def test_occurrences_never_go_back_at_the_end_of_summer_time(hour: int) -> None:
+    """From hour to hour the occurrence stays or moves forward, with one for each day."""
     schedule = Schedule(NIGHTLY, PRAGUE)
     now = at("2026-10-24 00:30").timestamp() + 3600 * hour
     earlier, later = (schedule.at(datetime.fromtimestamp(time, UTC)) for time in (now, now + 3600))
@@ -72,14 +72,14 @@ def test_occurrences_never_go_back_around_the_end_of_summer_time(hour: int) -> N
 
 
 def test_day_has_its_first_occurrence_or_its_midnight() -> None:
-    """A day that is named is the occurrence of that day, also where the schedule leaves it out."""
+    """A given day means its occurrence, or its midnight if the schedule has none on that day."""
     assert Schedule(NIGHTLY, PRAGUE).on(date(2026, 11, 26)) == at("2026-11-26 01:15")
     assert Schedule("0 3 * * 1", PRAGUE).on(date(2026, 11, 26)) == at("2026-11-25 23:00")
     assert Schedule("@hourly", PRAGUE).on(date(2026, 11, 26)) == at("2026-11-25 23:00")
 
 
 def test_day_of_an_occurrence_is_that_of_its_zone() -> None:
-    """Shortly after midnight in Prague it is still the day before in UTC."""
+    """Shortly after midnight in Prague, it is still the day before in UTC."""
     schedule = Schedule("5 0 * * *", PRAGUE)
     assert schedule.day_of(schedule.at(at("2026-11-25 23:06"))) == date(2026, 11, 26)
 

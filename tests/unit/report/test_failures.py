@@ -37,7 +37,7 @@ def make_failed(seq: int = 0, said: str = "no such shop", **fields: Any) -> Fail
 
 
 def test_equal_failures_are_one_block() -> None:
-    """However many jobs failed for one cause, a few lines say it, with what to do."""
+    """For any number of jobs with one cause, a few lines show it, with what to do."""
     groups = group_failures(make_failed(seq) for seq in range(188))
     assert failure_lines(APIFY, groups, "output/night/1") == [
         "188 jobs FAILED: actor me/shop, exit code 1",
@@ -63,8 +63,8 @@ def test_equal_failures_are_one_block() -> None:
     ],
     ids=["numbers", "own keys", "hexadecimal", "uuid", "letters", "times"],
 )
-def test_numbers_and_ids_make_no_other_cause(one: str, other: str) -> None:
-    """Messages that differ in nothing else are one cause."""
+def test_numbers_and_ids_do_not_change_the_cause(one: str, other: str) -> None:
+    """Messages that differ only in numbers and ids have one cause."""
     assert len(group_failures([make_failed(0, one), make_failed(1, other)])) == 1
 
 
@@ -79,15 +79,15 @@ def test_numbers_and_ids_make_no_other_cause(one: str, other: str) -> None:
     ],
     ids=["message", "word of 17 letters", "exit code", "status", "target"],
 )
-def test_other_facts_make_another_cause(other: str, fields: dict[str, Any]) -> None:
-    """Jobs are in one group only if Actor, status, exit code and message agree."""
+def test_other_facts_change_the_cause(other: str, fields: dict[str, Any]) -> None:
+    """Jobs are in one group only if Actor, status, exit code and message are equal."""
     said = "ConnectionRefused" if other == "ConnectionTimeout" else "no such shop"
     groups = group_failures([make_failed(0, said), make_failed(1, other, **fields)])
     assert [group.jobs for group in groups] == [1, 1]
 
 
 def test_largest_group_comes_first() -> None:
-    """What concerns most jobs is read first; equal ones stay in the order of the spec."""
+    """The cause of most jobs comes first; equal groups stay in the order of the spec."""
     said = ["a few", "alone", "most", "a few", "most", "most"]
     groups = group_failures(make_failed(seq, each) for seq, each in enumerate(said))
     assert [(group.message, group.jobs) for group in groups] == [
@@ -108,8 +108,8 @@ def test_example_is_the_job_whose_log_was_read() -> None:
     ]
 
 
-def test_last_lines_of_the_log_stand_without_a_traceback() -> None:
-    """The message is not repeated when the Actor wrote it into its log, too."""
+def test_last_lines_of_the_log_are_shown_without_a_traceback() -> None:
+    """The message is not repeated if the Actor wrote it to its log, too."""
     log = (
         "2026-11-26T02:00:00.000Z page 1\n2026-11-26T02:00:01.000Z ERROR no such shop\n\nclosing\n"
     )
@@ -125,7 +125,7 @@ def test_last_lines_of_the_log_stand_without_a_traceback() -> None:
 
 
 def test_further_causes_are_counted() -> None:
-    """A batch with many causes shows the largest groups and says how many others there are."""
+    """A batch with many causes shows the largest groups and the number of the others."""
     groups = group_failures(make_failed(n, said="x" * (n + 1)) for n in range(5))
     lines = failure_lines(APIFY, groups, "b", most=2)
     assert lines[-2] == "… and 3 jobs with 3 other causes: see jobs.jsonl"

@@ -59,14 +59,14 @@ def test_traceback_ends_with_its_exception(log: str, end: str | None) -> None:
     assert traceback_end(log) == end
 
 
-def test_last_lines_are_those_with_text() -> None:
-    """Empty lines and the platform's times are left out."""
+def test_last_lines_have_text() -> None:
+    """Empty lines and the platform's times are removed."""
     log = "one\n2026-11-26T02:00:00.000Z two\n\n2026-11-26T02:00:00Z three\nfour\n\n"
     assert last_lines(log) == ("two", "three", "four")
 
 
-def test_kept_end_has_no_secret_and_steers_no_terminal() -> None:
-    """The ledger keeps the end of a log only in a form that may be shown."""
+def test_kept_end_has_no_secrets_and_no_control_characters() -> None:
+    """The ledger keeps the end of a log only in a form that can be shown."""
     SECRETS.add("hush-hush-1234")
     assert kept_end(b"key hush-hush-1234\n\x1b[31mred\x1b[0m\n") == "key [secret]\nred"
 

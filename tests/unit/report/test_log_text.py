@@ -1,4 +1,4 @@
-"""What `logs` shows of a log on a terminal."""
+"""How `logs` shows a log on a terminal."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def shown(data: bytes, size: int) -> str:
     ],
     ids=lambda value: repr(value)[:30] if isinstance(value, bytes) else "",
 )
-def test_log_on_a_terminal_steers_nothing(data: bytes, text: str, size: int) -> None:
-    """Colours and movements are left out, what cannot be shown is a question mark."""
+def test_log_cannot_control_a_terminal(data: bytes, text: str, size: int) -> None:
+    """Colours and cursor movements are removed; other control characters are question marks."""
     assert shown(data, size) == text
 
 
-def test_sequence_without_an_end_is_not_held_back_for_ever() -> None:
-    """A log that begins a sequence and never ends it is shown, without the character that began."""
+def test_sequence_without_an_end_is_shown() -> None:
+    """A log that begins a sequence without an end is shown, without the first character."""
     log = LogText()
     text = "".join(log.feed(b"\x1b]" + b"x" * 1000) for _ in range(20)) + log.finish()
     assert "\x1b" not in text

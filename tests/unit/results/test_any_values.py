@@ -32,7 +32,7 @@ NUMBERS = [
 
 
 class Raw(str):
-    """A value as it is written."""
+    """A value as its JSON text."""
 
     __slots__ = ()
 
@@ -63,7 +63,7 @@ JOBS = st.lists(st.lists(LINES, max_size=5), min_size=1, max_size=3)
 
 
 def rendered(value: Any, after_colon: str = "", before_colon: str = "", ascii_: bool = True) -> str:
-    """The JSON text of a value; a tuple of pairs is an object, whose names may come twice."""
+    """The JSON text of a value; a tuple of pairs is an object, which may have a name twice."""
     if isinstance(value, Raw):
         return str(value)
     if isinstance(value, tuple):
@@ -96,14 +96,14 @@ def same(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("format_", FORMATS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(jobs=JOBS, most_rows=st.sampled_from([1, 2, 1000]), sampled=st.sampled_from([0, 1, 200]))
-def test_table_gives_every_item_back(
+def test_table_has_every_item(
     tmp_path_factory: pytest.TempPathFactory,
     format_: ResultsFormat,
     jobs: list[list[str]],
     most_rows: int,
     sampled: int,
 ) -> None:
-    """Whatever JSON the items of a batch are, the table holds each of their values."""
+    """The table has each value of the items, which may be any JSON."""
     if format_ is ResultsFormat.PARQUET:
         pytest.importorskip("pyarrow")
     folder = tmp_path_factory.mktemp("table") / "results"
@@ -134,7 +134,7 @@ def test_table_gives_every_item_back(
 def test_table_holds_items_that_are_deep_or_wide(
     tmp_path: Path, format_: ResultsFormat, lines: list[str]
 ) -> None:
-    """Neither nesting nor the number of fields has a bound."""
+    """Nesting and the number of fields have no limit."""
     if format_ is ResultsFormat.PARQUET:
         pytest.importorskip("pyarrow")
     make_table(tmp_path / "results", [['{"a":1}'], lines], format=format_)

@@ -28,7 +28,7 @@ def parquet(folder: Path) -> Any:
 
 
 def test_text_of_an_item_stays_as_it_was(tmp_path: Path) -> None:
-    """Times, spaces, digits and odd numbers are the bytes that the platform sent."""
+    """Times, spaces, digits and unusual numbers are the bytes that the platform sent."""
     item = '{"at": "2026-11-26T10:00:00.123Z","t":"10:30",  "id":9007199254740993,"x":1.50,"n":NaN}'
     make_table(tmp_path / "r", [[item]], params=[{"k": "a"}])
     assert lines(tmp_path / "r") == ['{"_job":"job-1","_run":"run-1","k":"a",' + item[1:]]
@@ -43,10 +43,10 @@ def test_text_of_an_item_stays_as_it_was(tmp_path: Path) -> None:
         pytest.param('{"_item":1}', "_job", "_run", id="another name"),
     ],
 )
-def test_our_columns_give_way_in_the_whole_table(
+def test_our_columns_are_renamed_in_the_whole_table(
     tmp_path: Path, item: str, job: str, run: str
 ) -> None:
-    """An item's own `_job` stays; ours has one more underscore, in all rows."""
+    """An item's own `_job` stays; our column has one more underscore, in all rows."""
     make_table(tmp_path / "r", [['{"a":1}'] * 1000, ["{}"] * 1000 + [item]])
     rows = [json.loads(line) for line in lines(tmp_path / "r")]
     assert [(row[job], row[run]) for row in (rows[0], rows[-1])] == [
@@ -57,7 +57,7 @@ def test_our_columns_give_way_in_the_whole_table(
     assert [column["name"] for column in columns if column["from"] in ("job", "run")] == [job, run]
 
 
-def test_parameter_gives_way_to_a_field(tmp_path: Path) -> None:
+def test_parameter_with_the_name_of_a_field_is_renamed(tmp_path: Path) -> None:
     """Both are in the table; `columns.json` says which is which."""
     make_table(tmp_path / "r", [['{"country":"de"}']], params=[{"country": "us"}])
     (row,) = map(json.loads, lines(tmp_path / "r"))
@@ -65,7 +65,7 @@ def test_parameter_gives_way_to_a_field(tmp_path: Path) -> None:
 
 
 def test_item_that_is_not_an_object_has_a_column_of_its_own(tmp_path: Path) -> None:
-    """It changes nothing for the other rows."""
+    """The other rows stay the same."""
     make_table(tmp_path / "r", [['{"a":1}', '"text"', "[1]", "null", "{}"]])
     rows = [json.loads(line) for line in lines(tmp_path / "r")]
     assert [row.get("_item", "-") for row in rows] == ["-", "text", [1], None, "-"]
@@ -89,7 +89,7 @@ def test_item_that_is_not_an_object_has_a_column_of_its_own(tmp_path: Path) -> N
 def test_parquet_column_is_text_unless_all_values_are_of_one_type(
     tmp_path: Path, values: list[str], type_: str, found: list[object], at_once: int
 ) -> None:
-    """Nothing is guessed from the look of a text, and no number loses a digit."""
+    """No type is guessed from a text, and no number loses a digit."""
     jobs = [[f'{{"v":{value}}}'] for value in values]
     make_table(tmp_path / "r", jobs, sizes=TableSizes(most_rows=at_once), format=PARQUET)
     column = parquet(tmp_path / "r").column("v")
@@ -97,7 +97,7 @@ def test_parquet_column_is_text_unless_all_values_are_of_one_type(
 
 
 def test_type_that_a_late_item_changes_holds_for_all_rows(tmp_path: Path) -> None:
-    """Also when most of the table was written before."""
+    """This also holds if most of the table was written before."""
     early = [f'{{"v":{n}}}' for n in range(40_000)]
     make_table(tmp_path / "r", [early, ['{"v":"x","late":true}']], format=PARQUET)
     table = parquet(tmp_path / "r")
@@ -108,7 +108,7 @@ def test_type_that_a_late_item_changes_holds_for_all_rows(tmp_path: Path) -> Non
 
 
 def test_names_that_differ_by_capitals_are_columns_of_their_own(tmp_path: Path) -> None:
-    """Across jobs and in one item."""
+    """This holds across jobs and in one item."""
     jobs = [['{"URL":"u1","id":1}'], ['{"url":"u2","id":2,"ID":3}']]
     make_table(tmp_path / "r", jobs, format=PARQUET)
     assert parquet(tmp_path / "r").select(["URL", "url", "id", "ID"]).to_pylist() == [
@@ -117,15 +117,15 @@ def test_names_that_differ_by_capitals_are_columns_of_their_own(tmp_path: Path) 
     ]
 
 
-def test_null_and_missing_are_told_apart(tmp_path: Path) -> None:
-    """Where a column has both, another one names the fields that are null."""
+def test_null_and_missing_differ(tmp_path: Path) -> None:
+    """If a column has both, another column names the fields that are null."""
     make_table(tmp_path / "r", [['{"a":null,"b":null}', '{"b":null}']], format=PARQUET)
     assert parquet(tmp_path / "r").column("_null").to_pylist() == ['["a"]', None]
     assert [item for _, item in read_back(tmp_path / "r")] == [{"a": None, "b": None}, {"b": None}]
 
 
 def test_item_with_a_cut_emoji_is_kept_whole_in_parquet(tmp_path: Path) -> None:
-    """What UTF-8 cannot say stands in `_item`, and the rest of the row is usable."""
+    """UTF-8 has no half characters, so `_item` has the item; other columns have its fields."""
     jobs = [['{"price":12,"title":"a"}'], ['{"price":3,"title":"cut \\ud83d"}']]
     make_table(tmp_path / "r", jobs, format=PARQUET)
     row = parquet(tmp_path / "r").to_pylist()[1]
@@ -134,7 +134,7 @@ def test_item_with_a_cut_emoji_is_kept_whole_in_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("item", ['{"a":1,"a":2}', '{"a": 1, "a": 2}', '{"a":[{"b":1,"b":2}]}'])
 def test_item_with_a_name_twice_is_kept_whole(tmp_path: Path, item: str) -> None:
-    """A column has the last value, as parsers do; nothing of the item is lost."""
+    """A column has the last value, as parsers do; `_item` has the whole item."""
     make_table(tmp_path / "r", [['{"a":0}', item]], format=CSV)
     *_, row = csv_rows(tmp_path / "r" / "items.csv")
     assert item in (row.get("_item"), f'{{"a":{row["a"]}}}')
@@ -144,7 +144,7 @@ def test_item_with_a_name_twice_is_kept_whole(tmp_path: Path, item: str) -> None
 def test_line_that_is_not_json_is_named_and_the_others_are_merged(
     tmp_path: Path, format_: ResultsFormat
 ) -> None:
-    """It is kept in `rejects.jsonl` with its job and line."""
+    """It is in `rejects.jsonl` with its job and line."""
     if format_ is PARQUET:
         pytest.importorskip("pyarrow")
     table = make_table(tmp_path / "r", [['{"a":1}', '{"a":', '{"a":2}']], format=format_)
@@ -154,8 +154,8 @@ def test_line_that_is_not_json_is_named_and_the_others_are_merged(
     assert (reject["job"], reject["line"], reject["text"]) == ("job-1", 2, '{"a":')
 
 
-def test_types_of_the_spec_are_made_of_texts(tmp_path: Path) -> None:
-    """What cannot be that is a reject, named by job and line."""
+def test_texts_are_converted_to_the_types_of_the_spec(tmp_path: Path) -> None:
+    """A value that cannot be converted is a reject, with its job and line."""
     items = [
         '{"at":"2026-11-26T10:00:00.123+02:00","day":"2026-11-26","n":"12"}',
         '{"at":null}',
@@ -175,15 +175,15 @@ def test_types_of_the_spec_are_made_of_texts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format_", [JSONL, CSV])
 def test_unique_keeps_items_without_the_key(tmp_path: Path, format_: ResultsFormat) -> None:
-    """Nothing that cannot be compared is dropped; of equal ones the first stays."""
+    """Items without the key are never dropped; of equal items the first stays."""
     items = ['{"url":"u1"}', '{"url":null,"t":1}', '{"url":null,"t":2}', '{"t":3}', '{"url":"u1"}']
     table = make_table(tmp_path / "r", [items], format=format_, unique=("url",))
     assert [item for _, item in read_back(tmp_path / "r")] == [json.loads(i) for i in items[:4]]
     assert (table.rows, table.repeated) == (4, 1)
 
 
-def test_unique_drops_items_without_the_key_when_asked(tmp_path: Path) -> None:
-    """`unique_missing = "drop"` counts them."""
+def test_unique_drops_items_without_the_key_on_request(tmp_path: Path) -> None:
+    """`unique_missing = "drop"` counts the dropped items."""
     asked: dict[str, Any] = {"unique": ("url",), "unique_missing": "drop"}
     table = make_table(tmp_path / "r", [['{"url":"u1"}', '{"url":null}', "{}"]], **asked)
     assert (table.rows, table.keyless) == (1, 2)
@@ -201,13 +201,13 @@ def test_unique_drops_items_without_the_key_when_asked(tmp_path: Path) -> None:
     ],
 )
 def test_unique_compares_values_exactly(tmp_path: Path, one: str, other: str, rows: int) -> None:
-    """Equal values are one, and what only looks alike is not."""
+    """Equal values are one; values that only look equal are not."""
     table = make_table(tmp_path / "r", [[f'{{"k":{one}}}', f'{{"k":{other}}}']], unique=("k",))
     assert table.rows == rows
 
 
-def test_unique_takes_our_own_columns(tmp_path: Path) -> None:
-    """`_job` and parameters tell items apart as fields do."""
+def test_unique_accepts_our_own_columns(tmp_path: Path) -> None:
+    """`_job` and parameters can be the key, as fields can."""
     params = [{"c": "us"}, {"c": "de"}, {"c": "us"}]
     jobs = [["{}", "{}"]] * 3
     assert make_table(tmp_path / "r", jobs, params=params, unique=("_job",)).rows == 3
@@ -227,23 +227,21 @@ def test_unique_compares_with_keys_on_disk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asked", [{"unique": ("ulr", "a")}, {"partition_by": ("ulr",)}])
 @pytest.mark.parametrize("missing", ["keep", "drop"])
-def test_column_that_is_not_there_keeps_all_rows(
-    tmp_path: Path, asked: dict[str, Any], missing: str
-) -> None:
-    """It is a warning, whatever becomes of items without a key."""
+def test_missing_column_keeps_all_rows(tmp_path: Path, asked: dict[str, Any], missing: str) -> None:
+    """A warning names it, for both treatments of items without a key."""
     table = make_table(tmp_path / "r", [['{"a":1}', '{"a":1}']], unique_missing=missing, **asked)
     assert (table.rows, table.lacking) == (2, ("ulr",))
 
 
-def test_column_that_a_late_item_has_alone_is_there(tmp_path: Path) -> None:
-    """It tells items apart from the first one on."""
+def test_column_of_only_a_late_item_exists(tmp_path: Path) -> None:
+    """The column counts for all items, from the first one on."""
     items = ['{"a":1}'] * 20_000 + ['{"k":1}', '{"k":1}']
     table = make_table(tmp_path / "r", [items], unique=("k",))
     assert (table.rows, table.repeated, table.lacking) == (20_001, 1, ())
 
 
-def test_csv_is_empty_where_there_is_no_value(tmp_path: Path) -> None:
-    """An empty text is quoted, so that it can be told from nothing."""
+def test_csv_cell_without_a_value_is_empty(tmp_path: Path) -> None:
+    """An empty text is quoted, unlike a missing value."""
     make_table(
         tmp_path / "r", [['{"a":"","b":1}', '{"b":2}', '{"a":"x,\\"y\\"","b":3}']], format=CSV
     )
@@ -256,7 +254,7 @@ def test_csv_is_empty_where_there_is_no_value(tmp_path: Path) -> None:
 
 
 def test_csv_has_no_formulas(tmp_path: Path) -> None:
-    """What a spreadsheet would run is text; what is nested is JSON; numbers stay numbers."""
+    """Text that a spreadsheet would run is quoted; nested values are JSON; numbers stay numbers."""
     items = ['{"shop":"=1","deep":{"a":[1]},"n":-1}', '{"shop":"\'x"}']
     make_table(tmp_path / "r", [items], format=CSV, csv_safe=True)
     first, second = csv_rows(tmp_path / "r" / "items.csv")
@@ -266,7 +264,7 @@ def test_csv_has_no_formulas(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
 def test_table_is_partitioned(tmp_path: Path, format_: ResultsFormat) -> None:
-    """A folder for each value, encoded so that any value can be one."""
+    """There is a folder for each value, encoded so that every value is possible."""
     if format_ is PARQUET:
         pytest.importorskip("pyarrow")
     items = [f'{{"k":{value},"n":1}}' for value in ('"a/b"', '"a/b"', '""', "null", '"x"')]
@@ -276,15 +274,15 @@ def test_table_is_partitioned(tmp_path: Path, format_: ResultsFormat) -> None:
     assert table.rows == 6
 
 
-def test_partition_of_mixed_values_tells_them_apart(tmp_path: Path) -> None:
-    """A text is quoted where numbers are in the column too."""
+def test_partitions_of_mixed_values_differ(tmp_path: Path) -> None:
+    """A text is quoted if the column has numbers too."""
     make_table(tmp_path / "r", [['{"k":1}', '{"k":"1"}', '{"k":true}']], partition_by=("k",))
     folders = {path.name for path in (tmp_path / "r").iterdir() if path.is_dir()}
     assert folders == {"k=1", "k=%221%22", "k=true"}
 
 
 def test_many_partitions_are_written_with_few_open_files(tmp_path: Path) -> None:
-    """Those that come again are gone on with."""
+    """A partition that appears again is continued."""
     pytest.importorskip("pyarrow")
     items = [f'{{"k":{n % 70}}}' for n in range(280)]
     table = make_table(tmp_path / "r", [items] * 2, format=PARQUET, partition_by=("k",))
@@ -295,14 +293,16 @@ def test_many_partitions_are_written_with_few_open_files(tmp_path: Path) -> None
 
 
 def test_batch_without_items_has_an_empty_table(tmp_path: Path) -> None:
-    """Nothing is not an error."""
+    """No items are not an error."""
     make_table(tmp_path / "r", [])
     assert (tmp_path / "r" / "items.jsonl").read_bytes() == b""
 
 
 @pytest.mark.parametrize("change", ["lost", "added", "removed"])
-def test_items_that_are_not_those_collected_are_an_error(tmp_path: Path, change: str) -> None:
-    """The job is named, and how to fetch it again."""
+def test_items_that_differ_from_the_collected_ones_are_an_error(
+    tmp_path: Path, change: str
+) -> None:
+    """The message names the job, and how to download it again."""
     (source,) = sources_in(tmp_path, [['{"a":1}', '{"a":2}']])
     if change == "removed":
         source.path.unlink()
@@ -320,8 +320,8 @@ def make_plan() -> Any:
     return ResultsPlan()
 
 
-def test_table_of_several_batches_tells_them_apart(tmp_path: Path) -> None:
-    """By the id and the occurrence of each."""
+def test_table_of_several_batches_names_them(tmp_path: Path) -> None:
+    """Columns have the id and the occurrence of each batch."""
     path = tmp_path / "items.jsonl"
     path.write_text('{"a":1}\n')
     sources = [

@@ -36,7 +36,7 @@ def mistakes(folder: Path, results: str, job: str = "") -> list[str]:
 def newest(
     folder: Path, *items: str, results: bool = False, failed: int = 0, spec: str = ""
 ) -> None:
-    """A batch on disk, as far as its columns can be read from it."""
+    """Writes a batch to disk, as far as its columns are read."""
     home = folder / "output" / "b" / "20261125T000000Z-1"
     (home / "jobs" / "us").mkdir(parents=True)
     (home.parent / "latest").symlink_to(home.name)
@@ -54,8 +54,8 @@ def newest(
 
 
 @pytest.mark.parametrize("field", ["unique", "partition_by"])
-def test_columns_are_checked_against_the_fields_that_are_kept(tmp_path: Path, field: str) -> None:
-    """Before anything starts, with the right name."""
+def test_columns_are_checked_against_the_kept_fields(tmp_path: Path, field: str) -> None:
+    """A wrong name is an error before the first start, with the right name."""
     job = 'collect = { fields = ["url", "price"] }'
     assert mistakes(tmp_path, f'{field} = ["url", "country", "_job"]', job) == []
     assert mistakes(tmp_path, f'{field} = ["prise"]', job) == [
@@ -64,7 +64,7 @@ def test_columns_are_checked_against_the_fields_that_are_kept(tmp_path: Path, fi
 
 
 def test_new_names_of_fields_are_columns(tmp_path: Path) -> None:
-    """What `output_fields` makes of them counts."""
+    """The names that `output_fields` gives count."""
     job = 'collect = { fields = ["u"], output_fields = ["url"] }'
     assert mistakes(tmp_path, 'unique = "url"', job) == []
     assert len(mistakes(tmp_path, 'unique = "u"', job)) == 1
@@ -72,22 +72,22 @@ def test_new_names_of_fields_are_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("results", [True, False])
 def test_columns_are_checked_against_the_newest_whole_batch(tmp_path: Path, results: bool) -> None:
-    """By its table, or by its items."""
+    """The columns are those of its table, or of its items."""
     newest(tmp_path, *(["url", "a"] if results else ['{"url":1}', '{"a":1}']), results=results)
     assert mistakes(tmp_path, 'unique = "a"') == []
-    (told,) = mistakes(tmp_path, 'unique = "ulr"')
-    assert "20261125T000000Z-1, has 'ulr'; did you mean 'url'?" in told
+    (found,) = mistakes(tmp_path, 'unique = "ulr"')
+    assert "20261125T000000Z-1, has 'ulr'; did you mean 'url'?" in found
     assert mistakes(tmp_path, 'unique = "sku"', 'collect = { fields = ["sku"] }') == []
 
 
-def test_batch_with_failures_says_nothing_of_columns(tmp_path: Path) -> None:
-    """What failed might have had them."""
+def test_batch_with_failures_does_not_define_columns(tmp_path: Path) -> None:
+    """The failed jobs might have had them."""
     newest(tmp_path, '{"url":1}', failed=1)
     assert mistakes(tmp_path, 'unique = "ulr"') == []
 
 
-def test_spec_that_has_run_is_not_refused_for_odd_items(tmp_path: Path) -> None:
-    """One night without the field does not keep the next one from starting."""
+def test_spec_that_has_run_is_not_refused_for_its_items(tmp_path: Path) -> None:
+    """Items without the field do not stop the next batch."""
     newest(tmp_path, '{"error":1}', spec=SPEC.format(results='unique = "url"', job=""))
     assert mistakes(tmp_path, 'unique = "url"') == []
     assert len(mistakes(tmp_path, 'unique = "sku"')) == 1

@@ -29,7 +29,7 @@ def test_matrix_expands_to_its_cross_product(tmp_path: Path) -> None:
 
 
 def test_lone_expression_keeps_its_type(tmp_path: Path) -> None:
-    """A string that is one expression gives the value itself, any other gives text."""
+    """A string with only one expression gives the value itself; any other gives text."""
     text = JOB + 'input = { n = "{{ n }}", t = "n={{ n }}", l = ["{{ count }}"] }\nmatrix.n = [1]\n'
     (job,) = jobs_of(tmp_path, text)
     assert job.input.body == b'{"n":1,"t":"n=1","l":[2]}'
@@ -41,8 +41,8 @@ def test_option_may_be_a_template(tmp_path: Path) -> None:
     assert [job.options.memory_mbytes for job in jobs_of(tmp_path, text)] == [128, 256]
 
 
-def test_defaults_give_way_to_the_job(tmp_path: Path) -> None:
-    """A job's own field wins; what it collects is merged field by field."""
+def test_job_wins_over_the_defaults(tmp_path: Path) -> None:
+    """A job's own field wins; its `collect` is merged field by field."""
     text = (
         '[batch]\nname = "b"\n[defaults]\nactor = "a/b"\nretries = 2\nmax_total_charge_usd = 0.1\n'
         'collect = { log = true, format = "csv" }\n'
@@ -58,19 +58,19 @@ def test_defaults_give_way_to_the_job(tmp_path: Path) -> None:
 
 
 def test_sync_job_collects_its_output(tmp_path: Path) -> None:
-    """In sync mode the answer is the output record, so it is wanted unless told otherwise."""
+    """In sync mode the answer is the output record, so it is collected by default."""
     (job,) = jobs_of(tmp_path, JOB.replace("{{ n }}", "1") + 'mode = "sync"\n')
     assert (job.mode, job.collect.output) == (Mode.SYNC, True)
 
 
-def test_job_tells_its_parameters(tmp_path: Path) -> None:
+def test_job_has_its_parameters(tmp_path: Path) -> None:
     """The parameters of a job are those of the spec and of its cell."""
     (job,) = jobs_of(tmp_path, JOB + "matrix.n = [7]\n", params={"shop": "y"})
     assert (job.key, job.params) == ("y-7", {"shop": "y", "count": 2, "n": 7})
 
 
-def test_input_file_is_taken_as_it_is(tmp_path: Path) -> None:
-    """A file beside the spec is sent byte for byte, with the content type that is told."""
+def test_input_file_is_sent_unchanged(tmp_path: Path) -> None:
+    """A file beside the spec is sent byte for byte, with the given content type."""
     (tmp_path / "data.bin").write_bytes(b"\x00{{ raw }}")
     text = JOB.replace("{{ n }}", "1") + 'input_file = "data.bin"\ninput_content_type = "x/y"\n'
     (job,) = jobs_of(tmp_path, text)
@@ -79,7 +79,7 @@ def test_input_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_secret_stays_a_template_until_the_job_starts(tmp_path: Path) -> None:
-    """The job holds the expression; the value is rendered for the platform alone."""
+    """The job has the expression; its value is rendered only for the platform."""
     text = JOB + 'input = { key = "{{ env.KEY }}-{{ n }}", a = ["{{ n }}"] }\nmatrix.n = [7]\n'
     (job,) = jobs_of(tmp_path, text, env={"KEY": "hush"})
     assert job.input.body == b'{"key":"{{ env.KEY }}-{{ n }}","a":[7]}'
@@ -96,14 +96,14 @@ def crossing(values: Mapping[str, Values]) -> Matrix:
 
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(), min_size=1, max_size=4)))
 def test_cells_are_as_many_as_counted(matrix: dict[str, list[int]]) -> None:
-    """The number of cells is the product of the lists, and all are different combinations."""
+    """The number of cells is the product of the lists, and all are different."""
     made = list(cells(crossing(matrix)))
     assert len(made) == crossing(matrix).crossed
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-7, 7).filter(bool))
-def test_range_has_both_ends_in_its_reach(first: int, last: int, step: int) -> None:
-    """A range begins at its first number, never passes its last, and goes by its step."""
+def test_range_stays_between_its_ends(first: int, last: int, step: int) -> None:
+    """A range begins at its first number, never exceeds its last, and has equal steps."""
     values = list(range_values(first, last, step))
     assert all(min(first, last) <= value <= max(first, last) for value in values)
     if values:
@@ -112,12 +112,12 @@ def test_range_has_both_ends_in_its_reach(first: int, last: int, step: int) -> N
 
 
 def test_range_of_decimals_does_not_drift() -> None:
-    """Steps of a tenth come out as written."""
+    """Steps of a tenth give exact numbers."""
     assert list(range_values(0.1, 0.5, 0.1)) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def test_range_too_long_for_any_list_is_only_counted() -> None:
-    """A range is counted without being made."""
+    """A range is counted without being built."""
     assert crossing({"n": range_values(0, 1e300, 1e-9)}).crossed > 10**300
 
 
@@ -129,7 +129,7 @@ def test_range_too_long_for_any_list_is_only_counted() -> None:
     )
 )
 def test_cell_is_found_again_by_its_place(matrix: dict[str, list[int]]) -> None:
-    """The cell at a place is the one that is made there."""
+    """The cell at a place is the one that the expansion gives there."""
     made = list(cells(crossing(matrix)))
     assert [(place, cell_at(crossing(matrix), place)) for place in range(len(made))] == made
 
@@ -154,14 +154,14 @@ def test_keys_do_not_depend_on_the_order_of_values(
 
 
 def test_jobs_are_numbered_without_gaps_in_the_order_of_the_spec(tmp_path: Path) -> None:
-    """Several tables give one row of jobs."""
+    """The jobs of several tables are numbered together."""
     text = JOB + 'matrix.n = [1, 2]\n[[jobs]]\nname = "last"\ntask = "t"\n'
     jobs = jobs_of(tmp_path, text)
     assert [(job.seq, job.key) for job in jobs] == [(0, "x-1"), (1, "x-2"), (2, "last")]
 
 
-def test_jobs_with_mistakes_are_left_out_and_the_rest_goes_on(tmp_path: Path) -> None:
-    """The jobs come one by one; the mistakes come at the end."""
+def test_jobs_with_mistakes_are_left_out(tmp_path: Path) -> None:
+    """The valid jobs come one by one; the mistakes come at the end."""
     text = JOB + 'memory_mbytes = "{{ n }}"\nmatrix.n = [128, 3, 256]\n'
     jobs = expand(load_spec(write_spec(tmp_path, text)), env={}, today=date(2026, 11, 25))
     assert [next(jobs).key, next(jobs).key] == ["x-128", "x-256"]
@@ -176,14 +176,14 @@ def test_time_in_an_input_is_text(tmp_path: Path) -> None:
 
 
 def test_input_may_be_a_table_of_the_matrix(tmp_path: Path) -> None:
-    """A lone expression can give the whole input, whose texts are taken as they are."""
+    """A single expression can give the whole input, whose texts are not rendered."""
     text = JOB.replace("{{ n }}", "{{ n.id }}") + 'input = "{{ n }}"\n'
     (job,) = jobs_of(tmp_path, text + 'matrix.n = [{ id = 1, t = "{{ x }}" }]\n')
     assert job.input.body == b'{"id":1,"t":"{{ x }}"}'
 
 
 def test_webhook_address_is_rendered_and_its_payload_is_not(tmp_path: Path) -> None:
-    """The payload's braces are the platform's own templates."""
+    """The braces in the payload are the platform's own templates."""
     hook = (
         '{ event_types = ["ACTOR.RUN.SUCCEEDED"], request_url = "https://x/{{ n }}", '
         "payload_template = '{\"run\": {{resource}}}' }"
@@ -194,7 +194,7 @@ def test_webhook_address_is_rendered_and_its_payload_is_not(tmp_path: Path) -> N
     assert webhook.payload_template == '{"run": {{resource}}}'
 
 
-def test_what_cells_have_in_common_is_made_once(tmp_path: Path) -> None:
+def test_common_parts_of_cells_are_built_once(tmp_path: Path) -> None:
     """A million jobs of one sweep do not need a million copies."""
     text = JOB + "input = { a = 1 }\nmemory_mbytes = 128\nmatrix.n = [1, 2]\n"
     one, two = jobs_of(tmp_path, text)
@@ -202,15 +202,15 @@ def test_what_cells_have_in_common_is_made_once(tmp_path: Path) -> None:
     assert one.options is two.options
 
 
-def test_date_is_told_where_it_is_used(tmp_path: Path) -> None:
-    """A job's parameters have the day only when a template asked for it."""
+def test_date_is_a_parameter_if_it_is_used(tmp_path: Path) -> None:
+    """A job's parameters have the day only if a template uses it."""
     text = JOB.replace("{{ n }}", "{{ date }}")
     (job,) = jobs_of(tmp_path, text)
     assert (job.key, job.params["date"]) == ("x-2026-11-25", "2026-11-25")
 
 
 def test_secret_that_fails_is_not_in_the_message(tmp_path: Path) -> None:
-    """The reason why a secret cannot be rendered could hold it, so it is not told."""
+    """The reason why a secret cannot be rendered could contain it, so it is not shown."""
     text = JOB + 'input = { key = "{{ [1][env.KEY] }}" }\nmatrix.n = [1]\n'
     (job,) = jobs_of(tmp_path, text, env={"KEY": "hush"})
     with pytest.raises(InputRejected) as caught:

@@ -1,4 +1,4 @@
-"""Whatever a file holds: a spec or mistakes in words, soon and with little memory."""
+"""Any file is a spec or gives mistakes, quickly and with little memory."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ HOSTILE = {
 }
 
 
-def look_at(path: Path) -> None:
-    """Reads and expands a spec, of which mistakes may be told; anything else is a failure."""
+def load_and_expand(path: Path) -> None:
+    """Loads and expands a spec, which may have mistakes; any other error is a failure."""
     began = time.monotonic()
     with suppress(SpecError):
         for number, _ in enumerate(expand(load_spec(path), env={}, today=date(2026, 11, 25))):
@@ -63,7 +63,7 @@ def test_any_bytes_are_a_spec_or_mistakes(tmp_path: Path, data: bytes, ending: s
     """Random bytes in each of the languages."""
     path = tmp_path / f"any.{ending}"
     path.write_bytes(data)
-    look_at(path)
+    load_and_expand(path)
 
 
 JSON = st.recursive(
@@ -94,16 +94,16 @@ FIELDS = st.sampled_from(
 def test_any_values_are_a_spec_or_mistakes(
     tmp_path: Path, job: dict[str, Any], batch: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """The right names with values of any shape."""
+    """The right names with values of any type."""
     spec = {"batch": {"name": "b", **batch}, "jobs": [{"name": "j", "actor": "a/b", **job}], **more}
     path = tmp_path / "any.json"
     path.write_text(json.dumps(spec))
-    look_at(path)
+    load_and_expand(path)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_file_is_refused_soon(tmp_path: Path, name: str) -> None:
-    """Deep nesting, huge numbers, bombs of aliases and of products, templates without an end."""
+def test_hostile_file_is_refused_quickly(tmp_path: Path, name: str) -> None:
+    """Deep nesting, huge numbers, exponential aliases and products, templates without an end."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     path = tmp_path / name
     path.write_bytes(HOSTILE[name])

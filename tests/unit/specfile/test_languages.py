@@ -47,7 +47,7 @@ JSON_HEAD = '{"batch": {"name": "b"}, "jobs": [{"name": "j", "actor": "a/b", "in
 
 
 def load(folder: Path, name: str, text: str) -> LoadedSpec:
-    """A spec of any language."""
+    """Loads a spec of any language."""
     (folder / name).write_text(text)
     return load_spec(folder / name)
 
@@ -57,8 +57,8 @@ def jobs(loaded: LoadedSpec) -> list[Job]:
     return list(expand(loaded, env={}, today=date(2026, 11, 25)))
 
 
-def told(folder: Path, name: str, text: str) -> list[str]:
-    """What is said of a spec."""
+def mistakes_in(folder: Path, name: str, text: str) -> list[str]:
+    """The mistakes of a spec."""
     try:
         jobs(load(folder, name, text))
     except SpecError as error:
@@ -75,8 +75,8 @@ def told(folder: Path, name: str, text: str) -> list[str]:
     ],
     ids=["yaml", "yml", "json"],
 )
-def test_languages_say_the_same(tmp_path: Path, name: str, text: str) -> None:
-    """A spec in YAML or JSON gives the jobs that it gives in TOML; a day and a `no` are text."""
+def test_languages_give_the_same_jobs(tmp_path: Path, name: str, text: str) -> None:
+    """A spec in YAML or JSON gives the same jobs as in TOML; a day and a `no` are text."""
     assert jobs(load(tmp_path, name, text)) == jobs(load(tmp_path, "s.toml", TOML))
 
 
@@ -89,7 +89,7 @@ def test_languages_say_the_same(tmp_path: Path, name: str, text: str) -> None:
 def test_standard_input_is_a_spec_of_any_language(
     monkeypatch: pytest.MonkeyPatch, text: str, language: str
 ) -> None:
-    """A spec that is piped in is told by how it begins, and can be read twice."""
+    """The language of a spec from a pipe is detected by its beginning, and it can be read twice."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
     assert [job.key for job in jobs(load_spec(Path("-")))] == ["j-1", "j-2"]
     assert load_spec(Path("-")).ending == language
@@ -135,9 +135,9 @@ def test_standard_input_is_a_spec_or_data(monkeypatch: pytest.MonkeyPatch) -> No
             "1:9: batch.name: expected text, found null"),
     ],
 )  # fmt: skip
-def test_mistake_in_yaml_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
-    """A mistake in YAML has its line and column as one in TOML has."""
-    (line,) = told(tmp_path, "s.yaml", text)
+def test_mistake_in_yaml_is_reported_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    """A mistake in YAML is reported with its line and column, like one in TOML."""
+    (line,) = mistakes_in(tmp_path, "s.yaml", text)
     assert line.removeprefix("s.yaml:").lstrip() == said
 
 
@@ -159,31 +159,31 @@ def test_mistake_in_yaml_is_told_with_its_place(tmp_path: Path, text: str, said:
     ],
     ids=lambda text: text[:30],
 )  # fmt: skip
-def test_mistake_in_json_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
-    """A mistake in JSON has its line and column as one in TOML has."""
-    (line,) = told(tmp_path, "s.json", text)
+def test_mistake_in_json_is_reported_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    """A mistake in JSON is reported with its line and column, like one in TOML."""
+    (line,) = mistakes_in(tmp_path, "s.json", text)
     assert line.removeprefix("s.json:").lstrip() == said
 
 
 def test_alias_repeats_what_was_anchored(tmp_path: Path) -> None:
-    """A table that is used twice may be written once."""
+    """A table that is used twice can be written once."""
     text = YAML + "  - name: k\n    task: t\n    input: *input\n"
     *_, last = jobs(load(tmp_path, "s.yaml", text))
     assert last.input.body == b'{"day":"2026-11-25","no":"no"}'
 
 
-def test_bomb_of_aliases_is_refused_quickly(tmp_path: Path) -> None:
-    """Ten lines that would grow to a thousand million values are not built."""
+def test_exponential_aliases_are_refused_quickly(tmp_path: Path) -> None:
+    """Ten lines that would expand to a thousand million values are refused."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    (line,) = told(tmp_path, "s.yaml", "\n".join(lines))
+    (line,) = mistakes_in(tmp_path, "s.yaml", "\n".join(lines))
     assert line == ("s.yaml:6:45: is not valid YAML: more than 1,000,000 values, aliases included")
 
 
-def test_chain_of_aliases_is_not_deeper_than_text_may_be(tmp_path: Path) -> None:
-    """Depth is counted through aliases."""
+def test_aliases_obey_the_limit_of_depth(tmp_path: Path) -> None:
+    """The depth is counted through aliases."""
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 200))]
-    (line,) = told(tmp_path, "s.yaml", "\n".join(lines))
+    (line,) = mistakes_in(tmp_path, "s.yaml", "\n".join(lines))
     assert line.endswith("is not valid YAML: nested more than 100 levels deep")
 
 
@@ -196,17 +196,17 @@ def test_chain_of_aliases_is_not_deeper_than_text_may_be(tmp_path: Path) -> None
         ("0o9", "0o9"), ("=", "="), ("<<", "<<"),
     ],
 )  # fmt: skip
-def test_words_of_yaml_are_those_of_its_present_version(text: str, value: Any) -> None:
-    """Norway is a word, and so is half past one."""
+def test_words_of_yaml_follow_version_1_2(text: str, value: Any) -> None:
+    """`no` is a word (Norway), and half past one is text too."""
     assert parse_yaml(f"a: {text}") == {"a": value}
     assert type(parse_yaml(f"a: {text}")["a"]) is type(value)
 
 
 @given(st.dictionaries(PRINTABLE, TREES, max_size=4))
 def test_every_field_of_any_json_has_a_place(tree: dict[str, Any]) -> None:
-    """Whatever the parsers read is found, in JSON and in YAML, which has JSON in it."""
+    """The place of everything that the parsers read is found, in JSON and in YAML."""
     text = json.dumps(tree, indent=2)
-    # A name of more than 1024 characters is none in YAML.
+    # YAML does not accept a name of more than 1024 characters.
     assume(all(len(str(part)) < 150 for path in paths_in(tree) for part in path))
     positions = JsonPositions(text)
     assert all(path in positions._places for path in paths_in(tree))
@@ -217,7 +217,7 @@ def test_every_field_of_any_json_has_a_place(tree: dict[str, Any]) -> None:
 
 
 def test_included_specs_are_parts_of_the_spec(tmp_path: Path) -> None:
-    """Their tables are below the spec's, their jobs before its own, files beside them."""
+    """Tables of the spec override theirs, their jobs come first, and files are relative to them."""
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "q.txt").write_text("x\n")
     (tmp_path / "parts" / "i.json").write_text("{}")
@@ -262,6 +262,6 @@ def test_included_specs_are_parts_of_the_spec(tmp_path: Path) -> None:
 def test_mistake_in_an_included_spec_names_its_file(
     tmp_path: Path, include: str, part: str, said: str
 ) -> None:
-    """A mistake is told where it stands, not where it is included."""
+    """A mistake is reported for the included file, not for the line that includes it."""
     (tmp_path / "part.toml").write_text(part)
-    assert told(tmp_path, "s.toml", f"include = {include}\n{TOML}") == [said]
+    assert mistakes_in(tmp_path, "s.toml", f"include = {include}\n{TOML}") == [said]

@@ -36,24 +36,24 @@ def keys(folder: Path, name: str, matrix: str) -> list[str]:
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    """A data file beside the spec."""
+    """Writes a data file beside the spec."""
     (folder / name).write_bytes(text.encode())
 
 
-def test_zipped_parameters_go_in_step(tmp_path: Path) -> None:
+def test_zipped_parameters_are_paired(tmp_path: Path) -> None:
     """Their values are paired, and combined with all others."""
     matrix = 'a = ["x", "y"]\nb = [1, 2]\nc = [8, 9]\nzip = ["a", "c"]\n'
     assert keys(tmp_path, "{{ a }}{{ b }}{{ c }}", matrix) == ["x18", "x28", "y19", "y29"]
 
 
 def test_several_groups_may_be_zipped(tmp_path: Path) -> None:
-    """Each group goes in step by itself."""
+    """Each group is paired separately."""
     matrix = 'a = ["x", "y"]\nb = [1, 2]\nc = [8]\nd = [9]\nzip = [["a", "b"], ["c", "d"]]\n'
     assert keys(tmp_path, "{{ a }}{{ b }}{{ c }}{{ d }}", matrix) == ["x189", "y289"]
 
 
 def test_rows_of_the_spec_are_combined_with_parameters(tmp_path: Path) -> None:
-    """Each row gives its values together."""
+    """The values of each row stay together."""
     matrix = 'n = [1, 2]\nrows = [{ a = "x", b = "s" }, { a = "y", b = "t" }]\n'
     assert keys(tmp_path, "{{ a }}{{ b }}{{ n }}", matrix) == ["xs1", "xs2", "yt1", "yt2"]
 
@@ -70,7 +70,7 @@ def test_rows_of_the_spec_are_combined_with_parameters(tmp_path: Path) -> None:
     ids=["csv", "semicolons", "jsonl", "json", "named"],
 )
 def test_rows_come_from_files(tmp_path: Path, name: str, text: str, more: str) -> None:
-    """Each row of a file is a job, with values of the types that were asked for."""
+    """Each row of a file is a job, with values of the requested types."""
     write(tmp_path, name, text)
     rows = f'rows = {{ file = "{name}", columns = ["a", "n"], types = {{ n = "int" }}{more} }}\n'
     jobs = jobs_of(tmp_path, f'{HEAD}name = "{{{{ a }}}}"\n[jobs.matrix]\n{rows}')
@@ -78,7 +78,7 @@ def test_rows_come_from_files(tmp_path: Path, name: str, text: str, more: str) -
 
 
 def test_columns_may_have_other_names_as_parameters(tmp_path: Path) -> None:
-    """A column whose name no template could use gets one that it can."""
+    """A column with a name that templates cannot use gets another name."""
     write(tmp_path, "d.csv", "Product Name,x\nhat,1\n")
     rows = 'rows = { file = "d.csv", columns = { product = "Product Name" } }\n'
     assert keys(tmp_path, "{{ product }}", rows) == ["hat"]
@@ -103,14 +103,14 @@ def test_values_of_a_parameter_come_from_a_file(
 
 
 def test_data_in_another_encoding_is_read_when_it_is_named(tmp_path: Path) -> None:
-    """A table from an old office is not a mistake."""
+    """A table from an old office program can be read."""
     (tmp_path / "d.csv").write_bytes("q\ncafé\n".encode("cp1252"))
     field = 'q = { file = "d.csv", column = "q", encoding = "cp1252" }\n'
     assert keys(tmp_path, "{{ q | slug }}", field) == ["cafe"]
 
 
 def test_types_are_read_from_text(tmp_path: Path) -> None:
-    """CSV has text only; a column is made what its type says."""
+    """CSV has only text; the type of a column converts it."""
     write(tmp_path, "d.csv", 'i,f,b,j\n-3,1.5,TRUE,"[1,{}]"\n')
     types = 'types = { i = "int", f = "float", b = "bool", j = "json" }'
     text = f'{HEAD}name = "k"\n[jobs.matrix]\nrows = {{ file = "d.csv", {types} }}\n'
@@ -119,7 +119,7 @@ def test_types_are_read_from_text(tmp_path: Path) -> None:
 
 
 def test_dates_are_days_with_both_ends(tmp_path: Path) -> None:
-    """Days come as ISO text, also over the end of a month."""
+    """Days are ISO text, also across the end of a month."""
     days = (
         'd = { dates = ["2026-11-29", 2026-12-01] }\ne = { dates = ["2026-01-01", "2026-01-09"], '
     )
@@ -131,13 +131,13 @@ def test_dates_are_days_with_both_ends(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows can be piped into the command."""
+    """A pipe can pass rows to the command."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b'{"q":"a"}\n{"q":"b"}\n')))
     assert keys(tmp_path, "{{ q }}", 'rows = { file = "-", format = "jsonl" }\n') == ["a", "b"]
 
 
 def test_results_of_another_batch_are_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The items of its jobs that succeeded are values, in the order of its jobs."""
+    """The items of its succeeded jobs are values, in the order of its jobs."""
     monkeypatch.chdir(tmp_path)
     batch = tmp_path / "output" / "first" / "latest"
     lines = []
@@ -152,13 +152,13 @@ def test_results_of_another_batch_are_rows(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_excluded_combinations_are_left_out(tmp_path: Path) -> None:
-    """A combination that has all values of a table is no job; a list is any of its values."""
+    """A combination with all values of an entry is not a job; a list means any of its values."""
     matrix = 'a = ["x", "y"]\nb = [1, 2, true]\nexclude = [{ a = "x", b = [1, 2] }, { b = true }]\n'
     assert keys(tmp_path, "{{ a }}{{ b }}", matrix) == ["y1", "y2"]
 
 
 def test_included_cells_are_added(tmp_path: Path) -> None:
-    """Cells that no combination gives come after the others."""
+    """Cells that no combination gives follow the others."""
     matrix = 'a = ["x"]\nb = [1]\nexclude = [{ a = "x" }]\ninclude = [{ b = 9, a = "x" }]\n'
     assert keys(tmp_path, "{{ a }}{{ b }}", matrix) == ["x9"]
     assert keys(tmp_path, "{{ a }}", 'include = [{ a = "p" }, { a = "q" }]\n') == ["p", "q"]
@@ -168,7 +168,7 @@ def test_included_cells_are_added(tmp_path: Path) -> None:
 def test_sample_does_not_depend_on_the_order_of_values(
     numbers: list[int], letters: list[str], seed: int
 ) -> None:
-    """The same seed takes the same cells of the same values, whatever their order."""
+    """The same seed selects the same cells of the same values, in any order."""
     made = []
     for one, two in ((numbers, letters), (sorted(numbers), sorted(letters))):
         axes = (Axis(names=("n",), columns=(one,)), Axis(names=("a",), columns=(two,)))
@@ -179,10 +179,10 @@ def test_sample_does_not_depend_on_the_order_of_values(
     assert len(made[0]) == 10
 
 
-def test_sample_is_another_one_with_another_seed_and_spares_what_is_excluded(
+def test_sample_depends_on_the_seed_and_obeys_exclusions(
     tmp_path: Path,
 ) -> None:
-    """What is excluded is not drawn, and what is included is there whatever the seed."""
+    """Excluded cells are never drawn, and included ones are always there, with any seed."""
     matrix = "n = { range = [1, 100] }\nexclude = [{ n = [1, 2, 3] }]\ninclude = [{ n = 1000 }]\n"
     one = keys(tmp_path, "k{{ n }}", f"{matrix}sample = {{ count = 90, seed = 1 }}\n")
     two = keys(tmp_path, "k{{ n }}", f"{matrix}sample = {{ count = 90, seed = 2 }}\n")
@@ -207,7 +207,7 @@ def test_parameters_are_used_wherever_a_job_differs(tmp_path: Path) -> None:
 
 
 def test_chunks_keep_their_keys_when_lines_are_added(tmp_path: Path) -> None:
-    """A long list is split over jobs; a longer one changes the last of them alone."""
+    """A long list is split into jobs; more lines change only the last job."""
     text = (
         f"{HEAD}name = 'part-{{{{ urls_chunk }}}}'\ninput = {{ startUrls = '{{{{ urls }}}}' }}\n"
         "matrix.urls = { file = 'urls.txt', chunk_items = 2 }\n"
@@ -227,13 +227,13 @@ def test_chunks_keep_their_keys_when_lines_are_added(tmp_path: Path) -> None:
 
 @given(st.lists(st.text("ab", max_size=9), min_size=1), st.integers(12, 40))
 def test_chunks_by_bytes_are_never_larger(lines: list[str], most: int) -> None:
-    """No chunk has more bytes than it may, and together they are the list."""
+    """No chunk exceeds its bytes, and together they are the list."""
     chunks = Chunks(lines, chunk_edges(lines, ColumnTable(file="x", chunk_bytes=most)))
     assert [line for chunk in chunks for line in chunk] == lines
     assert all(len(json.dumps(chunk, separators=(",", ":"))) <= most + 1 for chunk in chunks)
 
 
-def test_days_lead_nowhere_when_the_last_one_is_first() -> None:
+def test_days_are_empty_if_the_last_one_is_earlier() -> None:
     """There are no days from tomorrow to today."""
     assert list(day_values(date(2026, 1, 2), date(2026, 1, 1))) == []
 
@@ -247,8 +247,8 @@ def test_first_axis_is_not_held_in_memory() -> None:
     assert next(cells(Matrix(axes=axes))) == (0, {"n": 1, "m": 1})
 
 
-def test_sample_of_data_that_is_too_long_to_look_at_is_refused(tmp_path: Path) -> None:
-    """What cannot be chosen from in good time is told."""
+def test_sample_of_too_many_combinations_is_refused(tmp_path: Path) -> None:
+    """If the choice would take too long, the spec has a mistake."""
     text = (
         f'{HEAD}name = "{{{{ n }}}}"\nmatrix = {{ n = {{ range = [1, 99999999] }}, sample = 3 }}\n'
     )

@@ -16,7 +16,7 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (
             "[batch\n",
@@ -230,14 +230,14 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
     ],
 )  # fmt: skip
-def test_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
-    """A mistake is told by file, line, column, field, what was found and what was expected."""
+def test_mistake_is_reported_with_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    """A mistake has the file, line, column, field, what was found and what was expected."""
     said = mistakes_of(tmp_path, text)
-    assert any(told in line for line in said), said
+    assert any(expected in line for line in said), said
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    """Mistakes in several tables are told together, in the order of the file."""
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    """Mistakes in several tables are reported together, in the order of the file."""
     text = '[batch]\nnme = "b"\n[defaults]\nretries = -1\n[[jobs]]\nname = 3\nactor = "a/b"\n'
     assert [line.split(": ")[1] for line in mistakes_of(tmp_path, text)] == [
         "batch.nme",
@@ -247,7 +247,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_many_mistakes_are_counted_and_the_first_ones_shown(tmp_path: Path) -> None:
-    """A sweep with a thousand wrong keys shows twenty of them, and how many there are."""
+    """A sweep with a thousand wrong keys shows twenty of them, and their number."""
     said = mistakes_of(
         tmp_path, SWEEP.replace("j-{{", "/{{") + "matrix.n = { range = [1, 1000] }\n"
     )
@@ -256,7 +256,7 @@ def test_many_mistakes_are_counted_and_the_first_ones_shown(tmp_path: Path) -> N
 
 
 def test_too_many_jobs_are_refused_before_they_are_made(tmp_path: Path) -> None:
-    """A matrix that explodes is refused by its size alone."""
+    """A matrix with too many cells is refused by its size alone."""
     text = SWEEP.replace('"b"', '"b"\nmax_jobs = 10', 1) + "matrix.n = { range = [1, 99999999] }\n"
     assert mistakes_of(tmp_path, text) == [
         "spec.toml:3:1: batch.max_jobs: the spec expands to 99,999,999 jobs, more than max_jobs = "
@@ -264,8 +264,8 @@ def test_too_many_jobs_are_refused_before_they_are_made(tmp_path: Path) -> None:
     ]
 
 
-def test_secret_value_is_in_no_message(tmp_path: Path) -> None:
-    """A template around a secret that fails tells its name and not its value."""
+def test_messages_have_no_secret_values(tmp_path: Path) -> None:
+    """The error for a template with a secret has the secret's name, not its value."""
     text = JOB + 'input = { key = "{{ env.B }} {{ nope }}" }\n'
     assert "hush" not in " ".join(mistakes_of(tmp_path, text, env={"B": "hush"}))
 
@@ -273,31 +273,31 @@ def test_secret_value_is_in_no_message(tmp_path: Path) -> None:
 @given(st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
-    """No file makes the loader fail in any other way than by telling mistakes."""
+    """For any file, the loader either succeeds or reports mistakes."""
     path = tmp_path / "spec.toml"
     path.write_bytes(content)
     try:
         load_spec(path)
     except SpecError as error:
-        assert error.mistakes  # noqa: PT017 - either way is right, and this one has a reason
+        assert error.mistakes  # noqa: PT017 - both are right, and this one has a reason
 
 
 @given(st.text(alphabet='[]{}"=.,#\n ab1{{}}|', max_size=200))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_tail_is_read_or_refused(tmp_path: Path, tail: str) -> None:
-    """Whatever stands behind a right spec, only mistakes are told."""
+    """Any text after a valid spec only causes mistakes."""
     mistakes_of(tmp_path, MINIMAL + tail)
 
 
-def test_misspelt_field_is_not_told_as_a_missing_one_too(tmp_path: Path) -> None:
-    """A field that must be there and is misspelt is one mistake, not two."""
+def test_misspelt_field_is_not_reported_as_missing_too(tmp_path: Path) -> None:
+    """A required field with a misspelt name is one mistake, not two."""
     assert mistakes_of(tmp_path, JOB.replace('name = "j"', 'nam = "j"')) == [
         "spec.toml:4:1: jobs[0].nam: unknown field 'nam'; did you mean 'name'?"
     ]
 
 
-def test_mistake_of_the_defaults_is_told_once(tmp_path: Path) -> None:
-    """What is wrong for every job alike is one mistake."""
+def test_mistake_of_the_defaults_is_reported_once(tmp_path: Path) -> None:
+    """A mistake that all jobs share is reported once."""
     text = JOB + '[[jobs]]\nname = "k"\nactor = "a/b"\n[defaults]\nbuild = "{{ x }}"\n'
     assert mistakes_of(tmp_path, text) == [
         "spec.toml:10:1: defaults.build: unknown name 'x'; known here: date"
@@ -313,8 +313,8 @@ def test_mistake_of_the_defaults_is_told_once(tmp_path: Path) -> None:
     ],
     ids=["unknown", "no-number", "no-whole-number"],
 )
-def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: str) -> None:
-    """A parameter of the command line has a name of the spec and the type that it has there."""
+def test_wrong_parameter_is_an_error(tmp_path: Path, given: dict[str, str], said: str) -> None:
+    """A parameter of the command line needs a name and a type that the spec has."""
     with pytest.raises(SpecError) as caught:
         jobs_of(tmp_path, JOB + "[params]\ncountry = 'us'\ncount = 1\n", params=given)
     assert said in str(caught.value)
@@ -332,8 +332,8 @@ def test_wrong_parameter_is_told(tmp_path: Path, given: dict[str, str], said: st
         ),
     ],
 )
-def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -> None:
-    """What cannot be a spec is said to be none."""
+def test_file_that_is_not_a_spec_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    """The message says that the file is not a spec."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "spec.txt").touch()
     with pytest.raises(SpecError) as caught:
@@ -341,7 +341,7 @@ def test_file_that_is_no_spec_is_refused(tmp_path: Path, name: str, said: str) -
     assert str(caught.value) == f"{tmp_path}/{said}"
 
 
-def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_refused_with_its_place(tmp_path: Path) -> None:
     """A spec in another encoding is refused at its first wrong byte."""
     (tmp_path / "spec.toml").write_bytes(b"[batch]\nname = '\xe9'\n")
     with pytest.raises(SpecError, match=r"spec\.toml:2:9: is not UTF-8 text: found the byte 0xe9"):

@@ -62,7 +62,7 @@ n = { range = [1, 2] }
     ids=str,
 )
 def test_field_is_found_in_the_text(path: Path, place: tuple[int, int]) -> None:
-    """A field, however it is written, is found where it stands; a missing one at its table."""
+    """The place of a field is found in any notation; a missing field has that of its table."""
     assert Positions(TEXT).find(path) == place
 
 
@@ -79,7 +79,7 @@ def written(value: Any) -> str:
 
 
 def paths_in(tree: Any, path: Path = ()) -> Iterator[Path]:
-    """The place of every field and element of a tree."""
+    """The paths of all fields and elements of a tree."""
     places = (
         tree.items()
         if isinstance(tree, dict)
@@ -106,7 +106,7 @@ TREES = st.recursive(
 
 @given(st.dictionaries(PRINTABLE, TREES, max_size=4), st.dictionaries(PRINTABLE, TREES, max_size=4))
 def test_every_field_of_any_spec_has_a_place(one: dict[str, Any], two: dict[str, Any]) -> None:
-    """Whatever the parser reads is found, and where it is found it begins."""
+    """The place of everything that the parser reads is found, and is where it begins."""
     text = ""
     for table in (one, two):
         text += "[[tables]]\n"
@@ -123,11 +123,11 @@ def test_every_field_of_any_spec_has_a_place(one: dict[str, Any], two: dict[str,
 
 
 @given(st.text(alphabet="[]{}\"'=.,#\n\\ ab1\r"))
-def test_any_text_is_walked_to_some_end(text: str) -> None:
-    """A text that is not TOML loses its places and nothing else."""
+def test_any_text_is_read_to_an_end(text: str) -> None:
+    """A text that is not TOML has no places, and causes no error."""
     assert Positions(text).find(("a",))
 
 
-def test_path_is_shown_as_it_would_be_written() -> None:
+def test_path_is_shown_as_in_toml() -> None:
     """Names that need quotes have them."""
     assert shown_path(("jobs", 2, "matrix", "a b", 0)) == 'jobs[2].matrix."a b"[0]'

@@ -13,14 +13,14 @@ JOB: dict[str, Any] = {"name": "j", "actor": "a/b"}
 
 
 def complaints(**job: Any) -> list[str]:
-    """What an editor would say of a spec with one job."""
+    """What an editor shows for a spec with one job."""
     validator = jsonschema_rs.Draft202012Validator(spec_schema())
     spec = {"batch": {"name": "b"}, "jobs": [JOB | job]}
     return [error.message for error in validator.iter_errors(spec)]
 
 
-def test_schema_takes_its_own_example() -> None:
-    """The schema is valid, and so is the example in it."""
+def test_schema_accepts_its_own_example() -> None:
+    """The schema is valid, and so is its example."""
     schema: Any = spec_schema()
     jsonschema_rs.meta.validate(schema)
     (example,) = schema["examples"]
@@ -37,8 +37,8 @@ def test_schema_takes_its_own_example() -> None:
     ],
     ids=str,
 )
-def test_schema_takes_what_the_loader_takes(job: dict[str, Any]) -> None:
-    """Templates in place of numbers, ranges and lists are right in an editor too."""
+def test_schema_accepts_what_the_loader_accepts(job: dict[str, Any]) -> None:
+    """Templates in place of numbers, ranges and lists are valid in an editor too."""
     assert complaints(**job) == []
 
 
@@ -53,15 +53,15 @@ def test_schema_refuses_what_the_loader_refuses(job: dict[str, Any]) -> None:
 
 
 def test_every_field_is_described() -> None:
-    """An editor has something to show for each field, but for those that the API describes."""
+    """An editor shows a text for each field, except those that the API describes."""
     schema: Any = spec_schema()
     for name, table in schema["$defs"].items():
         if name not in {"WebhookTable", "JsonValue"}:
             assert all("description" in field for field in table["properties"].values()), name
 
 
-def test_package_is_light_until_it_is_used() -> None:
-    """Who wants a small module of the package does not pay for the models and the templates."""
+def test_package_loads_its_parts_only_when_needed() -> None:
+    """A program that imports a small module does not load the models and the templates."""
     code = (
         "import sys, orchestrator.specfile, orchestrator.specfile.diagnostics\n"
         "import orchestrator.specfile.text.positions\n"

@@ -16,7 +16,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
 
 
 @pytest.mark.parametrize(
-    ("data", "matrix", "told"),
+    ("data", "matrix", "expected"),
     [
         (
             b"q,r\na,1\nb\nc,1,2\n",
@@ -115,23 +115,23 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
         ]),
     ],
 )  # fmt: skip
-def test_mistake_in_data_is_told_with_its_place(
+def test_mistake_in_data_is_reported_with_its_place(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     data: bytes,
     matrix: str,
-    told: list[str],
+    expected: list[str],
 ) -> None:
-    """What is wrong in a data file is told by its line, and its column where there is one."""
+    """A mistake in a data file is reported with its line, and its column if it has one."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "d.csv").write_bytes(data)
     said = mistakes_of(tmp_path, HEAD + matrix)
-    assert len(said) == len(told), said
-    assert all(line.endswith(words) for line, words in zip(said, told, strict=True)), said
+    assert len(said) == len(expected), said
+    assert all(line.endswith(words) for line, words in zip(said, expected, strict=True)), said
 
 
 @pytest.mark.parametrize(
-    ("matrix", "told"),
+    ("matrix", "expected"),
     [
         (
             'q = [1, 2]\nr = [1]\nzip = ["q", "r"]\n',
@@ -213,16 +213,16 @@ def test_mistake_in_data_is_told_with_its_place(
         ),
     ],
 )  # fmt: skip
-def test_mistake_in_a_matrix_is_told_with_its_place(
-    tmp_path: Path, matrix: str, told: list[str]
+def test_mistake_in_a_matrix_is_reported_with_its_place(
+    tmp_path: Path, matrix: str, expected: list[str]
 ) -> None:
-    """What does not fit together is told where it stands."""
+    """Parts that do not fit together are reported with their place."""
     said = [line.removeprefix("spec.toml:") for line in mistakes_of(tmp_path, HEAD + matrix)]
-    assert said == told
+    assert said == expected
 
 
 def test_mistakes_of_many_rows_are_counted(tmp_path: Path) -> None:
-    """Twenty are shown, and then their number."""
+    """The first twenty are shown, and then the number of the others."""
     (tmp_path / "d.csv").write_text("q,n\n" + "x\n" * 1000)
     said = mistakes_of(tmp_path, HEAD + ROWS)
     assert len(said) == 21
@@ -230,8 +230,8 @@ def test_mistakes_of_many_rows_are_counted(tmp_path: Path) -> None:
     assert said[-1] == "… and 981 more mistakes"
 
 
-def test_text_that_is_kept_until_the_end_has_no_chunk_beside_a_secret(tmp_path: Path) -> None:
-    """A secret is rendered later, when the values of a chunk are not there any more."""
+def test_late_text_cannot_use_both_a_chunk_and_a_secret(tmp_path: Path) -> None:
+    """A secret is rendered later, when the values of a chunk are no longer known."""
     (tmp_path / "u.txt").write_text("a\n")
     text = HEAD.replace("[jobs.matrix]\n", 'input = { x = "{{ env.K }}{{ q }}" }\n[jobs.matrix]\n')
     assert mistakes_of(
@@ -263,7 +263,7 @@ def test_data_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 
 def test_columns_of_parquet_are_parameters(tmp_path: Path) -> None:
-    """Where the library is there, its types come through."""
+    """If the library is installed, the types of Parquet are kept."""
     pa = pytest.importorskip("pyarrow")
     from datetime import date
 

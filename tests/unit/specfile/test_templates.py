@@ -21,8 +21,8 @@ VALUES: dict[str, Any] = {
 }
 
 
-def told(text: str, values: dict[str, Any] | None = None) -> str:
-    """What is said of a template that is refused or cannot be rendered."""
+def mistake_of(text: str, values: dict[str, Any] | None = None) -> str:
+    """The mistake of a template that is refused or cannot be rendered."""
     with pytest.raises(TemplateMistake) as caught:
         compile_template(text).render(VALUES if values is None else values)
     return str(caught.value)
@@ -57,7 +57,7 @@ def told(text: str, values: dict[str, Any] | None = None) -> str:
     ],
 )
 def test_template_gives_the_value(text: str, value: object) -> None:
-    """A lone expression keeps the value's type; with text around it, it is text."""
+    """A single expression keeps the value's type; with text around it, it is text."""
     assert compile_template(text).render(VALUES) == value
 
 
@@ -80,9 +80,9 @@ def test_template_gives_the_value(text: str, value: object) -> None:
         ("{{ n / 0 }}", "'{{ n / 0 }}' cannot be rendered: division by zero"),
     ],
 )
-def test_wrong_template_is_told_in_words(text: str, said: str) -> None:
-    """What is wrong with a template is said with the template and the reason."""
-    assert told(text) == said
+def test_wrong_template_is_described(text: str, said: str) -> None:
+    """The mistake of a template names the template and the reason."""
+    assert mistake_of(text) == said
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,21 @@ def test_wrong_template_is_told_in_words(text: str, said: str) -> None:
         "{{" + "-" * 50000 + "1}}",
     ],
 )
-def test_template_that_would_harm_is_stopped(text: str) -> None:
-    """What would take long, eat memory or leave the sandbox is refused with words."""
-    assert told(text, {"long": "a" * 600_000})
+def test_harmful_template_is_refused(text: str) -> None:
+    """A template that takes long, uses much memory or leaves the sandbox is refused."""
+    assert mistake_of(text, {"long": "a" * 600_000})
 
 
 def test_statements_are_text() -> None:
-    """Only double braces mean something, so that other templates can be passed on."""
+    """Only double braces have a meaning, so other templates can be passed on."""
     assert compile_template("{% if %}{# #} {{ 1 }}").render({}) == "{% if %}{# #} 1"
 
 
 @given(
     st.lists(st.sampled_from(["{{ n }}", "{{text|slug}}", "{{ site |json}}", "-", "}}", " {% "])),
 )
-def test_short_way_gives_what_the_sandbox_gives(parts: list[str]) -> None:
-    """Names and our filters are rendered without Jinja2, and to the same value."""
+def test_fast_renderer_gives_what_the_sandbox_gives(parts: list[str]) -> None:
+    """Names and our filters are rendered without Jinja2, to the same value."""
     text = "".join(parts)
     assume("{{" in text)
     assert compile_template(text).render(VALUES) == compile_expressions(text).render(VALUES)
@@ -129,7 +129,7 @@ def test_short_way_gives_what_the_sandbox_gives(parts: list[str]) -> None:
 
 @given(st.text())
 def test_slug_always_makes_a_key(text: str) -> None:
-    """Any text becomes a valid key, and a slug stays as it is."""
+    """Any text becomes a valid key, and a slug stays the same."""
     assert KEY.fullmatch(slug(text))
     assert slug(slug(text)) == slug(text)
 
@@ -139,5 +139,5 @@ def test_slug_always_makes_a_key(text: str) -> None:
     [("東京", "京東"), ("東京 A", "大阪 A"), ("x" * 150 + "1", "x" * 150 + "2"), ("", "Ω")],
 )
 def test_slug_keeps_different_texts_apart(one: str, other: str) -> None:
-    """Letters that a key cannot have, or the end of a long text, still tell keys apart."""
+    """Characters that a key cannot have, and the ends of long texts, still distinguish keys."""
     assert slug(one) != slug(other)

@@ -1,4 +1,4 @@
-"""The figures about the structure of the code count what they say."""
+"""The figures about the structure of the code count what their names say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODULES = {
 
 
 def test_structure_figures_count_arrows_names_and_imports(tmp_path: Path) -> None:
-    """Anyone can repeat the figures of docs/layout.md on any checkout."""
+    """Anyone can repeat the figures of docs/layout.md in any checkout."""
     for name, text in MODULES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

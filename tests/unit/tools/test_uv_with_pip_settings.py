@@ -4,7 +4,7 @@ from tools.uv_with_pip_settings import uv_variables
 
 
 def test_uv_uses_the_indexes_and_certificates_of_pip() -> None:
-    """Whoever has told pip about an index need not tell uv."""
+    """An index that pip knows need not be configured for uv."""
     lines = [
         "global.cert='/etc/ssl/company.pem'",
         "global.extra-index-url='https://a.test/simple https://b.test/simple'",
@@ -34,12 +34,12 @@ def test_uv_prefers_variables_to_files_as_pip_does() -> None:
 
 
 def test_uv_keeps_its_own_settings() -> None:
-    """A variable of uv that is set is not replaced, also under its older name."""
+    """A variable of uv is not replaced, also under its older name."""
     lines = ["global.index-url='https://pip.test/simple'", "global.find-links='/srv/wheels'"]
     environment = {"UV_INDEX_URL": "https://uv.test/simple", "UV_FIND_LINKS": "/srv/own"}
     assert uv_variables(lines, environment) == {}
 
 
-def test_uv_gets_nothing_where_pip_is_not_configured() -> None:
+def test_uv_keeps_its_defaults_without_a_configuration_of_pip() -> None:
     """Without a configuration of pip, uv keeps its defaults."""
     assert uv_variables(["global.find-links=''"], {}) == {}

@@ -1,7 +1,7 @@
 """
-Each rule of `run --resume`, as the design counts them, in rows: what is on disk, and what follows.
+Each rule of `run --resume`, in the order of the design: the batches on disk and the decision.
 
-The call is of 2026-11-26 02:15 unless a row says otherwise; a batch is named by a letter.
+The call is at 2026-11-26 02:15 unless a row says otherwise. A letter names each batch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DONE, LIVE, BUSY, CUT = State.DONE, State.LIVE, State.BUSY, State.INTERRUPTED
 
 
 def night(letter: str, state: State, back: int = 0, **facts: Any) -> Known:
-    """A batch of the occurrence so many nights ago; later letters have higher numbers."""
+    """A batch of an occurrence some days back; later letters have higher numbers."""
     occurrence = TONIGHT - back * DAY
     given: dict[str, Any] = {
         "folder": Path(letter),
@@ -54,7 +54,7 @@ def night(letter: str, state: State, back: int = 0, **facts: Any) -> Known:
 
 
 def call(**facts: Any) -> Call:
-    """A call of cron, a second after the time of the schedule."""
+    """A call by cron, a second after the time of the schedule."""
     given: dict[str, Any] = {
         "now": TONIGHT + timedelta(seconds=1),
         "occurrence": TONIGHT,
@@ -67,7 +67,7 @@ def call(**facts: Any) -> Call:
 
 
 def shown(decision: Decision) -> str:
-    """A decision in short: what it waits for, what serves, and steps for earlier occurrences."""
+    """A short form of a decision: the wait, the batch that serves, the steps for earlier ones."""
     words = [f"wait {folder}" for folder in decision.waits_for]
     for step in (decision.serve, *decision.earlier):
         match step:
@@ -288,7 +288,7 @@ ROWS: dict[str, tuple[Call, Sequence[Known], str]] = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
-def test_call_does_what_its_occurrence_needs(row: tuple[Call, Sequence[Known], str]) -> None:
+def test_each_occurrence_gets_its_batch(row: tuple[Call, Sequence[Known], str]) -> None:
     """Each occurrence gets its batch, once, whatever other batches there are."""
     asked, batches, expected = row
     assert shown(decide(asked, batches)) == expected
@@ -296,7 +296,7 @@ def test_call_does_what_its_occurrence_needs(row: tuple[Call, Sequence[Known], s
 
 
 def test_batch_of_the_future_is_named_in_a_warning() -> None:
-    """A batch that a wrong clock made is left out, and its folder is named."""
+    """A batch that a wrong clock made is ignored, and a warning names its folder."""
     decision = decide(call(), [night("z", DONE, occurrence=FAR)])
     (warning,) = decision.warnings
     assert warning.startswith("z: ")
@@ -304,15 +304,15 @@ def test_batch_of_the_future_is_named_in_a_warning() -> None:
 
 
 def test_two_files_of_one_name_are_both_named() -> None:
-    """The message says which two spec files share a name."""
+    """The message names both spec files with the same batch name."""
     serve = decide(call(), [night("a", DONE, other_spec=Path("copy.toml"))]).serve
     assert isinstance(serve, Nothing)
     assert "copy.toml" in serve.reason
     assert "nightly.toml" in serve.reason
 
 
-def test_other_file_that_is_not_in_the_way_is_a_warning() -> None:
-    """A batch of the same name from another file is told, and nothing is refused for it."""
+def test_harmless_batch_of_another_file_is_a_warning() -> None:
+    """A batch of the same name from another file causes a warning, and nothing is refused."""
     (warning,) = decide(call(), [night("a", DONE, 1, other_spec=Path("copy.toml"))]).warnings
     assert "copy.toml" in warning
 
@@ -325,13 +325,13 @@ def test_other_file_that_is_not_in_the_way_is_a_warning() -> None:
 def test_unreadable_folder_stops_only_the_occurrence_that_it_may_serve(
     made_at: datetime, expected: str
 ) -> None:
-    """What may be the batch of tonight is not bought again; older folders stop nothing."""
+    """A batch that may be tonight's is not paid for again; older folders stop nothing."""
     broken = Illegible(folder=Path("x"), made_at=made_at, reason="the ledger is damaged")
     assert shown(decide(call(), [], [broken])) == expected
 
 
-def test_done_batch_without_schedule_names_the_cure() -> None:
-    """An hourly line without `schedule` must not pass for success."""
+def test_error_for_a_done_batch_without_schedule_says_what_to_do() -> None:
+    """An hourly call without `schedule` must not be reported as a success."""
     serve = decide(NO_SCHEDULE, [night("a", DONE, occurrence=MIDNIGHT)]).serve
     assert isinstance(serve, Nothing)
     assert "schedule" in serve.reason
