@@ -10,6 +10,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.apify import ApifyClient, Download
+from orchestrator.collector.attempt_files import keeping_attempts
 from orchestrator.collector.dataset import Datasets, count_behind
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.other_datasets import (
@@ -128,13 +129,20 @@ class Collector:
             download.close()
 
     async def collect(
-        self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None = None
+        self,
+        job: Job,
+        run: Run,
+        run_json: bytes | None,
+        *,
+        number: int = 1,
+        kept: ItemsFile | None = None,
     ) -> Collected:
         """
         Downloads what `job.collect` asks for, and writes `run.json` and `input.json`.
 
         Args:
             run_json: the run as the platform last sent it; None to ask for it.
+            number: of the attempt.
             kept: the dataset's file, when it is on disk already.
 
         Raises:
@@ -144,6 +152,14 @@ class Collector:
 
         Cancellation: nothing half written gets a final name.
         """
+        if number == 1:
+            return await self._collect(job, run, run_json, kept)
+        async with keeping_attempts(self.folder_of(job.key), number):
+            return await self._collect(job, run, run_json, kept)
+
+    async def _collect(
+        self, job: Job, run: Run, run_json: bytes | None, kept: ItemsFile | None
+    ) -> Collected:
         folder = self.folder_of(job.key)
         # A key with None means that the answer was the output record, which is on disk already.
         has_output = job.key in self._answers
@@ -216,14 +232,15 @@ class Collector:
         LOG.warning("items_in_other_datasets", datasets=filled)
         return hint
 
-    async def describe(self, job: Job, run_json: bytes | None) -> None:
+    async def describe(self, job: Job, run_json: bytes | None, *, number: int) -> None:
         """
         Writes `run.json` and `input.json` alone, as far as they are wanted.
 
         Raises:
             DiskFull, OutputLost.
         """
-        await self._save(self.folder_of(job.key), await self._described(job, run_json))
+        async with keeping_attempts(self.folder_of(job.key), number):
+            await self._save(self.folder_of(job.key), await self._described(job, run_json))
 
     async def _described(self, job: Job, run_json: bytes | None) -> dict[str, bytes]:
         files = await self._input_files(job) if job.collect.input else {}

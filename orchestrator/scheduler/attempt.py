@@ -196,7 +196,9 @@ class AttemptLife:
     async def _collect(self, ended: EndedRun) -> None:
         attempt, run = ended.attempt, ended.run
         try:
-            collected = await self._parts.collector.collect(attempt.job, run, ended.run_json)
+            collected = await self._parts.collector.collect(
+                attempt.job, run, ended.run_json, number=attempt.number
+            )
         except PlatformError as error:
             if not error.costs_its_job and not await self._is_only_reading_refused(run, error):
                 raise

@@ -31,7 +31,9 @@ class Accepts(Protocol):
 class Collects(Protocol):
     """Downloads what a run made; see `collector.Collector`."""
 
-    async def collect(self, job: Job, run: Run, run_json: bytes | None) -> Collected:
+    async def collect(
+        self, job: Job, run: Run, run_json: bytes | None, *, number: int
+    ) -> Collected:
         """Downloads all of it, or raises."""
         ...
 

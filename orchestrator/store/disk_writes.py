@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,19 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         finally:
             os.close(handle)
         flush_path(path.parent)
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """
+    A hard link to a file that never changes, or a copy if the disk has no links.
+
+    Raises:
+        OSError: as the system says.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def flush_path(path: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +69,33 @@ def test_batch_records_what_triggered_it(command: Command) -> None:
     assert (ran.json["triggered_by"], ran.json["caller"]) == ("run --resume", "cron")
     again = command.run("retry", "sweep", "--json")
     assert (again.json["caller"], again.json["calls"]) == ("cron", 2)
+
+
+def test_each_attempt_keeps_its_run_and_its_log(command: Command) -> None:
+    """What `retry` and `retries` start replaces no record of the attempts before."""
+    command.write(
+        "s.toml",
+        sweep(
+            jobs=1,
+            job="retries = 1\ncollect = { log = true }",
+            duration_secs=0.01,
+            outcome="FAILED",
+        ),
+    )
+    command.run("run", "s.toml")
+    folder = Path(command.run("retry", "sweep", "--json").json["folder"]) / "jobs/job-1"
+    runs = [json.loads((folder / f"attempts/{n}/run.json").read_text())["id"] for n in (1, 2, 3)]
+    assert len(set(runs)) == 3
+    assert json.loads((folder / "run.json").read_text())["id"] == runs[-1]
+    assert all((folder / f"attempts/{n}/log.txt").stat().st_size for n in (1, 2, 3))
+    (folder / "run.json").unlink()
+    command.run("collect", "sweep")
+    assert json.loads((folder / "run.json").read_text())["id"] == runs[-1]
+    assert command.run("verify", "sweep").code == 0
+
+
+def test_job_with_one_attempt_has_no_folder_of_attempts(command: Command) -> None:
+    """The usual job has its files once."""
+    command.write("s.toml", sweep(jobs=1, duration_secs=0.01, items=1))
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    assert not (folder / "jobs/job-1/attempts").exists()

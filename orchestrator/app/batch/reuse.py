@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from anyio import to_thread
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.outputs.verification import check_files
+from orchestrator.collector.attempt_files import ATTEMPTS
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.model.ids import BatchId
 from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.states import JobStatus
-from orchestrator.store.disk_writes import flush_path
+from orchestrator.store.disk_writes import flush_path, link_or_copy
 
 Likeness = tuple[object, ...]
 
@@ -114,19 +114,13 @@ def _put(source: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     part = target.parent / f".{target.name}.reused"
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(source, part, copy_function=_link_or_copy)
+    # There, the job has the one attempt whose results it takes.
+    ignore = shutil.ignore_patterns(ATTEMPTS)
+    shutil.copytree(source, part, copy_function=link_or_copy, ignore=ignore)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     for path in (target, target.parent):
         flush_path(path)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """A hard link to a file that never changes, or a copy if the disk has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _hashable(key: Likeness) -> Likeness:

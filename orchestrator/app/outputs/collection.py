@@ -248,7 +248,9 @@ class Gaps:
                 self.under_way += 1
                 return
             await anyio.sleep(self._secs_to_settle(run))
-            collected = await self.collector.collect(job, run, answer.to_json(), kept=found.items)
+            collected = await self.collector.collect(
+                job, run, answer.to_json(), number=report.attempts, kept=found.items
+            )
         except PlatformError as error:
             if isinstance(error, PlanLimitReached):
                 # The plan may still allow to read other jobs.
@@ -283,7 +285,7 @@ class Gaps:
         rest = await to_thread.run_sync(check_files, folder, replace(report, job=only_described))
         if rest.problems:
             return False
-        await self.collector.describe(job, run_json)
+        await self.collector.describe(job, run_json, number=report.attempts)
         self.fetched.append((job.seq, job.key))
         return True
 

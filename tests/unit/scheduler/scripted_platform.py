@@ -137,7 +137,9 @@ class ScriptedPlatform(FakeFinder, WholeClient):
     async def get(self, *_asked: object, **_more: object) -> Any:
         raise PermanentError("it is not needed")
 
-    async def collect(self, _job: Job, run: Run, _run_json: bytes | None) -> Collected:
+    async def collect(
+        self, _job: Job, run: Run, _run_json: bytes | None, **_more: object
+    ) -> Collected:
         self.collecting += 1
         self.most_collecting = max(self.most_collecting, self.collecting)
         await anyio.sleep(self.collect_secs)
