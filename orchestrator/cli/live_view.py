@@ -24,6 +24,7 @@ from rich.text import Text
 
 from orchestrator.app.batch_folders import display
 from orchestrator.app.clock import utc_now
+from orchestrator.app.setup.signals import resizing
 from orchestrator.model.progress import Progress
 from orchestrator.report.progress_view import (
     COLOURED,
@@ -55,11 +56,14 @@ async def draw(folder: Path, progress: Callable[[int], Progress]) -> None:
     """
     view = LiveView(sys.stderr, name=folder.parent.name, folder=folder)
     above = AboveView(view)
-    with redirect_stderr(cast("TextIO", above)):
+    resized = anyio.Event()
+    with redirect_stderr(cast(TextIO, above)), resizing(lambda: resized.set()):
         try:
             while True:
                 view.draw(progress)
-                await anyio.sleep(LOOK_EVERY_SECS)
+                resized = anyio.Event()
+                with anyio.move_on_after(LOOK_EVERY_SECS):
+                    await resized.wait()
         finally:
             above.close()
 

@@ -93,6 +93,22 @@ def listening(on_signal: Callable[[Interrupted], None]) -> Iterator[None]:
         _state.listener = before
 
 
+@contextmanager
+def resizing(on_resize: Callable[[], None]) -> Iterator[None]:
+    """Calls `on_resize` in the running event loop when the terminal has another size."""
+    from anyio.lowlevel import current_token
+
+    loop = current_token().native_token
+    before = signal.signal(
+        signal.SIGWINCH,
+        lambda _number, _frame: loop.call_soon_threadsafe(on_resize),  # type: ignore[attr-defined]
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
 async def listen(
     on_signal: Callable[[Interrupted], None], *, task_status: TaskStatus[None]
 ) -> None:

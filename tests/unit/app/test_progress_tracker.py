@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.lines import words_left
+from orchestrator.report.progress_view import Screen, progress_lines
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 
 SUCCESS = Outcome(status=JobStatus.SUCCEEDED)
@@ -262,3 +264,36 @@ async def test_figures_are_recorded_and_read_again(tmp_path: Path, nothing_done:
     await ledger.close(BatchState.ENDED, exit_code=0, reason=None, now=NOON)
     with LedgerReader(tmp_path / "other" / "ledger.sqlite") as reader:
         assert reader.progress() is None
+
+
+def calls_of_a_refresh(nothing_done: Totals, jobs: int) -> int:
+    """How many functions a look at the live view calls, with 40 runs in progress."""
+    batch = Batch(nothing_done, jobs, expected=dict.fromkeys(range(0, jobs, 2), 30.0))
+    for seq in range(jobs - 40):
+        batch.start(seq, 0.0)
+        batch.finish(seq, 30.0 + seq % 7)
+        batch.settle(seq, 40.0, FAILURE if seq % 10 == 0 else SUCCESS)
+    for seq in range(jobs - 40, jobs - 20):
+        batch.start(seq, 50.0)
+    calls = 0
+
+    def count(_frame: object, event: str, _value: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        progress = batch.progress(60.0, rows=24)
+        progress_lines(
+            progress, NOON, Screen(width=80, height=24), name="a", batch_id="b", folder="c"
+        )
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_refresh_costs_the_same_for_ten_thousand_jobs(nothing_done: Totals) -> None:
+    """The view is as smooth in a large batch as in a small one."""
+    few = calls_of_a_refresh(nothing_done, 200)
+    many = calls_of_a_refresh(nothing_done, 10_000)
+    assert many < 1.2 * few
