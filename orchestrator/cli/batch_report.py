@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.outputs.merge import table_on_disk
 from orchestrator.app.outputs.object_store import remote_folder
+from orchestrator.cli.streams import write_lines
+from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.statistics import NearCap, Totals
 from orchestrator.model.money import money
@@ -57,27 +59,23 @@ def report(
         print(json.dumps(facts))
     else:
         print_table(summary_table(result.batch, result.totals))
-        print(f"results: {display(result.folder)}")
-        print(_table_line(result))
+        write_lines(f"results: {display(result.folder)}\n{_table_line(result)}", sys.stdout)
         if remote is not None:
-            print(f"uploaded to: {remote}")
+            write_lines(f"uploaded to: {remote}", sys.stdout)
     _print_failures(result, groups)
     own = expiry_warning(result.batch, result.totals, display(result.folder), datetime.now(UTC))
     for warning in filter(None, (*result.warnings, own)):
-        sys.stderr.write(f"{plain(warning)}\n")
+        write_lines(plain(warning), sys.stderr)
     if result.totals.near_cap:
-        sys.stderr.write(_cap_warning(result.totals.near_cap))
+        write_lines(_cap_warning(result.totals.near_cap), sys.stderr)
     for orphan in result.totals.orphans:
-        sys.stderr.write(
+        write_lines(
             f"orphan run {orphan.run_id}: it belongs to no attempt of this batch. Its cost is "
-            f"counted. Its status is {orphan.status}\n"
+            f"counted. Its status is {orphan.status}",
+            sys.stderr,
         )
     if result.reason is not None:
-        sys.stderr.write(
-            f"stopped early: {result.reason}\n"
-            f"resume it with: orchestrator resume {display(result.folder)}\n"
-        )
-        sys.stderr.write(_live_runs_line(result))
+        write_lines("\n".join(_early_end(result, result.reason)), sys.stderr)
 
 
 def _table_line(result: Result) -> str:
@@ -88,13 +86,16 @@ def _table_line(result: Result) -> str:
     return f"one table: orchestrator export {display(result.folder)} --format csv"
 
 
-def _live_runs_line(result: Result) -> str:
-    """Says that runs go on and cost money, and how to abort them."""
-    if not result.live_runs:
-        return ""
-    runs = "1 run goes" if result.live_runs == 1 else f"{result.live_runs:,} runs go"
-    where = "at the platform" if result.batch.plan.local is None else "when the emulator is started"
-    return f"{runs} on {where}; abort with: orchestrator abort {display(result.folder)}\n"
+def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
+    """Why the batch stopped early, which runs go on and cost money, and what to do about both."""
+    folder = display(result.folder)
+    yield f"stopped early: {reason}"
+    yield f"resume it with: orchestrator resume {folder}"
+    if result.live_runs:
+        runs = "1 run goes" if result.live_runs == 1 else f"{result.live_runs:,} runs go"
+        is_local = result.batch.plan.local is not None
+        where = "when the emulator is started again" if is_local else "at the platform"
+        yield f"{runs} on {where}; abort with: orchestrator abort {folder}"
 
 
 def _cap_warning(near_cap: Sequence[NearCap]) -> str:
@@ -104,13 +105,13 @@ def _cap_warning(near_cap: Sequence[NearCap]) -> str:
     return (
         f"{one.key}{more}: the run cost {money(one.cost_usd)}, close to the cap of "
         f"{money(one.cap_usd)} that we chose for it under max_cost_usd. The cap may have cut "
-        "the run short. Set max_total_charge_usd to choose the cap yourself\n"
+        "the run short. Set max_total_charge_usd to choose the cap yourself"
     )
 
 
 def _print_failures(result: Result, groups: Sequence[Failures]) -> None:
     for line in failure_lines(result.batch, groups, display(result.folder)):
-        sys.stderr.write(f"{line}\n")
+        write_lines(line, sys.stderr)
 
 
 def failures_in(folder: Path, totals: Totals) -> list[Failures]:

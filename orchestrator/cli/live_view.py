@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import anyio
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from orchestrator.app.batch_folders import display
 from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.signals import resizing
+from orchestrator.cli.streams import terminal_size
 from orchestrator.model.progress import Progress
+from orchestrator.report.lines import wrapped
 from orchestrator.report.progress_view import (
     COLOURED,
     UNCOLOURED,
@@ -36,9 +37,6 @@ from orchestrator.report.progress_view import (
 )
 
 LOOK_EVERY_SECS = 0.25
-USUAL_SIZE = os.terminal_size((80, 24))
-"""The size of a terminal that does not say it."""
-
 MOST_COLUMNS = 1000
 BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 """Around a frame: the terminal shows it as a whole, if it can, and wraps no line."""
@@ -57,7 +55,7 @@ async def draw(folder: Path, progress: Callable[[int], Progress]) -> None:
     view = LiveView(sys.stderr, name=folder.parent.name, folder=folder)
     above = AboveView(view)
     resized = anyio.Event()
-    with redirect_stderr(cast(TextIO, above)), resizing(lambda: resized.set()):
+    with redirect_stderr(cast("TextIO", above)), resizing(lambda: resized.set()):
         try:
             while True:
                 view.draw(progress)
@@ -120,8 +118,7 @@ class LiveView:
     def print_above(self, text: str) -> None:
         """Prints lines in place of the view, which is drawn below them the next time."""
         self.erase()
-        width = self._size().columns
-        self._write("\n".join(wrapped(line, width) for line in text.split("\n")))
+        self._write(wrapped(text, self._size().columns))
 
     def _with_colours(self, line: Text) -> str:
         with self._console.capture() as captured:
@@ -129,11 +126,7 @@ class LiveView:
         return captured.get()
 
     def _size(self) -> os.terminal_size:
-        try:
-            size = os.get_terminal_size(self._stream.fileno())
-        except OSError:
-            return USUAL_SIZE
-        return size if size.columns > 0 and size.lines > 0 else USUAL_SIZE
+        return terminal_size(self._stream)
 
     def _takes_output(self) -> bool:
         """Whether the terminal takes output now: it does not after Ctrl-S."""
@@ -183,21 +176,6 @@ def symbols_for(encoding: str | None, *, has_colours: bool) -> Symbols:
     if is_plain or not (encoding or "").lower().replace("-", "").startswith("utf8"):
         return ascii_symbols("ascii" if is_plain else encoding or "ascii")
     return COLOURED if has_colours else UNCOLOURED
-
-
-def wrapped(line: str, width: int) -> str:
-    """A line with breaks between its words: the terminal would break keys and ids, too."""
-    lines: list[str] = []
-    room = 0
-    for word in line.split(" "):
-        cells = cell_len(word)
-        if lines and cells + 1 <= room:
-            lines[-1] += f" {word}"
-            room -= cells + 1
-        else:
-            lines.append(word)
-            room = width - cells
-    return "\n".join(lines)
 
 
 def _frame(lines: list[str]) -> str:

@@ -22,6 +22,9 @@ PATIENCE_SECS = 5.0
 PIPE_BYTES = 4096
 """The bytes that a writable pipe accepts without blocking (`PIPE_BUF` of Linux)."""
 
+USUAL_SIZE = os.terminal_size((80, 24))
+"""The size of a terminal that does not say it."""
+
 
 class Outlet(io.RawIOBase):
     """
@@ -97,6 +100,24 @@ def output_is_broken() -> bool:
     """Whether writes to standard output are lost, as in a pipe without a reader."""
     outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(outlet, Outlet) and outlet.is_broken
+
+
+def write_lines(text: str, stream: TextIO) -> None:
+    """Writes lines; on a terminal, they are broken between words and never within an id."""
+    if stream.isatty():
+        from orchestrator.report.lines import wrapped
+
+        text = wrapped(text, terminal_size(stream).columns)
+    stream.write(text + "\n")
+
+
+def terminal_size(stream: TextIO) -> os.terminal_size:
+    """The size of the terminal behind a stream."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return USUAL_SIZE
+    return size if size.columns > 0 and size.lines > 0 else USUAL_SIZE
 
 
 def _open(handle: int) -> None:

@@ -9,6 +9,9 @@ from orchestrator.model.money import money
 from orchestrator.model.progress import Progress
 from orchestrator.report.time_left import SHORTEST_SECS
 
+COMMAND = "orchestrator "
+"""What a command that a line names begins with."""
+
 
 def progress_line(progress: Progress, now: datetime) -> str:
     """One plain line of progress."""
@@ -74,3 +77,33 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def wrapped(text: str, width: int) -> str:
+    """
+    Lines with breaks between words only: a terminal would break keys, ids and commands, too.
+
+    A command at the end of a line stays whole, if the terminal is wide enough for it.
+    """
+    return "\n".join(broken for line in text.split("\n") for broken in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    # Imported only for terminals, because rich takes long to import.
+    from rich.cells import cell_len
+
+    if cell_len(line) <= width:
+        return [line]
+    before, command, words = line.partition(COMMAND)
+    is_whole = command and cell_len(command + words) <= width
+    lines: list[str] = []
+    room = 0
+    for word in [*before.split(" "), command + words] if is_whole else line.split(" "):
+        cells = cell_len(word)
+        if lines and cells + 1 <= room:
+            lines[-1] += f" {word}"
+            room -= cells + 1
+        else:
+            lines.append(word)
+            room = width - cells
+    return [one.rstrip() for one in lines]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -33,9 +33,11 @@ COLOURS = {
 }
 
 
-def summary_table(batch: Batch, totals: Totals) -> Table:
-    """The closing table: jobs by status, then the figures."""
-    table = Table(title=f"{batch.name} {batch.id}", title_justify="left", show_header=False)
+def summary_table(batch: Batch, totals: Totals) -> RenderableType:
+    """The closing table: name and id of the batch, jobs by status, then the figures."""
+    # Not as the title of the table, which would wrap the id at the width of the table.
+    title = Text(f"{batch.name} {batch.id}", style="italic", no_wrap=True)
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for status, jobs in shown_statuses(batch, totals).items():
@@ -51,7 +53,7 @@ def summary_table(batch: Batch, totals: Totals) -> Table:
     table.add_row("requests", f"{batch.requests:,}")
     if batch.ended_at is not None:
         table.add_row("time", clock((batch.ended_at - batch.created_at).total_seconds()))
-    return table
+    return Group(title, table)
 
 
 def _cost(totals: Totals) -> str:

@@ -148,19 +148,32 @@ def test_terminal_of_20_columns_has_a_view(shops: tuple[Command, Terminal]) -> N
         assert len(lines) <= 7
 
 
+def test_ctrl_c_ends_watching_alone(shops: tuple[Command, Terminal]) -> None:
+    """Who stops looking is told that the batch goes on, and how to end it."""
+    with terminal(shops[0], "watch", "shops") as watch:
+        watch.wait_for(is_quiet, "the figures")
+        watch.press(CTRL_C)
+        assert watch.end() == 130
+        text = " ".join(watch.lines())
+    assert "the process that runs the batch goes on, with 4 runs at the platform" in text
+    assert "orchestrator abort output/shops/" in text
+    assert shops[1].process.poll() is None
+
+
 def test_ctrl_c_leaves_the_runs_and_says_so(
     tmp_path: Path, command: Command, platform: ServedPlatform
 ) -> None:
     """The runs go on and cost money, so the last lines say how many and how to abort them."""
     command.write("shops.toml", SPEC)
-    with terminal(command, "run", "shops.toml", columns=100, lines=40) as shown:
-        shown.wait_for(lambda lines: COUNTS in lines, "the counts")
+    with terminal(command, "run", "shops.toml", lines=40) as shown:
+        shown.wait_for(is_quiet, "the figures")
         shown.press(CTRL_C)
         assert shown.end() == 130
     latest = (command.folder / "output" / "shops" / "latest").readlink().name
     text = "\n".join(shown.lines())
     assert "4 runs go on at the platform" in text
-    assert f"orchestrator abort output/shops/{latest}" in text
+    # At 80 columns the command does not fit behind the words, and stays whole on its own line.
+    assert f"orchestrator abort output/shops/{latest}" in shown.lines()
     assert not any(line.startswith("█") for line in shown.lines())
     live = [
         run

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import anyio
 
 from orchestrator.app.batch.live_status import progress_of, watch
-from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.batch_folders import LEDGER, display, find_batch
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.commands.status import show
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.progress_display import display_for
-from orchestrator.cli.streams import output_is_broken
+from orchestrator.cli.streams import output_is_broken, write_lines
+from orchestrator.errors import Interrupted
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.progress import Progress
 from orchestrator.report.failures import group_failures
@@ -31,14 +33,31 @@ def call(options: argparse.Namespace) -> int:
     Returns 0 when the reader of its output is gone.
     """
     folder = find_batch(settings_of(options).output, options.batch)
-    if not in_event_loop(_print_changes if options.json else _display, folder):
-        return 0
+    try:
+        if not in_event_loop(_print_changes if options.json else _display, folder):
+            return 0
+    except Interrupted as signal:
+        if not options.json:
+            write_lines(_left_words(folder), sys.stderr)
+        return signal.exit_code
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
         if not options.json:
             failures = group_failures(reader.failed_jobs())
             show(batch, reader.totals(), folder, is_held=False, failures=failures)
     return PROCESS_KILLED if batch.exit_code is None else batch.exit_code
+
+
+def _left_words(folder: Path) -> str:
+    """Says that the batch goes on, and how to end it."""
+    with LedgerReader(folder / LEDGER) as reader:
+        runs = len(reader.live_runs())
+    count = "1 run" if runs == 1 else f"{runs:,} runs"
+    return (
+        f"only watching has ended: the process that runs the batch goes on, with {count} at the "
+        "platform. To abort them, stop that process, then call: "
+        f"orchestrator abort {display(folder)}"
+    )
 
 
 async def _print_changes(folder: Path) -> bool:
@@ -64,7 +83,7 @@ async def _print_changes(folder: Path) -> bool:
 
 async def _display(folder: Path) -> bool:
     """Shows the batch until its end."""
-    display = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
+    view = display_for("auto", first_line_secs=0.0, line_every_secs=2.0)
     last: Progress | None = None
 
     def update(reader: LedgerReader, held: bool) -> None:
@@ -73,7 +92,7 @@ async def _display(folder: Path) -> bool:
         if held or is_first:
             last = progress_of(reader)
         if is_first:
-            tasks.start_soon(display.show, folder, latest, name="display")
+            tasks.start_soon(view.show, folder, latest, name="display")
 
     def latest(_rows: int) -> Progress:
         assert last is not None  # noqa: S101 - the display starts after the first look

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.progress import FailedJob, LiveRun, Progress
 from orchestrator.model.states import JobStatus
-from orchestrator.report.lines import rate, rounded
+from orchestrator.report.lines import rate, rounded, wrapped
 from orchestrator.report.progress_view import (
     UNCOLOURED,
     Screen,
@@ -195,3 +195,18 @@ def test_times_and_rates_suit_their_size() -> None:
         "5.0 jobs/min",
         "6.0 jobs/h",
     ]
+
+
+def test_lines_are_broken_between_words_only() -> None:
+    """A key, an id and a command can be copied from a narrow terminal."""
+    line = "4 runs go on at the platform; abort with: orchestrator abort output/shops/2026-ab"
+    assert wrapped(line, 60).split("\n") == [
+        "4 runs go on at the platform; abort with:",
+        "orchestrator abort output/shops/2026-ab",
+    ]
+    assert wrapped(line, 100) == line
+    assert wrapped("job=a-key-of-20-letters run=b", 12).split("\n") == [
+        "job=a-key-of-20-letters",
+        "run=b",
+    ]
+    assert wrapped("one\n    two three\n", 9) == "one\n    two\nthree\n"
