@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
-	spec-reference screenshots clean
+	spec-reference screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ unit: $(TOOLS) ## run the fast tests
 
 test: setup ## run all tests, in parallel
 	$(BIN)/pytest -q -n auto --dist worksteal
+
+test-airflow: $(TOOLS) ## load the DAG of `schedule airflow` into Airflow, in an environment of its own (300 MB)
+	@test -x .venv/.airflow/bin/airflow || { $(PYTHON) -m venv .venv/.airflow && \
+	    .venv/.airflow/bin/python -m pip install --quiet --disable-pip-version-check apache-airflow; }
+	ORCHESTRATOR_TEST_AIRFLOW=$(CURDIR)/.venv/.airflow/bin/python $(BIN)/pytest -q tests/airflow
 
 coverage: setup ## run all tests and report which lines and branches they reach
 	$(BIN)/pytest -q -n auto --dist worksteal --timeout 300 \

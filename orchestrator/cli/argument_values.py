@@ -30,6 +30,11 @@ def given_path(text: str) -> Path:
     return Path(text)
 
 
+def absolute_path(text: str) -> Path:
+    """A path, made absolute, for argparse."""
+    return given_path(text).absolute()
+
+
 def positive(text: str) -> int:
     """A number from 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
@@ -91,3 +96,15 @@ def count(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, found {number}")
     return number
+
+
+def cron_text(text: str) -> str:
+    """Cron notation, for argparse."""
+    # CronSim is needed by this option only.
+    from orchestrator.model.schedule import check_schedule
+
+    try:
+        check_schedule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text

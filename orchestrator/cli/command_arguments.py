@@ -354,7 +354,7 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_job_choice(parser: argparse.ArgumentParser) -> None:
+def add_job_choice(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """The options that select some jobs of a spec."""
     add_select(parser, "only these jobs")
     parser.add_argument(
@@ -366,7 +366,7 @@ def add_job_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N jobs")
 
 
-def add_select(parser: argparse.ArgumentParser, meaning: str) -> None:
+def add_select(parser: argparse.ArgumentParser | argparse._ArgumentGroup, meaning: str) -> None:
     """`--select`, with its meaning for the command."""
     parser.add_argument(
         "--select",

@@ -87,7 +87,7 @@ def serve_occurrence(command: RunCommand) -> int:
         series=series,
         spec=command.loaded.path,
         is_named=named is not None,
-        has_schedule=batch.schedule is not None,
+        has_schedule=command.has_schedule,
         resume_within=timedelta(seconds=batch.resume_within or RESUME_WITHIN_SECS),
     )
     with occurrence_turn(command.home, series, occurrence):

@@ -6,6 +6,7 @@ import argparse
 
 from orchestrator import __version__
 from orchestrator.cli import command_arguments as arguments
+from orchestrator.cli.schedule_arguments import add_schedule
 
 COMMANDS = {
     "run": ("run a spec as a new batch", arguments.add_run),
@@ -23,6 +24,10 @@ COMMANDS = {
     "watch": ("follow a batch that another process runs", arguments.add_watch),
     "report": ("write a batch's reports again, and name the HTML page", arguments.add_report),
     "list": ("list the batches under the output folder", arguments.add_list),
+    "schedule": (
+        "print what starts a spec on its schedule: cron, systemd, Kubernetes or Airflow",
+        add_schedule,
+    ),
     "init": ("write an example spec and config with comments", arguments.add_init),
     "import": ("print the spec of a run from the Console", arguments.add_import_run),
     "schema": ("print the JSON Schema of a spec, for editors", arguments.add_schema),

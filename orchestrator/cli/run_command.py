@@ -35,7 +35,13 @@ class RunCommand:
     @cached_property
     def schedule(self) -> Schedule:
         """The occurrences of the spec."""
-        return schedule_of(self.loaded.spec.batch)
+        return schedule_of(self.loaded.spec.batch, self.context.settings.schedule)
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether the spec or the settings have a schedule."""
+        own = self.loaded.spec.batch.schedule
+        return own is not None or self.context.settings.schedule is not None
 
     @property
     def home(self) -> Path:
@@ -73,6 +79,7 @@ class RunCommand:
             params=dict(self.options.param),
             choice=choice_of(self.options),
             occurrence=occurrence,
+            schedule=self.context.settings.schedule,
             triggered_by=triggered_by,
             platform=self.platform,
             account=account,

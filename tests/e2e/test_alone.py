@@ -12,6 +12,7 @@ WORDS = {
     "run": ("run", "s.toml"),
     "plan": ("plan", "s.toml", "--online"),
     "validate": ("validate", "s.toml", "--online"),
+    "schedule": ("schedule", "cron", "s.toml", "--at", "@daily"),
     "init": ("init", "here"),
     "schema": ("schema",),
     "list": ("list",),

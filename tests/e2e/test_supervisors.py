@@ -1,4 +1,4 @@
-"""The lines of the documents for cron, systemd and Kubernetes, started as those supervisors do."""
+"""What `orchestrator schedule` prints, started as cron, systemd and Kubernetes start it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,43 +19,43 @@ from tests.support.command import ROOT, Command, ServedPlatform, served_platform
 
 PAGE = (ROOT / "docs" / "nightly.md").read_text()
 YEARLY = 'schedule = "@yearly"\ntimezone = "UTC"'
-CODES = {"done": 0, "failed": 1, "mistake": 2, "stopped": 3, "killed": -signal.SIGKILL}
-HELD = 4
+SECRETS = ("APIFY_TOKEN", "APIFY_API_BASE_URL", "ORCHESTRATOR_COUNTS_SETTLE_SECS")
 
 
 class Folder:
-    """What the lines work in: a spec, the command in `.venv/bin`, and a token in a file."""
+    """What the lines work in: a spec, and a file with the token."""
 
     def __init__(self, path: Path, platform: ServedPlatform) -> None:
         self.path = path
         self.platform = platform
-        command = path / ".venv" / "bin" / "orchestrator"
-        command.parent.mkdir(parents=True)
-        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m orchestrator "$@"\n')
-        command.chmod(0o755)
-        (path / ".apify-token").write_text(f"{platform.token}\n")
+        self.command = Command(folder=path, variables=platform.variables())
+        self.environment_file = path / "home" / ".config" / "orchestrator" / "nightly.env"
+        self.environment_file.parent.mkdir(parents=True)
+        lines = [f"{name}='{platform.variables()[name]}'" for name in SECRETS]
+        self.environment_file.write_text("\n".join(lines) + "\n")
 
     def write(self, jobs: int = 1, batch: str = YEARLY, **work: object) -> None:
-        """Writes the spec of the lines."""
+        """Writes the spec."""
         given = {"duration_secs": 0, "items": 1, **work}
         text = sweep("nightly", jobs=jobs, batch=batch, **given)  # type: ignore[arg-type]
         (self.path / "nightly.toml").write_text(text)
 
-    def start(self, line: str, *, with_token: bool) -> subprocess.Popen[str]:
+    def printed(self, supervisor: str) -> dict[str, str]:
+        """The files for a supervisor, by their endings."""
+        done = self.command.run("schedule", supervisor, "nightly.toml", "--jitter", "0", "--json")
+        return {Path(name).suffix: text for name, text in done.json["files"].items()}
+
+    def start(self, line: str, variables: Mapping[str, str]) -> subprocess.Popen[str]:
         """Starts a line in the bare environment that supervisors give."""
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self.path),
-            "PYTHONPATH": str(ROOT),
-            "APIFY_API_BASE_URL": self.platform.url,
-            "ORCHESTRATOR_COUNTS_SETTLE_SECS": "0",
-        }
-        if with_token:
-            environment["APIFY_TOKEN"] = self.platform.token
         return subprocess.Popen(
-            ["/bin/sh", "-c", line.replace("/srv/batches", str(self.path))],
+            ["/bin/sh", "-c", line],
             cwd=self.path,
-            env=environment,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(self.path / "home"),
+                "PYTHONPATH": str(ROOT),
+                **variables,
+            },
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -71,9 +71,7 @@ class Folder:
     @property
     def batches(self) -> int:
         """How many batches there are."""
-        variables = self.platform.variables()
-        command = Command(folder=self.path, variables=variables)
-        return len(command.run("list", "--json").json["batches"])
+        return len(self.command.run("list", "--json").json["batches"])
 
 
 @pytest.fixture
@@ -83,72 +81,96 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
         yield Folder(tmp_path, platform)
 
 
-def cron_line(text: str) -> str:
-    """The command of the cron line in a document."""
-    (line,) = re.findall(r"```cron\n(.*?)\n```", text, re.DOTALL)
-    return str(line.split(maxsplit=5)[5])
+def cron_call(folder: Folder) -> tuple[str, dict[str, str]]:
+    """The line and the variables of the crontab, as cron reads them."""
+    lines = folder.printed("cron")[".crontab"].splitlines()
+    *variables, entry = (line for line in lines if not line.startswith("#"))
+    line = entry.split(maxsplit=5)[5].replace(r"\%", "%")
+    return line, dict(one.split("=", 1) for one in variables)
 
 
-def unit() -> RawConfigParser:
-    """The service of the page."""
-    (text,) = re.findall(r"```ini nightly.service\n(.*?)```", PAGE, re.DOTALL)
-    parser = RawConfigParser()
+def service(folder: Folder) -> dict[str, list[str]]:
+    """The settings of the service."""
+    found: dict[str, list[str]] = {}
+    parser = RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read_string(text)
-    return parser
-
-
-def systemd_restarts(code: int) -> bool:
-    """Whether systemd restarts the unit: never after the codes that forbid it."""
-    service = unit()["Service"]
-    if code == 0 or str(code) in service["RestartPreventExitStatus"].split():
-        return False
-    return service["Restart"] == "on-failure"
-
-
-def job_spec() -> dict:
-    """The Job of the page's CronJob."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    found: dict = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]
+    for line in folder.printed("systemd")[".service"].splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
     return found
 
 
-def kubernetes_restarts(code: int) -> bool:
+def systemd_call(folder: Folder) -> tuple[str, dict[str, str]]:
+    """The command of the service and its environment, as systemd reads them."""
+    (line,), (file,) = service(folder)["ExecStart"], service(folder)["EnvironmentFile"]
+    pairs = [shlex.split(one)[0].split("=", 1) for one in service(folder)["Environment"]]
+    pairs += [shlex.split(one)[0].split("=", 1) for one in Path(file).read_text().splitlines()]
+    return f"exec {line}", dict(pairs)
+
+
+def systemd_restarts(folder: Folder, code: int) -> bool:
+    """Whether systemd restarts the unit: never after the codes that forbid it."""
+    found = service(folder)
+    if code == 0 or str(code) in found["RestartPreventExitStatus"][0].split():
+        return False
+    return found["Restart"] == ["on-failure"]
+
+
+def job_spec(folder: Folder) -> dict[str, Any]:
+    """The Job of the CronJob."""
+    text = folder.printed("kubernetes")[".yaml"]
+    (cron_job,) = (one for one in yaml.safe_load_all(text) if one["kind"] == "CronJob")
+    found: dict[str, Any] = cron_job["spec"]["jobTemplate"]["spec"]
+    return found
+
+
+def kubernetes_restarts(folder: Folder, code: int) -> bool:
     """Whether another pod follows: not after a code that fails the Job."""
-    (rule,) = job_spec()["podFailurePolicy"]["rules"]
+    (rule,) = job_spec(folder)["podFailurePolicy"]["rules"]
     fatal: Collection[int] = rule["onExitCodes"]["values"]
     return code != 0 and code not in fatal
 
 
-def container_line() -> str:
-    """The command of the page's container."""
-    (container,) = job_spec()["template"]["spec"]["containers"]
-    return ".venv/bin/" + shlex.join(container["args"])
+def kubernetes_call(folder: Folder) -> tuple[str, dict[str, str]]:
+    """The command of the container, with its mounted folders in this one."""
+    (container,) = job_spec(folder)["template"]["spec"]["containers"]
+    (line, _) = systemd_call(folder)
+    words = [word.replace("/spec/", f"{folder.path}/") for word in container["args"]]
+    return f"{line.partition(' run ')[0]} {shlex.join(words)}", folder.platform.variables()
 
 
-LINES: dict[str, tuple[str, Callable[[int], bool], bool]] = {
-    "cron": (cron_line(PAGE), lambda _code: False, False),
-    "systemd": (unit()["Service"]["ExecStart"], systemd_restarts, True),
-    "kubernetes": (container_line(), kubernetes_restarts, True),
-}
-SUPERVISORS = pytest.mark.parametrize(
-    ("line", "restarts", "with_token"), LINES.values(), ids=LINES.keys()
+Call = Callable[[Folder], tuple[str, dict[str, str]]]
+Restarts = Callable[[Folder, int], bool]
+
+
+def cron_restarts(_folder: Folder, _code: int) -> bool:
+    """Whether cron starts its line again: never."""
+    return False
+
+
+@pytest.mark.parametrize(
+    ("call", "restarts"),
+    [
+        (cron_call, cron_restarts),
+        (systemd_call, systemd_restarts),
+        (kubernetes_call, kubernetes_restarts),
+    ],
+    ids=["cron", "systemd", "kubernetes"],
 )
-
-
-@SUPERVISORS
 def test_line_of_a_supervisor_serves_its_occurrence_once(
-    folder: Folder, line: str, restarts: Callable[[int], bool], with_token: bool
+    folder: Folder, call: Call, restarts: Restarts
 ) -> None:
     """Started, killed, restarted as the supervisor does, and called again: one batch, once."""
     folder.write(2, duration_secs=3)
-    first = folder.start(line, with_token=with_token)
+    line, variables = call(folder)
+    first = folder.start(line, variables)
     wait_until(lambda: folder.runs == 2, "the runs", secs=240)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    assert restarts(first.returncode) == (line != LINES["cron"][0])
+    assert restarts(folder, first.returncode) == (call is not cron_call)
     for _ in range(2):
-        again = folder.start(line, with_token=with_token)
+        again = folder.start(line, variables)
         _, err = again.communicate(timeout=240)
         assert again.returncode == 0, err
     assert (folder.runs, folder.batches) == (2, 1)
@@ -156,9 +178,10 @@ def test_line_of_a_supervisor_serves_its_occurrence_once(
 
 @pytest.mark.parametrize("restarts", [systemd_restarts, kubernetes_restarts])
 def test_supervisor_restarts_what_may_heal_and_nothing_else(
-    restarts: Callable[[int], bool],
+    folder: Folder, restarts: Restarts
 ) -> None:
     """The table for supervisors is what the unit and the manifest say."""
+    folder.write()
     (table,) = re.findall(r"\| exit \| restart \|\n\| --- \| --- \|\n(.*?)\n\n", PAGE, re.DOTALL)
     words = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in table.splitlines()}
     assert {codes: word.startswith("yes") for codes, word in words.items()} == {
@@ -167,15 +190,5 @@ def test_supervisor_restarts_what_may_heal_and_nothing_else(
         "4": False,
         "5, 70, 129 to 143": True,
     }
-    assert [code for code in (0, 1, 2, 3, 4, 5, 70, 129, 130, 143) if restarts(code)] == [
-        5,
-        70,
-        129,
-        130,
-        143,
-    ]
-
-
-def test_cron_line_of_the_first_page_is_that_of_the_manual() -> None:
-    """There is one line to copy."""
-    assert cron_line((ROOT / "README.md").read_text()) == cron_line(PAGE)
+    codes = (0, 1, 2, 3, 4, 5, 70, 129, 130, 143)
+    assert [code for code in codes if restarts(folder, code)] == [5, 70, 129, 130, 143]

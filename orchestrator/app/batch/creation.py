@@ -42,6 +42,7 @@ class RunRequest:
         params: the `--param` values, as typed.
         choice: the jobs of the spec that are selected.
         occurrence: the time that the batch is for, in UTC.
+        schedule: of the settings, for a spec that has none; None if they have none either.
         triggered_by: the command that triggers it.
         platform: a base URL, or `LOCAL`.
         account: the user id, if it is already known.
@@ -55,6 +56,7 @@ class RunRequest:
     params: Mapping[str, str] = field(default_factory=dict)
     choice: Choice = EVERYTHING
     occurrence: datetime
+    schedule: str | None = None
     triggered_by: Trigger = Trigger.RUN
     platform: str
     account: str | None = None
@@ -74,7 +76,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
     """
     loaded = request.loaded
     now = datetime.now(UTC)
-    day = schedule_of(loaded.spec.batch).day_of(request.occurrence)
+    day = schedule_of(loaded.spec.batch, request.schedule).day_of(request.occurrence)
     batch = Batch(
         id=new_id(now),
         name=BatchName(loaded.spec.batch.name),
@@ -87,6 +89,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             day=day,
             local=request.local,
             remote=request.remote,
+            schedule=request.schedule,
         ),
         occurrence=request.occurrence,
         triggered_by=request.triggered_by,
@@ -114,8 +117,14 @@ def plan_of(
     day: date,
     local: LocalPlatformPlan | None,
     remote: str | None = None,
+    schedule: str | None = None,
 ) -> BatchPlan:
-    """The part of a spec that applies to the batch as a whole."""
+    """
+    The part of a spec that applies to the batch as a whole.
+
+    Args:
+        schedule: of the settings, for a spec that has none.
+    """
     asked = loaded.spec.batch
     return BatchPlan(
         spec_path=str(loaded.path.absolute()),
@@ -135,7 +144,7 @@ def plan_of(
         params=dict(params),
         choice=choice,
         day=day.isoformat(),
-        schedule=asked.schedule,
+        schedule=asked.schedule or schedule,
         timezone=asked.timezone,
         local=local,
         remote=remote,

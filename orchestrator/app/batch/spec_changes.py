@@ -108,6 +108,7 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
         day=day,
         local=plan.local,
         remote=plan.remote,
+        schedule=plan.schedule,
     )
     if now.spec_sha256 == plan.spec_sha256:
         return None

@@ -11,9 +11,14 @@ from orchestrator.model.schedule import DAILY, Schedule
 from orchestrator.specfile.model import BatchTable
 
 
-def schedule_of(batch: BatchTable) -> Schedule:
-    """The occurrences of a spec's batches: each day at midnight if it has no schedule."""
-    return Schedule(batch.schedule or DAILY, zone_named(batch.timezone))
+def schedule_of(batch: BatchTable, default: str | None) -> Schedule:
+    """
+    The occurrences of a spec's batches.
+
+    Args:
+        default: the schedule if the spec has none; None for each day at midnight.
+    """
+    return Schedule(batch.schedule or default or DAILY, zone_named(batch.timezone))
 
 
 def zone_named(name: str | None) -> tzinfo:

@@ -49,6 +49,7 @@ from orchestrator.app.setup.token import checked_token, saved_token
 from orchestrator.errors import ConfigError
 from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import Batch
+from orchestrator.model.schedule import check_schedule
 from orchestrator.specfile.diagnostics import is_one_slip, plain, unknown
 
 CONFIG_FILE = "config_file"
@@ -114,6 +115,11 @@ class Settings(BaseSettings):
         None, exclude=True, description="`max_runs` of the config file; that of a spec wins."
     )
     max_downloads: Positive = Field(32, description="How many runs to download at once.")
+    schedule: str | None = Field(
+        None,
+        description="When a batch is due, for a spec that has no `schedule`: cron notation.",
+        examples=["15 2 * * *"],
+    )
     platform_away_secs: Secs = Field(
         3600.0, description="How long to wait for a platform that cannot be reached, in seconds."
     )
@@ -225,6 +231,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_token(cls, value: object) -> object:
         return checked_token(value) if isinstance(value, str) else value
+
+    @field_validator("schedule")
+    @classmethod
+    def _check_schedule(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_schedule(value)
+        return value
 
     @field_validator("output", mode="before")
     @classmethod

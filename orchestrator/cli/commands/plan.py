@@ -42,7 +42,7 @@ def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     settings = settings_of(options)
     loaded = load_spec(options.spec)
-    schedule = schedule_of(loaded.spec.batch)
+    schedule = schedule_of(loaded.spec.batch, settings.schedule)
     day = options.date or schedule.day_of(schedule.at(datetime.now(UTC)))
     params, choice = dict(options.param), choice_of(options)
     plan = plan_of(loaded, params=params, choice=choice, day=day, local=None)

@@ -48,7 +48,7 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
         SpecError: the spec has mistakes.
     """
     loaded = load_spec(path)
-    schedule = schedule_of(loaded.spec.batch)
+    schedule = schedule_of(loaded.spec.batch, None)
     jobs = expand(
         loaded,
         params=dict(options.param),

@@ -1,0 +1,190 @@
+"""
+The manifest for Kubernetes that starts a spec on its schedule. No I/O.
+
+The files of the spec are in a ConfigMap, the batches on a persistent volume, the secrets in a
+Secret that the user makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from orchestrator.app.supervisors.cron_fields import plain_cron
+from orchestrator.app.supervisors.installation import (
+    MOST_RESTARTS,
+    NO_RESTART,
+    Installation,
+    gap_words,
+)
+from orchestrator.errors import UsageError
+
+SPEC_FOLDER = "/spec"
+BATCHES = "/batches"
+USER = 10_001
+"""The user of the image; see `Dockerfile`."""
+
+MOST_BYTES = 900_000
+"""A ConfigMap has at most 1 MiB."""
+
+SKIPS_GAPS = "starts no batch on these days"
+LATEST_START_SECS = 21_600
+STORAGE = "10Gi"
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Writes texts of several lines as blocks, which people can read."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def kubernetes_manifest(installation: Installation, *, image: str, files: Mapping[str, str]) -> str:
+    """
+    A ConfigMap, a PersistentVolumeClaim and a CronJob.
+
+    Args:
+        installation: its spec is a path below `SPEC_FOLDER`.
+        files: the spec and the files that it names, by their paths below `SPEC_FOLDER`.
+
+    Raises:
+        UsageError: Kubernetes cannot express the schedule, or the files are too large.
+    """
+    schedule = plain_cron(installation.fields, "Kubernetes", star_steps=False)
+    size_bytes = sum(len(text.encode()) for text in files.values())
+    if size_bytes > MOST_BYTES:
+        raise UsageError(
+            f"the files of the spec have {size_bytes:,} bytes, and a ConfigMap can hold "
+            f"{MOST_BYTES:,}: copy them into an image of your own"
+        )
+    name = f"orchestrator-{installation.slug}"
+    keys = {path: f"file-{number}" for number, path in enumerate(files)}
+    documents = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": f"{name}-spec"},
+            "data": {keys[path]: text for path, text in files.items()},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": STORAGE}},
+            },
+        },
+        _cron_job(installation, name, schedule, image=image, keys=keys),
+    ]
+    comments = "".join(f"# {line}\n" for line in _comments(installation, name))
+    return comments + "---\n".join(
+        yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+        for document in documents
+    )
+
+
+def _comments(installation: Installation, name: str) -> list[str]:
+    lines = [f"orchestrator: the batch {installation.name}"]
+    if installation.needs:
+        lines += [
+            f"Make a file {installation.slug}.env with a line NAME=value, without quotes, for each",
+            "of these variables:",
+            *(f"    {variable}" for variable in installation.needs),
+            "and a Secret from it:",
+            f"    kubectl create secret generic {name} --from-env-file={installation.slug}.env",
+        ]
+    lines += [
+        "The volume must have the locks of a local disk (block storage): no NFS, no object store.",
+        "A batch whose ledger is lost cannot be resumed, so the volume must outlive the pods.",
+        "concurrencyPolicy Allow: a second pod of an occurrence ends with 4, and a pod of the next",
+        "one waits. A Job that ends with 4 counts as failed for Kubernetes; it needs no alarm.",
+        "schedule needs Kubernetes 1.27 or newer, for timeZone and podFailurePolicy.",
+    ]
+    words = gap_words(installation, "Kubernetes", SKIPS_GAPS)
+    return lines if words is None else [*lines, words]
+
+
+def _cron_job(
+    installation: Installation,
+    name: str,
+    schedule: str,
+    *,
+    image: str,
+    keys: Mapping[str, str],
+) -> dict[str, Any]:
+    interval = int(installation.interval().total_seconds())
+    spec: dict[str, Any] = {"schedule": schedule}
+    if installation.zone_name is not None:
+        spec["timeZone"] = installation.zone_name
+    spec |= {
+        "concurrencyPolicy": "Allow",
+        "startingDeadlineSeconds": min(interval, LATEST_START_SECS),
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {
+            "spec": {
+                "backoffLimit": MOST_RESTARTS,
+                "podFailurePolicy": {"rules": [_no_restart()]},
+                "template": {"spec": _pod(installation, name, image=image, keys=keys)},
+            }
+        },
+    }
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name}, "spec": spec}
+
+
+def _no_restart() -> dict[str, Any]:
+    codes = {"containerName": "orchestrator", "operator": "In", "values": list(NO_RESTART)}
+    return {"action": "FailJob", "onExitCodes": codes}
+
+
+def _pod(
+    installation: Installation, name: str, *, image: str, keys: Mapping[str, str]
+) -> dict[str, Any]:
+    items = [{"key": key, "path": path} for path, key in keys.items()]
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER},
+        # A delay, so that not all batches of a cluster start at once.
+        "initContainers": [
+            {"name": "delay", "image": image, "command": ["sleep", str(installation.delay_secs)]}
+        ],
+        "containers": [_container(installation, name, image)],
+        "volumes": [
+            {"name": "batches", "persistentVolumeClaim": {"claimName": name}},
+            {"name": "spec", "configMap": {"name": f"{name}-spec", "items": items}},
+        ],
+    }
+
+
+def _container(installation: Installation, name: str, image: str) -> dict[str, Any]:
+    call: Sequence[str] = installation.call
+    container: dict[str, Any] = {
+        "name": "orchestrator",
+        "image": image,
+        "args": [*call[len(installation.command) :]],
+        "workingDir": BATCHES,
+        "volumeMounts": [
+            {"name": "batches", "mountPath": BATCHES},
+            {"name": "spec", "mountPath": SPEC_FOLDER, "readOnly": True},
+        ],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    if installation.variables:
+        container["env"] = [
+            {"name": key, "value": value} for key, value in installation.variables.items()
+        ]
+    if installation.needs:
+        container["envFrom"] = [{"secretRef": {"name": name}}]
+    return container

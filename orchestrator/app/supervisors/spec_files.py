@@ -1,0 +1,54 @@
+"""The files and the environment variables that a spec names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.app.supervisors.installation import env_names_in
+from orchestrator.errors import UsageError
+from orchestrator.specfile import LoadedSpec
+from orchestrator.specfile.templates.trees import strings_in
+
+ADVICE = "copy the spec and its files into an image of your own, and change the manifest"
+
+
+def variables_of(loaded: LoadedSpec) -> list[str]:
+    """The environment variables that a spec names as `{{ env.NAME }}`, sorted."""
+    texts = [text for _, text in strings_in(loaded.documents.data)]
+    return env_names_in(texts)
+
+
+def files_of(loaded: LoadedSpec) -> dict[str, str]:
+    """
+    The text of a spec and of each file that it names, by their paths relative to its folder.
+
+    The spec is the first one.
+
+    Raises:
+        UsageError: a file is outside the folder of the spec, is not text or cannot be read.
+    """
+    home = loaded.path.absolute().parent
+    own = [document.path for document in reversed(loaded.documents.files)]
+    found: dict[str, str] = {}
+    for path in (*own, *_data_files(loaded)):
+        # Not resolved, because a link to a file elsewhere is a file here.
+        place = Path(os.path.normpath(path.absolute()))
+        if not place.is_relative_to(home):
+            raise UsageError(f"{path} is outside the folder of the spec: {ADVICE}")
+        try:
+            found[str(place.relative_to(home))] = place.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} is not UTF-8 text: {ADVICE}") from error
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read ({error.strerror})") from error
+    return found
+
+
+def _data_files(loaded: LoadedSpec) -> Iterator[Path]:
+    """The files with parameters and inputs; those that a template names are not known here."""
+    for path, text in strings_in(loaded.documents.data):
+        is_file = path[-1] == "input_file" or (path[-1] == "file" and "matrix" in path)
+        if is_file and "{{" not in text:
+            yield loaded.folder(path) / text

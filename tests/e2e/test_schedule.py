@@ -1,0 +1,188 @@
+"""What `orchestrator schedule` prints, checked by the tools that read it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import yaml
+from crontab import CronTab
+
+from tests.support.command import ROOT, Command, ServedPlatform, sweep
+
+SUPERVISORS = ("cron", "systemd", "kubernetes", "airflow")
+ZONED = 'schedule = "15 2 * * *"\ntimezone = "Europe/Prague"'
+ODD = "a 50% b's"
+
+
+def spec(batch: str = ZONED) -> str:
+    """A spec with data in a file, and with a secret."""
+    return (
+        f'[batch]\nname = "nightly"\n{batch}\n[[jobs]]\nname = "job-{{{{ n }}}}"\n'
+        'actor = "orchestrator/simulated"\ninput = { key = "{{ env.SHOP_KEY }}", items = 1 }\n'
+        '[jobs.matrix]\nn = { file = "data/n.csv", column = "n" }\n'
+    )
+
+
+@pytest.fixture
+def spec_file(command: Command) -> Path:
+    """A spec in a folder whose name has spaces and signs that supervisors treat specially."""
+    command.write(f"{ODD}/data/n.csv", "n\n1\n")
+    return command.write(f"{ODD}/nightly.toml", spec())
+
+
+def schedule(command: Command, supervisor: str, path: Path | str, *words: str) -> str:
+    """The one file that is printed."""
+    done = command.run("schedule", supervisor, path, "--json", *words)
+    assert done.code == 0, done.err
+    (text,) = done.json["files"].values()
+    return str(text)
+
+
+def units(command: Command, path: Path | str, folder: Path, *words: str) -> list[Path]:
+    """The service and the timer, written into a folder."""
+    folder.mkdir()
+    done = command.run("schedule", "systemd", path, "--to", folder, *words)
+    assert done.code == 0, done.err
+    return [command.folder / line for line in done.out.splitlines()]
+
+
+def test_schedule_is_accepted_by_the_parser_of_crontabs(command: Command, spec_file: Path) -> None:
+    """The crontab has one entry, at the time of the spec, in its zone, with % escaped."""
+    text = schedule(command, "cron", spec_file)
+    tab = CronTab(tab=text)
+    (entry,) = tab.crons
+    assert str(entry.slices) == "15 2 * * *"
+    assert entry.is_valid()
+    assert entry.env["CRON_TZ"] == "Europe/Prague"
+    line = text.splitlines()[-1]
+    assert "%" not in line.replace(r"\%", "")
+    assert "50\\% b" in line
+
+
+@pytest.mark.skipif(shutil.which("crontab") is None, reason="cron is not installed")
+def test_schedule_is_accepted_by_cron(command: Command, spec_file: Path) -> None:
+    """The machine's own cron accepts the crontab; it only checks, and installs nothing."""
+    path = command.write("tab", schedule(command, "cron", spec_file))
+    checks = [
+        subprocess.run(["crontab", option, path], check=False, capture_output=True).returncode
+        for option in ("-T", "-n")
+    ]
+    assert 0 in checks
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_schedule_is_accepted_by_systemd(command: Command, spec_file: Path, tmp_path: Path) -> None:
+    """Systemd finds nothing to complain about in the service and the timer."""
+    paths = units(command, spec_file, tmp_path / "units")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *paths], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    service, timer = (path.read_text() for path in paths)
+    assert "OnCalendar=*-*-* 02:15:00 Europe/Prague" in timer
+    assert "RandomizedDelaySec=300" in timer
+    assert "RestartPreventExitStatus=1 2 3 4" in service
+
+
+def test_schedule_is_accepted_by_the_schema_of_kubernetes(
+    command: Command, spec_file: Path
+) -> None:
+    """Each object of the manifest fits the official schema, and has the files of the spec."""
+    schema = json.loads((ROOT / "tests" / "data" / "kubernetes.schema.json").read_text())
+    kinds = {
+        "ConfigMap": "io.k8s.api.core.v1.ConfigMap",
+        "PersistentVolumeClaim": "io.k8s.api.core.v1.PersistentVolumeClaim",
+        "CronJob": "io.k8s.api.batch.v1.CronJob",
+    }
+    objects = {
+        one["kind"]: one for one in yaml.safe_load_all(schedule(command, "kubernetes", spec_file))
+    }
+    for kind, name in kinds.items():
+        checker = jsonschema_rs.validator_for({"$ref": f"#/$defs/{name}", **schema})
+        assert [str(error) for error in checker.iter_errors(objects[kind])] == []
+    assert [*objects["ConfigMap"]["data"].values()] == [spec(), "n\n1\n"]
+    cron_job = objects["CronJob"]["spec"]
+    assert (cron_job["schedule"], cron_job["timeZone"]) == ("15 2 * * *", "Europe/Prague")
+    pod = cron_job["jobTemplate"]["spec"]["template"]["spec"]
+    assert [item["path"] for item in pod["volumes"][1]["configMap"]["items"]] == [
+        "nightly.toml",
+        "data/n.csv",
+    ]
+
+
+def test_schedule_for_airflow_is_python(command: Command, spec_file: Path) -> None:
+    """The DAG compiles; `make test-airflow` loads it into Airflow."""
+    text = schedule(command, "airflow", spec_file)
+    compile(text, "dag.py", "exec")
+    assert "CronTriggerTimetable('15 2 * * *', timezone='Europe/Prague')" in text
+
+
+@pytest.mark.parametrize("supervisor", SUPERVISORS)
+def test_schedule_prints_no_secret(
+    command: Command, platform: ServedPlatform, spec_file: Path, supervisor: str
+) -> None:
+    """The token and secrets are named as variables, and their values appear nowhere."""
+    secret = "a-secret-of-the-shop"
+    other = Command(folder=command.folder, variables={**command.variables, "SHOP_KEY": secret})
+    done = other.run("schedule", supervisor, spec_file)
+    assert platform.token not in done.out + done.err
+    assert secret not in done.out + done.err
+    assert "APIFY_TOKEN" in done.out
+    assert "SHOP_KEY" in done.out
+
+
+@pytest.mark.parametrize("supervisor", SUPERVISORS)
+def test_schedule_at_carries_the_schedule(command: Command, supervisor: str) -> None:
+    """A spec without a schedule gets that of `--at`, and the command is called with it."""
+    command.write("s.toml", sweep("hourly", 1))
+    done = command.run("schedule", supervisor, "s.toml", "--at", "5 * * * *")
+    assert done.code == 0
+    assert "ORCHESTRATOR_SCHEDULE" in done.out
+    assert "5 * * * *" in done.out
+    if supervisor == "cron":
+        assert "ORCHESTRATOR_SCHEDULE='5 * * * *' " in done.out
+
+
+def test_resume_reads_the_schedule_of_the_environment(command: Command) -> None:
+    """With ORCHESTRATOR_SCHEDULE a done occurrence ends with its own code, as with `schedule`."""
+    command.write("s.toml", sweep("hourly", 1, duration_secs=0, items=1))
+    variables = {**command.variables, "ORCHESTRATOR_SCHEDULE": "@yearly"}
+    scheduled = Command(folder=command.folder, variables=variables)
+    for _ in range(2):
+        done = scheduled.run("run", "--resume", "s.toml", "--json")
+        assert done.code == 0, done.err
+        assert done.json["occurrence"].endswith("01-01T00:00:00.000Z")
+    assert len(scheduled.run("list", "--json").json["batches"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("batch", "words", "reason"),
+    [
+        ("", (), "has no schedule"),
+        (ZONED, ("--at", "0 3 * * *"), "leave out --at, or change the spec"),
+        ("", ("--at", "61 * * * *"), "expected cron notation"),
+        ('schedule = "0 0 L * *"', (), "uses L, W or #"),
+        (ZONED, ("--jitter", "86400"), "choose at most"),
+    ],
+    ids=["no schedule", "two schedules", "not cron", "not for cron", "jitter"],
+)
+def test_schedule_refuses_what_would_not_work(
+    command: Command, batch: str, words: tuple[str, ...], reason: str
+) -> None:
+    """A mistake is reported before anything is installed."""
+    command.write("s.toml", sweep("s", 1, batch=batch))
+    done = command.run("schedule", "cron", "s.toml", *words)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+
+
+def test_schedule_warns_of_times_that_the_clock_skips(command: Command, spec_file: Path) -> None:
+    """Kubernetes would leave out the night on which summer time begins."""
+    done = command.run("schedule", "kubernetes", spec_file)
+    assert "warning: The clock of Europe/Prague skips 02:15 on " in done.err
+    assert "starts no batch on these days" in done.err
