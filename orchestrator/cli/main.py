@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # not from `typing`, which takes as long to import as all
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MODULES = {"import": "import_run"}
+MODULES = {"import": "import_run", "schedule": "supervisor_files"}
 """The modules whose name differs from the command."""
 SENDING = {"run", "resume", "retry"}
 """The commands that send requests soon."""
