@@ -33,7 +33,6 @@ def outcome(task: Any, code: int, run_type: str) -> tuple[str, list[str]]:
             return SimpleNamespace(exit_code=code)
 
     module.SubprocessHook = Hook  # type: ignore[attr-defined]
-    module.DELAY_SECS = 0  # type: ignore[attr-defined]
     context = {"dag_run": SimpleNamespace(run_type=run_type), "logical_date": OCCURRENCE}
     try:
         task.execute(context)

@@ -31,7 +31,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = Command(folder=folder)
     command.write("nightly.toml", SPEC)
     (folder / "dags").mkdir()
-    done = command.run("schedule", "airflow", "nightly.toml", "--to", "dags")
+    done = command.run("schedule", "airflow", "nightly.toml", "--to", "dags", "--jitter", "0")
     assert done.code == 0, done.err
     script = Path(__file__).with_name("loaded_dag.py")
     answer = subprocess.run(
