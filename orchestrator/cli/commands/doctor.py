@@ -73,7 +73,7 @@ def _check_platform(settings: Settings, options: argparse.Namespace) -> list[Fin
 
 
 def _check_spec(loaded: LoadedSpec, settings: Settings) -> Iterator[Finding]:
-    schedule = schedule_of(loaded.spec.batch)
+    schedule = schedule_of(loaded.spec.batch, settings.schedule)
     now = datetime.now(UTC)
     day = schedule.day_of(schedule.at(now))
     jobs = sum(1 for _ in expand(loaded, env=os.environ, today=day, output=settings.output))
