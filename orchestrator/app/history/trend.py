@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from orchestrator.app.batch_folders import LEDGER, Found, display, survey
 from orchestrator.app.history.series import earlier_of
@@ -12,12 +17,15 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
-from orchestrator.report.page.comparison import PastBatch, Usual
+from orchestrator.model.states import JobStatus
+from orchestrator.report.page.comparison import BatchFigures, Usual, figures_of
+from orchestrator.report.summary import moment
 
 BATCHES = 10
 """How many earlier batches a page shows."""
 
 SHOWN_PROBLEMS = 5
+SUMMARY = "summary.json"
 
 
 class Trend:
@@ -31,7 +39,7 @@ class Trend:
     """
 
     def __init__(self, folder: Path, batch: Batch) -> None:
-        self.past: list[PastBatch] = []
+        self.past: list[BatchFigures] = []
         self.usual: dict[str, Usual] = {}
         self.problems: list[str] = []
         known = survey(folder.parent)
@@ -47,11 +55,42 @@ class Trend:
         self.past.reverse()
 
     def _read(self, found: Found) -> None:
-        with LedgerReader(found.folder / LEDGER) as reader:
-            past = PastBatch(batch=reader.batch(), totals=reader.totals())
-            if not self.usual and past.batch.state is BatchState.ENDED:
+        figures = batch_figures(found.folder, found.batch)
+        if not self.usual and figures.batch.state is BatchState.ENDED:
+            with LedgerReader(found.folder / LEDGER) as reader:
                 self.usual = dict(_usual(reader))
-        self.past.append(past)
+        self.past.append(figures)
+
+
+def batch_figures(folder: Path, batch: Batch) -> BatchFigures:
+    """
+    The figures of a batch: from its summary if that is of the same end, else from its ledger.
+
+    Raises:
+        LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable: the ledger cannot be read.
+    """
+    # A ledger of 10,000 jobs is counted in 75 ms, its summary is read in one.
+    if batch.state is not BatchState.OPEN:
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            summary = orjson.loads((folder / SUMMARY).read_bytes())
+            if _is_of(summary, batch):
+                return _figures_in(summary, batch)
+    with LedgerReader(folder / LEDGER) as reader:
+        return figures_of(reader.batch(), reader.totals())
+
+
+def _is_of(summary: Any, batch: Batch) -> bool:
+    same = ("id", batch.id), ("state", batch.state), ("finished_at", moment(batch.ended_at))
+    return all(summary[name] == value for name, value in same)
+
+
+def _figures_in(summary: Any, batch: Batch) -> BatchFigures:
+    return BatchFigures(
+        batch=batch,
+        jobs={JobStatus(status): int(jobs) for status, jobs in summary["jobs"].items() if jobs},
+        items=int(summary["items"]),
+        cost_usd=Decimal(str(summary["cost_usd"])),
+    )
 
 
 def _usual(reader: LedgerReader) -> Iterator[tuple[str, Usual]]:

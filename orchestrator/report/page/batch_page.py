@@ -19,10 +19,11 @@ from orchestrator.report.failures import Failures
 from orchestrator.report.lines import clock
 from orchestrator.report.page.breakdown import Breakdown, GroupTable
 from orchestrator.report.page.comparison import (
+    BatchFigures,
     Comparison,
-    PastBatch,
     Usual,
     compare,
+    figures_of,
     job_marks,
     usual_of,
 )
@@ -55,7 +56,7 @@ class PageFacts:
     now: datetime
     is_held: bool = False
     folder: str
-    past: Sequence[PastBatch] = ()
+    past: Sequence[BatchFigures] = ()
     usual: Mapping[str, Usual] = field(default_factory=dict)
     failures: Sequence[Failures] = ()
     problems: Sequence[str] = ()
@@ -111,7 +112,7 @@ class BatchPage:
     def comparison(self) -> Comparison | None:
         """This batch against earlier ones."""
         facts = self.facts
-        return compare(PastBatch(batch=facts.batch, totals=facts.totals), facts.past)
+        return compare(figures_of(facts.batch, facts.totals), facts.past)
 
     @property
     def timeline(self) -> TimelineView | None:

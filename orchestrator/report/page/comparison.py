@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from statistics import median
 
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
-from orchestrator.model.states import FAILED_JOB_STATUSES
+from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock
 from orchestrator.report.page import svg
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, ShownJob
@@ -36,11 +37,18 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastBatch:
-    """A batch in the history of its series."""
+class BatchFigures:
+    """
+    The figures of a batch that histories compare.
+
+    Attributes:
+        jobs: by status.
+    """
 
     batch: Batch
-    totals: Totals
+    jobs: Mapping[JobStatus, int]
+    items: int
+    cost_usd: Decimal
 
     @property
     def began_at(self) -> datetime:
@@ -48,14 +56,14 @@ class PastBatch:
         return self.batch.created_at
 
     @property
-    def jobs(self) -> int:
+    def jobs_total(self) -> int:
         """How many jobs it has."""
-        return sum(self.totals.jobs.values())
+        return sum(self.jobs.values())
 
     @property
     def failed(self) -> int:
         """How many of them did not succeed."""
-        return sum(self.totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
+        return sum(self.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
 
     @property
     def secs(self) -> float | None:
@@ -63,6 +71,11 @@ class PastBatch:
         if self.batch.ended_at is None:
             return None
         return (self.batch.ended_at - self.batch.created_at).total_seconds()
+
+
+def figures_of(batch: Batch, totals: Totals) -> BatchFigures:
+    """The figures of a batch from the totals of its ledger."""
+    return BatchFigures(batch=batch, jobs=totals.jobs, items=totals.items, cost_usd=totals.cost_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +104,7 @@ class Comparison:
     """
 
     measures: Sequence[Measure]
-    past: Sequence[PastBatch]
+    past: Sequence[BatchFigures]
 
     @property
     def marks(self) -> list[str]:
@@ -99,7 +112,7 @@ class Comparison:
         return [measure.mark for measure in self.measures if measure.mark]
 
 
-def compare(current: PastBatch, past: Sequence[PastBatch]) -> Comparison | None:
+def compare(current: BatchFigures, past: Sequence[BatchFigures]) -> Comparison | None:
     """
     A batch against earlier ones that have ended; None when there are none.
 
@@ -143,8 +156,8 @@ def _is_far_above(value: float | None, other: float | None, least: float) -> boo
 
 def _measure(
     name: str,
-    every: Sequence[PastBatch],
-    value_of: Callable[[PastBatch], float | None],
+    every: Sequence[BatchFigures],
+    value_of: Callable[[BatchFigures], float | None],
     words: Callable[[float], str],
     worse: str,
 ) -> Measure | None:
@@ -177,25 +190,23 @@ def _is_worse(worse: str, value: float, usual: float) -> bool:
             return value > DEARER_FACTOR * usual and value - usual >= LEAST_USD
 
 
-def _secs(one: PastBatch) -> float | None:
+def _secs(one: BatchFigures) -> float | None:
     return one.secs
 
 
-def _cost(one: PastBatch) -> float | None:
-    return float(one.totals.cost_usd)
+def _cost(one: BatchFigures) -> float | None:
+    return float(one.cost_usd)
 
 
-def _items(one: PastBatch) -> float | None:
-    return one.totals.items
+def _items(one: BatchFigures) -> float | None:
+    return one.items
 
 
-def _failed(one: PastBatch) -> float | None:
+def _failed(one: BatchFigures) -> float | None:
     return one.failed
 
 
 def _dollars(value: float) -> str:
-    from decimal import Decimal
-
     return money(Decimal(str(value)))
 
 

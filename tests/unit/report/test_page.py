@@ -21,7 +21,7 @@ from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.failures import Failures
 from orchestrator.report.page.batch_page import BatchPage
-from orchestrator.report.page.comparison import PastBatch, Usual
+from orchestrator.report.page.comparison import Usual, figures_of
 from orchestrator.report.page.document import report_document
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, JobTable, shown_job
 from tests.support.builders import NOON
@@ -221,7 +221,7 @@ def test_job_costs_what_all_its_runs_cost() -> None:
 def test_batch_is_marked_where_it_is_worse_than_usual() -> None:
     """Slower, dearer and fewer items than the median of earlier batches are named first."""
     past = [
-        PastBatch(batch=ended_batch(10), totals=make_totals(items=1000, cost_usd=Decimal(cost)))
+        figures_of(ended_batch(10), make_totals(items=1000, cost_usd=Decimal(cost)))
         for cost in (1, 2, 30)
     ]
     totals = make_totals(items=500, cost_usd=Decimal(4))
@@ -236,7 +236,7 @@ def test_batch_is_marked_where_it_is_worse_than_usual() -> None:
 
 def test_batch_like_the_others_has_no_mark() -> None:
     """Small differences are not worth a word."""
-    past = [PastBatch(batch=ended_batch(10), totals=make_totals(items=100))]
+    past = [figures_of(ended_batch(10), make_totals(items=100))]
     view = make_page([], batch=ended_batch(11), totals=make_totals(items=95), past=past).comparison
     assert view is not None
     assert view.marks == []
