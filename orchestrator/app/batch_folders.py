@@ -168,7 +168,7 @@ def find_batch(output: Path, text: str) -> Path:
         latest = newest(Path(text))
     if latest is not None:
         return latest
-    names = ", ".join(sorted(path.name for path in _names(output))) or "none"
+    names = ", ".join(sorted(path.name for path in batch_names(output))) or "none"
     raise BatchNotFound(
         f"no batch {text!r}: it is not a batch folder, and {output} has these names: {names}"
     )
@@ -301,16 +301,17 @@ def batches(home: Path) -> Iterator[Path]:
 
 def all_batches(output: Path) -> Iterator[Path]:
     """All batches under an output folder, by name and newest first."""
-    for home in _names(output):
+    for home in batch_names(output):
         yield from batches(home)
 
 
 def newest_of_each(output: Path) -> list[Path]:
     """The newest batch of each name under an output folder."""
-    return [folder for home in _names(output) if (folder := newest(home)) is not None]
+    return [folder for home in batch_names(output) if (folder := newest(home)) is not None]
 
 
-def _names(output: Path) -> list[Path]:
+def batch_names(output: Path) -> list[Path]:
+    """The folders of all batch names under an output folder."""
     if not output.is_dir():
         return []
     return sorted(

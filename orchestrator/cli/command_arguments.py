@@ -285,6 +285,15 @@ def add_status(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
+def add_ui(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument(
+        "--port", metavar="N", type=count, default=0, help="the port to use (default: a free one)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the address as JSON")
+    add_output(parser)
+
+
 def add_validate(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("specs", metavar="SPEC", type=Path, nargs="+", help=SPEC_HELP)

@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("print the state of a batch", arguments.add_status),
     "watch": ("follow a batch that another process runs", arguments.add_watch),
     "report": ("write a batch's reports again, and name the HTML page", arguments.add_report),
+    "ui": ("serve a web page of all batches on this machine, live", arguments.add_ui),
     "list": ("list the batches under the output folder", arguments.add_list),
     "schedule": (
         "print what starts a spec on its schedule: cron, systemd, Kubernetes or Airflow",

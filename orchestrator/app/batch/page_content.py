@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
-from orchestrator.app.batch_folders import display
+from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.history.trend import Trend
 from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.selection import parse_selection
@@ -30,8 +33,81 @@ def batch_page(
     Args:
         select: which jobs to show, as typed on the command line; None for all.
     """
-    trend = Trend(folder, batch)
-    facts = PageFacts(
+    facts = _facts(folder, batch, reader, totals, Trend(folder, batch))
+    page, selection = BatchPage(facts, selection=select or ""), parse_selection(select)
+    for job in reader.listed():
+        if selection.matches(job.key, job.status, job.tags):
+            page.add(job)
+    return page
+
+
+class BatchReading:
+    """
+    Reads a batch again and again, beside the process that writes it; the methods block.
+
+    Args:
+        job_pages: what the address of the page of a job begins with.
+
+    Attributes:
+        is_held: whether a process ran the batch when its state was last asked for.
+    """
+
+    def __init__(self, folder: Path, job_pages: str) -> None:
+        self._folder = folder
+        self._job_pages = job_pages
+        self._trend: Trend | None = None
+        self.is_held = False
+
+    def state(self) -> tuple[object, ...]:
+        """What changes when the batch does."""
+        self.is_held = is_held(self._folder)
+        return (self.is_held, *ledger_state(self._folder))
+
+    def page(self, errors: dict[str, int]) -> BatchPage:
+        """
+        The page as of now.
+
+        Args:
+            errors: of the pages before; see `JobTable`.
+
+        Raises:
+            LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable: the batch cannot be read.
+        """
+        with LedgerReader(self._folder / LEDGER) as reader, reader.at_one_instant():
+            batch = reader.batch()
+            if self._trend is None:
+                self._trend = Trend(self._folder, batch)
+            facts = _facts(self._folder, batch, reader, reader.totals(), self._trend)
+            facts = replace(facts, is_held=self.is_held, job_pages=self._job_pages)
+            page = BatchPage(facts, errors)
+            for job in reader.listed():
+                page.add(job)
+        return page
+
+
+def ledger_state(folder: Path) -> tuple[int, ...]:
+    """The times and sizes of the files of a ledger, of which some change with each commit."""
+    found: list[int] = []
+    for name in (LEDGER, f"{LEDGER}-wal"):
+        with suppress(OSError):
+            stat = (folder / name).stat()
+            found += [stat.st_mtime_ns, stat.st_size]
+    return tuple(found)
+
+
+def zone_of(batch: Batch) -> tzinfo:
+    """The time zone in which people read the times of a batch."""
+    try:
+        return zone_named(batch.plan.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        # The ledger may come from a machine that knows more zones.
+        return UTC
+
+
+def _facts(
+    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, trend: Trend
+) -> PageFacts:
+    return PageFacts(
         batch=batch,
         totals=totals,
         zone=zone_of(batch),
@@ -42,17 +118,3 @@ def batch_page(
         usual=trend.usual,
         problems=trend.problems,
     )
-    page, selection = BatchPage(facts, selection=select or ""), parse_selection(select)
-    for job in reader.listed():
-        if selection.matches(job.key, job.status, job.tags):
-            page.add(job)
-    return page
-
-
-def zone_of(batch: Batch) -> tzinfo:
-    """The time zone in which people read the times of a batch."""
-    try:
-        return zone_named(batch.plan.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        # The ledger may come from a machine that knows more zones.
-        return UTC

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -31,41 +32,75 @@ SECTIONS = ("outcome", "failures", "history", "timeline", "breakdown")
 
 def report_document(page: BatchPage) -> Iterator[bytes]:
     """The page of a batch as a file, in pieces."""
-    return document(page, data=page_data(page))
+    return document(page, sections(page), data=page_data(page, page.table.rows().values()))
 
 
-def document(page: BatchPage, *, data: bytes, live: str = "", home: str = "") -> Iterator[bytes]:
+def document(
+    page: BatchPage,
+    shown: Mapping[str, str],
+    *,
+    data: bytes,
+    live: str = "",
+    places: Sequence[tuple[str, str]] = (),
+) -> Iterator[bytes]:
     """
     The page of a batch in pieces.
 
     Args:
+        shown: as `sections` gives it.
         data: as `page_data` gives it.
         live: the address of the changes; empty in a file.
-        home: the address of the list of batches; empty in a file.
+        places: addresses and names of the pages above this one; none in a file.
     """
     facts = page.facts
-    yield from shell(
-        "batch.html",
-        title=f"{facts.batch.name} {facts.batch.id}",
-        is_live=bool(live),
-        data=data,
-        batch=facts.batch,
-        words=occurrence_words(facts.batch, facts.zone),
-        footer=footer_words(facts.now, facts.zone),
-        sections=sections(page),
-        live=live,
-        home=home,
+    return shell(
+        PageFrame(
+            title=facts.batch.name,
+            words=occurrence_words(facts.batch, facts.zone),
+            footer=footer_words(facts.now, facts.zone),
+            has_table=True,
+            live=live,
+            places=places,
+        ),
+        shown,
+        data,
     )
 
 
-def shell(
-    template: str, *, title: str, is_live: bool, data: bytes = b"{}", **given: Any
-) -> Iterator[bytes]:
-    """A page with the common frame around a template, in pieces."""
-    text = (
-        _templates()
-        .get_template(template)
-        .generate(title=title, policy=policy(is_live=is_live), style=_text("page.css"), **given)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFrame:
+    """
+    What stands around the content of every page.
+
+    Attributes:
+        words: below the title.
+        has_table: whether the table of jobs follows the sections.
+        live: the address of the changes; empty in a file.
+        places: addresses and names of the pages above this one.
+    """
+
+    title: str
+    words: str
+    footer: str
+    has_table: bool = False
+    live: str = ""
+    places: Sequence[tuple[str, str]] = ()
+
+
+def shell(frame: PageFrame, shown: Mapping[str, str], data: bytes) -> Iterator[bytes]:
+    """
+    A page in pieces.
+
+    Args:
+        shown: HTML by the id of its section.
+        data: JSON for the script.
+    """
+    template = _templates().get_template("page.html")
+    text = template.generate(
+        frame=frame,
+        sections=shown,
+        policy=policy(is_live=bool(frame.live)),
+        style=_text("page.css"),
     )
     for piece in text:
         yield piece.encode()
@@ -76,23 +111,30 @@ def shell(
 
 def sections(page: BatchPage) -> dict[str, str]:
     """The parts of the page above the table, as HTML; an empty one has nothing to show."""
-    return {name: _templates().get_template(f"{name}.html").render(page=page) for name in SECTIONS}
+    return {name: section(name, page=page) for name in SECTIONS}
 
 
-def page_data(page: BatchPage, **more: Any) -> bytes:
-    """What the script needs, as JSON."""
-    rows = page.table.rows()
-    words = {
+def section(name: str, **given: object) -> str:
+    """A part of a page as HTML, by its template."""
+    return _templates().get_template(f"{name}.html").render(**given)
+
+
+def page_data(page: BatchPage, rows: Iterable[bytes], **more: object) -> bytes:
+    """What the script needs of a batch, as JSON."""
+    words = {**page_words(page), "errors": page.table.errors(), **more}
+    return orjson.dumps(words).removesuffix(b"}") + b',"rows":[' + b",".join(rows) + b"]}"
+
+
+def page_words(page: BatchPage) -> dict[str, object]:
+    """What the script needs beside rows and errors."""
+    return {
         **page.table.words(),
         **zone_fields(page.facts.batch.created_at, page.facts.zone),
         "console": page.console,
         "job": page.facts.job_pages,
-        "errors": page.table.errors(),
         "left_out": page.table.left_out,
-        **more,
+        "written": footer_words(page.facts.now, page.facts.zone),
     }
-    head = orjson.dumps(words).removesuffix(b"}")
-    return head + b',"rows":[' + b",".join(rows.values()) + b"]}"
 
 
 def zone_fields(time: datetime, zone: tzinfo) -> Mapping[str, object]:

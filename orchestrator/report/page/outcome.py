@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -75,13 +75,14 @@ def outcome_view(
         is_held: whether a process runs the batch now.
         folder: as commands name it.
     """
-    shares = [Share(status=one, jobs=jobs) for one, jobs in shown_statuses(batch, totals).items()]
+    jobs = shown_statuses(batch, totals)
+    shares = [Share(status=status, jobs=count) for status, count in jobs.items()]
     shares.sort(key=lambda share: tuple(JobStatus).index(share.status))
     total = sum(share.jobs for share in shares) or 1
-    tone, headline = _headline(batch, shares, is_held=is_held)
+    tone, sentence = headline(batch, jobs, is_held=is_held)
     return OutcomeView(
         tone=tone,
-        headline=headline,
+        headline=sentence,
         bar=svg.stacked_bar((share.tone, share.jobs / total) for share in shares),
         shares=shares,
         figures=list(_figures(batch, totals, zone, now)),
@@ -89,10 +90,16 @@ def outcome_view(
     )
 
 
-def _headline(batch: Batch, shares: Sequence[Share], *, is_held: bool) -> tuple[str, str]:
-    total = sum(share.jobs for share in shares)
-    failed = sum(share.jobs for share in shares if share.status in FAILED_JOB_STATUSES)
-    done = sum(share.jobs for share in shares if share.status in SETTLED_JOB_STATUSES)
+def headline(batch: Batch, jobs: Mapping[JobStatus, int], *, is_held: bool) -> tuple[str, str]:
+    """
+    The outcome of a batch: its tone and a sentence.
+
+    Args:
+        jobs: by status.
+    """
+    total = sum(jobs.values())
+    failed = sum(jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
+    done = sum(jobs.get(status, 0) for status in SETTLED_JOB_STATUSES)
     tone = "bad" if failed else "good"
     words = _failed_words(failed, done)
     if is_held:

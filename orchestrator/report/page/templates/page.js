@@ -75,7 +75,7 @@
 
   const state = {by: SEQ, down: false, words: [], statuses: new Set(), actor: -1, shown: [], drawn: 0};
   let rows = new Map();
-  const haystacks = new Map();
+  const haystacks = new WeakMap();
   const haystack = (row) => {
     let text = haystacks.get(row);
     if (text === undefined) {
@@ -183,4 +183,40 @@
     refresh();
   }
   if (table && data.rows) startTable();
+
+  // A live page asks for what has changed since its version, while somebody looks at it.
+  const live = document.body.dataset.live;
+  const openDetails = () => new Set([...document.querySelectorAll("details[id]")].filter((one) => one.open).map((one) => one.id));
+  function apply(changes) {
+    const opened = openDetails();
+    for (const [name, html] of Object.entries(changes.sections)) byId(name).innerHTML = html;
+    for (const id of opened) if (byId(id)) byId(id).open = true;
+    const {sections, rows: changed, errors, errors_from: from, ...words} = changes;
+    Object.assign(data, words);
+    if (changed) {
+      data.errors.splice(from, errors.length, ...errors);
+      for (const row of changed) rows.set(row[SEQ], row);
+      drawFilters();
+      refresh(true);
+    }
+  }
+  async function follow() {
+    let words = null;
+    try {
+      if (!document.hidden) {
+        const answer = await fetch(`${live}?since=${encodeURIComponent(data.version)}`);
+        if (answer.status === 200) {
+          const changes = await answer.json();
+          if (changes.reload) return location.reload();
+          apply(changes);
+        } else if (answer.status !== 204) words = `Not up to date: ${await answer.text()}`;
+      }
+    } catch {
+      words = "Not up to date: the server does not answer. It runs as long as `orchestrator ui`.";
+    }
+    byId("written").textContent = words || data.written;
+    byId("written").className = words ? "mark" : "";
+    setTimeout(follow, 1000 * (words ? 5 : data.every));
+  }
+  if (live) setTimeout(follow, 1000 * data.every);
 })();

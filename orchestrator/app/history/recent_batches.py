@@ -1,0 +1,95 @@
+"""The newest batches of each name under an output folder, read again only when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from orchestrator.app.batch.page_content import ledger_state
+from orchestrator.app.batch_folders import LEDGER, batch_names, display
+from orchestrator.app.history.trend import batch_figures
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.lock import is_held
+from orchestrator.ledger.reader import read_batch
+from orchestrator.report.page.comparison import BatchFigures
+
+SHOWN = 20
+"""Batches of each name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentBatch:
+    """A batch with its folder, and whether a process runs it now."""
+
+    folder: Path
+    figures: BatchFigures
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameHistory:
+    """
+    The newest batches of a name.
+
+    Attributes:
+        batches: the newest first; never empty unless there are problems.
+        problems: a sentence for each folder that cannot be read.
+    """
+
+    name: str
+    batches: list[RecentBatch]
+    problems: list[str]
+
+
+class RecentBatches:
+    """
+    Reads the newest batches; its methods block, and threads may share it.
+
+    Their folders are ordered by id, and so by the time when they were made: numbers would have to
+    be read from the ledgers of all batches, of which a name may have thousands.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._lock = Lock()
+        self._known: dict[Path, tuple[tuple[int, ...], BatchFigures]] = {}
+
+    def histories(self) -> list[NameHistory]:
+        """The names, the one with the newest batch first."""
+        with self._lock:
+            found = list(self._read())
+            shown = {one.folder for history in found for one in history.batches}
+            # What was deleted, or is no longer among the newest, is forgotten.
+            self._known = {path: known for path, known in self._known.items() if path in shown}
+        return sorted(found, key=_newest_id, reverse=True)
+
+    def _read(self) -> Iterator[NameHistory]:
+        for home in batch_names(self._output):
+            history = NameHistory(name=home.name, batches=[], problems=[])
+            folders = [path for path in home.iterdir() if _may_be_batch(path)]
+            for folder in sorted(folders, key=lambda path: path.name, reverse=True)[:SHOWN]:
+                try:
+                    history.batches.append(self._recent(folder))
+                except (OrchestratorError, OSError, ValueError, LookupError) as error:
+                    history.problems.append(f"{display(folder)} cannot be shown: {error}")
+            if history.batches or history.problems:
+                history.batches.sort(key=lambda one: one.figures.batch.number, reverse=True)
+                yield history
+
+    def _recent(self, folder: Path) -> RecentBatch:
+        state = ledger_state(folder)
+        known = self._known.get(folder)
+        if known is None or known[0] != state:
+            figures = batch_figures(folder, read_batch(folder / LEDGER))
+            known = self._known[folder] = (state, figures)
+        return RecentBatch(folder=folder, figures=known[1], is_held=is_held(folder))
+
+
+def _may_be_batch(path: Path) -> bool:
+    return not path.name.startswith(".") and not path.is_symlink() and (path / LEDGER).is_file()
+
+
+def _newest_id(history: NameHistory) -> str:
+    return max((one.folder.name for one in history.batches), default="")

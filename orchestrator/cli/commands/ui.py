@@ -1,0 +1,33 @@
+"""`orchestrator ui`: serves a web page of all batches on loopback until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+from pathlib import Path
+
+import anyio
+from pydantic import SecretStr
+
+from orchestrator.app.setup.signals import listening
+from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.ui.server import serve_pages
+
+
+def call(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    in_event_loop(_serve, settings_of(options).output, options.port, options.json)
+    return 0
+
+
+async def _serve(output: Path, port: int, as_json: bool) -> None:
+    stop = anyio.Event()
+    token = SecretStr(secrets.token_urlsafe(24))
+    with listening(lambda _: stop.set()):
+        async with serve_pages(output, port, token) as url:
+            print(json.dumps({"url": url}) if as_json else url, flush=True)
+            sys.stderr.write("read only, for this machine; Ctrl-C ends it\n")
+            await stop.wait()
