@@ -124,7 +124,9 @@ class LiveBatch:
         following = self._version + 1
         shown = sections(page)
         for name, html in shown.items():
-            if self._sections.get(name, ("", 0))[0] != html:
+            shown_before = self._sections.get(name)
+            # An empty one counts too: the page needs the place where it will be.
+            if shown_before is None or shown_before[0] != html:
                 self._sections[name] = (html, following)
                 self._version = following
         rows = page.table.rows()

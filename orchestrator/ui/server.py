@@ -217,7 +217,7 @@ async def serve_pages(output: Path, port: int, token: SecretStr) -> AsyncIterato
                 "none for a free one"
             ) from error
         port = listener.getsockname()[1]
-        runner = web.AppRunner(make_app(output, port, token), access_log=None)
+        runner = web.AppRunner(make_app(output, port, token), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()

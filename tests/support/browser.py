@@ -63,6 +63,8 @@ class Page:
                 self.requests.append(event["params"]["request"]["url"])
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(event["params"]["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if event["params"]["type"] == "error":
+                self.complaints.append(str(event["params"]["args"]))
             case "Log.entryAdded" if event["params"]["entry"]["level"] == "error":
                 self.complaints.append(event["params"]["entry"]["text"])
 

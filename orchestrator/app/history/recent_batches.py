@@ -57,13 +57,13 @@ class RecentBatches:
         self._known: dict[Path, tuple[tuple[int, ...], BatchFigures]] = {}
 
     def histories(self) -> list[NameHistory]:
-        """The names, the one with the newest batch first."""
+        """The names: those with a live batch first, then by the newest batch."""
         with self._lock:
             found = list(self._read())
             shown = {one.folder for history in found for one in history.batches}
             # What was deleted, or is no longer among the newest, is forgotten.
             self._known = {path: known for path, known in self._known.items() if path in shown}
-        return sorted(found, key=_newest_id, reverse=True)
+        return sorted(found, key=_urgency, reverse=True)
 
     def _read(self) -> Iterator[NameHistory]:
         for home in batch_names(self._output):
@@ -91,5 +91,8 @@ def _may_be_batch(path: Path) -> bool:
     return not path.name.startswith(".") and not path.is_symlink() and (path / LEDGER).is_file()
 
 
-def _newest_id(history: NameHistory) -> str:
-    return max((one.folder.name for one in history.batches), default="")
+def _urgency(history: NameHistory) -> tuple[bool, str]:
+    return (
+        any(one.is_held for one in history.batches),
+        max((one.folder.name for one in history.batches), default=""),
+    )

@@ -25,6 +25,9 @@ TONES = {
 }
 """The colour of each status; all others are bad."""
 
+_OPEN = (JobStatus.RUNNING, JobStatus.WAITING, JobStatus.NOT_STARTED)
+_ORDER = (*(status for status in JobStatus if status not in _OPEN), *_OPEN)
+
 
 def tone_of(status: JobStatus) -> str:
     """The class of a status in the style sheet."""
@@ -77,7 +80,8 @@ def outcome_view(
     """
     jobs = shown_statuses(batch, totals)
     shares = [Share(status=status, jobs=count) for status, count in jobs.items()]
-    shares.sort(key=lambda share: tuple(JobStatus).index(share.status))
+    # What is done comes first, as in every bar of progress.
+    shares.sort(key=lambda share: _ORDER.index(share.status))
     total = sum(share.jobs for share in shares) or 1
     tone, sentence = headline(batch, jobs, is_held=is_held)
     return OutcomeView(

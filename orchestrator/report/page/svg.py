@@ -41,7 +41,7 @@ def columns(values: Sequence[float | None], *, usual: float | None = None) -> st
     each = WIDTH / max(len(values), 8)
     rects = []
     for place, value in enumerate(values):
-        height = 0 if value is None else max(2.0, 100 * value / highest)
+        height = max(2.0, 100 * value / highest) if value else 0.0
         tone = "now" if place == len(values) - 1 else "past"
         rects.append(
             f'<rect class="{tone}" x="{_n(place * each)}" y="{_n(100 - height)}" '

@@ -155,7 +155,8 @@ class Timeline:
 
 
 def _tone_of(attempt: ListedAttempt) -> int:
-    if attempt.is_open:
+    # A run that has ended is drawn by its end while its results are still downloaded.
+    if attempt.is_open and attempt.finished_at is None:
         return TONES.index("going")
     if attempt.outcome is None:
         return TONES.index("good" if attempt.run_status == JobStatus.SUCCEEDED else "bad")

@@ -200,20 +200,22 @@
       refresh(true);
     }
   }
-  async function follow() {
-    let words = null;
+  // Returns what is wrong, in words; nothing when the page is up to date.
+  async function update() {
+    let answer;
     try {
-      if (!document.hidden) {
-        const answer = await fetch(`${live}?since=${encodeURIComponent(data.version)}`);
-        if (answer.status === 200) {
-          const changes = await answer.json();
-          if (changes.reload) return location.reload();
-          apply(changes);
-        } else if (answer.status !== 204) words = `Not up to date: ${await answer.text()}`;
-      }
+      answer = await fetch(`${live}?since=${encodeURIComponent(data.version)}`);
     } catch {
-      words = "Not up to date: the server does not answer. It runs as long as `orchestrator ui`.";
+      return "Not up to date: the server does not answer. It runs as long as `orchestrator ui`.";
     }
+    if (answer.status === 204) return "";
+    if (answer.status !== 200) return `Not up to date: ${await answer.text()}`;
+    const changes = await answer.json();
+    if (changes.reload) location.reload(); else apply(changes);
+    return "";
+  }
+  async function follow() {
+    const words = document.hidden ? "" : await update();
     byId("written").textContent = words || data.written;
     byId("written").className = words ? "mark" : "";
     setTimeout(follow, 1000 * (words ? 5 : data.every));
