@@ -90,6 +90,7 @@ def _figures_in(summary: Any, batch: Batch) -> BatchFigures:
         jobs={JobStatus(status): int(jobs) for status, jobs in summary["jobs"].items() if jobs},
         items=int(summary["items"]),
         cost_usd=Decimal(str(summary["cost_usd"])),
+        active_secs=summary.get("active_secs"),
     )
 
 

@@ -43,12 +43,14 @@ class BatchFigures:
 
     Attributes:
         jobs: by status.
+        active_secs: how long processes worked on it; None in ledgers that do not show it.
     """
 
     batch: Batch
     jobs: Mapping[JobStatus, int]
     items: int
     cost_usd: Decimal
+    active_secs: float | None = None
 
     @property
     def began_at(self) -> datetime:
@@ -67,7 +69,9 @@ class BatchFigures:
 
     @property
     def secs(self) -> float | None:
-        """How long it took; None before its end."""
+        """How long it took, without the pauses between its processes; None when not known."""
+        if self.active_secs is not None:
+            return self.active_secs
         if self.batch.ended_at is None:
             return None
         return (self.batch.ended_at - self.batch.created_at).total_seconds()

@@ -56,7 +56,7 @@ def document(
     return shell(
         PageFrame(
             title=facts.batch.name,
-            words=occurrence_words(facts.batch, facts.zone),
+            words=occurrence_words(facts.batch, facts.totals, facts.zone),
             footer=footer_words(facts.now, facts.zone),
             has_table=True,
             live=live,

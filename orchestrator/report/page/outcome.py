@@ -126,7 +126,7 @@ def _failed_words(failed: int, done: int) -> str:
 def _figures(batch: Batch, totals: Totals, zone: tzinfo, now: datetime) -> Iterator[Figure]:
     end = batch.ended_at
     secs = ((end or now) - batch.created_at).total_seconds()
-    yield Figure(name="time", value=clock(secs), remark="" if end else "so far")
+    yield Figure(name="time", value=clock(secs), remark=_active_words(totals, is_over=bool(end)))
     provisional = "provisional: the platform may still change it"
     remark = provisional if totals.cost_is_provisional else ""
     if totals.paid_again_usd:
@@ -156,6 +156,13 @@ def _figures(batch: Batch, totals: Totals, zone: tzinfo, now: datetime) -> Itera
     yield Figure(name="requests", value=f"{batch.requests:,}", remark=f"{batch.retries:,} repeated")
 
 
+def _active_words(totals: Totals, *, is_over: bool) -> str:
+    """What the time from first to last does not tell: how much of it somebody worked."""
+    if len(totals.calls) < 2 or totals.active_secs is None:
+        return "" if is_over else "so far"
+    return f"{clock(totals.active_secs)} of it active, in {len(totals.calls)} calls"
+
+
 def _notes(
     batch: Batch, totals: Totals, folder: str, now: datetime, *, is_held: bool
 ) -> Iterator[str]:
@@ -180,14 +187,15 @@ def _notes(
         yield f"{len(totals.orphans) - 5:,} more orphan runs are in summary.json."
 
 
-def occurrence_words(batch: Batch, zone: tzinfo) -> str:
+def occurrence_words(batch: Batch, totals: Totals, zone: tzinfo) -> str:
     """What a batch is for and where it stands, in a line."""
     parts: list[str] = [batch.id]
     if batch.occurrence is not None:
         parts.append(f"for {at_minute(batch.occurrence, zone)}")
     if batch.exit_code is not None:
         parts.append(f"exit code {batch.exit_code}")
-    parts.append(f"triggered by {batch.triggered_by.value}")
+    caller = totals.calls[0].caller if totals.calls else ""
+    parts.append(f"triggered by {batch.triggered_by.value}" + (f" ({caller})" if caller else ""))
     return " · ".join(parts)
 
 
