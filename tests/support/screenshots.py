@@ -7,13 +7,14 @@ They are made of batches that never ran, so that each call gives the same pictur
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
+from pydantic import SecretStr
 
+from orchestrator.ui.server import serve_pages
 from tests.support.browser import Page, open_browser
 from tests.support.finished_batches import many_jobs, write_batch
 from tests.support.report_page import write_page
@@ -32,9 +33,15 @@ async def main() -> None:
     with TemporaryDirectory() as folder:
         output = Path(folder)
         report = write_page(sample_batches(output))
-        async with open_browser() as page:
+        for number in (1, 2, 3):
+            write_batch(output, many_jobs(40, failing_every=41), number=number, name="weekly")
+        async with (
+            open_browser() as page,
+            serve_pages(output, 0, SecretStr("a-random-token")) as url,
+        ):
             await _write(page, report.as_uri(), "report", 1280, 900)
             await _write(page, report.as_uri(), "report-phone", 390, 844, is_dark=True)
+            await _write(page, url, "ui", 1280, 640, is_dark=True)
 
 
 def sample_batches(output: Path) -> Path:
@@ -57,19 +64,10 @@ def sample_batches(output: Path) -> Path:
 
 
 async def _write(
-    page: Page,
-    url: str,
-    name: str,
-    width: int,
-    height: int,
-    *,
-    is_dark: bool = False,
-    prepare: Callable[[Page], Awaitable[object]] | None = None,
+    page: Page, url: str, name: str, width: int, height: int, *, is_dark: bool = False
 ) -> None:
     await page.resize(width, height, is_dark=is_dark)
     await page.open(url)
-    if prepare is not None:
-        await prepare(page)
     PICTURES.mkdir(parents=True, exist_ok=True)
     await page.screenshot(PICTURES / f"{name}.png")
 
