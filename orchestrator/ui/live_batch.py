@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -19,13 +20,27 @@ from orchestrator.app.batch.page_content import BatchReading
 from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.document import document, page_data, page_words, sections
 
-SHARE_OF_READING = 0.1
-SHORTEST_PAUSE_SECS = 1.0
 LIVE_SECS = 5.0
 """How often the page of a live batch is drawn again when nothing but the time has changed."""
 
 POLL_SECS, SLOW_POLL_SECS = 2, 15
 """How often a browser asks: of a batch that a process runs, and of any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """
+    How often a ledger is read at most.
+
+    Attributes:
+        share: of the time that may be spent on reading.
+    """
+
+    shortest_pause_secs: float = 1.0
+    share: float = 0.1
+
+
+PACE = Pace()
 
 
 class LiveBatch:
@@ -36,7 +51,8 @@ class LiveBatch:
         address: of its page on the server.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, pace: Pace = PACE) -> None:
+        self._pace = pace
         self._reading = BatchReading(folder, job_pages=f"{address}/jobs/")
         self._address = address
         self._epoch = secrets.token_hex(4)
@@ -117,7 +133,9 @@ class LiveBatch:
         self._page, self._state = self._reading.page(self._errors), state
         self._note_changes(self._page)
         self._read_at = time.monotonic()
-        self._pause_secs = max(SHORTEST_PAUSE_SECS, (self._read_at - now) / SHARE_OF_READING)
+        self._pause_secs = max(
+            self._pace.shortest_pause_secs, (self._read_at - now) / self._pace.share
+        )
         return self._page
 
     def _note_changes(self, page: BatchPage) -> None:

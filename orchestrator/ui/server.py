@@ -8,6 +8,7 @@ stands before all its routes.
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,7 +31,7 @@ from orchestrator.report.page.document import PageFrame, policy, section, shell
 from orchestrator.report.page.outcome import footer_words
 from orchestrator.ui.guard import Guard
 from orchestrator.ui.job_page import JobPage, job_page
-from orchestrator.ui.live_batch import POLL_SECS, SLOW_POLL_SECS, LiveBatch
+from orchestrator.ui.live_batch import PACE, POLL_SECS, SLOW_POLL_SECS, LiveBatch, Pace
 from orchestrator.ui.overview import batch_address, overview_section
 
 T = TypeVar("T")
@@ -47,8 +48,9 @@ READERS = 2
 class Pages:
     """The handlers of the pages."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, pace: Pace = PACE) -> None:
         self._output = output
+        self._pace = pace
         self._recent = RecentBatches(output)
         self._open: OrderedDict[Path, LiveBatch] = OrderedDict()
         self._readers = CapacityLimiter(READERS)
@@ -155,7 +157,7 @@ class Pages:
         live = self._open.get(folder)
         if live is None:
             live = self._open[folder] = LiveBatch(
-                folder, batch_address(folder.parent.name, folder.name)
+                folder, batch_address(folder.parent.name, folder.name), self._pace
             )
         self._open.move_to_end(folder)
         if len(self._open) > MOST_OPEN:
@@ -178,13 +180,13 @@ class Pages:
         if not (folder / LEDGER).is_file():
             raise web.HTTPNotFound(text="There is no such batch.")
         # `latest` is a link: its page is that of the batch, and moves on with a new one.
-        return folder.resolve()
+        return Path(os.path.realpath(folder))
 
     async def _read(self, function: Callable[[], T]) -> T:
         return await to_thread.run_sync(function, limiter=self._readers)
 
 
-def make_app(output: Path, port: int, token: SecretStr) -> web.Application:
+def make_app(output: Path, port: int, token: SecretStr, pace: Pace = PACE) -> web.Application:
     """
     The application with all pages, behind its guard.
 
@@ -192,12 +194,14 @@ def make_app(output: Path, port: int, token: SecretStr) -> web.Application:
         output: the folder of all batches.
     """
     app = web.Application(middlewares=[Guard(port, token).middleware()])
-    app.add_routes(Pages(output).routes())
+    app.add_routes(Pages(output, pace).routes())
     return app
 
 
 @asynccontextmanager
-async def serve_pages(output: Path, port: int, token: SecretStr) -> AsyncIterator[str]:
+async def serve_pages(
+    output: Path, port: int, token: SecretStr, pace: Pace = PACE
+) -> AsyncIterator[str]:
     """
     Serves the pages while the context is open; yields the address with the token.
 
@@ -217,7 +221,9 @@ async def serve_pages(output: Path, port: int, token: SecretStr) -> AsyncIterato
                 "none for a free one"
             ) from error
         port = listener.getsockname()[1]
-        runner = web.AppRunner(make_app(output, port, token), access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            make_app(output, port, token, pace), access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()

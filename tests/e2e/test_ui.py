@@ -17,6 +17,7 @@ from yarl import URL
 
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.safe_text import SECRETS
+from orchestrator.ui.live_batch import PACE, Pace
 from orchestrator.ui.server import serve_pages
 from tests.support.browser import needs_chromium, open_browser
 from tests.support.command import Command
@@ -25,6 +26,7 @@ from tests.support.report_page import data_in, keys_in
 
 TOKEN = "a-random-token"
 KEY = "search-us-00004"
+AT_ONCE = Pace(shortest_pause_secs=0.0, share=1000.0)
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -36,10 +38,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def served(output: Path, **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of a server of these batches, which follows no redirect by itself."""
+async def served(
+    output: Path, pace: Pace = PACE, **headers: str
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of a server of these batches, which sends the token unless it is given headers."""
     async with (
-        serve_pages(output, 0, SecretStr(TOKEN)) as url,
+        serve_pages(output, 0, SecretStr(TOKEN), pace) as url,
         aiohttp.ClientSession(URL(url).origin(), headers=headers or BEARER) as session,
     ):
         yield session
@@ -190,11 +194,9 @@ async def _changes(session: aiohttp.ClientSession, folder: Path, since: str) -> 
         return await answer.json() if answer.status == 200 else answer.status
 
 
-async def test_changes_are_only_what_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_are_only_what_changed(folder: Path) -> None:
     """A job that fails brings its own row, its error, and the sections that it changes."""
-    monkeypatch.setattr("orchestrator.ui.live_batch.SHORTEST_PAUSE_SECS", 0.0)
-    monkeypatch.setattr("orchestrator.ui.live_batch.SHARE_OF_READING", 1000.0)
-    async with served(folder.parents[1]) as session:
+    async with served(folder.parents[1], AT_ONCE) as session:
         _, text = await _get(session, _address(folder))
         version = data_in(text)["version"]
         assert await _changes(session, folder, version) == 204
@@ -216,7 +218,6 @@ async def test_ledger_that_has_not_changed_is_not_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A browser that stays open costs nothing: the files of the ledger are only looked at."""
-    monkeypatch.setattr("orchestrator.ui.live_batch.SHORTEST_PAUSE_SECS", 0.0)
     readings = []
 
     class Counted(LedgerReader):
@@ -225,7 +226,7 @@ async def test_ledger_that_has_not_changed_is_not_read_again(
             super().__init__(path)
 
     monkeypatch.setattr("orchestrator.app.batch.page_content.LedgerReader", Counted)
-    async with served(folder.parents[1]) as session:
+    async with served(folder.parents[1], AT_ONCE) as session:
         await _get(session, _address(folder))
         for _ in range(3):
             await _changes(session, folder, "x")
