@@ -6,69 +6,21 @@ Runs are counted at the platform, which alone knows what was started and paid.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.clock import NIGHT, at, find_library
-from tests.support.command import (
-    Command,
-    Done,
-    ServedPlatform,
-    served_platform,
-    sweep,
-    wait_until,
-)
+from tests.support.command import served_platform, wait_until
+from tests.support.nights import DAY, HOUR, SCHEDULE, Nights
 
 pytestmark = pytest.mark.skipif(
     find_library() is None, reason="Debian's package faketime is not installed"
 )
-SCHEDULE = 'schedule = "15 2 * * *"\ntimezone = "UTC"\nmax_runs = 2'
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
-CALL = ("run", "--resume", "s.toml")
-
-
-class Nights:
-    """A spec in a folder, with a platform of its own."""
-
-    def __init__(self, folder: Path, platform: ServedPlatform) -> None:
-        variables = {**platform.variables(), "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
-        self.command = Command(folder=folder, variables=variables)
-        self.platform = platform
-
-    def write(self, jobs: int = 2, batch: str = SCHEDULE, **work: Any) -> None:
-        """Writes the spec."""
-        text = sweep("night", jobs=jobs, batch=batch, **{"duration_secs": 0, "items": 1, **work})
-        self.command.write("s.toml", text)
-
-    def call(self, instant: datetime, *words: str) -> Done:
-        """Calls the command at an instant, as cron does."""
-        return at(self.command, instant).run_alone(*(words or CALL))
-
-    def cut(self, instant: datetime, number: int, *, runs: int) -> int:
-        """Calls the command, and sends it a signal once the platform has so many runs."""
-        process = at(self.command, instant).start_alone(*CALL)
-        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=240)
-        os.kill(process.pid, number)
-        process.communicate(timeout=240)
-        return process.returncode
-
-    @property
-    def runs(self) -> int:
-        """How many runs were started."""
-        return len(self.platform.runs())
-
-    @property
-    def batches(self) -> list[str]:
-        """The occurrences of all batches, the newest batch first."""
-        found = self.command.run("list", "--json").json["batches"]
-        return [batch["occurrence"][5:16] for batch in found]
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""Nights of `run --resume` on a shifted clock, as cron or a supervisor calls it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from tests.support.clock import at
+from tests.support.command import Command, Done, ServedPlatform, sweep, wait_until
+
+SCHEDULE = 'schedule = "15 2 * * *"\ntimezone = "UTC"\nmax_runs = 2'
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+CALL = ("run", "--resume", "s.toml")
+
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Nights:
+    """A spec in a folder, with a platform of its own."""
+
+    def __init__(
+        self, folder: Path, platform: ServedPlatform, variables: Mapping[str, str] = NOTHING
+    ) -> None:
+        own = {**platform.variables(), "ORCHESTRATOR_COSTS_SETTLE_SECS": "1", **variables}
+        self.command = Command(folder=folder, variables=own)
+        self.platform = platform
+
+    def write(self, jobs: int = 2, batch: str = SCHEDULE, more: str = "", **work: Any) -> None:
+        """Writes the spec; `more` are further tables."""
+        text = sweep("night", jobs=jobs, batch=batch, **{"duration_secs": 0, "items": 1, **work})
+        self.command.write("s.toml", text + more)
+
+    def call(self, instant: datetime, *words: str) -> Done:
+        """Calls the command at an instant, as cron does."""
+        return at(self.command, instant).run_alone(*(words or CALL))
+
+    def cut(self, instant: datetime, number: int, *, runs: int) -> int:
+        """Calls the command, and sends it a signal once the platform has so many runs."""
+        process = at(self.command, instant).start_alone(*CALL)
+        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=240)
+        os.kill(process.pid, number)
+        process.communicate(timeout=240)
+        return process.returncode
+
+    @property
+    def runs(self) -> int:
+        """How many runs were started."""
+        return len(self.platform.runs())
+
+    @property
+    def batches(self) -> list[str]:
+        """The occurrences of all batches, the newest batch first."""
+        found = self.command.run("list", "--json").json["batches"]
+        return [batch["occurrence"][5:16] for batch in found]
