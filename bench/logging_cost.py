@@ -6,10 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from structlog.contextvars import bound_contextvars
-
 from bench.measuring import workplace
-from orchestrator.event_log import LOG, configure_logs
+from orchestrator.event_log import LOG, bound, configure_logs
 from orchestrator.safe_text import SECRETS
 
 EVENTS = 20_000
@@ -22,10 +20,10 @@ def run(rounds: int) -> str:
     filtered: list[float] = []
     for secret in SECRETS_KNOWN:
         SECRETS.add(secret)
-    with workplace() as folder, bound_contextvars(batch_id="20261126T000000Z-1a2b3c4"):
+    with workplace() as folder, bound(batch_id="20261126T000000Z-1a2b3c4"):
         sink = configure_logs(level="info", as_json=False)
         sink.open_file(folder / "log.jsonl")
-        with bound_contextvars(job="shop-17", attempt=1, run="Ab1cD2eF3gH4iJ5kL"):
+        with bound(job="shop-17", attempt=1, run="Ab1cD2eF3gH4iJ5kL"):
             for _ in range(rounds):
                 written.append(_micros(lambda: LOG.info("job_settled", status="ok", items=17)))
                 filtered.append(_micros(lambda: LOG.debug("run_seen", status="RUNNING")))

@@ -7,11 +7,10 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import settings
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from orchestrator.event_log import discard_events
+from orchestrator.event_log import add_bound, discard_events
 from orchestrator.safe_text import SECRETS
 from tests.support.tracebacks import take_tracebacks
 
@@ -50,8 +49,8 @@ def _no_log_is_kept() -> Iterator[None]:
 
 @pytest.fixture
 def logged() -> Iterator[list[EventDict]]:
-    """The events of a test, with the context that is bound to them."""
-    with capture_logs(processors=[merge_contextvars]) as entries:
+    """The events of a test, with what is bound in their context."""
+    with capture_logs(processors=[add_bound]) as entries:
         yield entries
 
 

@@ -133,8 +133,9 @@ class ItemsDownload:
         repeats = 0
         stuck_since = loop_time()
         while True:
-            before = self.place, self._writer.size_bytes
-            error = await self._request(until)
+            place = self.place
+            before = place, self._writer.size_bytes
+            error = await self._request(place, until)
             if error is None and self._is_done(until):
                 return
             now = loop_time()
@@ -166,7 +167,7 @@ class ItemsDownload:
             NotFound, TransientError: nothing is there yet, or cannot be read now.
         """
         await self.resume()
-        error = await self._request(self.place + self.range_items)
+        error = await self._request(self.place, self.place + self.range_items)
         # Before the error is raised: what has come stays for the final download.
         await self._writer.flush()
         if error is not None:
@@ -218,9 +219,13 @@ class ItemsDownload:
         """Deletes what is neither published nor closed."""
         self._writer.discard()
 
-    async def _request(self, until: int) -> TransientError | None:
-        """Sends one request; returns the error that broke off its body, if any."""
-        place = self.place
+    async def _request(self, place: int, until: int) -> TransientError | None:
+        """
+        Sends one request; returns the error that broke off its body, if any.
+
+        Args:
+            place: where it begins: at the first item that is not there yet.
+        """
         limit = until - place if self._by_range else None
         await self._writer.begin_range()
         async with self._client.storages.stream_items(
@@ -251,10 +256,11 @@ class ItemsDownload:
         most = min(limit, download.limit or limit)
         self._passed += most
         self._is_capped = most < limit
-        came = self.place - place if self._by_line else download.count or 0
-        self._is_whole = came < most and self.place >= self._total
+        reached = self.place
+        came = reached - place if self._by_line else download.count or 0
+        self._is_whole = came < most and reached >= self._total
         if not self._is_whole:
-            self._check_end(self.place)
+            self._check_end(reached)
 
     def _check_end(self, place: int) -> None:
         """Raises TooManyItems where far more items come than are counted: they have no end."""

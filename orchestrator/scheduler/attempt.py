@@ -13,7 +13,6 @@ from functools import partial
 from typing import Protocol
 
 import anyio
-from structlog.contextvars import bound_contextvars
 
 from orchestrator.errors import (
     NoRoom,
@@ -23,6 +22,7 @@ from orchestrator.errors import (
     StoppedEarly,
     TransientError,
 )
+from orchestrator.event_log import bound
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.jobs import Job, demand_of
@@ -165,10 +165,10 @@ class AttemptLife:
         try:
             # The intent before the request: a crash between them leaves an intent to search for.
             attempt = self._attempt = self._attempt or await self._intend()
-            with bound_contextvars(job=attempt.job.key, attempt=attempt.number):
+            with bound(job=attempt.job.key, attempt=attempt.number):
                 run = attempt.run or await self._start(attempt)
                 if run is not None:
-                    with bound_contextvars(run=run.id):
+                    with bound(run=run.id):
                         await self._follow(attempt, run)
         finally:
             self._release()
@@ -190,7 +190,7 @@ class AttemptLife:
         """
         ended = self._ended or await self._read_ended()
         attempt, run = ended.attempt, ended.run
-        with bound_contextvars(job=attempt.job.key, attempt=attempt.number, run=run.id):
+        with bound(job=attempt.job.key, attempt=attempt.number, run=run.id):
             await self._collect(ended)
 
     async def _collect(self, ended: EndedRun) -> None:

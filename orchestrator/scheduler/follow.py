@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
@@ -17,7 +17,7 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
 from orchestrator.model.states import RunStatus
-from orchestrator.scheduler.decide.stragglers import UsualDurations
+from orchestrator.scheduler.decide.stragglers import UsualDurations, straggles_from
 from orchestrator.scheduler.observer import Observer
 
 SHORTEST_POLL_SECS = 1.0
@@ -53,7 +53,7 @@ class _Followed:
             monotonic clock.
         status: of the run, in the last answer.
         waited_secs: how long after its creation it was last seen to wait for its place.
-        scope: of the open poll; cancelled before an abort.
+        scope: of the open poll; cancelled before an abort. None before the first poll.
         abort_because: why the run must be aborted; None when it must not.
         is_abandoned: whether the platform refuses to abort it with all other runs.
     """
@@ -63,7 +63,7 @@ class _Followed:
     began_at: float
     status: str
     waited_secs: float = 0.0
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    scope: anyio.CancelScope | None = None
     abort_because: str | None = None
     is_aborted: bool = False
     is_abandoned: bool = False
@@ -131,7 +131,8 @@ class Follower:
         """Aborts all runs that are followed now or later."""
         self._aborting = self._aborting or because
         for followed in self._followed:
-            followed.scope.cancel()
+            if followed.scope is not None:
+                followed.scope.cancel()
 
     def give_up_waits(self) -> None:
         """Ends all waits at once; the runs continue, and the ledger holds them."""
@@ -189,7 +190,8 @@ class Follower:
     async def _poll(self, followed: _Followed) -> EndedRun | None:
         """One long poll, or an abort and its end."""
         attempt, run = followed.attempt, followed.run
-        if self._judge_duration(followed):
+        usual_secs = self._durations.usual(attempt.job.target)
+        if self._judge_duration(followed, usual_secs):
             await self._ledger.mark_seen(attempt, followed.status, straggles=True)
         because = followed.abort_because or self._aborting
         if because is not None and not followed.is_aborted:
@@ -199,11 +201,10 @@ class Follower:
                 followed.is_abandoned = True
                 return None
         answer = None
-        with anyio.CancelScope(deadline=self._next_check(followed)) as followed.scope:
+        wait_secs = _poll_secs(followed, usual_secs)
+        with anyio.CancelScope(deadline=_next_check(followed, usual_secs)) as followed.scope:
             # The run is paid for: one odd refusal must not end its job.
-            answer = await self._client.runs.get(
-                run.id, wait_secs=self._poll_secs(followed), insist=True
-            )
+            answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
         if answer is None:
             return None
         facts = answer.facts()
@@ -230,10 +231,10 @@ class Follower:
         attempt = followed.attempt
         if run.finished_at is not None:
             secs = (run.finished_at - run.started_at).total_seconds() - followed.waited_secs
-            usual = self._durations.straggles_from(attempt.job.target)
+            usual_secs = self._durations.usual(attempt.job.target)
             # How long a run has run is known exactly only if it neither waited nor was resurrected.
             is_exact = followed.waited_secs == 0 and attempt.remedy.resurrects is None
-            if usual is not None and secs > usual and is_exact:
+            if usual_secs is not None and secs > straggles_from(usual_secs) and is_exact:
                 followed.straggles = True
             if run.status == RunStatus.SUCCEEDED:
                 self._durations.add(attempt.job.target, secs)
@@ -248,63 +249,38 @@ class Follower:
         )
         self._observer.run_finished(attempt, run)
 
-    def _judge_duration(self, followed: _Followed) -> bool:
+    def _judge_duration(self, followed: _Followed, usual_secs: float | None) -> bool:
         """
         Marks a run that takes far longer than usual, and one that must be aborted for that.
 
         Returns:
             whether this call marked it as a straggler.
         """
-        job = followed.attempt.job
-        usual, from_secs = (
-            self._durations.usual(job.target),
-            self._durations.straggles_from(job.target),
-        )
-        if usual is None or from_secs is None or followed.status == RunStatus.READY:
+        if usual_secs is None or followed.status == RunStatus.READY:
             return False
         secs = loop_time() - followed.began_at
-        factor = job.abort_after_factor
-        is_too_long = factor is not None and secs >= factor * usual
-        is_new = (secs > from_secs or is_too_long) and not followed.straggles
+        factor = followed.attempt.job.abort_after_factor
+        is_too_long = factor is not None and secs >= factor * usual_secs
+        is_late = secs > straggles_from(usual_secs) or is_too_long
+        is_new = is_late and not followed.straggles
         if is_new:
             followed.straggles = True
-            self._observer.run_straggles(followed.attempt, secs, usual)
+            self._observer.run_straggles(followed.attempt, secs, usual_secs)
         if is_too_long and followed.abort_because is None:
             followed.abort_because = (
-                f"it took more than {factor:g} times the usual {usual:.2g} s (abort_after_factor)"
+                f"it took more than {factor:g} times the usual {usual_secs:.2g} s "
+                "(abort_after_factor)"
             )
         return is_new
-
-    def _poll_secs(self, followed: _Followed) -> int:
-        """How long a poll may last: shorter while the age of the run has yet to begin."""
-        job = followed.attempt.job
-        from_secs = self._durations.straggles_from(job.target)
-        if from_secs is None or followed.status != RunStatus.READY:
-            return job.wait_for_finish_secs
-        return min(job.wait_for_finish_secs, math.ceil(from_secs))
-
-    def _next_check(self, followed: _Followed) -> float:
-        """When a poll ends to check the duration of the run; infinite when it need not."""
-        job = followed.attempt.job
-        usual, from_secs = (
-            self._durations.usual(job.target),
-            self._durations.straggles_from(job.target),
-        )
-        if usual is None or from_secs is None or followed.status == RunStatus.READY:
-            return math.inf
-        # A little later than the limit, because `_judge_duration` wants the run to exceed it.
-        checks = [] if followed.straggles else [from_secs + 0.01]
-        if job.abort_after_factor is not None and not followed.is_aborted:
-            checks.append(job.abort_after_factor * usual)
-        return followed.began_at + min(checks, default=math.inf)
 
     def _check_sooner(self, job: Job) -> None:
         """Updates the deadlines of open polls by the usual duration, if runs may be aborted."""
         if job.abort_after_factor is None:
             return
+        usual_secs = self._durations.usual(job.target)
         for followed in self._followed:
-            if followed.attempt.job.target == job.target:
-                followed.scope.deadline = self._next_check(followed)
+            if followed.attempt.job.target == job.target and followed.scope is not None:
+                followed.scope.deadline = _next_check(followed, usual_secs)
 
     async def _abort(self, run: Run) -> bool:
         """
@@ -329,3 +305,22 @@ class Follower:
             self._observer.abort_refused(str(error))
             return False
         return True
+
+
+def _poll_secs(followed: _Followed, usual_secs: float | None) -> int:
+    """How long a poll may last: shorter while the age of the run has yet to begin."""
+    most_secs = followed.attempt.job.wait_for_finish_secs
+    if usual_secs is None or followed.status != RunStatus.READY:
+        return most_secs
+    return min(most_secs, math.ceil(straggles_from(usual_secs)))
+
+
+def _next_check(followed: _Followed, usual_secs: float | None) -> float:
+    """When a poll ends to check the duration of the run; infinite when it need not."""
+    if usual_secs is None or followed.status == RunStatus.READY:
+        return math.inf
+    factor = followed.attempt.job.abort_after_factor
+    # A little later than the limit, because `_judge_duration` wants the run to exceed it.
+    straggles_at = math.inf if followed.straggles else straggles_from(usual_secs) + 0.01
+    aborts_at = math.inf if factor is None or followed.is_aborted else factor * usual_secs
+    return followed.began_at + min(straggles_at, aborts_at)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from orchestrator.group_worker import Worker
 from orchestrator.store.disk_writes import append, open_empty
-from orchestrator.store.group_flush import Unflushed
+from orchestrator.store.group_flush import Unflushed, close_all
 from orchestrator.store.part_file import KeptPart, PartFile, reopen
 from orchestrator.store.secret_warnings import SecretWatch
 
@@ -96,13 +95,14 @@ class Files:
 
 def _write(folder: str, contents: Mapping[str, bytes]) -> Unflushed:
     files: list[tuple[int, str, str]] = []
-    with ExitStack() as on_error:
+    try:
         for name, data in contents.items():
             part = f"{folder}/.{name}.part"
             handle = open_empty(part)
-            on_error.callback(os.close, handle)
             files.append((handle, part, f"{folder}/{name}"))
             append(handle, data, part)
             SecretWatch(f"{folder}/{name}").check(data)
-        on_error.pop_all()
+    except BaseException:
+        close_all(files)
+        raise
     return Unflushed(folder, files)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 from orchestrator.errors import OutputLost
 from orchestrator.system_errors import error_of
@@ -70,14 +71,27 @@ def flush_path(path: str | Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def translated(path: str) -> Iterator[None]:
-    """Turns the system's errors into ours."""
-    try:
-        yield
-    except OSError as error:
-        advice = "fix that, then resume the batch"
-        raise error_of(error, path, "written", otherwise=OutputLost, advice=advice) from error
+class translated:  # noqa: N801 - reads as a verb: `with translated(path):`
+    """Turns the system's errors into ours; a class, because each file of a job needs it twice."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            advice = "fix that, then resume the batch"
+            ours = error_of(error, self._path, "written", otherwise=OutputLost, advice=advice)
+            raise ours from error
 
 
 @contextmanager
@@ -91,16 +105,14 @@ def closed_on_error(handle: int) -> Iterator[None]:
 
 
 def open_empty(part: str) -> int:
-    """The handle of an empty file; its folder is made if need be."""
+    """The handle of an empty file; its folder is made if need be, and flushed with the file."""
     flags = FLAGS | os.O_TRUNC
     with translated(part):
         try:
             return os.open(part, flags, 0o644)
         # The folder mostly exists: to ask first would cost a system call for each file.
         except FileNotFoundError:
-            folder = os.path.dirname(part)
-            os.makedirs(folder, exist_ok=True)
-            flush_path(os.path.dirname(folder))
+            os.makedirs(os.path.dirname(part), exist_ok=True)
             return os.open(part, flags, 0o644)
 
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 from anyio import create_task_group, to_thread
-from structlog.contextvars import bound_contextvars
 
 import orchestrator
-from orchestrator.event_log import LOG, LogSink, configure_logs
+from orchestrator.event_log import LOG, LogSink, bound, configure_logs
 from orchestrator.safe_text import SECRETS
 
 
@@ -55,7 +54,7 @@ def test_warning_is_text_on_stderr(
     sink: LogSink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """People see warnings, with the job first and without the batch, whose command they started."""
-    with bound_contextvars(batch_id="b", job="shop", attempt=2):
+    with bound(batch_id="b", job="shop", attempt=2):
         LOG.info("run_started")
         LOG.warning("record_not_fetched", key="SCREENSHOT")
     assert capsys.readouterr().err == (
@@ -77,11 +76,11 @@ async def test_tasks_keep_their_own_context(sink: LogSink, tmp_path: Path) -> No
     """Two attempts at the same time never get each other's names."""
 
     async def attempt(job: str) -> None:
-        with bound_contextvars(job=job):
+        with bound(job=job):
             await to_thread.run_sync(LOG.info, "log_read")
             LOG.info("run_started")
 
-    with bound_contextvars(batch_id="b"):
+    with bound(batch_id="b"):
         async with create_task_group() as tasks:
             for job in ("one", "two"):
                 tasks.start_soon(attempt, job)
@@ -95,7 +94,7 @@ async def test_tasks_keep_their_own_context(sink: LogSink, tmp_path: Path) -> No
 
 def test_fact_of_an_event_wins_over_the_context(sink: LogSink, tmp_path: Path) -> None:
     """An event about another job names that job."""
-    with bound_contextvars(job="one"):
+    with bound(job="one"):
         LOG.info("job_reused", job="two")
     assert lines(tmp_path)[0]["job"] == "two"
 

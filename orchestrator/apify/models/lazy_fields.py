@@ -78,6 +78,9 @@ def flag(value: Any) -> bool:
 
 def whole(value: Any) -> int:
     """A whole number that fits into 64 bits."""
+    # Nearly all numbers are whole already.
+    if type(value) is int and -LARGEST <= value <= LARGEST:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     if value != int(value) or abs(value) > LARGEST:

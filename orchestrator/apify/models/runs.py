@@ -313,7 +313,10 @@ class Run:
         """The facts that decisions are made by."""
         message = self.status_message
         # Not the full models: this runs for each poll, and needs four fields of the three.
-        meta, stats, options = (_Part(self._raw.get(name)) for name in ("meta", "stats", "options"))
+        raw = self._raw
+        meta, stats, options = (
+            _Part(raw.get("meta")), _Part(raw.get("stats")), _Part(raw.get("options")),
+        )  # fmt: skip
         return model.Run(
             id=RunId(self.id),
             status=self.status,

@@ -34,6 +34,10 @@ TICK_SECS = 0.05
 # The shortest deadline that is set: aiohttp takes 0 for no deadline.
 MOMENT_SECS = 0.01
 
+# As numbers: to read a member of the enumeration takes a call.
+FIRST_REDIRECT = int(HTTPStatus.MULTIPLE_CHOICES)
+TOO_MANY_REQUESTS = int(HTTPStatus.TOO_MANY_REQUESTS)
+
 Check = Callable[[Response], None]
 """Raises ServerFault when an answer cannot be what was asked for."""
 
@@ -120,10 +124,10 @@ class PacedTransport:
             # Not for each answer: a reading stays good for a while, and parsing a date takes time.
             if now >= self.clock.renew_at:
                 self.clock.read(response.headers, now)
-            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+            if response.status < FIRST_REDIRECT:
                 await _checked(exchange, response, check)
                 return exchange, response
-            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            if response.status == TOO_MANY_REQUESTS:
                 lane.learn(response.headers.get("X-RateLimit-Limit", ""))
             request = await self._redirect(request, (exchange, response), first, follow=follow)
         raise ServerFault(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from structlog.contextvars import bound_contextvars
 
 from orchestrator.app.account.account_limits import downloads_at_once
 from orchestrator.app.account.costs import update_costs
@@ -37,7 +36,7 @@ from orchestrator.errors import (
     PlanLimitReached,
     PlatformError,
 )
-from orchestrator.event_log import LOG
+from orchestrator.event_log import LOG, bound
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.attempts import Collected
@@ -181,9 +180,7 @@ async def _close_each(
     async def work() -> None:
         try:
             for report in reports:
-                with bound_contextvars(
-                    job=report.job.key, attempt=report.attempts, run=report.run_id
-                ):
+                with bound(job=report.job.key, attempt=report.attempts, run=report.run_id):
                     await gaps.close(report)
         except OrchestratorError as error:
             stop(error)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
-from structlog.contextvars import bound_contextvars
 
 from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.app.setup.process_limits import capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
-from orchestrator.event_log import LOG, LogSink
+from orchestrator.event_log import LOG, LogSink, bound
 from orchestrator.model.batches import LocalPlatformPlan
 from orchestrator.model.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
@@ -128,7 +127,7 @@ async def connected_client(
 @contextmanager
 def logging_to(folder: Path, sink: LogSink) -> Iterator[None]:
     """Also writes log events to the batch's `log.jsonl`, with its id."""
-    with bound_contextvars(batch_id=folder.name):
+    with bound(batch_id=folder.name):
         sink.open_file(folder / "log.jsonl")
         try:
             yield

@@ -48,14 +48,15 @@ class CapacityEstimate:
 
     def blocked(self, wanted: int, resource: Resource, now: float) -> float | None:
         """Until when this much cannot be in use; None when it can, or would be the probe."""
-        estimate = self._estimates.get(resource)
+        # Mostly nothing was refused yet.
+        estimate = self._estimates.get(resource) if self._estimates else None
         if estimate is None or wanted <= estimate.fits or estimate.probe_at <= now:
             return None
         return estimate.probe_at
 
     def take(self, in_use: int, resource: Resource, now: float) -> None:
         """Notes what is in use with an admitted start; beyond the estimate, it is the probe."""
-        estimate = self._estimates.get(resource)
+        estimate = self._estimates.get(resource) if self._estimates else None
         if estimate is not None and in_use > estimate.fits:
             estimate.is_probing = True
             # Whatever the answer to this start is, the next probe follows.
@@ -84,7 +85,7 @@ class CapacityEstimate:
 
     def started(self, in_use: int, resource: Resource, now: float) -> None:
         """Notes a run that was started with this much in use; after a probe, another follows."""
-        estimate = self._estimates.get(resource)
+        estimate = self._estimates.get(resource) if self._estimates else None
         if estimate is not None and estimate.is_probing:
             self._estimates[resource] = Estimate(
                 fits=max(estimate.fits, in_use), pause_secs=FIRST_PAUSE_SECS, probe_at=now

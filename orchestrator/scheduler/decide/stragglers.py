@@ -44,7 +44,7 @@ class UsualDurations:
         # The median: a few runs that hang would move a mean.
         return durations[len(durations) // 2] if len(durations) >= FEWEST else None
 
-    def straggles_from(self, target: Target) -> float | None:
-        """The duration from which a run is a straggler; None while too few are known."""
-        usual = self.usual(target)
-        return None if usual is None else max(STRAGGLER_FACTOR * usual, usual + STRAGGLER_SECS)
+
+def straggles_from(usual_secs: float) -> float:
+    """The duration from which a run is a straggler."""
+    return max(STRAGGLER_FACTOR * usual_secs, usual_secs + STRAGGLER_SECS)

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict
 
 from orchestrator.collector import acceptance, ranges
@@ -21,6 +20,7 @@ from orchestrator.collector.item_download import ItemsDownload
 from orchestrator.collector.item_lines import item_lines
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.errors import TruncatedBody
+from orchestrator.event_log import bound
 from orchestrator.group_worker import InlineWorker
 from orchestrator.model.attempts import Collected
 from orchestrator.model.ids import DatasetId
@@ -168,7 +168,7 @@ def test_item_that_is_too_large_to_check_causes_a_warning(
     (tmp_path / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=2, size_bytes=len(body), sha256="0" * 64)
     judge = acceptance.Acceptance(tmp_path, {}, largest_bytes=20)
-    with bound_contextvars(job=job.key):
+    with bound(job=job.key):
         assert run_virtual(partial(judge.complaint, job, make_run(), found)) is None
     assert logged == [
         {

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from structlog.contextvars import bound_contextvars, get_contextvars
 
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotFound
+from orchestrator.event_log import bound, bound_facts
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import CollectPlan
@@ -93,7 +93,7 @@ class Watcher:
         self.seen: list[str] = []
 
     def run_straggles(self, _attempt: object, _secs: float, _usual: float) -> None:
-        self.slow.append(get_contextvars()["run"])
+        self.slow.append(bound_facts()["run"])
 
     def run_seen(self, run: Any) -> None:
         self.seen.append(run.status)
@@ -165,7 +165,7 @@ def follow(
         await ledger.mark_started(attempt, run)
         if name in resumed:
             attempt = replace(attempt, run=run)
-        with bound_contextvars(run=run.id):
+        with bound(run=run.id):
             ended[name] = await follower.follow(attempt, run)
 
     async def act() -> None:

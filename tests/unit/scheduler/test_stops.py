@@ -4,7 +4,7 @@ from orchestrator.model.batches import FailureLimit
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.stops import FailureCount
-from orchestrator.scheduler.decide.stragglers import UsualDurations
+from orchestrator.scheduler.decide.stragglers import UsualDurations, straggles_from
 
 TARGET = Target(kind=TargetKind.ACTOR, id="me/actor")
 OK, BAD = JobStatus.SUCCEEDED, JobStatus.FAILED
@@ -59,7 +59,7 @@ def test_usual_duration_needs_five_runs() -> None:
         durations.add(TARGET, secs)
     assert durations.usual(TARGET) is None
     durations.add(TARGET, 11.0)
-    assert (durations.usual(TARGET), durations.straggles_from(TARGET)) == (11.0, 33.0)
+    assert (durations.usual(TARGET), straggles_from(11.0)) == (11.0, 33.0)
 
 
 def test_usual_duration_is_that_of_the_first_two_thousand_runs() -> None:
