@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
-	spec-reference screenshots test-airflow clean
+	spec-reference emulator-api screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ example-config: $(RUNTIME) ## write config.example.toml from the settings
 spec-reference: $(RUNTIME) ## write docs/spec.md from the models
 	$(BIN)/python -c 'from orchestrator.specfile.reference import spec_reference as r; print(r(), end="")' \
 	    > docs/spec.md
+
+emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official description of the API
+	$(BIN)/python -m tests.support.api_coverage
 
 screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
 	$(BIN)/python -m tests.support.screenshots

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from apify_emulator.processes.actor_environments import build_actor_envs
     from apify_emulator.server.address import read_address
     from apify_emulator.server.emulator import Emulator, serve_emulator
+    from apify_emulator.testing.background import running_emulator
+    from apify_emulator.testing.handle import EmulatorHandle
 
 __all__ = [
     "AddressUnavailable",
@@ -25,6 +27,7 @@ __all__ = [
     "DataFolderInUse",
     "Emulator",
     "EmulatorError",
+    "EmulatorHandle",
     "EmulatorOptions",
     "FaultKind",
     "FaultRule",
@@ -33,6 +36,7 @@ __all__ = [
     "build_actor_envs",
     "load_faults",
     "read_address",
+    "running_emulator",
     "serve_emulator",
 ]
 
@@ -44,6 +48,8 @@ _MODULES = {
     "processes.actor_environments": ("build_actor_envs",),
     "server.address": ("read_address",),
     "server.emulator": ("Emulator", "serve_emulator"),
+    "testing.background": ("running_emulator",),
+    "testing.handle": ("EmulatorHandle",),
 }
 
 

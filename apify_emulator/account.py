@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,9 +26,29 @@ _FEATURES = (
 )
 # So high that only the limits of runs and memory can stop a test.
 _PLENTY = 1_000_000
+UNLIMITED_USD = 1_000_000.0
 
 
-def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+@dataclass(slots=True, kw_only=True)
+class AccountLimits:
+    """
+    What the account may use; its owner can change it while the emulator runs.
+
+    Attributes:
+        max_runs: active runs.
+        max_memory_mbytes: of all active runs together.
+        max_monthly_usage_usd: starts are refused when the runs of the month have cost this much.
+        earlier_usage_usd: what counts as used before the first run here.
+    """
+
+    max_runs: int
+    max_memory_mbytes: int
+    max_monthly_usage_usd: float = UNLIMITED_USD
+    earlier_usage_usd: float = 0.0
+    data_retention_days: int = _PLENTY
+
+
+def user_view(created_at: float, limits: AccountLimits) -> dict[str, Any]:
     """Returns the account as its owner sees it."""
     return {
         "id": USER_ID,
@@ -35,7 +56,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
         "profile": {"name": "Emulator"},
         "email": "local@localhost",
         "proxy": {"password": PROXY_PASSWORD, "groups": []},
-        "plan": _plan(max_memory_mbytes, max_runs),
+        "plan": _plan(limits),
         "effectivePlatformFeatures": {
             name: {
                 # The emulator has neither a proxy nor a scheduler.
@@ -52,7 +73,7 @@ def user_view(created_at: float, max_memory_mbytes: int, max_runs: int) -> dict[
     }
 
 
-def _plan(max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+def _plan(limits: AccountLimits) -> dict[str, Any]:
     return {
         "id": "LOCAL",
         "description": "The emulator",
@@ -61,20 +82,20 @@ def _plan(max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
         "monthlyUsageCreditsUsd": _PLENTY,
         "usageDiscountPercent": 0,
         "enabledPlatformFeatures": list(_FEATURES),
-        "maxMonthlyUsageUsd": _PLENTY,
-        "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+        "maxMonthlyUsageUsd": limits.max_monthly_usage_usd,
+        "maxActorMemoryGbytes": limits.max_memory_mbytes / 1024,
         "maxMonthlyActorComputeUnits": _PLENTY,
         "maxMonthlyResidentialProxyGbytes": 0,
         "maxMonthlyProxySerps": 0,
         "maxMonthlyExternalDataTransferGbytes": _PLENTY,
         "maxActorCount": _PLENTY,
         "maxActorTaskCount": _PLENTY,
-        "dataRetentionDays": _PLENTY,
+        "dataRetentionDays": limits.data_retention_days,
         "availableProxyGroups": {},
         "teamAccountSeatCount": 1,
         "supportLevel": "COMMUNITY",
         "availableAddOns": [],
-        "maxConcurrentActorRuns": max_runs,
+        "maxConcurrentActorRuns": limits.max_runs,
     }
 
 
@@ -84,9 +105,8 @@ def public_view() -> dict[str, Any]:
 
 
 def limits_view(
+    limits: AccountLimits,
     *,
-    max_memory_mbytes: int,
-    max_runs: int,
     memory_mbytes: int,
     active_runs: int,
     actor_count: int,
@@ -96,7 +116,7 @@ def limits_view(
     """Returns what the account may use and what it uses; memory is in gigabytes here."""
     return {
         "monthlyUsageCycle": usage_cycle(),
-        "limits": _limits(max_memory_mbytes, max_runs),
+        "limits": _limits(limits),
         "current": {
             "monthlyUsageUsd": spent_usd,
             "monthlyActorComputeUnits": 0.0,
@@ -113,19 +133,19 @@ def limits_view(
     }
 
 
-def _limits(max_memory_mbytes: int, max_runs: int) -> dict[str, Any]:
+def _limits(limits: AccountLimits) -> dict[str, Any]:
     return {
-        "maxMonthlyUsageUsd": _PLENTY,
+        "maxMonthlyUsageUsd": limits.max_monthly_usage_usd,
         "maxMonthlyActorComputeUnits": _PLENTY,
         "maxMonthlyExternalDataTransferGbytes": _PLENTY,
         "maxMonthlyProxySerps": 0,
         "maxMonthlyResidentialProxyGbytes": 0,
-        "maxActorMemoryGbytes": max_memory_mbytes / 1024,
+        "maxActorMemoryGbytes": limits.max_memory_mbytes / 1024,
         "maxActorCount": _PLENTY,
         "maxActorTaskCount": _PLENTY,
-        "maxConcurrentActorJobs": max_runs,
+        "maxConcurrentActorJobs": limits.max_runs,
         "maxTeamAccountSeatCount": 1,
-        "dataRetentionDays": _PLENTY,
+        "dataRetentionDays": limits.data_retention_days,
         "maxScheduleCount": 0,
     }
 

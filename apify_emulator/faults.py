@@ -113,15 +113,28 @@ def load_faults(path: Path) -> Faults:
         SetupError: the file cannot be read, or its content is not valid.
     """
     try:
-        return TypeAdapter(Faults).validate_json(path.read_bytes())
+        return read_faults(path.read_bytes())
     except OSError as problem:
         raise SetupError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise SetupError(f"{path}: is not a valid file of faults: {problem}") from problem
+
+
+def read_faults(content: bytes) -> Faults:
+    """
+    Returns the faults of a JSON object with the fields of `Faults`.
+
+    Raises:
+        ValueError: the content is not valid; the message names the fields.
+    """
+    try:
+        return TypeAdapter(Faults).validate_json(content)
     except ValidationError as problem:
         mistakes = "; ".join(
             f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
             for error in problem.errors()
         )
-        raise SetupError(f"{path}: is not a valid file of faults: {mistakes}") from problem
+        raise ValueError(mistakes) from problem
 
 
 class FaultPicker:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from apify_emulator.account import AccountLimits
 from apify_emulator.faults import Faults
 
 
@@ -87,3 +88,8 @@ class EmulatorOptions:
         if home and os.access(home, os.W_OK):
             return Path(home) / ".cache" / "orchestrator" / "actor-envs"
         return self.data_dir.absolute() / "envs"
+
+
+def account_limits(options: EmulatorOptions) -> AccountLimits:
+    """Returns the limits of the account at the start, and after a reset."""
+    return AccountLimits(max_runs=options.max_runs, max_memory_mbytes=options.max_memory_mbytes)

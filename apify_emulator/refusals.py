@@ -77,6 +77,12 @@ def method_not_allowed(methods: Iterable[str]) -> ApiError:
     )
 
 
+def not_supported(reason: str) -> ApiError:
+    """The refusal of what Apify has and the emulator does not."""
+    # Not 501, because clients repeat a request after such an answer.
+    return ApiError(400, "not-implemented", f"The emulator does not support this: {reason}.")
+
+
 def body_too_large(limit: int, actual: int) -> ApiError:
     """The refusal of a large body; `actual` is the number of bytes read so far."""
     return ApiError(

@@ -5,10 +5,18 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
+_ahead_secs = 0.0
+
 
 def now() -> float:
-    """Returns the wall clock in whole milliseconds, because the API shows no more digits."""
-    return int(time.time() * 1000) / 1000
+    """Returns the clock in whole milliseconds, because the API shows no more digits."""
+    return int((time.time() + _ahead_secs) * 1000) / 1000
+
+
+def set_ahead(seconds: float) -> None:
+    """Sets how far the clock is ahead of the wall clock; all emulators of a process share it."""
+    global _ahead_secs
+    _ahead_secs = seconds
 
 
 def iso(moment: float) -> str:

@@ -8,6 +8,7 @@ that was added or edited is there for the next request.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from apify_emulator.account import USERNAME
 from apify_emulator.actors.actor import Actor
@@ -35,6 +36,13 @@ class ActorRegistry:
         self._by_name: dict[str, Actor] = {}
         for actor in read():
             self._keep(actor)
+
+    def remove(self, folder: Path) -> None:
+        """Removes the Actor of a folder that was deleted."""
+        for actor in list(self.by_id.values()):
+            if actor.folder == folder:
+                del self.by_id[actor.id]
+                self._by_name.pop(actor.full_name.lower(), None)
 
     def refresh(self) -> None:
         """

@@ -54,6 +54,7 @@ class TaskRegistry:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.by_id: dict[str, Task] = {}
+        self._files: dict[str, Task] = {}
 
     def load(self, documents: dict[str, dict[str, Any]], files: Iterable[Task]) -> None:
         """Loads the tasks of the journal and of files; a file wins over an older task."""
@@ -61,7 +62,14 @@ class TaskRegistry:
         for task in (Task(**document) for document in documents.values()):
             if task.name.lower() not in from_files:
                 self.by_id[task.id] = task
-        self.by_id.update((task.id, task) for task in from_files.values())
+        self._files = {task.id: task for task in from_files.values()}
+        self.by_id.update(self._files)
+
+    def clear(self) -> None:
+        """Deletes the tasks of the API, and undoes the changes of those in files."""
+        for task_id in self.by_id.keys() - self._files.keys():
+            self._journal.drop("task", task_id)
+        self.by_id = dict(self._files)
 
     def find(self, reference: str) -> Task:
         """

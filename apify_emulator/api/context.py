@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from apify_emulator.account import AccountLimits
 from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.actors.task import TaskRegistry
 from apify_emulator.faults import FaultPicker
 from apify_emulator.journal import Journal
 from apify_emulator.lifecycle.run_lifecycle import RunLifecycle
+from apify_emulator.lifecycle.timers import Timers
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.event_sockets import EventSockets
 from apify_emulator.processes.run_logs import RunLogs
@@ -24,9 +27,11 @@ class Context:
 
     Attributes:
         faults: replaced when the owner sets other faults.
+        added_actors: the folders of the stand-ins that the API added.
     """
 
     options: EmulatorOptions
+    account: AccountLimits
     created_at: float
     journal: Journal
     runs: RunRegistry
@@ -39,4 +44,6 @@ class Context:
     events: EventSockets
     webhooks: Webhooks
     lifecycle: RunLifecycle
+    timers: Timers
     faults: FaultPicker
+    added_actors: set[Path] = field(default_factory=set)

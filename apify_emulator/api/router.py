@@ -7,7 +7,7 @@ because a look-up must take microseconds only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from apify_emulator.http.answers import Answer
 from apify_emulator.http.calls import Call
 
+CONTROL = "__emulator"
 Handler: TypeAlias = "Callable[[Context, Call], Awaitable[Answer]]"
 
 
@@ -31,12 +32,14 @@ class Route:
         template: the path with `{name}` for each parameter, without `/v2`.
         names: of the parameters, in order.
         is_open: whether it answers requests without a token.
+        is_supported: False for what the emulator only refuses in the API's words.
     """
 
     template: str
     names: tuple[str, ...]
     handler: Handler
     is_open: bool
+    is_supported: bool = True
 
 
 @dataclass(slots=True)
@@ -52,7 +55,15 @@ class Router:
     def __init__(self) -> None:
         self._root = _Node()
 
-    def add(self, method: str, template: str, handler: Handler, *, is_open: bool = False) -> None:
+    def add(
+        self,
+        method: str,
+        template: str,
+        handler: Handler,
+        *,
+        is_open: bool = False,
+        is_supported: bool = True,
+    ) -> None:
         """Adds an endpoint, for example `GET`, `actor-runs/{runId}`."""
         node, names = self._root, []
         for part in template.split("/"):
@@ -62,7 +73,17 @@ class Router:
                 node = node.any
             else:
                 node = node.fixed.setdefault(part, _Node())
-        node.routes[method] = Route(template, tuple(names), handler, is_open)
+        node.routes[method] = Route(template, tuple(names), handler, is_open, is_supported)
+
+    def all_routes(self) -> Iterator[tuple[str, Route]]:
+        """Yields every endpoint with its method."""
+        nodes = [self._root]
+        while nodes:
+            node = nodes.pop()
+            yield from node.routes.items()
+            nodes += node.fixed.values()
+            if node.any is not None:
+                nodes.append(node.any)
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         """
@@ -72,12 +93,14 @@ class Router:
             ApiError: no such endpoint (404), or not with this method (405).
         """
         parts = raw_path.rstrip("/").split("/")
-        if len(parts) < 3 or parts[0] != "" or parts[1] != "v2":
+        if len(parts) < 2 or parts[0] != "" or CONTROL in parts[2:3]:
             raise page_not_found()
         # `acts` is the old name of the same endpoints.
-        if parts[2] == "acts":
+        if parts[2:3] == ["acts"]:
             parts[2] = "actors"
-        found = _walk(self._root, parts, 2, ())
+        # The emulator's own endpoints are beside the API, not in it.
+        at = {"v2": 2, CONTROL: 1}.get(parts[1])
+        found = None if at is None or at == len(parts) else _walk(self._root, parts, at, ())
         if found is None:
             raise page_not_found()
         node, values = found

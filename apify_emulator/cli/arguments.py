@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apify_emulator.cli.stand_in_arguments import add_stand_in_commands
+from apify_emulator.cli.stand_in_arguments import SubParsers, add_stand_in_commands
 
 if TYPE_CHECKING:
     from apify_emulator.options import EmulatorOptions
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _NUMBERS = ("port", "max_runs", "max_memory_mbytes", "sync_wait_secs")
 
 
-def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
+def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> SubParsers:
     """
-    Adds all commands; the parsed arguments have the name of the command as `command`.
+    Adds all commands but `exec`, and returns them.
+
+    The parsed arguments have the name of the command as `command`.
 
     Args:
         data_dir: the data folder when `--data` is not given.
@@ -40,22 +42,53 @@ def add_commands(parser: argparse.ArgumentParser, *, data_dir: Path) -> None:
         description="Build the environments of Actors, so that later runs need no network.",
     )
     _add_serve_options(serve)
+    serve.add_argument(
+        "--env", metavar="FILE", nargs="?", const="-", default=None,
+        help="print the variables that Apify's tools and SDKs read, as shell commands; with FILE, "
+        "add them to it as NAME=value",
+    )  # fmt: skip
     for command in (serve, build):
-        command.add_argument(
-            "--actors", metavar="DIR", type=_path, action="append", default=[],
-            help="a folder of Actors; can be given several times",
-        )  # fmt: skip
-        command.add_argument(
-            "--data", metavar="DIR", type=_path, default=data_dir,
-            help=f"the folder for storages, logs and runs ({data_dir})",
-        )  # fmt: skip
+        _add_folders(command, data_dir)
     add_stand_in_commands(commands, data_dir=data_dir)
+    return commands
+
+
+def add_exec(commands: SubParsers, *, data_dir: Path) -> None:
+    """Adds `exec`, which only the command of the emulator itself has."""
+    program = commands.add_parser(
+        "exec",
+        help="run a program with an emulator, whose address and token it gets in variables",
+        usage="%(prog)s [options] -- PROGRAM [ARGUMENT ...]",
+        description="Run a program with an emulator. The program gets the variables that Apify's "
+        "tools and SDKs read. Its exit code is that of the command.",
+    )
+    program.add_argument(
+        "--fresh", action="store_true", help="begin with an empty account; keep nothing afterwards"
+    )
+    _add_account_options(program)
+    _add_folders(program, data_dir)
+    program.add_argument("program", metavar="PROGRAM", nargs="+", help=argparse.SUPPRESS)
+
+
+def _add_folders(command: argparse.ArgumentParser, data_dir: Path) -> None:
+    command.add_argument(
+        "--actors", metavar="DIR", type=_path, action="append", default=[],
+        help="a folder of Actors; can be given several times",
+    )  # fmt: skip
+    command.add_argument(
+        "--data", metavar="DIR", type=_path, default=data_dir,
+        help=f"the folder for storages, logs and runs ({data_dir})",
+    )  # fmt: skip
 
 
 def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=_port, metavar="N", help="port to listen on (a free one)")
     serve.add_argument("--token", metavar="T", help="the account's token (a random one)")
+    _add_account_options(serve)
+
+
+def _add_account_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--max-runs", type=int, metavar="N", help="the account's limit of active runs (256)"
     )
@@ -94,12 +127,13 @@ def options_of(
         return EmulatorOptions(
             data_dir=arguments.data, actors_dirs=tuple(arguments.actors), open_files=open_files
         )
-    token = arguments.token or token
-    numbers = {name: getattr(arguments, name) for name in _NUMBERS}
+    # `exec` has no options of the address.
+    token = getattr(arguments, "token", None) or token
+    numbers = {name: getattr(arguments, name, None) for name in _NUMBERS}
     return EmulatorOptions(
         data_dir=arguments.data,
         actors_dirs=tuple(arguments.actors),
-        host=arguments.host,
+        host=getattr(arguments, "host", "127.0.0.1"),
         token=SecretStr(token) if token else None,
         faults=load_faults(arguments.faults) if arguments.faults else None,
         open_files=open_files,

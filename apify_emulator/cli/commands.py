@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 from pydantic import SecretStr
 
 from apify_emulator.cli.stand_in_arguments import facts_of, sample_files, target_of
+from apify_emulator.client_variables import client_variables
 from apify_emulator.errors import SetupError
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.actor_environments import build_actor_envs
@@ -21,19 +24,40 @@ from apify_emulator.stand_ins.sample_files import sample_run, schema_of
 from apify_emulator.stand_ins.stand_in_files import write_stand_in
 
 
-async def serve(options: EmulatorOptions, stop: anyio.Event) -> None:
+async def serve(
+    options: EmulatorOptions, stop: anyio.Event, *, variables_to: str | None = None
+) -> None:
     """
     Serves the API until `stop` is set; prints the URL and the token first.
 
     Builds of environments are reported on stderr.
 
+    Args:
+        variables_to: a file that gets the variables for clients; `-` prints them as shell commands
+            instead of the URL and the token.
+
     Raises:
-        EmulatorError: see `serve_emulator`.
+        EmulatorError: see `serve_emulator`; or the file cannot be written.
     """
-    async with serve_emulator(replace(options, report=_report)) as emulator:
-        place = {"url": emulator.url, "token": emulator.token.get_secret_value()}
-        print(json.dumps(place), flush=True)
+    async with serve_emulator(replace(options, report=report)) as emulator:
+        token = emulator.token.get_secret_value()
+        variables = client_variables(emulator.url, token)
+        if variables_to == "-":
+            lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+            print("\n".join(lines), flush=True)
+        else:
+            if variables_to is not None:
+                _append(Path(variables_to), variables)
+            print(json.dumps({"url": emulator.url, "token": token}), flush=True)
         await stop.wait()
+
+
+def _append(path: Path, variables: dict[str, str]) -> None:
+    try:
+        with path.open("a") as file:
+            file.writelines(f"{name}={value}\n" for name, value in variables.items())
+    except OSError as problem:
+        raise SetupError(f"{path}: cannot be written: {problem.strerror}") from problem
 
 
 async def build(options: EmulatorOptions) -> None:
@@ -43,7 +67,7 @@ async def build(options: EmulatorOptions) -> None:
     Raises:
         SetupError: an Actor cannot be read or built.
     """
-    await build_actor_envs(replace(options, report=_report))
+    await build_actor_envs(replace(options, report=report))
 
 
 def add(arguments: argparse.Namespace) -> None:
@@ -84,5 +108,6 @@ async def record(arguments: argparse.Namespace) -> None:
             print(f"{name} {run_id} {folder}", flush=True)
 
 
-def _report(line: str) -> None:
+def report(line: str) -> None:
+    """Prints a line about the build of an environment."""
     print(line, file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apify_emulator.cli.arguments import add_commands
+from apify_emulator.cli.arguments import add_commands, add_exec
 from apify_emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ exit codes:
   2         a usage error; or an Actor, a task, a file, a real run, the address or the data
             folder cannot be used
   4         another process uses the data folder
+  126, 127  the program of `exec` cannot be started, or is not found; else `exec` ends with the
+            exit code of the program
   70        a bug in the emulator; the traceback is on stderr
   129, 130, 143  SIGHUP, SIGINT or SIGTERM interrupted the command, or a second one the shutdown
 """
@@ -50,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_commands(parser, data_dir=DATA_DIR)
+    add_exec(add_commands(parser, data_dir=DATA_DIR), data_dir=DATA_DIR)
     return parser
 
 
@@ -89,18 +91,22 @@ async def _run(arguments: argparse.Namespace) -> int:
     limit = raise_limit()
     options = options_of(arguments, token=os.environ.get(TOKEN_VARIABLE), open_files=limit)
     if arguments.command == "serve":
-        return await _serve(options)
+        return await _serve(options, arguments.env)
+    if arguments.command == "exec":
+        from apify_emulator.cli.program import run_program
+
+        return await run_program(options, arguments.program, is_fresh=arguments.fresh)
     return await _interruptible(_build(options))
 
 
-async def _serve(options: EmulatorOptions) -> int:
+async def _serve(options: EmulatorOptions, variables_to: str | None) -> int:
     import anyio
 
     from apify_emulator.cli.commands import serve
 
     stop = anyio.Event()
     async with _signals_handled(lambda _: stop.set()):
-        await serve(options, stop)
+        await serve(options, stop, variables_to=variables_to)
     return 0
 
 

@@ -154,6 +154,18 @@ class Call:
         )
 
 
+def checked_number(name: str, value: Any) -> float:
+    """
+    Returns a number of a body.
+
+    Raises:
+        ApiError: it is not a number of 0 or more (400).
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**53:
+        raise invalid_input(f'"{name}" must be a number, 0 or more')
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A part of a list."""

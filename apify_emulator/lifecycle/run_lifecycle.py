@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from apify_emulator.account import UNLIMITED_USD, AccountLimits
 from apify_emulator.journal import Journal
 from apify_emulator.lifecycle.timers import Timer, Timers
 from apify_emulator.options import EmulatorOptions
@@ -18,6 +19,7 @@ from apify_emulator.processes.run_processes import Processes
 from apify_emulator.refusals import ApiError, invalid_input
 from apify_emulator.runs.run import Run, RunOptions, Status
 from apify_emulator.runs.run_registry import RunRegistry
+from apify_emulator.runs.run_views import cost_usd, spent_usd
 from apify_emulator.runs.simulation import Script, items_at_end, script_of, share_done
 from apify_emulator.times import now
 from apify_emulator.webhooks.webhook_registry import Webhooks
@@ -32,6 +34,7 @@ class RunLifecycle:
         self,
         *,
         options: EmulatorOptions,
+        account: AccountLimits,
         runs: RunRegistry,
         journal: Journal,
         logs: RunLogs,
@@ -40,6 +43,7 @@ class RunLifecycle:
         processes: Processes,
     ) -> None:
         self._options = options
+        self._account = account
         self._runs = runs
         self._journal = journal
         self._logs = logs
@@ -55,23 +59,36 @@ class RunLifecycle:
         Checks that one more run fits into the account.
 
         Raises:
-            ApiError: too many runs, or too much memory (402); nothing was changed.
+            ApiError: too many runs, or too much memory (402), or the month's usage has reached its
+                limit (403); nothing was changed.
         """
-        if self._runs.active >= self._options.max_runs:
+        limits = self._account
+        if self._has_spent_all():
+            raise ApiError(403, "platform-feature-disabled", "Monthly usage hard limit exceeded")
+        if self._runs.active >= limits.max_runs:
             raise ApiError(
                 402,
                 "concurrent-runs-limit-exceeded",
                 "By launching this job you will exceed your limit of "
-                f"{self._options.max_runs} concurrent Actor runs.",
+                f"{limits.max_runs} concurrent Actor runs.",
             )
-        if self._runs.memory_mbytes + memory_mbytes > self._options.max_memory_mbytes:
+        if self._runs.memory_mbytes + memory_mbytes > limits.max_memory_mbytes:
             raise ApiError(
                 402,
                 "actor-memory-limit-exceeded",
                 "By launching this job you will exceed the memory limit of "
-                f"{self._options.max_memory_mbytes}MB for all your Actor runs and builds "
+                f"{limits.max_memory_mbytes}MB for all your Actor runs and builds "
                 f"(currently used: {self._runs.memory_mbytes}MB, requested: {memory_mbytes}MB).",
             )
+
+    def _has_spent_all(self) -> bool:
+        limits = self._account
+        # Without a limit no start pays for the sum.
+        return (
+            limits.max_monthly_usage_usd < UNLIMITED_USD
+            and limits.earlier_usage_usd + spent_usd(self._runs, now())
+            >= limits.max_monthly_usage_usd
+        )
 
     def create(self, run: Run, script: Script | None) -> None:
         """Registers a new run and begins it; a run of a simulated Actor has a script."""
@@ -139,6 +156,7 @@ class RunLifecycle:
         if message is not None and not run.is_message_terminal:
             run.status_message = message
         self._runs.release(run)
+        self._runs.ended_usd += cost_usd(run, moment)
         self.save(run)
         run.wake()
         self._logs.wake(run.id)
@@ -174,6 +192,7 @@ class RunLifecycle:
                 f"The run {run.id} is {run.status}; only an ended run can be resurrected"
             )
         self.check_capacity(options.memory_mbytes)
+        self._runs.ended_usd -= cost_usd(run, now())
         run.seconds_used = run.seconds_run(now())
         run.options = options
         if build is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Iterable
 
 from apify_emulator.refusals import record_not_found
 from apify_emulator.runs.run import Run
@@ -15,8 +16,8 @@ class RunRegistry:
     All runs, and the resources that the active ones use together.
 
     Attributes:
-        active: runs that have not ended.
         memory_mbytes: of the active runs.
+        ended_usd: the cost of the runs that have ended, those that were deleted included.
     """
 
     def __init__(self) -> None:
@@ -25,10 +26,21 @@ class RunRegistry:
         self.all: list[Run] = []
         self.of_actor: defaultdict[str, list[Run]] = defaultdict(list)
         self.of_task: defaultdict[str, list[Run]] = defaultdict(list)
-        self.active = 0
+        self._active: dict[str, Run] = {}
+        self.ended_usd = 0.0
         self.memory_mbytes = 0
         self.attempts: dict[str, int] = {}
         self._latest = 0.0
+
+    @property
+    def active(self) -> int:
+        """How many runs have not ended."""
+        return len(self._active)
+
+    @property
+    def active_runs(self) -> Iterable[Run]:
+        """The runs that have not ended."""
+        return self._active.values()
 
     def moment(self) -> float:
         """Returns now, never before the start of the newest run: lists are in order of start."""
@@ -62,12 +74,12 @@ class RunRegistry:
 
     def take(self, run: Run) -> None:
         """Counts a run as active."""
-        self.active += 1
+        self._active[run.id] = run
         self.memory_mbytes += run.options.memory_mbytes
 
     def release(self, run: Run) -> None:
         """Stops counting a run as active."""
-        self.active -= 1
+        del self._active[run.id]
         self.memory_mbytes -= run.options.memory_mbytes
 
     def remove(self, run: Run) -> None:

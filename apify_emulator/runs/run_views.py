@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apify_emulator.runs.run import Run, RunOptions
+from apify_emulator.runs.run_registry import RunRegistry
 from apify_emulator.times import iso, iso_or_none
 
 # The price of one gigabyte of memory for an hour, so that runs of real processes have a cost.
@@ -23,6 +24,11 @@ def cost_usd(run: Run, moment: float) -> float:
         cost = compute_units(run, moment) * USD_PER_COMPUTE_UNIT
     cap = run.options.max_total_charge_usd
     return cost if cap is None else min(cost, cap)
+
+
+def spent_usd(runs: RunRegistry, moment: float) -> float:
+    """Returns the cost of all runs so far."""
+    return runs.ended_usd + sum(cost_usd(run, moment) for run in runs.active_runs)
 
 
 def _meta(run: Run, *, with_agent: bool) -> dict[str, Any]:

@@ -96,6 +96,7 @@ async def serve_emulator(
                 # Before the server closes, because processes save their state over the API.
                 with anyio.CancelScope(shield=True):
                     await parts.stop_processes()
+                parts.context.timers.set_back()
 
 
 @asynccontextmanager

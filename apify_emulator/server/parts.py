@@ -24,7 +24,7 @@ from apify_emulator.ids import new_token
 from apify_emulator.journal import Journal
 from apify_emulator.lifecycle.run_lifecycle import RunLifecycle
 from apify_emulator.lifecycle.timers import Timers
-from apify_emulator.options import EmulatorOptions
+from apify_emulator.options import EmulatorOptions, account_limits
 from apify_emulator.processes.event_sockets import EventSockets
 from apify_emulator.processes.orphan_processes import kill_orphans
 from apify_emulator.processes.run_logs import RunLogs
@@ -32,7 +32,7 @@ from apify_emulator.processes.run_processes import Processes
 from apify_emulator.processes.tokens import Tokens
 from apify_emulator.runs.run import from_document
 from apify_emulator.runs.run_registry import RunRegistry, attempt_key
-from apify_emulator.runs.run_views import run_view
+from apify_emulator.runs.run_views import cost_usd, run_view
 from apify_emulator.server.data_folder import (
     creation_time,
     downtime_secs_of,
@@ -183,8 +183,10 @@ def _core(setup: _Setup) -> _Core:
 
 
 def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
+    account = account_limits(setup.options)
     lifecycle = RunLifecycle(
         options=setup.options,
+        account=account,
         runs=core.runs,
         journal=setup.journal,
         logs=core.logs,
@@ -195,6 +197,7 @@ def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
     folder, journal, runs = setup.folder, setup.journal, core.runs
     return Context(
         options=setup.options,
+        account=account,
         created_at=core.created_at,
         journal=journal,
         runs=runs,
@@ -207,6 +210,7 @@ def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
         events=core.events,
         webhooks=core.webhooks,
         lifecycle=lifecycle,
+        timers=core.timers,
         faults=FaultPicker(setup.options.faults or Faults()),
     )
 
@@ -232,6 +236,8 @@ def _loaded_runs(documents: dict[str, dict[str, Any]]) -> RunRegistry:
     loaded = [from_document(document) for document in documents.values()]
     for run in sorted(loaded, key=lambda run: run.started_at):
         runs.add(run)
+        if run.finished_at is not None:
+            runs.ended_usd += cost_usd(run, run.finished_at)
         if run.input_text and '"fail_attempts"' in run.input_text:
             key = attempt_key(run)
             runs.attempts[key] = max(runs.attempts.get(key, 0), run.attempt)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from apify_emulator.api.context import Context
 from apify_emulator.api.permissions import check_permissions
+from apify_emulator.api.router import CONTROL
 from apify_emulator.api.routes import all_routes
 from apify_emulator.faults import FaultKind
 from apify_emulator.http.answers import Answer, Answered, refusal
@@ -20,6 +21,7 @@ from apify_emulator.refusals import ApiError, no_token, page_not_found
 
 _LOG = logging.getLogger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CONTROL_PATH = f"/{CONTROL}/"
 OnAnswer = Callable[[Answered], None]
 
 
@@ -40,7 +42,7 @@ class RequestHandler:
             return await self._events(request, path)
         rule = None
         # Without rules no request pays for the search.
-        if self._has_faults:
+        if self._has_faults and not path.startswith(_CONTROL_PATH):
             cap = request.rel_url.query.get("maxTotalChargeUsd")
             rule = self._context.faults.pick(request.method, path, cap)
         if rule is not None:

@@ -77,6 +77,14 @@ class Webhooks:
         self._forget(webhook)
         self._journal.drop("webhook", webhook.id)
 
+    def clear(self) -> None:
+        """Deletes all webhooks and their deliveries."""
+        for webhook_id in self.by_id:
+            self._journal.drop("webhook", webhook_id)
+        self.by_id.clear()
+        self.dispatches.clear()
+        self._of_condition.clear()
+
     def dispatches_of(self, webhook_id: str) -> list[Dispatch]:
         """Returns the deliveries of a webhook, oldest first."""
         return [one for one in self.dispatches.values() if one.webhook_id == webhook_id]

@@ -24,7 +24,7 @@ TOKEN_VARIABLE = "ORCHESTRATOR_PLATFORM_TOKEN"  # noqa: S105 - the name of a var
 
 
 def add_emulator_commands(parser: argparse.ArgumentParser) -> None:
-    """All commands of the emulator, with their options."""
+    """All commands of the emulator but `exec`, with their options."""
     add_commands(parser, data_dir=Path("output/.platform"))
 
 
@@ -58,7 +58,7 @@ async def run_emulator_command(arguments: argparse.Namespace) -> None:
             return
         stop = anyio.Event()
         with listening(lambda _: stop.set()):
-            await serve(options, stop)
+            await serve(options, stop, variables_to=arguments.env)
 
 
 @asynccontextmanager

@@ -32,10 +32,12 @@ def run_command(*words: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @contextmanager
-def _serving(data: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def serving(
+    data: Path, *words: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """Serves an emulator; gives its process, URL and token."""
     with subprocess.Popen(
-        [*COMMAND, "serve", "--data", str(data)],
+        [*COMMAND, "serve", "--data", str(data), *words],
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         text=True,
@@ -59,7 +61,7 @@ def _username(url: str, token: str) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_answers_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     """The first line has the URL and the token; a signal ends the emulator with exit code 0."""
-    with _serving(tmp_path) as (process, url, token):
+    with serving(tmp_path) as (process, url, token):
         assert _username(url, token) == "local"
         process.send_signal(number)
         assert process.wait(LONGEST_SECS) == 0
@@ -67,14 +69,14 @@ def test_serve_answers_until_a_signal(tmp_path: Path, number: signal.Signals) ->
 
 def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
     """Other users can read an argument, but not a variable."""
-    with _serving(tmp_path, APIFY_EMULATOR_TOKEN="chosen-token") as (_, url, token):
+    with serving(tmp_path, APIFY_EMULATOR_TOKEN="chosen-token") as (_, url, token):
         assert token == "chosen-token"
         assert _username(url, token) == "local"
 
 
 def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
     """Two emulators never write to the same data folder."""
-    with _serving(tmp_path):
+    with serving(tmp_path):
         done = run_command("serve", "--data", str(tmp_path))
     assert done.returncode == 4
     assert str(tmp_path) in done.stderr

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from apify_emulator import EmulatorOptions
 from tests.emulator.caller import SIMULATED, TOKEN, calling
+from tests.support.api_coverage import PAGE, coverage_page
 from tests.support.openapi import watched_emulator
 
 LIMIT = 9_437_184
@@ -121,3 +122,17 @@ async def test_body_with_a_wrong_encoding_is_refused(tmp_path: Path, encoding: s
             "POST", f"{SIMULATED}/runs", body=b"{}{}", headers={"Content-Encoding": encoding}
         )
         assert reply.error == (400, "invalid-request")
+
+
+def test_page_of_the_api_is_current() -> None:
+    """docs/emulator-api.md says which operations of the official description are served."""
+    assert PAGE.read_text() == coverage_page(), "run make emulator-api"
+
+
+async def test_what_the_emulator_does_not_have_is_said(tmp_path: Path) -> None:
+    """The answer to an operation without support has the reason, and is not one to repeat."""
+    async with calling(tmp_path) as call:
+        for method, path in (("POST", "schedules"), ("GET", "actors/x~y/versions")):
+            reply = await call(method, path)
+            assert reply.error == (400, "not-implemented")
+            assert "The emulator does not support this" in reply.json()["error"]["message"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from apify_emulator.api.router import Router
 from apify_emulator.api.routes import (
     actors,
+    control,
     datasets,
     key_value_stores,
     request_queues,
     runs,
     starts,
     tasks,
+    unsupported,
     users,
     webhooks,
 )
@@ -29,6 +31,8 @@ def all_routes() -> Router:
         tasks,
         webhooks,
         users,
+        control,
+        unsupported,
     ):
         group.register(router)
     return router

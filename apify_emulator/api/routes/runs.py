@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apify_emulator.actors.actor_registry import check_build
 from apify_emulator.api.context import Context
+from apify_emulator.api.reset import delete_run
 from apify_emulator.api.router import Handler, Router
 from apify_emulator.api.routes import datasets, key_value_stores, request_queues
 from apify_emulator.api.routes.run_answers import log_answer, run_data, wait_for_end
@@ -167,12 +168,7 @@ async def delete(context: Context, call: Call) -> Answer:
         raise ApiError(
             400, "cannot-remove-running-run", "You can only delete a run that has finished"
         )
-    context.datasets.discard(run.dataset_id)
-    context.stores.discard(run.store_id)
-    context.queues.discard(run.queue_id)
-    context.logs.delete(run.id)
-    context.runs.remove(run)
-    context.journal.drop("run", run.id)
+    delete_run(context, run)
     return nothing()
 
 

@@ -12,10 +12,10 @@ from apify_emulator.account import (
 )
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
-from apify_emulator.http.answers import Answer, data
-from apify_emulator.http.calls import Call
+from apify_emulator.http.answers import Answer, data, nothing
+from apify_emulator.http.calls import Call, checked_number
 from apify_emulator.refusals import ApiError
-from apify_emulator.runs.run_views import USD_PER_COMPUTE_UNIT, compute_units, cost_usd
+from apify_emulator.runs.run_views import USD_PER_COMPUTE_UNIT, compute_units, spent_usd
 from apify_emulator.times import now
 
 
@@ -23,14 +23,14 @@ def register(router: Router) -> None:
     """Adds these endpoints."""
     router.add("GET", "users/me", get_me)
     router.add("GET", "users/me/limits", get_limits)
+    router.add("PUT", "users/me/limits", change_limits)
     router.add("GET", "users/me/usage/monthly", get_usage)
     router.add("GET", "users/{userId}", get_user, is_open=True)
 
 
 async def get_me(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
     """Returns the account of the token."""
-    options = context.options
-    return data(user_view(context.created_at, options.max_memory_mbytes, options.max_runs))
+    return data(user_view(context.created_at, context.account))
 
 
 async def get_user(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
@@ -44,8 +44,7 @@ async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - 
     """Returns the limits of the account and its current use."""
     return data(
         limits_view(
-            max_memory_mbytes=context.options.max_memory_mbytes,
-            max_runs=context.options.max_runs,
+            context.account,
             memory_mbytes=context.runs.memory_mbytes,
             active_runs=context.runs.active,
             actor_count=len(context.actors.by_id),
@@ -53,6 +52,17 @@ async def get_limits(context: Context, call: Call) -> Answer:  # noqa: ARG001 - 
             spent_usd=_spent(context),
         )
     )
+
+
+async def change_limits(context: Context, call: Call) -> Answer:
+    """Changes the limits that an owner can change: of the monthly usage and of the retention."""
+    body = await call.json_object()
+    usage, days = body.get("maxMonthlyUsageUsd"), body.get("dataRetentionDays")
+    if usage is not None:
+        context.account.max_monthly_usage_usd = checked_number("maxMonthlyUsageUsd", usage)
+    if days is not None:
+        context.account.data_retention_days = int(checked_number("dataRetentionDays", days))
+    return nothing(201)
 
 
 async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
@@ -63,5 +73,4 @@ async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a
 
 
 def _spent(context: Context) -> float:
-    moment = now()
-    return sum(cost_usd(run, moment) for run in context.runs.all)
+    return context.account.earlier_usage_usd + spent_usd(context.runs, now())

@@ -1,0 +1,85 @@
+"""`exec`: runs a program with an emulator, and passes signals on to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+
+from apify_emulator.cli.commands import report
+from apify_emulator.client_variables import client_variables
+from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.open_file_limit import under_limit
+from apify_emulator.server.address import read_address
+from apify_emulator.server.emulator import serve_emulator
+
+_NOT_FOUND, _NOT_STARTED = 127, 126
+
+
+async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fresh: bool) -> int:
+    """
+    Runs a program to its end and returns its exit code, as a shell shows it.
+
+    An emulator that already uses the data folder is used, unless `is_fresh`.
+
+    Raises:
+        EmulatorError: see `serve_emulator`.
+    """
+    found = None if is_fresh else read_address(options.data_dir)
+    if found is not None:
+        return await _run(words, found[0], found[1].get_secret_value(), options.open_files)
+    with tempfile.TemporaryDirectory(prefix="apify-emulator-") as empty:
+        if is_fresh:
+            # Only the storages are new: stand-ins that were added stay.
+            options = replace(options, data_dir=Path(empty), actors_dirs=options.all_actors_dirs)
+        async with serve_emulator(replace(options, report=report)) as emulator:
+            token = emulator.token.get_secret_value()
+            return await _run(words, emulator.url, token, options.open_files)
+
+
+async def _run(words: Sequence[str], url: str, token: str, open_files: int | None) -> int:
+    try:
+        process = await anyio.open_process(
+            under_limit(list(words), open_files),
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            env={**os.environ, **client_variables(url, token)},
+        )
+    except FileNotFoundError:
+        print(f"apify-emulator: {words[0]}: command not found", file=sys.stderr)
+        return _NOT_FOUND
+    except OSError as problem:
+        print(f"apify-emulator: {words[0]}: {problem.strerror}", file=sys.stderr)
+        return _NOT_STARTED
+    async with _signals_passed_on(process):
+        code = await process.wait()
+    return code if code >= 0 else 128 - code
+
+
+@asynccontextmanager
+async def _signals_passed_on(process: Process) -> AsyncIterator[None]:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_pass_on, signals, process, name="signals")
+            yield
+            group.cancel_scope.cancel()
+
+
+async def _pass_on(signals: AsyncIterator[signal.Signals], process: Process) -> None:
+    async for number in signals:
+        # A terminal sends Ctrl-C to the program too.
+        if number == signal.SIGINT and sys.stdin.isatty():
+            continue
+        try:
+            process.send_signal(number)
+        except ProcessLookupError:
+            return

@@ -1,0 +1,124 @@
+"""How programs and tests use an emulator: `exec`, `serve --env`, the plugin, the handle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apify_emulator import EmulatorHandle, running_emulator
+from tests.emulator.test_cli import COMMAND, LONGEST_SECS, run_command, serving
+
+PROGRAM = """
+import os
+from apify_client import ApifyClient
+
+client = ApifyClient(os.environ["APIFY_TOKEN"], api_url=os.environ["APIFY_API_BASE_URL"])
+print(client.user().get().username)
+raise SystemExit(7)
+"""
+
+PLUGIN_TEST = """
+import os
+import pytest
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_begins_with_an_empty_account(apify_emulator, turn):
+    assert apify_emulator.runs() == []
+    assert os.environ["APIFY_API_BASE_URL"] == apify_emulator.url
+    apify_emulator.add_actor(
+        "apify/instagram-scraper", [{"likes": 3}], duration_secs=3600, cost_usd=0.02
+    )
+    started = apify_emulator.client.actor("apify/instagram-scraper").start()
+    apify_emulator.advance(3600)
+    run = apify_emulator.client.run(started.id).get()
+    assert (run.status, run.usage_total_usd) == ("SUCCEEDED", 0.02)
+    items = apify_emulator.client.dataset(run.default_dataset_id).list_items().items
+    assert items == [{"likes": 3}]
+    assert [run["status"] for run in apify_emulator.runs()] == ["SUCCEEDED"]
+"""
+
+
+def test_exec_runs_a_program_with_the_variables_of_an_emulator(tmp_path: Path) -> None:
+    """One word before a command: the official client finds the emulator, and the code is kept."""
+    words = ["exec", "--data", str(tmp_path), "--", sys.executable, "-c", PROGRAM]
+    done = run_command(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "local\n", "")
+
+
+def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> None:
+    """Beside a running emulator `exec` starts no second one; with `--fresh` it does."""
+    show = [sys.executable, "-c", "import os; print(os.environ['APIFY_API_BASE_URL'])"]
+    with serving(tmp_path) as (_, url, _token):
+        shared = run_command("exec", "--data", str(tmp_path), "--", *show)
+        fresh = run_command("exec", "--fresh", "--data", str(tmp_path), "--", *show)
+    assert shared.stdout.strip() == url
+    assert fresh.stdout.strip() != url
+
+
+def test_exec_passes_a_signal_on_and_says_what_it_cannot_start(tmp_path: Path) -> None:
+    """The program gets the signal, and the exit codes are those of a shell."""
+    assert run_command("exec", "--data", str(tmp_path), "--", "/no/such/program").returncode == 127
+    code = "import signal, sys; print('up', flush=True); signal.pause()"
+    words = [*COMMAND, "exec", "--data", str(tmp_path), "--", sys.executable, "-c", code]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_SECS) == 128 + signal.SIGTERM
+
+
+def test_serve_writes_the_variables_to_a_file(tmp_path: Path) -> None:
+    """A step of a workflow on GitHub adds them to the file of the job's variables."""
+    variables = tmp_path / "github_env"
+    variables.write_text("OLD=1\n")
+    with serving(tmp_path / "data", "--env", str(variables)) as (_, url, token):
+        lines = variables.read_text().splitlines()
+    assert lines[0] == "OLD=1"
+    assert {f"APIFY_TOKEN={token}", f"APIFY_API_BASE_URL={url}"} < set(lines)
+
+
+def test_serve_prints_the_variables_for_a_shell(tmp_path: Path) -> None:
+    """The lines can be pasted into a shell."""
+    words = [*COMMAND, "serve", "--data", str(tmp_path), "--env"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("export APIFY_TOKEN=apify_api_")
+        process.terminate()
+
+
+def test_plugin_gives_each_test_an_empty_account(tmp_path: Path) -> None:
+    """The fixture needs no set-up: stand-ins, the official client, the clock, a reset."""
+    (tmp_path / "test_mine.py").write_text(PLUGIN_TEST)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    words += ["-p", "apify_emulator.testing.pytest_plugin", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={**os.environ, "PYTEST_ADDOPTS": ""}, capture_output=True,
+        text=True, timeout=LONGEST_SECS, check=False,
+    )  # fmt: skip
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_plugin_imports_nothing_heavy() -> None:
+    """A session that does not use the fixture does not wait for the emulator."""
+    code = "import sys, apify_emulator.testing.pytest_plugin; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("aiohttp", "anyio", "pydantic"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_handle_sets_faults_and_limits(tmp_path: Path) -> None:
+    """A script sees refusals on demand, and the message of what it does wrong."""
+    with running_emulator(data_dir=tmp_path) as emulator:
+        assert isinstance(emulator, EmulatorHandle)
+        emulator.faults({"path": "/users/me$", "do": "refuse", "status": 403, "message": "No."})
+        with pytest.raises(RuntimeError, match=r"GET v2/users/me: 403: No\."):
+            emulator.call("GET", "v2/users/me")
+        emulator.faults()
+        assert emulator.call("GET", "v2/users/me")["data"]["username"] == "local"
+        with pytest.raises(RuntimeError, match="Unknown field maxRun"):
+            emulator.limits(maxRun=1)
