@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.parser import COMMANDS, EXIT_CODES
+from orchestrator.cli.command_list import COMMANDS
+from orchestrator.cli.parser import EXIT_CODES
 from orchestrator.specfile import expand, load_spec
 from orchestrator.specfile.reference import spec_reference
 

@@ -16,11 +16,17 @@ from orchestrator.cli.argument_values import (
     given_path,
     one_day,
     pair,
-    positive,
-    selection_text,
     span_of_days,
 )
 from orchestrator.cli.emulator import add_emulator_commands
+from orchestrator.cli.shared_options import (
+    add_accept_changes,
+    add_batch_options,
+    add_job_choice,
+    add_logging,
+    add_output,
+    add_select,
+)
 
 SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 
@@ -81,6 +87,12 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(on_signal="leave")
 
 
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    parser.set_defaults(json=False)
+
+
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
@@ -117,6 +129,9 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=Path(),
         help="the folder to write to (default: the working folder)",
+    )
+    parser.add_argument(
+        "--yaml", action="store_true", help="write the spec as YAML instead of TOML"
     )
 
 
@@ -268,7 +283,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_schema(parser: argparse.ArgumentParser) -> None:
-    """Its options: none, because the answer is always JSON."""
+    """Its options."""
+    parser.add_argument(
+        "--write", metavar="FILE", type=given_path, help="write it to a file, and name that"
+    )
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -338,72 +356,3 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print a line of JSON after each change"
     )
     add_output(parser)
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """`--output` and `--config`."""
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        help="the folder of all batches, or s3://bucket/prefix (default: output)",
-    )
-    parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
-
-
-def add_batch_options(parser: argparse.ArgumentParser) -> None:
-    """The options of each command that drives a batch."""
-    add_output(parser)
-    add_logging(parser)
-    parser.add_argument("--max-runs", metavar="N", type=int, help="the most runs at once")
-    parser.add_argument(
-        "--on-signal",
-        choices=["leave", "abort"],
-        default="leave",
-        help="leave or abort the live runs at the first SIGINT or SIGTERM (default: leave)",
-    )
-
-
-def add_job_choice(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """The options that select some jobs of a spec."""
-    add_select(parser, "only these jobs")
-    parser.add_argument(
-        "--exclude",
-        metavar="S",
-        type=selection_text,
-        help="all jobs except these; same grammar as --select",
-    )
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N jobs")
-
-
-def add_select(parser: argparse.ArgumentParser | argparse._ArgumentGroup, meaning: str) -> None:
-    """`--select`, with its meaning for the command."""
-    parser.add_argument(
-        "--select",
-        metavar="S",
-        type=selection_text,
-        help=f'{meaning}, such as "tag:eu name:shop-*"',
-    )
-
-
-def add_logging(parser: argparse.ArgumentParser) -> None:
-    """The options for logs and for the summary."""
-    parser.add_argument(
-        "--log-format",
-        choices=["auto", "text", "json"],
-        help="the format of stderr (default: auto)",
-    )
-    parser.add_argument(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        help="the lowest level to log (default: info)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-
-
-def add_accept_changes(parser: argparse.ArgumentParser) -> None:
-    """The option of commands that resume a batch."""
-    parser.add_argument(
-        "--accept-changes",
-        action="store_true",
-        help="use the spec as it is now, instead of the batch's own copy",
-    )

@@ -52,12 +52,10 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
-        from orchestrator.cli.parser import make_parser
+        from orchestrator.cli.parser import parse
 
-        name = words[0] if words else ""
-        parser = make_parser(name)
-        parser.set_defaults(**given)
-        options = parser.parse_args(words)
+        name, options = parse(words)
+        vars(options).update(given)
         if name in SENDING:
             _import_ahead()
         _import_log_library()

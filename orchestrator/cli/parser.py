@@ -1,41 +1,13 @@
-"""The commands, and the parser of the command line."""
+"""Parses the command line, and says what is wrong with it."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from orchestrator import __version__
-from orchestrator.cli import command_arguments as arguments
-from orchestrator.cli.schedule_arguments import add_schedule
-
-COMMANDS = {
-    "run": ("run a spec as a new batch", arguments.add_run),
-    "resume": ("continue a batch where it stopped", arguments.add_resume),
-    "retry": ("run failed jobs again, into the same batch", arguments.add_retry),
-    "abort": ("abort a batch's live runs, and keep their results", arguments.add_abort),
-    "collect": ("download the results of a batch that are not on disk", arguments.add_collect),
-    "export": ("write one table of all results of a batch", arguments.add_export),
-    "verify": ("check a batch's files against its ledger, offline", arguments.add_verify),
-    "logs": ("print the log of a job's run, and follow it while it runs", arguments.add_logs),
-    "prune": ("remove old batches of a name", arguments.add_prune),
-    "plan": ("print the jobs, time and cost of a spec; starts nothing", arguments.add_plan),
-    "validate": ("list the mistakes in specs; starts nothing", arguments.add_validate),
-    "status": ("print the state of a batch", arguments.add_status),
-    "watch": ("follow a batch that another process runs", arguments.add_watch),
-    "report": ("write a batch's reports again, and name the HTML page", arguments.add_report),
-    "ui": ("serve a web page of all batches on this machine, live", arguments.add_ui),
-    "list": ("list the batches under the output folder", arguments.add_list),
-    "schedule": (
-        "print what starts a spec on its schedule: cron, systemd, Kubernetes or Airflow",
-        add_schedule,
-    ),
-    "init": ("write an example spec and config with comments", arguments.add_init),
-    "import": ("print the spec of a run from the Console", arguments.add_import_run),
-    "schema": ("print the JSON Schema of a spec, for editors", arguments.add_schema),
-    "doctor": ("check token, limits, clock, disk and versions", arguments.add_doctor),
-    "platform": ("run the local platform", arguments.add_platform),
-}
-"""The summary of each command, and the function that adds its arguments."""
+from orchestrator.cli.command_list import COMMANDS, GROUPS
 
 EXIT_CODES = """\
 exit codes:
@@ -47,29 +19,81 @@ exit codes:
   5         the platform cannot be reached, or refuses the token
   70        a bug of ours; the log has the traceback
   129, 130, 143  interrupted by SIGHUP, SIGINT or SIGTERM; the batch can be resumed
+
+`orchestrator COMMAND --help` lists the options of a command, with examples.
 """
 
 
-def make_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser with the arguments of one command; without a command, it lists all commands."""
-    parser = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest option when one is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with 2, after the usage and the mistake."""
+        kind, _, words = message.partition(": ")
+        if kind == "unrecognized arguments" and words.startswith("-"):
+            option = words.split(maxsplit=1)[0].partition("=")[0]
+            message = f"unknown option {option}{_nearest(option, self._option_string_actions)}"
+        super().error(message)
+
+
+def parse(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
+    """
+    The command that the words name, and its options.
+
+    Ends the process after `--help` and `--version`, and with 2 after a mistake.
+    """
+    if not words or words[0].startswith("-"):
+        parser = _main_parser()
+        parser.parse_args(words)
+        parser.error("expected a command; `orchestrator --help` lists all")
+    name, *rest = words
+    if name not in COMMANDS:
+        _main_parser().error(f"unknown command {name!r}{_nearest(name, COMMANDS)}")
+    return name, command_parser(name).parse_args(rest)
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command: the others are not needed, and take time to build."""
+    command = COMMANDS[name]
+    parser = Parser(
+        prog=f"orchestrator {name}",
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        epilog="\n  ".join(("examples:", *command.examples)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=name)
+    command.add_arguments(parser)
+    return parser
+
+
+def _main_parser() -> argparse.ArgumentParser:
+    parser = Parser(
         prog="orchestrator",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
         description="Run batches of Apify Actors and tasks: each run started once, every limit "
-        "obeyed, nothing lost.",
+        f"obeyed, nothing lost.\n\n{_list_of_commands()}",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"orchestrator {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (summary, add_arguments) in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        # The arguments of the other commands are not needed, and take time to build.
-        if command == name:
-            subparser.set_defaults(command=name)
-            add_arguments(subparser)
     return parser
+
+
+def _list_of_commands() -> str:
+    width = max(map(len, COMMANDS))
+    blocks = []
+    for title, group in GROUPS.items():
+        lines = (f"  {name:{width}}  {command.summary}" for name, command in group.items())
+        blocks.append("\n".join((f"{title}:", *lines)))
+    return "\n\n".join(blocks)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """A question with the nearest name; empty if none is near."""
+    # Imported for a mistake only.
+    from difflib import get_close_matches
+
+    # Without dashes, which would make all options alike.
+    names = {name.lstrip("-"): name for name in known}
+    near = get_close_matches(word.lstrip("-"), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""

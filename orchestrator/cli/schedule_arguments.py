@@ -13,7 +13,7 @@ from orchestrator.cli.argument_values import (
     pair,
     positive,
 )
-from orchestrator.cli.command_arguments import add_job_choice, add_output
+from orchestrator.cli.shared_options import add_job_choice, add_output
 
 SUPERVISORS = ("cron", "systemd", "kubernetes", "airflow")
 

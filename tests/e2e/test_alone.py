@@ -15,6 +15,7 @@ WORDS = {
     "schedule": ("schedule", "cron", "s.toml", "--at", "@daily"),
     "init": ("init", "here"),
     "schema": ("schema",),
+    "completion": ("completion", "bash"),
     "list": ("list",),
     "import": ("import", "nothing"),
     "doctor": ("doctor",),
@@ -47,6 +48,6 @@ def test_commands_start_by_themselves(command: Command) -> None:
 
 def test_every_command_is_among_them() -> None:
     """A new command is tried alone too."""
-    from orchestrator.cli.parser import COMMANDS
+    from orchestrator.cli.command_list import COMMANDS
 
     assert set(COMMANDS) - {"platform"} == {*WORDS, *WORDS_AFTER}

@@ -8,19 +8,24 @@ import pytest
 from tests.support.command import Command, ServedPlatform, sweep
 
 
-def test_init_writes_a_spec_that_runs_offline(tmp_path: Path) -> None:
-    """A commented spec with its schema, and a config, in a folder of their own; nothing twice."""
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [("batch.toml", []), ("batch.yaml", ["--yaml"])],
+    ids=["toml", "yaml"],
+)
+def test_init_writes_a_spec_that_runs_offline(tmp_path: Path, spec: str, words: list[str]) -> None:
+    """A commented spec with its schema, a config, and the next steps; nothing is overwritten."""
     command = Command(folder=tmp_path)
-    done = command.run("init", "mine")
-    assert done.code == 0
+    done = command.run("init", "mine", *words)
+    assert (done.code, f"orchestrator plan {spec}" in done.err) == (0, True)
     assert {Path(line).name for line in done.out.splitlines()} == {
-        "batch.toml", "config.toml", "orchestrator.schema.json",
+        spec, "config.toml", "orchestrator.schema.json",
     }  # fmt: skip
     home = Command(folder=tmp_path / "mine")
-    assert home.run("validate", "batch.toml").out == "batch.toml: valid, 6 jobs\n"
-    ran = home.run("run", "batch.toml", "--local", "--json")
+    assert home.run("validate", spec).out == f"{spec}: valid, 6 jobs\n"
+    ran = home.run("run", spec, "--local", "--json")
     assert (ran.code, ran.json["items"]) == (0, 18), ran.err
-    again = command.run("init", "mine")
+    again = command.run("init", "mine", *words)
     assert (again.code, "nothing was written" in again.err) == (2, True)
 
 

@@ -4,50 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
+from importlib.resources import files as files_of_package
+from pathlib import Path
 
 from orchestrator.app.setup.settings import example_config
 from orchestrator.errors import OutputNotWritable, UsageError
 from orchestrator.specfile import spec_schema
 
 SCHEMA = "orchestrator.schema.json"
-SPEC = f"""\
-#:schema ./{SCHEMA}
-# A batch of Apify runs. Try it offline, on the embedded local platform:
-#   orchestrator validate batch.toml
-#   orchestrator plan batch.toml
-#   orchestrator run batch.toml --local
-
-[batch]
-name = "first-batch"            # names the folder under output/
-max_runs = 4                    # runs at once; default: the limit of the account
-# max_cost_usd = 5.0            # needs max_total_charge_usd below, or earlier runs
-# stop_after_failures = "10%"   # or a count
-
-[params]                        # values for templates; --param greeting=Ahoj overrides
-greeting = "Hello"
-
-[defaults]                      # for each job that does not set its own
-memory_mbytes = 256
-timeout_secs = 300
-retries = 1
-
-[[jobs]]
-name = "greet-{{{{ who | slug }}}}-{{{{ n }}}}"   # unique for each cell of the matrix
-actor = "orchestrator/simulated"          # simulated by the local platform; or apify/web-scraper, …
-input = {{ greeting = "{{{{ greeting }}}}, {{{{ who }}}}!", duration_secs = 0.5, items = 3 }}
-tags = ["example"]
-expect = {{ min_items = 1 }}                # a run without items counts as failed
-
-[jobs.matrix]                   # every combination is a job
-who = ["Ada", "Grace"]          # or {{ file = "people.csv", column = "name" }}
-n = {{ range = [1, 3] }}
-"""
+EXAMPLES = {"toml": "example_spec.toml", "yaml": "example_spec.yaml"}
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
+    ending = "yaml" if options.yaml else "toml"
+    spec = f"batch.{ending}"
     files = {
-        "batch.toml": SPEC,
+        spec: (files_of_package("orchestrator.cli") / EXAMPLES[ending]).read_text("utf-8"),
         "config.toml": example_config(),
         SCHEMA: json.dumps(spec_schema(), indent=2) + "\n",
     }
@@ -65,4 +40,18 @@ def call(options: argparse.Namespace) -> int:
             print(options.folder / name)
     except OSError as error:
         raise OutputNotWritable(f"{options.folder}: {error.strerror}") from error
+    sys.stderr.write(_next_steps(options.folder, spec))
     return 0
+
+
+def _next_steps(folder: Path, spec: str) -> str:
+    """What a new user does next; on stderr, so that stdout stays the list of files."""
+    lines = [
+        "next:",
+        *([] if folder == Path() else [f"  cd {shlex.quote(str(folder))}"]),
+        f"  orchestrator validate {spec}",
+        f"  orchestrator plan {spec}",
+        f"  orchestrator run {spec} --local",
+        f"at Apify: name an Actor of yours in {spec}, set APIFY_TOKEN, and leave out --local",
+    ]
+    return "\n".join(lines) + "\n"
