@@ -107,6 +107,7 @@ emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official descripti
 	$(BIN)/python -m tests.support.api_coverage
 
 screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
+	$(BIN)/python -m tests.support.screens
 	$(BIN)/python -m tests.support.screenshots
 
 clean: ## remove what was set up; results stay

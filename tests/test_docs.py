@@ -13,6 +13,7 @@ from orchestrator.cli.command_list import COMMANDS
 from orchestrator.cli.parser import EXIT_CODES
 from orchestrator.specfile import expand, load_spec
 from orchestrator.specfile.reference import spec_reference
+from tests.support import screens
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -23,6 +24,12 @@ JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 def test_reference_of_the_spec_is_current() -> None:
     """docs/spec.md matches the models."""
     assert (ROOT / "docs" / "spec.md").read_text() == spec_reference(), "run make spec-reference"
+
+
+def test_screens_of_the_live_view_are_current() -> None:
+    """What docs/live-view.md shows is what a terminal shows."""
+    page = screens.PAGE.read_text()
+    assert page == screens.page_with_screens(page), "run python -m tests.support.screens"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -23,7 +23,7 @@ class LiveRun:
     A run in progress.
 
     Attributes:
-        target: what it runs, for people.
+        target: the name of its Actor or task.
         since: when it started, by the clock of this machine; aware UTC.
         usual_secs: how long such runs take; None when that is not known.
         is_straggler: whether it takes far longer than similar runs of this batch.

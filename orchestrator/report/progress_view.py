@@ -329,7 +329,7 @@ def _columns(width: int) -> Columns:
     if width < 16:
         numbers = (0, 0, 0)
     left = width - sum(numbers)
-    target = min(40, left // 3) if width >= MIN_TARGET_WIDTH else 0
+    target = min(60, left // 3) if width >= MIN_TARGET_WIDTH else 0
     return Columns(min(60, left - target), numbers, target)
 
 

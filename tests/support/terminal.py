@@ -97,7 +97,7 @@ class Terminal:
     def resize(self, columns: int, lines: int) -> None:
         """Gives the terminal another size, as the user does with a window."""
         self.screen.resize(lines, columns)
-        _set_size(self._handle, columns, lines)
+        set_size(self._handle, columns, lines)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def terminal(
 ) -> Iterator[Terminal]:
     """Starts a command on a terminal; ends it if it has not ended."""
     ours, theirs = os.openpty()
-    _set_size(ours, columns, lines)
+    set_size(ours, columns, lines)
     environment = {**command.environment(), "TERM": "xterm-256color", **variables}
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", *words],
@@ -133,5 +133,6 @@ def terminal(
             os.close(ours)
 
 
-def _set_size(handle: int, columns: int, lines: int) -> None:
+def set_size(handle: int, columns: int, lines: int) -> None:
+    """Gives a terminal its size."""
     fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

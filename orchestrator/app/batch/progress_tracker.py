@@ -272,7 +272,7 @@ class ProgressTracker:
                 LiveRun(
                     key=one.key,
                     run_id=one.run_id,
-                    target=str(one.target),
+                    target=one.target.id,
                     since=instant(one.since),
                     usual_secs=self._usual(one),
                     is_straggler=seq in self._stragglers,

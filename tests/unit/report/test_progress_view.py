@@ -33,7 +33,7 @@ def make_live(seq: int, **fields: Any) -> LiveRun:
     given: dict[str, Any] = {
         "key": JobKey(f"shop-{seq}"),
         "run_id": RunId(f"run{seq}"),
-        "target": "actor me/actor",
+        "target": "me/actor",
         "since": NOON - timedelta(minutes=seq),
         **fields,
     }
@@ -161,8 +161,8 @@ def test_runs_that_have_no_row_are_counted() -> None:
 
 def test_wide_terminals_say_what_each_run_runs() -> None:
     """From 100 columns on there is room for the Actor or task."""
-    assert "actor me/actor" in view_of(make_progress(), 100)[7]
-    assert "actor me/actor" not in view_of(make_progress(), 99)[7]
+    assert "me/actor" in view_of(make_progress(), 100)[7]
+    assert "me/actor" not in view_of(make_progress(), 99)[7]
 
 
 def test_bar_shows_each_kind_of_job() -> None:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from orchestrator.app.setup.signals import resizing
+from orchestrator.cli.live_view import symbols_for
+from orchestrator.report.progress_view import COLOURED, UNCOLOURED
+
+CHOOSE = """
+import io, sys
+from orchestrator.cli.main import _import_log_library
+
+_import_log_library()
+import orchestrator.cli.commands.run
+from orchestrator.cli.progress_display import display_for
+
+class Stream(io.StringIO):
+    def isatty(self):
+        return True
+
+sys.stderr = Stream()
+print(type(display_for("auto")).__name__, "rich" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("term", "display"),
+    [("xterm", "ViewDisplay"), ("dumb", "LineDisplay"), ("", "LineDisplay")],
+    ids=["terminal", "dumb", "unknown"],
+)
+def test_display_suits_the_terminal_and_loads_nothing_yet(term: str, display: str) -> None:
+    """The terminal library is loaded when the first requests have left, not before."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHOOSE],
+        env={**os.environ, "TERM": term},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [display, "False"]
+
+
+def test_symbols_are_those_that_the_terminal_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes differ where colours are missing, and everything is ASCII without UTF-8."""
+    monkeypatch.delenv("LC_ALL", raising=False)
+    assert symbols_for("utf-8", has_colours=True) == COLOURED
+    assert symbols_for("UTF8", has_colours=False) == UNCOLOURED
+    assert symbols_for("latin-1", has_colours=True).encoding == "latin-1"
+    assert symbols_for(None, has_colours=True).succeeded == "#"
+    monkeypatch.setenv("LC_ALL", "C")
+    assert symbols_for("utf-8", has_colours=True).encoding == "ascii"
+
+
+async def test_new_size_of_the_window_is_noticed_at_once() -> None:
+    """A view that waited for its next frame would stay broken for a moment."""
+    noticed = anyio.Event()
+    with resizing(noticed.set), anyio.fail_after(10):
+        os.kill(os.getpid(), signal.SIGWINCH)
+        await noticed.wait()
+    assert signal.getsignal(signal.SIGWINCH) == signal.SIG_DFL
