@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.support.command import Command, sweep
@@ -33,3 +35,39 @@ def test_ledger_with_damaged_pages_in_the_history_is_a_warning(tmp_path: Path) -
     page = write_page(folder).read_text()
     assert f"{damaged.parent.name} is not compared" in page
     assert "Against earlier batches" not in page
+
+
+def test_batch_of_a_newer_version_in_the_history_is_a_warning(tmp_path: Path) -> None:
+    """A ledger that this version does not know is named, and stays as it is."""
+    newer = write_batch(tmp_path, many_jobs(5), number=1)
+    with closing(sqlite3.connect(newer / "ledger.sqlite")) as db, db:
+        db.execute("PRAGMA user_version = 99")
+    page = write_page(write_batch(tmp_path, many_jobs(5), number=2)).read_text()
+    assert f"{newer.name} is not compared" in page
+    assert "newer version" in page
+
+
+def test_batch_of_an_older_version_in_the_history_is_compared(tmp_path: Path) -> None:
+    """A ledger without the tables of today is read from a copy; the file is not changed."""
+    older = write_batch(tmp_path, many_jobs(5), number=1)
+    with closing(sqlite3.connect(older / "ledger.sqlite")) as db, db:
+        db.executescript("DROP TABLE calls; DROP TABLE log_ends; PRAGMA user_version = 3")
+        columns = [row[1] for row in db.execute("PRAGMA table_info(batch)")]
+        for column in columns[columns.index("completed_at") + 1 :]:
+            db.execute(f"ALTER TABLE batch DROP COLUMN {column}")
+    before = (older / "ledger.sqlite").read_bytes()
+    page = write_page(write_batch(tmp_path, many_jobs(5), number=2)).read_text()
+    assert "This batch and 1 of its series before it" in page
+    assert "is not compared" not in page
+    assert (older / "ledger.sqlite").read_bytes() == before
+
+
+def test_summary_of_another_end_is_not_used(tmp_path: Path) -> None:
+    """Figures come from the ledger where the summary beside it is damaged, or of an earlier end."""
+    earlier = write_batch(tmp_path, many_jobs(4, failing_every=9), number=1)
+    write_page(earlier)
+    folder = write_batch(tmp_path, many_jobs(4, failing_every=9), number=2)
+    items = sum(100 + (seq * 31) % 900 for seq in range(4))
+    for content in ('{"id": "another"}', "[]", "{", "{}"):
+        (earlier / "summary.json").write_text(content)
+        assert f"usually {items:,}" in write_page(folder).read_text()

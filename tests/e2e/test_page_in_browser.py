@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -183,6 +184,20 @@ async def test_page_of_ten_thousand_jobs_opens_at_once(page: Page, tmp_path: Pat
     assert min([await _opening_secs(page, path.as_uri()) for _ in range(3)]) < LONGEST_OPENING_SECS
     assert (await page.text("#count")).startswith("10,000 jobs")
     assert await _search(page, "09998") == ["search-pl-09998"]
+
+
+@pytest.mark.skipif(not os.environ.get("ORCHESTRATOR_SOAK"), reason="needs ORCHESTRATOR_SOAK=1")
+async def test_page_of_a_hundred_thousand_jobs_says_what_it_leaves_out(
+    page: Page, tmp_path: Path
+) -> None:
+    """It opens as fast, has every failed job, and counts those that it does not have."""
+    path = write_page(write_batch(tmp_path, many_jobs(100_000)))
+    assert path.stat().st_size < 5_000_000
+    assert await _opening_secs(page, path.as_uri()) < LONGEST_OPENING_SECS
+    text = await page.text("#count")
+    assert " of 100,000 jobs; " in text
+    assert "are not on this page, because it would become too large: jobs.jsonl has all" in text
+    assert await _search(page, "99999 us") == ["search-us-99999"]
 
 
 async def _opening_secs(page: Page, url: str) -> float:

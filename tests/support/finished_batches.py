@@ -156,8 +156,8 @@ def _text(at: datetime) -> str:
 ACTORS = ("apify/web-scraper", "apify/cheerio-scraper", "me/price-check")
 COUNTRIES = ("cz", "de", "fr", "pl", "us")
 CAUSES = (
-    ("FAILED", "FAILED, exit code 1: Navigation timed out after 60000 ms"),
-    ("TIMED-OUT", "TIMED-OUT after 3,600 s: the run was cut off by its timeout"),
+    ("FAILED", "FAILED with exit code 1: Navigation timed out after 60000 ms"),
+    ("TIMED-OUT", "TIMED-OUT: the run took longer than its timeout of 3,600 s"),
     ("REJECTED", "12 items, expected at least 50"),
 )
 
@@ -178,6 +178,8 @@ def many_jobs(count: int, *, failing_every: int = 40, fewer: float = 1.0) -> Ite
         runs: list[dict[str, Any]] = [{"items": items, "straggles": int(seq % 611 == 610)}]
         if seq % 25 == 24:
             runs.insert(0, {"secs": 12, "items": None, "sha256": None})
+        if error is not None and status != "REJECTED":
+            error = f"run run{seq}n{len(runs)} {error}"
         yield Made(
             key=f"search-{country}-{seq:05d}",
             actor=ACTORS[seq % 3],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
+from orchestrator.app.batch.live_status import progress_of
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.history.trend import Trend
 from orchestrator.app.occurrences.schedules import zone_named
@@ -78,7 +79,12 @@ class BatchReading:
             if self._trend is None:
                 self._trend = Trend(self._folder, batch)
             facts = _facts(self._folder, batch, reader, reader.totals(), self._trend)
-            facts = replace(facts, is_held=self.is_held, job_pages=self._job_pages)
+            facts = replace(
+                facts,
+                is_held=self.is_held,
+                progress=progress_of(reader) if self.is_held else None,
+                job_pages=self._job_pages,
+            )
             page = BatchPage(facts, errors)
             for job in reader.listed():
                 page.add(job)

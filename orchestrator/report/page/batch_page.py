@@ -13,6 +13,7 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.money import money
+from orchestrator.model.progress import Progress
 from orchestrator.report.console_urls import run_url
 from orchestrator.report.failure_lines import retry_command
 from orchestrator.report.failures import Failures
@@ -41,6 +42,7 @@ class PageFacts:
     Attributes:
         zone: for times.
         is_held: whether a process runs the batch now.
+        progress: as that process has recorded it; None when none runs it.
         folder: as commands name it.
         past: earlier batches of the series, the oldest first.
         usual: by keys in lower case, from the batch before.
@@ -55,6 +57,7 @@ class PageFacts:
     zone: tzinfo
     now: datetime
     is_held: bool = False
+    progress: Progress | None = None
     folder: str
     past: Sequence[BatchFigures] = ()
     usual: Mapping[str, Usual] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class BatchPage:
             facts.totals,
             zone=facts.zone,
             now=facts.now,
+            progress=facts.progress,
             is_held=facts.is_held,
             folder=facts.folder,
         )

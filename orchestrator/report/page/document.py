@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from orchestrator.report.page.batch_page import BatchPage
+from orchestrator.report.page.batch_page import BatchPage, PageFacts
 from orchestrator.report.page.job_rows import for_script
 from orchestrator.report.page.outcome import footer_words, occurrence_words
 
@@ -133,8 +133,16 @@ def page_words(page: BatchPage) -> dict[str, object]:
         "console": page.console,
         "job": page.facts.job_pages,
         "left_out": page.table.left_out,
+        "now": _live_secs(page.facts),
         "written": footer_words(page.facts.now, page.facts.zone),
     }
+
+
+def _live_secs(facts: PageFacts) -> int | None:
+    """The time of a live page as rows count it; None when no run is in progress any more."""
+    if not facts.is_held:
+        return None
+    return int(facts.now.timestamp()) - int(facts.batch.created_at.timestamp())
 
 
 def zone_fields(time: datetime, zone: tzinfo) -> Mapping[str, object]:

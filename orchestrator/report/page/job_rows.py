@@ -168,10 +168,7 @@ class JobTable:
         return [*self._errors][since:]
 
     def _row(self, job: ShownJob, flags: int) -> list[Any]:
-        last = job.last
-        error = job.listed.error
-        if error is None and last is not None and last.is_open:
-            error = last.error
+        last, error = job.last, _error_of(job)
         return [
             job.listed.seq,
             job.listed.key,
@@ -202,6 +199,16 @@ class JobTable:
         for name in params:
             _place(self._names, name)
         return [*map(params.get, self._names)]
+
+
+def _error_of(job: ShownJob) -> str | None:
+    """The error of a job, without the id of its run: the same words then stand only once."""
+    last, error = job.last, job.listed.error
+    if error is None and last is not None and last.is_open:
+        error = last.error
+    if error is None or last is None:
+        return error
+    return error.removeprefix(f"run {last.run_id} ")
 
 
 def _place(places: dict[str, int], text: str) -> int:

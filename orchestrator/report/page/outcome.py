@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -9,9 +10,10 @@ from datetime import datetime, tzinfo
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
+from orchestrator.model.progress import Progress
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.expiry import expiry_warning
-from orchestrator.report.lines import clock, size
+from orchestrator.report.lines import clock, rate, size, words_left
 from orchestrator.report.page import svg
 from orchestrator.report.page.zone_times import at_minute, at_second, zone_words
 from orchestrator.report.summary import proven_jobs, shown_statuses
@@ -58,10 +60,17 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeView:
-    """The top of a page; notes are what people must know, the worst first."""
+    """
+    The top of a page.
+
+    Attributes:
+        live: what goes on and what jobs wait for, in sentences; empty when no process runs it.
+        notes: what people must know, the worst first.
+    """
 
     tone: str
     headline: str
+    live: Sequence[str]
     bar: str
     shares: Sequence[Share]
     figures: Sequence[Figure]
@@ -69,12 +78,20 @@ class OutcomeView:
 
 
 def outcome_view(
-    batch: Batch, totals: Totals, *, zone: tzinfo, now: datetime, is_held: bool, folder: str
+    batch: Batch,
+    totals: Totals,
+    *,
+    zone: tzinfo,
+    now: datetime,
+    progress: Progress | None,
+    is_held: bool,
+    folder: str,
 ) -> OutcomeView:
     """
     The top of a page.
 
     Args:
+        progress: as the process that runs the batch has recorded it.
         is_held: whether a process runs the batch now.
         folder: as commands name it.
     """
@@ -87,6 +104,7 @@ def outcome_view(
     return OutcomeView(
         tone=tone,
         headline=sentence,
+        live=list(_live_words(progress, now)) if progress is not None and is_held else [],
         bar=svg.stacked_bar((share.tone, share.jobs / total) for share in shares),
         shares=shares,
         figures=list(_figures(batch, totals, zone, now)),
@@ -123,6 +141,22 @@ def _failed_words(failed: int, done: int) -> str:
     return f"{failed:,} failed" if failed or not done else "none failed"
 
 
+def _live_words(progress: Progress, now: datetime) -> Iterator[str]:
+    per_minute = progress.per_minute(now)
+    parts = [
+        f"{progress.running:,} runs in progress",
+        f"{progress.collecting:,} being collected" if progress.collecting else "",
+        "" if per_minute is None else rate(per_minute),
+        words_left(progress, now),
+    ]
+    yield ", ".join(filter(None, parts))
+    if progress.stopping:
+        yield f"It starts nothing more: {progress.stopping}"
+    elif progress.limit and progress.limited:
+        jobs = "1 job waits" if progress.limited == 1 else f"{progress.limited:,} jobs wait"
+        yield f"{jobs}: {progress.limit}"
+
+
 def _figures(batch: Batch, totals: Totals, zone: tzinfo, now: datetime) -> Iterator[Figure]:
     end = batch.ended_at
     secs = ((end or now) - batch.created_at).total_seconds()
@@ -153,7 +187,6 @@ def _figures(batch: Batch, totals: Totals, zone: tzinfo, now: datetime) -> Itera
     )
     if end is not None:
         yield Figure(name="ended", value=at_minute(end, zone))
-    yield Figure(name="requests", value=f"{batch.requests:,}", remark=f"{batch.retries:,} repeated")
 
 
 def _active_words(totals: Totals, *, is_over: bool) -> str:
@@ -167,9 +200,9 @@ def _notes(
     batch: Batch, totals: Totals, folder: str, now: datetime, *, is_held: bool
 ) -> Iterator[str]:
     if batch.stop_reason:
-        yield f"Stopped early: {batch.stop_reason}"
+        yield f"{batch.stop_reason[0].upper()}{batch.stop_reason[1:]}"
     if not is_held and batch.state is not BatchState.ENDED:
-        yield f"To continue it: orchestrator resume {folder}"
+        yield f"To continue it: orchestrator resume {shlex.quote(folder)}"
     expiry = expiry_warning(batch, totals, folder, now)
     if expiry is not None:
         yield f"{expiry[0].upper()}{expiry[1:]}."

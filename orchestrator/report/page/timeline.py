@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from orchestrator.ledger.records import ListedAttempt
 from orchestrator.model.states import JobStatus
 from orchestrator.report.page import svg
-from orchestrator.report.page.zone_times import at_hour
+from orchestrator.report.page.zone_times import at_day_and_hour, at_hour
 
 COLUMNS = 500
 """How many steps the curves have."""
@@ -19,6 +19,7 @@ MOST_LANES = 128
 HIGHEST_LANES = 360
 MOST_BARS = 20_000
 TICKS = 5
+DAY_SECS = 86_400
 TONES = ("good", "bad", "going")
 
 
@@ -72,10 +73,11 @@ class Timeline:
         lanes, used = self._lanes()
         counts, most = self._levels(begin, span, None)
         memory, most_memory = self._levels(begin, span, self._memory)
+        words = at_hour if span < DAY_SECS else at_day_and_hour
         times = (begin + span * tick / (TICKS - 1) for tick in range(TICKS))
         return TimelineView(
             runs=len(self._starts),
-            ticks=[at_hour(datetime.fromtimestamp(at, UTC), zone) for at in times],
+            ticks=[words(datetime.fromtimestamp(at, UTC), zone) for at in times],
             concurrency=Curve(chart=svg.steps(counts, limit=max_runs), peak=most, limit=max_runs),
             memory=Curve(
                 chart=svg.steps(memory, limit=max_memory_mbytes),

@@ -21,6 +21,11 @@ def at_hour(time: datetime, zone: tzinfo) -> str:
     return f"{time.astimezone(zone):%H:%M:%S}"
 
 
+def at_day_and_hour(time: datetime, zone: tzinfo) -> str:
+    """A time without its year, such as `11-25 02:15`."""
+    return f"{time.astimezone(zone):%m-%d %H:%M}"
+
+
 def zone_words(time: datetime, zone: tzinfo) -> str:
     """The zone with its offset at a time, such as `Europe/Prague, UTC+01:00`."""
     offset = f"{time.astimezone(zone):%z}"

@@ -18,6 +18,7 @@ import pytest
 from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
+from orchestrator.model.progress import Progress
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.failures import Failures
 from orchestrator.report.page.batch_page import BatchPage
@@ -130,7 +131,7 @@ def test_page_of_an_interrupted_batch_names_the_command_that_continues_it() -> N
     outcome = make_page([], batch=batch, totals=make_totals(jobs=jobs)).outcome
     assert outcome.headline == "Stopped early: 3 of 4 jobs done, none failed"
     assert outcome.notes == [
-        "Stopped early: the budget is spent",
+        "The budget is spent",
         "To continue it: orchestrator resume output/nightly/x",
     ]
 
@@ -167,6 +168,14 @@ def test_timeline_counts_runs_and_memory_at_once() -> None:
     assert (view.ticks[0], view.ticks[-1]) == ("13:00:00", "13:02:00")
     assert view.lanes is not None
     assert 'viewBox="0 0 1000 24"' in view.lanes
+
+
+def test_timeline_of_days_has_dates() -> None:
+    """After a day, a time alone would be ambiguous."""
+    last = listed_attempt(1, started_at=NOON, finished_at=NOON + timedelta(days=3))
+    view = make_page([listed_job(), listed_job(1, attempts=(last,))]).timeline
+    assert view is not None
+    assert (view.ticks[0], view.ticks[-1]) == ("11-25 13:00", "11-28 13:00")
 
 
 def test_timeline_draws_a_live_run_until_now() -> None:
@@ -253,6 +262,40 @@ def test_job_is_marked_where_it_is_worse_than_in_the_batch_before() -> None:
         SLOWER | DEARER | FEWER,
         0,
     ]
+
+
+def test_errors_that_differ_only_in_the_run_stand_once() -> None:
+    """A thousand jobs that failed alike do not make the page larger."""
+    jobs = [
+        listed_job(seq, status=JobStatus.FAILED, error=f"run run{seq}n1 FAILED: no such shop")
+        for seq in range(3)
+    ]
+    data = _data(make_page(jobs))
+    assert data["errors"] == ["FAILED: no such shop"]
+    assert [row[10] for row in data["rows"]] == [0, 0, 0]
+
+
+def test_live_page_says_what_goes_on_and_what_jobs_wait_for() -> None:
+    """Runs that are only collected do not count as running, and the limit that binds is named."""
+    now = NOON + timedelta(minutes=2)
+    progress = Progress(
+        at=now,
+        began_at=NOON,
+        total=20,
+        running=4,
+        collecting=2,
+        lately=30,
+        lately_from=NOON + timedelta(minutes=1),
+        limit="4 of 4 runs are in progress",
+        limited=9,
+        ends_at=now + timedelta(minutes=5),
+    )
+    outcome = make_page([], is_held=True, progress=progress, now=now).outcome
+    assert outcome.live == [
+        "4 runs in progress, 2 being collected, 30 jobs/min, about 5 min left",
+        "9 jobs wait: 4 of 4 runs are in progress",
+    ]
+    assert make_page([], progress=progress, now=now).outcome.live == []
 
 
 def test_table_leaves_out_jobs_that_succeeded_first() -> None:

@@ -44,12 +44,22 @@
     {name: "Actor", by: ACTOR, draw: (row) => data.actors[row[ACTOR]], text: (row) => data.actors[row[ACTOR]]},
     {name: "attempts", by: ATTEMPTS, draw: (row) => row[ATTEMPTS] || "", style: "number"},
     {name: "items", by: ITEMS, draw: (row) => row[ITEMS] === null ? "" : count.format(row[ITEMS]), style: "number"},
-    {name: "time", by: SECS, draw: (row) => row[SECS] === null ? "" : clock(row[SECS]), style: "number"},
+    {name: "time", by: SECS, draw: drawTime, text: secsOf, style: "number"},
     {name: "cost", by: COST, draw: (row) => row[COST] === null ? "" : money(row[COST]), style: "number"},
     {name: "began", by: START, draw: (row) => row[START] === null ? "" : time(row[START]), style: "number"},
     {name: "", draw: drawLinks, style: "links"},
   ];
 
+  // A run in progress has the time that it has taken so far.
+  function secsOf(row) {
+    const isRunning = row[SECS] === null && row[START] !== null && typeof data.now === "number"
+      && data.statuses[row[STATUS]] === "RUNNING";
+    return isRunning ? Math.max(0, data.now - row[START]) : row[SECS];
+  }
+  function drawTime(row) {
+    const secs = secsOf(row);
+    return secs === null ? "" : row[SECS] === null ? `${clock(secs)} …` : clock(secs);
+  }
   function drawJob(row) {
     const marks = MARKS.filter((mark, bit) => mark && row[FLAGS] & (1 << bit));
     const params = data.params
@@ -68,8 +78,8 @@
     if (data.job) return row[RUN] && data.console ? link("run", data.console, row[RUN]) : "";
     return [
       row[RUN] && data.console ? link("run", data.console, row[RUN]) : null,
-      row[ATTEMPTS] ? link("folder", "jobs/", row[KEY], "/") : null,
-      row[FLAGS] & HAS_LOG ? link("log", "jobs/", row[KEY], "/log.txt") : null,
+      row[RUN] ? link("folder", "jobs/", row[KEY], "/") : null,
+      row[RUN] && row[FLAGS] & HAS_LOG ? link("log", "jobs/", row[KEY], "/log.txt") : null,
     ];
   }
 
