@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ from apify_emulator.times import iso, now
 
 USERNAME = "local"
 USER_ID = "localUser00000000"
-PROXY_PASSWORD = "no-proxy-here"  # noqa: S105 - there is no proxy, but SDKs need a value
+# Groups that accounts on Apify have; here all of them lead to the same place.
+PROXY_GROUPS = ("SHADER", "BUYPROXIES94952", "RESIDENTIAL", "GOOGLE_SERP")
 # Clients check this list before they use a feature.
 _FEATURES = (
     "ACTORS",
@@ -27,6 +29,19 @@ _FEATURES = (
 # So high that only the limits of runs and memory can stop a test.
 _PLENTY = 1_000_000
 UNLIMITED_USD = 1_000_000.0
+
+
+@dataclass(slots=True, kw_only=True)
+class ProxyPlace:
+    """
+    Where the account's proxy is.
+
+    Attributes:
+        port: on loopback; 0 until the proxy listens.
+    """
+
+    password: str = field(default_factory=lambda: f"apify_proxy_{secrets.token_hex(12)}")
+    port: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,19 +63,25 @@ class AccountLimits:
     data_retention_days: int = _PLENTY
 
 
-def user_view(created_at: float, limits: AccountLimits) -> dict[str, Any]:
+def user_view(created_at: float, limits: AccountLimits, proxy: ProxyPlace) -> dict[str, Any]:
     """Returns the account as its owner sees it."""
     return {
         "id": USER_ID,
         "username": USERNAME,
         "profile": {"name": "Emulator"},
         "email": "local@localhost",
-        "proxy": {"password": PROXY_PASSWORD, "groups": []},
+        "proxy": {
+            "password": proxy.password,
+            "groups": [
+                {"name": name, "description": "Passes requests on", "availableCount": 1}
+                for name in PROXY_GROUPS
+            ],
+        },
         "plan": _plan(limits),
         "effectivePlatformFeatures": {
             name: {
-                # The emulator has neither a proxy nor a scheduler.
-                "isEnabled": not name.startswith("PROXY") and name != "SCHEDULER",
+                # The emulator starts nothing by the clock.
+                "isEnabled": name != "SCHEDULER",
                 "disabledReason": None,
                 "disabledReasonType": None,
                 "isTrial": False,
@@ -91,7 +112,7 @@ def _plan(limits: AccountLimits) -> dict[str, Any]:
         "maxActorCount": _PLENTY,
         "maxActorTaskCount": _PLENTY,
         "dataRetentionDays": limits.data_retention_days,
-        "availableProxyGroups": {},
+        "availableProxyGroups": dict.fromkeys(PROXY_GROUPS, 1),
         "teamAccountSeatCount": 1,
         "supportLevel": "COMMUNITY",
         "availableAddOns": [],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from apify_emulator.account import USER_ID
+from apify_emulator.account import USER_ID, ProxyPlace
 
 
-def client_variables(url: str, token: str) -> dict[str, str]:
+def client_variables(url: str, proxy: ProxyPlace) -> dict[str, str]:
     """
     Returns the variables for programs that use the emulator as they would use Apify.
+
+    `APIFY_TOKEN` is missing, because it is a secret that only its owner adds.
 
     Args:
         url: of the emulator, without `/v2`.
     """
     return {
-        "APIFY_TOKEN": token,
         # SDKs in Python and JavaScript, the MCP server and `orchestrator` read these.
         "APIFY_API_BASE_URL": url,
         "APIFY_API_PUBLIC_BASE_URL": url,
@@ -23,4 +24,16 @@ def client_variables(url: str, token: str) -> dict[str, str]:
         "APIFY_CLI_DISABLE_TELEMETRY": "1",
         "APIFY_CLI_SKIP_UPDATE_CHECK": "1",
         "APIFY_USER_ID": USER_ID,
+        **proxy_variables(proxy),
+    }
+
+
+def proxy_variables(proxy: ProxyPlace) -> dict[str, str]:
+    """Returns the variables of the account's proxy."""
+    return {
+        "APIFY_PROXY_PASSWORD": proxy.password,
+        "APIFY_PROXY_HOSTNAME": "127.0.0.1",
+        "APIFY_PROXY_PORT": str(proxy.port),
+        # SDKs ask for it through the proxy, which answers it itself.
+        "APIFY_PROXY_STATUS_URL": "http://proxy.apify.com",
     }

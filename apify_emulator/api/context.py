@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apify_emulator.account import AccountLimits
+from apify_emulator.account import AccountLimits, ProxyPlace
 from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.actors.task import TaskRegistry
 from apify_emulator.faults import FaultPicker
@@ -32,6 +32,7 @@ class Context:
 
     options: EmulatorOptions
     account: AccountLimits
+    proxy: ProxyPlace
     created_at: float
     journal: Journal
     runs: RunRegistry

@@ -14,7 +14,6 @@ import anyio
 from pydantic import SecretStr
 
 from apify_emulator.cli.stand_in_arguments import facts_of, sample_files, target_of
-from apify_emulator.client_variables import client_variables
 from apify_emulator.errors import SetupError
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.actor_environments import build_actor_envs
@@ -41,7 +40,7 @@ async def serve(
     """
     async with serve_emulator(replace(options, report=report)) as emulator:
         token = emulator.token.get_secret_value()
-        variables = client_variables(emulator.url, token)
+        variables = emulator.variables
         if variables_to == "-":
             lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
             print("\n".join(lines), flush=True)

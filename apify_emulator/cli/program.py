@@ -15,11 +15,11 @@ import anyio
 from anyio.abc import Process
 
 from apify_emulator.cli.commands import report
-from apify_emulator.client_variables import client_variables
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.open_file_limit import under_limit
 from apify_emulator.server.address import read_address
 from apify_emulator.server.emulator import serve_emulator
+from apify_emulator.testing.handle import EmulatorHandle
 
 _NOT_FOUND, _NOT_STARTED = 127, 126
 
@@ -35,24 +35,25 @@ async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fres
     """
     found = None if is_fresh else read_address(options.data_dir)
     if found is not None:
-        return await _run(words, found[0], found[1].get_secret_value(), options.open_files)
+        handle = EmulatorHandle(found[0], found[1].get_secret_value())
+        variables = await anyio.to_thread.run_sync(lambda: handle.variables)
+        return await _run(words, variables, options.open_files)
     with tempfile.TemporaryDirectory(prefix="apify-emulator-") as empty:
         if is_fresh:
             # Only the storages are new: stand-ins that were added stay.
             options = replace(options, data_dir=Path(empty), actors_dirs=options.all_actors_dirs)
         async with serve_emulator(replace(options, report=report)) as emulator:
-            token = emulator.token.get_secret_value()
-            return await _run(words, emulator.url, token, options.open_files)
+            return await _run(words, emulator.variables, options.open_files)
 
 
-async def _run(words: Sequence[str], url: str, token: str, open_files: int | None) -> int:
+async def _run(words: Sequence[str], variables: dict[str, str], open_files: int | None) -> int:
     try:
         process = await anyio.open_process(
             under_limit(list(words), open_files),
             stdin=None,
             stdout=None,
             stderr=None,
-            env={**os.environ, **client_variables(url, token)},
+            env={**os.environ, **variables},
         )
     except FileNotFoundError:
         print(f"apify-emulator: {words[0]}: command not found", file=sys.stderr)

@@ -6,8 +6,9 @@ import os
 
 import orjson
 
-from apify_emulator.account import PROXY_PASSWORD, USER_ID
+from apify_emulator.account import USER_ID, ProxyPlace
 from apify_emulator.actors.actor import Actor
+from apify_emulator.client_variables import proxy_variables
 from apify_emulator.runs.run import Run
 from apify_emulator.times import iso
 
@@ -30,7 +31,9 @@ _ALIASES = {
 }
 
 
-def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> dict[str, str]:
+def process_environment(
+    run: Run, actor: Actor, token: str, base_url: str, proxy: ProxyPlace
+) -> dict[str, str]:
     """
     Returns the whole environment of one process of a run.
 
@@ -40,6 +43,7 @@ def process_environment(run: Run, actor: Actor, token: str, base_url: str) -> di
     """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}
+    own |= proxy_variables(proxy)
     aliases = {alias: own[name] for alias, name in _ALIASES.items() if name in own}
     return {**inherited, **_PYTHON, **actor.environment, **own, **aliases}
 
@@ -88,11 +92,6 @@ def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
         "APIFY_API_BASE_URL": base_url,
         "APIFY_API_PUBLIC_BASE_URL": base_url,
         "APIFY_META_ORIGIN": run.origin,
-        # SDKs require values, although there is no proxy.
-        "APIFY_PROXY_PASSWORD": PROXY_PASSWORD,
-        "APIFY_PROXY_HOSTNAME": "127.0.0.1",
-        "APIFY_PROXY_PORT": "8000",
-        "APIFY_PROXY_STATUS_URL": f"{base_url}/proxy",
     }
 
 

@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import Process, TaskGroup
 
+from apify_emulator.account import ProxyPlace
 from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.errors import BuildFailed
 from apify_emulator.options import EmulatorOptions
@@ -83,6 +84,7 @@ class Processes:
         tokens: Tokens,
         group: TaskGroup,
         base_url: Callable[[], str],
+        proxy: ProxyPlace,
     ) -> None:
         self._options = options
         self._actors = actors
@@ -91,6 +93,7 @@ class Processes:
         self._tokens = tokens
         self._group = group
         self._base_url = base_url
+        self._proxy = proxy
         self._environments = Environments(options)
         self._slots = anyio.CapacityLimiter(options.slots)
         self._active: dict[str, _RunProcess] = {}
@@ -195,7 +198,7 @@ class Processes:
         run = active.run
         self._logs.add(run.id, f"ACTOR: Starting {self._actors.by_id[run.actor_id].full_name}.")
         environment = process_environment(
-            run, self._actors.by_id[run.actor_id], token, self._base_url()
+            run, self._actors.by_id[run.actor_id], token, self._base_url(), self._proxy
         )
         try:
             process = await anyio.open_process(

@@ -13,12 +13,14 @@ from pydantic import SecretStr
 
 from apify_emulator.account import USER_ID
 from apify_emulator.api.context import Context
+from apify_emulator.client_variables import client_variables
 from apify_emulator.errors import AddressUnavailable
 from apify_emulator.faults import FaultPicker, Faults
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.runs.run_views import run_view
 from apify_emulator.server.address import published_address
 from apify_emulator.server.parts import opened
+from apify_emulator.server.proxy_server import serving_proxy
 from apify_emulator.server.request_handler import OnAnswer, RequestHandler
 from apify_emulator.server.secret_hiding import hide
 from apify_emulator.times import now
@@ -42,6 +44,12 @@ class Emulator:
         self.url = url
         self.token = token
         self._context = context
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that Apify's tools and SDKs read."""
+        token = {"APIFY_TOKEN": self.token.get_secret_value()}
+        return token | client_variables(self.url, self._context.proxy)
 
     def runs(self) -> list[dict[str, Any]]:
         """Returns all runs as their own endpoint shows them, oldest first."""
@@ -85,7 +93,7 @@ async def serve_emulator(
         # APIFY_TOKEN is the token of the owner's real account, which no Actor here needs.
         hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
         handler = RequestHandler(parts.context, parts.tokens, on_answer)
-        async with _http_server(handler) as runner:
+        async with _http_server(handler) as runner, serving_proxy(parts.context.proxy):
             try:
                 await _listen(runner, options)
                 handler.base_url = _url(runner, options.host)

@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
-from apify_emulator.account import USER_ID
+from apify_emulator.account import USER_ID, ProxyPlace
 from apify_emulator.actors.actor_files import load_actors
 from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.actors.task import TaskRegistry
@@ -67,6 +67,7 @@ class _Core:
     token: SecretStr
     tokens: Tokens
     timers: Timers
+    proxy: ProxyPlace
     events: EventSockets
     actors: ActorRegistry
     runs: RunRegistry
@@ -148,6 +149,7 @@ def _assembled(setup: _Setup) -> tuple[Parts, Timers]:
         tokens=core.tokens,
         group=setup.group,
         base_url=lambda: address[0],
+        proxy=core.proxy,
     )
     parts = Parts(
         context=_context(setup, core, processes),
@@ -174,6 +176,7 @@ def _core(setup: _Setup) -> _Core:
         token=token,
         tokens=Tokens(token.get_secret_value()),
         timers=Timers(setup.journal.batch),
+        proxy=ProxyPlace(),
         events=EventSockets(),
         actors=ActorRegistry(lambda: load_actors(setup.options.all_actors_dirs), created_at),
         runs=_loaded_runs(setup.documents.get("run", {})),
@@ -198,6 +201,7 @@ def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
     return Context(
         options=setup.options,
         account=account,
+        proxy=core.proxy,
         created_at=core.created_at,
         journal=journal,
         runs=runs,

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apify_emulator.client_variables import client_variables
-
 if TYPE_CHECKING:
     from apify_client import ApifyClient, ApifyClientAsync
 
@@ -37,7 +35,8 @@ class EmulatorHandle:
     @property
     def variables(self) -> dict[str, str]:
         """The environment variables that Apify's tools and SDKs read."""
-        return client_variables(self.url, self.token)
+        found: dict[str, str] = self.call("GET", "__emulator/variables")["data"]
+        return {"APIFY_TOKEN": self.token, **found}
 
     @property
     def client(self) -> ApifyClient:

@@ -10,6 +10,7 @@ from apify_emulator.actors.actor_views import actor_view
 from apify_emulator.api.context import Context
 from apify_emulator.api.reset import reset_everything
 from apify_emulator.api.router import CONTROL, Handler, Router
+from apify_emulator.client_variables import client_variables
 from apify_emulator.errors import SetupError
 from apify_emulator.faults import FaultPicker, read_faults
 from apify_emulator.http.answers import Answer, data
@@ -37,6 +38,7 @@ def register(router: Router) -> None:
         ("actors", add_actor),
     ):
         router.add("POST", f"{CONTROL}/{name}", _for_owner(handler))
+    router.add("GET", f"{CONTROL}/variables", _for_owner(variables))
 
 
 def _for_owner(handler: Handler) -> Handler:
@@ -47,6 +49,11 @@ def _for_owner(handler: Handler) -> Handler:
         return await handler(context, call)
 
     return checked
+
+
+async def variables(context: Context, call: Call) -> Answer:
+    """Returns the variables that Apify's tools and SDKs read, without the token."""
+    return data(client_variables(call.base_url, context.proxy))
 
 
 async def reset(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form

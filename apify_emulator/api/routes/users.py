@@ -30,7 +30,7 @@ def register(router: Router) -> None:
 
 async def get_me(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
     """Returns the account of the token."""
-    return data(user_view(context.created_at, context.account))
+    return data(user_view(context.created_at, context.account, context.proxy))
 
 
 async def get_user(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
