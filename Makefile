@@ -14,8 +14,8 @@ EMPTY_TREE := 4b825dc642cb6eb9a060e54bf8d69288fbee4904
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench wheel constraints example-config \
-	spec-reference emulator-api screenshots test-airflow clean
+.PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench bench-check wheel constraints \
+	example-config spec-reference emulator-api screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ soak: setup ## run the long forms of the random tests
 
 bench: setup ## measure, and write the figures into docs/performance.md
 	$(BIN)/python -m bench
+
+bench-check: setup ## measure briefly whether a job costs more than 1.15 times what docs/performance.md says
+	$(BIN)/python -m bench --check
 
 wheel: $(TOOLS) ## build the wheel and the source archive into dist/
 	$(UV) build --quiet --clear --build-constraints constraints.txt

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import (
     collecting,
+    curve,
     downloads,
     durability,
     exporting,
@@ -22,6 +23,7 @@ from bench import (
     overhead,
     planning,
     polling,
+    regression,
     requests,
     resume,
     startup,
@@ -31,6 +33,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "overhead": lambda options: overhead.run(options.sizes, options.rounds),
+    "curve": lambda options: curve.run(options.rounds),
     "memory": lambda options: memory.run(options.memory_sizes),
     "requests": lambda options: requests.run(options.request_jobs),
     "polling": lambda _options: polling.run(),
@@ -52,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all of them)")
     parser.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="of overhead, durability, resume (3)"
+        "--rounds", type=int, default=5, metavar="N", help="of those that take turns (5)"
     )
     parser.add_argument(
         "--sizes", type=int, nargs=2, default=[2000, 6000], metavar="N",
@@ -73,12 +76,18 @@ def main() -> None:
         "--export-sizes", type=int, nargs=2, default=[100, 10_000], metavar="N",
         help="batches and items of each, of export (100 10000)",
     )  # fmt: skip
+    parser.add_argument(
+        "--check", action="store_true",
+        help="measure the short form of overhead; fail if a job costs more than is recorded",
+    )  # fmt: skip
     parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
     options = parser.parse_args()
     if unknown := [name for name in options.which if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     # As on Ctrl-C, what was started is ended and what was written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.check:
+        sys.exit("\n".join(regression.check(DOCUMENT.read_text())) or 0)
     for name in options.which or BENCHMARKS:
         figures = f"{BENCHMARKS[name](options)}\n\nOn {machine()}."
         print(f"{name}\n\n{figures}\n", flush=True)

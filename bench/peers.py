@@ -23,12 +23,15 @@ def orchestrator(
     module: str = "orchestrator",
     *,
     settle_secs: float = 0.0,
+    at_once: int = AT_ONCE,
+    log_level: str = "info",
 ) -> Taken:
     """
     `orchestrator run` on a spec of that many jobs, with its ledger and all its files.
 
     Args:
         settle_secs: how long it waits after a run's end until its items are counted.
+        at_once: the most runs at the same time.
     """
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
@@ -36,13 +39,13 @@ def orchestrator(
     each = jobs // len(place.tasks)
     # In turn, as the other peers do it: the tasks are the inner parameter.
     spec.write_text(
-        f'[batch]\nname = "bench"\nmax_runs = {AT_ONCE}\n'
+        f'[batch]\nname = "bench"\nmax_runs = {at_once}\n'
         f'[[jobs]]\nname = "job-{{{{ n }}}}-{{{{ task }}}}"\ntask = "{{{{ task }}}}"\n'
         f"input = {{ {fields} }}\n"
         f"matrix = {{ n = {{ range = [1, {each}] }}, task = {json.dumps(place.tasks)} }}\n"
     )
     return measure(
-        _module(module, "run", spec, "--output", folder / "out"),
+        _module(module, "run", spec, "--output", folder / "out", "--log-level", log_level),
         {
             "APIFY_TOKEN": place.token,
             "APIFY_API_BASE_URL": place.url,

@@ -8,6 +8,12 @@ call, and takes ten times as long.
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from collections.abc import Callable
+
+
+def running_clock() -> Callable[[], float]:
+    """The clock of the running event loop: for what belongs to one loop."""
+    return get_running_loop().time
 
 
 def loop_time() -> float:

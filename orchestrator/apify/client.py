@@ -18,7 +18,7 @@ from orchestrator.apify.policy.sender import Sender
 from orchestrator.apify.request_builder import RequestBuilder
 from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.apify.storage_endpoints import StorageEndpoints
-from orchestrator.loop_clock import loop_time
+from orchestrator.loop_clock import running_clock
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 
 
@@ -68,8 +68,9 @@ class ApifyClient:
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
-        self._paced = PacedTransport(self._transport, self._options, now=loop_time)
-        sender = Sender(self._paced, self._options, rng=self._rng, now=loop_time)
+        self._now = now = running_clock()
+        self._paced = PacedTransport(self._transport, self._options, now=now)
+        sender = Sender(self._paced, self._options, rng=self._rng, now=now)
         self.runs = RunEndpoints(self._requests, sender, max_polls=self._options.max_polls)
         self.storages = StorageEndpoints(self._requests, sender)
         self.actors = ActorEndpoints(self._requests, sender)
@@ -105,4 +106,4 @@ class ApifyClient:
 
     def platform_now(self) -> datetime | None:
         """The platform's time, or up to two seconds earlier; None before any answer."""
-        return self._paced.clock.time(loop_time())
+        return self._paced.clock.time(self._now())

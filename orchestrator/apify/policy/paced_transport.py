@@ -165,7 +165,7 @@ class PacedTransport:
             RateLimited: that would not be in time.
         """
         now = self._now()
-        wait = self._pacer.reserve(lane, now, until - now)
+        wait = lane.reserve(now, until - now)
         if wait is None:
             held_back = RateLimited(
                 "not sent: more requests wait for this resource than its rate limit lets through "
@@ -178,7 +178,7 @@ class PacedTransport:
         if wait > 0.0:
             await anyio.sleep(wait)
             now = self._now()
-        wait = self._pacer.reserve_for_account(now)
+        wait = self._pacer.account.reserve(now) or 0.0
         if wait > 0.0:
             # Requests that wait are sent together, at the next tick: what follows then arrives in
             # groups, which costs far less than one wake-up for each.

@@ -9,6 +9,7 @@ given, in seconds, and the sender sleeps for as long as it says.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from orchestrator.apify.http.headers import whole_number
@@ -60,16 +61,21 @@ class Lane:
         self.next_at = 0.0
         self._changed_at = 0.0
 
-    def wait(self, now: float) -> float:
-        """How long the next request has to wait, 0 for not at all."""
+    def reserve(self, now: float, patience_secs: float = math.inf) -> float | None:
+        """
+        Takes the next place; returns how long to wait for it, 0 for not at all.
+
+        Args:
+            patience_secs: when the wait would be longer, no place is taken and None returned.
+        """
         if self.factor < 1.0:
             self._recover(now)
-        return max(self.next_at - now - BURST_SECS, 0.0)
-
-    def take(self, now: float) -> None:
-        """Takes the next place."""
+        wait = self.next_at - now - BURST_SECS
+        if wait > patience_secs:
+            return None
         # Idle time is not saved up: a burst never runs further ahead than BURST_SECS.
-        self.next_at = max(self.next_at, now) + self.interval
+        self.next_at = (max(self.next_at, now)) + self.interval
+        return max(0.0, wait)
 
     def learn(self, text: str) -> None:
         """
@@ -112,10 +118,16 @@ class Lane:
 
 
 class Pacer:
-    """The lanes of all resources that are in use, and the account's."""
+    """
+    The lanes of all resources that are in use, and the account's.
+
+    Attributes:
+        account: a request takes its place here as a second step, after the wait for its resource:
+            taken before, it would hold up other resources.
+    """
 
     def __init__(self) -> None:
-        self._account = Lane(ACCOUNT_PER_SEC)
+        self.account = Lane(ACCOUNT_PER_SEC)
         self._lanes: dict[str, Lane] = {}
         self._forget_at = FORGET_FROM
 
@@ -135,28 +147,6 @@ class Pacer:
                 self._forget(now)
             lane = self._lanes[resource] = Lane(rate.value)
         return lane
-
-    def reserve(self, lane: Lane, now: float, patience_secs: float) -> float | None:
-        """
-        Takes a place for one request to a resource; returns how long to wait for it.
-
-        The account's place is a second step, `reserve_for_account`, after that wait: taken now, it
-        would hold up other resources.
-
-        Args:
-            patience_secs: when the wait would be longer, no place is taken and None returned.
-        """
-        wait = lane.wait(now)
-        if wait > patience_secs:
-            return None
-        lane.take(now)
-        return wait
-
-    def reserve_for_account(self, now: float) -> float:
-        """Takes a place for one request of the account; returns how long to wait for it."""
-        wait = self._account.wait(now)
-        self._account.take(now)
-        return wait
 
     def _forget(self, now: float) -> None:
         self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}

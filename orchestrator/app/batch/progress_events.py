@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio
-
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.event_log import LOG
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, Mark
 from orchestrator.model.runs import Run
@@ -26,12 +25,12 @@ class BatchEvents:
 
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """Counts a run in progress."""
-        self._tracker.run_started(attempt, run, anyio.current_time())
+        self._tracker.run_started(attempt, run, loop_time())
         LOG.info("run_adopted" if adopted else "run_started", run=run.id)
 
     def run_finished(self, attempt: Attempt, run: Run) -> None:
         """Counts a run that ended, and what it cost."""
-        self._tracker.run_finished(attempt, run, anyio.current_time())
+        self._tracker.run_finished(attempt, run, loop_time())
         LOG.debug("run_finished", status=run.status)
 
     def run_seen(self, run: Run) -> None:
@@ -104,7 +103,7 @@ class BatchEvents:
             outcome,
             collected,
             is_settled=next_delay_secs is None,
-            now=anyio.current_time(),
+            now=loop_time(),
         )
         if next_delay_secs is not None:
             LOG.warning(

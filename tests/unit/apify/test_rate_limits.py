@@ -24,9 +24,9 @@ class Server:
 
 
 def passing(pacer: Pacer, resource: str, rate: Rate, now: float) -> float:
-    wait = pacer.reserve(pacer.lane(resource, rate, now), now, 1e9)
+    wait = pacer.lane(resource, rate, now).reserve(now, 1e9)
     assert wait is not None
-    return now + wait + pacer.reserve_for_account(now + wait)
+    return now + wait + (pacer.account.reserve(now + wait) or 0.0)
 
 
 def test_far_below_the_limit_nothing_waits() -> None:
@@ -49,7 +49,7 @@ def test_resources_do_not_wait_for_each_other() -> None:
     """A busy dataset does not slow down another one."""
     pacer = Pacer()
     for _ in range(1000):
-        pacer.reserve(pacer.lane("dataset 1", Rate.DEFAULT, 0.0), 0.0, 1e9)
+        pacer.lane("dataset 1", Rate.DEFAULT, 0.0).reserve(0.0, 1e9)
     assert passing(pacer, "dataset 2", Rate.DEFAULT, 0.0) == 0.0
 
 
@@ -64,10 +64,10 @@ def test_impatient_request_takes_no_place() -> None:
     """A request that cannot wait so long leaves its place to others."""
     pacer = Pacer()
     lane = pacer.lane("it", Rate.DEFAULT, 0.0)
-    while pacer.reserve(lane, 0.0, 1e9) != pytest.approx(1.0, abs=0.02):
+    while lane.reserve(0.0, 1e9) != pytest.approx(1.0, abs=0.02):
         pass
     before = lane.next_at
-    assert pacer.reserve(lane, 0.0, 0.5) is None
+    assert lane.reserve(0.0, 0.5) is None
     assert lane.next_at == before
 
 
@@ -110,7 +110,7 @@ def test_slow_server_refuses_less_than_one_per_cent() -> None:
     now, refused, done = 0.0, 0, 0
     while done < 5000:
         lane = pacer.lane("it", Rate.DEFAULT, now)
-        wait = pacer.reserve(lane, now, 1e9)
+        wait = lane.reserve(now, 1e9)
         assert wait is not None
         now += wait
         if server.accepts(now):
