@@ -116,6 +116,16 @@ def no_permission() -> ApiError:
     )
 
 
+def no_access(noun: str) -> ApiError:
+    """The refusal of a caller who may not read a storage."""
+    return ApiError(
+        403,
+        "insufficient-permissions",
+        f"Insufficient permissions for the {noun}. Make sure you're passing a correct API token "
+        "and that it has the required permissions.",
+    )
+
+
 def run_failed(run_id: str, status: str) -> ApiError:
     """The refusal of a synchronous start whose run did not succeed."""
     return ApiError(

@@ -14,7 +14,7 @@ from apify_emulator.account import USERNAME
 from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_files import changed_at, read_actor
 from apify_emulator.errors import SetupError
-from apify_emulator.refusals import ApiError, actor_not_found
+from apify_emulator.refusals import ApiError, actor_not_found, record_not_found
 
 
 class ActorRegistry:
@@ -101,11 +101,21 @@ class ActorRegistry:
         self._by_name[actor.full_name.lower()] = actor
 
     def build(self, build_id: str) -> Actor:
-        """Returns the Actor that a build belongs to."""
-        for actor in self.by_id.values():
-            if actor.build_id == build_id:
-                return actor
-        raise ApiError(404, "record-not-found", "Build was not found")
+        """
+        Returns the Actor that a build belongs to.
+
+        Raises:
+            ApiError: there is no such build (404).
+        """
+        actor = self.of_build(build_id)
+        if actor is None:
+            raise record_not_found("Build")
+        return actor
+
+    def of_build(self, build_id: str) -> Actor | None:
+        """Returns the Actor that a build belongs to; None if there is no such build."""
+        found = (actor for actor in self.by_id.values() if actor.build_id == build_id)
+        return next(found, None)
 
 
 def unusable(problem: SetupError) -> ApiError:

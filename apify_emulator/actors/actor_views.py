@@ -72,6 +72,13 @@ def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str,
     }
 
 
+def build_summary(actor: Actor, created_at: float) -> dict[str, Any]:
+    """Returns the Actor's build as lists show it."""
+    names = ("id", "actId", "status", "startedAt", "finishedAt", "buildNumber", "meta")
+    view = build_view(actor, created_at)
+    return {**{name: view[name] for name in names}, "usageTotalUsd": 0.0}
+
+
 def build_view(actor: Actor, created_at: float) -> dict[str, Any]:
     """Returns the Actor's build."""
     moment = iso(created_at)

@@ -27,6 +27,7 @@ class Context:
 
     Attributes:
         faults: replaced when the owner sets other faults.
+        signing_master: the secret that the keys of signed URLs are made from.
         added_actors: the folders of the stand-ins that the API added.
     """
 
@@ -34,6 +35,7 @@ class Context:
     account: AccountLimits
     proxy: ProxyPlace
     created_at: float
+    signing_master: str
     journal: Journal
     runs: RunRegistry
     actors: ActorRegistry

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apify_emulator.api.context import Context
+from apify_emulator.api.public_access import may_read
 from apify_emulator.api.router import Route
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, no_permission
@@ -36,7 +37,7 @@ def check_permissions(context: Context, call: Call, route: Route) -> None:
     run = caller(context, call)
     if run is None or _may(context, run, call, route):
         return
-    if not route.is_open:
+    if not route.is_open and not may_read(context, call, route):
         raise no_permission()
     call.run_id, call.is_known = None, False
 

@@ -33,6 +33,7 @@ class Route:
         names: of the parameters, in order.
         is_open: whether it answers requests without a token.
         is_supported: False for what the emulator only refuses in the API's words.
+        is_public: whether it reads a storage, which can be open to all or have signed URLs.
     """
 
     template: str
@@ -40,6 +41,7 @@ class Route:
     handler: Handler
     is_open: bool
     is_supported: bool = True
+    is_public: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Router:
         *,
         is_open: bool = False,
         is_supported: bool = True,
+        is_public: bool = False,
     ) -> None:
         """Adds an endpoint, for example `GET`, `actor-runs/{runId}`."""
         node, names = self._root, []
@@ -73,7 +76,9 @@ class Router:
                 node = node.any
             else:
                 node = node.fixed.setdefault(part, _Node())
-        node.routes[method] = Route(template, tuple(names), handler, is_open, is_supported)
+        node.routes[method] = Route(
+            template, tuple(names), handler, is_open, is_supported, is_public
+        )
 
     def all_routes(self) -> Iterator[tuple[str, Route]]:
         """Yields every endpoint with its method."""

@@ -14,6 +14,7 @@ from apify_emulator.account import UNLIMITED_USD, AccountLimits
 from apify_emulator.journal import Journal
 from apify_emulator.lifecycle.timers import Timer, Timers
 from apify_emulator.options import EmulatorOptions
+from apify_emulator.processes.actor_environments import Environments
 from apify_emulator.processes.run_logs import RunLogs
 from apify_emulator.processes.run_processes import Processes
 from apify_emulator.refusals import ApiError, invalid_input
@@ -53,6 +54,11 @@ class RunLifecycle:
         self._due: dict[str, Timer] = {}
         self._scripts: dict[str, Script] = {}
         processes.attach(save=self.save, mark_running=self._mark_running, finish=self.finish)
+
+    @property
+    def environments(self) -> Environments:
+        """The environments of the Actors."""
+        return self._processes.environments
 
     def check_capacity(self, memory_mbytes: int) -> None:
         """

@@ -95,6 +95,17 @@ class Environments:
             f"{folder} has no src/__main__.py, <package>/__main__.py, main.py or package.json"
         )
 
+    def log(self, actor: Actor) -> bytes:
+        """Returns the log of the build of an Actor's environment."""
+        folder = actor.folder
+        if folder is None or actor.simulation is not None:
+            return b"The Actor has no process, so nothing is built.\n"
+        key = _node_key(folder) if _python_entry(folder) is None else _python_key(folder)
+        try:
+            return (self._folder / f"{key}.log").read_bytes()
+        except OSError:
+            return b"The environment is built when the first run starts.\n"
+
     def is_built(self, actor: Actor) -> bool:
         """Returns whether an Actor can start at once, without network."""
         if actor.folder is None:

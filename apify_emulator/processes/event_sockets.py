@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from typing import Any
 
@@ -9,19 +10,11 @@ import anyio
 import orjson
 from aiohttp import WSMsgType, web
 
+from apify_emulator.runs.run_usage import RunUsage, usage_stats
 from apify_emulator.times import iso, now
 
 SEND_SECS = 2.0
-# An idle machine, because the emulator measures nothing.
-_SYSTEM_INFO: dict[str, Any] = {
-    "memAvgBytes": 0,
-    "memCurrentBytes": 0,
-    "memMaxBytes": 1 << 30,
-    "cpuAvgUsage": 0.0,
-    "cpuMaxUsage": 0.0,
-    "cpuCurrentUsage": 0.0,
-    "isCpuOverloaded": False,
-}
+_OVERLOADED_PERCENT = 95.0 * (os.cpu_count() or 1)
 
 
 class EventSockets:
@@ -40,7 +33,8 @@ class EventSockets:
         await socket.prepare(request)
         self._open[run_id].add(socket)
         try:
-            await _send(socket, "systemInfo", _SYSTEM_INFO)
+            # Crawlers wait for the first one before they start.
+            await _send(socket, "systemInfo", _system_info(RunUsage()))
             async for message in socket:
                 if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
                     break
@@ -50,12 +44,22 @@ class EventSockets:
                 del self._open[run_id]
         return socket
 
+    async def send_usage(self, run_id: str, usage: RunUsage) -> None:
+        """Tells a run's process what it uses."""
+        await self.send(run_id, "systemInfo", _system_info(usage))
+
     async def send(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
         """Sends an event to a run's process, if it listens; never raises, never waits long."""
         # A copy, because a socket that closes meanwhile removes itself.
         for socket in tuple(self._open.get(run_id, ())):
             with anyio.move_on_after(SEND_SECS):
                 await _send(socket, name, data)
+
+
+def _system_info(usage: RunUsage) -> dict[str, Any]:
+    # The emulator does not limit a run, so only the whole machine can be overloaded.
+    is_overloaded = usage.cpu_current > _OVERLOADED_PERCENT
+    return {**usage_stats(usage), "isCpuOverloaded": is_overloaded}
 
 
 async def _send(socket: web.WebSocketResponse, name: str, data: dict[str, Any] | None) -> None:

@@ -29,9 +29,11 @@ from apify_emulator.processes.event_sockets import EventSockets
 from apify_emulator.processes.open_file_limit import under_limit
 from apify_emulator.processes.orphan_processes import kill_orphans
 from apify_emulator.processes.process_environment import process_environment
+from apify_emulator.processes.process_samples import Sample, sample_sessions
 from apify_emulator.processes.run_logs import LineStamper, RunLogs
 from apify_emulator.processes.tokens import Tokens
 from apify_emulator.runs.run import Run, Status
+from apify_emulator.runs.run_usage import RunUsage
 from apify_emulator.times import now
 
 # A process that fails at once must not restart in a tight loop.
@@ -39,6 +41,11 @@ _RESTART_PAUSE_SECS = 0.5
 # How long to wait for the end of the output after the end of the process.
 _LAST_OUTPUT_SECS = 2.0
 _MIGRATION_GRACE_SECS = 1.0
+_SAMPLE_SECS = 1.0
+_STANDBY = (
+    "The Actor waits for requests in Standby mode, which the emulator does not have: remove "
+    '"usesStandbyMode" from its actor.json to run it as a usual Actor'
+)
 
 
 class Finish(Protocol):
@@ -72,7 +79,12 @@ class _RunProcess:
 
 
 class Processes:
-    """The processes of all runs."""
+    """
+    The processes of all runs.
+
+    Attributes:
+        environments: of the Actors.
+    """
 
     def __init__(
         self,
@@ -94,13 +106,14 @@ class Processes:
         self._group = group
         self._base_url = base_url
         self._proxy = proxy
-        self._environments = Environments(options)
+        self.environments = Environments(options)
         self._slots = anyio.CapacityLimiter(options.slots)
         self._active: dict[str, _RunProcess] = {}
         self._is_closing = False
         self._save: Callable[[Run], None]
         self._mark_running: Callable[[Run], None]
         self._finish: Finish
+        group.start_soon(self._sample_all, name="usage of processes")
 
     def attach(
         self, *, save: Callable[[Run], None], mark_running: Callable[[Run], None], finish: Finish
@@ -143,6 +156,30 @@ class Processes:
                 active.stop_reason = active.stop_reason or _StopReason.CLOSE
                 group.start_soon(self._migrate, active)
 
+    async def _sample_all(self) -> None:
+        before: dict[str, float] = {}
+        while True:
+            await anyio.sleep(_SAMPLE_SECS)
+            running = {
+                active.process.pid: active.run
+                for active in tuple(self._active.values())
+                if active.process is not None
+            }
+            if not running:
+                before.clear()
+                continue
+            samples = await to_thread.run_sync(sample_sessions, tuple(running))
+            for session, sample in samples.items():
+                await self._note(running[session], sample, before)
+
+    async def _note(self, run: Run, sample: Sample, before: dict[str, float]) -> None:
+        used = max(sample.cpu_secs - before.get(run.id, 0.0), 0.0)
+        before[run.id] = sample.cpu_secs
+        if not run.is_terminal:
+            run.usage = run.usage or RunUsage()
+            run.usage.note(100 * used / _SAMPLE_SECS, sample.memory_bytes)
+            await self._events.send_usage(run.id, run.usage)
+
     async def _run_until_end(self, active: _RunProcess) -> None:
         run = active.run
         try:
@@ -184,9 +221,13 @@ class Processes:
             message = "The Actor of this run does not exist any more"
             self._finish(run, Status.FAILED, message=message)
             return None
+        if actor.definition.get("usesStandbyMode"):
+            self._logs.add(run.id, f"ACTOR: {_STANDBY}.")
+            self._finish(run, Status.FAILED, message=_STANDBY)
+            return None
         try:
             with anyio.CancelScope() as active.building:
-                return await self._environments.command(actor)
+                return await self.environments.command(actor)
         except BuildFailed as problem:
             self._logs.add(run.id, f"ACTOR: {problem}")
             self._finish(run, Status.FAILED, message=str(problem))
@@ -250,6 +291,8 @@ class Processes:
                 await is_read.wait()
             group.cancel_scope.cancel()
         code = await process.wait()
+        if run.usage is not None:
+            run.usage.stop()
         # The exit code after a signal, as a shell shows it.
         return code if code >= 0 else 128 - code
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import anyio
 
+from apify_emulator.runs.run_usage import RunUsage
+
 
 class Status(StrEnum):
     """The statuses of a run in the API's words."""
@@ -114,6 +116,7 @@ class Run:
     parent_id: str | None = None
     granted: list[str] = field(default_factory=list)
     attempt: int = 1
+    usage: RunUsage | None = None
     _ended: anyio.Event | None = field(default=None, repr=False)
 
     @property
@@ -154,4 +157,6 @@ def from_document(document: dict[str, Any]) -> Run:
     document.pop("pid", None)  # journals of an earlier version have it
     document["options"] = RunOptions(**document["options"])
     document["status"] = Status(document["status"])
+    if document.get("usage") is not None:
+        document["usage"] = RunUsage(**document["usage"])
     return Run(**document)

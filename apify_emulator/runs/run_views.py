@@ -6,6 +6,7 @@ from typing import Any
 
 from apify_emulator.runs.run import Run, RunOptions
 from apify_emulator.runs.run_registry import RunRegistry
+from apify_emulator.runs.run_usage import usage_stats
 from apify_emulator.times import iso, iso_or_none
 
 # The price of one gigabyte of memory for an hour, so that runs of real processes have a cost.
@@ -112,6 +113,9 @@ def _stats(run: Run, moment: float) -> dict[str, Any]:
         "runTimeSecs": round(seconds, 3),
         "metamorph": len(run.metamorphs or ()),
         "computeUnits": compute_units(run, moment),
+        "netRxBytes": 0,
+        "netTxBytes": 0,
+        **usage_stats(run.usage),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,20 @@ def creation_time(folder: Path) -> float:
         moment = now()
         path.write_text(str(moment))
         return moment
+
+
+def signing_master(folder: Path) -> str:
+    """Returns the secret of this data, which signed URLs need after a restart too."""
+    path = folder / "signing-key"
+    try:
+        known = path.read_text()
+    except FileNotFoundError:
+        known = ""
+    if not known:
+        known = secrets.token_hex(32)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(known)
+    return known
 
 
 def downtime_secs_of(path: Path) -> float:

@@ -56,6 +56,10 @@ class Emulator:
         moment = now()
         return [run_view(run, USER_ID, moment, with_usage=True) for run in self._context.runs.all]
 
+    def advance(self, seconds: float) -> None:
+        """Moves the clock forward; simulated runs and stand-ins go on at once."""
+        self._context.timers.advance(seconds)
+
     @property
     def faults(self) -> Faults:
         """The faults; setting them starts again with the seed and the counts."""

@@ -38,6 +38,7 @@ from apify_emulator.server.data_folder import (
     downtime_secs_of,
     keep_heartbeat,
     locked_data_folder,
+    signing_master,
 )
 from apify_emulator.storages.storage_collection import AccountStorage, StorageCollection
 from apify_emulator.storages.storage_kinds import Datasets, Queues, Stores
@@ -203,6 +204,7 @@ def _context(setup: _Setup, core: _Core, processes: Processes) -> Context:
         account=account,
         proxy=core.proxy,
         created_at=core.created_at,
+        signing_master=signing_master(setup.folder),
         journal=journal,
         runs=runs,
         actors=core.actors,

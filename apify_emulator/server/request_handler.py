@@ -9,6 +9,7 @@ from aiohttp import web
 
 from apify_emulator.api.context import Context
 from apify_emulator.api.permissions import check_permissions
+from apify_emulator.api.public_access import may_read
 from apify_emulator.api.router import CONTROL
 from apify_emulator.api.routes import all_routes
 from apify_emulator.faults import FaultKind
@@ -87,7 +88,7 @@ class RequestHandler:
         token = _token(request, call)
         if token is not None:
             call.run_id = self._tokens.run_of(token)
-        elif route.is_open:
+        elif route.is_open or may_read(self._context, call, route):
             call.is_known = False
         else:
             raise no_token()

@@ -60,6 +60,7 @@ class Dataset:
         self.accessed_at = created_at
         self.reads = 0
         self.writes = 0
+        self.general_access = "FOLLOW_USER_SETTING"
         self._path = path
         self._modified_at = created_at
         self._simulation = simulation

@@ -92,6 +92,8 @@ class KeyValueStore:
         self.created_at = created_at
         self.modified_at = created_at
         self.accessed_at = created_at
+        self.reads = self.writes = self.deletes = self.lists = 0
+        self.general_access = "FOLLOW_USER_SETTING"
         self._folder = folder
         self._simulated_records = simulated
         # None marks a record of a simulation that was deleted.
@@ -103,12 +105,19 @@ class KeyValueStore:
             return self._files[key]
         return self._simulated_records().get(key) if self._simulated_records is not None else None
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of all values that were written."""
+        return sum(record.size for record in self._files.values() if record is not None)
+
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Writes a record; a reader sees either the old or the new value."""
+        self.writes += 1
         self._write(key, content_type, body, is_deleted=False)
 
     def remove(self, key: str) -> None:
         """Deletes a record, if it exists."""
+        self.deletes += 1
         if self._simulated_records is not None and key in self._simulated_records():
             # A marker, because the simulation would compute the record again.
             self._write(key, "", b"", is_deleted=True)

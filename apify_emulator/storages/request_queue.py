@@ -47,6 +47,8 @@ class RequestQueue:
         self.created_at = created_at
         self.modified_at = created_at
         self.accessed_at = created_at
+        self.reads = self.writes = self.deletes = self.head_reads = 0
+        self.general_access = "FOLLOW_USER_SETTING"
         self._path = path
         self._requests: dict[str, dict[str, Any]] = {}
         # Ids of requests that are not handled yet, in the order of the head.
@@ -59,6 +61,14 @@ class RequestQueue:
     def total(self) -> int:
         """How many requests there are."""
         return len(self._requests)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of its file."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
     @property
     def pending(self) -> int:
@@ -97,6 +107,7 @@ class RequestQueue:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Returns a request; None if it does not exist."""
+        self.reads += 1
         return self._requests.get(key)
 
     def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
@@ -116,6 +127,7 @@ class RequestQueue:
 
     def remove(self, key: str) -> bool:
         """Deletes a request; returns whether it existed."""
+        self.deletes += 1
         known = self._requests.pop(key, None)
         self._pending.pop(key, None)
         self._locks.pop(key, None)
@@ -126,6 +138,7 @@ class RequestQueue:
     def head(self, limit: int) -> list[dict[str, Any]]:
         """Returns the next requests that are not locked."""
         moment = time.monotonic()
+        self.head_reads += 1
         found: list[dict[str, Any]] = []
         for key in self._pending:
             if len(found) >= limit:
@@ -217,6 +230,7 @@ class RequestQueue:
     def _put(self, request: dict[str, Any], *, forefront: bool) -> None:
         self._take(request, forefront=forefront)
         self._append({**request, "forefront": forefront})
+        self.writes += 1
         self.modified_at = now()
 
     def _take(self, request: dict[str, Any], *, forefront: bool) -> None:

@@ -15,6 +15,7 @@ from apify_emulator.runs.run import Run
 from apify_emulator.runs.run_registry import RunRegistry
 from apify_emulator.times import now
 
+DEFAULT_ACCESS = "FOLLOW_USER_SETTING"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -31,6 +32,7 @@ class AccountStorage:
     name: str | None
     created_at: float
     actor_id: str | None = None
+    general_access: str = DEFAULT_ACCESS
 
 
 class Storage(Protocol):
@@ -39,6 +41,7 @@ class Storage(Protocol):
     id: str
     name: str | None
     accessed_at: float
+    general_access: str
 
     def delete(self) -> None:
         """Deletes the content on disk."""
@@ -95,11 +98,7 @@ class StorageCollection(Generic[S]):
             run_id: of the calling run; None for the account's owner.
         """
         if name:
-            if not _NAME.fullmatch(name):
-                raise invalid_input(
-                    f'"{name}" is not a valid storage name: use letters, digits and inner hyphens, '
-                    "at most 63 characters"
-                )
+            checked_name(name)
             known = self._by_name.get(name)
             if known is not None:
                 return self.get(known), False
@@ -113,16 +112,29 @@ class StorageCollection(Generic[S]):
         entry = self._named.get(storage_id)
         return None if entry is None else entry.actor_id
 
-    def rename(self, storage: S, name: str | None) -> None:
-        """Renames a storage."""
+    def rename(self, storage: S, name: object) -> None:
+        """
+        Renames a storage; None takes the name away.
+
+        Raises:
+            ApiError: the name is not valid or is taken (400); nothing changes.
+        """
+        name = checked_name(name) if name else None
         if name and self._by_name.get(name, storage.id) != storage.id:
             raise invalid_input(f'The name "{name}" is taken')
         if storage.name:
             self._by_name.pop(storage.name, None)
-        storage.name = name or None
+        storage.name = name
+        self._remember(replace(self._entry(storage), name=storage.name))
+
+    def open_to(self, storage: S, access: str) -> None:
+        """Changes who can read a storage."""
+        storage.general_access = access
+        self._remember(replace(self._entry(storage), general_access=access))
+
+    def _entry(self, storage: S) -> AccountStorage:
         known = self._named.get(storage.id)
-        known = known or AccountStorage(id=storage.id, name=None, created_at=now())
-        self._remember(replace(known, name=storage.name))
+        return known or AccountStorage(id=storage.id, name=storage.name, created_at=now())
 
     def delete(self, storage: S) -> None:
         """Deletes a storage and its content."""
@@ -194,12 +206,27 @@ class StorageCollection(Generic[S]):
         run = self._runs.by_storage.get(storage_id)
         if run is not None and self.is_of(run, storage_id):
             storage = self.open_of_run(run, storage_id)
-            if entry is not None:
-                storage.name = entry.name
         elif entry is not None:
             storage = self.open_of_account(entry)
         else:
             return None
+        if entry is not None:
+            storage.name, storage.general_access = entry.name, entry.general_access
         if self.is_kept_open(storage):
             self._open[storage_id] = storage
         return storage
+
+
+def checked_name(name: object) -> str:
+    """
+    Returns the name of a storage.
+
+    Raises:
+        ApiError: it is not a valid one (400).
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise invalid_input(
+            f"{name!r} is not a valid storage name: use letters, digits and inner hyphens, at most "
+            "63 characters"
+        )
+    return name

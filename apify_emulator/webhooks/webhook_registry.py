@@ -114,8 +114,28 @@ class Webhooks:
                 if event_type in webhook.event_types:
                     self._send(webhook, event_type, run)
 
-    def _send(self, webhook: Webhook, event_type: str, run: Run) -> None:
+    def test(self, webhook: Webhook, run: Run | None) -> Dispatch:
+        """
+        Delivers an event of the type TEST.
+
+        Args:
+            run: of the webhook's condition; None gives an example.
+        """
+        if run is not None:
+            return self._send(webhook, "TEST", run)
+        return self._dispatch(webhook, "TEST", {"actorId": new_id(), "actorRunId": new_id()}, {})
+
+    def _send(self, webhook: Webhook, event_type: str, run: Run) -> Dispatch:
         data = {"actorId": run.actor_id, "actorTaskId": run.task_id, "actorRunId": run.id}
+        return self._dispatch(webhook, event_type, data, self._view(run))
+
+    def _dispatch(
+        self,
+        webhook: Webhook,
+        event_type: str,
+        data: dict[str, str | None],
+        resource: dict[str, Any],
+    ) -> Dispatch:
         dispatch = Dispatch(
             id=new_id(),
             webhook_id=webhook.id,
@@ -129,12 +149,13 @@ class Webhooks:
             "createdAt": iso(dispatch.created_at),
             "eventType": event_type,
             "eventData": dispatch.event_data,
-            "resource": self._view(run),
+            "resource": resource,
         }
         body = orjson.dumps(payload)
         tries = 1 if webhook.do_not_retry else MAX_TRIES
         send = partial(deliver, webhook.request_url, dispatch, body, tries=tries)
         self._group.start_soon(send, name=f"webhook {webhook.id}")
+        return dispatch
 
     def _keep(self, webhook: Webhook) -> None:
         self._index(webhook)

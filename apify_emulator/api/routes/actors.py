@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from apify_emulator.actors.actor_views import actor_summary, actor_view, build_view
+from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.actor_views import actor_summary, actor_view, build_summary, build_view
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
+from apify_emulator.api.routes.run_answers import build_log
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call
 from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
@@ -16,7 +18,10 @@ def register(router: Router) -> None:
     router.add("GET", "actors/{actorId}", get)
     router.add("GET", "actors/{actorId}/webhooks", list_webhooks)
     router.add("GET", "actors/{actorId}/builds/default", get_default_build)
+    router.add("GET", "actors/{actorId}/builds", list_builds_of)
+    router.add("GET", "actor-builds", list_builds)
     router.add("GET", "actor-builds/{buildId}", get_build)
+    router.add("GET", "actor-builds/{buildId}/log", get_build_log)
 
 
 async def list_all(context: Context, call: Call) -> Answer:
@@ -56,3 +61,24 @@ async def get_build(context: Context, call: Call) -> Answer:
     """Returns a build; all builds have succeeded."""
     actor = context.actors.build(call.params["buildId"])
     return data(build_view(actor, context.actors.created_at))
+
+
+async def list_builds_of(context: Context, call: Call) -> Answer:
+    """Lists an Actor's builds, of which there is one."""
+    return _builds(context, call, [context.actors.find(call.params["actorId"])])
+
+
+async def list_builds(context: Context, call: Call) -> Answer:
+    """Lists the builds of all Actors."""
+    return _builds(context, call, list(context.actors.by_id.values()))
+
+
+async def get_build_log(context: Context, call: Call) -> Answer:
+    """Returns the log of a build."""
+    return build_log(context, context.actors.build(call.params["buildId"]))
+
+
+def _builds(context: Context, call: Call, actors: list[Actor]) -> Answer:
+    page = call.page()
+    items = [build_summary(actor, context.actors.created_at) for actor in page.cut(actors)]
+    return data(page.envelope(len(actors), items))

@@ -8,6 +8,7 @@ from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
 from apify_emulator.api.item_page import items_answer
 from apify_emulator.api.router import Router
+from apify_emulator.api.storage_answers import signed, update_storage
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import invalid_input
@@ -19,10 +20,10 @@ def register(router: Router) -> None:
     """Adds these endpoints."""
     router.add("GET", "datasets", list_all)
     router.add("POST", "datasets", get_or_create)
-    router.add("GET", "datasets/{datasetId}", get)
+    router.add("GET", "datasets/{datasetId}", get, is_public=True)
     router.add("PUT", "datasets/{datasetId}", update)
     router.add("DELETE", "datasets/{datasetId}", delete)
-    router.add("GET", "datasets/{datasetId}/items", get_items)
+    router.add("GET", "datasets/{datasetId}/items", get_items, is_public=True)
     router.add("POST", "datasets/{datasetId}/items", push)
     router.add("GET", "datasets/{datasetId}/statistics", statistics)
 
@@ -53,11 +54,10 @@ async def get(context: Context, call: Call) -> Answer:
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """Renames a dataset."""
-    dataset = _find(context, call)
+    """Changes a dataset's name and who can read it."""
     body = await call.json_object()
-    if "name" in body:
-        context.datasets.rename(dataset, body["name"])
+    dataset = _find(context, call)
+    update_storage(context.datasets, dataset, body)
     return data(_view(context, call, dataset))
 
 
@@ -111,6 +111,13 @@ def _brief(context: Context, dataset: Dataset) -> dict[str, Any]:
         "cleanItemCount": clean_count,
         "actId": dataset.actor_id,
         "actRunId": dataset.run_id,
+        "generalAccess": dataset.general_access,
+        "stats": {
+            "readCount": dataset.reads,
+            "writeCount": dataset.writes,
+            "storageBytes": dataset.size_bytes,
+            "inflatedBytes": dataset.size_bytes,
+        },
     }
 
 
@@ -122,11 +129,5 @@ def _view(context: Context, call: Call, dataset: Dataset) -> dict[str, Any]:
         "fields": None,
         "schema": None,
         "consoleUrl": place,
-        "itemsPublicUrl": f"{place}/items",
-        "generalAccess": "FOLLOW_USER_SETTING",
-        "stats": {
-            "readCount": dataset.reads,
-            "writeCount": dataset.writes,
-            "storageBytes": dataset.size_bytes,
-        },
+        **signed(context, call, dataset.id, itemsPublicUrl=f"{place}/items"),
     }

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
+from apify_emulator.api.storage_answers import signed, signed_record_url, update_storage
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import record_not_found
@@ -21,13 +22,13 @@ def register(router: Router) -> None:
     """Adds these endpoints."""
     router.add("GET", "key-value-stores", list_all)
     router.add("POST", "key-value-stores", get_or_create)
-    router.add("GET", "key-value-stores/{storeId}", get)
+    router.add("GET", "key-value-stores/{storeId}", get, is_public=True)
     router.add("PUT", "key-value-stores/{storeId}", update)
     router.add("DELETE", "key-value-stores/{storeId}", delete)
-    router.add("GET", "key-value-stores/{storeId}/keys", list_keys)
+    router.add("GET", "key-value-stores/{storeId}/keys", list_keys, is_public=True)
     record = "key-value-stores/{storeId}/records/{recordKey}"
-    router.add("GET", record, get_record)
-    router.add("HEAD", record, has_record)
+    router.add("GET", record, get_record, is_public=True)
+    router.add("HEAD", record, has_record, is_public=True)
     router.add("PUT", record, put_record)
     router.add("POST", record, put_record)
     router.add("DELETE", record, delete_record)
@@ -42,7 +43,9 @@ async def list_all(context: Context, call: Call) -> Answer:
     page = call.page()
     unnamed = call.flag("unnamed")
     found = context.stores.listed(unnamed=unnamed)
-    items = [{**_view(call, store), "name": store.name or store.id} for store in page.cut(found)]
+    items = [
+        {**_view(context, call, store), "name": store.name or store.id} for store in page.cut(found)
+    ]
     return data(page.envelope(len(found), items, unnamed=unnamed))
 
 
@@ -50,21 +53,20 @@ async def get_or_create(context: Context, call: Call) -> Answer:
     """Returns the store of a name; creates it if it is missing."""
     store, is_new = context.stores.get_or_create(call.text("name") or None, call.run_id)
     place = f"{call.base_url}/v2/key-value-stores/{store.id}" if is_new else None
-    return data(_view(call, store), status=201 if is_new else 200, location=place)
+    return data(_view(context, call, store), status=201 if is_new else 200, location=place)
 
 
 async def get(context: Context, call: Call) -> Answer:
     """Returns a store."""
-    return data(_view(call, _find(context, call)))
+    return data(_view(context, call, _find(context, call)))
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """Renames a store."""
-    store = _find(context, call)
+    """Changes a store's name and who can read it."""
     body = await call.json_object()
-    if "name" in body:
-        context.stores.rename(store, body["name"])
-    return data(_view(call, store))
+    store = _find(context, call)
+    update_storage(context.stores, store, body)
+    return data(_view(context, call, store))
 
 
 async def delete(context: Context, call: Call) -> Answer:
@@ -76,6 +78,7 @@ async def delete(context: Context, call: Call) -> Answer:
 async def list_keys(context: Context, call: Call) -> Answer:
     """Lists keys in binary order, page by page."""
     store = _find(context, call)
+    store.lists += 1
     limit = call.count("limit", 1000, least=1, most=1000)
     after, prefix = call.text("exclusiveStartKey"), call.text("prefix")
     found = [
@@ -87,7 +90,7 @@ async def list_keys(context: Context, call: Call) -> Answer:
     is_cut = len(found) > limit
     return data(
         {
-            "items": [_key_view(call, store, record) for record in page],
+            "items": [_key_view(context, call, store, record) for record in page],
             "count": len(page),
             "limit": limit,
             "exclusiveStartKey": after or None,
@@ -128,7 +131,9 @@ async def delete_record(context: Context, call: Call) -> Answer:
 
 
 def _record(context: Context, call: Call) -> Record:
-    record = _find(context, call).get(check_key(call.params["recordKey"]))
+    store = _find(context, call)
+    store.reads += 1
+    record = store.get(check_key(call.params["recordKey"]))
     if record is None:
         raise record_not_found("Record")
     return record
@@ -138,15 +143,17 @@ def _record_url(call: Call, store: KeyValueStore, key: str) -> str:
     return f"{call.base_url}/v2/key-value-stores/{store.id}/records/{quote(key, safe='')}"
 
 
-def _key_view(call: Call, store: KeyValueStore, record: Record) -> dict[str, Any]:
+def _key_view(context: Context, call: Call, store: KeyValueStore, record: Record) -> dict[str, Any]:
     return {
         "key": record.key,
         "size": record.size,
-        "recordPublicUrl": _record_url(call, store, record.key),
+        "recordPublicUrl": signed_record_url(
+            context, store.id, record.key, _record_url(call, store, record.key)
+        ),
     }
 
 
-def _view(call: Call, store: KeyValueStore) -> dict[str, Any]:
+def _view(context: Context, call: Call, store: KeyValueStore) -> dict[str, Any]:
     place = f"{call.base_url}/v2/key-value-stores/{store.id}"
     return {
         "id": store.id,
@@ -159,8 +166,14 @@ def _view(call: Call, store: KeyValueStore) -> dict[str, Any]:
         "actId": store.actor_id,
         "actRunId": store.run_id,
         "consoleUrl": place,
-        "keysPublicUrl": f"{place}/keys",
+        **signed(context, call, store.id, keysPublicUrl=f"{place}/keys"),
         "recordsPublicUrl": f"{place}/records",
-        "generalAccess": "FOLLOW_USER_SETTING",
-        "stats": {"readCount": 0, "writeCount": 0, "deleteCount": 0, "listCount": 0},
+        "generalAccess": store.general_access,
+        "stats": {
+            "readCount": store.reads,
+            "writeCount": store.writes,
+            "deleteCount": store.deletes,
+            "listCount": store.lists,
+            "storageBytes": store.size_bytes,
+        },
     }

@@ -8,6 +8,7 @@ from typing import Any
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Handler, Router
+from apify_emulator.api.storage_answers import update_storage
 from apify_emulator.http.answers import Answer, data, nothing
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
@@ -83,11 +84,10 @@ async def get(context: Context, call: Call) -> Answer:
 
 
 async def update(context: Context, call: Call) -> Answer:
-    """Renames a queue."""
-    queue = _find(context, call)
+    """Changes a queue's name and who can read it."""
     body = await call.json_object()
-    if "name" in body:
-        context.queues.rename(queue, body["name"])
+    queue = _find(context, call)
+    update_storage(context.queues, queue, body)
     return data(_view(call, queue))
 
 
@@ -253,12 +253,12 @@ def _view(call: Call, queue: RequestQueue) -> dict[str, Any]:
         "pendingRequestCount": queue.pending,
         "hadMultipleClients": queue.had_multiple_clients,
         "consoleUrl": f"{call.base_url}/v2/request-queues/{queue.id}",
-        "generalAccess": "FOLLOW_USER_SETTING",
+        "generalAccess": queue.general_access,
         "stats": {
-            "deleteCount": 0,
-            "headItemReadCount": 0,
-            "readCount": 0,
-            "storageBytes": 0,
-            "writeCount": 0,
+            "deleteCount": queue.deletes,
+            "headItemReadCount": queue.head_reads,
+            "readCount": queue.reads,
+            "storageBytes": queue.size_bytes,
+            "writeCount": queue.writes,
         },
     }

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from apify_emulator.account import USER_ID
+from apify_emulator.actors.actor import Actor
 from apify_emulator.api.context import Context
 from apify_emulator.http.answers import Answer
 from apify_emulator.http.calls import Call
@@ -31,6 +32,12 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
     lag = context.faults.faults.usage_lag_secs
     is_cost_final = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
     return run_view(run, USER_ID, moment, with_usage=call.is_known and is_cost_final)
+
+
+def build_log(context: Context, actor: Actor) -> Answer:
+    """Answers with the log of the build of an Actor's environment."""
+    text = context.lifecycle.environments.log(actor)
+    return Answer(body=text, content_type="text/plain; charset=utf-8")
 
 
 def log_answer(context: Context, call: Call, run: Run) -> Answer:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from apify_emulator.actors.actor_registry import check_build
 from apify_emulator.api.context import Context
+from apify_emulator.api.public_access import checked_access
 from apify_emulator.api.reset import delete_run
 from apify_emulator.api.router import Handler, Router
 from apify_emulator.api.routes import datasets, key_value_stores, request_queues
-from apify_emulator.api.routes.run_answers import log_answer, run_data, wait_for_end
+from apify_emulator.api.routes.run_answers import build_log, log_answer, run_data, wait_for_end
 from apify_emulator.api.run_options import changed_options
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
@@ -155,8 +156,8 @@ async def update(context: Context, call: Call) -> Answer:
             raise invalid_input('"statusMessage" must be a string')
         run.status_message = message
         run.is_message_terminal = bool(body.get("isStatusMessageTerminal"))
-    if isinstance(body.get("generalAccess"), str):
-        run.general_access = body["generalAccess"]
+    if body.get("generalAccess") is not None:
+        run.general_access = checked_access(body["generalAccess"])
     context.lifecycle.save(run)
     return data(run_data(context, call, run))
 
@@ -232,5 +233,8 @@ async def charge(context: Context, call: Call) -> Answer:
 
 
 async def get_log(context: Context, call: Call) -> Answer:
-    """Returns a run's log."""
+    """Returns the log of a run or of a build."""
+    actor = context.actors.of_build(call.params.get("runId", ""))
+    if actor is not None:
+        return build_log(context, actor)
     return log_answer(context, call, find_run(context, call))

@@ -20,14 +20,15 @@ def register(router: Router) -> None:
     router.add("PUT", "webhooks/{webhookId}", update)
     router.add("DELETE", "webhooks/{webhookId}", delete)
     router.add("GET", "webhooks/{webhookId}/dispatches", list_dispatches_of)
+    router.add("POST", "webhooks/{webhookId}/test", test)
     router.add("GET", "webhook-dispatches", list_dispatches)
     router.add("GET", "webhook-dispatches/{dispatchId}", get_dispatch)
 
 
 async def list_all(context: Context, call: Call) -> Answer:
-    """Lists persistent webhooks."""
+    """Lists webhooks, ad-hoc ones too."""
     page = call.page()
-    found = [webhook for webhook in context.webhooks.by_id.values() if not webhook.is_ad_hoc]
+    found = list(context.webhooks.by_id.values())
     items = [webhook_view(webhook, context.webhooks) for webhook in page.cut(found)]
     return data(page.envelope(len(found), items))
 
@@ -63,6 +64,13 @@ async def delete(context: Context, call: Call) -> Answer:
     """Deletes a webhook."""
     context.webhooks.delete(context.webhooks.find(call.params["webhookId"]))
     return nothing()
+
+
+async def test(context: Context, call: Call) -> Answer:
+    """Delivers an event of the type TEST, and returns the delivery."""
+    webhook = context.webhooks.find(call.params["webhookId"])
+    run = context.runs.by_id.get(webhook.condition.get("actorRunId", ""))
+    return data(dispatch_view(context.webhooks.test(webhook, run)), status=201)
 
 
 async def list_dispatches_of(context: Context, call: Call) -> Answer:
