@@ -24,6 +24,7 @@ class Actor:
         input_schema: None without a schema.
         simulation: default input of a simulated Actor; None for a real one.
         is_stand_in: whether its runs are played from the recordings in its folder.
+        pricing_infos: in the form of the API, oldest first.
         changed: when its files changed, to see an edit.
     """
 
@@ -42,6 +43,7 @@ class Actor:
     environment: dict[str, str] = field(default_factory=dict)
     simulation: dict[str, Any] | None = None
     is_stand_in: bool = False
+    pricing_infos: tuple[dict[str, Any], ...] = ()
     changed: tuple[int, ...] = ()
     id: str = ""
     build_id: str = ""

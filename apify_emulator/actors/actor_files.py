@@ -18,11 +18,14 @@ from apify_emulator.actors.actor import (
     MEMORY_STEPS,
     Actor,
 )
+from apify_emulator.actors.pricing import checked_pricing, pricing_of_events
 from apify_emulator.errors import SetupError
 from apify_emulator.ids import derived_id
 
 _SIMULATED = "orchestrator/simulated"
 _DEFINITION = Path(".actor") / "actor.json"
+# The convention of Apify's templates.
+_EVENTS = Path(".actor") / "pay_per_event.json"
 # A name becomes a part of URLs, so few characters are allowed.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
@@ -65,7 +68,7 @@ def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
 def changed_at(folder: Path) -> tuple[int, ...]:
     """Returns when the files that describe an Actor changed; 0 for a file that does not exist."""
     times = []
-    for path in (folder / _DEFINITION, *_schema_places(folder)):
+    for path in (folder / _DEFINITION, folder / _EVENTS, *_schema_places(folder)):
         try:
             times.append(path.stat().st_mtime_ns)
         except OSError:
@@ -105,6 +108,7 @@ def read_actor(folder: Path) -> Actor:
                 environment=_environment(definition),
                 simulation=_simulation(definition),
                 is_stand_in=bool(definition.get("standIn")),
+                pricing_infos=_pricing(folder, definition),
                 changed=changed,
             )
         )
@@ -171,6 +175,19 @@ def _input_schema(folder: Path, definition: dict[str, Any]) -> dict[str, Any] | 
 
 def _schema_places(folder: Path) -> list[Path]:
     return [folder / ".actor" / "input_schema.json", folder / "INPUT_SCHEMA.json"]
+
+
+def _pricing(folder: Path, definition: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    infos = definition.get("pricingInfos")
+    if infos:
+        return tuple(checked_pricing(info, 0.0) for info in infos)
+    path = folder / _EVENTS
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(pricing_of_events(_json_object(path)))
+    except (TypeError, ValueError) as problem:
+        raise SetupError(f"{path}: {problem}") from problem
 
 
 def _json_object(path: Path) -> dict[str, Any]:

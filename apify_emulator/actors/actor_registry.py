@@ -9,33 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from apify_emulator.account import USERNAME
 from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_files import changed_at, read_actor
+from apify_emulator.actors.pricing import appended
 from apify_emulator.errors import SetupError
+from apify_emulator.journal import Journal
 from apify_emulator.refusals import ApiError, actor_not_found, record_not_found
 
 
 class ActorRegistry:
     """All Actors, by id and by name."""
 
-    def __init__(self, read: Callable[[], Iterable[Actor]], created_at: float) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Iterable[Actor]],
+        created_at: float,
+        *,
+        journal: Journal,
+        pricings: dict[str, dict[str, Any]],
+    ) -> None:
         """
         Reads the Actors.
 
         Args:
             read: returns all Actors in the folders.
+            pricings: which the API has changed, by the id of the Actor.
 
         Raises:
             SetupError: an Actor cannot be read.
         """
         self.created_at = created_at
         self._read = read
+        self._journal = journal
+        self._pricings = pricings
         self.by_id: dict[str, Actor] = {}
         self._by_name: dict[str, Actor] = {}
         for actor in read():
             self._keep(actor)
+
+    def pricing_infos(self, actor: Actor) -> list[dict[str, Any]]:
+        """Returns the pricings of an Actor, oldest first."""
+        changed = self._pricings.get(actor.id)
+        return list(actor.pricing_infos) if changed is None else list(changed["infos"])
+
+    def change_pricing(self, actor: Actor, wanted: object) -> None:
+        """
+        Adds a pricing to those of an Actor, from now on and after a restart.
+
+        Raises:
+            ApiError: it is not valid, or the past would change (400).
+        """
+        self._pricings[actor.id] = {"infos": appended(self.pricing_infos(actor), wanted)}
+        self._journal.put("pricing", actor.id, self._pricings[actor.id])
+
+    def clear_pricings(self) -> None:
+        """Undoes all changes of pricings by the API."""
+        for actor_id in self._pricings:
+            self._journal.drop("pricing", actor_id)
+        self._pricings.clear()
 
     def remove(self, folder: Path) -> None:
         """Removes the Actor of a folder that was deleted."""

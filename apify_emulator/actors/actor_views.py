@@ -11,7 +11,9 @@ from apify_emulator.actors.actor import Actor
 from apify_emulator.times import iso
 
 
-def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
+def actor_view(
+    actor: Actor, created_at: float, total_runs: int, pricing_infos: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Returns an Actor as its own endpoint shows it."""
     moment = iso(created_at)
     return {
@@ -35,7 +37,7 @@ def actor_view(actor: Actor, created_at: float, total_runs: int) -> dict[str, An
                 "sourceFiles": [],
             }
         ],
-        "pricingInfos": [],
+        "pricingInfos": pricing_infos,
         "defaultRunOptions": _default_run_options(actor),
         "exampleRunInput": {"body": "{}", "contentType": "application/json; charset=utf-8"},
         "isDeprecated": False,

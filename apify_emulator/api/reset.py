@@ -33,6 +33,7 @@ async def reset_everything(context: Context) -> None:
         _delete_all(context.queues)
         context.webhooks.clear()
         context.tasks.clear()
+        context.actors.clear_pricings()
     context.runs.attempts.clear()
     context.runs.ended_usd = 0.0
     for folder in context.added_actors:

@@ -14,6 +14,7 @@ import orjson
 from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_registry import unusable
 from apify_emulator.actors.input_schema import with_defaults
+from apify_emulator.actors.pricing import current_pricing
 from apify_emulator.actors.task import Task
 from apify_emulator.api.context import Context
 from apify_emulator.api.permissions import named_storages
@@ -22,10 +23,12 @@ from apify_emulator.api.run_options import read_options
 from apify_emulator.errors import SetupError
 from apify_emulator.http.calls import Call
 from apify_emulator.ids import new_ids
+from apify_emulator.runs.charging import check_cap
 from apify_emulator.runs.recording import choose, recordings_in
 from apify_emulator.runs.run import LIMITED_PERMISSIONS, Run, RunOptions
 from apify_emulator.runs.run_registry import attempt_key
 from apify_emulator.runs.simulation import Script, script_of_recording
+from apify_emulator.times import now
 from apify_emulator.webhooks.webhook import read_ad_hoc
 
 _ORIGINS = frozenset({"WEB", "CLI", "CI", "MCP", "TEST", "SCHEDULER", "WEBHOOK"})
@@ -44,6 +47,8 @@ async def start_run(
         ApiError: the options, the input or the account do not allow it; no run was started.
     """
     options = read_options(call, actor, task)
+    pricing = current_pricing(context.actors.pricing_infos(actor), now())
+    check_cap(pricing, options.max_total_charge_usd)
     hooks = read_ad_hoc(call.text("webhooks")) if "webhooks" in call.query else []
     body = await call.body() if has_body else b""
     given = read_input(actor, task, body, call.content_type)
@@ -52,6 +57,7 @@ async def start_run(
     # The last check: no await may come between it and the start.
     context.lifecycle.check_capacity(options.memory_mbytes)
     run = _make_run(context, call, actor, task, options=options, given=given)
+    run.pricing = pricing
     # Before the run begins, so that its webhooks get the event of its creation.
     for hook in hooks:
         hook = {**hook, "condition": {"actorRunId": run.id}}

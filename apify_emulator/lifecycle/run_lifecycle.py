@@ -18,6 +18,14 @@ from apify_emulator.processes.actor_environments import Environments
 from apify_emulator.processes.run_logs import RunLogs
 from apify_emulator.processes.run_processes import Processes
 from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.runs.charging import (
+    ACTOR_START,
+    DATASET_ITEM,
+    charge_virtual_items,
+    charge_within_cap,
+    event_prices,
+    item_price,
+)
 from apify_emulator.runs.run import Run, RunOptions, Status
 from apify_emulator.runs.run_registry import RunRegistry
 from apify_emulator.runs.run_views import cost_usd, spent_usd
@@ -26,6 +34,7 @@ from apify_emulator.times import now
 from apify_emulator.webhooks.webhook_registry import Webhooks
 
 MAX_METAMORPHS = 10
+_CAP_REACHED = "The run has reached its maximum cost (maxTotalChargeUsd)"
 
 
 class RunLifecycle:
@@ -152,6 +161,8 @@ class RunLifecycle:
                 run.cost_usd = (run.cost_usd or 0.0) + script.cost_usd * share
             if script.recording is not None and script.recording.charged:
                 run.charged = script.recording.charged
+            elif run.pricing is not None:
+                charge_virtual_items(run)
         timer = self._due.pop(run.id, None)
         if timer is not None:
             timer.cancel()
@@ -167,6 +178,22 @@ class RunLifecycle:
         run.wake()
         self._logs.wake(run.id)
         self._webhooks.ended(run)
+
+    def charge(self, run: Run, name: str, count: int) -> None:
+        """Charges events of a run; a run that would exceed its cap is aborted gracefully."""
+        charged = charge_within_cap(run, name, count)
+        self.save(run)
+        if charged < count and not run.is_terminal:
+            run.status_message = _CAP_REACHED
+            self.abort(run, gracefully=True)
+
+    def count_items(self, run: Run, count: int) -> None:
+        """Charges items that were added to the run's own dataset, if they have a price."""
+        if item_price(run.pricing) is not None:
+            run.paid_items += count
+            self.save(run)
+        elif DATASET_ITEM in event_prices(run.pricing):
+            self.charge(run, DATASET_ITEM, count)
 
     def abort(self, run: Run, *, gracefully: bool) -> None:
         """Aborts a run; does nothing if it has ended or is being aborted."""
@@ -286,6 +313,9 @@ class RunLifecycle:
             run.running_since = now()
             if run.options.timeout_secs:
                 run.timeout_at = run.running_since + run.options.timeout_secs
+            if ACTOR_START in event_prices(run.pricing):
+                # One for each gigabyte of memory that has begun.
+                self.charge(run, ACTOR_START, math.ceil(run.options.memory_mbytes / 1024))
         run.status = Status.RUNNING
         self.save(run)
 

@@ -74,6 +74,8 @@ def _about_run(run: Run, actor: Actor) -> dict[str, str]:
         "ACTOR_MAX_TOTAL_CHARGE_USD": _text(options.max_total_charge_usd),
         "ACTOR_MAX_PAID_DATASET_ITEMS": _text(options.max_items),
         "ACTOR_PERMISSION_LEVEL": run.permission_level,
+        "APIFY_ACTOR_PRICING_INFO": _json(run.pricing),
+        "APIFY_CHARGED_ACTOR_EVENT_COUNTS": _json(run.charged or {}) if run.pricing else None,
         "ACTOR_RESTART_ON_ERROR": "1" if options.restart_on_error else "0",
     }
     return {name: value for name, value in facts.items() if value is not None}
@@ -93,6 +95,10 @@ def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
         "APIFY_API_PUBLIC_BASE_URL": base_url,
         "APIFY_META_ORIGIN": run.origin,
     }
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def _text(value: float | None) -> str | None:

@@ -67,6 +67,9 @@ class Run:
         datasets: the ids of a simulation's other datasets, by alias.
         items_made: how many items a simulation has created by its end.
         seconds_used: time spent RUNNING before `running_since`.
+        charge_keys: when each idempotency key of a charge was used.
+        pricing: of the Actor when the run started, as the API shows it.
+        paid_items: how many items were pushed to its own dataset, with a price per item.
         cost_usd: from a simulation; None when time and memory decide.
         permission_level: what its token may do.
         parent_id: of the run that started it; None when the account's owner started it.
@@ -109,7 +112,9 @@ class Run:
     seconds_used: float = 0.0
     cost_usd: float | None = None
     charged: dict[str, int] | None = None
-    charge_keys: list[str] | None = None
+    charge_keys: dict[str, float] | None = None
+    pricing: dict[str, Any] | None = None
+    paid_items: int = 0
     metamorphs: list[dict[str, Any]] | None = None
     general_access: str = "FOLLOW_USER_SETTING"
     permission_level: str = LIMITED_PERMISSIONS
@@ -155,6 +160,8 @@ class Run:
 def from_document(document: dict[str, Any]) -> Run:
     """Returns the run of a journal document."""
     document.pop("pid", None)  # journals of an earlier version have it
+    if isinstance(document.get("charge_keys"), list):  # and these
+        document["charge_keys"] = dict.fromkeys(document["charge_keys"], 0.0)
     document["options"] = RunOptions(**document["options"])
     document["status"] = Status(document["status"])
     if document.get("usage") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apify_emulator.runs.charging import charged_usd
 from apify_emulator.runs.run import Run, RunOptions
 from apify_emulator.runs.run_registry import RunRegistry
 from apify_emulator.runs.run_usage import usage_stats
@@ -21,6 +22,8 @@ def compute_units(run: Run, moment: float) -> float:
 def cost_usd(run: Run, moment: float) -> float:
     """Returns the cost of the run so far, at most its cap."""
     cost = run.cost_usd
+    if cost is None:
+        cost = charged_usd(run)
     if cost is None:
         cost = compute_units(run, moment) * USD_PER_COMPUTE_UNIT
     cap = run.options.max_total_charge_usd
@@ -89,8 +92,11 @@ def run_view(run: Run, user_id: str, moment: float, *, with_usage: bool) -> dict
         "defaultRequestQueueId": run.queue_id,
         "storageIds": _storage_ids(run),
         "chargedEventCounts": run.charged or {},
-        "platformUsageBillingModel": "USER",
+        # With a price for events or items, the developer pays for the platform.
+        "platformUsageBillingModel": "USER" if charged_usd(run) is None else "DEVELOPER",
     }
+    if run.pricing is not None:
+        view["pricingInfo"] = run.pricing
     if run.metamorphs:
         view["metamorphs"] = run.metamorphs
     if with_usage:

@@ -14,6 +14,7 @@ import orjson
 
 from apify_emulator.errors import SetupError
 from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.runs.charging import item_limit
 from apify_emulator.runs.recording import Recording, load_recording
 from apify_emulator.runs.run import TERMINAL, Run, Status
 from apify_emulator.times import iso, now
@@ -172,7 +173,7 @@ def items_so_far(run: Run, script: Script, moment: float) -> int:
     """Returns how many items the run has created."""
     if not run.is_terminal and script.push_interval_secs and run.running_since is not None:
         made = int((moment - run.running_since) / script.push_interval_secs)
-        return max(min(made, script.items), run.items_made)
+        return max(min(made, _planned_items(run, script)), run.items_made)
     return run.items_made
 
 
@@ -194,7 +195,13 @@ def items_at_end(run: Run, script: Script, share: float, moment: float) -> int:
     """
     if share < 1.0 and script.push_interval_secs:
         return items_so_far(run, script, moment)
-    return max(int(script.items * share), run.items_made)
+    return max(int(_planned_items(run, script) * share), run.items_made)
+
+
+def _planned_items(run: Run, script: Script) -> int:
+    """Returns how many items the run creates: its Actor keeps to the limits of its pricing."""
+    limit = item_limit(run)
+    return script.items if limit is None else min(script.items, limit)
 
 
 def item_lines(script: Script, start: int, stop: int) -> bytes:

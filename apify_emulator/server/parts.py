@@ -179,7 +179,12 @@ def _core(setup: _Setup) -> _Core:
         timers=Timers(setup.journal.batch),
         proxy=ProxyPlace(),
         events=EventSockets(),
-        actors=ActorRegistry(lambda: load_actors(setup.options.all_actors_dirs), created_at),
+        actors=ActorRegistry(
+            lambda: load_actors(setup.options.all_actors_dirs),
+            created_at,
+            journal=setup.journal,
+            pricings=setup.documents.get("pricing", {}),
+        ),
         runs=_loaded_runs(setup.documents.get("run", {})),
         logs=RunLogs(setup.folder / "logs", setup.options.max_log_bytes),
         webhooks=webhooks,

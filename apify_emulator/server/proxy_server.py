@@ -75,12 +75,18 @@ async def serving_proxy(place: ProxyPlace) -> AsyncIterator[None]:
         raise AddressUnavailable(f"the proxy cannot listen: {problem.strerror}") from problem
     async with listener:
         place.port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - this is not Django's
+        failure: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(listener.serve, _Proxy(place).connection, name="proxy")
             try:
                 yield
+            except Exception as problem:  # noqa: BLE001 - raised again below, out of the group
+                failure = problem
             finally:
                 group.cancel_scope.cancel()
+        # Outside the task group, which would wrap the error in a group.
+        if failure is not None:
+            raise failure
 
 
 class _Proxy:

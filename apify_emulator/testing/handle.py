@@ -63,6 +63,7 @@ class EmulatorHandle:
         cost_usd: float | None = None,
         status: str = "SUCCEEDED",
         for_input: Mapping[str, Any] | None = None,
+        pricing_infos: Iterable[Mapping[str, Any]] = (),
     ) -> dict[str, Any]:
         """
         Adds a stand-in for an Actor until the next reset, and returns the Actor.
@@ -70,6 +71,7 @@ class EmulatorHandle:
         Args:
             name: such as `apify/instagram-scraper`.
             output: the OUTPUT record; None for no record.
+            pricing_infos: as the API shows them.
             for_input: only for runs with this input; None for all other inputs.
         """
         body = {
@@ -80,6 +82,7 @@ class EmulatorHandle:
             "costUsd": cost_usd,
             "status": status,
             "input": for_input,
+            "pricingInfos": list(pricing_infos),
         }
         if output is not None:
             body["output"] = output

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from tests.emulator.caller import SIMULATED, Caller, calling
+from tests.emulator.sample_actors import write_actor
 
 
 async def test_get_waits_for_the_end_of_the_run(tmp_path: Path) -> None:
@@ -157,8 +158,12 @@ async def test_status_message_is_set_by_put(tmp_path: Path) -> None:
 
 async def test_charge_counts_a_repeated_key_once(tmp_path: Path) -> None:
     """Charged events are counted; the same idempotency key counts once."""
-    async with calling(tmp_path) as call:
-        run = await call.start({"duration_secs": 60})
+    price: dict[str, Any] = {"pricingModel": "PAY_PER_EVENT"}
+    price["pricingPerEvent"] = {"actorChargeEvents": {"page": {"eventPriceUsd": 0.1}}}
+    actors = write_actor(tmp_path / "a", "shop", "", simulated=True, pricingInfos=[price])
+    async with calling(tmp_path / "d", actors_dirs=(actors,)) as call:
+        started = await call("POST", "actors/local~shop/runs", json={"duration_secs": 60})
+        run = started.data
         for key in ("a", "a", "b"):
             reply = await call(
                 "POST",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_views import actor_summary, actor_view, build_summary, build_view
 from apify_emulator.api.context import Context
@@ -9,6 +11,7 @@ from apify_emulator.api.router import Router
 from apify_emulator.api.routes.run_answers import build_log
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call
+from apify_emulator.refusals import not_supported
 from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
 
 
@@ -16,6 +19,7 @@ def register(router: Router) -> None:
     """Adds these endpoints."""
     router.add("GET", "actors", list_all)
     router.add("GET", "actors/{actorId}", get)
+    router.add("PUT", "actors/{actorId}", update)
     router.add("GET", "actors/{actorId}/webhooks", list_webhooks)
     router.add("GET", "actors/{actorId}/builds/default", get_default_build)
     router.add("GET", "actors/{actorId}/builds", list_builds_of)
@@ -37,9 +41,23 @@ async def list_all(context: Context, call: Call) -> Answer:
 
 async def get(context: Context, call: Call) -> Answer:
     """Returns an Actor."""
+    return data(_view(context, context.actors.find(call.params["actorId"])))
+
+
+async def update(context: Context, call: Call) -> Answer:
+    """Changes an Actor's pricing; everything else comes from its folder."""
+    body = await call.json_object()
     actor = context.actors.find(call.params["actorId"])
+    if body.keys() - {"pricingInfos"} or not body:
+        raise not_supported("an Actor is what its folder says; only pricingInfos can be changed")
+    context.actors.change_pricing(actor, body["pricingInfos"])
+    return data(_view(context, actor))
+
+
+def _view(context: Context, actor: Actor) -> dict[str, Any]:
     runs = len(context.runs.of_actor[actor.id])
-    return data(actor_view(actor, context.actors.created_at, runs))
+    infos = context.actors.pricing_infos(actor)
+    return actor_view(actor, context.actors.created_at, runs, infos)
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:

@@ -93,7 +93,7 @@ async def advance_clock(context: Context, call: Call) -> Answer:
 async def add_actor(context: Context, call: Call) -> Answer:
     """Adds a stand-in for an Actor until the next reset."""
     body = await call.json_object()
-    _refuse_unknown(body, {"name", "schema", "items", "output", *_FACTS})
+    _refuse_unknown(body, {"name", "schema", "items", "output", "pricingInfos", *_FACTS})
     items = body.get("items") or []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise invalid_input('"items" must be an array of objects')
@@ -105,13 +105,20 @@ async def add_actor(context: Context, call: Call) -> Answer:
     )
     actors_dir = context.options.added_actors_dir
     try:
-        folder = write_stand_in(actors_dir, str(body.get("name")), run, schema=body.get("schema"))
+        folder = write_stand_in(
+            actors_dir,
+            str(body.get("name")),
+            run,
+            schema=body.get("schema"),
+            definition={"pricingInfos": body.get("pricingInfos") or []},
+        )
     except SetupError as problem:
         raise invalid_input(str(problem)) from problem
     context.added_actors.add(folder)
     context.actors.refresh()
     actor = context.actors.find(str(body["name"]).replace("/", "~"))
-    return data(actor_view(actor, context.actors.created_at, 0), status=201)
+    infos = context.actors.pricing_infos(actor)
+    return data(actor_view(actor, context.actors.created_at, 0, infos), status=201)
 
 
 def _output(body: dict[str, Any]) -> list[StoredValue]:

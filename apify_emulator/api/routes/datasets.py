@@ -85,6 +85,9 @@ async def push(context: Context, call: Call) -> Answer:
     if items:
         dataset.append(items)
         context.datasets.keep(dataset)
+        owner = context.runs.by_storage.get(dataset.id)
+        if owner is not None and owner.pricing is not None and owner.dataset_id == dataset.id:
+            context.lifecycle.count_items(owner, len(items))
     answer = plain({}, status=201)
     answer.headers["Location"] = f"{call.base_url}/v2/datasets/{dataset.id}/items"
     return answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from apify_emulator.actors.actor_registry import check_build
 from apify_emulator.api.context import Context
 from apify_emulator.api.public_access import checked_access
@@ -13,11 +15,14 @@ from apify_emulator.api.run_options import changed_options
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
+from apify_emulator.runs.charging import check_chargeable
 from apify_emulator.runs.run import Run, Status
 from apify_emulator.runs.run_registry import started_between
 from apify_emulator.runs.run_views import run_summary
 from apify_emulator.times import iso, now
 
+# Apify forgets an idempotency key after this time.
+_KEY_SECS = 180.0
 _STATUSES = frozenset(Status)
 
 
@@ -223,12 +228,13 @@ async def charge(context: Context, call: Call) -> Answer:
         raise invalid_input('"eventName" must be a string')
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise invalid_input('"count" must be a whole number, 0 or more')
-    key = call.headers.get("idempotency-key")
-    if key is None or key not in (run.charge_keys or ()):
-        run.charged = {**(run.charged or {}), name: (run.charged or {}).get(name, 0) + count}
+    check_chargeable(run, name)
+    key, moment = call.headers.get("idempotency-key"), now()
+    known = run.charge_keys or {}
+    if key is None or moment - known.get(key, -math.inf) > _KEY_SECS:
         if key is not None:
-            run.charge_keys = [*(run.charge_keys or ()), key]
-        context.lifecycle.save(run)
+            run.charge_keys = {**known, key: moment}
+        context.lifecycle.charge(run, name, count)
     return plain({}, status=201)
 
 
