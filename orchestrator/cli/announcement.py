@@ -96,7 +96,8 @@ class Call:
 
     def _announce_failure(self, error: OrchestratorError | None) -> None:
         code = OrchestratorError.exit_code if error is None else error.exit_code
-        if self.announcer is not None and self.announcer.code == code:
+        if self.announcer is not None and code in self.announcer.told:
+            _uninterrupted(self.announcer.correct, code)
             return
         name, announcer = self._found()
         if announcer.addresses:

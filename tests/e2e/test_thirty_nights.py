@@ -259,7 +259,7 @@ class Chronicle:
 
     def note(self, command: Command) -> None:
         """Reads the batches that are there now."""
-        for batch in command.run_alone("list", "--json").json["batches"]:
+        for batch in command.run("list", "--json").json["batches"]:
             self.served.setdefault(batch["occurrence"][:10], set()).add(batch["id"])
             self.codes[batch["id"]] = batch["exit_code"]
 
@@ -290,7 +290,7 @@ def test_nights_without_a_person(soak: Soak) -> None:
     assert soak.runs == made * JOBS
     ended = {1 if story.codes == [1] else 0 for story in stories}
     assert set(chronicle.codes.values()) == ended
-    listed = at(soak.command, soak.now).run_alone("list").out
+    listed = soak.command.run("list").out
     _check_list(listed, kept=min(made, KEPT))
     if page := os.environ.get("ORCHESTRATOR_SOAK_PAGE"):
         facts = {"nights": len(stories), "batches": made, "jobs": JOBS, "kept": KEPT}
@@ -312,7 +312,7 @@ def _play(soak: Soak, story: Story, chronicle: Chronicle) -> None:
     assert [mail["Subject"] for mail in soak.mail.mails[mails:]] == mailed
     soak.web.hangs, soak.mail.refusal = False, None
     soak.web.released.set()
-    chronicle.note(at(soak.command, soak.now))
+    chronicle.note(soak.command)
     assert len(soak.folders) <= KEPT + 2, "interrupted batches stay beyond [retention]"
     cells = (
         day,

@@ -11,8 +11,8 @@ be sent.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ class Announcer:
         sink: where the events of a batch are logged; None before logs are set up.
         timeout_secs: how long notifications and pings may take together.
         code: the exit code that was announced last; None before that.
+        told: all exit codes that were announced, also of earlier batches.
         has_begun: whether work on a batch has begun.
         before: how the batch before the current one ended; None before that is read.
     """
@@ -59,6 +60,7 @@ class Announcer:
     sink: LogSink | None
     timeout_secs: float
     code: int | None = None
+    told: set[int] = field(default_factory=set)
     has_begun: bool = False
     before: Ending | None = None
 
@@ -76,7 +78,11 @@ class Announcer:
         if self.addresses.compares:
             from orchestrator.app.notifications.endings import ending_before
 
-            self.before = await to_thread.run_sync(ending_before, folder, batch)
+            def read() -> None:
+                # In the thread: what is read counts, even if a short batch has ended meanwhile.
+                self.before = ending_before(folder, batch)
+
+            await to_thread.run_sync(read)
         await self._ping("start", "", self.timeout_secs)
 
     async def announce(self, result: Result, code: int) -> None:
@@ -89,12 +95,15 @@ class Announcer:
         from orchestrator.app.notifications.endings import ending_of
 
         self.code = code
+        self.told.add(code)
         if not result.is_news:
             return
         with ExitStack() as stack:
             if self.sink is not None:
-                stack.enter_context(logging_to(result.folder, self.sink))
-            ending = ending_of(result.folder, result.batch, code)
+                # The folder may be gone, which must be announced all the same.
+                with suppress(OSError):
+                    stack.enter_context(logging_to(result.folder, self.sink))
+            ending = ending_of(result.folder, result.batch, code, result.reason)
             end = f"{result.batch.ended_at} {code}"
             announced_end, announced_news = _record(result.folder, end, ending.key)
             if end == announced_end:
@@ -117,6 +126,7 @@ class Announcer:
         from orchestrator.app.notifications.message import message_of_failure
 
         self.code = code
+        self.told.add(code)
         message = message_of_failure(name, call, code, error, has_begun=self.has_begun)
         await self._send(code, message, notifies=True)
 

@@ -15,20 +15,24 @@ from orchestrator.model.states import JobStatus
 FINE = frozenset({JobStatus.SUCCEEDED, JobStatus.WAITING})
 
 
-def ending_of(folder: Path, batch: Batch, code: int) -> Ending:
+def ending_of(
+    folder: Path, batch: Batch, code: int, reason: OrchestratorError | None = None
+) -> Ending:
     """
     How a batch ended; without its failed jobs if the ledger cannot be read.
 
     Args:
         code: the exit code, which later steps may have changed.
+        reason: why it stopped early, if the ledger could not record it.
     """
+    kind = batch.stop_kind or (None if reason is None else type(reason).__name__)
     failed: dict[str, str] = {}
     try:
         with LedgerReader(folder / LEDGER) as reader:
             failed = {key: status for _, key, status in reader.statuses() if status not in FINE}
     except (OrchestratorError, OSError):
         pass
-    return Ending(exit_code=code, stop_kind=batch.stop_kind, failed=failed)
+    return Ending(exit_code=code, stop_kind=kind, failed=failed)
 
 
 def ending_before(folder: Path, batch: Batch) -> Ending | None:

@@ -44,6 +44,8 @@ OF_CALLS: Mapping[int, str] = {
 OTHERWISE = "see stderr of the call; the next `run --resume` starts or resumes the batch"
 INTERRUPTED = "the next `run --resume` resumes it; to resume it now: orchestrator resume {folder}"
 BY_KIND: Mapping[str, str] = {
+    "OutputLost": "make {folder} writable again, and resume the batch. If it is gone, start a new "
+    "batch",
     "BudgetExhausted": "raise max_cost_usd in the spec, then continue: "
     "orchestrator resume {folder} --accept-changes",
     "PlanExhausted": "raise the limit of the account in Apify Console, then continue: "
@@ -137,8 +139,11 @@ def _cut(line: str) -> str:
 
 def _failures(folder: Path, batch: Batch) -> list[str]:
     """The failures by their causes, and the command that runs the failed jobs again."""
-    with LedgerReader(folder / LEDGER) as reader:
-        groups = group_failures(reader.failed_jobs())
+    try:
+        with LedgerReader(folder / LEDGER) as reader:
+            groups = group_failures(reader.failed_jobs())
+    except (OrchestratorError, OSError) as error:
+        return [f"the failures cannot be read: {error}"]
     return failure_lines(batch, groups, str(folder.absolute()), most=SHOWN_CAUSES)
 
 

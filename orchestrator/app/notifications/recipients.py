@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import ConfigError
+from orchestrator.event_log import LOG
 from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import NotifyPlan
 from orchestrator.notifiers.addresses import Addresses
@@ -20,10 +21,14 @@ def addresses_of(plan: NotifyPlan | None, settings: Settings, env: Mapping[str, 
     """
     Where news is sent: variables win over the spec, and the spec over the config file.
 
-    From now on, no message shows one of the URLs. Those whose variables are not set are left out.
+    From now on, no message shows one of the URLs. Those whose variables are not set are left out,
+    with a warning.
     """
     plan = plan or NotifyPlan()
-    SECRETS.add_variables(env_names_in(plan), env)
+    names = env_names_in(plan)
+    SECRETS.add_variables(names, env)
+    for name in sorted(name for name in names if not env.get(name)):
+        LOG.warning("recipient_left_out", reason=f"the environment variable {name} is not set")
     own = tuple(url for text in plan.urls if (url := rendered(text, env)))
     own_ping = rendered(plan.ping_url, env) if plan.ping_url else None
     addresses = Addresses(
