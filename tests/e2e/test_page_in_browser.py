@@ -146,6 +146,19 @@ async def test_page_fits_every_screen(
     assert page.complaints == []
 
 
+async def test_long_words_fit_a_phone(page: Page, tmp_path: Path) -> None:
+    """Names and messages without a space are broken, wherever they stand."""
+    word = "word" * 40
+    made = [
+        Made(key=f"{word}-{seq}", actor=f"me/{word}", params={word: word}, status="FAILED",
+             error=word)
+        for seq in range(3)
+    ]  # fmt: skip
+    await page.resize(360, 740)
+    await page.open(write_page(write_batch(tmp_path, made)).as_uri())
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 async def test_hostile_texts_run_nothing(page: Page, tmp_path: Path) -> None:
     """Markup in parameters, errors, Actors and ids of runs is shown as text, or is encoded."""
     made = [

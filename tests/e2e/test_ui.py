@@ -146,6 +146,18 @@ async def test_address_leads_nowhere_but_to_batches(folder: Path, path: str) -> 
         assert (await _get(session, URL(path, encoded=True)))[0] == 404
 
 
+async def test_batch_outside_of_the_output_folder_is_not_shown(tmp_path: Path) -> None:
+    """Not even a batch: an encoded slash or two dots lead to none of another folder."""
+    folder = write_batch(tmp_path / "other", many_jobs(2))
+    (tmp_path / "output" / "x").mkdir(parents=True)
+    async with served(tmp_path / "output") as session:
+        for name in ("..%2Fother%2Fnightly", "x%2F..%2F..%2Fother%2Fnightly"):
+            path = URL(f"/batches/{name}/{folder.name}", encoded=True)
+            assert (await _get(session, path))[0] == 404
+        path = URL(f"/batches/x/..%2F..%2Fother%2Fnightly%2F{folder.name}", encoded=True)
+        assert (await _get(session, path))[0] == 404
+
+
 async def test_overview_shows_names_with_history_and_what_is_broken(folder: Path) -> None:
     """One ledger that cannot be read is a sentence; all other batches are there."""
     output = folder.parents[1]

@@ -42,6 +42,7 @@ class Page:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
+        self._loads = 0
         self.requests: list[str] = []
         self.complaints: list[str] = []
 
@@ -61,6 +62,8 @@ class Page:
         match event["method"]:
             case "Network.requestWillBeSent":
                 self.requests.append(event["params"]["request"]["url"])
+            case "Page.loadEventFired":
+                self._loads += 1
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(event["params"]["exceptionDetails"]))
             case "Runtime.consoleAPICalled" if event["params"]["type"] == "error":
@@ -70,8 +73,13 @@ class Page:
 
     async def open(self, url: str) -> None:
         """Opens an address, and waits until it is loaded and drawn."""
+        before = self._loads
         await self.call("Page.navigate", url=url)
-        await self.wait_for("document.readyState === 'complete'")
+        with anyio.fail_after(LONGEST_SECS):
+            # Not the state of the document: for a moment it is that of the page before.
+            while self._loads == before:
+                await self.evaluate("0")
+                await anyio.sleep(0.01)
 
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression of JavaScript."""

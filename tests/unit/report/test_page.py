@@ -146,8 +146,8 @@ def test_page_shows_times_in_the_zone_of_the_batch() -> None:
 
 
 def test_timeline_counts_runs_and_memory_at_once() -> None:
-    """Three runs of which two overlap: two at most, with their memory, in two lanes."""
-    spans = [(0, 60), (30, 90), (90, 120)]
+    """Three runs of which two overlap: two at most, as one ends when the third begins."""
+    spans = [(0, 60), (30, 90), (60, 120)]
     jobs = [
         listed_job(
             seq,
