@@ -113,7 +113,8 @@ class Guard:
             self._cookie,
             self._token.get_secret_value(),
             httponly=True,
-            samesite="Strict",
+            # Not Strict: a link in a terminal on the web would then open a refusal.
+            samesite="Lax",
             path="/",
         )
         return answer

@@ -73,7 +73,7 @@ async def test_token_moves_from_the_address_into_a_cookie(folder: Path) -> None:
         async with session.get(f"/?token={TOKEN}", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/")
             cookie = answer.headers["Set-Cookie"]
-        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
         name, _, value = cookie.partition(";")[0].partition("=")
         assert (await _get(session, "/", Cookie=f"{name}={value}"))[0] == 200
 
@@ -116,6 +116,13 @@ async def test_answers_of_the_ui_forbid_what_they_do_not_need(folder: Path) -> N
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert headers["Cache-Control"] == "no-store"
+
+
+async def test_link_on_another_site_opens_the_page(folder: Path) -> None:
+    """Who clicks on the address in a terminal on the web sees the pages, and no site reads them."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with served(folder.parents[1]) as session:
+        assert (await _get(session, "/", **headers))[0] == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

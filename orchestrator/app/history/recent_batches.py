@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -68,8 +69,9 @@ class RecentBatches:
     def _read(self) -> Iterator[NameHistory]:
         for home in batch_names(self._output):
             history = NameHistory(name=home.name, batches=[], problems=[])
-            folders = [path for path in home.iterdir() if _may_be_batch(path)]
-            for folder in sorted(folders, key=lambda path: path.name, reverse=True)[:SHOWN]:
+            paths = sorted(home.iterdir(), key=lambda path: path.name, reverse=True)
+            # Only as many are looked at as are shown.
+            for folder in islice(filter(_may_be_batch, paths), SHOWN):
                 try:
                     history.batches.append(self._recent(folder))
                 except (OrchestratorError, OSError, ValueError, LookupError) as error:

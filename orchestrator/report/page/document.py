@@ -22,6 +22,7 @@ import orjson
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
 from orchestrator.report.page.job_rows import for_script
 from orchestrator.report.page.outcome import footer_words, occurrence_words
+from orchestrator.safe_text import plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -178,10 +179,16 @@ def _text(name: str) -> str:
 def _templates() -> Environment:
     # Here, because only the end of a batch needs it.
     from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        """Every text without secrets and control characters, wherever it comes from."""
+        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     return Environment(
         loader=FunctionLoader(_text),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

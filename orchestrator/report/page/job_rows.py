@@ -63,7 +63,7 @@ class ShownJob:
 
 def actor_words(target: Target) -> str:
     """An Actor by its name; a task with a word that says so."""
-    return target.id if target.kind is TargetKind.ACTOR else f"task {target.id}"
+    return plain(target.id if target.kind is TargetKind.ACTOR else f"task {target.id}")
 
 
 def shown_job(batch: Batch, listed: ListedJob) -> ShownJob:
@@ -179,7 +179,7 @@ class JobTable:
             None if job.secs is None else round(job.secs, 1),
             None if job.cost_usd is None else round(float(job.cost_usd), 6),
             None if last is None else _secs_after(self._base, last.started_at),
-            None if last is None else last.run_id,
+            None if last is None or last.run_id is None else plain(last.run_id),
             -1 if error is None else _place(self._errors, _short(error)),
             flags | self._own_flags(job),
             self._values(job.params),

@@ -200,7 +200,7 @@ def _notes(
     batch: Batch, totals: Totals, folder: str, now: datetime, *, is_held: bool
 ) -> Iterator[str]:
     if batch.stop_reason:
-        yield f"{batch.stop_reason[0].upper()}{batch.stop_reason[1:]}"
+        yield f"Reason: {batch.stop_reason}"
     if not is_held and batch.state is not BatchState.ENDED:
         yield f"To continue it: orchestrator resume {shlex.quote(folder)}"
     expiry = expiry_warning(batch, totals, folder, now)

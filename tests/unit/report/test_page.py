@@ -25,6 +25,7 @@ from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.comparison import Usual, figures_of
 from orchestrator.report.page.document import report_document
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, JobTable, shown_job
+from orchestrator.safe_text import SECRETS
 from tests.support.builders import NOON
 from tests.support.listed_jobs import (
     ended_batch,
@@ -108,6 +109,25 @@ def test_page_allows_its_own_script_and_style_only() -> None:
     assert "connect-src" not in policy
 
 
+def test_page_shows_no_secret_and_no_control_character() -> None:
+    """A secret that an Actor repeats, and a mark that turns the direction of text, are replaced."""
+    SECRETS.add("hunter2-hunter2")
+    said = "hunter2-hunter2 \u202egnp.exe\x1b[31m"
+    job = listed_job(
+        status=JobStatus.FAILED,
+        error=said,
+        params={"x": said},
+        target=Target(kind=TargetKind.ACTOR, id=f"me/{said}"),
+        attempts=(listed_attempt(run_id=RunId(f"run{said}")),),
+    )
+    text = _text(make_page([job], batch=ended_batch(stop_reason=said), problems=[said]))
+    assert "hunter2" not in text
+    assert not {"\u202e", "\x1b"} & set(
+        text + json.dumps(_data(make_page([job])), ensure_ascii=False)
+    )
+    assert "[secret] ?gnp.exe?[31m" in text
+
+
 def test_page_asks_no_other_machine() -> None:
     """The file is complete: no element of it loads anything."""
     elements = _Elements(_text(make_page([listed_job()]))).found
@@ -131,7 +151,7 @@ def test_page_of_an_interrupted_batch_names_the_command_that_continues_it() -> N
     outcome = make_page([], batch=batch, totals=make_totals(jobs=jobs)).outcome
     assert outcome.headline == "Stopped early: 3 of 4 jobs done, none failed"
     assert outcome.notes == [
-        "The budget is spent",
+        "Reason: the budget is spent",
         "To continue it: orchestrator resume output/nightly/x",
     ]
 
