@@ -81,7 +81,7 @@ coverage: setup ## run all tests and report which lines and branches they reach
 check: lint types arch ## run all checks that are not tests
 
 soak: setup ## run the long forms of the random tests
-	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_NIGHTS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
+	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_SIMULATIONS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
 	    tests/e2e/test_thirty_nights.py \
 	    --timeout 3600
 

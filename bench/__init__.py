@@ -1,1 +1,1 @@
-"""Benchmarks: each peer in a process of its own, in turn in one run, against one local platform."""
+"""Benchmarks: each peer runs in its own process, in turn, against one emulator."""

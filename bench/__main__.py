@@ -84,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.which if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    # As on Ctrl-C, what was started is ended and what was written is removed.
+    # As on Ctrl-C, ends what was started and removes what was written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.check:
         sys.exit("\n".join(regression.check(DOCUMENT.read_text())) or 0)

@@ -1,4 +1,4 @@
-"""What every peer is told on its command line."""
+"""The command line of every peer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_arguments() -> argparse.Namespace:
-    """The platform's url and token, a folder to make, the jobs, how many at once, their input."""
+    """The platform's URL and token, a folder, the jobs, how many at once, and their input."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("token")

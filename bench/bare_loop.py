@@ -1,4 +1,4 @@
-"""The floor: a bare aiohttp loop that makes the same three calls, and has no ledger."""
+"""The lower bound: a bare aiohttp loop that makes the same three calls, without a ledger."""
 
 from __future__ import annotations
 

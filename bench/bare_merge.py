@@ -1,7 +1,7 @@
 """
-What merging is compared with: a loop that parses each item and writes it with the same columns.
+What merging is compared with: a loop that parses each item and writes the same columns.
 
-It is given the columns; it compares, counts and flushes nothing.
+It gets the columns as an argument. It compares, counts and flushes nothing.
 """
 
 from __future__ import annotations

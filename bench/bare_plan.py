@@ -1,4 +1,4 @@
-"""The least that a plan of a CSV takes: the rows, two templates and a JSON dump each."""
+"""The lower bound for the plan of a CSV: the rows, two templates and a JSON dump each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 
 def main() -> None:
-    environment = Environment(autoescape=False)  # noqa: S701 - no page is made of it
+    environment = Environment(autoescape=False)  # noqa: S701 - it makes no page
     name = environment.from_string("job-{{ city }}-{{ n }}")
     url = environment.from_string("https://example.com/{{ city }}?page={{ n }}")
     jobs = 0

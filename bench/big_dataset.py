@@ -1,8 +1,8 @@
 """
 Serves one dataset of any size: `python -m bench.big_dataset MBYTES PACE`.
 
-Each connection gets PACE megabytes a second at most, or with 0 as much as it takes.
-Its first line on stdout is the address. It knows two paths: the items, and nothing else.
+Each connection gets PACE megabytes a second at most; with 0, there is no limit. The first line on
+stdout is the address. The server has only one path: the items.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-The local platform, telling at its end how often it was asked for what, and when first.
+The emulator, which reports the number of requests of each kind, and the first time of each.
 
-Its first line on stdout is that of `orchestrator platform serve`, its last one `counts` and
-`first_at` (on the system's monotonic clock, in seconds) by kind of request.
+Its first line on stdout is that of `orchestrator platform serve`. Its last line has `counts` and
+`first_at` (in seconds on the system's monotonic clock) for each kind of request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def main() -> None:
 
 
 def _kind(answered: Answered) -> str:
-    """The request without what differs from run to run: `GET datasets/…/items`."""
+    """The request without the parts that differ from run to run: `GET datasets/…/items`."""
     parts = answered.path.removeprefix("/v2/").replace("acts/", "actors/").split("/")
     if len(parts) > 1 and parts[0] != "users":
         parts[1] = "…"

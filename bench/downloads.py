@@ -12,11 +12,11 @@ from bench.measuring import Taken, measure, workplace
 
 MBYTES = 1000
 LINES = {"as fast as loopback goes": 0, "a line of 300 MB/s": 300, "a line of 100 MB/s": 100}
-"""How fast the server sends, in megabytes a second; 0 for no bound."""
+"""How fast the server sends, in megabytes a second; 0 for no limit."""
 
 
 def run(rounds: int) -> str:
-    """Fetches the same dataset in turn and returns the figures as Markdown."""
+    """Downloads the same dataset in turn and returns the figures as Markdown."""
     lines = [
         f"{MBYTES:,} MB of JSON Lines from loopback to a memory file system; median of {rounds}.",
         "From the request until the file is there, and for the whole process with its start.",

@@ -1,4 +1,4 @@
-"""What it costs that the ledger is durable."""
+"""The cost of a durable ledger."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def run(sizes: Sequence[int], rounds: int) -> str:
     Runs the same batches with both kinds of ledger in turn and returns the figures as Markdown.
 
     Args:
-        sizes: two numbers of jobs; what a start costs drops out of their difference.
+        sizes: two numbers of jobs; their difference excludes the cost of a start.
     """
     small, large = sizes
     micros: dict[str, list[float]] = {name: [] for name in MODULES}
     with ExitStack() as stack:
         place = stack.enter_context(platform(stack.enter_context(workplace()) / "platform"))
-        # Flushes to a memory file system would cost nothing.
+        # Flushes to a file system in memory would cost nothing.
         disk = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for number in range(rounds):
             for name, module in MODULES.items():

@@ -43,7 +43,7 @@ def run(batches: int, items: int) -> str:
 
 
 def _copy(batch: Path, number: int) -> None:
-    """Makes another batch of the same items."""
+    """Creates another batch with the same items."""
     other = batch.with_name(f"{batch.name[:-4]}{number:04x}")
     shutil.copytree(batch, other)
     with closing(sqlite3.connect(other / "ledger.sqlite")) as db, db:

@@ -1,7 +1,7 @@
 """
-Fetches one dataset as a job's collection does: `python -m bench.fetch_dataset URL FOLDER`.
+Downloads one dataset as a job's collection does: `python -m bench.fetch_dataset URL FOLDER`.
 
-Tells on stderr how many seconds that took, from the request until the file is durable.
+Prints on stderr how many seconds that took, from the request until the file is durable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command with a ledger that is kept in memory: what durability costs is the difference."""
+"""The command with a ledger in memory: the difference is the cost of durability."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from orchestrator.cli.main import main
 from orchestrator.ledger import connection
 
-honest = connection._connect  # noqa: SLF001 - the one place where all are opened
+connect_durably = connection._connect  # noqa: SLF001 - the one place where all are opened
 
 
-def forgetful(path: Path, mode: str) -> connection.LedgerConnection:
+def connect_in_memory(path: Path, mode: str) -> connection.LedgerConnection:
     """Keeps no journal on disk and flushes nothing: writes stay in the system's memory."""
-    db = honest(path, mode)
+    db = connect_durably(path, mode)
     if mode == "rw":
         db.execute("PRAGMA journal_mode = MEMORY")
     db.execute("PRAGMA synchronous = OFF")
@@ -20,5 +20,5 @@ def forgetful(path: Path, mode: str) -> connection.LedgerConnection:
 
 
 if __name__ == "__main__":
-    connection._connect = forgetful  # noqa: SLF001
+    connection._connect = connect_in_memory  # noqa: SLF001
     main()

@@ -1,4 +1,4 @@
-"""What one event of the log costs, written and filtered out."""
+"""The cost of one event of the log, written and filtered out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-How well the account is filled: our admission beside plain first-come and a bare semaphore.
+How well the account is filled: our admission, plain first-come, and a bare semaphore.
 
-Nothing is run: a clock jumps from the end of one run to the next, and admission decides, as it does
-in a batch. Every instant is checked against the limits.
+Nothing is run: a clock jumps from the end of one run to the next, and admission decides as in a
+batch. Every moment is checked against the limits.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 LIMITS = Limits(max_runs=32, max_memory_mbytes=65_536)
 MEMORY = (512, 1024, 2048, 4096, 8192)
 HISTORY_ERROR = 0.3
-"""How far the last durations are from the next ones, as the sigma of a log-normal factor."""
+"""How far earlier durations differ from the next ones, as the sigma of a log-normal factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimJob:
-    """A job with what its run takes; the expectation is what history tells, 0 without one."""
+    """A job with the duration of its run; the expectation is from history, 0 without one."""
 
     seq: int
     memory_mbytes: int
@@ -115,7 +115,7 @@ def ours(jobs: Sequence[SimJob]) -> Admit:
 
 
 def first_come(jobs: Sequence[SimJob]) -> Admit:
-    """Strictly in the order of the spec: what does not fit holds up all that is behind it."""
+    """Strictly in the order of the spec: a job that does not fit blocks all jobs behind it."""
     left = list(reversed(jobs))
 
     def admit(usage: Usage, now: float) -> list[SimJob]:
@@ -132,7 +132,7 @@ def first_come(jobs: Sequence[SimJob]) -> Admit:
 
 
 def semaphore(jobs: Sequence[SimJob]) -> Admit:
-    """As many at once as fit when each were the largest: all that a bare semaphore can promise."""
+    """As many runs as would fit if all had the largest memory: what a bare semaphore guarantees."""
     at_once = (LIMITS.max_memory_mbytes or 0) // max(job.memory_mbytes for job in jobs)
     left = list(reversed(jobs))
 

@@ -1,4 +1,4 @@
-"""Runs a command and tells what it took; starts the platform that all commands talk to."""
+"""Runs a command and measures it; starts the platform for all commands."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from typing import Any
 
 TASKS = 8
 """
-Jobs are spread over so many tasks: one alone may be started 400 times a second, and that limit is
-not what is to be measured.
+Jobs are spread over so many tasks, because one task may be started only 400 times a second, and
+that limit must not be measured.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """
-    What a process took.
+    What a process used.
 
     Attributes:
         cpu_secs: user and system time, of all its threads.
         wall_secs: from start to end.
         peak_mbytes: the most memory that it held at once (resident).
-        said: on stderr.
+        said: its stderr.
     """
 
     cpu_secs: float
@@ -45,7 +45,7 @@ class Taken:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """
-    Where a platform is.
+    The address of a platform.
 
     Attributes:
         tasks: ids of tasks of the simulated Actor.
@@ -61,7 +61,7 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
     Runs a command to its end.
 
     Raises:
-        RuntimeError: it failed; what it said on stderr is in the message.
+        RuntimeError: it failed; the message has its stderr.
     """
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -75,7 +75,7 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
         said = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    except BaseException:  # we are being ended: so is what we measure
+    except BaseException:  # This process is being ended: so end the measured one too.
         process.kill()
         raise
     finally:
@@ -97,11 +97,11 @@ def platform(
     data: Path, counts: Counter[str] | None = None, max_runs: str = "256"
 ) -> Iterator[Place]:
     """
-    Serves a local platform in a process of its own.
+    Serves an emulator in a process of its own.
 
     Args:
         max_runs: of the account.
-        counts: takes, at the end, how often each kind of request came; None measures without.
+        counts: receives, at the end, the number of requests of each kind; None does not count.
     """
     serve = ["orchestrator", "platform", "serve", "--data"]
     module = serve if counts is None else ["bench.counting_platform"]
@@ -119,7 +119,7 @@ def platform(
 
 
 def place_of(process: subprocess.Popen[bytes]) -> Place:
-    """Where a platform is that was just started; it says so in its first line."""
+    """The address of a platform that has just started, from its first line."""
     assert process.stdout is not None
     return Place(**json.loads(process.stdout.readline()))
 
@@ -134,7 +134,7 @@ def stop_platform(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 @contextmanager
 def workplace() -> Iterator[Path]:
     """
-    A folder on a memory file system where there is one; nothing in it is deleted before the end.
+    A folder in memory if possible; nothing in it is deleted before the end.
 
     On a disk, the deletions of one round would slow down the files of the next.
     """
@@ -157,5 +157,5 @@ def _make_task(place: Place, number: int) -> str:
 
 
 def _peak_mbytes(used: resource.struct_rusage) -> float:
-    # Linux tells kilobytes, macOS bytes.
+    # The unit is kilobytes on Linux, bytes on macOS.
     return used.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)

@@ -4,9 +4,9 @@ Breaks one small thing at a time, and lists what no test of the fast tiers notic
     python -m bench.mutations --count 100 --seed 1
     python -m bench.mutations --at orchestrator/scheduler/loop.py:525
 
-A comparison is turned, a call removed, a condition negated or a value replaced, in the scheduler,
-the ledger and the sender. Each mutant runs in a copy of the project, first against the unit and
-client tests of its part; what these miss meets the simulations afterwards.
+A mutation changes a comparison, removes a call, negates a condition or replaces a value, in the
+scheduler, the ledger and the sender. Each one runs in a copy of the project, first with the unit
+and client tests of its part, then, if none fails, with the simulations.
 """
 
 from __future__ import annotations
@@ -36,11 +36,18 @@ UNIT = {
     "ledger": ("unit/ledger", "unit/scheduler", "unit/app/test_spending.py"),
     "apify": ("unit/apify", "client", "unit/collector"),
 }
-SIMULATION = ("held_starts", "hidden_agents", "lost_answers", "nights", "refusals", "silence")
-# What each seeded simulation plays unless `--nights` says otherwise.
-NIGHTS = 8
+SIMULATION = (
+    "held_starts",
+    "hidden_agents",
+    "lost_answers",
+    "simulated_batches",
+    "refusals",
+    "silence",
+)
+# The number of seeds of each simulation, unless `--simulations` changes it.
+SIMULATIONS = 8
 LONGEST_SECS = 900.0
-# How many times as long as without a mutation a run may take before it counts as noticed.
+# A run that takes this many times as long as without a mutation counts as noticed.
 PATIENCE = 8
 SMALL = 10
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -52,7 +59,7 @@ TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One place, and what stands there instead."""
+    """One place, and the text that replaces it."""
 
     path: Path
     line: int
@@ -84,7 +91,7 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
     for node in ast.walk(tree):
         if node in without_effect:
             continue
-        after = _instead(node)
+        after = _replacement_of(node)
         if after is None or not isinstance(node, (ast.expr, ast.stmt)):
             continue
         start = offsets[node.lineno - 1] + node.col_offset
@@ -93,15 +100,15 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
 
 
 def _options_of_dataclasses(tree: ast.AST) -> Iterator[ast.AST]:
-    """What says that a class is frozen or has slots, which changes no behaviour."""
+    """The decorators that make a class frozen or slotted, which change no behaviour."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             for decorator in node.decorator_list:
                 yield from ast.walk(decorator)
 
 
-def _instead(node: ast.AST) -> str | None:
-    """What is written in the place of a node; None where it is left alone."""
+def _replacement_of(node: ast.AST) -> str | None:
+    """The replacement for a node; None if it stays."""
     match node:
         case ast.Compare(left=left, ops=[operator], comparators=[right]):
             turned = TURNED[type(operator)]()
@@ -128,10 +135,10 @@ class Copy:
     """A copy of the project, in which one mutation at a time is tried."""
 
     folder: Path
-    nights: int
+    simulations: int
 
     def try_out(self, mutation: Mutation, tests: list[str], longest_secs: float) -> str | None:
-        """Which test notices a mutation; None when none does."""
+        """The test that notices a mutation; None if none does."""
         target = self.folder / mutation.path.relative_to(ROOT)
         source = mutation.path.read_bytes()
         start, end = source[: mutation.start], source[mutation.end :]
@@ -144,12 +151,15 @@ class Copy:
     def first_failure(self, tests: list[str], longest_secs: float = LONGEST_SECS) -> str | None:
         """The first test that fails, of those at some paths."""
         words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        nights = {"PYTHONPATH": str(self.folder), "ORCHESTRATOR_NIGHTS": str(self.nights)}
+        simulations = {
+            "PYTHONPATH": str(self.folder),
+            "ORCHESTRATOR_SIMULATIONS": str(self.simulations),
+        }
         try:
             done = subprocess.run(
                 words,
                 cwd=self.folder,
-                env={**os.environ, **nights},
+                env={**os.environ, **simulations},
                 capture_output=True,
                 text=True,
                 timeout=longest_secs,
@@ -198,7 +208,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nights", type=int, default=NIGHTS, help="seeds of each simulation")
+    parser.add_argument(
+        "--simulations", type=int, default=SIMULATIONS, help="seeds of each simulation"
+    )
     parser.add_argument("--at", action="append", help="FILE:LINE, in the place of a sample")
     options = parser.parse_args()
     paths = sorted(path for pattern in TARGETS for path in ROOT.glob(pattern))
@@ -209,7 +221,7 @@ def main() -> None:
     else:
         chosen = chance.sample(every, min(options.count, len(every)))
     with tempfile.TemporaryDirectory() as name:
-        copy = Copy(Path(name) / "project", options.nights)
+        copy = Copy(Path(name) / "project", options.simulations)
         left_out = shutil.ignore_patterns(".venv", ".git", "output", "*.pyc", ".mypy_cache")
         shutil.copytree(ROOT, copy.folder, ignore=left_out)
         survivors = survivors_of(chosen, "unit and client", copy)

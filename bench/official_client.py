@@ -1,4 +1,4 @@
-"""What a user writes today: the official client, a semaphore and gather."""
+"""What a user writes without this project: the official client, a semaphore and gather."""
 
 from __future__ import annotations
 

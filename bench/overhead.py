@@ -1,4 +1,4 @@
-"""What a job costs beyond its run, beside a bare loop and the official client."""
+"""The cost of a job beyond its run, beside a bare loop and the official client."""
 
 from __future__ import annotations
 

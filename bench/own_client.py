@@ -1,4 +1,4 @@
-"""The client of this project by itself, with a semaphore: what the API calls alone cost."""
+"""Only the client of this project, with a semaphore: the cost of the API calls alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is measured: each runs the same simulated jobs in a process of its own."""
+"""The peers: each runs the same simulated jobs in its own process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def orchestrator(
     log_level: str = "info",
 ) -> Taken:
     """
-    `orchestrator run` on a spec of that many jobs, with its ledger and all its files.
+    `orchestrator run` with a spec of that many jobs, with its ledger and all its files.
 
     Args:
         settle_secs: how long it waits after a run's end until its items are counted.

@@ -1,4 +1,4 @@
-"""What it takes to plan and to validate large sweeps, beside the bare work."""
+"""The cost of planning and validating large sweeps, beside the bare work."""
 
 from __future__ import annotations
 

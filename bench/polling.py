@@ -62,7 +62,7 @@ def _follow(folder: Path, place: Place) -> float:
 
 
 def _delays(batch: Path) -> list[float]:
-    """How long after its end each run was known to have ended, in milliseconds."""
+    """How long after the end of each run the batch noticed it, in milliseconds."""
     noticed = {}
     for line in (batch / "log.jsonl").read_text().splitlines():
         event = json.loads(line)

@@ -1,4 +1,4 @@
-"""How soon a large batch that is nearly done goes on, and how large its ledger is."""
+"""How soon a large batch that is nearly done resumes, and how large its ledger is."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ITEMS = 10
 
 def run(jobs: int, left: int, rounds: int) -> str:
     """
-    Makes a batch of which all but a few jobs are settled, resumes it, and tells the figures.
+    Creates a batch with only a few open jobs, resumes it, and returns the figures.
 
     Args:
         jobs, left: all of them, and those that still wait.
-        rounds: how often; the medians are told.
+        rounds: how often; the figures are medians.
     """
     firsts, starts, sizes = [], [], []
     for _ in range(rounds):
@@ -55,7 +55,7 @@ def run(jobs: int, left: int, rounds: int) -> str:
 
 
 def _make_batch(folder: Path, jobs: int, left: int) -> Path:
-    """A real batch, whose attempts are then written as if they had come to pass."""
+    """A real batch, whose attempts are then written as if they had happened."""
     spec = folder / "spec.toml"
     spec.write_text(
         '[batch]\nname = "bench"\nmax_runs = 100\n[[jobs]]\nname = "job-{{ n }}"\n'

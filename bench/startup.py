@@ -1,4 +1,4 @@
-"""How long a whole process takes from its start to its first request, and to say what is wrong."""
+"""The time of a process from its start to its first request, or to its error message."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 LONGEST_LINE = 100
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+FOLDERS = ("orchestrator", "apify_emulator", "tests", "bench", "tools", "jobs")
+MOST_LINES = 400
 NAMES_OF_ONE_MEANING = {"collect", "prune", "runs"}
 """A command and what it calls, or a run on both sides of the API."""
 
@@ -32,6 +34,13 @@ def test_every_test_has_a_docstring(path: Path) -> None:
         and not ast.get_docstring(node)
     ]
     assert silent == []
+
+
+def test_no_python_file_is_too_long() -> None:
+    """A file answers one question; a longer one has a second subject inside."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_no_module_has_a_name_without_meaning() -> None:

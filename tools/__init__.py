@@ -1,1 +1,1 @@
-"""What sets a checkout up."""
+"""Programs that set a checkout up, or measure it."""

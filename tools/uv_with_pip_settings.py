@@ -1,8 +1,8 @@
-"""Runs uv with the package indexes and certificates that pip is configured for.
+"""
+Runs uv with the package indexes and certificates in pip's configuration.
 
-uv does not read `pip.conf` or the variables `PIP_…`. This script reads them through
-`pip config list`, hands them to uv as variables, and writes them nowhere. A `UV_…` variable that
-is already set wins.
+uv does not read `pip.conf` or the variables `PIP_…`. This script reads them by `pip config list`,
+passes them to uv as variables, and writes them nowhere. A `UV_…` variable that is already set wins.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SAME_NAME = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL
 
 def uv_variables(lines: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the variables that make uv use what pip is configured for.
+    The variables that give uv pip's configuration.
 
     Args:
         lines: what `pip config list` prints.

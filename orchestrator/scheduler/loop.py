@@ -14,12 +14,7 @@ from dataclasses import replace
 
 import anyio
 
-from orchestrator.errors import (
-    DeadlinePassed,
-    OrchestratorError,
-    StoppedEarly,
-    TooManyFailures,
-)
+from orchestrator.errors import DeadlinePassed, OrchestratorError, StoppedEarly, TooManyFailures
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait

@@ -1,7 +1,7 @@
 """
 A grammar of answers: status, headers, body and framing, from one seed for each case.
 
-Most parts are right in most cases, so that what lies behind a first check is reached too.
+Most parts are right in most cases, so that tests reach the code behind a first check too.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Answer:
     An answer in bytes.
 
     Attributes:
-        status: 0 where the status line is not HTTP.
+        status: 0 if the status line is not HTTP.
         body: before it was compressed or framed.
-        head, pieces: what goes over the wire.
-        then: what happens after them: `keep`, `close`, `reset`, `silence` or `endless`.
+        head, pieces: the bytes that are sent.
+        then: what follows them: `keep`, `close`, `reset`, `silence` or `endless`.
     """
 
     status: int
@@ -73,7 +73,7 @@ class Answer:
 
     @property
     def proves_no_effect(self) -> bool:
-        """Whether it is a refusal in the API's own form, after which a start may be sent again."""
+        """Whether it is a refusal of the API itself, after which a start may be sent again."""
         try:
             error = json.loads(self.body)["error"]["type"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -86,8 +86,8 @@ def answer(rng: random.Random, right: Callable[[random.Random], Any], *, is_raw:
     An answer to a request.
 
     Args:
-        right: what the API would say.
-        is_raw: whether that is bytes rather than the value of `data`.
+        right: the answer of the API.
+        is_raw: whether that is bytes instead of the value of `data`.
     """
     status = _status(rng)
     code = int(status) if status.isdecimal() and len(status) == 3 else 0
@@ -202,7 +202,7 @@ def _encoded(
 
 
 BOMB = gzip.compress(b"0" * 20_000_000, 9)
-"""Twenty megabytes out of twenty kilobytes."""
+"""Twenty megabytes that compress to twenty kilobytes."""
 
 
 def _framed(

@@ -1,4 +1,4 @@
-"""A server that answers with exactly the bytes that a test wants, and may misbehave."""
+"""A server that answers with exactly the bytes of a test, and may have faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 @dataclass(frozen=True)
 class Heard:
     """
-    A request as it came.
+    A request as it was received.
 
     Attributes:
         number: of its connection, counted from 1.
@@ -27,8 +27,8 @@ class Heard:
     body: bytes
 
 
-class Hangup(Exception):
-    """Raised by a behaviour to reset the connection."""
+class ConnectionReset(Exception):
+    """An error of a behaviour that resets the connection."""
 
 
 Behaviour = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
@@ -37,10 +37,10 @@ Behaviour = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
 @dataclass
 class RawServer:
     """
-    What came in, and where.
+    A server and the requests that it has received.
 
     Attributes:
-        reads_bodies: whether a request is read to its end before it is answered.
+        reads_bodies: whether it reads a request to its end before it answers.
         url: without a slash at its end.
         heard: all requests so far.
     """
@@ -64,7 +64,7 @@ class RawServer:
                 self.heard.append(heard)
                 await self.behave(heard, writer)
                 await writer.drain()
-        except Hangup:
+        except ConnectionReset:
             writer.transport.abort()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -89,7 +89,7 @@ class RawServer:
 async def raw_server(
     behave: Behaviour, *, reads_bodies: bool = True, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RawServer]:
-    """A server on loopback for as long as the block lasts."""
+    """Starts a server on loopback, and closes it at the end of the block."""
     raw = RawServer(behave, reads_bodies)
     server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, limit=2**24, ssl=tls)
     scheme = "https" if tls else "http"
@@ -107,7 +107,7 @@ async def raw_server(
 def http(
     body: bytes = b"", *, status: int = 200, length: int | None = None, **headers: str
 ) -> bytes:
-    """An answer; `length` is what it claims, headers are written with underscores."""
+    """An answer; `length` is the length in its header, headers are written with underscores."""
     lines = [f"HTTP/1.1 {status} Whatever"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if "Transfer_Encoding" not in headers:
@@ -116,7 +116,7 @@ def http(
 
 
 def answering(*answers: bytes) -> Behaviour:
-    """Answers requests in turn; the last one serves all that follow."""
+    """Answers requests in order; the last answer is for all further requests."""
     left = list(answers)
 
     async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:

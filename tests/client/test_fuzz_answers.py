@@ -1,7 +1,7 @@
 """
-Answers of every kind against the real client: no exception but ours, no second run, bounded.
+Answers of every kind to the real client: only our own errors, no second run, limited time.
 
-A case is named by its number; `ORCHESTRATOR_FUZZ_CASE=4711` plays that one alone.
+Each case has a number; `ORCHESTRATOR_FUZZ_CASE=4711` plays only that one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from orchestrator.store.transfer_sizes import TransferSizes
 from tests.client import answers_grammar as grammar
-from tests.client.raw_server import Hangup, Heard, RawServer, http, raw_server
+from tests.client.raw_server import ConnectionReset, Heard, RawServer, http, raw_server
 
 SOAK = "ORCHESTRATOR_SOAK" in os.environ
 BLOCK = 100
@@ -46,7 +46,7 @@ ACTOR = Target(kind=TargetKind.ACTOR, id="a/b")
 
 
 class Fuzzed:
-    """A server that gives one answer to all requests of a case, and a right one to the last."""
+    """A server with one answer to all requests of a case, and a right one to the last."""
 
     def __init__(self) -> None:
         self.answer: grammar.Answer | None = None
@@ -64,7 +64,7 @@ class Fuzzed:
                 await writer.drain()
                 writer.write_eof()
             case "reset":
-                raise Hangup
+                raise ConnectionReset
             case "silence":
                 await asyncio.sleep(60)
             case "endless":
@@ -151,8 +151,8 @@ CALLS: tuple[tuple[Call, Any, bool, bool], ...] = (
     (_get_record, grammar.right_lines, True, False),
 )
 """
-A call, what it is answered with when all is well, whether that is raw, and whether a body without
-an end ends it. A record and a filtered dataset may be of any size.
+A call, the right answer to it, whether that is raw, and whether a body without an end ends it. A
+record and a filtered dataset may have any size.
 """
 
 
@@ -183,7 +183,7 @@ async def _error_of(work: Awaitable[None]) -> OrchestratorError | None:
 
 
 async def _check_next(client: ApifyClient) -> None:
-    """Nothing of the answer before is taken for the next one; its connection may be broken."""
+    """Nothing of the last answer is read as part of the next; its connection may be broken."""
     for _ in range(5):
         with suppress(TransientError):
             assert (await client.runs.get(RunId(GOOD))).id == GOOD
@@ -192,7 +192,7 @@ async def _check_next(client: ApifyClient) -> None:
 
 
 async def _play(number: int, server: RawServer, fuzzed: Fuzzed, folder: Path) -> None:
-    rng = random.Random(number)  # noqa: S311 - a case is its number
+    rng = random.Random(number)  # noqa: S311 - the seed is the number of the case
     call, right, is_raw, ends = rng.choice(CALLS)
     answer = grammar.answer(rng, right, is_raw=is_raw)
     while answer.then == "endless" and not ends:
@@ -219,7 +219,7 @@ def _blocks() -> list[int]:
 @pytest.mark.timeout(LONGEST_SECS * BLOCK)
 @pytest.mark.parametrize("first", _blocks())
 async def test_any_answer_is_read_or_refused(tmp_path: Path, first: int) -> None:
-    """Whatever a server answers, the client has a result or an error of its own, soon."""
+    """For any answer, the client soon has a result or one of its own errors."""
     cases = [first] if len(_blocks()) == 1 else range(first, first + BLOCK)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fuzzed = Fuzzed()

@@ -1,4 +1,4 @@
-"""One item that is far larger than what may be kept in memory."""
+"""One item that is far larger than the memory allows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ITEM_MBYTES = 256
 MORE_MBYTES = 64
 
 
-def packed() -> bytes:
-    """An item of a quarter of a gigabyte in a quarter of a megabyte, and a small one."""
+def compressed() -> bytes:
+    """An item of 250 MB in a quarter of a megabyte, and a small one."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     pieces = [packer.compress(b'{"a":"')]
     pieces += [packer.compress(b"x" * MBYTE) for _ in range(ITEM_MBYTES)]
@@ -33,14 +33,14 @@ def packed() -> bytes:
 
 
 def peak_mbytes() -> float:
-    """The most memory that this process has used since that was last reset."""
+    """The most memory that this process has used since the last reset."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
     return int(peak) / 1024
 
 
 def reset_peak() -> float:
-    """Begins anew with that; returns what is used now."""
+    """Resets that figure; returns the current use."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except PermissionError:
@@ -50,9 +50,9 @@ def reset_peak() -> float:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory can be reset on Linux only")
 async def test_item_of_any_size_is_written_in_bounded_memory(tmp_path: Path) -> None:
-    """What comes out of a few bytes of gzip is written as it is inflated."""
+    """Large items from a few bytes of gzip are written while they are decompressed."""
     answer = http(
-        packed(),
+        compressed(),
         Content_Encoding="gzip",
         X_Apify_Pagination_Total="2",
         X_Apify_Pagination_Count="2",

@@ -30,8 +30,8 @@ def client_of(url: str) -> ApifyClient:
     return ApifyClient(ClientOptions(base_url=url, token=SecretStr("t0ken"), away_secs=0.0))
 
 
-async def test_proxy_of_the_environment_is_gone_through(environment: pytest.MonkeyPatch) -> None:
-    """With HTTP_PROXY set, a request goes to the proxy with full address and credentials."""
+async def test_proxy_of_the_environment_is_used(environment: pytest.MonkeyPatch) -> None:
+    """With HTTP_PROXY, the proxy gets each request with the full address and credentials."""
     async with raw_server(answering(http(RUN))) as proxy:
         environment.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://user:pass@"))
         async with client_of("http://platform.example") as client:
@@ -42,16 +42,16 @@ async def test_proxy_of_the_environment_is_gone_through(environment: pytest.Monk
     assert heard.headers["Authorization"] == "Bearer t0ken"
 
 
-async def test_loopback_goes_without_the_proxy_when_told(environment: pytest.MonkeyPatch) -> None:
-    """NO_PROXY keeps the local platform reachable behind a proxy."""
+async def test_loopback_does_not_use_the_proxy_on_request(environment: pytest.MonkeyPatch) -> None:
+    """With NO_PROXY, the emulator can be reached beside a proxy."""
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     environment.setenv("NO_PROXY", "127.0.0.1,localhost")
     async with raw_server(answering(http(RUN))) as server, client_of(server.url) as client:
         assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
-async def test_proxy_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
-    """A proxy that does not answer is named as the trouble, and nothing was sent."""
+async def test_unreachable_proxy_is_an_error(environment: pytest.MonkeyPatch) -> None:
+    """A proxy that does not answer is named in the error, and nothing was sent."""
     async with raw_server(answering(http(RUN))) as gone:
         pass
     environment.setenv("HTTP_PROXY", gone.url)
@@ -86,7 +86,7 @@ def tls_of(certificate: Path) -> ssl.SSLContext:
 async def test_certificate_of_the_environment_is_trusted(
     environment: pytest.MonkeyPatch, certificate: Path, variable: str
 ) -> None:
-    """A platform with a private authority is reached when the environment names it."""
+    """A platform with a private authority is trusted if the environment names it."""
     environment.setenv(variable, f"{certificate}.crt")
     async with (
         raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
@@ -95,10 +95,10 @@ async def test_certificate_of_the_environment_is_trusted(
         assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
-async def test_unknown_certificate_is_told(
+async def test_unknown_certificate_is_an_error(
     environment: pytest.MonkeyPatch, certificate: Path
 ) -> None:
-    """A certificate that nobody vouches for is refused, with the setting that would mend it."""
+    """A certificate without a known authority is refused, and the error names the setting."""
     async with (
         raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server,
         client_of(server.url) as client,
@@ -108,8 +108,8 @@ async def test_unknown_certificate_is_told(
     assert caught.value.had_no_effect
 
 
-async def test_redirect_goes_through_the_right_proxy(environment: pytest.MonkeyPatch) -> None:
-    """A redirect to a host that NO_PROXY names leaves the proxy, and the token stays behind."""
+async def test_redirect_uses_the_right_proxy(environment: pytest.MonkeyPatch) -> None:
+    """A redirect to a host in NO_PROXY does not use the proxy, and has no token."""
     async with raw_server(answering(http(b"record"))) as other:
 
         async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:

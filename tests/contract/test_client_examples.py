@@ -39,5 +39,5 @@ async def test_example_of_the_client_runs(
 
 
 def test_every_example_is_known() -> None:
-    """An example that is added to docs/client.md has its output checked too."""
+    """The output of an example that is added to docs/client.md is checked too."""
     assert set(EXAMPLES) == set(PRINTED)

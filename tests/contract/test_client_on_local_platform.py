@@ -1,4 +1,4 @@
-"""The client against the local platform, every request held against the official description."""
+"""The client on the emulator; every request is compared with the official description."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MARK = Mark("k3x9.1.1.1")
 
 
 class CheckedTransport(DirectTransport):
-    """Real HTTP that lets no request pass which the description does not know."""
+    """Real HTTP that refuses requests without a place in the description."""
 
     def send(self, request: Request) -> Any:
         content_type = request.headers.get("Content-Type")
@@ -57,7 +57,7 @@ def client_of(platform: Emulator, **options: Any) -> ApifyClient:
 async def client_and_platform(
     folder: Path, *, faults: tuple[FaultRule, ...] = (), **options: Any
 ) -> AsyncIterator[ApifyClient]:
-    """A client on a fresh platform whose answers are checked, unless they are to go wrong."""
+    """A client on a new platform whose answers are checked, unless they have faults."""
     chosen = EmulatorOptions(
         data_dir=folder, faults=Faults(rules=faults) if faults else None, **options
     )
@@ -78,7 +78,7 @@ async def items_of(client: ApifyClient, dataset_id: str, query: ItemsQuery | Non
 
 
 async def test_run_is_started_followed_and_collected(tmp_path: Path) -> None:
-    """Start, wait, items, record, keys and log of one run fit together."""
+    """Start, wait, items, record, keys and log of one run agree."""
     async with client_and_platform(tmp_path) as client:
         options = RunOptions(
             timeout_secs=60, memory_mbytes=256, max_total_charge_usd=Decimal("1.5"), build="latest"
@@ -103,14 +103,14 @@ async def test_run_is_started_followed_and_collected(tmp_path: Path) -> None:
 
 
 async def test_start_may_wait_for_the_end(tmp_path: Path) -> None:
-    """A short run has ended when the answer of its start comes."""
+    """A short run has ended when the answer to its start arrives."""
     async with client_and_platform(tmp_path) as client:
         run = await client.runs.start(ACTOR, body=given(), wait_secs=30)
         assert run.facts().is_terminal
 
 
-async def test_large_input_arrives_as_it_is(tmp_path: Path) -> None:
-    """The INPUT record has the bytes and the content type that were sent, compressed on the way."""
+async def test_large_input_arrives_unchanged(tmp_path: Path) -> None:
+    """The INPUT record has the bytes and the content type that were sent, despite compression."""
     text = given(item={"text": "the same again " * 500})
     kind = "application/json; charset=utf-8"
     async with client_and_platform(tmp_path) as client:
@@ -122,7 +122,7 @@ async def test_large_input_arrives_as_it_is(tmp_path: Path) -> None:
 
 
 async def test_run_is_found_in_the_list_by_its_mark(tmp_path: Path) -> None:
-    """A list of the runs since a start holds it with its mark."""
+    """A list of the runs since a start has the run with its mark."""
     since = datetime.now(UTC) - timedelta(minutes=1)
     async with client_and_platform(tmp_path) as client:
         started = await client.runs.start(ACTOR, body=given(), mark=MARK)
@@ -136,7 +136,7 @@ async def test_run_is_found_in_the_list_by_its_mark(tmp_path: Path) -> None:
 
 
 async def test_run_is_aborted_and_resurrected(tmp_path: Path) -> None:
-    """A run that is aborted can go on in its own storages."""
+    """An aborted run can continue with its own storages."""
     async with client_and_platform(tmp_path) as client:
         started = await client.runs.start(ACTOR, body=given(duration_secs=60))
         run_id = RunId(started.id)
@@ -150,7 +150,7 @@ async def test_run_is_aborted_and_resurrected(tmp_path: Path) -> None:
 
 
 async def test_sync_start_answers_with_the_output(tmp_path: Path) -> None:
-    """One request runs an Actor and brings its output record."""
+    """One request runs an Actor and returns its output record."""
     async with client_and_platform(tmp_path) as client:
         async with client.runs.run_sync(ACTOR, body=given(output={"a": 1}), mark=MARK) as download:
             assert orjson.loads(await download.read()) == {"a": 1}
@@ -159,7 +159,7 @@ async def test_sync_start_answers_with_the_output(tmp_path: Path) -> None:
 
 
 async def test_sync_start_answers_with_the_items(tmp_path: Path) -> None:
-    """One request runs an Actor and brings its items."""
+    """One request runs an Actor and returns its items."""
     async with (
         client_and_platform(tmp_path) as client,
         client.runs.run_sync_items(ACTOR, body=given(items=5)) as download,
@@ -169,7 +169,7 @@ async def test_sync_start_answers_with_the_items(tmp_path: Path) -> None:
 
 
 async def test_sync_start_without_output_has_no_data(tmp_path: Path) -> None:
-    """An output record that a run did not write is no error."""
+    """An output record that a run did not write is not an error."""
     async with (
         client_and_platform(tmp_path) as client,
         client.runs.run_sync(
@@ -179,16 +179,16 @@ async def test_sync_start_without_output_has_no_data(tmp_path: Path) -> None:
         assert await download.read() == b""
 
 
-async def test_failed_sync_start_is_told(tmp_path: Path) -> None:
-    """A synchronous run that fails says so and names its run."""
+async def test_failed_sync_start_is_an_error(tmp_path: Path) -> None:
+    """The error of a synchronous run that fails names its run."""
     async with client_and_platform(tmp_path) as client:
         with pytest.raises(RunFailed, match="run ID"):
             async with client.runs.run_sync(ACTOR, body=given(outcome="FAILED")):
                 pass
 
 
-async def test_sync_start_that_outlasts_the_endpoint_is_unconfirmed(tmp_path: Path) -> None:
-    """A 408 is not the end of the run: it goes on, and is to be looked for."""
+async def test_sync_start_beyond_the_longest_wait_is_unconfirmed(tmp_path: Path) -> None:
+    """A 408 is not the end of the run: the run continues, and must be searched for."""
     async with client_and_platform(tmp_path, sync_wait_secs=0.1) as client:
         with pytest.raises(StartUnconfirmed) as caught:
             async with client.runs.run_sync(ACTOR, body=given(duration_secs=60), mark=MARK):
@@ -198,7 +198,7 @@ async def test_sync_start_that_outlasts_the_endpoint_is_unconfirmed(tmp_path: Pa
 
 
 async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
-    """A task without a body runs by GET with the input that it holds."""
+    """A task without a body runs by GET with its own input."""
     actors = tmp_path / "actors"
     (actors / "tasks").mkdir(parents=True)
     task = {"name": "mine", "actor": "orchestrator/simulated", "input": {"items": 4}}
@@ -214,7 +214,7 @@ async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
         assert len((await items_of(client, run.default_dataset_id)).splitlines()) == 2
 
 
-async def test_items_come_in_the_asked_format(tmp_path: Path) -> None:
+async def test_items_have_the_requested_format(tmp_path: Path) -> None:
     """Format, fields, offset and limit have their effect."""
     async with client_and_platform(tmp_path) as client:
         run = await client.runs.start(ACTOR, body=given(items=10), wait_secs=10)
@@ -231,7 +231,7 @@ async def test_items_come_in_the_asked_format(tmp_path: Path) -> None:
 
 
 async def test_account_actor_build_and_datasets_are_read(tmp_path: Path) -> None:
-    """What surrounds runs can be looked at."""
+    """The account, the Actor, its build and datasets can be read."""
     async with client_and_platform(tmp_path) as client:
         limits = (await client.account.get_limits()).limits
         assert limits is not None
@@ -254,7 +254,7 @@ async def test_input_is_validated(tmp_path: Path) -> None:
 
 
 async def test_refusals_have_their_classes(tmp_path: Path) -> None:
-    """A full account, an unknown Actor, a wrong option and a wrong token are told apart."""
+    """A full account, an unknown Actor, a wrong option and a wrong token have different errors."""
     options = EmulatorOptions(data_dir=tmp_path, max_memory_mbytes=1024)
     async with watched_emulator(options) as platform:
         async with client_of(platform) as client:
@@ -284,8 +284,8 @@ async def test_refusals_have_their_classes(tmp_path: Path) -> None:
         FaultKind.HTML,
     ],
 )
-async def test_start_whose_answer_goes_wrong_is_sent_once(tmp_path: Path, kind: FaultKind) -> None:
-    """Whatever becomes of the answer of a start, at most one run exists."""
+async def test_start_with_a_faulty_answer_is_sent_once(tmp_path: Path, kind: FaultKind) -> None:
+    """For any fault in the answer to a start, there is at most one run."""
     rule = FaultRule(do=kind, method="POST", path="/runs")
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
         with pytest.raises(StartUnconfirmed):
@@ -304,8 +304,8 @@ async def test_start_whose_answer_goes_wrong_is_sent_once(tmp_path: Path, kind: 
         FaultKind.TRUNCATED,
     ],
 )
-async def test_poll_goes_on_through_faults(tmp_path: Path, kind: FaultKind) -> None:
-    """A poll that goes wrong twice is repeated, and the run is followed to its end."""
+async def test_poll_continues_after_faults(tmp_path: Path, kind: FaultKind) -> None:
+    """A poll that fails twice is repeated, and the run is followed to its end."""
     rule = FaultRule(do=kind, method="GET", path="/actor-runs/", times=2)
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
         started = await client.runs.start(ACTOR, body=given())
@@ -315,8 +315,8 @@ async def test_poll_goes_on_through_faults(tmp_path: Path, kind: FaultKind) -> N
 
 
 @pytest.mark.parametrize("kind", [FaultKind.TRUNCATED, FaultKind.BAD_GZIP])
-async def test_broken_download_is_noticed(tmp_path: Path, kind: FaultKind) -> None:
-    """Items that break off are never taken for all of them."""
+async def test_broken_download_is_an_error(tmp_path: Path, kind: FaultKind) -> None:
+    """Items that break off never count as all items."""
     rule = FaultRule(do=kind, method="GET", path="/items")
     async with client_and_platform(tmp_path, faults=(rule,)) as client:
         run = await client.runs.start(ACTOR, body=given(items=2000), wait_secs=10)
@@ -325,7 +325,7 @@ async def test_broken_download_is_noticed(tmp_path: Path, kind: FaultKind) -> No
 
 
 async def test_many_requests_stay_under_the_rate_limit(tmp_path: Path) -> None:
-    """A burst at one run is spread out so that the platform refuses hardly any of it."""
+    """A burst of requests for one run is slowed down, so that few are refused."""
     async with client_and_platform(tmp_path) as client:
         run = await client.runs.start(ACTOR, body=given(), wait_secs=10)
         began = time.monotonic()

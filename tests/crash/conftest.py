@@ -13,7 +13,7 @@ Die = Callable[[str, Command, Sequence[str], Sequence[str]], Done]
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatform]:
-    """A local platform that outlives what is killed."""
+    """An emulator that survives what is killed."""
     words = ("--sync-wait-secs", "1")
     with served_platform(tmp_path_factory.mktemp("platform"), *words) as platform:
         yield platform
@@ -21,7 +21,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatfor
 
 @pytest.fixture
 def die_at() -> Die:
-    """Runs a command until it dies at a named point, then runs another; see `dying`."""
+    """Runs a command until it dies at a named point, then runs another; see `two_lives`."""
 
     def die(point: str, command: Command, first: Sequence[str], second: Sequence[str]) -> Done:
         twice = replace(command, program=DYING)

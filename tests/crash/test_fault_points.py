@@ -1,4 +1,4 @@
-"""A process that dies at each named point between the steps of an attempt, and is resumed."""
+"""A process dies at each named point between the steps of an attempt, and is resumed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REPEATED = {
     "mark_found_again",
     "set_datasets",
 }
-"""What the next process simply does again; see the tests of orphans and of `collect`."""
+"""Steps that the next process repeats; see the tests of orphan runs and of `collect`."""
 RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
@@ -50,10 +50,10 @@ RUNNING = [name for name in POINTS if name not in ABORTING]
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_batch_ends_right_when_its_process_dies_at(
+def test_batch_ends_correctly_after_its_process_dies_at(
     name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
 ) -> None:
-    """Wherever the process dies, the next one starts nothing twice and leaves nothing out."""
+    """After a death at any point, the next process starts nothing twice and omits nothing."""
     story = POINTS[name].story
     jobs = 2 if story is Story.PLAIN else 1
     items = 40_000 if story is Story.LARGE else 3
@@ -66,7 +66,7 @@ def test_batch_ends_right_when_its_process_dies_at(
             job=_job(story),
             duration_secs=0.05,
             items=items,
-            # The platform counts failures by input: no two tests may have the same.
+            # The platform counts failures by input: no two tests may have the same input.
             item={"from": f"{name}-{{{{ n }}}}"},
             output=True,
             fail_attempts=int(story in {Story.RETRIED, Story.RESURRECTED}),
@@ -96,10 +96,10 @@ def test_batch_ends_right_when_its_process_dies_at(
 
 
 @pytest.mark.parametrize("name", ABORTING)
-def test_abort_is_made_good_when_its_process_dies_at(
+def test_abort_is_completed_after_its_process_dies_at(
     name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
 ) -> None:
-    """Aborting again ends what still runs, and keeps what all the runs made."""
+    """A second `abort` ends all live runs, and keeps the items of all runs."""
     command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
     spec = sweep(jobs=2, duration_secs=60, items=500, push_interval_secs=0.01)
     command.write("sweep.toml", spec)
@@ -117,8 +117,8 @@ def test_abort_is_made_good_when_its_process_dies_at(
         assert lines
 
 
-def test_each_transition_of_the_ledger_has_a_point_on_either_side() -> None:
-    """A new transition cannot be added without saying what happens when the process dies there."""
+def test_each_transition_of_the_ledger_has_a_point_before_and_after() -> None:
+    """A new transition needs a test of what happens if the process dies there."""
     transitions = {
         name for name, method in inspect.getmembers(Ledger, callable) if not name.startswith("_")
     }

@@ -63,15 +63,13 @@ matrix = { n = { range = [1, 10] } }
 JOBS = 40
 ITEMS = 20
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "2", "ORCHESTRATOR_SETTLE_SECS": "2"}
-NIGHTS = 40 if os.environ.get("ORCHESTRATOR_SOAK") else 6
+SEEDS = 40 if os.environ.get("ORCHESTRATOR_SOAK") else 6
 KILLS = 5
 
 
-@pytest.mark.parametrize("seed", range(NIGHTS))
-def test_killed_again_and_again_nothing_is_twice_and_nothing_lost(
-    tmp_path: Path, seed: int
-) -> None:
-    """However often the process is killed, each attempt has one run and each job all its items."""
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_repeated_kills_lose_nothing_and_repeat_nothing(tmp_path: Path, seed: int) -> None:
+    """After any number of kills, each attempt has one run and each job all its items."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     faults = tmp_path / "faults.json"
     faults.write_text(json.dumps({"seed": seed, **FAULTS}))
@@ -90,9 +88,9 @@ def test_killed_again_and_again_nothing_is_twice_and_nothing_lost(
     check_items(batches)
 
 
-@pytest.mark.parametrize("seed", range(NIGHTS // 4))
-def test_killed_together_with_its_local_platform_a_batch_goes_on(tmp_path: Path, seed: int) -> None:
-    """With --local the platform dies too; it knows all its runs again, and each attempt has one."""
+@pytest.mark.parametrize("seed", range(SEEDS // 4))
+def test_batch_continues_after_a_kill_with_its_emulator(tmp_path: Path, seed: int) -> None:
+    """With --local the platform dies too; it continues all its runs, one for each attempt."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     output = tmp_path / "output" / "sweep"
     command = Command(folder=tmp_path, variables=QUICK, program=HURRIED)
@@ -107,7 +105,7 @@ def test_killed_together_with_its_local_platform_a_batch_goes_on(tmp_path: Path,
 
 
 def _all_runs(platform: ServedPlatform) -> list[dict]:
-    """The runs of all batches; the youngest are missing from the platform's lists for a while."""
+    """The runs of all batches; the newest are missing from the platform's lists for a while."""
     for _ in range(TRIES):
         with suppress(OSError):
             platform.post("/acts/orchestrator~simulated/runs", {})
@@ -129,10 +127,10 @@ def _is_ours(run: dict) -> bool:
 
 def check_runs(runs: list[dict], *, jobs: int) -> None:
     """
-    Each attempt at a job has one run, and an attempt follows only on one that failed.
+    Each attempt of a job has one run, and follows only a failed attempt.
 
     Args:
-        runs: as the platform tells them, who alone knows what was started and paid.
+        runs: as the platform reports them, which alone knows what was started and paid.
     """
     statuses = defaultdict(list)
     for run in sorted(runs, key=lambda run: str(run["startedAt"])):
@@ -167,10 +165,10 @@ def _killed(command: Command, output: Path, chance: random.Random, *more: str) -
 def _is_killed(
     command: Command, output: Path, chance: random.Random, words: tuple[str, ...]
 ) -> bool:
-    """Lets a process resume the batch or begin one, and kills it unless it ends by itself."""
+    """Starts a process that resumes or begins the batch; kills it unless it ends by itself."""
     process = command.start(*words)
     if chance.random() < 0.8:
-        # Without this, most would die while they import.
+        # Without this, most would die during their imports.
         wait_until(lambda: process.has_ended or _holds(process.pid, output), "a batch")
     try:
         _, err = process.communicate(timeout=chance.uniform(0.0, 1.2))

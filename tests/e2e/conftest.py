@@ -14,20 +14,20 @@ QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "2", "ORCHESTRATOR_SETTLE_SECS": "2
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatform]:
-    """A local platform for all tests of this process."""
+    """An emulator for all tests of this process."""
     with served_platform(tmp_path_factory.mktemp("platform")) as platform:
         yield platform
 
 
 @pytest.fixture
 def command(tmp_path: Path, platform: ServedPlatform) -> Command:
-    """The command, pointed to the platform."""
+    """The command, connected to the platform."""
     return Command(folder=tmp_path, variables=platform.variables())
 
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Iterator[Callable[..., tuple[Command, ServedPlatform]]]:
-    """Makes a platform that misbehaves, and a command that is pointed to it and waits briefly."""
+    """Makes a platform with faults, and a command that is connected to it and waits briefly."""
     with ExitStack() as stack:
 
         def make(*rules: dict, words: Sequence[str] = (), **faults: float) -> tuple:

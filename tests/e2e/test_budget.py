@@ -31,10 +31,10 @@ def spent(platform: ServedPlatform, folder: str) -> Decimal:
     return sum((Decimal(str(run["usageTotalUsd"])) for run in runs), Decimal(0))
 
 
-def test_batch_stops_before_it_can_pass_its_budget(
+def test_batch_stops_before_it_can_exceed_its_budget(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """Runs start as long as what is spent and reserved leaves room; the rest can be resumed."""
+    """Runs start while spent and reserved money leave room; the rest can be resumed."""
     command.write("s.toml", spec(0.55, cost=0.2, job="max_total_charge_usd = 0.2"))
     done = command.run("run", "s.toml", "--json")
     assert done.code == 3, done.err
@@ -54,17 +54,17 @@ def test_batch_stops_before_it_can_pass_its_budget(
 def test_money_that_was_reserved_and_not_spent_is_used(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A run that costs less than its cap makes room, when its cost has settled."""
+    """A run that costs less than its cap frees money when its cost is final."""
     job = "max_total_charge_usd = 0.3"
     command.write("s.toml", spec(0.5, jobs=3, cost=0.1, job=job))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["runs"]) == (0, 3), done.err
 
 
-def test_job_that_may_cost_anything_is_refused_under_a_budget(
+def test_job_without_a_cost_limit_is_refused_under_a_budget(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """Without a cap and without an earlier run nobody knows what a run costs: nothing starts."""
+    """Without a cap and an earlier run, the cost of a run is unknown: nothing starts."""
     platform.post("/actor-tasks", {"actId": "orchestrator~simulated", "name": "never-run"})
     command.write(
         "s.toml",
@@ -75,16 +75,16 @@ def test_job_that_may_cost_anything_is_refused_under_a_budget(
     assert "set max_total_charge_usd" in done.err
 
 
-def test_job_dearer_than_the_whole_budget_is_refused(command: Command) -> None:
-    """A job that can never fit is told at once."""
+def test_job_above_the_whole_budget_is_refused(command: Command) -> None:
+    """A job that can never fit is an error at once."""
     command.write("s.toml", spec(0.5, job="max_total_charge_usd = 0.6"))
     done = command.run("run", "s.toml")
     assert done.code == 2
     assert "job-1: may cost $0.6000, and max_cost_usd is $0.5000" in done.err
 
 
-def test_history_stands_for_a_cap(command: Command, platform: ServedPlatform) -> None:
-    """Where earlier runs show what an Actor costs, memory and timeout tell the most of the next."""
+def test_earlier_runs_replace_a_cap(command: Command, platform: ServedPlatform) -> None:
+    """If earlier runs show what an Actor costs, memory and timeout limit the cost of the next."""
     command.write("first.toml", spec(1, jobs=1, job="max_total_charge_usd = 0.2", name="first"))
     command.run("run", "first.toml")
     command.write("s.toml", spec(10, jobs=2, job="memory_mbytes = 4096\ntimeout_secs = 3600"))
@@ -95,10 +95,10 @@ def test_history_stands_for_a_cap(command: Command, platform: ServedPlatform) ->
 
 
 @pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGTERM])
-def test_budget_holds_across_restarts_while_costs_come_late(
+def test_budget_holds_across_restarts_with_late_costs(
     faulty: Callable[..., tuple[Command, ServedPlatform]], ends: signal.Signals
 ) -> None:
-    """Costs that the platform tells seconds after the end let no restart start one run more."""
+    """Costs that arrive seconds after the end let no restart start an additional run."""
     command, platform = faulty(usage_lag_secs=3.0)
     command = with_settling(command, 6)
     job = "max_total_charge_usd = 0.1"
@@ -119,10 +119,8 @@ def test_budget_holds_across_restarts_while_costs_come_late(
     assert len(platform.runs_of(latest)) == 5
 
 
-def test_retry_keeps_to_what_is_left_of_the_budget(
-    command: Command, platform: ServedPlatform
-) -> None:
-    """The budget is that of the batch, over all its run, resume and retry calls."""
+def test_retry_obeys_the_rest_of_the_budget(command: Command, platform: ServedPlatform) -> None:
+    """The budget holds for the batch, with all its `run`, `resume` and `retry` calls."""
     job = "max_total_charge_usd = 0.2"
     text = spec(0.5, jobs=2, cost=0.2, job=job).replace(
         "duration_secs = 0.01", 'duration_secs = 0.01, outcome = "FAILED"'
@@ -148,17 +146,17 @@ FLOOR = {
 def with_a_floor(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> tuple[Command, ServedPlatform]:
-    """A platform whose Actor takes no cap below half a dollar; earlier runs cost little."""
+    """A platform whose Actor accepts no cap below half a dollar; earlier runs cost little."""
     command, platform = faulty(FLOOR)
     command.write("first.toml", sweep("first", 2, duration_secs=0.01, cost_usd=0.02))
     assert command.run("run", "first.toml").code == 0
     return with_settling(command, 1), platform
 
 
-def test_cap_of_ours_is_raised_to_what_the_actor_takes(
+def test_our_cap_is_raised_to_the_smallest_of_the_actor(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """No job fails for a cap that the user never set; the refusal tells the least one."""
+    """No job fails for a cap that the user never set; the refusal has the smallest one."""
     command, platform = with_a_floor(faulty)
     limits = "timeout_secs = 60\nmemory_mbytes = 512"
     command.write("s.toml", spec(5, jobs=12, cost=0.02, job=limits).replace(
@@ -172,10 +170,10 @@ def test_cap_of_ours_is_raised_to_what_the_actor_takes(
     assert caps == {0.5}
 
 
-def test_cap_of_ours_above_the_budget_stops_the_batch_in_plain_words(
+def test_our_cap_above_the_budget_stops_the_batch(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """Where even one run at the least cap passes the budget, nothing fails: it stops with 3."""
+    """If even one run at the smallest cap exceeds the budget, nothing fails: exit code 3."""
     command, _ = with_a_floor(faulty)
     command.write("s.toml", spec(0.4, job="timeout_secs = 60\nmemory_mbytes = 512", cost=0.02))
     done = command.run("run", "s.toml", "--json")
@@ -183,7 +181,7 @@ def test_cap_of_ours_above_the_budget_stops_the_batch_in_plain_words(
     assert "may cost $0.5000 (a cap that we chose, because the spec gives no" in done.err
 
 
-def test_cap_of_the_spec_is_sent_as_it_is(
+def test_cap_of_the_spec_is_sent_unchanged(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
     """The user's own cap is never raised: the platform's refusal is the job's outcome."""
@@ -197,7 +195,7 @@ def test_cap_of_the_spec_is_sent_as_it_is(
 def test_run_that_costs_as_much_as_our_cap_is_marked(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """It may have been cut short by a cap that the user never set: end and report say so."""
+    """A cap that the user never set may have cut it short: the last lines and report say so."""
     command, _ = faulty()
     command.write("first.toml", spec(1, jobs=1, job="max_total_charge_usd = 0.2", name="first"))
     command.run("run", "first.toml")
@@ -210,10 +208,10 @@ def test_run_that_costs_as_much_as_our_cap_is_marked(
     assert [row[FLAGS] & NEAR_CAP for row in data_in(page)["rows"]] == [NEAR_CAP] * 2
 
 
-def test_plan_foresees_the_cap_that_we_would_choose(
+def test_plan_shows_the_cap_that_we_would_choose(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """`plan --online` names the cap of each Actor's runs under a budget, and whose it is."""
+    """`plan --online` shows the cap of each Actor's runs under a budget, and who set it."""
     command, _ = faulty()
     command.write("first.toml", spec(1, jobs=1, job="max_total_charge_usd = 0.2", name="first"))
     command.run("run", "first.toml")
@@ -229,6 +227,6 @@ def wait_for_a_run(platform: ServedPlatform, process: Process) -> None:
 
 
 def with_settling(command: Command, secs: float) -> Command:
-    """The command, for which costs are final after so long."""
+    """The command, for which costs are final after so many seconds."""
     variables = {**command.variables, "ORCHESTRATOR_COSTS_SETTLE_SECS": str(secs)}
     return replace(command, program=HURRIED, variables=variables)

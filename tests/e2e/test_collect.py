@@ -1,4 +1,4 @@
-"""`orchestrator collect`: the disk made whole again from the platform."""
+"""`orchestrator collect`: it downloads what is missing on disk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def batch_of(command: Command) -> Path:
     return Path(done.json["folder"])
 
 
-def test_missing_and_damaged_files_are_fetched_again(
+def test_missing_and_damaged_files_are_downloaded_again(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """What is gone or altered is as it was again; what is whole is left alone; nothing starts."""
+    """Missing and changed files are restored, whole files stay, and nothing starts."""
     folder = batch_of(command)
     whole = {path: path.read_bytes() for path in folder.glob("jobs/*/items.jsonl")}
     untouched = folder / "jobs" / "job-3" / "items.jsonl"
@@ -38,8 +38,8 @@ def test_missing_and_damaged_files_are_fetched_again(
     assert len(platform.runs()) == runs
 
 
-def test_only_selected_jobs_are_looked_at(command: Command) -> None:
-    """`--select` leaves the gaps of all other jobs."""
+def test_only_selected_jobs_are_checked(command: Command) -> None:
+    """`--select` ignores the gaps of all other jobs."""
     folder = batch_of(command)
     shutil.rmtree(folder / "jobs")
     done = command.run("collect", "sweep", "--select", "name:job-2", "--json")
@@ -47,8 +47,8 @@ def test_only_selected_jobs_are_looked_at(command: Command) -> None:
     assert [path.name for path in (folder / "jobs").iterdir()] == ["job-2"]
 
 
-def test_dataset_that_is_gone_is_told(command: Command, platform: ServedPlatform) -> None:
-    """What cannot be had any more is named, exit 1; the other jobs are made whole."""
+def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform) -> None:
+    """What is gone is named, with exit code 1; the other jobs are completed."""
     folder = batch_of(command)
     rows = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
     request = urllib.request.Request(  # noqa: S310 - on loopback
@@ -65,8 +65,8 @@ def test_dataset_that_is_gone_is_told(command: Command, platform: ServedPlatform
     assert done.json["jobs"]["SUCCEEDED"] == 3
 
 
-def test_dataset_that_could_not_be_had_at_first_makes_its_job_good(command: Command) -> None:
-    """A job that failed for want of its items is judged again when they are on disk."""
+def test_late_download_of_a_dataset_changes_its_job_to_succeeded(command: Command) -> None:
+    """A job that failed because its items were missing succeeds when they are on disk."""
     import sqlite3
 
     folder = batch_of(command)
@@ -82,8 +82,8 @@ def test_dataset_that_could_not_be_had_at_first_makes_its_job_good(command: Comm
     assert (row["status"], row["items"], row["error"]) == ("SUCCEEDED", 5, None)
 
 
-def test_jobs_under_way_are_left_to_resume(command: Command) -> None:
-    """`collect` waits for no run: it says how many go on, and how to go on with them."""
+def test_live_jobs_are_left_to_resume(command: Command) -> None:
+    """`collect` waits for no run: it says how many are live, and how to resume them."""
     import os
     import signal
 

@@ -1,4 +1,4 @@
-"""Final costs of runs after the platform settles them, and results that it deletes soon."""
+"""Final costs of runs after the platform counts them, and results that it deletes soon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.command import Command, sweep
 
 @pytest.fixture
 def folder(command: Command) -> Path:
-    """A batch whose two runs cost 1 USD, of which 0.02 were told when they ended."""
+    """A batch whose two runs cost 1 USD, of which 0.02 were known when they ended."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=3, cost_usd=0.5))
     done = command.run("run", "sweep.toml", "--json")
     assert (done.code, done.json["cost_usd"]) == (0, 1.0), done.err
@@ -25,35 +25,35 @@ def folder(command: Command) -> Path:
 
 
 def alter(folder: Path, *changes: str, ended: str = "") -> None:
-    """Changes a ledger behind the command's back."""
+    """Changes a ledger without the command."""
     with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
         for change in changes:
             db.execute(change, {"ended": ended})
 
 
 def summary(folder: Path) -> dict[str, object]:
-    """What `summary.json` says."""
+    """The contents of `summary.json`."""
     found = json.loads((folder / "summary.json").read_text())
     assert isinstance(found, dict)
     return found
 
 
 @pytest.mark.parametrize("name", ["status", "report", "collect"])
-def test_later_look_brings_costs_up_to_date(command: Command, folder: Path, name: str) -> None:
-    """What the platform tells by now is shown, and is in the files."""
+def test_later_command_updates_the_costs(command: Command, folder: Path, name: str) -> None:
+    """The costs that the platform knows now are shown, and written to the files."""
     assert command.run(name, "sweep").code == 0
     assert summary(folder)["cost_usd"] == 1.0
     assert command.run("status", "sweep", "--json").json["cost_usd"] == 1.0
 
 
-def test_later_run_of_the_spec_brings_costs_up_to_date(command: Command, folder: Path) -> None:
-    """The next night settles the costs of the one before."""
+def test_later_run_of_the_spec_updates_the_costs(command: Command, folder: Path) -> None:
+    """The next batch makes the costs of the one before final."""
     assert command.run("run", "sweep.toml").code == 0
     assert summary(folder)["cost_usd"] == 1.0
 
 
-def test_settled_costs_are_asked_for_no_more(command: Command, folder: Path) -> None:
-    """Long after the end a cost is final: it is called so, and left alone."""
+def test_final_costs_are_not_requested_again(command: Command, folder: Path) -> None:
+    """Long after the end, a cost is final and is not requested again."""
     alter(
         folder,
         "UPDATE attempts SET finished_at = '2026-01-01T00:00:00.000+00:00'",
@@ -67,7 +67,7 @@ def test_settled_costs_are_asked_for_no_more(command: Command, folder: Path) -> 
 
 
 def test_status_needs_no_platform(command: Command, folder: Path) -> None:
-    """Without one the last figures are told, and that they are the last."""
+    """Without one, the last known figures are shown as such."""
     away = Command(folder=command.folder, variables={"APIFY_API_BASE_URL": "http://127.0.0.1:9"})
     done = away.run("status", "sweep", "--json")
     assert (done.code, done.json["cost_usd"], done.json["cost_is_provisional"]) == (0, 0.02, True)
@@ -79,7 +79,7 @@ def test_status_needs_no_platform(command: Command, folder: Path) -> None:
 
 
 def left_behind(folder: Path, *, days_ago: int) -> None:
-    """Makes one result uncollected, of a run that ended so many days ago, and is kept for 7."""
+    """Makes one result uncollected, of a run that ended days ago and is kept for 7 days."""
     ended = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="milliseconds")
     alter(
         folder,
@@ -91,8 +91,8 @@ def left_behind(folder: Path, *, days_ago: int) -> None:
     (folder / "jobs" / "job-2" / "items.jsonl").unlink()
 
 
-def test_results_that_expire_soon_are_warned_of(command: Command, folder: Path) -> None:
-    """`status` says until when they can be fetched, and how; once fetched, it says nothing."""
+def test_results_that_expire_soon_cause_a_warning(command: Command, folder: Path) -> None:
+    """`status` says until when to download them, and how; after that, it says nothing."""
     left_behind(folder, days_ago=5)
     told = command.run("status", "sweep", "--json").json
     assert told["uncollected"] == 1
@@ -106,14 +106,14 @@ def test_results_that_expire_soon_are_warned_of(command: Command, folder: Path) 
     assert command.run("status", "sweep", "--json").json["results_expire_at"] is None
 
 
-def test_results_that_expire_later_are_no_matter(command: Command, folder: Path) -> None:
+def test_results_that_expire_later_cause_no_warning(command: Command, folder: Path) -> None:
     """There is no warning days ahead."""
     left_behind(folder, days_ago=3)
     assert "not on disk" not in command.run("status", "sweep").out
 
 
-def test_run_warns_of_what_earlier_nights_left(command: Command, folder: Path) -> None:
-    """Who only reads the nightly run's words learns it from there."""
+def test_run_warns_about_results_of_earlier_batches(command: Command, folder: Path) -> None:
+    """A user who reads only the output of `run` sees the warning there."""
     left_behind(folder, days_ago=8)
     done = command.run("run", "sweep.toml")
     assert done.code == 0
@@ -121,16 +121,16 @@ def test_run_warns_of_what_earlier_nights_left(command: Command, folder: Path) -
     assert "the platform may have deleted them at 20" in done.err
 
 
-def test_account_says_how_long_results_are_kept(command: Command, folder: Path) -> None:
-    """The days are the account's, asked before the first start."""
+def test_days_that_results_are_kept_come_from_the_account(command: Command, folder: Path) -> None:
+    """The days are those of the account, read before the first start."""
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
         (days,) = db.execute("SELECT keeps_days FROM batch").fetchone()
     assert days is not None
     assert days > 0
 
 
-def test_earlier_batch_that_cannot_be_read_is_no_hindrance(command: Command, folder: Path) -> None:
-    """It is told, and the new batch runs as if it were not there."""
+def test_unreadable_earlier_batch_is_a_warning(command: Command, folder: Path) -> None:
+    """A warning names it, and the new batch runs as if the earlier one were not there."""
     (folder / "ledger.sqlite").write_bytes(b"no ledger")
     done = command.run("run", "sweep.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2)

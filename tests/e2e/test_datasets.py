@@ -1,4 +1,4 @@
-"""Datasets that runs fill besides their default one: by alias, and shared ones by name."""
+"""Datasets that runs fill besides their default one: by alias, or shared by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rows_of(folder: str) -> list[dict[str, Any]]:
 
 
 def test_aliased_datasets_are_collected_and_verified(command: Command) -> None:
-    """Each under its alias, proven like the default one; what is damaged is fetched again."""
+    """Each has the name of its alias and a proof; a damaged one is downloaded again."""
     command.write("s.toml", sweep("more", 2, job=ALL, duration_secs=0.1, items=5, datasets=TWO))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["proven"]) == (0, 2), done.err
@@ -53,8 +53,8 @@ def test_aliased_datasets_that_appear_late_are_whole(faulty: Faulty) -> None:
     assert [(each["name"], each["items"]) for each in row["datasets"]] == [("errors", 3)]
 
 
-def test_run_that_filled_only_another_dataset_says_so(command: Command) -> None:
-    """In place of "0 items" alone."""
+def test_run_that_filled_only_another_dataset_is_named(command: Command) -> None:
+    """The message is not only "0 items"."""
     job = "expect = { min_items = 1 }"
     text = sweep("other", 1, job=job, duration_secs=0.1, items=0, datasets={"errors": 3})
     command.write("s.toml", text)
@@ -70,7 +70,7 @@ def test_run_that_filled_only_another_dataset_says_so(command: Command) -> None:
 def test_dataset_that_runs_share_is_collected_once(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """By its exact name, into the folder of the batch, after all runs; it is not proven."""
+    """It is selected by its exact name, collected after all runs, and not proven."""
     platform.post("/datasets?name=shared-prices", None)
     items = [{"price": number} for number in range(4)]
     platform.post("/datasets/~shared-prices/items", items)
@@ -87,7 +87,7 @@ def test_dataset_that_runs_share_is_collected_once(
 
 
 def test_shared_dataset_that_does_not_exist_is_a_warning(command: Command) -> None:
-    """The jobs have succeeded all the same, and the name is told."""
+    """The jobs succeed anyway, and a warning has the name."""
     job = 'collect = { datasets = ["no-such-thing"] }'
     command.write("s.toml", sweep("none", 1, job=job, duration_secs=0.1, items=1))
     done = command.run("run", "s.toml")

@@ -1,4 +1,4 @@
-"""Few open files: the limit is raised, else it bounds the runs, and the message says what to do."""
+"""Few open files: the limit is raised or limits the runs, and the message says what to do."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ print("soft limit:", resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
 
 
 def test_soft_limit_of_open_files_is_raised(command: Command, platform: ServedPlatform) -> None:
-    """A shell that allows few files by default bounds nothing, since the system allows more."""
+    """A low default of the shell limits nothing if the system allows more."""
     command.write("sweep.toml", sweep(jobs=60, batch="max_runs = 60", duration_secs=0.5, items=1))
     done = command.run_script("ulimit -S -n 40; orchestrator run sweep.toml --json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 60), done.err
     assert "ulimit" not in done.err
 
 
-def test_open_files_bound_the_runs_at_once(command: Command) -> None:
-    """Where the limit cannot be raised, fewer runs go at once, and a warning names the cure."""
+def test_open_files_limit_the_live_runs(command: Command) -> None:
+    """If the limit cannot be raised, fewer runs are live, and a warning says what to do."""
     command.write("sweep.toml", sweep(jobs=40, batch="max_runs = 40", duration_secs=0, items=1))
     done = command.run_script("ulimit -n 64; orchestrator run sweep.toml --json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 40), done.err
@@ -35,7 +35,7 @@ def test_open_files_bound_the_runs_at_once(command: Command) -> None:
 def test_too_few_open_files_for_one_run_are_refused(
     command: Command, platform: ServedPlatform, files: int
 ) -> None:
-    """With next to no descriptors, nothing is started, and the message names the cure."""
+    """With almost no descriptors, nothing is started, and the message says what to do."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0))
     before = len(platform.runs())
     done = command.run_script(f"ulimit -n {files}; orchestrator run sweep.toml")
@@ -44,10 +44,10 @@ def test_too_few_open_files_for_one_run_are_refused(
     assert len(platform.runs()) == before
 
 
-def test_runs_that_an_earlier_process_started_are_followed_in_turns(
+def test_runs_of_an_earlier_process_are_followed_in_turns(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A batch with more runs under way than there are open files is resumed to its end."""
+    """A batch with more live runs than open files is resumed to its end."""
     command.write("sweep.toml", sweep(jobs=50, batch="max_runs = 50", duration_secs=4, items=1))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output/sweep/latest"
@@ -61,7 +61,7 @@ def test_runs_that_an_earlier_process_started_are_followed_in_turns(
 
 
 def test_process_of_an_actor_gets_the_original_limit(command: Command) -> None:
-    """A program that an Actor runs sees the limit of the user's shell, not our raised one."""
+    """A program that an Actor runs has the limit of the user's shell, not our raised one."""
     write_actor(command.folder / "actors", "limit", ACTOR)
     command.write(
         "limit.toml",

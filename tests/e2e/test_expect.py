@@ -31,10 +31,10 @@ def lines(folder: str) -> list[dict[str, Any]]:
         ("max_duration_secs = 0.01", "and at most 0.01 s were expected"),
     ],
 )
-def test_run_that_is_not_as_expected_is_rejected(
+def test_run_with_unexpected_data_is_rejected(
     command: Command, expect: str, complaint: str
 ) -> None:
-    """A run that succeeded counts as failed, the reason is told, and its data is kept."""
+    """A run that succeeded counts as failed, with the reason, and its data is kept."""
     job = f"expect = {{ {expect} }}"
     text = sweep("rejected", 1, job=job, duration_secs=0.1, items=3, item={"shop": 1})
     command.write("s.toml", text)
@@ -48,8 +48,8 @@ def test_run_that_is_not_as_expected_is_rejected(
     assert len(data.read_text().splitlines()) == 3
 
 
-def test_run_that_is_as_expected_is_accepted(command: Command) -> None:
-    """All expectations at once, and every one of them holds."""
+def test_run_with_the_expected_data_is_accepted(command: Command) -> None:
+    """All expectations are set at once, and all hold."""
     expect = (
         'min_items = 3, max_items = 3, share = { shop = "100%" }, fields = ["index"], '
         'unique = ["shop", "index"], max_duration_secs = 60, schema = { required = ["shop"] }'
@@ -59,16 +59,16 @@ def test_run_that_is_as_expected_is_accepted(command: Command) -> None:
     assert command.run("run", "s.toml").code == 0
 
 
-def test_rejected_job_is_tried_again(command: Command) -> None:
-    """Retries and rules count a rejection as a failure."""
+def test_rejected_job_is_retried(command: Command) -> None:
+    """Retries and rules treat a rejection as a failure."""
     job = 'retries = 2\nexpect = { min_items = 9 }\nrules = [{ status = "REJECTED", max = 2 }]'
     command.write("s.toml", sweep(jobs=1, job=job, duration_secs=0.01, items=1))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["attempts"]) == (1, 2)
 
 
-def test_cost_of_runs_after_a_rejection_is_told(command: Command) -> None:
-    """What was paid again for a job whose data was not as expected stands beside the cost."""
+def test_cost_of_runs_after_a_rejection_is_shown(command: Command) -> None:
+    """The cost of runs that follow a rejection is shown beside the total cost."""
     job = "retries = 1\nexpect = { min_items = 9 }"
     command.write("s.toml", sweep("again", 1, job=job, duration_secs=0.01, items=1, cost_usd=0.5))
     done = command.run("run", "s.toml")
@@ -78,7 +78,7 @@ def test_cost_of_runs_after_a_rejection_is_told(command: Command) -> None:
 
 
 def test_drop_against_earlier_batches_is_rejected(command: Command) -> None:
-    """The median of the last nights is what is usual; a drop within the bound is accepted."""
+    """The median of the last batches is usual; a smaller drop is accepted."""
     job = 'expect = { max_drop = "50%" }'
     for items in (100, 90, 2):
         command.write("s.toml", sweep("drop", 1, job=job, duration_secs=0.01, items=items))
@@ -89,7 +89,7 @@ def test_drop_against_earlier_batches_is_rejected(command: Command) -> None:
 
 
 def test_collect_does_not_accept_what_was_rejected(command: Command) -> None:
-    """Fetching a file again judges it again."""
+    """A file that is downloaded again is checked again."""
     command.write("s.toml", sweep("again", 1, job="expect = { min_items = 9 }", items=1))
     folder = Path(command.run("run", "s.toml", "--json").json["folder"])
     (folder / "jobs" / "job-1" / "items.jsonl").unlink()
@@ -97,8 +97,8 @@ def test_collect_does_not_accept_what_was_rejected(command: Command) -> None:
     assert (done.code, done.json["jobs"]["REJECTED"]) == (1, 1)
 
 
-def test_mistakes_in_expectations_are_told(command: Command) -> None:
-    """What cannot be looked at, and a schema that is none, are told before anything starts."""
+def test_mistakes_in_expectations_are_reported(command: Command) -> None:
+    """Expectations that cannot be checked, and invalid schemas, are errors before any start."""
     job = (
         'expect = { fields = ["a"], max_drop = 3, schema = { type = "objct" }, shema = 1 }\n'
         'collect = { format = "csv" }'

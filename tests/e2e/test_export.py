@@ -22,8 +22,8 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_export_makes_a_table_without_results_in_the_spec(command: Command, batch: Path) -> None:
-    """In the folder of the batch; its name is printed."""
+def test_export_writes_a_table_without_results_in_the_spec(command: Command, batch: Path) -> None:
+    """It is in the folder of the batch, and its path is printed."""
     done = command.run("export", "plain", "--format", "jsonl")
     assert done.code == 0, done.err
     assert (command.folder / done.out.strip()).samefile(batch / "export" / "items.jsonl")
@@ -35,8 +35,8 @@ def test_export_makes_a_table_without_results_in_the_spec(command: Command, batc
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet"])
-def test_export_writes_the_file_that_is_named(command: Command, batch: Path, format_: str) -> None:
-    """With the names of its columns beside it, and nothing else."""
+def test_export_writes_the_named_file(command: Command, batch: Path, format_: str) -> None:
+    """The names of its columns are beside it, and nothing else."""
     if format_ == "parquet":
         pytest.importorskip("pyarrow")
     done = command.run("export", str(batch), "--format", format_, "--to", "here/t", "--json")
@@ -46,15 +46,15 @@ def test_export_writes_the_file_that_is_named(command: Command, batch: Path, for
 
 
 def test_export_writes_to_standard_output(command: Command, batch: Path) -> None:
-    """The table alone is there."""
+    """Standard output has only the table."""
     done = command.run("export", "plain", "--format", "csv", "--to", "-")
     assert (done.code, len(done.out.splitlines())) == (0, 5), done.err
     assert done.out.startswith("_job,_run,n,index\n")
     assert not (batch / "export").exists()
 
 
-def test_export_takes_several_batches_together(command: Command) -> None:
-    """Those for a day and later ones, the oldest first, with the occurrence as a column."""
+def test_export_joins_several_batches(command: Command) -> None:
+    """It takes those from a day on, the oldest first, with the occurrence as a column."""
     command.write("s.toml", sweep("plain", 1, duration_secs=0.01, items=1))
     for day in ("2026-11-03", "2026-11-01", "2026-11-02"):
         assert command.run("run", "s.toml", "--date", day).code == 0
@@ -67,8 +67,8 @@ def test_export_takes_several_batches_together(command: Command) -> None:
     assert days == sorted(days, reverse=True)
 
 
-def test_export_names_what_is_not_in_it(command: Command) -> None:
-    """Jobs that did not succeed are told; the table has the others."""
+def test_export_names_missing_jobs(command: Command) -> None:
+    """It names the jobs that did not succeed; the table has the others."""
     text = sweep("plain", 2, duration_secs=0.01, items=1)
     text = text.replace(
         "items = 1", "items = 1, outcome = \"{{ 'FAILED' if n == 2 else 'SUCCEEDED' }}\""
@@ -80,7 +80,7 @@ def test_export_names_what_is_not_in_it(command: Command) -> None:
     assert "without the items of 1 jobs that have not succeeded" in done.err
 
 
-def test_export_of_an_unknown_day_or_batch_is_told(command: Command, batch: Path) -> None:
+def test_export_of_an_unknown_day_or_batch_is_an_error(command: Command, batch: Path) -> None:
     """Nothing is written."""
     done = command.run("export", "plain", "--format", "csv", "--since", "2999-01-01")
     assert (done.code, "no batch of plain is for 2999-01-01 or a later day" in done.err) == (
@@ -93,7 +93,7 @@ def test_export_of_an_unknown_day_or_batch_is_told(command: Command, batch: Path
 
 
 def test_run_names_the_table(command: Command) -> None:
-    """In its closing lines, or how it is made."""
+    """The last lines have its path, or how to make it."""
     text = sweep("merged", 1, duration_secs=0.01, items=2)
     command.write("s.toml", text + "[results]\n")
     done = command.run("run", "s.toml")
@@ -110,7 +110,7 @@ def test_export_says_how_to_write_to_standard_output(command: Command, batch: Pa
 
 
 def test_export_names_items_that_it_cannot_hold(command: Command, batch: Path) -> None:
-    """With job and line, and where they are kept; the others are in the table."""
+    """It names job and line, and the file that has them; the others are in the table."""
     (batch / "jobs" / "job-1" / "items.jsonl").write_text('{"a":\n{"a":1}\n')
     done = command.run("export", "plain", "--format", "jsonl", "--to", "t.jsonl")
     assert (done.code, "job-1, line 1" in done.err) == (0, True), done.err

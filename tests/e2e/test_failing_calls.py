@@ -1,4 +1,4 @@
-"""Any one call to the system may fail: there are words and a code, and the batch can be resumed."""
+"""Any single system call may fail: there is a message and a code, and the batch can be resumed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CASES = 300 if os.environ.get("ORCHESTRATOR_SOAK") else 6
 
 
 @pytest.mark.parametrize("seed", range(CASES))
-def test_call_that_fails_is_no_bug_and_loses_nothing(
+def test_failed_call_is_not_a_bug_and_loses_nothing(
     command: Command, platform: ServedPlatform, seed: int
 ) -> None:
-    """Whichever call fails in a run, the code is not 70, and the next call completes the batch."""
+    """Whichever call of `run` fails, the code is not 70, and the next call ends the batch."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     number, error = chance.randint(1, LAST_CALL), chance.choice(ERRORS)
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=1, job="collect.log = true"))
@@ -46,10 +46,8 @@ def test_call_that_fails_is_no_bug_and_loses_nothing(
     ],
     ids=lambda words: words[0],
 )  # fmt: skip
-def test_call_that_fails_in_a_command_has_a_code(
-    command: Command, words: list[str], seed: int
-) -> None:
-    """Whichever call fails in a command on a batch, the code is not 70."""
+def test_failed_call_of_a_command_has_a_code(command: Command, words: list[str], seed: int) -> None:
+    """Whichever call of a command on a batch fails, the code is not 70."""
     chance = random.Random(f"{words[0]} {seed}")  # noqa: S311 - to be repeatable
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     assert command.run("run", "sweep.toml").code == 0

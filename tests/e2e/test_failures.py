@@ -1,4 +1,4 @@
-"""What a person reads of jobs that failed."""
+"""What a person reads about failed jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def failing(command: Command, jobs: int) -> None:
 
 
 def test_run_prints_one_block_for_one_cause(command: Command) -> None:
-    """Forty jobs that fail alike are a handful of lines, and nothing is printed twice."""
+    """Forty jobs that fail in the same way are a few lines, and nothing is printed twice."""
     failing(command, 40)
     done = command.run("run", "s.toml", "--max-runs", "40")
     folder = next((command.folder / "output/sweep").glob("2*"))

@@ -14,7 +14,7 @@ START = {"method": "POST", "path": "/runs$"}
 
 @pytest.mark.parametrize("kind", ["reset-after", "truncated", "slow-headers"])
 def test_run_whose_answer_was_lost_is_adopted(faulty: Faulty, kind: str) -> None:
-    """Starts that took effect and were not confirmed are found again; none is started twice."""
+    """Starts that took effect without an answer are found; none is started twice."""
     command, platform = faulty(
         {**START, "do": kind, "rate": 0.4, "secs": 6}, seed=3, list_lag_secs=0.5
     )
@@ -25,8 +25,8 @@ def test_run_whose_answer_was_lost_is_adopted(faulty: Faulty, kind: str) -> None
     assert len(platform.runs()) == 12
 
 
-def test_run_that_turns_up_too_late_is_aborted_and_told(faulty: Faulty) -> None:
-    """A list that lags longer than `settle_secs` costs a second send; its first run is ended."""
+def test_run_that_is_listed_too_late_is_aborted_and_reported(faulty: Faulty) -> None:
+    """If a list lags longer than `settle_secs`, a second send follows; the first run is aborted."""
     command, platform = faulty({**START, "do": "reset-after", "nth": [1]}, list_lag_secs=9)
     command.write("sweep.toml", sweep(jobs=1, duration_secs=14, items=2))
     done = command.run("run", "sweep.toml", "--json")
@@ -40,7 +40,7 @@ def test_run_that_turns_up_too_late_is_aborted_and_told(faulty: Faulty) -> None:
 
 @pytest.mark.parametrize("kind", ["error-before", "html"])
 def test_start_without_effect_is_sent_again(faulty: Faulty, kind: str) -> None:
-    """Starts that failed before they took effect are sent again when no run is to be found."""
+    """A start that failed before its effect is sent again if no run is found."""
     command, platform = faulty({**START, "do": kind, "rate": 0.4}, seed=5)
     command.write("sweep.toml", sweep(jobs=6, duration_secs=0.1, items=1))
     done = command.run("run", "sweep.toml", "--json")
@@ -49,7 +49,7 @@ def test_start_without_effect_is_sent_again(faulty: Faulty, kind: str) -> None:
 
 
 def test_refusals_by_rate_cost_no_run(faulty: Faulty) -> None:
-    """A platform that says 429 is asked again, for starts and for reads."""
+    """After a 429, starts and reads are sent again."""
     command, platform = faulty({"do": "rate-limited", "rate": 0.2}, seed=1)
     command.write("sweep.toml", sweep(jobs=6, duration_secs=0.1, items=1))
     done = command.run("run", "sweep.toml", "--json")
@@ -57,7 +57,7 @@ def test_refusals_by_rate_cost_no_run(faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("kind", ["truncated", "reset-after", "bad-gzip"])
-def test_broken_downloads_are_made_whole(faulty: Faulty, kind: str) -> None:
+def test_broken_downloads_are_completed(faulty: Faulty, kind: str) -> None:
     """Every item is on disk once, however often its download broke."""
     command, _ = faulty({"method": "GET", "path": "/items$", "do": kind, "rate": 0.5}, seed=2)
     command.write("sweep.toml", sweep(jobs=6, duration_secs=0.05, items=500))
@@ -71,7 +71,7 @@ def test_broken_downloads_are_made_whole(faulty: Faulty, kind: str) -> None:
 
 
 def test_platform_without_room_is_waited_for(tmp_path: Path) -> None:
-    """Refusals for want of room use up no attempt; the jobs wait and all end."""
+    """Refusals for lack of room use up no attempt; the jobs wait and all end."""
     from tests.e2e.conftest import QUICK
     from tests.support.command import served_platform
 
@@ -91,7 +91,7 @@ SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 
 def test_sync_jobs_cost_one_start_and_few_lists(command: Command, platform: ServedPlatform) -> None:
-    """A short job is one held request, and one list finds the runs of many."""
+    """A short job is one synchronous request, and one list finds the runs of many."""
     command.write(
         "sweep.toml", sweep(jobs=20, job=SYNC, duration_secs=0.1, items=2, output={"ok": True})
     )
@@ -102,7 +102,7 @@ def test_sync_jobs_cost_one_start_and_few_lists(command: Command, platform: Serv
     assert json.loads((job / "output.json").read_text()) == {"ok": True}
 
 
-def test_sync_job_that_outlasts_its_request_is_waited_for(tmp_path: Path) -> None:
+def test_sync_job_that_takes_longer_than_its_request_is_followed(tmp_path: Path) -> None:
     """A 408 is not the end of the run: it is found and followed, and started once."""
     from tests.e2e.conftest import QUICK
     from tests.support.command import served_platform
@@ -117,7 +117,7 @@ def test_sync_job_that_outlasts_its_request_is_waited_for(tmp_path: Path) -> Non
 
 
 def test_sync_job_whose_connection_drops_is_found(faulty: Faulty) -> None:
-    """A dropped connection starts nothing twice, and the results come home."""
+    """A dropped connection starts nothing twice, and the results are collected."""
     command, platform = faulty({"path": "/run-sync", "do": "reset-after", "rate": 0.5}, seed=4)
     command.write("sweep.toml", sweep(jobs=6, job=SYNC, duration_secs=0.2, items=2, output=1))
     done = command.run("run", "sweep.toml", "--json")
@@ -125,8 +125,8 @@ def test_sync_job_whose_connection_drops_is_found(faulty: Faulty) -> None:
     assert len(platform.runs()) == 6
 
 
-def test_failed_sync_run_tells_its_reason(command: Command) -> None:
-    """A run that failed gives the job its id, status and message, and what it left is there."""
+def test_failed_sync_run_gives_its_reason(command: Command) -> None:
+    """A failed run gives the job its id, status and message, and its items are on disk."""
     command.write(
         "sweep.toml",
         sweep(jobs=1, job=SYNC, duration_secs=0.1, items=2, outcome="FAILED", status_message="no"),
@@ -141,8 +141,8 @@ def test_failed_sync_run_tells_its_reason(command: Command) -> None:
     assert len((folder / "jobs" / "job-1" / "items.jsonl").read_text().splitlines()) == 2
 
 
-def test_sync_job_that_wants_items_alone_gets_them_with_the_answer(command: Command) -> None:
-    """Where the output is not wanted, the items are the answer of the one request."""
+def test_sync_job_that_collects_only_items_gets_them_in_the_answer(command: Command) -> None:
+    """If the output is not collected, the items are the answer of the one request."""
     job = f"{SYNC}\ncollect = {{ output = false }}"
     command.write("sweep.toml", sweep(jobs=3, job=job, duration_secs=0.1, items=5))
     done = command.run("run", "sweep.toml", "--json")
@@ -151,8 +151,8 @@ def test_sync_job_that_wants_items_alone_gets_them_with_the_answer(command: Comm
     assert len((folder / "items.jsonl").read_text().splitlines()) == 5
 
 
-def test_task_without_input_in_sync_mode_goes_by_get_once(faulty: Faulty) -> None:
-    """The GET that starts a paid run is sent once, even when its connection breaks."""
+def test_sync_task_without_input_is_started_by_one_get(faulty: Faulty) -> None:
+    """The GET that starts a paid run is sent once, even if its connection breaks."""
     command, platform = faulty(
         {"method": "GET", "path": "/run-sync", "do": "reset-after", "times": 2}
     )

@@ -10,7 +10,7 @@ from tests.support.command import Command, ServedPlatform, sweep
 ACTOR = "/acts/orchestrator~simulated/runs"
 
 
-def test_runs_that_somebody_else_started_are_a_batch(
+def test_runs_that_someone_else_started_become_a_batch(
     command: Command, platform: ServedPlatform
 ) -> None:
     """They are collected, merged and reported; nothing is started."""
@@ -28,9 +28,7 @@ def test_runs_that_somebody_else_started_are_a_batch(
     assert command.run("status", "theirs").code == 0
 
 
-def test_run_that_goes_on_is_followed_to_its_end(
-    command: Command, platform: ServedPlatform
-) -> None:
+def test_live_run_is_followed_to_its_end(command: Command, platform: ServedPlatform) -> None:
     """Its items are whole then; a run that failed is a failed job."""
     runs = [
         platform.post(ACTOR, {"duration_secs": 1.0, "items": 2})["id"],
@@ -43,8 +41,8 @@ def test_run_that_goes_on_is_followed_to_its_end(
     assert (retried.code, "started by another program" in retried.err) == (2, True)
 
 
-def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) -> None:
-    """Those that began lately, the oldest first."""
+def test_runs_of_a_task_become_a_batch(command: Command, platform: ServedPlatform) -> None:
+    """It has the runs that began lately, the oldest first."""
     task = platform.post("/actor-tasks", {"actId": "orchestrator~simulated", "name": "nightly"})
     given = {"duration_secs": 0.01, "items": 1}
     runs = [platform.post(f"/actor-tasks/{task['id']}/runs", given)["id"] for _ in range(3)]
@@ -69,17 +67,19 @@ def test_runs_of_a_task_are_a_batch(command: Command, platform: ServedPlatform) 
         ((), "give a batch"),
     ],
 )
-def test_runs_that_cannot_be_taken_are_told(
+def test_runs_that_cannot_be_collected_are_an_error(
     command: Command, platform: ServedPlatform, words: tuple[str, ...], message: str
 ) -> None:
-    """There is no batch then."""
+    """No batch is created."""
     done = command.run("collect", *words)
     assert (done.code, message in done.err) == (2, True), done.err
     assert not list((command.folder / "output").glob("*/*"))
 
 
-def test_runs_are_no_batch_of_a_spec(command: Command, platform: ServedPlatform) -> None:
-    """A name that a spec uses is refused, so that neither counts as the other's."""
+def test_collected_runs_cannot_have_the_name_of_a_spec(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A name that a spec uses is refused, so that neither counts as the other."""
     command.write("s.toml", sweep("ours", 1, duration_secs=0))
     assert command.run("run", "s.toml").code == 0
     run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
@@ -87,10 +87,10 @@ def test_runs_are_no_batch_of_a_spec(command: Command, platform: ServedPlatform)
     assert (done.code, "choose another --name" in done.err) == (2, True), done.err
 
 
-def test_batch_of_runs_stands_for_no_batch_of_a_spec(
+def test_batch_of_collected_runs_does_not_replace_one_of_a_spec(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A spec of the same name runs all the same, whatever occurrence the runs were collected at."""
+    """A spec of the same name runs anyway, whatever the occurrence of the collected runs."""
     run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
     assert command.run("collect", "--runs", run, "--name", "ours").code == 0
     command.write("s.toml", sweep("ours", 1, duration_secs=0))

@@ -36,10 +36,10 @@ from tests.support.command import Command, sweep
         ),
     ],
 )
-def test_items_are_as_they_were_asked_for(
+def test_items_have_the_requested_format(
     command: Command, collect: str, name: str, text: str
 ) -> None:
-    """Each format has its file, and what shapes items reaches the platform."""
+    """Each format has its file, and the platform gets the parameters that shape items."""
     job = f"collect = {{ {collect} }}"
     toml = sweep("formats", 1, job=job, duration_secs=0, items=3, item="ITEM").replace(
         '"ITEM"', '{ "#secret" = 1, a = { b = 2 }, list = [{ x = 1 }, { x = 2 }], empty = "" }'

@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle: the batch stops, says so, and goes on when there is room."""
+"""A disk that fills up during a batch: the batch stops, says so, and can be resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMALL_FILES = "tests.support.small_files:main_with_small_files"
 
 
 def on_small_disk(command: Command, most: int, *words: str) -> Done:
-    """Runs a command whose files cannot grow beyond `most` bytes."""
+    """Runs a command whose files cannot exceed `most` bytes."""
     return replace(command, program=SMALL_FILES).run(str(most), *words)
 
 
@@ -21,7 +21,7 @@ def on_small_disk(command: Command, most: int, *words: str) -> Done:
 def test_full_disk_under_the_ledger_stops_the_batch(
     command: Command, platform: ServedPlatform, most: int
 ) -> None:
-    """Wherever the ledger can grow no more, exit 3 with words; resumed, nothing is twice."""
+    """If the ledger cannot grow, the exit code is 3; after a resume, nothing is there twice."""
     command.write("sweep.toml", sweep(jobs=150, batch="max_runs = 40", duration_secs=0, items=1))
     stopped = on_small_disk(command, most, "run", "sweep.toml")
     assert stopped.code == 3, stopped.err
@@ -35,7 +35,7 @@ def test_full_disk_under_the_ledger_stops_the_batch(
 def test_full_disk_under_a_dataset_stops_the_batch(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A dataset that does not fit is no failure of its job; resumed, it is fetched whole."""
+    """A dataset that does not fit is not a failure of its job; a resume downloads it whole."""
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=20_000))
     stopped = on_small_disk(command, 300_000, "run", "sweep.toml", "--json")
     assert stopped.code == 3, stopped.err
@@ -52,7 +52,7 @@ def test_full_disk_under_a_dataset_stops_the_batch(
 def test_disk_that_is_full_from_the_start_starts_nothing(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A batch that cannot even be prepared is no batch, and no run is paid for."""
+    """Without room for the preparation there is no batch, and no run is paid for."""
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=1))
     before = len(platform.runs())
     stopped = on_small_disk(command, 2_000, "run", "sweep.toml")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of the wheel in an environment of its own; libraries are those of the tests."""
+    """The programs of the wheel in their own environment; the libraries are those of the tests."""
     folder = tmp_path_factory.mktemp("installed")
     venv = folder / "venv"
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
@@ -30,7 +30,7 @@ def _run(program: Path, *words: str, folder: Path) -> subprocess.CompletedProces
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
-        # Files with paths (*.pth) count in site-packages only: the checkout is not importable.
+        # Files with paths (*.pth) work only in site-packages: the checkout cannot be imported.
         "PYTHONPATH": sysconfig.get_path("purelib"),
     }
     return subprocess.run(
@@ -43,8 +43,8 @@ def _run(program: Path, *words: str, folder: Path) -> subprocess.CompletedProces
     )
 
 
-def test_installed_command_runs_the_spec_that_it_made(installed: Path, tmp_path: Path) -> None:
-    """After the installation, `init` and `run --local` work from any folder without a checkout."""
+def test_installed_command_runs_the_spec_of_init(installed: Path, tmp_path: Path) -> None:
+    """After the installation, `init` and `run --local` work in any folder without a checkout."""
     orchestrator = installed / "orchestrator"
     for words in (["init", "."], ["validate", "batch.toml"], ["run", "batch.toml", "--local"]):
         done = _run(orchestrator, *words, folder=tmp_path)
@@ -53,7 +53,7 @@ def test_installed_command_runs_the_spec_that_it_made(installed: Path, tmp_path:
 
 
 def test_installed_packages_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """The programs use what the wheel brought, and both are there."""
+    """The programs use the packages of the wheel, and both are there."""
     code = (
         "import apify_emulator, orchestrator; print(apify_emulator.__file__, orchestrator.__file__)"
     )

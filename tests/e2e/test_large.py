@@ -14,7 +14,7 @@ Faulty = Callable[..., tuple[Command, ServedPlatform]]
 
 @pytest.mark.parametrize("collect", ["{}", "{ fields = ['index'] }"], ids=["plain", "filtered"])
 def test_large_dataset_is_whole_and_in_order(faulty: Faulty, collect: str) -> None:
-    """It comes in ranges, some of which break."""
+    """It is downloaded in ranges, some of which break."""
     command, _ = faulty(
         {"method": "GET", "path": "/items$", "do": "truncated", "nth": [1, 3]}, seed=2
     )
@@ -27,10 +27,10 @@ def test_large_dataset_is_whole_and_in_order(faulty: Faulty, collect: str) -> No
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-def test_next_process_goes_on_at_the_item_where_the_last_one_was(
+def test_next_process_continues_at_the_item_of_the_last_one(
     faulty: Faulty, how: signal.Signals
 ) -> None:
-    """What is on disk of a large dataset is not fetched a second time."""
+    """Items that are on disk are not downloaded a second time."""
     command, _ = faulty(
         {"method": "GET", "path": "/items$", "do": "slow-headers", "nth": [2], "secs": 30}
     )
@@ -48,7 +48,7 @@ def test_next_process_goes_on_at_the_item_where_the_last_one_was(
     lines = part.read_bytes().count(b"\n")
     assert lines >= 10_000
     with part.open("r+b") as file:
-        # Shows at the end that this line was not fetched again.
+        # If this line is in the file at the end, it was not downloaded again.
         file.write(b'{"index":7,')
     done = command.run("resume", "large", "--json")
     assert (done.code, done.json["items"]) == (0, 60_000), done.err

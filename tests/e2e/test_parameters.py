@@ -38,7 +38,7 @@ def run_of(done_folder: str, job: str) -> dict:
 
 
 def test_every_parameter_of_a_start_reaches_the_run(command: Command) -> None:
-    """What a spec sets, in a job or in the defaults, is what the platform ran with."""
+    """The platform runs with everything that a job or the defaults of a spec set."""
     command.write("spec.toml", SPEC)
     done = command.run("run", "spec.toml", "--json")
     assert (done.code, done.err) == (0, "")
@@ -50,8 +50,10 @@ def test_every_parameter_of_a_start_reaches_the_run(command: Command) -> None:
     assert options["build"] == "latest"
 
 
-def test_input_that_is_no_json_arrives_as_it_is(command: Command, platform: ServedPlatform) -> None:
-    """A file with a content type of its own is the run's input, byte for byte."""
+def test_input_that_is_not_json_arrives_unchanged(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A file with its own content type is the run's input, byte for byte."""
     body = "ä line\n" * 5000
     command.write("input.txt", body)
     command.write(
@@ -75,7 +77,7 @@ def test_input_that_is_no_json_arrives_as_it_is(command: Command, platform: Serv
 def test_task_runs_with_its_own_input_and_options(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A task job without input uses the task's; with one, it is laid over it."""
+    """A task job without input uses the task's; an input of the job is merged into it."""
     platform.post(
         "/actor-tasks",
         {
@@ -95,8 +97,8 @@ def test_task_runs_with_its_own_input_and_options(
     assert run_of(done.json["folder"], "own")["options"]["memoryMbytes"] == 256
 
 
-def test_platform_that_goes_away_costs_no_run(tmp_path: Path) -> None:
-    """A platform that dies in the middle and comes back is waited for, and nothing runs twice."""
+def test_restart_of_the_platform_loses_no_run(tmp_path: Path) -> None:
+    """If the platform dies and comes back, the batch waits, and nothing runs twice."""
     token = ("--token", "made-up-token")
     process, platform = start_platform(tmp_path / "platform", *token)
     command = Command(folder=tmp_path, variables=platform.variables())

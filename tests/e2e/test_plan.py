@@ -3,10 +3,10 @@ from __future__ import annotations
 from tests.support.command import Command, ServedPlatform, sweep
 
 
-def test_plan_tells_what_will_run_and_starts_nothing(
+def test_plan_shows_what_will_run_and_starts_nothing(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """Without a network: the jobs, how many runs there may be, and what is not known."""
+    """Without a network: the jobs, the possible number of runs, and what is not known."""
     before = len(platform.runs())
     command.write("s.toml", sweep("p", 40, job="retries = 2", duration_secs=0.01))
     offline = Command(folder=command.folder)
@@ -22,7 +22,7 @@ def test_plan_tells_what_will_run_and_starts_nothing(
 
 
 def test_plan_estimates_from_earlier_batches(command: Command) -> None:
-    """Time, memory and cost, and which limit decides the time."""
+    """It shows time, memory and cost, and which limit decides the time."""
     text = sweep(
         "p", 10, batch="max_runs = 2", job="memory_mbytes = 1024", duration_secs=0.2, cost_usd=0.5
     )
@@ -35,8 +35,8 @@ def test_plan_estimates_from_earlier_batches(command: Command) -> None:
     assert plan["unknown"] == []
 
 
-def test_plan_asks_the_account(command: Command) -> None:
-    """Online, other runs of the Actor and the limits tell what the batch itself cannot."""
+def test_plan_reads_the_account(command: Command) -> None:
+    """Online, other runs of the Actor and the limits show what the batch itself cannot."""
     command.write("a.toml", sweep("a", 3, duration_secs=0.05, cost_usd=0.1))
     assert command.run("run", "a.toml").code == 0
     command.write("b.toml", sweep("b", 4, duration_secs=0.05, cost_usd=0.1))
@@ -49,8 +49,8 @@ def test_plan_asks_the_account(command: Command) -> None:
     assert (done.code, "actor no/such" in done.err) == (2, True)
 
 
-def test_plan_tells_the_difference_to_a_batch(command: Command) -> None:
-    """Added, changed and removed jobs."""
+def test_plan_shows_the_difference_to_a_batch(command: Command) -> None:
+    """It lists added, changed and removed jobs."""
     command.write("s.toml", sweep("d", 3, duration_secs=0.01))
     command.run("run", "s.toml")
     text = sweep("d", 2, duration_secs=0.02) + (

@@ -11,7 +11,7 @@ from tests.support.command import Command, ServedPlatform, sweep
 
 @pytest.fixture
 def folders(command: Command) -> list[Path]:
-    """Four batches of one name, the oldest first; the second one is not at its end."""
+    """Four batches of one name, the oldest first; the second one has not ended."""
     command.write("s.toml", sweep("old", 1, duration_secs=0.01, items=1))
     made = [Path(command.run("run", "s.toml", "--json").json["folder"]) for _ in range(4)]
     with sqlite3.connect(made[1] / "ledger.sqlite") as db:
@@ -20,10 +20,10 @@ def folders(command: Command) -> list[Path]:
     return made
 
 
-def test_prune_keeps_the_last_ones_and_what_is_not_at_its_end(
+def test_prune_keeps_the_last_batches_and_unfinished_ones(
     command: Command, folders: list[Path]
 ) -> None:
-    """Old batches go whole; an unfinished one is kept, and said to be."""
+    """Old batches are removed; an unfinished one is kept, and reported."""
     dry = command.run("prune", "old", "--keep-last", "1", "--dry-run", "--json").json
     assert all(folder.exists() for folder in folders)
     done = command.run("prune", "old", "--keep-last", "1", "--json").json
@@ -46,7 +46,7 @@ def test_prune_keeps_young_batches(command: Command, folders: list[Path]) -> Non
     )
 
 
-def test_prune_removes_what_a_killed_preparation_left(
+def test_prune_removes_folders_of_killed_preparations(
     command: Command, folders: list[Path]
 ) -> None:
     """Hidden folders that no process holds are deleted."""
@@ -57,10 +57,10 @@ def test_prune_removes_what_a_killed_preparation_left(
     assert not remains.exists()
 
 
-def test_prune_deletes_storages_of_what_is_on_disk(
+def test_prune_deletes_storages_of_results_on_disk(
     command: Command, platform: ServedPlatform, folders: list[Path]
 ) -> None:
-    """Only when asked, and only when every file of the batch is as it was collected."""
+    """Only on request, and only if every file of the batch is as it was collected."""
     run, other = (json.loads((f / "jobs.jsonl").read_text()) for f in (folders[0], folders[2]))
     (folders[0] / "jobs" / "job-1" / "items.jsonl").unlink()
     done = command.run("prune", "old", "--keep-last", "1", "--delete-storages", "--json").json
@@ -71,8 +71,8 @@ def test_prune_deletes_storages_of_what_is_on_disk(
         platform.get(f"/datasets/{other['dataset_id']}")
 
 
-def test_prune_keeps_storages_of_what_is_not_proven(command: Command, folders: list[Path]) -> None:
-    """Items may be on the platform that are not on disk."""
+def test_prune_keeps_storages_of_unproven_results(command: Command, folders: list[Path]) -> None:
+    """The platform may have items that are not on disk."""
     with sqlite3.connect(folders[0] / "ledger.sqlite") as db:
         db.execute("UPDATE attempts SET proof = NULL")
     db.close()
@@ -83,8 +83,8 @@ def test_prune_keeps_storages_of_what_is_not_proven(command: Command, folders: l
     )
 
 
-def test_prune_wants_to_know_what_to_keep(command: Command, folders: list[Path]) -> None:
-    """Nothing is removed without a word about what stays."""
+def test_prune_needs_a_rule(command: Command, folders: list[Path]) -> None:
+    """Without a rule for what to keep, nothing is removed."""
     done = command.run("prune", "old")
     assert (done.code, "say what to keep" in done.err) == (2, True)
     assert command.run("prune", "nobody", "--keep-last", "1").code == 2

@@ -35,7 +35,7 @@ def items_of(job: Path) -> list[dict]:
 
 
 def test_quickstart_runs_the_real_actor_offline(tmp_path: Path) -> None:
-    """The sample sweep runs real processes of the sample Actor and brings their results home."""
+    """The sample sweep runs real processes of the sample Actor and collects their results."""
     command = make_command(tmp_path)
     done = command.run("run", ROOT / "jobs" / "quickstart.toml", "--local", "--json", timeout=240)
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 20)
@@ -46,8 +46,8 @@ def test_quickstart_runs_the_real_actor_offline(tmp_path: Path) -> None:
     assert "ACTOR: Starting" in (yarl / "log.txt").read_text()
 
 
-def test_killed_local_batch_goes_on_with_its_real_runs(tmp_path: Path) -> None:
-    """Killed with its platform, a batch goes on: the Actors' processes are moved, no item twice."""
+def test_killed_local_batch_continues_with_its_real_runs(tmp_path: Path) -> None:
+    """After a kill of both, the Actors' processes are migrated, and no item is there twice."""
     command = make_command(tmp_path)
     command.write("facts.toml", SPEC)
     words = ("--actors", str(ROOT / "jobs" / "actors"))

@@ -1,4 +1,4 @@
-"""Output to an object store, against a real S3 server in a process of its own."""
+"""Output to an object store, on a real S3 server in its own process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Store:
     url: str
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Asks as somebody with credentials, whose signature the server does not look at."""
+        """Sends a request with credentials, whose signature the server does not check."""
         headers = {
             "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request",
             "Content-Type": "application/octet-stream",
@@ -56,7 +56,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
-    """A server in a process of its own."""
+    """A server in its own process."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -82,8 +82,8 @@ def remote(tmp_path: Path, platform: ServedPlatform, store: Store) -> Command:
     return Command(folder=tmp_path, variables={**platform.variables(), **own})
 
 
-def test_batch_is_uploaded_whole(remote: Command, store: Store) -> None:
-    """All finished files are in the store as they are on disk; the ledger and the keys are not."""
+def test_whole_batch_is_uploaded(remote: Command, store: Store) -> None:
+    """The store has all finished files as they are on disk, but not the ledger and the keys."""
     remote.write("s.toml", sweep("night", 2, duration_secs=0, items=3))
     done = remote.run("run", "s.toml", "--output", "s3://bkt/data", "--json")
     assert done.code == 0, done.err
@@ -107,8 +107,8 @@ def test_batch_is_uploaded_whole(remote: Command, store: Store) -> None:
     assert "secret-of-a-test" not in told
 
 
-def test_large_file_goes_in_pieces_and_is_verified(remote: Command, store: Store) -> None:
-    """A dataset of many megabytes arrives as it is."""
+def test_large_file_is_uploaded_in_pieces_and_verified(remote: Command, store: Store) -> None:
+    """A dataset of many megabytes arrives unchanged."""
     remote.write("s.toml", sweep("big", 1, duration_secs=0, items=4000, item_bytes=5000))
     done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
     assert done.code == 0, done.err
@@ -119,7 +119,7 @@ def test_large_file_goes_in_pieces_and_is_verified(remote: Command, store: Store
 
 
 def test_batch_is_named_by_its_url(remote: Command) -> None:
-    """Status, resume and the others take the URL, the folder, or the name with the output."""
+    """Status, resume and others accept the URL, the folder, or the name with the output."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
     done = remote.run("run", "s.toml", "--output", "s3://bkt/x", "--json")
     for words in (
@@ -135,8 +135,8 @@ def test_batch_is_named_by_its_url(remote: Command) -> None:
     assert (missing.code, "this machine has none of that store" in missing.err) == (2, True)
 
 
-def test_only_what_is_new_is_uploaded_again(remote: Command, store: Store) -> None:
-    """What is in the store already stays; what is no more on disk goes."""
+def test_only_new_files_are_uploaded_again(remote: Command, store: Store) -> None:
+    """Files that the store has stay; files that are no longer on disk are deleted."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
     done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
     home = f"night/{done.json['id']}"
@@ -151,8 +151,8 @@ def test_only_what_is_new_is_uploaded_again(remote: Command, store: Store) -> No
     assert f"{home}/jobs/job-1/notes.txt" not in store.names("bkt")
 
 
-def test_reports_that_are_written_anew_are_uploaded(remote: Command, store: Store) -> None:
-    """Costs that settle after the batch reach the store too; one that is away is told."""
+def test_changed_reports_are_uploaded(remote: Command, store: Store) -> None:
+    """Costs that become final later reach the store too; an error says if it is away."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3, cost_usd=0.5))
     done = remote.run("run", "s.toml", "--output", "s3://bkt/x", "--json")
     folder = Path(done.json["folder"])
@@ -168,10 +168,10 @@ def test_reports_that_are_written_anew_are_uploaded(remote: Command, store: Stor
     assert "cannot be written" in told.err
 
 
-def test_store_that_takes_nothing_is_told_before_anything_starts(
+def test_store_that_accepts_nothing_is_an_error_before_any_start(
     remote: Command, platform: ServedPlatform
 ) -> None:
-    """A bucket that is not there costs no run."""
+    """A missing bucket costs no run."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
     before = len(platform.runs())
     done = remote.run("run", "s.toml", "--output", "s3://not-there/x")
@@ -179,10 +179,8 @@ def test_store_that_takes_nothing_is_told_before_anything_starts(
     assert len(platform.runs()) == before
 
 
-def test_store_that_fails_at_the_end_is_told_and_collect_mends_it(
-    remote: Command, store: Store
-) -> None:
-    """Everything is on disk, the exit code is 1, and what is missing goes there later."""
+def test_collect_completes_a_failed_upload(remote: Command, store: Store) -> None:
+    """Everything is on disk, the exit code is 1, and missing files are uploaded later."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
     done = remote.run("run", "s.toml", "--output", "s3://bkt", "--json")
     home = f"night/{done.json['id']}"
@@ -200,8 +198,8 @@ def test_store_that_fails_at_the_end_is_told_and_collect_mends_it(
 
 
 @pytest.mark.parametrize("url", ["s3://key:secret@bkt/x", "ftp://b/x", "s3://bkt/x?y=z"])
-def test_url_that_is_none_of_a_store_is_refused(remote: Command, url: str) -> None:
-    """Also one with credentials, which belong into the environment."""
+def test_invalid_url_of_a_store_is_refused(remote: Command, url: str) -> None:
+    """This includes a URL with credentials, which belong in the environment."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
     done = remote.run("run", "s.toml", "--output", url)
     assert (done.code, "expected a folder, or s3://" in done.err) == (2, True), done.err

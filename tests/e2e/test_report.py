@@ -8,8 +8,8 @@ from tests.support.report_page import data_in, keys_in
 HOSTILE = '<script>alert(1)</script> & \\"quotes\\"'
 
 
-def test_report_is_one_page_that_runs_nothing_of_an_actor(command: Command) -> None:
-    """Totals, what failed and why; what an Actor says is text, and nothing is fetched."""
+def test_report_is_one_page_that_runs_no_code_of_an_actor(command: Command) -> None:
+    """It has totals and failures with reasons; Actor text stays text, and nothing is loaded."""
     text = sweep("page", 3, duration_secs=0.01, items=2) + (
         '[[jobs]]\nname = "bad"\nactor = "orchestrator/simulated"\n'
         f'input = {{ duration_secs = 0.01, outcome = "FAILED", status_message = "{HOSTILE}" }}\n'
@@ -28,7 +28,7 @@ def test_report_is_one_page_that_runs_nothing_of_an_actor(command: Command) -> N
 
 
 def test_report_is_written_again(command: Command) -> None:
-    """The command names the page, and takes some of the jobs when asked."""
+    """The command prints the page's path, and selects jobs on request."""
     command.write("s.toml", sweep("again", 3, duration_secs=0.01))
     folder = Path(command.run("run", "s.toml", "--json").json["folder"])
     for name in ("report.html", "jobs.jsonl", "summary.json"):

@@ -28,7 +28,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_items_of_all_jobs_are_one_table(command: Command) -> None:
-    """With the job, its run and its parameters as columns, and their names beside it."""
+    """The job, its run and its parameters are columns; a file beside it has their names."""
     results = merge(command, spec('format = "jsonl"'))
     assert {path.name for path in results.iterdir()} == {"items.jsonl", "columns.json"}
     found = rows(results / "items.jsonl")
@@ -40,7 +40,7 @@ def test_items_of_all_jobs_are_one_table(command: Command) -> None:
 
 
 def test_parquet_is_partitioned_by_a_parameter(command: Command) -> None:
-    """A folder for each value, as readers of Parquet expect it."""
+    """There is a folder for each value, as readers of Parquet expect."""
     parquet = pytest.importorskip("pyarrow.parquet")
     results = merge(command, spec('format = "parquet"\npartition_by = "n"'))
     folders = {path.name for path in results.iterdir() if path.is_dir()}
@@ -49,8 +49,8 @@ def test_parquet_is_partitioned_by_a_parameter(command: Command) -> None:
     assert [table.num_rows for table in found] == [2, 2]
 
 
-def test_duplicates_are_dropped_and_only_what_is_new_is_kept(command: Command) -> None:
-    """By the fields that tell items apart, within a batch and against all earlier ones."""
+def test_duplicates_and_old_items_are_dropped(command: Command) -> None:
+    """The key fields identify items, within a batch and in all earlier ones."""
     unique = 'unique = ["index", "k"]'
     results = merge(command, spec(unique, item="{ k = 7 }"))
     assert len(rows(results / "items.jsonl")) == 2
@@ -62,8 +62,8 @@ def test_duplicates_are_dropped_and_only_what_is_new_is_kept(command: Command) -
     assert rows(results / "items.jsonl") == found
 
 
-def test_what_is_new_is_known_after_pruning_and_failures(command: Command) -> None:
-    """An item comes once in a series, also when a batch between lacks it or old ones are gone."""
+def test_new_items_are_recognised_after_pruning_and_failures(command: Command) -> None:
+    """An item appears once in a series, even if a batch lacks it or old ones are removed."""
     text = spec('unique = "index"\nnew_only = true')
     assert len(rows(merge(command, text) / "items.jsonl")) == 2
     assert rows(merge(command, text.replace("items = 2", "items = 0")) / "items.jsonl") == []
@@ -72,21 +72,21 @@ def test_what_is_new_is_known_after_pruning_and_failures(command: Command) -> No
 
 
 def test_batch_without_items_has_empty_results(command: Command) -> None:
-    """Nothing is not an error."""
+    """No items are not an error."""
     results = merge(command, spec("").replace("items = 2", "items = 0"))
     assert (results / "items.jsonl").read_text() == ""
 
 
-def test_collect_makes_the_results_again(command: Command) -> None:
-    """The folder is made of what is on disk, whole each time."""
+def test_collect_builds_the_results_again(command: Command) -> None:
+    """The folder is built from the files on disk, complete each time."""
     results = merge(command, spec(""))
     (results / "items.jsonl").write_text("harmed")
     assert command.run("collect", "merged").code == 0
     assert len(rows(results / "items.jsonl")) == 4
 
 
-def test_column_that_is_not_there_is_a_warning(command: Command) -> None:
-    """All rows are kept: the runs are paid."""
+def test_missing_column_is_a_warning(command: Command) -> None:
+    """All rows are kept, because the runs are paid."""
     command.write("s.toml", spec('partition_by = ["country"]\nunique = ["ulr"]'))
     done = command.run("run", "s.toml", "--json")
     assert done.code == 0, done.err
@@ -103,8 +103,8 @@ def test_column_that_is_not_there_is_a_warning(command: Command) -> None:
         ('types = { at = "timestmap" }', "results.types"),
     ],
 )
-def test_mistakes_in_results_are_told(command: Command, results: str, message: str) -> None:
-    """Before anything starts."""
+def test_mistakes_in_results_are_errors(command: Command, results: str, message: str) -> None:
+    """They are errors before any start."""
     command.write("s.toml", spec(results))
     done = command.run("validate", "s.toml")
     assert (done.code, message in done.err) == (2, True), done.err

@@ -33,7 +33,7 @@ def events(folder: Path, name: str) -> list[dict]:
 
 
 def test_retention_keeps_the_newest_of_the_series(command: Command) -> None:
-    """A batch that has ended removes the older ones of its series, and none of another series."""
+    """A batch that has ended removes older ones of its series, and none of another series."""
     command.write("s.toml", spec("keep_last = 2"))
     other = run(command, "--limit", "1")
     folders = [run(command) for _ in range(3)]
@@ -42,8 +42,8 @@ def test_retention_keeps_the_newest_of_the_series(command: Command) -> None:
     assert (other.parent / "latest").resolve() == folders[2]
 
 
-def test_retention_keeps_what_only_the_platform_holds(command: Command) -> None:
-    """A batch that was interrupted, or lacks data on disk, is never removed."""
+def test_retention_keeps_batches_with_data_only_on_the_platform(command: Command) -> None:
+    """An interrupted batch, or one without all its data on disk, is never removed."""
     command.write("s.toml", spec("keep_last = 1"))
     interrupted = run(command)
     change(interrupted, "UPDATE batch SET state = 'stopped', stop_kind = 'Interrupted'")
@@ -92,7 +92,7 @@ def test_retention_keeps_young_batches(command: Command) -> None:
 
 
 def test_dry_run_of_prune_shows_sizes(command: Command) -> None:
-    """Before anything is removed, a user sees how much room it gives."""
+    """Before a removal, a user sees how much space it frees."""
     command.write("s.toml", sweep("kept", 1, duration_secs=0.01, items=1))
     folders = [run(command) for _ in range(3)]
     size_bytes = sum(path.lstat().st_size for path in folders[0].rglob("*") if path.is_file())

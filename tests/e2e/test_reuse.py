@@ -18,7 +18,7 @@ def spec(jobs: int, reuse: str = "24h") -> str:
 
 
 def test_only_new_cells_of_a_sweep_run(command: Command) -> None:
-    """What an earlier batch has collected is taken, marked, whole and at no cost."""
+    """Results of an earlier batch are reused, marked, complete and without cost."""
     command.write("s.toml", spec(2))
     first = command.run("run", "s.toml", "--json")
     command.write("s.toml", spec(3))
@@ -33,15 +33,15 @@ def test_only_new_cells_of_a_sweep_run(command: Command) -> None:
 
 
 def test_force_runs_everything(command: Command) -> None:
-    """`--force` is for those who do not trust yesterday."""
+    """`--force` starts all jobs."""
     command.write("s.toml", spec(2))
     command.run("run", "s.toml")
     done = command.run("run", "s.toml", "--force", "--json")
     assert (done.json["runs"], done.json["reused"]) == (2, 0)
 
 
-def test_what_is_too_old_other_or_damaged_is_not_taken(command: Command) -> None:
-    """Age, input, options, and files that are as they were collected."""
+def test_old_different_or_damaged_results_are_not_reused(command: Command) -> None:
+    """Age, input, options and changed files exclude them."""
     command.write("s.toml", spec(3))
     first = command.run("run", "s.toml", "--json")
     folder = Path(first.json["folder"]) / "jobs"

@@ -16,12 +16,12 @@ def line(folder: str) -> dict[str, Any]:
 
 
 def rules(*lines: str) -> str:
-    """A job's fields with rules, each of them a table written in one line."""
+    """The fields of a job with rules, each written as an inline table."""
     return f"rules = [{', '.join('{ ' + line + ' }' for line in lines)}]"
 
 
-def test_resurrection_goes_on_with_the_same_run(command: Command, platform: ServedPlatform) -> None:
-    """A run that timed out is brought back once, with twice its time, and the job has its items."""
+def test_resurrection_continues_the_same_run(command: Command, platform: ServedPlatform) -> None:
+    """A run that timed out is resurrected once, with twice its time; the job has its items."""
     job = "timeout_secs = 300\n" + rules(
         'status = "TIMED-OUT", do = "resurrect", max = 3, timeout_factor = 2, backoff_secs = 0'
     )
@@ -37,10 +37,10 @@ def test_resurrection_goes_on_with_the_same_run(command: Command, platform: Serv
     assert len(platform.runs_of(Path(done.json["folder"]))) == 1
 
 
-def test_resurrection_whose_answer_is_lost_is_confirmed_by_the_runs_count(
+def test_resurrection_with_a_lost_answer_is_confirmed_by_the_run(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """The request is not sent again when the run shows that it had its effect."""
+    """The request is not sent again if the run shows its effect."""
     command, platform = faulty({"do": "reset-after", "path": "/resurrect", "times": 1})
     job = rules('do = "resurrect", max = 2, backoff_secs = 0')
     command.write("s.toml", sweep("lost", 1, job=job, items=3, fail_attempts=1))
@@ -50,7 +50,7 @@ def test_resurrection_whose_answer_is_lost_is_confirmed_by_the_runs_count(
     assert platform.get(f"/actor-runs/{run['id']}")["stats"]["resurrectCount"] == 1
 
 
-def test_more_memory_and_another_build_are_for_the_next_run(
+def test_next_run_gets_more_memory_and_another_build(
     command: Command, platform: ServedPlatform
 ) -> None:
     """A run that ran out of memory gets twice as much, up to the cap of the rule."""
@@ -74,8 +74,8 @@ def test_more_memory_and_another_build_are_for_the_next_run(
         ("max = 2, backoff_secs = 0", 2),
     ],
 )
-def test_rule_looks_at_message_and_log(command: Command, rule: str, runs: int) -> None:
-    """A rule that matches decides how often a run is tried; otherwise `retries` does."""
+def test_rule_matches_message_and_log(command: Command, rule: str, runs: int) -> None:
+    """A rule that matches decides how often a job is retried; otherwise `retries` does."""
     text = sweep(
         "said",
         1,
@@ -90,7 +90,7 @@ def test_rule_looks_at_message_and_log(command: Command, rule: str, runs: int) -
 
 
 def test_rule_stops_the_batch(command: Command) -> None:
-    """What goes on is finished, nothing more is started, and the reason names the job."""
+    """Live runs are finished, nothing more is started, and the reason names the job."""
     text = sweep(
         "stopped", 5, batch="max_runs = 1", job=rules('do = "stop_batch"'), outcome="FAILED"
     )
@@ -102,8 +102,8 @@ def test_rule_stops_the_batch(command: Command) -> None:
     assert "a rule stops the batch" in done.err
 
 
-def test_mistakes_in_rules_are_told(command: Command) -> None:
-    """A status, an action and a factor that do not exist, each with its place."""
+def test_mistakes_in_rules_are_reported(command: Command) -> None:
+    """A status, an action and a factor that do not exist are errors, each with its place."""
     job = rules('status = "TIMEOUT", do = "reboot", memory_factor = 1, retires = 3')
     command.write("s.toml", sweep(job=job))
     done = command.run("validate", "s.toml")

@@ -22,8 +22,8 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_run_leaves_every_file_of_the_contract(command: Command) -> None:
-    """A sweep ends with 0, and its folder holds results, reports, log and ledger."""
+def test_run_writes_every_file_of_the_contract(command: Command) -> None:
+    """A sweep ends with 0, and its folder has results, reports, log and ledger."""
     command.write(
         "sweep.toml",
         sweep(
@@ -48,8 +48,8 @@ def test_run_leaves_every_file_of_the_contract(command: Command) -> None:
     assert json.loads((job / "run.json").read_text())["status"] == "SUCCEEDED"
 
 
-def test_run_tells_its_figures(command: Command) -> None:
-    """Summary and job lines agree with what is on disk."""
+def test_run_prints_its_figures(command: Command) -> None:
+    """The summary and the lines of the jobs agree with the files on disk."""
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0.05, items=4))
     done = command.run("run", "sweep.toml", "--json")
     folder = Path(done.json["folder"])
@@ -64,14 +64,14 @@ def test_run_tells_its_figures(command: Command) -> None:
 
 
 def test_run_needs_three_requests_for_a_job(command: Command) -> None:
-    """A job costs a start, a poll and a download; the rest is looked up once."""
+    """A job needs a start, a poll and a download; the rest is read once."""
     command.write("sweep.toml", sweep(jobs=20, duration_secs=0.05, items=2))
     summary = command.run("run", "sweep.toml", "--json").json
     assert summary["requests"] == 60
 
 
-def test_run_never_passes_max_runs(command: Command, platform: ServedPlatform) -> None:
-    """At no instant do more runs go on than the spec allows."""
+def test_run_never_exceeds_max_runs(command: Command, platform: ServedPlatform) -> None:
+    """At no time are more runs live than the spec allows."""
     command.write("sweep.toml", sweep(jobs=12, batch="max_runs = 3", duration_secs=0.1, items=1))
     folder = Path(command.run("run", "sweep.toml", "--json").json["folder"])
     spans = [
@@ -83,8 +83,8 @@ def test_run_never_passes_max_runs(command: Command, platform: ServedPlatform) -
         assert sum(begin <= start < end for begin, end in spans) <= 3
 
 
-def test_run_ends_with_one_when_a_job_failed(command: Command) -> None:
-    """A failed job is told with its run and its reason, and the others are there."""
+def test_run_exits_with_1_if_a_job_failed(command: Command) -> None:
+    """A failed job is reported with its run and its reason, and the others are collected."""
     spec = sweep(jobs=1, duration_secs=0.01, items=1) + (
         '[[jobs]]\nname = "bad"\nactor = "orchestrator/simulated"\nretries = 1\n'
         'input = { duration_secs = 0.01, outcome = "FAILED", status_message = "no such shop" }\n'
@@ -102,7 +102,7 @@ def test_run_ends_with_one_when_a_job_failed(command: Command) -> None:
     assert "    job: bad (2 attempts)\n" in done.err
 
 
-def test_run_shows_the_token_nowhere(command: Command, platform: ServedPlatform) -> None:
+def test_run_never_shows_the_token(command: Command, platform: ServedPlatform) -> None:
     """The token is in no file, log or output, not even of a failing batch."""
     command.write("sweep.toml", sweep(duration_secs=0.01, items=1, outcome="FAILED"))
     done = command.run("run", "sweep.toml", "--log-level", "debug", "--log-format", "json")
@@ -113,7 +113,7 @@ def test_run_shows_the_token_nowhere(command: Command, platform: ServedPlatform)
 
 
 def test_run_names_batch_job_attempt_and_run_in_its_log(command: Command) -> None:
-    """Each event of an attempt tells which one it is about; the second has a run of its own."""
+    """Each event of an attempt names its attempt and run; the second attempt has another run."""
     spec = sweep(jobs=2, job="retries = 1", duration_secs=0.01, items=1, outcome="FAILED")
     command.write("sweep.toml", spec)
     done = command.run("run", "sweep.toml", "--log-level", "debug", "--json")
@@ -130,7 +130,7 @@ def test_run_names_batch_job_attempt_and_run_in_its_log(command: Command) -> Non
 
 
 def test_run_passes_parameters_from_the_command_line(command: Command) -> None:
-    """`--param` sets a parameter in the type that the spec gives it."""
+    """`--param` sets a parameter with the type that it has in the spec."""
     command.write(
         "spec.toml",
         '[batch]\nname = "p"\n[params]\nitems = 1\n[[jobs]]\nname = "j"\n'
@@ -141,10 +141,10 @@ def test_run_passes_parameters_from_the_command_line(command: Command) -> None:
     assert done.json["items"] == 7
 
 
-def test_run_renders_secrets_for_the_platform_alone(
+def test_run_renders_secrets_only_for_the_platform(
     tmp_path: Path, platform: ServedPlatform
 ) -> None:
-    """An env value reaches the platform, and no file of the batch."""
+    """A secret from the environment reaches the platform, and no file of the batch."""
     command = Command(
         folder=tmp_path, variables={**platform.variables(), "SHOP_KEY": "hush-hush-1234"}
     )
@@ -161,15 +161,15 @@ def test_run_renders_secrets_for_the_platform_alone(
     assert record["key"] == "hush-hush-1234"
 
 
-def test_local_run_needs_no_actors_of_its_own(command: Command) -> None:
-    """`--local` works from any folder: simulated Actors are always there."""
+def test_local_run_needs_no_actors(command: Command) -> None:
+    """`--local` works in any folder: simulated Actors always exist."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, items=1))
     done = command.run("run", "sweep.toml", "--local", "--json")
     assert (done.code, done.json["items"]) == (0, 2)
 
 
 def test_local_run_says_which_environment_it_builds(command: Command) -> None:
-    """The first run of an Actor can take minutes, so it says what it does; the second is quick."""
+    """The first run of an Actor can take minutes, so a message says why; the second is fast."""
     write_actor(command.folder / "actors", "hello", "")
     command.write("one.toml", ONE_LOCAL_JOB)
     words = ("run", "one.toml", "--local", "--actors", "actors")

@@ -46,7 +46,7 @@ input = { log_lines = ["a\u001b[2Jb\u0007c\u202ed"] }
 
 
 def holders(folder: Path) -> list[str]:
-    """The files below a folder that hold the secret, without the platform's own."""
+    """The files below a folder that contain the secret, without the platform's own."""
     return sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -56,7 +56,7 @@ def holders(folder: Path) -> list[str]:
 
 @pytest.fixture
 def done(command: Command) -> tuple[Command, Path, str]:
-    """A batch that ended, its folder, and what was written to stderr."""
+    """A batch that has ended, its folder, and its stderr."""
     command = replace(command, variables={**command.variables, "KEY": SECRET})
     command.write("s.toml", SPEC)
     done = command.run("run", "s.toml", "--json")
@@ -65,8 +65,8 @@ def done(command: Command) -> tuple[Command, Path, str]:
     return command, Path(done.json["folder"]), done.err
 
 
-def test_secret_is_in_nothing_but_what_the_actor_made(done: tuple[Command, Path, str]) -> None:
-    """Not in the ledger, a report or a log, though the run's message and input hold it."""
+def test_secret_is_only_in_the_results_of_the_actor(done: tuple[Command, Path, str]) -> None:
+    """The run's message and input have it, but no ledger, report or log."""
     command, folder, err = done
     assert SECRET not in err
     assert holders(command.folder) == [
@@ -79,8 +79,8 @@ def test_secret_is_in_nothing_but_what_the_actor_made(done: tuple[Command, Path,
     assert message.endswith("[secret]")
 
 
-def test_later_commands_tell_no_secret(done: tuple[Command, Path, str]) -> None:
-    """A process that resumes the batch, and one that fetches anew, know its secrets."""
+def test_later_commands_show_no_secret(done: tuple[Command, Path, str]) -> None:
+    """A process that resumes the batch, or downloads again, knows its secrets."""
     command, folder, _ = done
     (folder / "jobs/fails/run.json").unlink()
     assert command.run("collect", "nightly").code == 1
@@ -91,10 +91,10 @@ def test_later_commands_tell_no_secret(done: tuple[Command, Path, str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["status", "nightly", "--why", "fails"], ["retry", "nightly"]])
-def test_message_of_a_run_steers_no_terminal(
+def test_message_of_a_run_cannot_control_a_terminal(
     done: tuple[Command, Path, str], words: list[str]
 ) -> None:
-    """Escape sequences, marks of direction and line breaks of a status message are harmless."""
+    """Escape sequences, direction marks and line breaks of a status message are harmless."""
     command, folder, err = done
     shown = command.run(*words)
     texts = [err, shown.out, shown.err, (folder / "report.html").read_text()]
@@ -105,8 +105,8 @@ def test_message_of_a_run_steers_no_terminal(
 
 
 @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
-def test_log_on_a_terminal_is_without_escape_sequences(command: Command, is_terminal: bool) -> None:
-    """On a terminal they are left out; into a pipe the log goes as it is."""
+def test_log_on_a_terminal_has_no_escape_sequences(command: Command, is_terminal: bool) -> None:
+    """A terminal gets the log without them; a pipe gets it unchanged."""
     command.write("s.toml", LOGGED)
     assert command.run("run", "s.toml").code == 0
     shown = logs_on_a_terminal(command) if is_terminal else command.run("logs", "logged", "one").out
@@ -115,7 +115,7 @@ def test_log_on_a_terminal_is_without_escape_sequences(command: Command, is_term
 
 
 def logs_on_a_terminal(command: Command) -> str:
-    """What `logs` writes when its output is a terminal."""
+    """The output of `logs` on a terminal."""
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "orchestrator", "logs", "logged", "one"]
     with subprocess.Popen(
@@ -127,7 +127,7 @@ def logs_on_a_terminal(command: Command) -> str:
     ) as process:
         os.close(theirs)
         shown = b""
-        # Linux tells the end of a terminal by an error.
+        # Linux signals the end of a terminal by an error.
         with suppress(OSError):
             while piece := os.read(ours, 4096):
                 shown += piece

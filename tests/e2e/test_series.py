@@ -1,8 +1,8 @@
 """
-What a call of `run --resume` makes of the batches that are there already.
+What a call of `run --resume` does with the batches that exist already.
 
-The spec is due once a year, so that all calls of a test are for one occurrence; batches of earlier
-ones are made by naming them.
+The spec is due once a year, so all calls of a test are for one occurrence. Tests create batches of
+earlier occurrences by name.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CALL = ("run", "--resume", "s.toml")
 
 
 class Years:
-    """A spec in a folder, with a platform of its own."""
+    """A spec in a folder with its own platform."""
 
     def __init__(self, folder: Path, platform: ServedPlatform) -> None:
         self.command = Command(folder=folder, variables=platform.variables())
         self.platform = platform
 
     def write(self, jobs: int = 1, batch: str = YEARLY, **work: Any) -> None:
-        """Writes the spec; earlier years stay resumable."""
+        """Writes the spec; batches of earlier years can be resumed."""
         text = sweep(
             "year",
             jobs=jobs,
@@ -68,13 +68,13 @@ class Years:
 
 @pytest.fixture
 def years(tmp_path: Path) -> Iterator[Years]:
-    """A platform that nobody else uses."""
+    """A platform for one test."""
     with served_platform(tmp_path / "platform") as platform:
         yield Years(tmp_path, platform)
 
 
-def test_live_batch_is_waited_for_and_a_second_call_ends_with_4(years: Years) -> None:
-    """An occurrence begins when the one before has ended; its other callers are refused at once."""
+def test_call_waits_for_a_live_batch_and_a_second_call_ends_with_4(years: Years) -> None:
+    """An occurrence begins after the end of the one before; further calls are refused at once."""
     years.write(2, duration_secs=8)
     first = years.command.start(*CALL, "--date", LAST_YEAR)
     wait_until(lambda: years.runs >= 2, "the first batch")
@@ -88,7 +88,7 @@ def test_live_batch_is_waited_for_and_a_second_call_ends_with_4(years: Years) ->
 
 
 def test_second_call_of_a_waiting_occurrence_ends_with_4(years: Years) -> None:
-    """While one caller waits for an earlier batch, the others of its occurrence are refused."""
+    """While one call waits for an earlier batch, other calls of its occurrence are refused."""
     years.write(1, duration_secs=3600)
     first = years.command.start(*CALL, "--date", LAST_YEAR)
     wait_until(lambda: years.runs >= 1, "the first batch")
@@ -102,7 +102,7 @@ def test_second_call_of_a_waiting_occurrence_ends_with_4(years: Years) -> None:
     assert (first.code, second.code, years.runs) == (143, 143, 1)
 
 
-def test_wait_that_runs_out_leaves_the_occurrence_for_later(years: Years) -> None:
+def test_call_ends_with_5_after_the_longest_wait(years: Years) -> None:
     """After `lock_wait_secs` the call ends with 5, and the next one serves its batch."""
     years.write(1, duration_secs=3600)
     first = years.command.start(*CALL, "--date", LAST_YEAR)
@@ -117,8 +117,8 @@ def test_wait_that_runs_out_leaves_the_occurrence_for_later(years: Years) -> Non
     assert (left["exit_code"], left["state"], left["runs"]) == (5, "stopped", 0)
 
 
-def test_platform_that_is_away_leaves_the_occurrence_for_the_restart(tmp_path: Path) -> None:
-    """It is reported and ends with 5; the batch that is left serves the restart."""
+def test_restart_serves_an_occurrence_after_the_platform_was_away(tmp_path: Path) -> None:
+    """The call ends with 5 and a message; its batch serves the restart."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -138,8 +138,8 @@ def test_platform_that_is_away_leaves_the_occurrence_for_the_restart(tmp_path: P
 
 
 @pytest.mark.parametrize("what", ["latest-folder", "file", "broken", "foreign", "of-2040"])
-def test_neighbours_do_not_stop_a_batch(years: Years, what: str) -> None:
-    """What is not a readable batch is skipped, with a warning that names it, in every command."""
+def test_other_folders_do_not_stop_a_batch(years: Years, what: str) -> None:
+    """A folder that is not a readable batch is skipped, with a warning, in every command."""
     years.write(1)
     when = "2040-01-01" if what == "of-2040" else LAST_YEAR
     assert years.command.run("run", "s.toml", "--date", when).code == 0
@@ -155,7 +155,7 @@ def test_neighbours_do_not_stop_a_batch(years: Years, what: str) -> None:
             name = "notes.txt"
         case "broken":
             (first / "ledger.sqlite").write_bytes(b"not a ledger")
-            # Unreadable and made after the occurrence, it might be the batch that is asked for.
+            # Unreadable and newer than the occurrence, it might be the batch that is needed.
             first.rename(first.with_name(f"{THIS_YEAR - 1}0101T000000Z-000aaaa"))
             name = f"{THIS_YEAR - 1}0101T000000Z-000aaaa"
         case "foreign":
@@ -168,7 +168,7 @@ def test_neighbours_do_not_stop_a_batch(years: Years, what: str) -> None:
     assert years.runs == 2
 
 
-def test_unreadable_batch_that_may_be_this_one_is_not_bought_again(years: Years) -> None:
+def test_unreadable_batch_of_the_occurrence_is_not_paid_again(years: Years) -> None:
     """The call ends with 2 and says what to do."""
     years.write(1)
     years.call()
@@ -179,8 +179,8 @@ def test_unreadable_batch_that_may_be_this_one_is_not_bought_again(years: Years)
     assert ledger.resolve().parent.name in done.err
 
 
-def test_killed_after_its_end_a_batch_gets_its_reports_and_buys_nothing(years: Years) -> None:
-    """What follows the last run is made up by the next call of the same occurrence."""
+def test_batch_killed_after_its_end_gets_reports_without_new_runs(years: Years) -> None:
+    """The next call of the same occurrence writes the missing reports."""
     years.write(2)
     years.call()
     folder = (years.home / "latest").resolve()
@@ -194,8 +194,8 @@ def test_killed_after_its_end_a_batch_gets_its_reports_and_buys_nothing(years: Y
     assert all((folder / name).exists() for name in names)
 
 
-def test_commands_that_have_nothing_to_do_leave_a_batch_as_it_is(years: Years) -> None:
-    """`resume`, `abort` and `retry` of a batch that has ended change neither times nor code."""
+def test_commands_with_nothing_to_do_do_not_change_a_batch(years: Years) -> None:
+    """`resume`, `abort` and `retry` of an ended batch change neither its times nor its code."""
     years.write(1, outcome="FAILED")
     before = years.call("--json").json
     for words in (("resume", "year"), ("abort", "year"), ("retry", "year", "--select", "name:x")):
@@ -205,8 +205,8 @@ def test_commands_that_have_nothing_to_do_leave_a_batch_as_it_is(years: Years) -
             assert after[name] == before[name], words
 
 
-def test_named_occurrence_is_bought_once(years: Years) -> None:
-    """`--occurrence` names a time, as Airflow does, `--date` a day; each is served once."""
+def test_named_occurrence_is_served_once(years: Years) -> None:
+    """`--occurrence` is a time, as Airflow passes it, `--date` a day; each is served once."""
     years.write(1)
     named = ("--occurrence", f"{THIS_YEAR - 1}-01-01T00:00:00+00:00")
     assert [years.call(*named).code, years.call(*named).code] == [0, 0]
@@ -216,8 +216,8 @@ def test_named_occurrence_is_bought_once(years: Years) -> None:
     assert years.years == [THIS_YEAR, THIS_YEAR - 1]
 
 
-def test_lines_that_differ_by_a_parameter_have_a_batch_each(years: Years) -> None:
-    """Each parameter value is a series of its own."""
+def test_calls_with_different_parameters_have_separate_batches(years: Years) -> None:
+    """Each parameter value is a separate series."""
     years.write(1)
     spec = years.command.folder / "s.toml"
     spec.write_text(spec.read_text() + '\n[params]\ncountry = "us"\n')
@@ -226,8 +226,8 @@ def test_lines_that_differ_by_a_parameter_have_a_batch_each(years: Years) -> Non
     assert years.runs == 2
 
 
-def test_second_file_of_the_same_name_is_refused_and_both_are_named(years: Years) -> None:
-    """Two files that share a name would take turns for the same occurrence."""
+def test_second_file_of_the_same_name_is_refused(years: Years) -> None:
+    """Two files with one name would take turns for the same occurrence."""
     years.write(1)
     years.call()
     other = (years.command.folder / "s.toml").read_text().replace("items = 1", "items = 2")
@@ -239,13 +239,13 @@ def test_second_file_of_the_same_name_is_refused_and_both_are_named(years: Years
 
 
 def test_concurrent_beside_resume_is_refused(years: Years) -> None:
-    """One asks for one batch of each occurrence, the other for another one beside it."""
+    """One means one batch for each occurrence, the other means a further batch."""
     years.write(1)
     assert (years.call("--concurrent").code, years.runs) == (2, 0)
 
 
 def test_plain_run_beside_a_live_batch_of_its_series_ends_with_4(years: Years) -> None:
-    """`--concurrent` starts a second one all the same."""
+    """`--concurrent` starts a second one anyway."""
     years.write(1, duration_secs=8)
     first = years.command.start("run", "s.toml")
     wait_until(lambda: years.runs >= 1, "the first batch")
@@ -258,7 +258,7 @@ def test_plain_run_beside_a_live_batch_of_its_series_ends_with_4(years: Years) -
 
 
 def test_batch_that_crashes_at_each_resume_is_left_after_two_occurrences(years: Years) -> None:
-    """It is named with the command that resumes it, and costs no later occurrence."""
+    """A message has the command that resumes it, and later occurrences do not wait for it."""
     years.write(1)
     years.command.run("run", "s.toml", "--date", LAST_YEAR)
     folder = (years.home / "latest").resolve()
@@ -273,8 +273,8 @@ def test_batch_that_crashes_at_each_resume_is_left_after_two_occurrences(years: 
     assert f"orchestrator resume output/year/{folder.name}" in done.err
 
 
-def test_number_and_not_the_clock_tells_the_newest(years: Years) -> None:
-    """`prune` keeps the batch that was made last, even if a clock was wrong."""
+def test_number_decides_which_batch_is_newest(years: Years) -> None:
+    """`prune` keeps the batch that was created last, even if a clock was wrong."""
     years.write(1)
     for _ in range(2):
         years.command.run("run", "s.toml")

@@ -22,7 +22,7 @@ FIRST_SECS = 0.8
 
 
 def start_alone(command: Command, *words: str) -> subprocess.Popen[str]:
-    """Starts the command in an interpreter of its own, whose imports take their time."""
+    """Starts the command in its own interpreter, where imports take time."""
     return subprocess.Popen(
         [*words, sys.executable, "-m", "orchestrator", "run", "sweep.toml"],
         cwd=command.folder,
@@ -36,14 +36,14 @@ def start_alone(command: Command, *words: str) -> subprocess.Popen[str]:
 
 
 def handles_signals(process: subprocess.Popen[str]) -> bool:
-    """Whether our handler is in place; until then, it is Python that dies by the signal."""
+    """Whether our handler is installed; before that, the signal kills Python."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
     return bool(caught >> (signal.SIGHUP - 1) & 1)
 
 
 def test_one_interrupt_in_the_first_second_ends_the_command(command: Command) -> None:
-    """Ctrl-C ends the command with 130 whatever it is about to import, and leaves nothing half."""
+    """Ctrl-C ends the command with 130 during any import, and leaves no part behind."""
     command.write("sweep.toml", sweep(jobs=3, duration_secs=20, items=1))
     codes = []
     for moment in range(MOMENTS):
@@ -62,7 +62,7 @@ def test_one_interrupt_in_the_first_second_ends_the_command(command: Command) ->
 def test_signal_stops_a_batch_in_order(
     command: Command, platform: ServedPlatform, number: signal.Signals
 ) -> None:
-    """The code is 128 and the number, the summary tells why, and the runs go on."""
+    """The code is 128 plus the number, the summary has the reason, and the runs stay live."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=3600, items=1))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output/sweep/latest"
@@ -76,10 +76,8 @@ def test_signal_stops_a_batch_in_order(
 
 
 @pytest.mark.parametrize("moment", range(5))
-def test_interrupt_as_soon_as_there_is_a_batch_is_in_its_ledger(
-    command: Command, moment: int
-) -> None:
-    """From its first instant on, a batch says that a signal stopped it, and is not left open."""
+def test_early_interrupt_is_in_the_ledger(command: Command, moment: int) -> None:
+    """From its first moment on, a batch records that a signal stopped it."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=20, items=1))
     process = command.start("run", "sweep.toml")
     home = command.folder / "output/sweep"
@@ -93,7 +91,7 @@ def test_interrupt_as_soon_as_there_is_a_batch_is_in_its_ledger(
 
 
 def test_second_signal_ends_the_command_at_once(command: Command, platform: ServedPlatform) -> None:
-    """Who presses Ctrl-C twice does not wait for what is being saved."""
+    """A second Ctrl-C does not wait until everything is saved."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output/sweep/latest"
@@ -106,10 +104,10 @@ def test_second_signal_ends_the_command_at_once(command: Command, platform: Serv
     assert process.code in {130, 143}
 
 
-def test_process_that_does_not_get_away_ends_after_ten_seconds(
+def test_blocked_process_ends_after_ten_seconds(
     faulty: Callable[..., tuple[Command, ServedPlatform]],
 ) -> None:
-    """Whatever still holds the process up, it ends, with the code of the signal."""
+    """Even a process that is blocked ends, with the code of the signal."""
     command, platform = faulty()
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1))
     process = replace(command, program="tests.support.stuck_reports:main_stuck").start(
@@ -135,7 +133,7 @@ def test_signal_that_was_ignored_at_the_start_stays_ignored(command: Command, ig
 
 
 def test_signal_while_the_spec_is_expanded_leaves_no_folder(tmp_path: Path) -> None:
-    """A batch that is still being prepared is removed when its command is interrupted."""
+    """A batch in preparation is removed when its command is interrupted."""
     command = Command(folder=tmp_path, variables={"APIFY_TOKEN": "none"})
     command.write("sweep.toml", sweep(jobs=900_000, duration_secs=0))
     process = command.start("run", "sweep.toml")

@@ -32,12 +32,12 @@ def lines(folder: str) -> list[dict[str, Any]]:
     ],
 )
 def test_batch_stops_after_failures(command: Command, limit: str, runs: int, why: str) -> None:
-    """A count stops at once; a share stops when a sample is over. What is left can be resumed."""
+    """A count stops at once; a share stops after its sample. The rest can be resumed."""
     batch = f"max_runs = 1\nstop_after_failures = {limit}"
     text = sweep("failing", 50, batch=batch, duration_secs=0.01) + failing(4)
     command.write("s.toml", text)
     done = command.run("run", "s.toml", "--json")
-    # A job counts when its run has ended, before the slot is given to the next one.
+    # A job counts when its run has ended, before its slot is free for the next one.
     assert (done.code, done.json["runs"]) == (3, runs)
     assert done.json["jobs"]["NOT-STARTED"] == 54 - runs
     assert why in done.err
@@ -45,8 +45,8 @@ def test_batch_stops_after_failures(command: Command, limit: str, runs: int, why
     assert (again.code, again.json["jobs"]["SUCCEEDED"]) == (1, 50)
 
 
-def hasty(command: Command) -> Command:
-    """The command, with a short time until an Actor that only fails is tried again."""
+def with_short_trials(command: Command) -> Command:
+    """The command, with a short time until a failing Actor is tried again."""
     return replace(
         command, variables={**command.variables, "ORCHESTRATOR_BREAKER_PROBE_SECS": "0.2"}
     )
@@ -55,7 +55,7 @@ def hasty(command: Command) -> Command:
 def test_jobs_of_an_actor_that_only_fails_are_held(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """After five runs that fail alike, three are tried; the other jobs fail with those words."""
+    """After five equal failures, three runs are tried; the other jobs fail with that reason."""
     platform.post(
         "/actor-tasks",
         {"actId": "orchestrator~simulated", "name": "works", "input": {"duration_secs": 0.01}},
@@ -66,7 +66,7 @@ def test_jobs_of_an_actor_that_only_fails_are_held(
         + failing(20)
         + '[[jobs]]\nname = "task"\ntask = "local/works"\n',
     )
-    done = hasty(command).run("run", "s.toml", "--json")
+    done = with_short_trials(command).run("run", "s.toml", "--json")
     assert (done.code, done.json["runs"]) == (1, 9), done.err
     assert (done.json["jobs"]["FAILED"], done.json["jobs"]["SUCCEEDED"]) == (20, 1)
     assert done.err.count("none of 3 that were tried later succeeded") == 1
@@ -77,17 +77,17 @@ def test_jobs_of_an_actor_that_only_fails_are_held(
     assert (again.code, again.json["runs"]) == (1, 10)
 
 
-def test_actor_that_fails_at_first_goes_on_when_a_run_succeeds(command: Command) -> None:
-    """An Actor whose first five runs fail alike is tried again, and one success lets all go on."""
+def test_failing_actor_continues_after_a_success(command: Command) -> None:
+    """An Actor whose first five runs fail is tried again, and one success lets all continue."""
     good = sweep("spell", 20, batch="max_runs = 1", duration_secs=0.01, items=1)
     command.write("s.toml", good + failing(6))
-    done = hasty(command).run("run", "s.toml", "--json")
+    done = with_short_trials(command).run("run", "s.toml", "--json")
     jobs = done.json["jobs"]
     assert (done.code, jobs["FAILED"], jobs["SUCCEEDED"]) == (1, 6, 20), done.err
 
 
-def test_deadline_aborts_what_still_runs(command: Command, platform: ServedPlatform) -> None:
-    """At the deadline nothing more is started; live runs are aborted and what they made is kept."""
+def test_deadline_aborts_live_runs(command: Command, platform: ServedPlatform) -> None:
+    """At the deadline no more starts are sent; live runs are aborted and their items kept."""
     text = sweep(
         "late",
         3,
@@ -109,8 +109,8 @@ def test_deadline_aborts_what_still_runs(command: Command, platform: ServedPlatf
     assert third["status"] == "NOT-STARTED"
 
 
-def test_straggler_is_aborted_and_tried_again(command: Command) -> None:
-    """A run that takes far longer than its kin is ended; the job gets its next attempt."""
+def test_straggler_is_aborted_and_retried(command: Command) -> None:
+    """A run that takes far longer than others is aborted; the job gets its next attempt."""
     text = sweep("slow", 6, batch="max_runs = 1", duration_secs=0.1, items=1) + (
         '[[jobs]]\nname = "stuck"\nactor = "orchestrator/simulated"\nretries = 1\n'
         "abort_after_factor = 10\n"

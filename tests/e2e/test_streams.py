@@ -1,4 +1,4 @@
-"""What becomes of the output: it never decides how a command ends."""
+"""The output streams never decide how a command ends."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FULL = {"full stdout": ">/dev/full", "full stderr": "2>/dev/full", "no reader": 
 
 
 @pytest.mark.parametrize("where", [*CLOSED.values(), *FULL.values()], ids=[*CLOSED, *FULL])
-def test_run_ends_alike_whatever_becomes_of_its_output(command: Command, where: str) -> None:
-    """With streams that are closed, full or without a reader, every job runs, and the code is 0."""
+def test_output_does_not_change_how_a_run_ends(command: Command, where: str) -> None:
+    """With closed, full or unread streams, every job runs, and the code is 0."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=1))
     done = command.run_script(f"orchestrator run sweep.toml {where}; exit ${{PIPESTATUS[0]}}")
     assert done.code == 0, done.err
@@ -32,14 +32,14 @@ def test_run_ends_alike_whatever_becomes_of_its_output(command: Command, where: 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", ">&- 2>&-"])
 def test_error_that_cannot_be_written_keeps_its_code(command: Command, where: str) -> None:
-    """A mistake in a spec is 2, also when nobody can be told of it."""
+    """A mistake in a spec is exit code 2, even if the message cannot be written."""
     command.write("bad.toml", "[batch]\n")
     assert command.run_script(f"orchestrator run bad.toml {where}").code == 2
     assert command.run_script(f"orchestrator nonsense {where}").code == 2
 
 
 def test_output_of_any_encoding_is_written(command: Command) -> None:
-    """Where the encoding of the output has no such letters, they are written as escapes."""
+    """Letters that the encoding of the output does not have are written as escapes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     ascii_only = replace(command, variables={**command.variables, "PYTHONIOENCODING": "ascii"})
     done = ascii_only.run_alone("run", "sweep.toml", "--output", "größe")
@@ -50,7 +50,7 @@ def test_output_of_any_encoding_is_written(command: Command) -> None:
     "words", ["--output $'\\xff'", "--param $'a=\\xff'", "--select $'name:\\xff'"]
 )
 def test_argument_that_is_not_text_is_refused(command: Command, words: str) -> None:
-    """Bytes that are no text could be written to no ledger: they are 2, and shown as escapes."""
+    """No ledger can store such bytes: exit code 2, and they are shown as escapes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     done = command.run_script(f"orchestrator run sweep.toml {words}")
     assert done.code == 2, done.err
@@ -68,15 +68,15 @@ def test_argument_that_is_not_text_is_refused(command: Command, words: str) -> N
 def test_working_folder_that_cannot_be_named_is_refused(
     command: Command, script: str, said: str
 ) -> None:
-    """A working folder that is gone, or has no name in text, is 2 in words."""
+    """A deleted working folder, or one without a name in text, is exit code 2."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     done = command.run_script(f"{script}; orchestrator run sweep.toml --json")
     assert done.code == 2, done.err
     assert said in done.err
 
 
-def test_logs_end_when_their_reader_is_gone(command: Command, platform: ServedPlatform) -> None:
-    """`logs | head` does not follow a run that nobody reads of."""
+def test_logs_end_with_their_reader(command: Command, platform: ServedPlatform) -> None:
+    """`logs | head` does not follow a run after its reader has ended."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1, log="a line\n" * 9))
     process = command.start("run", "sweep.toml")
     try:
@@ -90,8 +90,8 @@ def test_logs_end_when_their_reader_is_gone(command: Command, platform: ServedPl
     assert platform.runs()
 
 
-def test_batch_does_not_wait_for_a_reader_that_has_stopped(command: Command) -> None:
-    """A pipe on stderr that is full and not read holds no run up."""
+def test_batch_does_not_wait_for_its_reader(command: Command) -> None:
+    """A full and unread pipe on stderr does not delay a run."""
     command.write("sweep.toml", sweep(jobs=60, duration_secs=0, items=1))
     with _unread_pipe() as pipe:
         done = subprocess.run(
@@ -120,8 +120,8 @@ def _unread_pipe() -> Iterator[int]:
         yield writing
 
 
-def test_bug_is_told_with_its_traceback_in_a_file(tmp_path: Path) -> None:
-    """A bug of ours is 70, in one sentence; the traceback is in a file that is named."""
+def test_bug_has_its_traceback_in_a_file(tmp_path: Path) -> None:
+    """A bug is exit code 70 and one sentence, which names the file with the traceback."""
     done = Command(folder=tmp_path, program="tests.support.planted_bug:main_with_a_bug").run("list")
     assert done.code == 70
     assert "this is a bug of ours: ZeroDivisionError: a bug" in done.err
@@ -130,8 +130,8 @@ def test_bug_is_told_with_its_traceback_in_a_file(tmp_path: Path) -> None:
     assert "ZeroDivisionError: a bug" in text
 
 
-def test_what_is_said_is_in_the_file_at_once(tmp_path: Path) -> None:
-    """A log that standard error is written to shows each line while the command goes on."""
+def test_messages_are_in_the_file_at_once(tmp_path: Path) -> None:
+    """A log file of stderr has each line while the command is still running."""
     file = tmp_path / "err"
     script = "import sys, time; from orchestrator.cli.streams import open_streams; open_streams(); "
     script += "sys.stderr.write('said\\n'); sys.stdin.read()"

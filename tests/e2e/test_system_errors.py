@@ -1,4 +1,4 @@
-"""Errors of the system and interference by other programs: clear messages and exit codes."""
+"""System errors and interference by other programs: clear messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from tests.support.command import Command, Done, Process, ServedPlatform, sweep, wait_until
 
-REFUSING = "tests.support.refused_paths:main_refused"
+REFUSED = "tests.support.refused_paths:main_refused"
 
 
 def refused(command: Command, *words: str) -> Done:
-    """Runs a command on a system that refuses something; see `refusing`."""
-    return replace(command, program=REFUSING).run(*words)
+    """Runs a command on a system that refuses something; see `refused_paths`."""
+    return replace(command, program=REFUSED).run(*words)
 
 
 def started(command: Command, platform: ServedPlatform, jobs: int = 4) -> tuple[Process, Path]:
@@ -55,7 +55,7 @@ def _replace_ledger(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "codes"),
+    ("damage", "codes"),
     [
         (_delete_ledger, {3}),
         (_delete_log_of_ledger, {2}),
@@ -67,20 +67,20 @@ def _replace_ledger(folder: Path) -> None:
     ],
     ids=["deleted", "log deleted", "truncated", "overwritten", "replaced", "folder", "moved"],
 )
-def test_harm_to_a_running_batch_is_told(
-    command: Command, platform: ServedPlatform, harm: Callable[[Path], object], codes: set[int]
+def test_damage_to_a_running_batch_is_reported(
+    command: Command, platform: ServedPlatform, damage: Callable[[Path], object], codes: set[int]
 ) -> None:
-    """Whatever becomes of its ledger or folder, the batch ends soon, with words and a code."""
+    """After any damage to its ledger or folder, the batch ends soon, with a message and a code."""
     process, folder = started(command, platform)
-    harm(folder)
+    damage(folder)
     _, err = process.communicate(timeout=240)
     assert process.code in codes, err
     assert "ledger" in err
     assert "Traceback" not in err
 
 
-def test_ledger_that_was_only_touched_goes_on(command: Command, platform: ServedPlatform) -> None:
-    """A new time of change without a change, as of a back-up program, ends nothing."""
+def test_touched_ledger_stays_in_use(command: Command, platform: ServedPlatform) -> None:
+    """A new modification time without a change, as from a backup program, ends nothing."""
     process, folder = started(command, platform)
     os.utime(folder / "ledger.sqlite")
     _, err = process.communicate(timeout=240)
@@ -106,8 +106,8 @@ def test_batch_that_another_process_took_over_is_left_to_it(
     [["resume"], ["retry"], ["collect"], ["abort"], ["run", "sweep.toml", "--resume"]],
     ids=" ".join,
 )
-def test_batch_on_read_only_media_is_told(command: Command, words: list) -> None:
-    """A batch that cannot be locked is 2, with the path, the reason and what to do."""
+def test_batch_on_read_only_media_is_an_error(command: Command, words: list) -> None:
+    """A batch that cannot be locked is exit code 2, with the path, the reason and what to do."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, outcome="FAILED"))
     assert command.run("run", "sweep.toml").code == 1
     batch = [] if words[0] == "run" else ["sweep"]
@@ -134,10 +134,10 @@ def test_batch_on_read_only_media_is_told(command: Command, words: list) -> None
         ("open", "*sweep.toml", "EIO", 2),
     ],
 )
-def test_refusal_at_the_beginning_is_told(
+def test_refusal_before_the_first_start_is_reported(
     command: Command, platform: ServedPlatform, call: str, pattern: str, name: str, code: int
 ) -> None:
-    """Whatever the system refuses before the first start has words and a code, and costs no run."""
+    """Whatever the system refuses before the first start has a message and a code, and no cost."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
     before = len(platform.runs())
     done = refused(command, call, pattern, name, "run", "sweep.toml")
@@ -149,8 +149,10 @@ def test_refusal_at_the_beginning_is_told(
     assert len(platform.runs()) == before
 
 
-def test_path_that_sqlite_does_not_open_is_told(command: Command, platform: ServedPlatform) -> None:
-    """An output folder with too long a path is 2 and named as that, and costs no run."""
+def test_path_that_sqlite_does_not_open_is_an_error(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A too long path of the output folder is exit code 2, with a message and no cost."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
     before = len(platform.runs())
     done = command.run("run", "sweep.toml", "--output", "/".join(["o" * 200] * 4))
@@ -159,8 +161,8 @@ def test_path_that_sqlite_does_not_open_is_told(command: Command, platform: Serv
     assert len(platform.runs()) == before
 
 
-def test_second_local_batch_in_one_folder_is_told_who_holds_it(tmp_path: Path) -> None:
-    """While one `run --local` serves the platform of an output folder, another one there is 4."""
+def test_second_local_batch_in_one_folder_names_the_holder(tmp_path: Path) -> None:
+    """While one `run --local` serves the platform of an output folder, another one exits with 4."""
     command = Command(folder=tmp_path)
     command.write("sweep.toml", sweep(jobs=1, duration_secs=20))
     process = command.start("run", "sweep.toml", "--local")

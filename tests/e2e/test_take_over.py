@@ -16,7 +16,7 @@ def kill(process: Process) -> None:
 
 
 def test_folder_from_a_backup_repeats_no_start(command: Command, platform: ServedPlatform) -> None:
-    """What was started after the backup is adopted: each job is bought once."""
+    """Runs that started after the backup are adopted: each job is paid once."""
     command.write("sweep.toml", sweep(jobs=8, batch="max_runs = 2", duration_secs=0.5, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
@@ -34,8 +34,8 @@ def test_folder_from_a_backup_repeats_no_start(command: Command, platform: Serve
     assert len(platform.runs_of(folder)) == 8
 
 
-def test_second_copy_at_work_stops(command: Command, platform: ServedPlatform) -> None:
-    """Two processes on copies of a batch would buy each job twice: the later one ends with 2."""
+def test_second_copy_stops(command: Command, platform: ServedPlatform) -> None:
+    """Two processes on copies would pay for each job twice: the later one ends with 2."""
     command.write("sweep.toml", sweep(jobs=40, batch="max_runs = 2", duration_secs=1.5, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
@@ -49,7 +49,7 @@ def test_second_copy_at_work_stops(command: Command, platform: ServedPlatform) -
 
 
 def test_starts_per_minute_hold_across_kills(command: Command, platform: ServedPlatform) -> None:
-    """A pool's rate is counted by the ledger: restarts do not add to it."""
+    """The ledger counts the rate of a pool: restarts do not exceed it."""
     text = sweep(jobs=9, job='pools = ["shop"]', duration_secs=0.1, items=1)
     command.write("sweep.toml", text + "\n[pools]\nshop = { starts_per_minute = 3 }\n")
     latest = command.folder / "output" / "sweep" / "latest"

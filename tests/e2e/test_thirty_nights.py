@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.clock import NIGHT, at, find_library
 from tests.support.command import Command, Done, ServedPlatform, start_platform, wait_until
-from tests.support.nights import CALL, DAY, HOUR, SCHEDULE, Nights
+from tests.support.scheduled_calls import CALL, DAY, HOUR, SCHEDULE, Calls
 from tests.support.receivers import Mailbox, Receiver, mailbox, receiver
 
 pytestmark = pytest.mark.skipif(
@@ -44,9 +44,9 @@ FAILED = f"night: {JOBS} of {JOBS} jobs failed"
 UNREACHABLE = "night: the platform cannot be reached, or refuses the token"
 
 
-class Soak(Nights):
+class Soak(Calls):
     """
-    Nights with a platform that can go away, and with servers that hear of them.
+    Calls with a platform that can go away, and with servers that hear of them.
 
     Attributes:
         web, mail: receive the notifications; `web` the pings too.

@@ -19,7 +19,7 @@ def folder(command: Command) -> Path:
 
 
 def test_whole_batch_is_verified_without_a_network(command: Command, folder: Path) -> None:
-    """A run without an output record is whole without one."""
+    """A run without an output record is complete without one."""
     assert not list((folder / "jobs" / "job-1").glob("output.*"))
     offline = Command(folder=command.folder)
     done = offline.run("verify", "v")
@@ -28,7 +28,7 @@ def test_whole_batch_is_verified_without_a_network(command: Command, folder: Pat
 
 
 @pytest.mark.parametrize(
-    ("harm", "problem"),
+    ("damage", "problem"),
     [
         (lambda job: (job / "items.jsonl").unlink(), "items.jsonl is missing"),
         (lambda job: (job / "items.jsonl").write_text("{}\n"), "and 36 were collected"),
@@ -41,11 +41,11 @@ def test_whole_batch_is_verified_without_a_network(command: Command, folder: Pat
     ],
     ids=["gone", "short", "changed", "no run.json", "no log"],
 )
-def test_damage_is_told_and_collect_mends_it(
-    command: Command, folder: Path, harm: Callable[[Path], object], problem: str
+def test_damage_is_reported_and_collect_repairs_it(
+    command: Command, folder: Path, damage: Callable[[Path], object], problem: str
 ) -> None:
-    """The job and what is wrong with it; afterwards all is well."""
-    harm(folder / "jobs" / "job-2")
+    """It names the job and the problem; after `collect`, everything is in order."""
+    damage(folder / "jobs" / "job-2")
     done = command.run("verify", "v")
     assert done.code == 1
     assert done.out.startswith("job-2: ")
@@ -56,7 +56,7 @@ def test_damage_is_told_and_collect_mends_it(
 
 
 def test_log_of_a_run_is_printed(command: Command, folder: Path) -> None:
-    """From disk, or from the platform when it was not collected."""
+    """It comes from disk, or from the platform if it was not collected."""
     on_disk = command.run("logs", "v", "job-1")
     assert "Line 2" in on_disk.out
     (folder / "jobs" / "job-1" / "log.txt").unlink()
@@ -65,7 +65,7 @@ def test_log_of_a_run_is_printed(command: Command, folder: Path) -> None:
     assert (wrong.code, "did you mean 'job-1'?" in wrong.err) == (2, True)
 
 
-def test_log_is_followed_while_the_run_goes_on(command: Command, platform: ServedPlatform) -> None:
+def test_log_of_a_live_run_is_followed(command: Command, platform: ServedPlatform) -> None:
     """The command ends when the run does, with all its lines."""
     text = sweep("f", 1, duration_secs=1.5, log_lines=["first", "last"])
     command.write("f.toml", text)
@@ -79,7 +79,7 @@ def test_log_is_followed_while_the_run_goes_on(command: Command, platform: Serve
 
 
 def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
-    """The local platform that the running command serves is asked, not a second one."""
+    """It reads from the emulator of the running command, and starts no second one."""
     command = Command(folder=tmp_path)
     command.write("f.toml", sweep("f", 1, duration_secs=3, log_lines=["first", "last"]))
     runner = command.start("run", "f.toml", "--local")
@@ -92,7 +92,7 @@ def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
 
 
 def test_records_are_counted(command: Command, platform: ServedPlatform) -> None:
-    """A record that is gone is told and fetched again; a run without any lacks nothing."""
+    """A missing record is reported and downloaded again; a run without records has no gap."""
     text = sweep("r", 1, duration_secs=2, job='collect = { records = ["page-*"] }')
     command.write("r.toml", text)
     runner = command.start("run", "r.toml")

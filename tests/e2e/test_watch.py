@@ -15,7 +15,7 @@ BATCH = "max_runs = 3"
 
 
 def test_watch_follows_a_batch_to_its_end(command: Command, platform: ServedPlatform) -> None:
-    """It tells how another process gets on, line by line, and ends with that process's code."""
+    """It shows the progress of another process, and exits with that process's code."""
     command.write("sweep.toml", sweep(jobs=6, batch=BATCH, duration_secs=1.0, items=2))
     run = command.start("run", "sweep.toml")
     wait_until(_latest(command).exists, "a batch")
@@ -31,7 +31,7 @@ def test_watch_follows_a_batch_to_its_end(command: Command, platform: ServedPlat
 
 
 def test_watch_shows_lines_and_a_closing_table(command: Command) -> None:
-    """Where there is no terminal, figures go to stderr as they change, the outcome to stdout."""
+    """Without a terminal, changes of the figures go to stderr, and the outcome to stdout."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=1.5, items=2, outcome="FAILED"))
     run = command.start("run", "sweep.toml")
     wait_until(_latest(command).exists, "a batch")
@@ -43,8 +43,8 @@ def test_watch_shows_lines_and_a_closing_table(command: Command) -> None:
     assert "ended; output/sweep/" in done.out
 
 
-def test_watch_tells_that_a_batch_was_left_without_a_word(command: Command) -> None:
-    """When the process is killed, watching ends and names the way on."""
+def test_watch_reports_a_killed_process(command: Command) -> None:
+    """When the process is killed, `watch` ends and prints the command that resumes the batch."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=3600))
     run = command.start("run", "sweep.toml")
     wait_until(_latest(command).exists, "a batch")
@@ -57,10 +57,10 @@ def test_watch_tells_that_a_batch_was_left_without_a_word(command: Command) -> N
 
 
 @pytest.mark.parametrize("words", [("status", "sweep"), ("list",), ("watch", "sweep")])
-def test_looking_disturbs_nobody(
+def test_reading_commands_block_no_process(
     command: Command, platform: ServedPlatform, words: tuple[str, ...]
 ) -> None:
-    """Whoever looks at a batch while it is resumed and runs keeps no process from it."""
+    """Commands that read a batch never block the process that runs it."""
     command = replace(command, variables={**command.variables, **QUICK})
     command.write("sweep.toml", sweep(jobs=2, batch=BATCH, duration_secs=1.5, items=2))
     first = command.start("run", "sweep.toml")

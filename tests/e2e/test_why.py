@@ -12,7 +12,7 @@ from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 @contextmanager
 def running(command: Command, text: str) -> Iterator[None]:
-    """A batch that is under way, and is ended afterwards."""
+    """A live batch, which is ended at the end of the block."""
     command.write("s.toml", text)
     process = command.start("run", "s.toml")
     try:
@@ -39,7 +39,7 @@ def why(command: Command, key: str) -> str:
 def test_status_says_what_a_job_waits_for(
     command: Command, batch: str, job: str, reason: str
 ) -> None:
-    """The limit that holds a job, while another process runs the batch."""
+    """It names the limit, while another process runs the batch."""
     with running(command, sweep("waits", 4, batch=batch, job=job, duration_secs=3600)):
         wait_until(lambda: reason in why(command, "job-4"), reason)
         first = why(command, "job-1")
@@ -48,15 +48,15 @@ def test_status_says_what_a_job_waits_for(
 
 
 def test_status_says_when_the_next_attempt_is(command: Command) -> None:
-    """A job between two attempts names the time and what failed."""
+    """For a job between two attempts, it shows the time and the failure."""
     rules = "rules = [{ backoff_secs = 900, max = 2 }]"
     with running(command, sweep("waits", 1, job=rules, outcome="FAILED", duration_secs=0.01)):
         wait_until(lambda: "waits for attempt 2, at 2" in why(command, "job-1"), "attempt 2")
         assert "after: run " in why(command, "job-1")
 
 
-def test_job_that_is_over_waits_for_nothing(command: Command, platform: ServedPlatform) -> None:
-    """The question is answered for every job, and a misspelt key with the nearest one."""
+def test_settled_job_waits_for_nothing(command: Command, platform: ServedPlatform) -> None:
+    """Every job has an answer, and a misspelt key gives the nearest one."""
     command.write("s.toml", sweep("waits", 2, duration_secs=0.01))
     assert command.run("run", "s.toml").code == 0
     assert "job-1 (SUCCEEDED) waits for nothing: it is settled" in why(command, "job-1")

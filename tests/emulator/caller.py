@@ -29,22 +29,22 @@ class Reply:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON."""
+        """The body as JSON."""
         return orjson.loads(self.body)
 
     @property
     def data(self) -> Any:
-        """Return what is in the envelope."""
+        """The content of the envelope."""
         return self.json()["data"]
 
     @property
     def error(self) -> tuple[int, str]:
-        """Return status and type of a refusal."""
+        """Status and type of a refusal."""
         return self.status, self.json()["error"]["type"]
 
     @property
     def lines(self) -> list[Any]:
-        """Return the body as JSON Lines."""
+        """The body as JSON Lines."""
         return [orjson.loads(line) for line in self.body.splitlines()]
 
 
@@ -65,7 +65,7 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Reply:
-        """Send a request to a path below `/v2`."""
+        """Sends a request to a path below `/v2`."""
         sent = dict(headers or {})
         if json is not None:
             body = orjson.dumps(json)
@@ -82,21 +82,21 @@ class Caller:
             return Reply(answer.status, answer.headers, await answer.read())
 
     async def start(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """Start a simulated run and return it."""
+        """Starts a simulated run and returns it."""
         reply = await self("POST", f"{SIMULATED}/runs", json=script or {}, **query)
         assert reply.status == 201, reply.body
         run: dict[str, Any] = reply.data
         return run
 
     async def wait(self, run: dict[str, Any]) -> dict[str, Any]:
-        """Wait for the end of a run and return it."""
+        """Waits for the end of a run and returns it."""
         ended: dict[str, Any] = (
             await self("GET", f"actor-runs/{run['id']}", waitForFinish=60)
         ).data
         return ended
 
     async def finish(self, script: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """Start a simulated run, wait for its end and return it."""
+        """Starts a simulated run, waits for its end and returns it."""
         return await self.wait(await self.start(script, **query))
 
 

@@ -1,4 +1,4 @@
-"""What the emulator's tests share."""
+"""Fixtures for the emulator's tests."""
 
 from __future__ import annotations
 

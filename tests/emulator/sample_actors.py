@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-# What every one of them may use: plain calls of the API, as an SDK would make them.
+# The prelude of every Actor: plain calls of the API, as an SDK would make them.
 PRELUDE = """
 import json, os, signal, sys, time, urllib.request
 
@@ -43,7 +43,7 @@ def write_actor(folder: Path, name: str, code: str, **definition: Any) -> Path:
 
 
 def process_lives(pid: int) -> bool:
-    """Returns whether a process runs; a zombie does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

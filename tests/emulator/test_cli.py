@@ -1,4 +1,4 @@
-"""The command `apify-emulator`, as a user has it."""
+"""The command `apify-emulator`, as a user runs it."""
 
 from __future__ import annotations
 

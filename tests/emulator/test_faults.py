@@ -34,7 +34,7 @@ async def _try_start(call: Caller) -> int:
     ],
     ids=lambda value: str(value.rules[0].do) if isinstance(value, Faults) else "",
 )
-async def test_answer_goes_wrong_before_or_after_the_effect(
+async def test_answer_fails_before_or_after_the_effect(
     tmp_path: Path, fault: Faults, status: int, runs: int
 ) -> None:
     """A fault applies to the matching request, and only to that one."""

@@ -20,12 +20,12 @@ class _Receiver:
 
     def __init__(self) -> None:
         self.url = ""
-        self.told: list[dict[str, Any]] = []
+        self.report: list[dict[str, Any]] = []
         self.arrived = anyio.Event()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Take one delivery."""
-        self.told.append(orjson.loads(await request.read()))
+        """Takes one delivery."""
+        self.report.append(orjson.loads(await request.read()))
         self.arrived.set()
         return web.Response()
 
@@ -60,9 +60,9 @@ async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
         run = await call.finish({"outcome": "FAILED"}, webhooks=encoded)
         with anyio.fail_after(10):
             await receiver.arrived.wait()
-        (told,) = receiver.told
-        assert told["eventType"] == "ACTOR.RUN.FAILED"
-        assert told["eventData"]["actorRunId"] == told["resource"]["id"] == run["id"]
+        (report,) = receiver.report
+        assert report["eventType"] == "ACTOR.RUN.FAILED"
+        assert report["eventData"]["actorRunId"] == report["resource"]["id"] == run["id"]
         assert (await _dispatch(call))["status"] == "SUCCEEDED"
 
 

@@ -1,4 +1,4 @@
-"""The conditions of a simulated night, drawn from its seed: clocks, lists, costs, backups."""
+"""The conditions of a simulated batch, drawn from its seed: clocks, lists, costs, backups."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ COST_LAGS_SECS = (0.0, 8.0, 25.0, 90.0)
 SHOP_RUNS = 2
 CAP_USD = 1.0
 ROOM_USD = 3.0
-"""By how much a budget is larger than what all runs cost in the end."""
+"""How much larger a budget is than the final cost of all runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
     """
-    One night's.
+    The conditions of one simulation.
 
     Attributes:
         clock_steps: when our wall clock is set, and by how much, in seconds.
-        lists_agents: whether lists of runs tell user agents.
-        tells_agents: whether anything does.
+        lists_agents: whether lists of runs show user agents.
+        tells_agents: whether any answer shows them.
         account_list: what the account's list of runs shows: all, those of acts or of actor-tasks,
             none; or that it is refused.
         page_rows: how many rows a page of a list has at most.
         page_fault: whether the first row of a page comes twice, or pages begin two rows early.
-        cost_lag_secs: how long after its end the cost of a run is told.
-        has_budget: whether there is one; each run gets a cap of a dollar then.
-        restores: whether the ledger comes back from a backup once.
+        cost_lag_secs: how long after its end the cost of a run is known.
+        has_budget: whether there is one; then each run has a cap of a dollar.
+        restores: whether the ledger is restored from a backup once.
         shop_starts_per_minute: of the pool.
     """
 
@@ -59,16 +59,16 @@ class Conditions:
 
     @property
     def has_tasks(self) -> bool:
-        """Runs that nothing tells apart cannot be told apart: two of a task without an input."""
+        """Without user agents, two runs of a task without an input cannot be distinguished."""
         return self.tells_agents
 
     @property
     def has_resurrections(self) -> bool:
-        """What was resurrected since the backup is one attempt more to the platform than to us."""
+        """For a run that was resurrected after the backup, the platform counts one attempt more."""
         return not self.restores
 
     def wall_clock(self) -> datetime:
-        """Our wall clock: it goes with the loop's own, and is set now and then."""
+        """Our wall clock: it runs with the loop's own, and is set now and then."""
         now = anyio.current_time()
         set_by = sum(secs for at, secs in self.clock_steps if at <= now)
         return EPOCH + timedelta(seconds=now + set_by)
@@ -86,7 +86,7 @@ HIDDEN = Conditions(lists_agents=False, tells_agents=False)
 
 
 def conditions_of(seed: int) -> Conditions:
-    """Draws the conditions of a night; about one night in five has each of them."""
+    """Draws the conditions of a simulation; about one in five has each of them."""
     chance = random.Random(f"conditions {seed}")  # noqa: S311 - to be repeatable
     drawn = Conditions(
         clock_steps=tuple(_steps(chance)) if chance.random() < 0.4 else (),

@@ -1,10 +1,9 @@
 """
 A platform in memory, below the real client, on virtual time and driven by one seed.
 
-It loses answers before and after their effect, lets effects happen late, refuses, stalls, cuts
-bodies off, shows new runs late in its lists, and items and their count late; its clock is not
-ours. What it started is the oracle: it counts runs, memory and pools itself and knows nothing of
-ledgers.
+It loses answers before and after their effect, delays effects, refuses, stalls and cuts bodies off.
+It shows new runs, items and their counts late, and its clock differs from ours. It is the oracle of
+the tests: it counts runs, memory and pools itself, and knows no ledger.
 """
 
 from __future__ import annotations
@@ -25,8 +24,15 @@ from multidict import CIMultiDict
 
 from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
-from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, SHOP_RUNS, Conditions
-from tests.simulation.oddities import ODD_AFTER, ODD_BEFORE, odd_after, odd_before, refusal_of
+from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
+from tests.simulation.simulated_run import Allowed, Life, SimRun
+from tests.simulation.unexpected_answers import (
+    ODD_AFTER,
+    ODD_BEFORE,
+    odd_after,
+    odd_before,
+    refusal_of,
+)
 from tests.support.scripted_transport import Reply, refused, reply
 
 LONGEST_LATE_SECS = 25.0
@@ -38,95 +44,16 @@ OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 
 """What a task does that is started without an input."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Allowed:
-    """What may be in use at once; the oracle's own copy of the limits."""
-
-    runs: int = 6
-    memory_mbytes: int = 6144
-    shop_runs: int = SHOP_RUNS
-
-
-@dataclass
-class Life:
-    """A run from its start or resurrection to its end."""
-
-    begins: float
-    ends: float
-    outcome: str
-
-
-@dataclass
-class SimRun:
-    """
-    One run; times are in seconds on the loop's clock.
-
-    Attributes:
-        mark: of its start.
-        lives: from its start, and from each resurrection.
-        outcomes: of its job's attempts, from the first one on; SUCCEEDED when they are used up.
-        secs: that each life takes.
-        counted_from: from then on its items are counted and given in full.
-        lags: what is only half there before that: the items, their count, or both.
-        asked_at: when its start was received.
-        cost_usd: of each life, in the end.
-    """
-
-    id: str
-    agent: str
-    lives: list[Life]
-    outcomes: list[str]
-    secs: float
-    items: int
-    memory_mbytes: int
-    is_in_shop: bool
-    listed_from: float
-    counted_from: float
-    lags: str
-    target: str
-    asked_at: float
-    cost_usd: float
-
-    @property
-    def mark(self) -> str:
-        return self.agent.rpartition("(attempt ")[2].rstrip(")")
-
-    @property
-    def job(self) -> int:
-        """The place of its job in the spec."""
-        return int(self.mark.split(".")[1], 36)
-
-    @property
-    def attempt(self) -> str:
-        """The mark without the number of the send."""
-        return self.mark.rpartition(".")[0]
-
-    @property
-    def begins(self) -> float:
-        return self.lives[0].begins
-
-    @property
-    def ends(self) -> float:
-        return self.lives[-1].ends
-
-    def life(self, now: float) -> Life:
-        """The last one that has begun; the first one before that."""
-        return [life for life in self.lives if life.begins <= now or life is self.lives[0]][-1]
-
-    def is_live(self, now: float) -> bool:
-        return any(life.begins <= now < life.ends for life in self.lives)
-
-
 @dataclass
 class SimPlatform:
     """
     The platform and, for the client, the transport to it.
 
     Attributes:
-        trouble: the share of requests to which something happens.
-        violations: what must never be, in the words of the invariant.
-        is_recorded: whether a run is durably known to whoever follows it.
-        conditions: what the night is like.
+        trouble: the share of requests with a fault.
+        violations: the invariants that did not hold.
+        is_recorded: whether a run is recorded durably by the process that follows it.
+        conditions: the conditions of the simulation.
         budget_usd: what all runs may cost.
     """
 
@@ -149,11 +76,11 @@ class SimPlatform:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Nothing is open."""
+        """Does nothing."""
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers a request, or what is left of the answer after some trouble."""
+        """Answers a request, with a fault or without."""
         await anyio.sleep(self._chance.uniform(0.005, 0.1))
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
         odd = refusal_of(request) or odd_before(trouble, request, self._chance)
@@ -174,7 +101,7 @@ class SimPlatform:
                 yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
                 return
         answer = await self._answer(request, trouble)
-        # Without user agents nothing tells the run of a lost start from that of another one.
+        # Without user agents, the run of a lost start cannot be distinguished from another one.
         named = list(self.runs.values())[:9] if self.conditions.tells_agents else []
         others = [self._to_json(run, 0.0) for run in named]
         answer = odd_after(trouble, request, answer, self._chance, others)
@@ -206,13 +133,13 @@ class SimPlatform:
             self._start(request, begins)
 
     def check_limits(self) -> None:
-        """Holds the whole night against the limits: at each start, all that was going then."""
+        """Checks the limits of the whole simulation: at each start, all that was live then."""
         for run in self.runs.values():
             self._check_at(run.begins)
         self._check_rate()
 
     def hold(self, holds: bool, invariant: str) -> None:
-        """Notes a violation unless an invariant holds."""
+        """Records a violation if an invariant does not hold."""
         if not holds:
             self.violations.append(invariant)
 
@@ -289,8 +216,10 @@ class SimPlatform:
         )
         cap = parse_qs(urlsplit(request.url).query).get("maxTotalChargeUsd")
         self.hold(cap == (["1"] if self.conditions.has_budget else None), f"cap is sent: {cap}")
-        twin = [other.id for other in self.runs.values() if other.attempt == run.attempt]
-        self.hold(not twin, f"one run per attempt: {run.mark} has {twin} and {run.id}")
+        other_start = [other.id for other in self.runs.values() if other.attempt == run.attempt]
+        self.hold(
+            not other_start, f"one run per attempt: {run.mark} has {other_start} and {run.id}"
+        )
         self.runs[run.id] = run
         self._inputs[run.id] = request.body or b""
         self._check_at(begins)
@@ -313,7 +242,7 @@ class SimPlatform:
         return any(start <= now < end for start, end in self._others)
 
     async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
-        """The answer of a synchronous start; one that is lost is lost at any time until its end."""
+        """The answer of a synchronous start; a lost one is lost at any time until its end."""
         wait = min(run.ends - anyio.current_time(), LONGEST_HOLD_SECS)
         await anyio.sleep(wait * self._chance.random() if is_lost else wait)
         if anyio.current_time() < run.ends:
@@ -342,7 +271,7 @@ class SimPlatform:
         return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
 
     def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
-        """A dataset; for a while after its run, its count, its items or both are not all there."""
+        """A dataset; for a while after its run, its count, its items or both are incomplete."""
         offset = int(query.get("offset", ["0"])[0])
         is_settled = now >= run.counted_from
         given = run.items // 2 if "items" in run.lags and not is_settled else run.items
@@ -398,7 +327,7 @@ class SimPlatform:
         self._check_money(moment)
 
     def _check_money(self, moment: float) -> None:
-        """What has ended costs what it costs; what is live may cost its cap."""
+        """A run that has ended counts with its cost, a live run with its cap."""
         usd = sum(
             run.cost_usd if life.ends <= moment else CAP_USD
             for run in self.runs.values()

@@ -18,9 +18,9 @@ from orchestrator.ledger.records import JobReport
 from orchestrator.model.jobs import CollectPlan, Job, JobInput, Mode, RunOptions
 from orchestrator.model.states import JobStatus
 from tests.simulation.conditions import EPOCH
-from tests.simulation.life import Life
-from tests.simulation.night import process
+from tests.simulation.mortal_process import Life
 from tests.simulation.platform import SimPlatform
+from tests.simulation.simulated_batch import process
 from tests.support.builders import make_batch, make_job
 from tests.support.scripted_transport import Reply, reply
 from tests.support.virtual_time import run_virtual
@@ -30,7 +30,7 @@ JOBS = 4
 
 @dataclass
 class CountingPlatform(SimPlatform):
-    """Nothing goes wrong, unless it shows no runs; what is asked is counted."""
+    """Has no faults, but may show no runs; counts its requests."""
 
     trouble: float = 0.0
     lists_nothing: bool = False
@@ -38,7 +38,7 @@ class CountingPlatform(SimPlatform):
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers as a sound platform does."""
+        """Answers without a fault."""
         path = urlsplit(request.url).path
         self.asked[path.rpartition("/")[2]] += 1
         async with super().send(request) as answer:
@@ -72,8 +72,8 @@ def play(folder: Path, platform: CountingPlatform) -> list[JobReport]:
         return list(reader.reports())
 
 
-def test_answer_of_a_held_start_is_the_output(tmp_path: Path) -> None:
-    """The output that answers a synchronous start is kept: nobody asks for it a second time."""
+def test_answer_of_a_synchronous_start_is_the_output(tmp_path: Path) -> None:
+    """The output that answers a synchronous start is kept, and not requested again."""
     platform = CountingPlatform(1)
     reports = play(tmp_path, platform)
     assert {report.status for report in reports} == {JobStatus.SUCCEEDED}
@@ -86,8 +86,8 @@ def test_answer_of_a_held_start_is_the_output(tmp_path: Path) -> None:
     assert platform.asked["run-sync"] == JOBS
 
 
-def test_held_start_that_was_answered_is_not_sent_again(tmp_path: Path) -> None:
-    """Where no list shows the run that answered, its job fails: a second run is never paid."""
+def test_answered_synchronous_start_is_not_sent_again(tmp_path: Path) -> None:
+    """If no list shows the run that answered, its job fails: a second run is never paid."""
     platform = CountingPlatform(1, lists_nothing=True)
     reports = play(tmp_path, platform)
     assert {report.status for report in reports} == {JobStatus.FAILED}

@@ -1,4 +1,4 @@
-"""A platform that tells nobody who started a run: neither in lists, nor alone, nor in answers."""
+"""A platform that hides who started a run: in lists, in the run itself and in answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.conditions import HIDDEN
-from tests.simulation.night import play
 from tests.simulation.platform import SimPlatform
+from tests.simulation.simulated_batch import play
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "30"))
+SIMULATIONS = int(os.environ.get("ORCHESTRATOR_SIMULATIONS", "30"))
 PER_TEST = 10
 
 
-@pytest.mark.parametrize("first", range(0, min(NIGHTS, 30), PER_TEST))
-def test_lost_runs_are_told_by_their_inputs(tmp_path: Path, first: int) -> None:
-    """Where no mark comes back, a run whose answer was lost is adopted by its input, once."""
+@pytest.mark.parametrize("first", range(0, min(SIMULATIONS, 30), PER_TEST))
+def test_lost_runs_are_recognised_by_their_inputs(tmp_path: Path, first: int) -> None:
+    """If no mark is shown, a run whose answer was lost is adopted by its input, once."""
     for seed in range(first, first + PER_TEST):
-        # Batches side by side would know each other's runs, whose names are alike here.
+        # Batches beside each other would know each other's runs, which have equal names here.
         folder = tmp_path / str(seed) / "name" / "batch"
         folder.mkdir(parents=True)
         assert play(seed, folder, platform=SimPlatform(seed, conditions=HIDDEN)).runs

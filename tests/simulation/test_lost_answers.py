@@ -1,4 +1,4 @@
-"""Starts whose answers are lost again and again, always alike: one job's, or those of all jobs."""
+"""Starts whose answers are lost repeatedly in the same way: of one job, or of all jobs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from orchestrator.ledger.records import JobReport
 from orchestrator.model.jobs import Mode
 from orchestrator.model.states import JobStatus
 from tests.simulation.conditions import EPOCH
-from tests.simulation.life import Life
-from tests.simulation.night import process
+from tests.simulation.mortal_process import Life
 from tests.simulation.platform import SimPlatform
+from tests.simulation.simulated_batch import process
 from tests.simulation.test_held_starts import sync_job
 from tests.support.builders import make_batch
 from tests.support.scripted_transport import Reply, reply
@@ -48,7 +48,7 @@ class Gateway(SimPlatform):
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers, or lets the gateway do it."""
+        """Answers, or lets the gateway answer."""
         _, is_start, mark = request.headers["User-Agent"].partition("(attempt ")
         if is_start:
             job = int(mark.split(".")[1], 36)
@@ -77,8 +77,8 @@ def reports_of(folder: Path) -> list[JobReport]:
         return list(reader.reports())
 
 
-def test_job_fails_whose_start_alone_is_lost_three_times(tmp_path: Path) -> None:
-    """It is given up when starts of other jobs were accepted between its own, and not before."""
+def test_job_fails_if_only_its_start_is_lost_three_times(tmp_path: Path) -> None:
+    """The job is given up only if starts of other jobs were accepted between its own."""
     platform = Gateway(1, jobs=frozenset({0}))
     play(tmp_path, platform, 300)
     first, *others = reports_of(tmp_path)
@@ -90,18 +90,18 @@ def test_job_fails_whose_start_alone_is_lost_three_times(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("count", [1, 4, 30])
 def test_batch_stops_when_every_start_is_lost(tmp_path: Path, count: int) -> None:
-    """It waits as for a platform that is away, ends with 5 and its words, and fails no job."""
+    """It waits as for a platform that is away, ends with 5 and a message, and fails no job."""
     platform = Gateway(1, jobs=frozenset(range(count)))
     with pytest.raises(StartUnconfirmed, match="HTML page") as caught:
         play(tmp_path, platform, count)
     assert caught.value.exit_code == 5
     assert JobStatus.FAILED not in {report.status for report in reports_of(tmp_path)}
     assert not platform.runs
-    # From five jobs on, one start at a time, and seldom: not each job for itself.
+    # From five jobs on, one start is sent at a time, and seldom: jobs do not count alone.
     assert platform.sent.total() < 90 * min(count, 4)
 
 
-def test_batch_goes_on_when_the_gateway_is_gone(tmp_path: Path) -> None:
+def test_batch_continues_without_the_gateway(tmp_path: Path) -> None:
     """After twenty minutes of pages all jobs succeed, each with one run."""
     platform = Gateway(1, jobs=frozenset(range(30)), until=1200.0)
     took = play(tmp_path, platform, 30)

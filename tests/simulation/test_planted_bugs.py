@@ -1,4 +1,4 @@
-"""Eight mistakes that are easily made: each is planted, and the nights must find it."""
+"""Fifteen typical mistakes: each is planted, and the simulations must find it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.part_file import PartFile
-from tests.simulation import night
+from tests.simulation import simulated_batch
 from tests.simulation.conditions import Conditions, conditions_of
-from tests.simulation.night import play
+from tests.simulation.simulated_batch import play
 
 SEEDS = 30
 
 
 def first_failure(folder: Path, like: Callable[[Conditions], bool] = lambda _any: True) -> str:
     """
-    Plays nights until one fails; returns what it says.
+    Plays simulations until one fails; returns its message.
 
     Args:
         like: the conditions under which the mistake can show.
@@ -47,9 +47,9 @@ def first_failure(folder: Path, like: Callable[[Conditions], bool] = lambda _any
         home.mkdir()
         try:
             play(seed, home)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, a night failed
+        except BaseException as error:  # noqa: BLE001 - any error is a failed simulation
             return _words(error)
-    return "no night failed"
+    return "no simulation failed"
 
 
 def _words(error: BaseException) -> str:
@@ -58,19 +58,19 @@ def _words(error: BaseException) -> str:
     return str(error)
 
 
-def test_nights_find_a_start_that_is_repeated_blindly(
+def test_simulations_find_a_start_that_is_repeated_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every lost answer is taken for a start that did nothing, except that a held one is late."""
+    """Every lost answer counts as a start without effect, except a late synchronous one."""
     monkeypatch.setattr(sender, "_may_have_started", lambda error: error.status == 408)
     found = first_failure(tmp_path)
     assert "one run per attempt" in found or "resurrected once an attempt" in found
 
 
-def test_nights_find_a_page_that_is_taken_for_a_refusal(
+def test_simulations_find_a_page_that_is_taken_for_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A 4xx is believed to prove that a start did nothing, whoever it comes from."""
+    """Every 4xx proves that a start had no effect, whoever answered."""
     honest = refusals.class_of
 
     def class_of(status: int, kind: str | None) -> type[PlatformError]:
@@ -78,27 +78,27 @@ def test_nights_find_a_page_that_is_taken_for_a_refusal(
 
     monkeypatch.setattr(refusals, "proves_no_effect", lambda status, _kind: 400 <= status < 500)
     monkeypatch.setattr(refusals, "class_of", class_of)
-    assert first_failure(tmp_path) != "no night failed"
+    assert first_failure(tmp_path) != "no simulation failed"
 
 
-def test_nights_find_an_answer_that_is_believed_blindly(
+def test_simulations_find_an_answer_that_is_never_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever run the answer to a start names is taken for its own."""
+    """Any run in the answer to a start counts as its own."""
     monkeypatch.setattr(start_request, "mismatch", lambda *_asked: None)
-    assert first_failure(tmp_path) != "no night failed"
+    assert first_failure(tmp_path) != "no simulation failed"
 
 
-def test_nights_find_an_odd_answer_that_counts_at_once(
+def test_simulations_find_an_unexpected_answer_that_counts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One refusal of a poll or a dataset ends its job, or the batch."""
     hasty = partial(ClientOptions, refusal_pauses_secs=())
-    monkeypatch.setattr(night, "ClientOptions", hasty)
-    assert first_failure(tmp_path) != "no night failed"
+    monkeypatch.setattr(simulated_batch, "ClientOptions", hasty)
+    assert first_failure(tmp_path) != "no simulation failed"
 
 
-def test_nights_find_a_run_id_that_is_stored_late(
+def test_simulations_find_a_run_id_that_is_stored_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run is recorded as started only when it has ended."""
@@ -120,10 +120,10 @@ def test_nights_find_a_run_id_that_is_stored_late(
     assert "durable before followed" in found or "mark_seen does not fit" in found
 
 
-def test_nights_find_a_slot_that_is_given_back_twice(
+def test_simulations_find_a_slot_that_is_released_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that ends frees two slots, while there are two."""
+    """A run that ends releases two slots, if there are two."""
 
     def release(self: Usage, claim: Claim, **more: bool) -> None:
         honest(self, claim, **more)
@@ -136,7 +136,7 @@ def test_nights_find_a_slot_that_is_given_back_twice(
     assert "limits: " in found or "released twice" in found
 
 
-def test_nights_find_a_part_file_that_is_renamed_early(
+def test_simulations_find_a_part_file_that_is_renamed_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dataset has its final name from its first piece on."""
@@ -146,9 +146,9 @@ def test_nights_find_a_part_file_that_is_renamed_early(
     ) -> PartFile:
         opened = await honest(self, folder, name, part=part)
         if part is not None and part.endswith(".answer"):
-            # That of a synchronous answer is opened again before it is renamed.
+            # The file of a synchronous answer is opened again before it is renamed.
             return opened
-        Path(opened._part).rename(opened._final)  # noqa: ASYNC240 - time stands still here
+        Path(opened._part).rename(opened._final)  # noqa: ASYNC240 - virtual time does not move here
         opened._part = opened._final
         return opened
 
@@ -158,52 +158,52 @@ def test_nights_find_a_part_file_that_is_renamed_early(
     assert "whole under a final name" in found or "No such file" in found
 
 
-def test_nights_find_items_that_are_collected_too_early(
+def test_simulations_find_items_that_are_collected_too_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run is collected as soon as it has ended, when half of its items may not be shown."""
+    """A run is collected at its end, when half of its items may not be shown yet."""
     monkeypatch.setattr(AttemptLife, "_counted_at", lambda _self, _ended: anyio.current_time())
     found = first_failure(tmp_path)
     assert "each item on disk once" in found or "whole under a final name" in found
 
 
-def test_nights_find_a_take_over_that_looks_at_the_ledger_alone(
+def test_simulations_find_a_takeover_that_reads_only_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger from a backup is believed, and what was started since is started again."""
+    """A ledger from a backup is trusted, and what was started later is started again."""
 
     async def nothing(*_given: object, **_more: object) -> None:
-        """Takes over without a look at the platform."""
+        """Takes over without a request to the platform."""
 
-    monkeypatch.setattr(night, "take_over", nothing)
+    monkeypatch.setattr(simulated_batch, "take_over", nothing)
     assert "one run per attempt" in first_failure(
         tmp_path, lambda like: like.restores and not like.has_budget
     )
 
 
-def test_nights_find_a_cost_that_is_taken_as_final_too_early(
+def test_simulations_find_a_cost_that_is_final_too_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resume takes what the platform has told so far for what the runs have cost."""
+    """A resume counts the costs that the platform has reported so far as final."""
     monkeypatch.setattr(spending, "_is_final", lambda cost, _secs: cost.cost_usd is not None)
     assert "budget: " in first_failure(
         tmp_path, lambda like: like.has_budget and like.cost_lag_secs == 90
     )
 
 
-def test_nights_find_a_rate_that_each_process_counts_anew(
+def test_simulations_find_a_rate_that_each_process_counts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resume forgets what was started in the last minute."""
+    """A resume forgets the starts of the last minute."""
     monkeypatch.setattr(spending, "count_starts", lambda *_given, **_more: None)
     found = first_failure(tmp_path, lambda like: like.shop_starts_per_minute is not None)
     assert "rate: " in found
 
 
-def test_nights_find_an_absence_in_a_list_that_hides_the_run(
+def test_simulations_find_an_absence_in_a_list_that_hides_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that sees a part of the account is believed when it shows no run."""
+    """The list of a token that sees only a part of the account proves that there is no run."""
 
     async def look(self: RunFinder) -> None:
         targets = {attempt.job.target for attempt in self._asked.values()}
@@ -211,13 +211,15 @@ def test_nights_find_an_absence_in_a_list_that_hides_the_run(
         self._proven = targets
 
     monkeypatch.setattr(RunFinder, "_search_for_asked", look)
-    assert first_failure(tmp_path, lambda like: like.account_list != "all") != "no night failed"
+    assert (
+        first_failure(tmp_path, lambda like: like.account_list != "all") != "no simulation failed"
+    )
 
 
-def test_nights_find_an_absence_by_the_wall_clock(
+def test_simulations_find_an_absence_by_the_wall_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that is set makes a start look long over, or as if it were still to come."""
+    """A clock that is set makes a start look long past, or as if it were still to come."""
 
     def absent_at(self: LostStartSearch, attempt: Attempt, _began_at: float | None) -> float:
         age = (self._parts.utc_now() - attempt.intent_at).total_seconds()
@@ -228,10 +230,10 @@ def test_nights_find_an_absence_by_the_wall_clock(
     assert "one run per attempt" in found or "no wait is too long" in found
 
 
-def test_nights_find_that_nobody_looks_for_runs_by_their_input(
+def test_simulations_find_a_missing_search_by_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where user agents are hidden, a lost answer is taken for a start that did nothing."""
+    """If user agents are hidden, a lost answer counts as a start without effect."""
 
     async def none(_self: RunFinder, _attempt: Attempt, _body: bytes | None) -> None:
         """Finds nothing."""
@@ -239,14 +241,14 @@ def test_nights_find_that_nobody_looks_for_runs_by_their_input(
     monkeypatch.setattr(RunFinder, "find_by_input", none)
     assert (
         first_failure(tmp_path, lambda like: not (like.tells_agents or like.has_budget))
-        != "no night failed"
+        != "no simulation failed"
     )
 
 
-def test_nights_find_a_list_that_is_paged_by_its_rows(
+def test_simulations_find_a_list_that_is_paged_by_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that come twice make others be left out."""
+    """Rows that come twice hide other rows."""
 
     async def once(self: RunListing) -> AsyncIterator[models.RunListItem]:
         offset, self.is_whole = 0, True

@@ -1,8 +1,8 @@
 """
-Every refusal of a start that is documented, and unknown ones, through the whole real path.
+Every documented refusal of a start, and unknown ones, through the real scheduler and client.
 
-Each refusal has an Actor of its own with three jobs; one batch plays them all. What concerns every
-job ends a batch, so that each of those has a batch of its own.
+Each refusal has its own Actor with three jobs; one batch plays them all. A refusal that concerns
+every job ends its batch, so it has a batch of its own.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from orchestrator.model.jobs import (
 from orchestrator.model.rules import Action, Rule
 from orchestrator.model.states import JobStatus
 from tests.simulation.conditions import EPOCH
-from tests.simulation.life import Life
-from tests.simulation.night import process
-from tests.simulation.platform import Allowed, SimPlatform
+from tests.simulation.mortal_process import Life
+from tests.simulation.platform import SimPlatform
+from tests.simulation.simulated_batch import process
+from tests.simulation.simulated_run import Allowed
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import (
     ACTOR,
@@ -73,7 +74,7 @@ class Refusal:
 
     @property
     def concerns(self) -> Concern:
-        """Whom it concerns, by the tests' own reading."""
+        """Whom it concerns, by the tests' own table."""
         return concern(self.status, self.kind, resurrects=self.way == "resurrect")
 
 
@@ -96,7 +97,7 @@ class RefusingPlatform(SimPlatform):
 
     Attributes:
         refusals: by the number of the Actor, which is in its name.
-        sent: how many starts were sent that a refusal was for.
+        sent: how many starts with a refusal were sent.
     """
 
     trouble: float = 0.0
@@ -111,7 +112,7 @@ class RefusingPlatform(SimPlatform):
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers with a refusal, or as a sound platform."""
+        """Answers with a refusal, or without a fault."""
         refusal = self._refusal_of(request)
         if refusal is not None:
             yield refused(refusal.status, refusal.kind, "No, since 7.")
@@ -158,7 +159,7 @@ def jobs_of(actor: int, way: str) -> Iterator[Job]:
 
 def play(folder: Path, rows: Sequence[Refusal], *, bystanders: int = 0) -> RefusingPlatform:
     """
-    Plays one batch of an Actor for each refusal, and further ones that nothing is refused to.
+    Plays one batch of an Actor for each refusal, and further Actors without refusals.
 
     Raises:
         OrchestratorError: the batch has stopped early.
@@ -182,10 +183,10 @@ def reports_of(folder: Path) -> list[JobReport]:
         return list(reader.reports())
 
 
-def told(
+def outcomes_of(
     platform: RefusingPlatform, reports: Sequence[JobReport], actor: int
 ) -> tuple[object, ...]:
-    """What became of the jobs of an Actor, and how many starts were sent for them."""
+    """The outcomes of the jobs of an Actor, and how many starts were sent for them."""
     mine = reports[actor * JOBS : (actor + 1) * JOBS]
     statuses = {report.status for report in mine}
     runs = [run for run in platform.runs.values() if run.job // JOBS == actor]
@@ -194,8 +195,8 @@ def told(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_refusals_cost_what_they_concern(tmp_path: Path, way: str) -> None:
-    """A job, an Actor or a moment: each refusal has its consequence and no other; nothing twice."""
+def test_refusals_affect_what_they_concern(tmp_path: Path, way: str) -> None:
+    """Each refusal affects only what it concerns: a job, an Actor or a moment."""
     rows = [row for row in ROWS if row.way == way and row.concerns not in {"plan", "token"}]
     for number, at in enumerate(range(0, len(rows), ACTORS)):
         folder = tmp_path / str(number)
@@ -207,7 +208,7 @@ def test_refusals_cost_what_they_concern(tmp_path: Path, way: str) -> None:
 
 
 def check(platform: RefusingPlatform, reports: Sequence[JobReport], rows: list[Refusal]) -> None:
-    """Compares what became of each Actor's jobs with what its refusal should cost."""
+    """Compares the outcomes of each Actor's jobs with the expected effect of its refusal."""
     for actor, row in enumerate(rows):
         first = JOBS if row.way == "resurrect" else 0
         expected: dict[Concern, tuple[object, ...]] = {
@@ -217,14 +218,14 @@ def check(platform: RefusingPlatform, reports: Sequence[JobReport], rows: list[R
             "later": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
             "unclear": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
         }
-        assert told(platform, reports, actor) == expected[row.concerns], row
+        assert outcomes_of(platform, reports, actor) == expected[row.concerns], row
     for actor in range(len(rows), len(rows) + 2):
-        assert told(platform, reports, actor) == ({JobStatus.SUCCEEDED}, 0, JOBS, True)
+        assert outcomes_of(platform, reports, actor) == ({JobStatus.SUCCEEDED}, 0, JOBS, True)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_refusals_of_plan_and_token_stop_the_batch(tmp_path: Path, way: str) -> None:
-    """What concerns every job costs none: the batch stops with 3 or 5 and can be resumed."""
+    """A refusal that concerns every job fails none: the batch stops with 3 or 5."""
     rows = [row for row in ROWS if row.way == way and row.concerns in {"plan", "token"}]
     assert len(rows) > 60
     for number, row in enumerate(rows):

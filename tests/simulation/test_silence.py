@@ -1,4 +1,4 @@
-"""A platform that takes requests for 90 seconds and answers none of them."""
+"""A platform that receives requests for 90 seconds and answers none of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 from orchestrator.apify import Request
 from orchestrator.errors import RequestTimeout
-from tests.simulation.night import play
 from tests.simulation.platform import SimPlatform
+from tests.simulation.simulated_batch import play
 from tests.support.scripted_transport import Reply
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "8"))
+SIMULATIONS = int(os.environ.get("ORCHESTRATOR_SIMULATIONS", "8"))
 SILENT_FROM_SECS = 12.0
 SILENT_SECS = 90.0
 
@@ -25,10 +25,10 @@ SILENT_SECS = 90.0
 @dataclass
 class SilentPlatform(SimPlatform):
     """
-    Falls silent for a while.
+    Is silent for a while.
 
     Attributes:
-        does_it_later: whether what was asked meanwhile has its effect when the silence ends.
+        does_it_later: whether requests have their effect when the silence ends.
     """
 
     trouble: float = 0.05
@@ -36,7 +36,7 @@ class SilentPlatform(SimPlatform):
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers, but not while it is silent."""
+        """Answers, unless it is silent."""
         now = anyio.current_time()
         back_at = SILENT_FROM_SECS + SILENT_SECS
         if SILENT_FROM_SECS <= now < back_at:
@@ -50,11 +50,11 @@ class SilentPlatform(SimPlatform):
 
 @pytest.mark.parametrize("does_it_later", [False, True], ids=["forgets", "does-it-later"])
 @pytest.mark.parametrize("crashes", [0, 2])
-def test_batch_ends_right_after_a_long_silence(
+def test_batch_ends_correctly_after_a_long_silence(
     tmp_path: Path, does_it_later: bool, crashes: int
 ) -> None:
-    """Starts sent into the silence are made sure of when it is over; none has two runs."""
-    for seed in range(NIGHTS):
+    """Starts into the silence are confirmed after it; no attempt has two runs."""
+    for seed in range(SIMULATIONS):
         folder = tmp_path / str(seed)
         folder.mkdir()
         platform = SilentPlatform(seed, does_it_later=does_it_later)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.jobs.loading import actor_module
+from tests.unit.jobs.actor_modules import actor_module
 
 MakeDistribution = Callable[..., Distribution]
 

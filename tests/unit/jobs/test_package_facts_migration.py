@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.unit.jobs.loading import actor_module
+from tests.unit.jobs.actor_modules import actor_module
 
 DISTRIBUTION = "pluggy"
 CHUNK = 3

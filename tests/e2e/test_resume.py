@@ -9,10 +9,10 @@ from pathlib import Path
 from tests.support.command import Command, ServedPlatform, start_platform, sweep, wait_until
 
 
-def test_interrupted_batch_goes_on_where_it_stopped(
+def test_interrupted_batch_continues_where_it_stopped(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A signal ends with 130; resume finishes the batch, and no job got a second run."""
+    """A signal ends with 130; resume finishes the batch, and no job has a second run."""
     command.write("sweep.toml", sweep(jobs=8, batch="max_runs = 4", duration_secs=1.0, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
@@ -31,10 +31,10 @@ def test_interrupted_batch_goes_on_where_it_stopped(
     assert len(platform.runs_of(latest)) == 8
 
 
-def test_killed_batch_goes_on_without_a_second_run(
+def test_killed_batch_continues_without_a_second_run(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """After SIGKILL the batch is seen as left, and resume starts nothing twice."""
+    """After SIGKILL the batch is shown as interrupted, and resume starts nothing twice."""
     command.write("sweep.toml", sweep(jobs=6, batch="max_runs = 3", duration_secs=1.0, items=2))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
@@ -49,8 +49,8 @@ def test_killed_batch_goes_on_without_a_second_run(
     assert len(platform.runs_of(latest)) == 6
 
 
-def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:
-    """One process per batch: another one ends with 4 and names the holder."""
+def test_second_process_names_the_holder_of_the_batch(command: Command) -> None:
+    """There is one process for each batch: another one ends with 4 and names the first."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3.0, items=1))
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
@@ -63,7 +63,7 @@ def test_second_process_is_told_who_holds_the_batch(command: Command) -> None:
 
 
 def test_resuming_an_ended_batch_changes_nothing(command: Command) -> None:
-    """There is nothing to go on with, and it says so by its figures."""
+    """There is nothing to resume, and the figures say so."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, items=1))
     before = command.run("run", "sweep.toml", "--json").json
     done = command.run("resume", "sweep", "--json")
@@ -72,7 +72,7 @@ def test_resuming_an_ended_batch_changes_nothing(command: Command) -> None:
 
 
 def test_signal_ends_within_ten_seconds_when_the_platform_is_silent(tmp_path: Path) -> None:
-    """With a thousand open polls and a platform that answers nothing, the end comes in time."""
+    """With a thousand open polls and a silent platform, the command ends in time."""
     room = ("--max-runs", "1000", "--max-memory-mbytes", "128000")
     process, platform = start_platform(tmp_path / "platform", *room)
     try:

@@ -28,8 +28,10 @@ SOURCE = (
 )
 
 
-def test_job_takes_what_it_needs_of_others(command: Command, platform: ServedPlatform) -> None:
-    """A dataset's id, items and an output record of jobs that have succeeded before it starts."""
+def test_job_gets_the_results_of_the_jobs_that_it_needs(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """Before it starts, it gets a dataset's id, items and an output record of other jobs."""
     merge = (
         'name = "merge"\nneeds = ["collect-*"]\n'
         "input = { duration_secs = 0.01, one = '{{ needs[\"collect-1\"].dataset_id }}', "
@@ -51,8 +53,8 @@ def test_job_takes_what_it_needs_of_others(command: Command, platform: ServedPla
     assert kept["one"] == '{{ needs["collect-1"].dataset_id }}'
 
 
-def test_ledger_is_opened_for_reading_once_to_begin_drive_and_report(command: Command) -> None:
-    """Each opening checks the whole file, which must not grow with the jobs that need others."""
+def test_ledger_is_opened_once_for_each_phase(command: Command) -> None:
+    """Each opening checks the whole file, so the number must not grow with the jobs."""
     needing = "".join(
         f'\n[[jobs]]\n{SIMULATED}name = "after-{n}"\nneeds = ["collect-*"]\n'
         "input = { duration_secs = 0.01, one = '{{ needs[\"collect-1\"].run_id }}' }\n"
@@ -66,8 +68,8 @@ def test_ledger_is_opened_for_reading_once_to_begin_drive_and_report(command: Co
     assert len(opened) == 3
 
 
-def test_failed_need_skips_all_that_depend_on_it(command: Command) -> None:
-    """The reason names the job that failed; what does not depend on it goes on."""
+def test_failed_job_skips_all_that_depend_on_it(command: Command) -> None:
+    """The reason names the failed job; jobs that do not depend on it continue."""
     command.write(
         "s.toml",
         spec(
@@ -84,8 +86,8 @@ def test_failed_need_skips_all_that_depend_on_it(command: Command) -> None:
     assert "job 2 of the spec, which is SKIPPED" in lines(done)["third"]["error"]
 
 
-def test_retry_takes_up_what_was_skipped(command: Command) -> None:
-    """When the need succeeds at last, what depends on it runs."""
+def test_retry_runs_the_skipped_jobs(command: Command) -> None:
+    """When the needed job succeeds, the jobs that depend on it run."""
     command.write(
         "s.toml",
         spec(
@@ -114,8 +116,8 @@ def test_retry_takes_up_what_was_skipped(command: Command) -> None:
         ),
     ],
 )
-def test_needs_that_cannot_be_met_are_told(command: Command, jobs: list[str], message: str) -> None:
-    """Circles, jobs that are not there and templates in the wrong place, before anything starts."""
+def test_impossible_needs_are_errors(command: Command, jobs: list[str], message: str) -> None:
+    """Circles, missing jobs and templates in wrong places are errors before any start."""
     command.write("s.toml", spec(*jobs))
     done = command.run("validate", "s.toml")
     assert (done.code, message in done.err) == (2, True), done.err

@@ -1,7 +1,7 @@
 """
-Each command in an interpreter of its own.
+Each command in its own interpreter.
 
-The other tests call them in children of a process that has imported everything.
+The other tests call commands in children of a process that has imported everything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORDS = {
     "import": ("import", "nothing"),
     "doctor": ("doctor",),
 }
-"""In a folder without batches; `import` finds nothing."""
+"""Commands in a folder without batches; `import` finds nothing."""
 
 WORDS_AFTER = {
     "resume": ("resume", "s"),
@@ -37,8 +37,8 @@ WORDS_AFTER = {
 }
 
 
-def test_commands_start_by_themselves(command: Command) -> None:
-    """No command relies on what another one has imported."""
+def test_commands_start_in_their_own_interpreter(command: Command) -> None:
+    """No command needs an import of another command."""
     command.write("s.toml", sweep("s", jobs=1, duration_secs=0, items=1))
     codes = {name: command.run_alone(*words).code for name, words in WORDS.items()}
     assert codes == {**dict.fromkeys(WORDS, 0), "import": 2}
@@ -46,8 +46,8 @@ def test_commands_start_by_themselves(command: Command) -> None:
     assert codes == dict.fromkeys(WORDS_AFTER, 0)
 
 
-def test_every_command_is_among_them() -> None:
-    """A new command is tried alone too."""
+def test_every_command_is_tried() -> None:
+    """A new command is tried in its own interpreter too."""
     from orchestrator.cli.command_list import COMMANDS
 
     assert set(COMMANDS) - {"platform"} == {*WORDS, *WORDS_AFTER}

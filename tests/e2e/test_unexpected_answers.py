@@ -1,4 +1,4 @@
-"""Unexpected answers about runs and records, at the command: each costs its job at most."""
+"""Unexpected answers about runs and records, for a command: each fails one job at most."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Change = Callable[[Answer], None]
 
 
 def once(change: Change, part: str) -> Change:
-    """Alters the first answer whose path has this part."""
+    """Changes the first answer whose path has this part."""
     seen: list[str] = []
 
     def alter(answer: Answer) -> None:
@@ -39,7 +39,7 @@ def refuse(retry_after: str) -> Change:
 
 
 def ended(**fields: Any) -> Change:
-    """Alters runs that have ended."""
+    """Changes runs that have ended."""
 
     def change(answer: Answer) -> None:
         if "/v2/actor-runs/" in answer.path and b'"finishedAt":"' in answer.body:
@@ -73,7 +73,7 @@ def endless_keys(answer: Answer) -> None:
     ],
     ids=["digits", "far date", "exit code", "cost", "status", "keys"],
 )  # fmt: skip
-def test_odd_answer_costs_its_job_at_most(
+def test_unexpected_answer_fails_its_job_at_most(
     command: Command,
     platform: ServedPlatform,
     change: Change,
@@ -82,7 +82,7 @@ def test_odd_answer_costs_its_job_at_most(
     status: str,
     words: str,
 ) -> None:
-    """The command ends soon, with a code and words of its own, and one run."""
+    """The command ends soon, with a code and a message, and has one run."""
     command.write("s.toml", sweep("odd", 1, job=job, duration_secs=0.01, items=3))
     began = time.monotonic()
     with gateway(platform.url, change) as url:

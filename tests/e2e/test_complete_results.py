@@ -20,7 +20,7 @@ LAG_SECS = 2.0
 
 
 def settling(command: Command, secs: float) -> Command:
-    """The command, with that many seconds for the platform to count."""
+    """The command; it waits that many seconds for the platform to count."""
     return replace(
         command, variables={**command.variables, "ORCHESTRATOR_COUNTS_SETTLE_SECS": f"{secs}"}
     )
@@ -68,7 +68,7 @@ def test_items_that_appear_after_the_end_are_collected(
 
 
 def test_slot_is_free_while_the_platform_counts(faulty: Faulty) -> None:
-    """Six runs of one slot do not wait for each other's proof."""
+    """Six runs with one slot do not wait for each other's proof."""
     command, _ = faulty()
     command.write("s.toml", sweep("slots", 6, batch="max_runs = 1", duration_secs=0.1, items=1))
     began_at = time.monotonic()
@@ -77,8 +77,8 @@ def test_slot_is_free_while_the_platform_counts(faulty: Faulty) -> None:
     assert time.monotonic() - began_at < 4 * 3
 
 
-def test_batch_that_is_left_while_the_platform_counts_goes_on(faulty: Faulty) -> None:
-    """SIGTERM ends the command at once; resume collects what has ended, and starts nothing."""
+def test_batch_that_ended_while_the_platform_counts_is_resumed(faulty: Faulty) -> None:
+    """SIGTERM ends the command at once; resume collects the ended runs, and starts nothing."""
     command, platform = faulty(items_lag_secs=LAG_SECS)
     command.write("s.toml", sweep("left", 2, duration_secs=0.1, items=10))
     process = settling(command, 30).start("run", "s.toml")
@@ -95,7 +95,7 @@ def test_batch_that_is_left_while_the_platform_counts_goes_on(faulty: Faulty) ->
 
 
 def test_batch_that_was_collected_too_early_is_repaired(faulty: Faulty) -> None:
-    """`verify --online` names what is missing, `collect` fetches it, and both agree then."""
+    """`verify --online` names what is missing, `collect` downloads it, and both agree then."""
     command, platform = faulty(items_lag_secs=LAG_SECS)
     command.write("s.toml", sweep("early", 3, duration_secs=0.1, items=100))
     done = settling(command, 0).run("run", "s.toml", "--json")

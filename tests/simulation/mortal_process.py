@@ -1,4 +1,4 @@
-"""A process that can die at any step, as by SIGKILL: afterwards nothing has an effect."""
+"""A process that can die at any step, as by SIGKILL: after that, nothing has an effect."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.support.scripted_transport import Reply
 
 
 class Killed(BaseException):
-    """The process is dead; no handler of the product may see this as an error."""
+    """The process is dead; the product must not handle this as an error."""
 
 
 class Life:
     """
-    Counts the steps of a process: each request, each answer, either side of each commit and flush.
+    Counts the steps of a process: requests and answers, and both sides of commits and flushes.
 
     Args:
-        steps: it dies at this one; None to live on.
+        steps: the process dies at this one; None for never.
     """
 
     def __init__(self, steps: int | None = None) -> None:
@@ -30,10 +30,10 @@ class Life:
 
     def step(self) -> None:
         """
-        Lives on, or dies.
+        Counts a step.
 
         Raises:
-            Killed: now, and at every step that the rest of the process still tries.
+            Killed: at its last step, and at every step that the rest of the process still tries.
         """
         if self._steps_left is not None:
             self._steps_left -= 1
@@ -44,7 +44,7 @@ class Life:
     def around(
         self, perform_group: Callable[[Sequence[Work]], None]
     ) -> Callable[[Sequence[Work]], None]:
-        """Work on the disk that may never come about, or never be known to have."""
+        """Work on the disk, before or after which the process may die."""
 
         def perform(group: Sequence[Work]) -> None:
             self.step()
@@ -55,7 +55,7 @@ class Life:
 
 
 class MortalTransport:
-    """The way to the platform of one process."""
+    """The transport of one process to the platform."""
 
     def __init__(self, platform: SimPlatform, life: Life) -> None:
         self._platform = platform
@@ -65,11 +65,11 @@ class MortalTransport:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Nothing is open."""
+        """Does nothing."""
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Sends a request unless the process is dead; its answer may come too late for it."""
+        """Sends a request unless the process is dead; its answer may come too late."""
         self._life.step()
         async with self._platform.send(request) as answer:
             self._life.step()

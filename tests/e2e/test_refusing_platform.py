@@ -1,4 +1,4 @@
-"""Actors, datasets, runs and plans that the platform refuses while a batch is under way."""
+"""Actors, datasets, runs and plans that the platform refuses during a batch."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def two_actors(command: Command, platform: ServedPlatform, bad: int) -> None:
     )
 
 
-def test_plan_that_is_used_up_stops_the_batch(tmp_path: Path) -> None:
-    """The plan ends the batch with 3 and its words; what ran is collected, and resume goes on."""
+def test_used_up_plan_stops_the_batch(tmp_path: Path) -> None:
+    """The plan ends the batch with 3 and a message; runs are collected, and resume continues."""
     message = "Monthly usage hard limit exceeded"
     rule = {"do": "refuse", "path": STARTS, "after": 4, "status": 403, "message": message}
     with refusing(tmp_path, **rule, method="POST", type="platform-feature-disabled") as (
@@ -85,8 +85,8 @@ def test_plan_that_is_used_up_stops_the_batch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "url"), [("actor-is-not-rented", ""), ("full-permission-actor-not-approved", URL)]
 )
-def test_refused_actor_costs_its_own_jobs(tmp_path: Path, kind: str, url: str) -> None:
-    """After two refusals alike its other jobs are not sent; others end, and retry starts them."""
+def test_refused_actor_fails_only_its_own_jobs(tmp_path: Path, kind: str, url: str) -> None:
+    """After two equal refusals, its other jobs are not sent; others end; retry starts them."""
     rule = {"do": "refuse", "path": "/actor-tasks/local~rented/runs", "status": 403, "type": kind}
     with refusing(tmp_path, **rule, message=RENT, approval_url=url) as (command, platform):
         two_actors(command, platform, bad=6)
@@ -103,8 +103,8 @@ def test_refused_actor_costs_its_own_jobs(tmp_path: Path, kind: str, url: str) -
         assert len(platform.runs()) == 9
 
 
-def test_refused_input_holds_no_other_job(faulty: Make) -> None:
-    """Inputs that are refused cost their own jobs, however many there are in a row."""
+def test_refused_input_fails_only_its_own_job(faulty: Make) -> None:
+    """Refused inputs fail their own jobs, however many there are in a row."""
     rule = {"do": "refuse", "path": STARTS, "nth": [1, 2, 3, 4], "status": 400}
     command, platform = faulty({**rule, "type": "some-new-type", "method": "POST"})
     command.write("s.toml", sweep("input", 6, batch="max_runs = 1", duration_secs=0.01))
@@ -125,10 +125,10 @@ def test_refused_input_holds_no_other_job(faulty: Make) -> None:
     ],
 )
 @pytest.mark.parametrize("words", [("run", "s.toml"), ("plan", "s.toml", "--online")])
-def test_refused_look_up_is_told_before_anything_starts(
+def test_refused_look_up_is_an_error_before_any_start(
     faulty: Make, path: str, status: int, kind: str, code: int, words: tuple[str, ...]
 ) -> None:
-    """An Actor that may not be read ends with 2, a token with 5; the account's page is optional."""
+    """An unreadable Actor ends with 2, a refused token with 5; the account is optional."""
     rule = {"do": "refuse", "method": "GET", "path": path, "status": status, "type": kind}
     command, platform = faulty({**rule, "message": "Look up refused."})
     command.write("s.toml", sweep("look", 2, duration_secs=0.01))
@@ -141,7 +141,7 @@ def test_refused_look_up_is_told_before_anything_starts(
 
 
 def test_platform_error_at_look_up_is_not_a_bug(faulty: Make) -> None:
-    """An Actor whose look-up fails on all tries ends with 5 and its words."""
+    """If every look-up of an Actor fails, the command ends with 5 and the platform's message."""
     rule = {"do": "error-before", "method": "GET", "path": "/v2/acts/", "status": 500}
     command, _ = faulty(rule)
     command.write("s.toml", sweep("look", 2, duration_secs=0.01))
@@ -150,7 +150,7 @@ def test_platform_error_at_look_up_is_not_a_bug(faulty: Make) -> None:
     assert "An unexpected error occurred" in done.err
 
 
-def hurried(made: tuple[Command, ServedPlatform]) -> tuple[Command, ServedPlatform]:
+def with_short_pauses(made: tuple[Command, ServedPlatform]) -> tuple[Command, ServedPlatform]:
     command, platform = made
     return replace(command, program=HURRIED), platform
 
@@ -165,11 +165,11 @@ READS = {
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_odd_answers_to_reads_are_asked_again(faulty: Make, read: str, status: int) -> None:
+def test_unexpected_answers_to_reads_are_repeated(faulty: Make, read: str, status: int) -> None:
     """One refusal of a poll, dataset, log or list of keys changes nothing."""
     path, method, job = READS[read]
     rule = {"do": "refuse", "method": method, "path": path, "status": status, "times": 2}
-    command, platform = hurried(faulty({**rule, "type": "insufficient-permissions"}))
+    command, platform = with_short_pauses(faulty({**rule, "type": "insufficient-permissions"}))
     command.write("s.toml", sweep("odd", 2, job=job, duration_secs=0.01, items=3, output=1))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, counts(done.json)) == (0, {"SUCCEEDED": 2}), done.err
@@ -177,8 +177,8 @@ def test_odd_answers_to_reads_are_asked_again(faulty: Make, read: str, status: i
 
 
 @pytest.mark.parametrize("read", READS)
-def test_refused_read_costs_its_job_and_no_second_run(tmp_path: Path, read: str) -> None:
-    """What stays refused fails its job, is asked for by retry, and is never paid for twice."""
+def test_refused_read_fails_its_job_without_a_second_run(tmp_path: Path, read: str) -> None:
+    """A lasting refusal fails its job, retry reads it again, and it is never paid for twice."""
     path, method, job = READS[read]
     rule = {"do": "refuse", "method": method, "path": path, "status": 403}
     with refusing(tmp_path, **rule, type="insufficient-permissions") as (command, platform):
@@ -197,10 +197,12 @@ def test_refused_read_costs_its_job_and_no_second_run(tmp_path: Path, read: str)
         assert (len(platform.runs()), again.json["items"]) == (1, 3)
 
 
-def test_one_refused_dataset_leaves_the_others(faulty: Make) -> None:
-    """A dataset that stays refused is the failure of its job; the other results are on disk."""
+def test_refused_dataset_does_not_affect_the_others(faulty: Make) -> None:
+    """A dataset that stays refused fails its job; the other results are on disk."""
     rule = {"do": "refuse", "method": "GET", "path": "/datasets/[^/]+/items", "nth": [2, 4, 5, 6]}
-    command, platform = hurried(faulty({**rule, "status": 403, "type": "insufficient-permissions"}))
+    command, platform = with_short_pauses(
+        faulty({**rule, "status": 403, "type": "insufficient-permissions"})
+    )
     command.write("s.toml", sweep("one", 3, batch="max_runs = 1", duration_secs=0.01, items=2))
     done = command.run("run", "s.toml", "--json")
     assert done.code == 1, done.err
@@ -209,9 +211,9 @@ def test_one_refused_dataset_leaves_the_others(faulty: Make) -> None:
 
 
 def test_refused_abort_does_not_hang_the_deadline(faulty: Make) -> None:
-    """A run that may not be aborted at the deadline goes on; the batch ends with 3."""
+    """A run that cannot be aborted at the deadline stays live; the batch ends with 3."""
     rule = {"do": "refuse", "path": "/abort$", "status": 403, "type": "insufficient-permissions"}
-    command, platform = hurried(faulty(rule))
+    command, platform = with_short_pauses(faulty(rule))
     text = sweep("late", 1, batch="deadline_secs = 1", job="retries = 1", duration_secs=3600)
     command.write("s.toml", text)
     done = command.run("run", "s.toml", "--json", timeout=240)
@@ -225,10 +227,10 @@ def test_refused_abort_does_not_hang_the_deadline(faulty: Make) -> None:
 def test_page_after_the_effect_never_starts_a_second_run(
     faulty: Make, status: int, job: str
 ) -> None:
-    """A start that had its effect and is answered by a gateway's page is found and followed."""
+    """A start that had an effect and got a gateway's page is found and followed."""
     path = "/acts/[^/]+/run(s|-sync)"
     rule = {"do": "html-after", "method": "POST", "path": path, "status": status, "rate": 0.5}
-    command, platform = hurried(faulty(rule))
+    command, platform = with_short_pauses(faulty(rule))
     command.write("s.toml", sweep("page", 8, job=job, duration_secs=0.05, items=2, output=1))
     done = command.run("run", "s.toml", "--json")
     assert (done.code, counts(done.json)) == (0, {"SUCCEEDED": 8}), done.err
@@ -237,7 +239,7 @@ def test_page_after_the_effect_never_starts_a_second_run(
 
 
 def test_gateway_that_answers_every_start_fails_no_job(tmp_path: Path) -> None:
-    """A page instead of an answer to all starts is a platform that is away: exit 5, and resume."""
+    """A page as the answer to all starts means that the platform is away: exit 5, and resume."""
     rule = {"do": "html", "method": "POST", "path": STARTS, "status": 404}
     with refusing(tmp_path, **rule) as (command, platform):
         away = {**command.variables, "ORCHESTRATOR_PLATFORM_AWAY_SECS": "6"}

@@ -20,8 +20,8 @@ def rows(folder: str) -> dict[str, dict]:
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
-def test_retry_runs_failed_jobs_again_into_the_same_batch(command: Command) -> None:
-    """Failed jobs get one more attempt each; what succeeded is left alone."""
+def test_retry_repeats_failed_jobs_in_the_same_batch(command: Command) -> None:
+    """Each failed job gets one more attempt; jobs that succeeded stay as they are."""
     command.write("spec.toml", FAILING)
     first = command.run("run", "spec.toml", "--json").json
     done = command.run("retry", "b", "--json")
@@ -30,8 +30,8 @@ def test_retry_runs_failed_jobs_again_into_the_same_batch(command: Command) -> N
     assert attempts == {"good": 1, "bad-1": 2, "bad-2": 2}
 
 
-def test_retry_takes_the_selected_jobs_alone(command: Command) -> None:
-    """`--select` chooses among the failed jobs, and `--dry-run` only tells which."""
+def test_retry_starts_only_the_selected_jobs(command: Command) -> None:
+    """`--select` chooses among the failed jobs, and `--dry-run` only lists them."""
     command.write("spec.toml", FAILING)
     command.run("run", "spec.toml")
     told = command.run("retry", "b", "--select", "tag:t2", "--dry-run", "--json")
@@ -41,8 +41,8 @@ def test_retry_takes_the_selected_jobs_alone(command: Command) -> None:
     assert attempts == {"good": 1, "bad-1": 2, "bad-2": 1}
 
 
-def test_selection_that_means_nothing_is_refused(command: Command) -> None:
-    """A word that is no condition is told with what would be one."""
+def test_selection_without_a_meaning_is_refused(command: Command) -> None:
+    """The error for a word that is not a condition shows an example of one."""
     command.write("spec.toml", FAILING)
     command.run("run", "spec.toml")
     done = command.run("retry", "b", "--select", "bad-1")
@@ -51,7 +51,7 @@ def test_selection_that_means_nothing_is_refused(command: Command) -> None:
 
 
 def unfinished(command: Command) -> None:
-    """Leaves a batch of two jobs behind of which one still waits."""
+    """Leaves a batch of two jobs, of which one still waits."""
     text = sweep(jobs=2, batch="max_runs = 1", duration_secs=0.01, items=1)
     command.write("sweep.toml", text)
     command.run("run", "sweep.toml")
@@ -62,13 +62,13 @@ def unfinished(command: Command) -> None:
         db.execute("UPDATE jobs SET status = 'WAITING' WHERE seq = 1")
         db.execute("DELETE FROM attempts WHERE job_seq = 1")
         db.execute("UPDATE jobs SET attempts = 0 WHERE seq = 1")
-        # Another mark: else the run that is there would be found, and adopted.
+        # The name changes the mark: otherwise the existing run would be found and adopted.
         db.execute("UPDATE batch SET state = 'stopped', mark = ?", [secrets.token_hex(4)])
     db.close()
 
 
-def test_changed_spec_is_noted(command: Command) -> None:
-    """Added, removed and changed jobs are listed, and the batch goes on by its own copy."""
+def test_changed_spec_causes_a_warning(command: Command) -> None:
+    """Added, removed and changed jobs are listed, and the batch continues with its own copy."""
     unfinished(command)
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0.02, items=1))
     done = command.run("run", "sweep.toml", "--resume")
@@ -78,8 +78,8 @@ def test_changed_spec_is_noted(command: Command) -> None:
     assert "--accept-changes" in done.err
 
 
-def test_accepted_changes_are_taken_up(command: Command) -> None:
-    """The batch goes on as the spec is now; what is over stays as it is."""
+def test_accepted_changes_are_applied(command: Command) -> None:
+    """The batch continues with the current spec; settled jobs stay as they are."""
     unfinished(command)
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0.02, items=5))
     done = command.run("resume", "sweep", "--accept-changes", "--json")
@@ -90,7 +90,7 @@ def test_accepted_changes_are_taken_up(command: Command) -> None:
 
 
 def test_removed_job_is_skipped(command: Command) -> None:
-    """A job that the spec no longer has is not started, and the report says why."""
+    """A job that the spec no longer has is not started, and the report gives the reason."""
     unfinished(command)
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
     done = command.run("resume", "sweep", "--accept-changes", "--json")
@@ -99,10 +99,10 @@ def test_removed_job_is_skipped(command: Command) -> None:
     assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
 
 
-def test_abort_ends_live_runs_and_keeps_what_they_made(
+def test_abort_ends_live_runs_and_keeps_their_items(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """Live runs end as ABORTED with their partial items; jobs that wait can still be resumed."""
+    """Live runs become ABORTED and keep their items; waiting jobs can still be resumed."""
     job = "memory_mbytes = 128"
     command.write(
         "sweep.toml",

@@ -9,7 +9,7 @@ from tests.support.command import Command, ServedPlatform, sweep
 GOOD = sweep(jobs=1, duration_secs=0.01, items=1)
 
 
-def nothing_is_left(command: Command) -> bool:
+def leaves_nothing(command: Command) -> bool:
     return not (command.folder / "output").exists()
 
 
@@ -30,36 +30,36 @@ def nothing_is_left(command: Command) -> bool:
     ids=["syntax", "no-jobs", "unknown-field", "unsafe-key", "one-key-twice", "no-file", "tail"],
 )
 def test_run_refuses_a_bad_spec(command: Command, text: str, said: str) -> None:
-    """A spec that is wrong ends with 2, says where and what, and leaves nothing behind."""
+    """A spec with a mistake ends with 2, says where and what, and leaves no folder."""
     command.write("spec.toml", text)
     done = command.run("run", "spec.toml")
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
 def test_run_refuses_an_input_over_the_limit(command: Command) -> None:
-    """An input file larger than the platform takes is refused before anything is started."""
+    """An input file larger than the platform accepts is refused before any start."""
     command.write("big.json", '"' + "x" * 9_437_184 + '"')
     command.write("spec.toml", GOOD.replace("input = {", 'input_file = "big.json" #'))
     done = command.run("run", "spec.toml")
     assert done.code == 2
     assert "9,437,186 bytes; the platform accepts at most 9,437,184" in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_run_refuses_to_go_without_a_token(tmp_path: Path) -> None:
-    """Without a token it says how to give one."""
+def test_run_refuses_to_start_without_a_token(tmp_path: Path) -> None:
+    """Without a token, the message says how to set one."""
     command = Command(folder=tmp_path)
     command.write("spec.toml", GOOD)
     done = command.run("run", "spec.toml")
     assert done.code == 2
     assert "set APIFY_TOKEN" in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_run_tells_of_a_wrong_token(tmp_path: Path, platform: ServedPlatform) -> None:
+def test_run_reports_a_wrong_token(tmp_path: Path, platform: ServedPlatform) -> None:
     """A token that the platform refuses ends with 5 and is not shown."""
     variables = {**platform.variables(), "APIFY_TOKEN": "apify_api_wrong"}
     command = Command(folder=tmp_path, variables=variables)
@@ -68,10 +68,10 @@ def test_run_tells_of_a_wrong_token(tmp_path: Path, platform: ServedPlatform) ->
     assert done.code == 5
     assert "APIFY_TOKEN" in done.err
     assert "apify_api_wrong" not in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_run_tells_of_a_platform_that_is_not_there(tmp_path: Path) -> None:
+def test_run_reports_an_unreachable_platform(tmp_path: Path) -> None:
     """A platform that cannot be reached ends with 5 within half a minute."""
     variables = {"APIFY_TOKEN": "apify_api_x", "APIFY_API_BASE_URL": "http://127.0.0.1:9"}
     command = Command(folder=tmp_path, variables=variables)
@@ -79,20 +79,20 @@ def test_run_tells_of_a_platform_that_is_not_there(tmp_path: Path) -> None:
     done = command.run("run", "spec.toml", timeout=240)
     assert done.code == 5
     assert "127.0.0.1:9" in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_run_names_an_actor_that_is_not_there(command: Command) -> None:
+def test_run_names_a_missing_actor(command: Command) -> None:
     """An unknown Actor ends with 2 and is named."""
     command.write("spec.toml", GOOD.replace("orchestrator/simulated", "local/nobody"))
     done = command.run("run", "spec.toml")
     assert done.code == 2
     assert "actor local/nobody" in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_run_tells_of_an_output_that_cannot_be_written(command: Command) -> None:
-    """An output folder that cannot be made ends with 2 and says so."""
+def test_run_reports_an_output_that_cannot_be_written(command: Command) -> None:
+    """An output folder that cannot be created ends with 2 and a message."""
     command.write("taken", "a file")
     command.write("spec.toml", GOOD)
     done = command.run("run", "spec.toml", "--output", "taken")
@@ -100,8 +100,8 @@ def test_run_tells_of_an_output_that_cannot_be_written(command: Command) -> None
     assert "cannot be written" in done.err
 
 
-def test_run_tells_of_an_unusable_config(command: Command) -> None:
-    """A wrong setting is told with its file and line and the nearest right one."""
+def test_run_reports_an_invalid_config(command: Command) -> None:
+    """A wrong setting is an error with its file, its line and the nearest valid name."""
     command.write("config.toml", "max_download = 3\n")
     command.write("spec.toml", GOOD)
     done = command.run("run", "spec.toml")
@@ -112,7 +112,7 @@ def test_run_tells_of_an_unusable_config(command: Command) -> None:
 
 
 def test_run_refuses_a_job_that_can_never_start(command: Command) -> None:
-    """A job larger than the memory that is allowed is refused at once with the reason."""
+    """A job with more memory than allowed is refused at once with the reason."""
     command.write(
         "spec.toml",
         sweep(jobs=1, batch="max_memory_mbytes = 256", job="memory_mbytes = 512", duration_secs=1),
@@ -120,11 +120,11 @@ def test_run_refuses_a_job_that_can_never_start(command: Command) -> None:
     done = command.run("run", "spec.toml")
     assert done.code == 2
     assert "job-1: needs 512 MB of memory, and at most 256 MB" in done.err
-    assert nothing_is_left(command)
+    assert leaves_nothing(command)
 
 
-def test_commands_tell_of_a_batch_that_is_not_there(command: Command) -> None:
-    """A batch that does not exist is answered with those that do."""
+def test_commands_report_a_missing_batch(command: Command) -> None:
+    """The error for an unknown batch lists the batches that exist."""
     done = command.run("status", "nightly")
     assert done.code == 2
     assert "no batch 'nightly'" in done.err

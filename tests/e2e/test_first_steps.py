@@ -14,7 +14,7 @@ from tests.support.command import Command, ServedPlatform, sweep
     ids=["toml", "yaml"],
 )
 def test_init_writes_a_spec_that_runs_offline(tmp_path: Path, spec: str, words: list[str]) -> None:
-    """A commented spec with its schema, a config, and the next steps; nothing is overwritten."""
+    """It writes a commented spec, its schema and a config, and overwrites nothing."""
     command = Command(folder=tmp_path)
     done = command.run("init", "mine", *words)
     assert (done.code, f"orchestrator plan {spec}" in done.err) == (0, True)
@@ -37,10 +37,10 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("more", [{}, {"nothing": None}], ids=["toml", "json, since it has a null"])
-def test_import_gives_a_spec_that_does_the_same(
+def test_import_writes_a_spec_for_the_same_run(
     command: Command, platform: ServedPlatform, more: dict[str, None]
 ) -> None:
-    """What a run was given is given again, whatever is in it."""
+    """The spec has the whole input of the run, whatever it is."""
     given = {**GIVEN, "item": {**GIVEN["item"], **more}}  # type: ignore[dict-item]
     platform.post("/acts/orchestrator~simulated/runs?memory=512&timeout=77", given)
     run_id = max(platform.runs(), key=lambda run: run["startedAt"])["id"]
@@ -59,7 +59,7 @@ def test_import_gives_a_spec_that_does_the_same(
 
 
 def test_validate_online_asks_the_platform(command: Command, platform: ServedPlatform) -> None:
-    """Actors and builds that are not there, and inputs that do not fit, before money is spent."""
+    """Missing Actors and builds, and inputs that do not fit, are errors before money is spent."""
     before = len(platform.runs())
     command.write("good.toml", sweep(jobs=3, duration_secs=0.01))
     done = command.run("validate", "good.toml", "--online", "--json")

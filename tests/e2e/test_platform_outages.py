@@ -1,4 +1,4 @@
-"""A platform that dies, falls silent or talks nonsense while a batch is under way."""
+"""A platform that dies, is silent or sends nonsense during a batch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ IMPATIENT = {**QUICK, "ORCHESTRATOR_FIRST_BYTE_TIMEOUT_SECS": "1"}
 
 
 @pytest.mark.parametrize("job", ["", SYNC], ids=["async", "sync"])
-def test_platform_that_dies_and_comes_back_in_the_middle(tmp_path: Path, job: str) -> None:
-    """The batch waits for it and ends right; runs that it knew before are not started again."""
+def test_platform_that_restarts_during_a_batch(tmp_path: Path, job: str) -> None:
+    """The batch waits and ends correctly; runs that it knew before are not started again."""
     data = tmp_path / "platform"
     process, platform = start_platform(data)
     try:
@@ -54,7 +54,7 @@ def test_platform_that_dies_and_comes_back_in_the_middle(tmp_path: Path, job: st
 
 @pytest.mark.parametrize("job", ["wait_for_finish_secs = 1", SYNC], ids=["async", "sync"])
 def test_platform_that_is_silent_for_a_while(tmp_path: Path, job: str) -> None:
-    """It takes connections and answers nothing, for longer than every deadline: nothing is lost."""
+    """The platform accepts connections and answers nothing for too long: nothing is lost."""
     process, platform = start_platform(tmp_path / "platform")
     try:
         command = Command(
@@ -92,10 +92,10 @@ NONSENSE = {
     [*(("", body) for body in NONSENSE.values()), (SYNC_ITEMS, "")],
     ids=[*NONSENSE, "empty-sync"],
 )
-def test_platform_that_talks_nonsense_for_a_while(tmp_path: Path, job: str, body: str) -> None:
-    """Right in status and wrong in sense: what cannot be is asked again, and nothing is lost."""
+def test_platform_that_sends_nonsense_for_a_while(tmp_path: Path, job: str, body: str) -> None:
+    """With a valid status and a wrong body: requests are repeated, and nothing is lost."""
     faults = tmp_path / "faults.json"
-    # What a record or a log says cannot be told from the truth; everything else can.
+    # A wrong record or log cannot be distinguished from a right one; everything else can.
     rule = {"path": "/(users|acts|runs|actor-runs|datasets)", "do": "garbage", "body": body}
     faults.write_text(json.dumps({"rules": [{**rule, "rate": 0.3}]}))
     with served_platform(tmp_path / "platform", "--faults", str(faults)) as platform:

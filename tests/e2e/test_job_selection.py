@@ -25,7 +25,7 @@ def keys(done: Any) -> list[str]:
         (["--exclude", "tag:t1", "--limit", "2"], ["job-2", "job-3"]),
     ],
 )
-def test_run_takes_the_jobs_that_are_selected(
+def test_run_starts_only_the_selected_jobs(
     command: Command, words: list[str], chosen: list[str]
 ) -> None:
     """The batch has these jobs and no others."""
@@ -34,8 +34,8 @@ def test_run_takes_the_jobs_that_are_selected(
     assert (done.code, keys(done)) == (0, chosen)
 
 
-def test_selection_that_leaves_nothing_is_refused(command: Command) -> None:
-    """A typing mistake is no empty batch that succeeds."""
+def test_empty_selection_is_refused(command: Command) -> None:
+    """A typing mistake does not give an empty batch that succeeds."""
     command.write("s.toml", TAGGED)
     done = command.run("run", "s.toml", "--select", "tag:none")
     assert (done.code, "no job of the spec is selected by --select 'tag:none'" in done.err) == (
@@ -45,8 +45,8 @@ def test_selection_that_leaves_nothing_is_refused(command: Command) -> None:
     assert not (command.folder / "output").exists()
 
 
-def test_mistakes_beyond_the_limit_are_told(command: Command) -> None:
-    """A spec is refused as a whole, whatever is chosen of it."""
+def test_mistakes_outside_the_selection_are_reported(command: Command) -> None:
+    """The whole spec is checked, whatever is selected."""
     command.write("s.toml", TAGGED + '[[jobs]]\nname = "job 7"\nactor = "a/b"\n')
     done = command.run("run", "s.toml", "--limit", "1")
     assert (done.code, "'job 7' is not a valid job key" in done.err) == (2, True)
@@ -60,14 +60,14 @@ DAILY = (
 
 
 def test_batch_of_a_day(command: Command) -> None:
-    """`--date` says what `{{ date }}` is."""
+    """`--date` sets `{{ date }}`."""
     command.write("s.toml", DAILY)
     done = command.run("run", "s.toml", "--date", "2026-11-03", "--json")
     assert (done.code, keys(done)) == (0, ["day-2026-11-03"])
 
 
 def test_backfill_runs_the_missing_days(command: Command) -> None:
-    """A day that has succeeded is left out; one that failed is run again."""
+    """A day that succeeded is skipped; a day that failed is run again."""
     command.write("s.toml", DAILY)
     assert command.run("run", "s.toml", "--date", "2026-11-02").code == 0
     assert command.run("run", "s.toml", "--date", "2026-11-03", "--param", "fails=1").code == 1
@@ -80,7 +80,7 @@ def test_backfill_runs_the_missing_days(command: Command) -> None:
 
 
 @pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])
-def test_day_that_is_none_is_refused(command: Command, words: list[str]) -> None:
-    """The form is told."""
+def test_invalid_day_is_refused(command: Command, words: list[str]) -> None:
+    """The message shows the format."""
     command.write("s.toml", DAILY)
     assert command.run("run", "s.toml", *words).code == 2

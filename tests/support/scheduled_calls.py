@@ -1,4 +1,4 @@
-"""Nights of `run --resume` on a shifted clock, as cron or a supervisor calls it."""
+"""Calls of `run --resume` on a shifted clock, as cron or a supervisor calls it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CALL = ("run", "--resume", "s.toml")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Nights:
-    """A spec in a folder, with a platform of its own."""
+class Calls:
+    """A spec in a folder with its own platform."""
 
     def __init__(
         self, folder: Path, platform: ServedPlatform, variables: Mapping[str, str] = NOTHING
@@ -41,7 +41,7 @@ class Nights:
         return at(self.command, instant).run_alone(*(words or CALL))
 
     def cut(self, instant: datetime, number: int, *, runs: int) -> int:
-        """Calls the command, and sends it a signal once the platform has so many runs."""
+        """Calls the command, and sends a signal when the platform has so many runs."""
         process = at(self.command, instant).start_alone(*CALL)
         wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=240)
         os.kill(process.pid, number)

@@ -29,10 +29,10 @@ def refusal_of(request: Request) -> Reply | None:
 
 def odd_before(trouble: str | None, request: Request, chance: random.Random) -> Reply | None:
     """
-    What answers instead of the platform, before any effect; None when nothing does.
+    An answer instead of the platform's, before any effect; None for none.
 
-    A refusal is believed where it meets a start or asks for an output that may be missing: there it
-    would be the truth.
+    A refusal would be believed for a start, or for an output that may be missing, so it is not used
+    there.
     """
     if trouble not in ODD_BEFORE:
         return None
@@ -69,7 +69,7 @@ def odd_after(
 
 
 def _stranger(run: dict[str, Any]) -> dict[str, Any]:
-    """A run that somebody else started the day before."""
+    """A run that another program started the day before."""
     return {
         **run,
         "id": "stranger",

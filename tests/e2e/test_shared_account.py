@@ -9,10 +9,10 @@ from tests.support.command import Command, ServedPlatform, sweep
 
 
 @pytest.mark.parametrize("words", [("--max-runs", "4"), ("--max-memory-mbytes", "4096")])
-def test_two_programs_share_an_account_and_both_end(
+def test_two_programs_that_share_an_account_both_end(
     faulty: Callable[..., tuple[Command, ServedPlatform]], words: tuple[str, str]
 ) -> None:
-    """Each believes that the account is its own; refusals use up no attempt and no job is lost."""
+    """Each assumes that the account is its own; refusals use up no attempt, and no job is lost."""
     command, _ = faulty(words=words)
     job = "memory_mbytes = 1024"
     for name in ("one", "two"):

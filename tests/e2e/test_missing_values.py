@@ -1,4 +1,4 @@
-"""What is left empty or missing is asked for, and never taken for a wish."""
+"""An empty or missing value is an error, and is never taken for a request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.command import Command, ServedPlatform, sweep, wait_until
     ids=" ".join,
 )
 def test_empty_value_is_a_mistake(command: Command, platform: ServedPlatform, words: list) -> None:
-    """A value that an unset variable of a script made empty is 2, and nothing is done."""
+    """An empty value from an unset variable of a script is exit code 2, and nothing starts."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     hidden = command.write("output/.platform/kept.new/kept", "")
     before = len(platform.runs())
@@ -46,10 +46,10 @@ def test_empty_value_is_a_mistake(command: Command, platform: ServedPlatform, wo
     assert hidden.exists()
 
 
-def test_secret_that_is_missing_at_a_resume_fails_no_job(
+def test_missing_secret_at_a_resume_fails_no_job(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """Without a variable that inputs need, `resume` is 2 and touches nothing."""
+    """Without a variable that inputs need, `resume` is exit code 2 and changes nothing."""
     command.write("sweep.toml", _secret_sweep())
     with_secret = replace(command, variables={**command.variables, "SECRET_WORD": "swordfish"})
     process = with_secret.start("run", "sweep.toml")
@@ -66,8 +66,8 @@ def test_secret_that_is_missing_at_a_resume_fails_no_job(
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 3), done.err
 
 
-def test_secret_that_is_missing_at_a_retry_keeps_the_failures(command: Command) -> None:
-    """Without a variable that inputs need, `retry` is 2, and the jobs stay as they were."""
+def test_missing_secret_at_a_retry_keeps_the_failures(command: Command) -> None:
+    """Without a variable that inputs need, `retry` is exit code 2, and the jobs stay the same."""
     command.write("sweep.toml", _secret_sweep(outcome="FAILED", duration_secs=0))
     with_secret = replace(command, variables={**command.variables, "SECRET_WORD": "swordfish"})
     assert with_secret.run("run", "sweep.toml").code == 1
@@ -77,8 +77,8 @@ def test_secret_that_is_missing_at_a_retry_keeps_the_failures(command: Command) 
     assert command.run("retry", "sweep", "--dry-run").out.count("FAILED") == 3
 
 
-def test_variable_that_is_no_setting_is_told_once(tmp_path: Path) -> None:
-    """An unknown variable of our prefix is a warning; one that resembles a setting is 2."""
+def test_unknown_variable_causes_one_warning(tmp_path: Path) -> None:
+    """An unknown variable with our prefix is a warning; one like a setting is exit code 2."""
     command = Command(folder=tmp_path, variables={"ORCHESTRATOR_COLOUR": "red"})
     done = command.run("list")
     assert (done.code, done.err) == (
@@ -90,8 +90,8 @@ def test_variable_that_is_no_setting_is_told_once(tmp_path: Path) -> None:
     assert "did you mean ORCHESTRATOR_MAX_RUNS?" in misspelt.err
 
 
-def test_saved_token_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
-    """A damaged auth.json is 2, named, with what to do."""
+def test_damaged_saved_token_starts_nothing(tmp_path: Path) -> None:
+    """A damaged auth.json is exit code 2, with its name and what to do."""
     command = Command(folder=tmp_path)
     command.write("sweep.toml", sweep(jobs=1))
     command.write("home/.apify/auth.json", "{")

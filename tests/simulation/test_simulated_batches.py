@@ -1,4 +1,4 @@
-"""Seeded nights of the real scheduler, ledger, client and collector on a platform in memory."""
+"""Seeded simulations of the real scheduler, ledger, client and collector."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
-from tests.simulation.night import SMALL, play
+from tests.simulation.simulated_batch import SMALL, play
 
-NIGHTS = int(os.environ.get("ORCHESTRATOR_NIGHTS", "300"))
+SIMULATIONS = int(os.environ.get("ORCHESTRATOR_SIMULATIONS", "300"))
 ONE = os.environ.get("ORCHESTRATOR_SEED")
 PER_TEST = 5
 SEEDS = (
     [range(int(ONE), int(ONE) + 1)]
     if ONE
-    else [range(first, min(first + PER_TEST, NIGHTS)) for first in range(0, NIGHTS, PER_TEST)]
+    else [
+        range(first, min(first + PER_TEST, SIMULATIONS))
+        for first in range(0, SIMULATIONS, PER_TEST)
+    ]
 )
 
 FAILED_ONCE = ((2352, SMALL), (4317, USUAL_SIZES))
@@ -24,21 +27,19 @@ FAILED_ONCE = ((2352, SMALL), (4317, USUAL_SIZES))
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
-def test_nights_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: range) -> None:
-    """Whatever goes wrong, each attempt has one run, limits hold, and every item is there once."""
+def test_simulations_start_nothing_twice_and_lose_nothing(tmp_path: Path, seeds: range) -> None:
+    """Whatever fails, each attempt has one run, limits hold, and every item is there once."""
     for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()
         try:
             play(seed, folder)
         except BaseException as error:
-            error.add_note(
-                f"again: ORCHESTRATOR_SEED={seed} python -m pytest tests/simulation/test_nights.py"
-            )
+            error.add_note(f"repeat: ORCHESTRATOR_SEED={seed} python -m pytest {Path(__file__)}")
             raise
 
 
 @pytest.mark.parametrize(("seed", "sizes"), FAILED_ONCE, ids=["small pieces", "usual pieces"])
-def test_nights_that_failed_once_pass(tmp_path: Path, seed: int, sizes: TransferSizes) -> None:
-    """A night that has found a fault does not find it again."""
+def test_simulations_that_failed_once_pass(tmp_path: Path, seed: int, sizes: TransferSizes) -> None:
+    """A seed that has found a fault does not find it again."""
     play(seed, tmp_path, sizes=sizes)

@@ -1,4 +1,4 @@
-"""`collect = { run = false, input = false }`: one small file a job."""
+"""`collect = { run = false, input = false }`: one small file for each job."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder / "jobs")) for path in folder.glob("jobs/*/*"))
 
 
-def test_run_and_input_can_be_left_to_the_ledger(command: Command) -> None:
-    """A job is its items alone, `verify` misses nothing, and no further request is sent."""
+def test_run_and_input_can_stay_in_the_ledger(command: Command) -> None:
+    """A job is only its items, `verify` finds no gap, and no further request is sent."""
     command.write("s.toml", sweep("small", 2, job=JOB, duration_secs=0.1, items=3))
     done = command.run("run", "s.toml", "--json")
     folder = Path(done.json["folder"])
@@ -26,7 +26,7 @@ def test_run_and_input_can_be_left_to_the_ledger(command: Command) -> None:
 
 
 def test_run_and_input_can_be_written_later(command: Command, platform: ServedPlatform) -> None:
-    """From the ledger: as the platform sent the run, and as the input was sent."""
+    """The ledger has them: the run as the platform sent it, and the input as it was sent."""
     command.write("s.toml", sweep("later", 2, job=JOB, duration_secs=0.1, items=3))
     folder = Path(command.run("run", "s.toml", "--json").json["folder"])
     done = command.run("collect", "later", "--run-json", "--input-json", "--json")
@@ -47,8 +47,8 @@ def test_run_and_input_can_be_written_later(command: Command, platform: ServedPl
     ]
 
 
-def test_sweep_without_items_makes_no_file(command: Command) -> None:
-    """Where nothing is collected, there is nothing on disk but the ledger and the reports."""
+def test_sweep_without_items_writes_no_files(command: Command) -> None:
+    """If nothing is collected, the disk has only the ledger and the reports."""
     job = "collect = { items = false, run = false, input = false }"
     command.write("s.toml", sweep("none", 2, job=job, duration_secs=0.1))
     done = command.run("run", "s.toml", "--json")

@@ -1,4 +1,4 @@
-"""One night: a batch from its first start to its end, on virtual time, with crashes on the way."""
+"""One simulated batch, from its first start to its end, on virtual time, with crashes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from orchestrator.store.transfer_sizes import TransferSizes
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
-from tests.simulation.life import Killed, Life, MortalTransport
+from tests.simulation.mortal_process import Killed, Life, MortalTransport
 from tests.simulation.platform import OF_A_TASK, SimPlatform
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import concern, documented_types
@@ -58,7 +58,7 @@ from tests.support.virtual_time import run_virtual
 
 JOBS = 25
 LATEST_SECS = 45.0
-"""After so long nothing of an earlier process can begin: nobody restores a backup sooner."""
+"""After so long, nothing of an earlier process can begin: no backup is restored sooner."""
 
 LONGEST_SECS = 20_000.0
 SETTLE_SECS = 120.0
@@ -70,14 +70,14 @@ TASK = Target(kind=TargetKind.TASK, id="me/task")
 
 
 class Silent:
-    """An observer that nobody listens to."""
+    """An observer that ignores everything."""
 
     def __getattr__(self, name: str) -> object:
         return _nothing
 
 
 def _nothing(*_told: object, **_more: object) -> None:
-    """Takes anything."""
+    """Ignores everything."""
 
 
 def play(
@@ -88,19 +88,19 @@ def play(
     platform: SimPlatform | None = None,
     sizes: TransferSizes = SMALL,
 ) -> SimPlatform:
-    """Plays a night and checks what must hold; a failure tells the invariant."""
+    """Plays a simulation and checks all invariants; a failure names the invariant."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
     is_like = platform.conditions
     jobs = [_job(seq, chance, is_like) for seq in range(JOBS)]
     if is_like.has_budget:
         platform.budget_usd = ROOM_USD + sum(map(_costs, jobs))
-    # As below an output folder: no other night is a neighbour.
-    folder = folder / "nightly" / "night"
+    # As below an output folder: no other simulation is beside it.
+    folder = folder / "nightly" / "batch"
     folder.mkdir(parents=True)
     create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
 
-    async def night() -> None:
+    async def batch_with_crashes() -> None:
         backup: Backup | None = None
         for _ in range(crashes):
             if is_like.restores and backup is None and chance.random() < 0.5:
@@ -123,7 +123,7 @@ def play(
         await process(folder, platform, chance, Life(), sizes=sizes)
         platform.hold(anyio.current_time() < LONGEST_SECS, "no wait is too long")
 
-    run_virtual(night)
+    run_virtual(batch_with_crashes)
     platform.check_limits()
     assert not platform.violations, platform.violations
     with LedgerReader(folder / "ledger.sqlite") as reader:
@@ -134,7 +134,7 @@ def play(
 
 
 class Backup:
-    """A copy of a ledger, as a backup of the folder holds it."""
+    """A copy of a ledger, as a backup of the folder has it."""
 
     def __init__(self, path: Path) -> None:
         self._files = {
@@ -145,7 +145,7 @@ class Backup:
         self._path = path
 
     def restore(self) -> None:
-        """Puts the copy in the place of what is there."""
+        """Replaces the ledger by the copy."""
         for end in ("", "-wal", "-shm"):
             self._path.with_name(f"{self._path.name}{end}").unlink(missing_ok=True)
         for file, data in self._files.items():
@@ -153,7 +153,7 @@ class Backup:
 
 
 def _costs(job: Job) -> float:
-    """What all runs of a job cost in the end."""
+    """The final cost of all runs of a job."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
         return 0.0
@@ -162,7 +162,7 @@ def _costs(job: Job) -> float:
 
 
 def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
-    """Whenever a process ends, what has a final name is whole."""
+    """When a process ends, all files with a final name are whole."""
     whole = {(run.job, run.items) for run in platform.runs.values()}
     for job in jobs:
         path = folder / "jobs" / job.key / "items.jsonl"
@@ -172,7 +172,7 @@ def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
 
 
 def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
-    """The job is settled as its runs ended, one run an attempt, with all data on disk once."""
+    """The job is settled as its runs ended, with one run for each attempt and all data once."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
         _check_refused(platform, job, report)
@@ -181,7 +181,9 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
     runs = [run for run in platform.runs.values() if run.job == job.seq]
     lives = [life for run in runs for life in run.lives]
     assert len(lives) == len(outcomes), f"each attempt has a run: {job.key} has {len(lives)}"
-    assert len(runs) == 1 or not job.rules, f"a resurrection is no run: {job.key} has {len(runs)}"
+    assert len(runs) == 1 or not job.rules, (
+        f"a resurrection starts no run: {job.key} has {len(runs)}"
+    )
     assert report.status == JobStatus(outcomes[-1]), f"each job settled: {job.key} {report}"
     assert report.attempts == len(outcomes), f"each job settled: {job.key} {report}"
     assert report.run_id == runs[-1].id, f"each job settled: {job.key} has not its last run"
@@ -200,7 +202,7 @@ def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> 
 
 
 def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
-    """A job whose start is refused has failed with the platform's words, and no run."""
+    """A job whose start is refused has failed with the platform's message, and has no run."""
     assert report.status is JobStatus.FAILED, f"refused: {job.key} {report}"
     assert "No." in (report.error or ""), f"refused with words: {job.key} {report}"
     runs = [run.id for run in platform.runs.values() if run.job == job.seq]
@@ -208,7 +210,7 @@ def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
 
 
 def _refused(chance: random.Random) -> dict[str, Any]:
-    """What a job differs in whose start is refused: for itself, or with all of its Actor."""
+    """The fields of a job whose start is refused: alone, or with all jobs of its Actor."""
     whom = chance.choice(["job", "actor"])
     kinds = [
         (status, kind)
@@ -224,7 +226,7 @@ def _refused(chance: random.Random) -> dict[str, Any]:
 
 
 def _job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
-    """A job with an input of its own, or of a task without one."""
+    """A job with its own input, or of a task without one."""
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6
     is_in_shop = chance.random() < 0.2
@@ -272,7 +274,7 @@ async def process(
     pools: Mapping[str, PoolLimits] | None = None,
     sizes: TransferSizes = SMALL,
 ) -> None:
-    """One process of the orchestrator, from taking over the ledger to the end of the batch."""
+    """One process of the orchestrator, from the takeover of the ledger to the end of the batch."""
     options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
     allowed, is_like = platform.allowed, platform.conditions
     wall_clock = is_like.wall_clock
@@ -289,7 +291,7 @@ async def process(
         LedgerReader(folder / "ledger.sqlite") as reader,
     ):
         platform.is_recorded = partial(_is_recorded, db)
-        # What is proven here is the order of things; that SQLite keeps its word is its own.
+        # These tests check the order of events, not SQLite.
         db.execute("PRAGMA synchronous = OFF")
         ledger = Ledger(db, InlineWorker(life.around(partial(commit_group, db))))
         async with ApifyClient(options, transport=transport, rng=chance) as client:

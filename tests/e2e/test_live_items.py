@@ -12,7 +12,7 @@ def grown(folder: Path) -> list[int]:
     return [path.read_bytes().count(b"\n") for path in folder.glob(".items.jsonl.*.part")]
 
 
-def test_items_are_there_while_the_run_goes_on(command: Command) -> None:
+def test_items_are_on_disk_while_the_run_is_live(command: Command) -> None:
     """They grow in the part file, and are whole and counted once at the end."""
     job = "collect = { live = true }"
     text = sweep("live", 1, job=job, duration_secs=8, items=40, push_interval_secs=0.1)
@@ -33,7 +33,7 @@ def test_items_are_there_while_the_run_goes_on(command: Command) -> None:
 
 
 def test_partial_results_of_an_aborted_run_are_kept(command: Command, tmp_path: Path) -> None:
-    """What was made until then is on disk, and the line of the job says how its run ended."""
+    """The items so far are on disk, and the line of the job says how its run ended."""
     text = sweep(
         "partly", 1, batch="deadline_secs = 5", job="collect = { live = true }",
         duration_secs=60, items=600, push_interval_secs=0.1,
@@ -57,7 +57,7 @@ def test_partial_results_of_an_aborted_run_are_kept(command: Command, tmp_path: 
     ],
 )
 def test_live_items_need_plain_lines(command: Command, collect: str, message: str) -> None:
-    """What cannot be cut between two items cannot grow."""
+    """A file that cannot be cut between two items cannot grow."""
     command.write("s.toml", sweep(job=f"collect = {{ {collect} }}"))
     done = command.run("validate", "s.toml")
     assert (done.code, message in done.err) == (2, True), done.err

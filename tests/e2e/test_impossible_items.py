@@ -1,4 +1,4 @@
-"""Answers with items that cannot be true: the job says what is wrong, and the others go on."""
+"""Answers with impossible items: the job says what is wrong, and the others continue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fewer(answer: Answer) -> None:
     answer.body = b"".join(answer.body.splitlines(keepends=True)[:kept])
 
 
-def lying_length(answer: Answer) -> None:
+def wrong_length(answer: Answer) -> None:
     answer.claims = len(answer.body) + 100
 
 
@@ -58,7 +58,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "text": (total("many"), "an impossible number of items: 'many'"),
     "long": (total("9" * 5000), "an impossible number of items: '9999"),
     "fewer": (fewer, "counts 5 items and gives 2"),
-    "length": (lying_length, "in the middle of the answer"),
+    "length": (wrong_length, "in the middle of the answer"),
     "encoding": (encoding, "the answer has the encoding 'zzz', which was not asked for"),
     "endless": (endless, "counts 5 items and gives more than"),
 }
@@ -67,7 +67,7 @@ NAMELESS = "nameless"
 
 @pytest.fixture
 def tampered(command: Command, platform: ServedPlatform) -> Iterator[Command]:
-    """The command, at a platform of which each dataset has its own fault, the last one none."""
+    """The command and a platform where each dataset has another fault, the last one none."""
 
     def tamper(answer: Answer) -> None:
         asked = ITEMS.match(answer.path)
@@ -97,7 +97,7 @@ def name_of(platform: ServedPlatform, run: dict[str, Any]) -> str:
     return str(platform.get(f"/key-value-stores/{store}/records/INPUT")["name"])
 
 
-def test_answers_that_cannot_be_true_cost_their_own_jobs(tampered: Command) -> None:
+def test_impossible_answers_fail_only_their_own_jobs(tampered: Command) -> None:
     """Ten jobs fail with the reason, and one succeeds."""
     names = json.dumps([*BAD, NAMELESS, "good"])
     spec = sweep("bad", 1, duration_secs=0.1, items=5).replace(

@@ -1,0 +1,86 @@
+"""A run of the simulated platform, and the limits that it counts for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.simulation.conditions import SHOP_RUNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """What may be in use at once; the oracle's own copy of the limits."""
+
+    runs: int = 6
+    memory_mbytes: int = 6144
+    shop_runs: int = SHOP_RUNS
+
+
+@dataclass
+class Life:
+    """A run from its start or resurrection to its end."""
+
+    begins: float
+    ends: float
+    outcome: str
+
+
+@dataclass
+class SimRun:
+    """
+    One run; times are in seconds on the loop's clock.
+
+    Attributes:
+        mark: of its start.
+        lives: from its start, and from each resurrection.
+        outcomes: of its job's attempts, from the first one on; SUCCEEDED when they are used up.
+        secs: the time that each life takes.
+        counted_from: from this time on, its items are counted and sent in full.
+        lags: what is incomplete before that: the items, their count, or both.
+        asked_at: when its start was received.
+        cost_usd: the final cost of each life.
+    """
+
+    id: str
+    agent: str
+    lives: list[Life]
+    outcomes: list[str]
+    secs: float
+    items: int
+    memory_mbytes: int
+    is_in_shop: bool
+    listed_from: float
+    counted_from: float
+    lags: str
+    target: str
+    asked_at: float
+    cost_usd: float
+
+    @property
+    def mark(self) -> str:
+        return self.agent.rpartition("(attempt ")[2].rstrip(")")
+
+    @property
+    def job(self) -> int:
+        """The place of its job in the spec."""
+        return int(self.mark.split(".")[1], 36)
+
+    @property
+    def attempt(self) -> str:
+        """The mark without the number of the send."""
+        return self.mark.rpartition(".")[0]
+
+    @property
+    def begins(self) -> float:
+        return self.lives[0].begins
+
+    @property
+    def ends(self) -> float:
+        return self.lives[-1].ends
+
+    def life(self, now: float) -> Life:
+        """The last one that has begun; before that, the first one."""
+        return [life for life in self.lives if life.begins <= now or life is self.lives[0]][-1]
+
+    def is_live(self, now: float) -> bool:
+        return any(life.begins <= now < life.ends for life in self.lives)
