@@ -23,7 +23,7 @@ SECRETS = ("APIFY_TOKEN", "APIFY_API_BASE_URL", "ORCHESTRATOR_COUNTS_SETTLE_SECS
 
 
 class Folder:
-    """What the lines work in: a spec, and a file with the token."""
+    """The surroundings of a call: a spec, and a file with the token."""
 
     def __init__(self, path: Path, platform: ServedPlatform) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class Folder:
         return {Path(name).suffix: text for name, text in done.json["files"].items()}
 
     def start(self, line: str, variables: Mapping[str, str]) -> subprocess.Popen[str]:
-        """Starts a line in the bare environment that supervisors give."""
+        """Starts a call in the small environment that supervisors give."""
         return subprocess.Popen(
             ["/bin/sh", "-c", line],
             cwd=self.path,
@@ -76,7 +76,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
-    """A folder with a platform of its own."""
+    """A folder with its own platform."""
     with served_platform(tmp_path / "platform") as platform:
         yield Folder(tmp_path, platform)
 
@@ -145,7 +145,7 @@ Restarts = Callable[[Folder, int], bool]
 
 
 def cron_restarts(_folder: Folder, _code: int) -> bool:
-    """Whether cron starts its line again: never."""
+    """Whether cron repeats its call: never."""
     return False
 
 
@@ -161,7 +161,7 @@ def cron_restarts(_folder: Folder, _code: int) -> bool:
 def test_line_of_a_supervisor_serves_its_occurrence_once(
     folder: Folder, call: Call, restarts: Restarts
 ) -> None:
-    """Started, killed, restarted as the supervisor does, and called again: one batch, once."""
+    """After kills, restarts and further calls, there is one batch, once."""
     folder.write(2, duration_secs=3)
     line, variables = call(folder)
     first = folder.start(line, variables)
@@ -177,10 +177,8 @@ def test_line_of_a_supervisor_serves_its_occurrence_once(
 
 
 @pytest.mark.parametrize("restarts", [systemd_restarts, kubernetes_restarts])
-def test_supervisor_restarts_what_may_heal_and_nothing_else(
-    folder: Folder, restarts: Restarts
-) -> None:
-    """The table for supervisors is what the unit and the manifest say."""
+def test_supervisor_restarts_only_what_may_succeed(folder: Folder, restarts: Restarts) -> None:
+    """The unit and the manifest agree with the table for supervisors."""
     folder.write()
     (table,) = re.findall(r"\| exit \| restart \|\n\| --- \| --- \|\n(.*?)\n\n", PAGE, re.DOTALL)
     words = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in table.splitlines()}
