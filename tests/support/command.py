@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = "orchestrator.cli.main:main"
 WATCHED = "tests.support.watched_serve:main_watched"
 HURRIED = "tests.support.short_pauses:main_with_short_pauses"
-DYING = "tests.support.two_lives:live_twice"
+DYING = "tests.support.two_lives:run_twice"
 LONGEST_SECS = 240
 TRIES = 10
 
