@@ -25,6 +25,7 @@ READING = {
 }
 REPEATED = {
     "adopt",
+    "begin_call",
     "record_orphan",
     "mark_collected_again",
     "record_costs",

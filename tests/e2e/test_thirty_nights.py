@@ -22,8 +22,8 @@ import pytest
 
 from tests.support.clock import NIGHT, at, find_library
 from tests.support.command import Command, Done, ServedPlatform, start_platform, wait_until
-from tests.support.scheduled_calls import CALL, DAY, HOUR, SCHEDULE, Calls
 from tests.support.receivers import Mailbox, Receiver, mailbox, receiver
+from tests.support.scheduled_calls import CALL, DAY, HOUR, SCHEDULE, Calls
 
 pytestmark = pytest.mark.skipif(
     find_library() is None, reason="Debian's package faketime is not installed"
