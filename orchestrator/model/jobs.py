@@ -180,7 +180,8 @@ class CollectPlan:
     live: bool = False
     run: bool = True
     input: bool = True
-    query: ItemsQuery = field(default_factory=ItemsQuery)
+    # Frozen, so that one value serves all jobs that say nothing else: each job is built twice.
+    query: ItemsQuery = ItemsQuery()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +237,8 @@ class Job:
     key: JobKey
     target: Target
     mode: Mode = Mode.ASYNC
-    input: JobInput = field(default_factory=JobInput)
-    options: RunOptions = field(default_factory=RunOptions)
+    input: JobInput = JobInput()
+    options: RunOptions = RunOptions()
     output_record_key: str = "OUTPUT"
     wait_for_finish_secs: int = 60
     retries: int = 0
@@ -249,7 +250,7 @@ class Job:
     needs: tuple[str, ...] = ()
     reuse_secs: float | None = None
     params: dict[str, JsonValue] = field(default_factory=dict)
-    collect: CollectPlan = field(default_factory=CollectPlan)
+    collect: CollectPlan = CollectPlan()
     expect: Expectation | None = None
 
 

@@ -151,13 +151,15 @@ def test_library_prints_no_events() -> None:
 
 
 def names_of_events() -> set[str]:
-    """The names with which the package calls `LOG`, or a function that logs for its caller."""
+    """The names with which the package calls `LOG`, `self._log`, or `log` for its caller."""
     package = Path(orchestrator.__file__).parent
     calls = (
         node
         for path in package.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and node.args and re.match(r"LOG\b|log$", call_of(node))
+        if isinstance(node, ast.Call)
+        and node.args
+        and re.match(r"(self\._)?(LOG|log)\b", call_of(node))
     )
     return {
         constant.value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from structlog.typing import FilteringBoundLogger
+
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.event_log import LOG
 from orchestrator.loop_clock import loop_time
@@ -22,25 +24,27 @@ class BatchEvents:
 
     def __init__(self, tracker: ProgressTracker) -> None:
         self._tracker = tracker
+        # Bound once: `LOG` itself looks its configuration up for each event.
+        self._log: FilteringBoundLogger = LOG.bind()
 
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """Counts a run in progress."""
         self._tracker.run_started(attempt, run, loop_time())
-        LOG.info("run_adopted" if adopted else "run_started", run=run.id)
+        self._log.info("run_adopted" if adopted else "run_started", run=run.id)
 
     def run_finished(self, attempt: Attempt, run: Run) -> None:
         """Counts a run that ended, and what it cost."""
         self._tracker.run_finished(attempt, run, loop_time())
-        LOG.debug("run_finished", status=run.status)
+        self._log.debug("run_finished", status=run.status)
 
     def run_seen(self, run: Run) -> None:
         """Logs the status of a run in progress."""
-        LOG.debug("run_status_changed", status=run.status)
+        self._log.debug("run_status_changed", status=run.status)
 
     def run_straggles(self, attempt: Attempt, secs: float, usual_secs: float) -> None:
         """Warns of a run that takes much longer than usual."""
         self._tracker.run_straggles(attempt)
-        LOG.warning(
+        self._log.warning(
             "straggler_found",
             secs=round(secs),
             usual_secs=round(usual_secs),
@@ -49,23 +53,23 @@ class BatchEvents:
     def job_skipped(self, seq: int, reason: str) -> None:
         """Counts a job that is not started."""
         self._tracker.jobs_over(JobStatus.SKIPPED, (None,), reason)
-        LOG.warning("job_skipped", place=seq + 1, reason=reason)
+        self._log.warning("job_skipped", place=seq + 1, reason=reason)
 
     def log_not_read(self, error: str) -> None:
         """Warns that a rule cannot read a log."""
-        LOG.warning("log_not_read", error=error)
+        self._log.warning("log_not_read", error=error)
 
     def start_unconfirmed(self, error: str) -> None:
         """Warns that the answer to a start was lost."""
-        LOG.warning("start_unconfirmed", error=error)
+        self._log.warning("start_unconfirmed", error=error)
 
     def abort_refused(self, error: str) -> None:
         """Warns of a run that continues because the platform refuses to abort it."""
-        LOG.warning("run_not_aborted", error=error)
+        self._log.warning("run_not_aborted", error=error)
 
     def agents_hidden(self, run: Run) -> None:
         """Warns that a run whose start had no answer can be found only by its input."""
-        LOG.warning(
+        self._log.warning(
             "user_agents_hidden",
             run=run.id,
             consequence="if the answer to a start is lost, its run is recognised by its input",
@@ -74,15 +78,15 @@ class BatchEvents:
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
         """Counts jobs that failed without a start."""
         self._tracker.jobs_over(JobStatus.FAILED, map(JobKey, keys), reason)
-        LOG.info("jobs_refused", reason=reason, jobs=list(keys))
+        self._log.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, error: str, delay_secs: float) -> None:
         """Notes that the account is full."""
-        LOG.info("start_postponed", error=error, delay_secs=round(delay_secs, 1))
+        self._log.info("start_postponed", error=error, delay_secs=round(delay_secs, 1))
 
     def orphan_found(self, mark: Mark, run: Run, error: str | None) -> None:
         """Warns of a run that belongs to no attempt."""
-        LOG.warning(
+        self._log.warning(
             "orphan_run_aborted" if error is None else "orphan_run_not_aborted",
             run=run.id,
             mark=mark,
@@ -106,7 +110,7 @@ class BatchEvents:
             now=loop_time(),
         )
         if next_delay_secs is not None:
-            LOG.warning(
+            self._log.warning(
                 "attempt_failed",
                 error=outcome.error,
                 next_in_secs=round(next_delay_secs, 1),
@@ -114,7 +118,7 @@ class BatchEvents:
             return
         # At the end, one line reports a refusal for all of its jobs together.
         is_quiet = outcome.error is None or outcome.is_refused
-        log = LOG.info if is_quiet else LOG.warning
+        log = self._log.info if is_quiet else self._log.warning
         log(
             "job_settled",
             status=outcome.status.value,
