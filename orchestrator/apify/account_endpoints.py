@@ -11,9 +11,9 @@ from orchestrator.apify.request_builder import RequestBuilder
 
 ME = "/v2/users/me"
 
-read_account = reader_of(models.Account)
-read_limits = reader_of(models.AccountLimits)
-read_usage = reader_of(models.MonthlyUsage)
+read_account = reader_of(lambda: models.Account)
+read_limits = reader_of(lambda: models.AccountLimits)
+read_usage = reader_of(lambda: models.MonthlyUsage)
 
 
 class AccountEndpoints:

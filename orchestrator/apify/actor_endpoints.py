@@ -12,9 +12,9 @@ from orchestrator.apify.request_builder import RequestBuilder
 from orchestrator.errors import InputRejected, ServerFault
 from orchestrator.model.jobs import Target, TargetKind
 
-read_actor = reader_of(models.Actor)
-read_task = reader_of(models.Task)
-read_build = reader_of(models.Build)
+read_actor = reader_of(lambda: models.Actor)
+read_task = reader_of(lambda: models.Task)
+read_build = reader_of(lambda: models.Build)
 
 
 class ActorEndpoints:

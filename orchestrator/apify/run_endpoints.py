@@ -21,7 +21,7 @@ from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
 LOG_SILENCE_SECS = 600.0
 """How long a log that is followed may stay without a line before its connection counts as dead."""
 
-read_runs = reader_of(models.RunList)
+read_runs = reader_of(lambda: models.RunList)
 
 
 class RunEndpoints:

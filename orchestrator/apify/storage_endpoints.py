@@ -15,9 +15,9 @@ from orchestrator.errors import NotFound
 from orchestrator.model.ids import DatasetId, StoreId
 from orchestrator.model.jobs import ItemsQuery
 
-read_dataset = reader_of(models.Dataset)
-read_datasets = reader_of(models.DatasetList)
-read_keys = reader_of(models.KeyList)
+read_dataset = reader_of(lambda: models.Dataset)
+read_datasets = reader_of(lambda: models.DatasetList)
+read_keys = reader_of(lambda: models.KeyList)
 
 
 class StorageEndpoints:

@@ -1,34 +1,44 @@
-"""The API's answers as models: the fields that are read, in snake_case with their unit."""
+"""
+The API's answers as models: the fields that are read, in snake_case with their unit.
 
-from orchestrator.apify.models.accounts import (
-    Account,
-    AccountLimits,
-    CurrentUse,
-    Limits,
-    MonthlyUsage,
-    UsageItem,
-)
-from orchestrator.apify.models.actors import (
-    Actor,
-    Build,
-    DefaultRunOptions,
-    PricingInfo,
-    Task,
-    TaskOptions,
-)
-from orchestrator.apify.models.base import Envelope, Page, WireModel
-from orchestrator.apify.models.runs import (
-    Run,
-    RunList,
-    RunListItem,
-    RunMeta,
-    RunOptions,
-    RunStats,
-    RunUsage,
-    RunUsageUsd,
-    StorageIds,
-)
-from orchestrator.apify.models.storages import Dataset, DatasetList, Key, KeyList
+The names below are imported on first use: the first requests of a command need few of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.apify.models.accounts import (
+        Account,
+        AccountLimits,
+        CurrentUse,
+        Limits,
+        MonthlyUsage,
+        UsageItem,
+    )
+    from orchestrator.apify.models.actors import (
+        Actor,
+        Build,
+        DefaultRunOptions,
+        PricingInfo,
+        Task,
+        TaskOptions,
+    )
+    from orchestrator.apify.models.base import Envelope, Page, WireModel
+    from orchestrator.apify.models.runs import (
+        Run,
+        RunList,
+        RunListItem,
+        RunMeta,
+        RunOptions,
+        RunStats,
+        RunUsage,
+        RunUsageUsd,
+        StorageIds,
+    )
+    from orchestrator.apify.models.storages import Dataset, DatasetList, Key, KeyList
 
 __all__ = [
     "Account",
@@ -60,3 +70,40 @@ __all__ = [
     "UsageItem",
     "WireModel",
 ]
+
+HOMES = {
+    "Account": "accounts",
+    "AccountLimits": "accounts",
+    "Actor": "actors",
+    "Build": "actors",
+    "CurrentUse": "accounts",
+    "Dataset": "storages",
+    "DatasetList": "storages",
+    "DefaultRunOptions": "actors",
+    "Envelope": "base",
+    "Key": "storages",
+    "KeyList": "storages",
+    "Limits": "accounts",
+    "MonthlyUsage": "accounts",
+    "Page": "base",
+    "PricingInfo": "actors",
+    "Run": "runs",
+    "RunList": "runs",
+    "RunListItem": "runs",
+    "RunMeta": "runs",
+    "RunOptions": "runs",
+    "RunStats": "runs",
+    "RunUsage": "runs",
+    "RunUsageUsd": "runs",
+    "StorageIds": "runs",
+    "Task": "actors",
+    "TaskOptions": "actors",
+    "UsageItem": "accounts",
+    "WireModel": "base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

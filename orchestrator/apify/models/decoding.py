@@ -19,9 +19,11 @@ from orchestrator.model.jobs import ItemsQuery
 M = TypeVar("M", bound=BaseModel)
 
 
-def reader_of(model: type[M]) -> Callable[[bytes], M]:
+def reader_of(model: Callable[[], type[M]]) -> Callable[[bytes], M]:
     """
     A function that reads `{"data": <model>}`.
+
+    The model is asked for at the first answer, so that no request waits until it is imported.
 
     It raises `ServerFault` when the body is not that. A field with an unexpected type counts
     as missing and does not make the whole answer unreadable: for a start that would cost the id of
@@ -30,7 +32,7 @@ def reader_of(model: type[M]) -> Callable[[bytes], M]:
 
     def read_or_say(body: bytes) -> M:
         try:
-            found: M = _read(_envelope(model), body)
+            found: M = _read(_envelope(model()), body)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
