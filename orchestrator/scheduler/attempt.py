@@ -31,7 +31,6 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import least_cap_in
 from orchestrator.scheduler.decide.feedback import Feedback
-from orchestrator.scheduler.decide.limits import Usage
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.decide.retries import (
     LogNeeded,
@@ -43,6 +42,7 @@ from orchestrator.scheduler.decide.retries import (
     outcome_of_unreadable,
     why_unproven,
 )
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.follow import EndedRun
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.start_request import (

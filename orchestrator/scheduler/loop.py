@@ -26,10 +26,11 @@ from orchestrator.scheduler.attempt import AttemptLife, Schedule
 from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, Place
 from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
 from orchestrator.scheduler.decide.feedback import Feedback
-from orchestrator.scheduler.decide.limits import Limits, Usage
+from orchestrator.scheduler.decide.limits import Limits
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import Verdict
 from orchestrator.scheduler.decide.stops import StopRules, why_stuck
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.downloads import Downloads
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.resends import Resends

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from orchestrator.scheduler.decide.budget import NOTHING
-from orchestrator.scheduler.decide.limits import Blocked, Claim, Usage
+from orchestrator.scheduler.decide.limits import Blocked, Claim
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.start_request import TargetHeld
 
 

@@ -20,7 +20,8 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
 from orchestrator.scheduler import start_request
 from orchestrator.scheduler.attempt import AttemptLife
-from orchestrator.scheduler.decide.limits import Claim, Usage
+from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.run_list import RunListing
 from orchestrator.scheduler.run_search import RunFinder

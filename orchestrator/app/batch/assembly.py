@@ -21,10 +21,10 @@ from orchestrator.collector.collect import Collector
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job
 from orchestrator.scheduler.decide.dependencies import Dependencies
-from orchestrator.scheduler.decide.limits import Usage
 from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.start_gate import Gate
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.follow import Follower
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observer import Observer

@@ -13,7 +13,8 @@ from orchestrator.app.account.account_limits import Room
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.records import PoolStart, RunCost
 from orchestrator.scheduler.decide.budget import NOTHING, Budget
-from orchestrator.scheduler.decide.limits import WINDOW_SECS, Limits, Usage
+from orchestrator.scheduler.decide.limits import WINDOW_SECS, Limits
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 
 RATE_WINDOW = timedelta(seconds=WINDOW_SECS + 2)

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from orchestrator.cli.announcement import Call, announcing
+from orchestrator.cli.backfill import backfill
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.run_command import RunCommand, run_new
@@ -35,12 +36,11 @@ def _run(call: Call) -> int:
     call.announcer = context.announcer
     command = RunCommand(options, loaded, context)
     if options.dates is not None:
-        from orchestrator.cli.backfill import backfill
-
         return backfill(command, options.dates)
     if options.resume:
-        context = replace(context, waits_for_platform=True)
+        # A plain run does not wait for what it does not need.
         from orchestrator.cli.occurrence import serve_occurrence
 
+        context = replace(context, waits_for_platform=True)
         return serve_occurrence(replace(command, context=context))
     return run_new(command)

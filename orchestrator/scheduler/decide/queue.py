@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
-from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim, Usage
+from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim
+from orchestrator.scheduler.decide.usage import Usage
 
 # With few slots, a job that does not fit would otherwise block the others too soon.
 FEWEST_PASSES = 20

@@ -87,7 +87,7 @@ def test_time_far_away_counts_as_missing(value: str) -> None:
     body = run_reply(finishedAt=value).chunks_[0]
     assert read_run(body).facts().finished_at is None
     listed = b'{"data":{"items":[{"id":"r","finishedAt":"%s"}]}}' % value.encode()
-    (item,) = reader_of(models.RunList)(listed).items
+    (item,) = reader_of(lambda: models.RunList)(listed).items
     assert item.finished_at is None
 
 
@@ -96,7 +96,7 @@ def test_invalid_limit_of_an_account_counts_as_missing(number: str) -> None:
     """The rest of the answer is read."""
     body = f'{{"data":{{"limits":{{"maxConcurrentActorJobs":{number},"dataRetentionDays":7}}}}}}'
     try:
-        limits = reader_of(models.AccountLimits)(body.encode()).limits
+        limits = reader_of(lambda: models.AccountLimits)(body.encode()).limits
     except ServerFault:
         # What is not JSON is not an answer, and is requested again.
         return

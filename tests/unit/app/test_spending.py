@@ -11,7 +11,8 @@ from orchestrator.ledger.records import PoolStart, RunCost
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 from tests.support.builders import NOON
 
 HOUR = timedelta(hours=1)

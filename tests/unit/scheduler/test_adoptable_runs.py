@@ -8,7 +8,8 @@ from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import demand_of
 from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, AdoptableRuns
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 from tests.support.builders import make_job, make_run
 
 CLAIM = Claim(memory_mbytes=512, reserve_usd=Decimal(2))

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from orchestrator.scheduler.decide.capacity import Resource
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 
 SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.feedback import Feedback
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
 from orchestrator.scheduler.decide.queue import JobQueue
+from orchestrator.scheduler.decide.usage import Usage
 
 CLAIM = Claim(memory_mbytes=128, reserve_usd=Decimal(2))
 

@@ -7,7 +7,8 @@ import pytest
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.batches import PoolLimits
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 
 SMALL = Claim(memory_mbytes=1024)
 

@@ -18,7 +18,8 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.dependencies import Dependencies
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.downloads import MOST_READY
 from tests.support.builders import make_run
 from tests.support.virtual_time import run_virtual

@@ -14,7 +14,8 @@ from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.orphans import Orphans
 from tests.support.builders import NOON, make_job, make_ledger, make_run, reopen_ledger
 from tests.support.virtual_time import run_virtual

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.scheduler.decide.budget import Budget
-from orchestrator.scheduler.decide.limits import Claim, Limits, Usage
+from orchestrator.scheduler.decide.limits import Claim, Limits
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.usage import Usage
 
 SMALL = Claim(memory_mbytes=1024)
 LARGE = Claim(memory_mbytes=4096)
