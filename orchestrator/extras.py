@@ -12,6 +12,7 @@ DISTRIBUTION = "apify-batch"
 class Extra(StrEnum):
     """An optional part of the installation."""
 
+    METRICS = "metrics"
     NOTIFY = "notify"
     PARQUET = "parquet"
     REMOTE = "remote"
@@ -19,6 +20,7 @@ class Extra(StrEnum):
 
 
 LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
+    Extra.METRICS: "prometheus_client",
     Extra.NOTIFY: "apprise",
     Extra.PARQUET: "pyarrow",
     Extra.REMOTE: "obstore",

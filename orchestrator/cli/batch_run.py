@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
@@ -15,10 +16,15 @@ from orchestrator.cli.announcement import announce
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.progress_display import display_for
-from orchestrator.errors import LeftForNextOccurrence
+from orchestrator.errors import ConfigError, LeftForNextOccurrence
 from orchestrator.event_log import configure_logs
+from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.scheduler.timings import TIMINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.app.monitoring.metrics_file import MetricsFile
 
 
 def make_context(options: argparse.Namespace, settings: Settings) -> BatchContext:
@@ -33,10 +39,28 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
         sink=sink,
         abort_on_signal=options.on_signal == "abort",
         force=getattr(options, "force", False),
+        metrics=_metrics_of(options, settings),
         command=_command_of(options),
         caller=settings.trigger or caller_of(os.environ, is_terminal=has_terminal()),
         timings=getattr(options, "timings", TIMINGS),
     )
+
+
+def _metrics_of(options: argparse.Namespace, settings: Settings) -> MetricsFile | None:
+    """
+    What writes the file of metrics, for a command that can run a batch.
+
+    Raises:
+        ConfigError: the library is not installed; nothing is started.
+    """
+    if settings.metrics_file is None or not hasattr(options, "metrics_file"):
+        return None
+    if find_spec(LIBRARIES_OF_EXTRAS[Extra.METRICS]) is None:
+        raise ConfigError(f"--metrics-file {not_installed(Extra.METRICS)}")
+    # The others need no metrics.
+    from orchestrator.app.monitoring.metrics_file import MetricsFile
+
+    return MetricsFile(path=settings.metrics_file.absolute())
 
 
 def _command_of(options: argparse.Namespace) -> str:
@@ -61,7 +85,14 @@ def drive(
     Returns:
         the exit code.
     """
-    result = in_event_loop(function, folder, context, *args)
+    try:
+        result = in_event_loop(function, folder, context, *args)
+    except BaseException:
+        if context.metrics is not None:
+            context.metrics.finish(None)
+        raise
+    if context.metrics is not None:
+        context.metrics.finish(result.folder)
     code = result.batch.exit_code or 0
     is_left = isinstance(result.reason, LeftForNextOccurrence)
     try:

@@ -25,7 +25,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     # First, because relative paths of settings depend on the working folder.
     _check_working_folder()
-    names = ("output", "max_runs", "log_format", "log_level")
+    names = ("output", "max_runs", "log_format", "log_level", "metrics_file")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     settings = load_settings(config=options.config, flags=flags)
     configure_logs(level="warning", as_json=settings.log_format == "json")

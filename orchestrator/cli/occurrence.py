@@ -240,7 +240,8 @@ class _Serving:
         """The context for a batch of an earlier occurrence: the pings are this occurrence's."""
         context = self.command.context
         announcer = context.announcer
-        return replace(context, announcer=announcer and announcer.of_earlier())
+        # The file of metrics shows the newest batch.
+        return replace(context, announcer=announcer and announcer.of_earlier(), metrics=None)
 
     def _nothing(self, step: Nothing) -> int:
         where = "" if step.folder is None else f"{display(step.folder)}: "

@@ -52,6 +52,9 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
     )
     add_job_choice(group)
     group.add_argument("--max-runs", metavar="N", type=positive, help="the most runs at once")
+    group.add_argument(
+        "--metrics-file", metavar="F", type=absolute_path, help="write metrics there"
+    )
     add_output(parser)
     parser.add_argument("--json", action="store_true", help="print the files as JSON")
     parser.set_defaults(on_signal="leave")

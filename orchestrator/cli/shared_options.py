@@ -23,6 +23,12 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     add_logging(parser)
     parser.add_argument("--max-runs", metavar="N", type=int, help="the most runs at once")
     parser.add_argument(
+        "--metrics-file",
+        metavar="F",
+        type=given_path,
+        help="write metrics there, for the node exporter's textfile collector",
+    )
+    parser.add_argument(
         "--on-signal",
         choices=["leave", "abort"],
         default="leave",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -38,9 +40,17 @@ class BatchFacts(Transactions):
         self._execute("insert_call", command=command, caller=caller, began_at=stored(now))
 
     @transaction
-    def add_requests(self, requests: int, retries: int) -> None:
-        """Adds to the counts of requests sent."""
-        self._execute("add_requests", requests=requests, retries=retries)
+    def add_requests(self, requests: int, retries: int, answers: Mapping[int, int]) -> None:
+        """
+        Adds to the counts of requests sent.
+
+        Args:
+            answers: how many of them were answered, by HTTP status.
+        """
+        before = batch_of(self._execute("select_batch").fetchone()).answers
+        total = Counter({int(status): count for status, count in before.items()})
+        total.update(answers)
+        self._execute("add_requests", requests=requests, retries=retries, answers=json.dumps(total))
 
     @transaction
     def record_costs(

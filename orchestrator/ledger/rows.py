@@ -160,6 +160,8 @@ def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
         "completed_at": instant(row["completed_at"]),
         # Ledgers of version 3 lack it.
         "owes_news": "owes_news" in row.keys() and bool(row["owes_news"]),  # noqa: SIM118 - as above
+        # Ledgers of version 6 lack it.
+        "answers": orjson.loads(row["answers"]) if "answers" in row.keys() else {},  # noqa: SIM118
     }
 
 

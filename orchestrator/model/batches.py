@@ -303,6 +303,7 @@ class Batch:
         stop_reason: why it ended early, for people; the kind of reason is in `stop_kind`.
         requests: sent to the platform so far, by all processes.
         retries: how many of them were repeats.
+        answers: how many requests were answered, by HTTP status.
         keeps_days: how long the platform keeps the results of runs; None when it did not say.
         number: one more than that of the previous batch of this name; 0 in ledgers of versions that
             did not count.
@@ -326,6 +327,7 @@ class Batch:
     stop_reason: str | None = None
     requests: int = 0
     retries: int = 0
+    answers: Mapping[str, int] = field(default_factory=dict)
     keeps_days: int | None = None
     number: int = 0
     occurrence: datetime | None = None

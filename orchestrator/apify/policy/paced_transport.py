@@ -7,9 +7,10 @@ What is sent again, and what a lost answer means, is decided in `sender`.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -51,11 +52,13 @@ class ClientStats:
         requests: sent, repeats included.
         retries: how many of them were repeats.
         rate_limited: how many were answered by 429.
+        answers: how many were answered, by HTTP status; the others had no answer.
     """
 
     requests: int = 0
     retries: int = 0
     rate_limited: int = 0
+    answers: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
 
 
 class PacedTransport:
@@ -120,6 +123,7 @@ class PacedTransport:
             self.stats.requests += 1
             exchange = self._transport.send(request)
             response = await exchange.__aenter__()
+            self.stats.answers[response.status] += 1
             now = self._now()
             # Not for each answer: a reading stays good for a while, and parsing a date takes time.
             if now >= self.clock.renew_at:

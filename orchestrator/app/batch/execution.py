@@ -220,6 +220,10 @@ def _start_side_tasks(
     scheduler = live.scheduler
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
     tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
+    if context.metrics is not None:
+        own = batch.ledger.batch
+        keep_metrics = partial(context.metrics.keep, batch.folder, own, live, batch.client.stats)
+        tasks.start_soon(keep_metrics, name="metrics")
     if context.announcer is not None:
         start = context.announcer.start
         tasks.start_soon(start, batch.folder, batch.ledger.batch, name="ping-start")
@@ -321,7 +325,7 @@ async def _close(
     else:
         state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
     try:
-        await ledger.add_requests(stats.requests, stats.retries)
+        await ledger.add_requests(stats.requests, stats.retries, stats.answers)
         closed = await ledger.close(
             state,
             exit_code=exit_code,

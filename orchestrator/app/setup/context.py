@@ -21,6 +21,7 @@ from orchestrator.model.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
+    from orchestrator.app.monitoring.metrics_file import MetricsFile
     from orchestrator.app.notifications.announcer import Announcer
 
 
@@ -65,6 +66,7 @@ class BatchContext:
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is interrupted for the next one; None for never.
+        metrics: writes the file of metrics; None if nobody asked for it.
         announcer: announces the end of the batch; None if nobody is to hear of it.
         command: the command that works on the batch, as the user calls it.
         caller: what started this program.
@@ -79,6 +81,7 @@ class BatchContext:
     force: bool = False
     waits_for_platform: bool = False
     leave_at: datetime | None = None
+    metrics: MetricsFile | None = None
     announcer: Announcer | None = None
     command: str = ""
     caller: str = ""

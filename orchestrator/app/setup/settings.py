@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     max_runs_below_spec: Positive | None = Field(
         None, exclude=True, description="`max_runs` of the config file; that of a spec wins."
     )
+    metrics_file: Path | None = Field(
+        None,
+        description="A file for the node exporter's textfile collector, written during a batch and "
+        "at its end.",
+        examples=["/var/lib/node_exporter/nightly.prom"],
+    )
     max_downloads: Positive = Field(32, description="How many runs to download at once.")
     schedule: str | None = Field(
         None,
@@ -253,11 +259,11 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("output")
+    @field_validator("output", "metrics_file")
     @classmethod
-    def _expand_home(cls, value: Path) -> Path:
+    def _expand_home(cls, value: Path | None) -> Path | None:
         try:
-            return value.expanduser()
+            return None if value is None else value.expanduser()
         except RuntimeError as error:
             raise ValueError(f"there is no such home folder: {error}") from error
 

@@ -163,6 +163,8 @@ def _run_options(settings: Settings, options: argparse.Namespace) -> list[str]:
         words.append("--local")
     for name, value in options.param:
         words += ["--param", f"{name}={value}"]
+    if settings.metrics_file is not None:
+        words += ["--metrics-file", str(settings.metrics_file.absolute())]
     for name in ("select", "exclude", "limit", "max_runs"):
         value = getattr(options, name)
         if value is not None:

@@ -101,8 +101,9 @@ SELECT (SELECT COUNT(*) FROM attempts) AS attempts,
     (SELECT COUNT(*) FROM jobs WHERE status <> 'WAITING') AS settled;
 
 -- name: add_requests
--- Adds to the counts of requests and retries.
-UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
+-- Adds to the counts of requests and retries; replaces those of the answers.
+UPDATE batch SET requests = requests + :requests, retries = retries + :retries,
+    answers = :answers;
 
 -- name: insert_later_resume
 -- Records, once, that a call for a later occurrence resumes the batch.

@@ -1,0 +1,1 @@
+"""What machines read about batches: metrics for Prometheus and traces for OpenTelemetry."""
