@@ -116,9 +116,10 @@ class LogSink:
             try:
                 # One call for the whole line: threads and processes append to the same file.
                 os.write(self._file, line)
-            except OSError:
+            except OSError as error:
                 # A full disk must not end the batch here: the ledger's own writes report it.
                 self.close_file()
+                self._warn_of_loss(error)
         if self._as_json:
             sys.stderr.write(line.decode())
 
@@ -127,6 +128,17 @@ class LogSink:
         self.info(line, event)
         if not self._as_json and event["event"] not in GROUPED_EVENTS:
             sys.stderr.write(_as_text(event) + "\n")
+
+    def _warn_of_loss(self, error: OSError) -> None:
+        """Says once that the file of the log gets no more events."""
+        event = {
+            "event": "log_not_written",
+            "level": "warning",
+            "reason": error.strerror,
+            "consequence": "the batch continues without its log",
+        }
+        line = _as_json(event).decode() if self._as_json else f"{_as_text(event)}\n"
+        sys.stderr.write(line)
 
     debug = info
     error = critical = warning
