@@ -173,11 +173,11 @@ def test_call_that_ends_with_4_announces_nothing(nights: Nights) -> None:
 def test_end_that_a_killed_process_did_not_announce_is_announced_once(nights: Nights) -> None:
     """The next call that finds the done batch makes up for it, and starts nothing."""
     nights.write(outcome="FAILED")
-    nights.call()
-    nights.receiver.received.clear()
-    nights.change("UPDATE batch SET owes_news = 1, announced_end = NULL, announced_news = NULL")
+    killed = "tests.support.stumbling:main_killed_before_it_announces"
+    assert replace(nights.command, program=killed).run(*CALL).code == -signal.SIGKILL
+    assert (nights.receiver.pings, nights.receiver.titles) == (["start"], [])
     assert [nights.call().code, nights.call().code] == [1, 1]
-    assert (nights.receiver.pings, len(nights.receiver.titles)) == (["1"], 1)
+    assert (nights.receiver.pings, len(nights.receiver.titles)) == (["start", "1"], 1)
 
 
 def test_restarts_by_a_supervisor_send_one_notification(nights: Nights) -> None:
