@@ -35,6 +35,9 @@ from orchestrator.ui.live_batch import PACE, POLL_SECS, SLOW_POLL_SECS, LiveBatc
 from orchestrator.ui.overview import batch_address, overview_section
 
 T = TypeVar("T")
+UNREADABLE = (OrchestratorError, OSError)
+"""What a file or a ledger that cannot be read raises."""
+
 HOST = "127.0.0.1"
 HOME = "/"
 OVERVIEW_SECS = 5
@@ -88,7 +91,7 @@ class Pages:
         live = self._live(request)
         try:
             text = await self._read(lambda: live.document(HOME))
-        except OrchestratorError as error:
+        except UNREADABLE as error:
             frame = PageFrame(
                 title=request.match_info["name"],
                 words=request.match_info["id"],
@@ -103,7 +106,7 @@ class Pages:
         live, since = self._live(request), request.query.get("since", "")
         try:
             changes = await self._read(lambda: live.changes(since))
-        except OrchestratorError as error:
+        except UNREADABLE as error:
             raise web.HTTPConflict(text=str(error)) from error
         if changes is None:
             return web.Response(status=204)
@@ -146,7 +149,7 @@ class Pages:
         address = f"{batch_address(folder.parent.name, folder.name)}/jobs/{quote(key, safe='')}"
         try:
             page = await self._read(lambda: job_page(folder, key, address))
-        except OrchestratorError as error:
+        except UNREADABLE as error:
             raise web.HTTPConflict(text=str(error)) from error
         if page is None:
             raise web.HTTPNotFound(text="This batch has no such job.")
@@ -264,5 +267,5 @@ def _written() -> str:
     return footer_words(datetime.now(UTC), zone_named(None))
 
 
-def _problem(error: OrchestratorError) -> str:
+def _problem(error: Exception) -> str:
     return section("problem", text=str(error))

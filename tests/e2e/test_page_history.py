@@ -6,8 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.ledger import BatchLock
 from tests.support.command import Command, sweep
-from tests.support.finished_batches import many_jobs, write_batch
+from tests.support.finished_batches import Made, many_jobs, write_batch
 from tests.support.report_page import write_page
 
 
@@ -71,3 +72,14 @@ def test_summary_of_another_end_is_not_used(tmp_path: Path) -> None:
     for content in ('{"id": "another"}', "[]", "{", "{}"):
         (earlier / "summary.json").write_text(content)
         assert f"usually {items:,}" in write_page(folder).read_text()
+
+
+def test_report_of_a_live_batch_says_that_it_runs(tmp_path: Path) -> None:
+    """A report that is written while a process runs the batch is not one of an interruption."""
+    made = [Made(key="done"), Made(key="waits", status="WAITING", runs=[])]
+    folder = write_batch(tmp_path, made, state="open", ended_at=None, exit_code=None)
+    assert "Interrupted: 1 of 2 jobs done" in write_page(folder).read_text()
+    with BatchLock(folder, "run"):
+        page = write_page(folder).read_text()
+    assert "Running: 1 of 2 jobs done" in page
+    assert "orchestrator resume" not in page

@@ -137,6 +137,9 @@ async def open_browser() -> AsyncIterator[Page]:
                     for domain in ("Page", "Runtime", "Network", "Log"):
                         await page.call(f"{domain}.enable")
                     yield page
+                    # Its processes end with it, and leave nothing to those that come after.
+                    await page.call("Browser.close")
+                    process.wait(LONGEST_SECS)
         finally:
             process.kill()
             process.wait()

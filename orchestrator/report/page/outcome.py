@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import PurePath
 
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
@@ -221,7 +222,7 @@ def _notes(
 
 
 def occurrence_words(batch: Batch, totals: Totals, zone: tzinfo) -> str:
-    """What a batch is for and where it stands, in a line."""
+    """What a batch is for, how it ended and what was asked for, in a line."""
     parts: list[str] = [batch.id]
     if batch.occurrence is not None:
         parts.append(f"for {at_minute(batch.occurrence, zone)}")
@@ -229,6 +230,12 @@ def occurrence_words(batch: Batch, totals: Totals, zone: tzinfo) -> str:
         parts.append(f"exit code {batch.exit_code}")
     caller = totals.calls[0].caller if totals.calls else ""
     parts.append(f"triggered by {batch.triggered_by.value}" + (f" ({caller})" if caller else ""))
+    parts.append(f"spec {PurePath(batch.plan.spec_path).name}")
+    parts += (f"{name}={value}" for name, value in batch.plan.params.items())
+    choice = batch.plan.choice
+    parts += [f"select {choice.select}"] if choice.select else []
+    parts += [f"exclude {choice.exclude}"] if choice.exclude else []
+    parts += [f"the first {choice.limit:,} jobs"] if choice.limit else []
     return " · ".join(parts)
 
 

@@ -19,6 +19,7 @@ from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.progress import Progress
+from orchestrator.model.selection import Choice
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.failures import Failures
 from orchestrator.report.page.batch_page import BatchPage
@@ -26,7 +27,7 @@ from orchestrator.report.page.comparison import Usual, figures_of
 from orchestrator.report.page.document import report_document
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, JobTable, shown_job
 from orchestrator.safe_text import SECRETS
-from tests.support.builders import NOON
+from tests.support.builders import NOON, make_batch
 from tests.support.listed_jobs import (
     ended_batch,
     listed_attempt,
@@ -154,6 +155,19 @@ def test_page_of_an_interrupted_batch_names_the_command_that_continues_it() -> N
         "Reason: the budget is spent",
         "To continue it: orchestrator resume output/nightly/x",
     ]
+
+
+def test_page_says_which_spec_parameters_and_jobs_it_is_of() -> None:
+    """Two batches of one name differ in what was asked for, and the first lines tell them apart."""
+    plan = replace(
+        make_batch().plan,
+        spec_path="/jobs/nightly.toml",
+        params={"country": "us"},
+        choice=Choice(select="tag:eu", limit=3),
+    )
+    text = _text(make_page([listed_job()], batch=ended_batch(plan=plan)))
+    assert "spec nightly.toml · country=us · select tag:eu · the first 3 jobs" in text
+    assert "/jobs/nightly.toml" not in text
 
 
 def test_page_shows_times_in_the_zone_of_the_batch() -> None:
