@@ -12,7 +12,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import TextIO, cast
@@ -129,8 +129,14 @@ class LiveView:
         return terminal_size(self._stream)
 
     def _takes_output(self) -> bool:
-        """Whether the terminal takes output now: it does not after Ctrl-S."""
-        return bool(select.select([], [self._stream.fileno()], [], 0)[1])
+        """Whether the terminal takes output of this process now."""
+        handle = self._stream.fileno()
+        # A process in the background (`&`, Ctrl-Z and `bg`) would draw over what the user types.
+        with suppress(OSError):
+            if os.tcgetpgrp(handle) != os.getpgrp():
+                return False
+        # After Ctrl-S, a write would block.
+        return bool(select.select([], [handle], [], 0)[1])
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -12,6 +12,7 @@ import anyio
 from orchestrator.app.batch_folders import display
 from orchestrator.app.clock import utc_now
 from orchestrator.app.setup.context import Display
+from orchestrator.cli.streams import write_lines
 from orchestrator.model.progress import Progress
 from orchestrator.report.lines import progress_line
 
@@ -67,13 +68,13 @@ class LineDisplay:
         await anyio.sleep(self._first_secs)
         now = progress(0)
         jobs = "1 job" if now.total == 1 else f"{now.total:,} jobs"
-        sys.stderr.write(f"batch {folder.name} of {jobs}, {display(folder)}\n")
+        write_lines(f"batch {folder.name} of {jobs}, {display(folder)}", sys.stderr)
         last = None
         while True:
             # Logs of a long quiet batch would otherwise fill with the same line.
             if now.facts != last:
                 last = now.facts
-                sys.stderr.write(progress_line(now, utc_now()) + "\n")
+                write_lines(progress_line(now, utc_now()), sys.stderr)
             await anyio.sleep(self._every_secs)
             now = progress(0)
 

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 
 from orchestrator.app.setup.signals import resizing
-from orchestrator.cli.live_view import symbols_for
+from orchestrator.cli.live_view import LiveView, symbols_for
 from orchestrator.report.progress_view import COLOURED, UNCOLOURED
+from tests.support.screens import Written, example
 
 CHOOSE = """
 import io, sys
@@ -64,3 +66,18 @@ async def test_new_size_of_the_window_is_noticed_at_once() -> None:
         os.kill(os.getpid(), signal.SIGWINCH)
         await noticed.wait()
     assert signal.getsignal(signal.SIGWINCH) == signal.SIG_DFL
+
+
+def test_process_in_the_background_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`orchestrator run SPEC &` leaves the terminal to what its user types."""
+    ours, theirs = os.openpty()
+    stream = Written(theirs)
+    view = LiveView(stream, name="shops", folder=Path("/output/shops/1"))
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _handle: os.getpgrp() + 1)
+    view.draw(example)
+    assert stream.getvalue() == ""
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _handle: os.getpgrp())
+    view.draw(example)
+    assert "shops" in stream.getvalue()
+    os.close(theirs)
+    os.close(ours)
