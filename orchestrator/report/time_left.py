@@ -50,6 +50,8 @@ class Workload:
         collecting_secs: how long ago the run ended that has been collected for the longest time;
             None when none is collected.
         collect_secs: how long it takes from the end of a run until its job is settled.
+        collecting: how many runs have ended whose jobs are not settled.
+        settled_per_sec: how many jobs were settled per second lately; 0 when none was.
     """
 
     waiting: int
@@ -59,6 +61,8 @@ class Workload:
     at_once: float
     collecting_secs: float | None = None
     collect_secs: float = 0.0
+    collecting: int = 0
+    settled_per_sec: float = 0.0
 
 
 def time_left(work: Workload) -> TimeLeft:
@@ -76,6 +80,9 @@ def time_left(work: Workload) -> TimeLeft:
         secs = max(known) + work.collect_secs
     else:
         secs = work.collect_secs - (work.collecting_secs or 0.0)
+    if secs is not None and work.settled_per_sec:
+        # Downloads may be slower than runs.
+        secs = max(secs, work.collecting / work.settled_per_sec)
     return TimeLeft(
         secs=None if secs is None or secs < SHORTEST_SECS else secs,
         late=work.late,

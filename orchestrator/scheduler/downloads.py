@@ -55,6 +55,13 @@ class Downloads:
         """Whether too many runs wait for a download to start another one."""
         return len(self._ready) >= MOST_READY
 
+    @property
+    def why_behind(self) -> str:
+        """What starts wait for while `is_behind`, for people; empty otherwise."""
+        if not self.is_behind:
+            return ""
+        return f"{len(self._ready)} results wait for one of {self._most} downloads (max_downloads)"
+
     def add(self, ended: Collectable, due_at: float, now: float) -> None:
         """
         Adds an ended run.

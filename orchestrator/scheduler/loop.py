@@ -95,7 +95,7 @@ class Scheduler:
         """
         deadline_secs = self._stops.deadline_secs
         async with anyio.create_task_group() as group:
-            tasks = self._tasks = BatchTasks(group, self.stop, self._wake)
+            tasks = self._tasks = BatchTasks(group, self.stop, lambda: self._changed.set())
             if deadline_secs is not None:
                 tasks.spawn_beside(self._keep_deadline(deadline_secs), name="deadline")
             tasks.spawn_beside(self._parts.finder.watch_for_copies(), name="copies")
@@ -162,19 +162,20 @@ class Scheduler:
 
     def waits(self) -> list[Wait]:
         """Why jobs of each kind wait."""
-        waits = self._queue.waits()
-        if self._drain_reason is None:
-            return waits
-        return [replace(wait, reason=str(self._drain_reason)) for wait in waits]
+        waits, held = self._queue.waits(), self._why_held
+        return [replace(wait, reason=held) for wait in waits] if held else waits
 
     def waits_for(self) -> dict[str, int]:
         """Why jobs wait, with the number of jobs that each reason holds."""
-        if self._drain_reason is None:
-            reasons = self._queue.reasons() | {NEEDS_REASON: len(self._dependencies)}
-        else:
-            reasons = {str(self._drain_reason): len(self._queue)}
-        reasons[COUNTING_REASON] = self._downloads.pending
-        return {reason: jobs for reason, jobs in reasons.items() if jobs}
+        held = self._why_held
+        reasons = {held: len(self._queue)} if held else self._queue.reasons()
+        others = {NEEDS_REASON: len(self._dependencies), COUNTING_REASON: self._downloads.pending}
+        return {reason: jobs for reason, jobs in (reasons | others).items() if jobs}
+
+    @property
+    def _why_held(self) -> str:
+        """Why no job at all is started; empty when each waits for a reason of its own."""
+        return str(self._drain_reason or self._downloads.why_behind)
 
     async def wait_for_slot(self, queued: QueuedJob) -> None:
         """See `Schedule.wait_for_slot`."""
@@ -388,9 +389,6 @@ class Scheduler:
     def _spawn(self, work: Awaitable[None], *, name: str) -> None:
         assert self._tasks is not None  # noqa: S101 - only called while running
         self._tasks.spawn(work, name=name)
-
-    def _wake(self) -> None:
-        self._changed.set()
 
     async def _cancel_after_grace(self, tasks: BatchTasks) -> None:
         await anyio.sleep(self._parts.timings.stop_grace_secs)

@@ -245,6 +245,8 @@ class ProgressTracker:
                 at_once=self._runs_at_once(now),
                 collecting_secs=None if oldest is None else now - oldest,
                 collect_secs=self._collect_secs,
+                collecting=len(self._collecting),
+                settled_per_sec=self._settled_per_sec(now),
             )
         )
         self._ends_at = None if self._left.secs is None else now + self._left.secs
@@ -365,6 +367,10 @@ class ProgressTracker:
             counted += jobs
         # Jobs that were skipped are still counted here, and starts in flight are not.
         return secs * waiting / counted if counted else None
+
+    def _settled_per_sec(self, now: float) -> float:
+        then, _, done = self._samples[0]
+        return (self._settled.total() - done) / (now - then) if now > then else 0.0
 
     def _runs_at_once(self, now: float) -> float:
         then, run_secs, _ = self._samples[0]

@@ -43,6 +43,12 @@ def test_estimate_counts_the_collection_after_the_last_run() -> None:
     assert left.secs == 52.0
 
 
+def test_estimate_counts_downloads_that_are_slower_than_runs() -> None:
+    """300 results that are downloaded one per second take five minutes, although no run is left."""
+    left = time_left(workload(collecting=300, settled_per_sec=1.0, collect_secs=20.0))
+    assert left.secs == 300.0
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -17,6 +17,7 @@ from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import SETTLED
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.decide.usage import Usage
+from orchestrator.scheduler.downloads import MOST_READY, Downloads
 from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler
 from orchestrator.scheduler.parts import Parts
 from tests.support.builders import make_job
@@ -111,6 +112,19 @@ def test_display_shows_why_nothing_runs() -> None:
     run_virtual(scenario)
     assert shown == [{COUNTING_REASON: 2}]
     assert scheduler.waits_for() == {}
+
+
+def test_display_shows_that_downloads_are_behind() -> None:
+    """While results wait for downloads, nothing is started, although runs are allowed."""
+    downloads = Downloads(2, lambda: None)
+    for _ in range(MOST_READY - 1):
+        downloads.add(cast("AttemptLife", None), 0.0, 0.0)
+    assert (downloads.is_behind, downloads.why_behind) == (False, "")
+    downloads.add(cast("AttemptLife", None), 0.0, 0.0)
+    assert downloads.why_behind == "256 results wait for one of 2 downloads (max_downloads)"
+    scheduler = scheduler_of(FakePlatform(), 3)
+    scheduler._downloads = downloads
+    assert scheduler.waits_for() == {downloads.why_behind: 3}
 
 
 def test_stop_does_not_wait_for_counts() -> None:
