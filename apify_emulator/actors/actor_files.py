@@ -52,6 +52,16 @@ def load_actors(folders: Iterable[Path]) -> list[Actor]:
     return actors
 
 
+def folders_without_actors(folders: Iterable[Path]) -> list[str]:
+    """Returns a message for each folder that exists and has no Actor."""
+    return [
+        f"{folder}: has no Actor; an Actor is this folder, or one directly in it, with a file "
+        ".actor/actor.json"
+        for folder in folders
+        if folder.is_dir() and not any(_actor_folders((folder,)))
+    ]
+
+
 def _actor_folders(folders: Iterable[Path]) -> Iterator[Path]:
     found: set[Path] = set()
     for folder in folders:

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
+from apify_emulator.actors.actor_files import folders_without_actors
 from apify_emulator.cli.stand_in_arguments import facts_of, sample_files, target_of
 from apify_emulator.errors import SetupError
 from apify_emulator.options import EmulatorOptions
@@ -38,6 +39,9 @@ async def serve(
     Raises:
         EmulatorError: see `serve_emulator`; or the file cannot be written.
     """
+    # A folder can be empty at the start, because Actors can be added while it serves.
+    for message in folders_without_actors(options.actors_dirs):
+        report(f"warning: {message}")
     async with serve_emulator(replace(options, report=report)) as emulator:
         token = emulator.token.get_secret_value()
         variables = emulator.variables

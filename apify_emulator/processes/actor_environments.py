@@ -21,10 +21,11 @@ from pathlib import Path
 import anyio
 
 from apify_emulator.actors.actor import Actor
-from apify_emulator.actors.actor_files import load_actors
+from apify_emulator.actors.actor_files import folders_without_actors, load_actors
 from apify_emulator.errors import BuildFailed, SetupError
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.open_file_limit import under_limit
+from apify_emulator.processes.python_requirements import Requirements, requirements_of
 
 _LOCK_POLL_SECS = 0.2
 _SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__", "storage", ".venv"})
@@ -49,6 +50,9 @@ async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
         SetupError: an Actor cannot be read or built; the other Actors are built.
     """
     environments = Environments(options)
+    empty = folders_without_actors(options.actors_dirs)
+    if empty:
+        raise SetupError("\n".join(empty))
     built: list[Path] = []
     failures: list[str] = []
     for actor in load_actors(options.all_actors_dirs):
@@ -100,25 +104,41 @@ class Environments:
         folder = actor.folder
         if folder is None or actor.simulation is not None:
             return b"The Actor has no process, so nothing is built.\n"
-        key = _node_key(folder) if _python_entry(folder) is None else _python_key(folder)
+        key = (
+            _node_key(folder)
+            if _python_entry(folder) is None
+            else _python_key(requirements_of(folder))
+        )
         try:
             return (self._folder / f"{key}.log").read_bytes()
         except OSError:
             return b"The environment is built when the first run starts.\n"
 
+    def step(self, actor: Actor) -> str:
+        """Returns what the build of an Actor does most of the time."""
+        folder = actor.folder
+        if folder is None or _python_entry(folder) is None:
+            return "npm install"
+        return _python_step(requirements_of(folder))
+
     def is_built(self, actor: Actor) -> bool:
-        """Returns whether an Actor can start at once, without network."""
+        """
+        Returns whether an Actor can start at once, without network.
+
+        Raises:
+            BuildFailed: its files do not say what it needs.
+        """
         if actor.folder is None:
             return True
         if _python_entry(actor.folder) is not None:
-            return (self._folder / _python_key(actor.folder)).is_dir()
+            return (self._folder / _python_key(requirements_of(actor.folder))).is_dir()
         return (self._folder / _node_key(actor.folder)).is_dir()
 
     async def _python(self, name: str, folder: Path) -> Path:
-        key = _python_key(folder)
-        requirements = folder / "requirements.txt"
-        has_some = requirements.is_file()
-        step = "pip install -r requirements.txt" if has_some else "no requirements.txt"
+        needed = requirements_of(folder)
+        key = _python_key(needed)
+        has_some = needed is not None
+        step = _python_step(needed)
         async with self._build(key, name, step) as fresh:
             if fresh is not None:
                 log = self._folder / f"{key}.log"
@@ -126,7 +146,11 @@ class Environments:
                 venv = [sys.executable, "-m", "venv", str(fresh)]
                 # Without dependencies the environment needs no pip, and its build takes a second.
                 await self._tool(venv if has_some else [*venv, "--without-pip"], folder, log)
-                if has_some:
+                if needed is not None:
+                    # The file of the Actor itself, because it can name others beside it.
+                    requirements = needed.path or fresh / "requirements.txt"
+                    if needed.path is None:
+                        requirements.write_bytes(needed.text)
                     pip = [str(fresh / "bin" / "python"), "-m", "pip", "install", "--no-input"]
                     pip += ["--disable-pip-version-check", "-r", str(requirements)]
                     await self._tool(pip, folder, log)
@@ -246,9 +270,12 @@ def _python_entry(folder: Path) -> tuple[str, ...] | None:
     return None
 
 
-def _python_key(folder: Path) -> str:
-    requirements = folder / "requirements.txt"
-    text = requirements.read_bytes() if requirements.is_file() else b""
+def _python_step(needed: Requirements | None) -> str:
+    return "no requirements.txt" if needed is None else needed.step
+
+
+def _python_key(needed: Requirements | None) -> str:
+    text = b"" if needed is None else needed.text
     digest = sha256(f"{sys.version}\0{sys.platform}\0".encode() + text).hexdigest()[:24]
     return f"python-{digest}"
 

@@ -42,6 +42,7 @@ _RESTART_PAUSE_SECS = 0.5
 _LAST_OUTPUT_SECS = 2.0
 _MIGRATION_GRACE_SECS = 1.0
 _SAMPLE_SECS = 1.0
+_BUILDING = "Building the environment of the Actor"
 _STANDBY = (
     "The Actor waits for requests in Standby mode, which the emulator does not have: remove "
     '"usesStandbyMode" from its actor.json to run it as a usual Actor'
@@ -227,13 +228,23 @@ class Processes:
             return None
         try:
             with anyio.CancelScope() as active.building:
+                if not self.environments.is_built(actor):
+                    self._say_building(run, self.environments.step(actor))
                 return await self.environments.command(actor)
         except BuildFailed as problem:
             self._logs.add(run.id, f"ACTOR: {problem}")
             self._finish(run, Status.FAILED, message=str(problem))
         finally:
             active.building = None
+            if (run.status_message or "").startswith(_BUILDING) and not run.is_terminal:
+                run.status_message = None
         return None
+
+    def _say_building(self, run: Run, step: str) -> None:
+        """Tells those who wait for a run why it is READY for minutes."""
+        run.status_message = f"{_BUILDING} once ({step}), which can take minutes"
+        self._logs.add(run.id, f"ACTOR: {run.status_message}.")
+        self._save(run)
 
     async def _run(self, active: _RunProcess, command: Command, token: str) -> int:
         run = active.run

@@ -119,6 +119,15 @@ def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
     assert second.stderr == ""
 
 
+def test_folder_without_actors_is_said(tmp_path: Path) -> None:
+    """`build` refuses a folder without an Actor, and `serve` warns: both say what is missing."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = run_command("build", "--actors", str(empty), "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "empty: has no Actor; an Actor is this folder" in done.stderr
+
+
 def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
     """SIGINT ends a build with exit code 130, and the next build begins again."""
     actors, fifo, cache = tmp_path / "actors", tmp_path / "fifo", tmp_path / "cache"

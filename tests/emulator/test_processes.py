@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
+from apify_emulator.errors import BuildFailed
+from apify_emulator.processes.python_requirements import requirements_of
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import process_lives, write_actor
 
@@ -298,3 +300,41 @@ async def test_no_process_survives_the_emulator(tmp_path: Path, envs_dir: Path) 
         assert process_lives(pid)
     assert not process_lives(pid)
     assert pid != os.getpid()
+
+
+async def test_run_says_that_its_environment_is_being_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a READY run reads the reason in its status message and its log."""
+    actors = write_actor(tmp_path / "actors", "slow", "")
+    (actors / "slow" / "main.py").unlink()
+    (actors / "slow" / "package.json").write_text("{}")
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\nexec sleep 600\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    options = {"actors_dirs": (actors,), "envs_dir": tmp_path / "envs"}
+    async with calling(tmp_path / "data", **options) as call:
+        run = (await call("POST", "actors/local~slow/runs", waitForFinish=1)).data
+        assert run["status"] == "READY"
+        assert run["statusMessage"].startswith("Building the environment of the Actor once (npm")
+        assert b"Building the environment" in (await call("GET", f"logs/{run['id']}")).body
+        await call("POST", f"actor-runs/{run['id']}/abort")
+        assert (await call.wait(run))["status"] == "ABORTED"
+
+
+def test_python_actor_can_have_its_dependencies_in_a_project_file(tmp_path: Path) -> None:
+    """A `pyproject.toml` without `requirements.txt` is enough; without a list it says why not."""
+    described = tmp_path / "pyproject.toml"
+    described.write_text('[project]\nname = "x"\ndependencies = ["apify>=3", "lxml"]\n')
+    needed = requirements_of(tmp_path)
+    assert needed is not None
+    assert needed.text == b"apify>=3\nlxml\n"
+    described.write_text('[tool.poetry]\nname = "x"\n')
+    with pytest.raises(BuildFailed, match="has no list of dependencies in"):
+        requirements_of(tmp_path)
+    (tmp_path / "requirements.txt").write_text("apify\n")
+    needed = requirements_of(tmp_path)
+    assert needed is not None
+    assert needed.text == b"apify\n"

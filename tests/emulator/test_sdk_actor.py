@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 
 from apify_emulator import EmulatorOptions
@@ -68,10 +69,36 @@ asyncio.run(main())
 """
 
 
-def _listener(folder: Path) -> Path:
+_SHOP = """
+import asyncio
+import impit
+from apify import Actor, Event
+
+async def main():
+    async with Actor:
+        seen = asyncio.Queue()
+        Actor.on(Event.SYSTEM_INFO, seen.put_nowait)
+        proxy = await Actor.create_proxy_configuration(groups=["RESIDENTIAL"])
+        page = Actor.configuration.api_base_url + "/v2/users/local"
+        async with impit.AsyncClient(proxy=await proxy.new_url()) as client:
+            answer = await client.get(page)
+        charged = await Actor.charge("page", count=2)
+        while not (memory := (await seen.get()).memory_info.current_size.bytes):
+            pass
+        await Actor.push_data({
+            "status": answer.status_code, "name": answer.json()["data"]["username"],
+            "charged": charged.charged_count, "more": charged.chargeable_within_limit["page"],
+            "memory": memory,
+        })
+
+asyncio.run(main())
+"""
+
+
+def _listener(folder: Path, code: str = _LISTENER) -> Path:
     """Writes an Actor that waits for events, in the sample Actor's environment."""
     write_actor(folder, "listener", "")
-    (folder / "listener" / "main.py").write_text(_LISTENER)
+    (folder / "listener" / "main.py").write_text(code)
     requirements = (ACTORS / NAME / "requirements.txt").read_bytes()
     (folder / "listener" / "requirements.txt").write_bytes(requirements)
     return folder
@@ -113,3 +140,20 @@ async def test_sdk_actor_gets_the_event_of_a_migration(tmp_path: Path) -> None:
         assert await _heard(call, run) == ["migrating"]
         going = (await call("GET", f"actor-runs/{run['id']}")).data
         assert (going["status"], going["stats"]["migrationCount"]) == ("RUNNING", 1)
+
+
+@pytest.mark.usefixtures("_built_actor")
+async def test_sdk_actor_uses_the_proxy_and_charges(tmp_path: Path) -> None:
+    """The SDK checks the proxy and uses it, charges within the cap, and reads its memory."""
+    actors = _listener(tmp_path / "actors", _SHOP)
+    events = {"page": {"eventTitle": "Page", "eventDescription": "A page", "eventPriceUsd": 0.1}}
+    (actors / "listener" / ".actor" / "pay_per_event.json").write_bytes(orjson.dumps(events))
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        started = await call("POST", "actors/~listener/runs", maxTotalChargeUsd=0.5)
+        run = await call.wait(started.data)
+        assert run["status"] == "SUCCEEDED", (await call("GET", f"logs/{run['id']}")).body.decode()
+        items = await call("GET", f"datasets/{run['defaultDatasetId']}/items")
+        item = items.json()[0]
+        assert item.pop("memory") > 10_000_000
+        assert item == {"status": 200, "name": "local", "charged": 2, "more": 3}
+        assert run["usageTotalUsd"] == pytest.approx(0.2)
