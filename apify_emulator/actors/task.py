@@ -97,7 +97,7 @@ class TaskRegistry:
             name=self._free_name(body.get("name")),
             options=read_task_options(body.get("options")),
             input=read_task_input(body.get("input")),
-            title=body.get("title"),
+            title=read_task_title(body.get("title")),
             created_at=moment,
             modified_at=moment,
         )
@@ -114,7 +114,7 @@ class TaskRegistry:
         if "input" in body:
             changes["input"] = read_task_input(body["input"])
         if "title" in body:
-            changes["title"] = body["title"]
+            changes["title"] = read_task_title(body["title"])
         changed = replace(task, **changes)
         self._keep(changed)
         return changed
@@ -148,6 +148,13 @@ class TaskRegistry:
         # A file is the source of its task, so the journal keeps no copy of it.
         if not task.is_from_file:
             self._journal.put("task", task.id, task)
+
+
+def read_task_title(value: object) -> str | None:
+    """Returns the title of a task; refuses what is not a text."""
+    if value is not None and not isinstance(value, str):
+        raise invalid_input('"title" must be a string')
+    return value
 
 
 def read_task_options(value: object) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from apify_emulator.http.answers import Answer
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import invalid_parameter
 from apify_emulator.storages.dataset import Dataset
-from apify_emulator.storages.item_formats import WRITERS, Blocks, FormatOptions
+from apify_emulator.storages.item_formats import WRITERS, Blocks, FormatOptions, Writer
 from apify_emulator.storages.item_transform import ItemTransform
+from apify_emulator.storages.xlsx_format import CONTENT_TYPE, as_xlsx, check_installed
 
 # The limit that official clients read when the request has none.
 NO_LIMIT = 999_999_999_999
@@ -56,12 +57,13 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
         "X-Apify-Pagination-Desc": "true" if desc else "false",
     }
     answer = Answer(status=status, may_compress=True, headers=headers)
-    if name not in WRITERS:
-        raise invalid_parameter("format", f'must be one of {", ".join(WRITERS)}, found "{name}"')
+    if name not in WRITERS and name != "xlsx":
+        known = ", ".join((*WRITERS, "xlsx"))
+        raise invalid_parameter("format", f'must be one of {known}, found "{name}"')
     if call.flag("attachment"):
         answer.headers["Content-Disposition"] = f'attachment; filename="dataset.{name}"'
     start = max(total - offset - count, 0) if desc else min(offset, total)
-    writer, answer.content_type = WRITERS[name]
+    writer, answer.content_type = _writer(name)
     is_plain = not desc and _TRANSFORM_PARAMETERS.isdisjoint(call.query)
     if name == "jsonl" and is_plain:
         answer.body, answer.length = dataset.raw(start, start + count)
@@ -74,6 +76,14 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
     if count <= 1000:
         answer.body = b"".join(answer.body)
     return answer
+
+
+def _writer(name: str) -> tuple[Writer, str]:
+    """Returns what writes a format, and its content type."""
+    if name != "xlsx":
+        return WRITERS[name]
+    check_installed()
+    return as_xlsx, CONTENT_TYPE
 
 
 def _join_when_small(answer: Answer) -> None:

@@ -73,6 +73,8 @@ def _options(
             "memory",
             f"must be a power of two from 128 to 32768 megabytes, got {memory_mbytes:g}",
         )
+    if max_items is not None and max_items > 2**53:
+        raise invalid_parameter("maxItems", f"must be at most {2**53}")
     if max_items is not None and max_items < 1:
         raise ApiError(
             400, "max-items-must-be-greater-than-zero", "Maximum items must be greater than zero"

@@ -13,6 +13,8 @@ from aiohttp import web
 from apify_emulator.http.request_body import read_body
 from apify_emulator.refusals import invalid_input, invalid_parameter
 
+# Beyond this a number of JSON is not exact.
+_MAX_WHOLE = 2**53
 # `?desc` without a value means true.
 _TRUE = frozenset({"true", "1", ""})
 _FALSE = frozenset({"false", "0"})
@@ -117,6 +119,8 @@ class Call:
         number = self.number(name)
         if number is None:
             return default
+        if abs(number) > _MAX_WHOLE:
+            raise invalid_parameter(name, f"must be at most {_MAX_WHOLE}, found {number:g}")
         if number != int(number):
             raise invalid_parameter(name, f"must be a whole number, found {number}")
         if number < least:
@@ -161,7 +165,11 @@ def checked_number(name: str, value: Any) -> float:
     Raises:
         ApiError: it is not a number of 0 or more (400).
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**53:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 0 <= value < _MAX_WHOLE
+    ):
         raise invalid_input(f'"{name}" must be a number, 0 or more')
     return value
 

@@ -61,7 +61,7 @@ def as_json(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterat
 
 def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a table with a header; nested values become columns like `a/b`."""
-    columns = options.columns or tuple(_columns(read_blocks()))
+    columns = options.columns or tuple(columns_of(read_blocks()))
     if options.bom is not False:
         yield _BOM
     page = io.StringIO()
@@ -70,22 +70,22 @@ def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
         writer.writerow(columns)
     for block in read_blocks():
         for item in block:
-            row = _flat(item)
-            writer.writerow([_cell(row.get(name)) for name in columns])
+            row = flat(item)
+            writer.writerow([cell_text(row.get(name)) for name in columns])
         yield _taken(page)
     yield _taken(page)
 
 
 def as_html(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a page with one table."""
-    columns = options.columns or tuple(_columns(read_blocks()))
+    columns = options.columns or tuple(columns_of(read_blocks()))
     yield (_BOM if options.bom else b"") + b"<!DOCTYPE html><html><body><table>"
     if options.has_header:
         yield _html_row(columns, "th")
     for block in read_blocks():
         for item in block:
-            row = _flat(item)
-            yield _html_row((_cell(row.get(name)) for name in columns), "td")
+            row = flat(item)
+            yield _html_row((cell_text(row.get(name)) for name in columns), "td")
     yield b"</table></body></html>"
 
 
@@ -112,7 +112,8 @@ def as_rss(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
     yield b"</channel></rss>"
 
 
-WRITERS: dict[str, tuple[Callable[[Callable[[], Blocks], FormatOptions], Iterator[bytes]], str]] = {
+Writer: TypeAlias = "Callable[[Callable[[], Blocks], FormatOptions], Iterator[bytes]]"
+WRITERS: dict[str, tuple[Writer, str]] = {
     "json": (as_json, "application/json; charset=utf-8"),
     "jsonl": (as_jsonl, "application/jsonl; charset=utf-8"),
     "csv": (as_csv, "text/csv; charset=utf-8"),
@@ -122,16 +123,18 @@ WRITERS: dict[str, tuple[Callable[[Callable[[], Blocks], FormatOptions], Iterato
 }
 
 
-def _columns(blocks: Blocks) -> list[str]:
+def columns_of(blocks: Blocks) -> list[str]:
+    """Returns the columns of a table with these items, in the order of their first use."""
     columns: dict[str, None] = {}
     for block in blocks:
         for item in block:
-            for name in _flat(item):
+            for name in flat(item):
                 columns.setdefault(name)
     return list(columns)[:MAX_COLUMNS]
 
 
-def _flat(item: Item) -> Item:
+def flat(item: Item) -> Item:
+    """Returns an item with columns like `a/b` for its nested values."""
     row: Item = {}
     for name, value in item.items():
         if isinstance(value, (dict, list)):
@@ -141,7 +144,8 @@ def _flat(item: Item) -> Item:
     return row
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """Returns the text of a cell."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -176,4 +180,4 @@ def _xml(name: str, value: Any) -> str:
         return f"<{tag}>{''.join(_xml(key, inner) for key, inner in value.items())}</{tag}>"
     if isinstance(value, list):
         return "".join(_xml(name, inner) for inner in value)
-    return f"<{tag}>{_xml_text(_cell(value))}</{tag}>"
+    return f"<{tag}>{_xml_text(cell_text(value))}</{tag}>"

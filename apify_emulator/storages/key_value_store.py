@@ -106,6 +106,11 @@ class KeyValueStore:
         return self._simulated_records().get(key) if self._simulated_records is not None else None
 
     @property
+    def has_files(self) -> bool:
+        """Whether it has records of its own, beside those of a simulation."""
+        return bool(self._files)
+
+    @property
     def size_bytes(self) -> int:
         """The size of all values that were written."""
         return sum(record.size for record in self._files.values() if record is not None)

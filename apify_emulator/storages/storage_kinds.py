@@ -110,7 +110,11 @@ class Stores(StorageCollection[KeyValueStore]):
 
     def is_kept_open(self, storage: KeyValueStore) -> bool:  # noqa: D102 - see StorageCollection
         run = self._runs.by_storage.get(storage.id)
-        return run is None or not run.is_virtual
+        return run is None or not run.is_virtual or storage.has_files
+
+    def keep(self, store: KeyValueStore) -> None:
+        """Keeps a store open, because it has files now, and a search for them takes time."""
+        self._open[store.id] = store
 
     def id_in(self, run: Run) -> str:  # noqa: D102 - see StorageCollection
         return run.store_id

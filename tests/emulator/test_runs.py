@@ -267,3 +267,13 @@ async def test_cost_stays_below_its_cap(tmp_path: Path) -> None:
     async with calling(tmp_path) as call:
         run = await call.finish({"cost_usd": 9.0}, maxTotalChargeUsd=0.25)
         assert run["usageTotalUsd"] == 0.25
+
+
+async def test_log_of_a_simulated_run_is_followed_until_its_end(tmp_path: Path) -> None:
+    """A client that follows the log gets its last line, and no answer before the end."""
+    async with calling(tmp_path) as call:
+        run = await call.start({"duration_secs": 0.3, "log_lines": 2})
+        log = (await call("GET", f"logs/{run['id']}", stream=1)).body.decode()
+        assert "Line 2\n" in log
+        assert log.endswith("Simulated run ended: SUCCEEDED.\n")
+        assert log.count("Simulated run started") == 1

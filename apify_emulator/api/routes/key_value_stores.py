@@ -13,6 +13,7 @@ from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import record_not_found
 from apify_emulator.storages.key_value_store import KeyValueStore, Record, check_key
+from apify_emulator.storages.record_archive import zipped
 from apify_emulator.times import iso
 
 _DEFAULT_TYPE = "application/octet-stream"
@@ -25,6 +26,7 @@ def register(router: Router) -> None:
     router.add("GET", "key-value-stores/{storeId}", get, is_public=True)
     router.add("PUT", "key-value-stores/{storeId}", update)
     router.add("DELETE", "key-value-stores/{storeId}", delete)
+    router.add("GET", "key-value-stores/{storeId}/records", get_all, is_public=True)
     router.add("GET", "key-value-stores/{storeId}/keys", list_keys, is_public=True)
     record = "key-value-stores/{storeId}/records/{recordKey}"
     router.add("GET", record, get_record, is_public=True)
@@ -100,6 +102,17 @@ async def list_keys(context: Context, call: Call) -> Answer:
     )
 
 
+async def get_all(context: Context, call: Call) -> Answer:
+    """Returns all records, or those with a prefix, as a zip archive."""
+    store = _find(context, call)
+    store.reads += 1
+    prefix = call.text("prefix")
+    records = [record for record in store.records() if record.key.startswith(prefix)]
+    answer = Answer(body=zipped(records), content_type="application/zip")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{store.id}.zip"'
+    return answer
+
+
 async def get_record(context: Context, call: Call) -> Answer:
     """Returns a record as it was stored."""
     record = _record(context, call)
@@ -119,6 +132,7 @@ async def put_record(context: Context, call: Call) -> Answer:
     body = await call.body()
     store, key = _find(context, call), check_key(call.params["recordKey"])
     store.put(key, body, call.content_type or _DEFAULT_TYPE)
+    context.stores.keep(store)
     answer = plain({}, status=201)
     answer.headers["Location"] = _record_url(call, store, key)
     return answer

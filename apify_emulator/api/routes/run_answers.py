@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -16,6 +17,8 @@ from apify_emulator.runs.run import Run
 from apify_emulator.runs.run_views import run_view
 from apify_emulator.runs.simulation import log_text, script_of
 from apify_emulator.times import now
+
+_LOG_PAUSE_SECS = 0.5
 
 
 async def wait_for_end(run: Run, wait_secs: float) -> None:
@@ -46,7 +49,8 @@ def log_answer(context: Context, call: Call, run: Run) -> Answer:
     if call.flag("download"):
         answer.headers["Content-Disposition"] = f'attachment; filename="{run.id}.log"'
     if run.is_virtual:
-        answer.body = _simulated_log(run)
+        is_followed = call.flag("stream") and not run.is_terminal
+        answer.body = _followed_log(run) if is_followed else log_text(run, script_of(run))
         return answer
     logs: RunLogs = context.logs
     if call.flag("stream"):
@@ -56,5 +60,18 @@ def log_answer(context: Context, call: Call, run: Run) -> Answer:
     return answer
 
 
-def _simulated_log(run: Run) -> bytes:
-    return log_text(run, script_of(run))
+async def _followed_log(run: Run) -> AsyncIterator[bytes]:
+    """Yields the log of a simulated run and what is added to it, until the run has ended."""
+    script, sent = script_of(run), 0
+    while True:
+        # Checked before the log is read, so that the last lines are not lost.
+        is_over = run.is_terminal
+        text = log_text(run, script)
+        if len(text) > sent:
+            yield text[sent:]
+            sent = len(text)
+        if is_over:
+            return
+        # Nothing tells when a computed line is due, but the end of the run does.
+        with anyio.move_on_after(_LOG_PAUSE_SECS):
+            await run.ended().wait()
