@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench bench-check wheel constraints \
-	example-config spec-reference emulator-api screenshots test-airflow clean
+	example-config spec-reference emulator-api officials screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ spec-reference: $(RUNTIME) ## write docs/spec.md from the models
 
 emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official description of the API
 	$(BIN)/python -m tests.support.api_coverage
+
+officials: $(TOOLS) ## run official suites against the emulator, and write docs/officials.md; needs the network
+	$(BIN)/python -m tools.officials --write
 
 screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
 	$(BIN)/python -m tests.support.screens

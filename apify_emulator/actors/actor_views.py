@@ -74,6 +74,21 @@ def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str,
     }
 
 
+def store_view(actor: Actor, total_runs: int, pricing: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns an Actor as Apify Store lists it."""
+    return {
+        "id": actor.id,
+        "title": actor.title or actor.name,
+        "name": actor.name,
+        "username": actor.username,
+        "userFullName": actor.username,
+        "description": actor.description or "",
+        "categories": [],
+        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+        "currentPricingInfo": pricing or {"pricingModel": "FREE"},
+    }
+
+
 def build_summary(actor: Actor, created_at: float) -> dict[str, Any]:
     """Returns the Actor's build as lists show it."""
     names = ("id", "actId", "status", "startedAt", "finishedAt", "buildNumber", "meta")

@@ -13,10 +13,13 @@ class Tokens:
     The tokens that are valid now.
 
     Tokens of processes are in memory only, so an orphan of an earlier emulator has no valid token.
+
+    Attributes:
+        owner: the token of the account.
     """
 
     def __init__(self, owner: str) -> None:
-        self._owner = owner
+        self.owner = owner
         self._of_processes: dict[str, str] = {}
 
     def issue(self, run_id: str) -> str:
@@ -37,7 +40,7 @@ class Tokens:
             ApiError: the token is not valid (401).
         """
         # In constant time, because other processes on the machine can measure it.
-        if secrets.compare_digest(token.encode(), self._owner.encode()):
+        if secrets.compare_digest(token.encode(), self.owner.encode()):
             return None
         run_id = self._of_processes.get(token)
         if run_id is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -20,8 +21,13 @@ from apify_emulator.http.response import headers_of, send
 from apify_emulator.processes.tokens import Tokens
 from apify_emulator.refusals import ApiError, no_token, page_not_found
 
+if TYPE_CHECKING:
+    from apify_emulator.page.site import Site
+
 _LOG = logging.getLogger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# The first part of the addresses that a browser shows; they are those of Apify Console.
+_PAGES = frozenset({"", "view", "actors", "storage", "login"})
 _CONTROL_PATH = f"/{CONTROL}/"
 OnAnswer = Callable[[Answered], None]
 
@@ -34,6 +40,7 @@ class RequestHandler:
         self._tokens = tokens
         self._on_answer = on_answer
         self._router = all_routes()
+        self._pages: Site | None = None
         self.base_url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -41,6 +48,8 @@ class RequestHandler:
         path = request.rel_url.raw_path
         if path.startswith("/events/"):
             return await self._events(request, path)
+        if path.split("/", 2)[1] in _PAGES:
+            return await self._site(request)
         rule = None
         # Without rules no request pays for the search.
         if self._has_faults and not path.startswith(_CONTROL_PATH):
@@ -58,6 +67,14 @@ class RequestHandler:
         if rule is not None:
             return await send_with_fault(request, answer, rule)
         return await send(request, answer)
+
+    async def _site(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._pages is None:
+            # Most emulators never meet a browser.
+            from apify_emulator.page.site import Site
+
+            self._pages = Site(self._context, self._tokens.owner)
+        return await self._pages.answer(request)
 
     @property
     def _has_faults(self) -> bool:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from apify_emulator.actors.actor import Actor
-from apify_emulator.actors.actor_views import actor_summary, actor_view, build_summary, build_view
+from apify_emulator.actors.actor_views import (
+    actor_summary,
+    actor_view,
+    build_summary,
+    build_view,
+    store_view,
+)
+from apify_emulator.actors.pricing import current_pricing
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
 from apify_emulator.api.routes.run_answers import build_log
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import not_supported
+from apify_emulator.times import now
 from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
 
 
@@ -19,6 +27,7 @@ def register(router: Router) -> None:
     """Adds these endpoints."""
     router.add("GET", "actors", list_all)
     router.add("GET", "actors/{actorId}", get)
+    router.add("GET", "store", list_store, is_open=True)
     router.add("PUT", "actors/{actorId}", update)
     router.add("GET", "actors/{actorId}/webhooks", list_webhooks)
     router.add("GET", "actors/{actorId}/builds/default", get_default_build)
@@ -37,6 +46,32 @@ async def list_all(context: Context, call: Call) -> Answer:
         for actor in page.cut(actors)
     ]
     return data(page.envelope(len(actors), items))
+
+
+async def list_store(context: Context, call: Call) -> Answer:
+    """Lists the stand-ins, which are what is there of Apify Store."""
+    page = call.page()
+    context.actors.refresh()
+    found = []
+    for actor in context.actors.by_id.values():
+        if actor.is_stand_in:
+            runs = len(context.runs.of_actor[actor.id])
+            pricing = current_pricing(context.actors.pricing_infos(actor), now())
+            found.append(store_view(actor, runs, pricing))
+    found = [entry for entry in found if _is_wanted(call, entry)]
+    return data(page.envelope(len(found), page.cut(found)))
+
+
+def _is_wanted(call: Call, entry: dict[str, Any]) -> bool:
+    words = call.text("search").lower().split()
+    text = " ".join(str(entry[name]) for name in ("title", "name", "username", "description"))
+    model = call.text("pricingModel")
+    return (
+        all(word in text.lower() for word in words)
+        and call.text("username") in ("", entry["username"])
+        and model in ("", entry["currentPricingInfo"]["pricingModel"])
+        and not call.text("category")
+    )
 
 
 async def get(context: Context, call: Call) -> Answer:

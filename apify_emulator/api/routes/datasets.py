@@ -131,6 +131,6 @@ def _view(context: Context, call: Call, dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "fields": None,
         "schema": None,
-        "consoleUrl": place,
+        "consoleUrl": f"{call.base_url}/storage/datasets/{dataset.id}",
         **signed(context, call, dataset.id, itemsPublicUrl=f"{place}/items"),
     }

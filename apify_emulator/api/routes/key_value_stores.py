@@ -179,7 +179,7 @@ def _view(context: Context, call: Call, store: KeyValueStore) -> dict[str, Any]:
         "accessedAt": iso(store.accessed_at),
         "actId": store.actor_id,
         "actRunId": store.run_id,
-        "consoleUrl": place,
+        "consoleUrl": f"{call.base_url}/storage/key-value-stores/{store.id}",
         **signed(context, call, store.id, keysPublicUrl=f"{place}/keys"),
         "recordsPublicUrl": f"{place}/records",
         "generalAccess": store.general_access,

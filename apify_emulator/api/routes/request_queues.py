@@ -252,7 +252,7 @@ def _view(call: Call, queue: RequestQueue) -> dict[str, Any]:
         "handledRequestCount": queue.total - queue.pending,
         "pendingRequestCount": queue.pending,
         "hadMultipleClients": queue.had_multiple_clients,
-        "consoleUrl": f"{call.base_url}/v2/request-queues/{queue.id}",
+        "consoleUrl": f"{call.base_url}/storage/request-queues/{queue.id}",
         "generalAccess": queue.general_access,
         "stats": {
             "deleteCount": queue.deletes,

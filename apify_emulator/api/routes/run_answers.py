@@ -34,7 +34,8 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
     moment = now()
     lag = context.faults.faults.usage_lag_secs
     is_cost_final = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
-    return run_view(run, USER_ID, moment, with_usage=call.is_known and is_cost_final)
+    view = run_view(run, USER_ID, moment, with_usage=call.is_known and is_cost_final)
+    return {**view, "consoleUrl": f"{call.base_url}/view/runs/{run.id}"}
 
 
 def build_log(context: Context, actor: Actor) -> Answer:

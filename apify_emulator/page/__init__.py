@@ -1,0 +1,1 @@
+"""What a browser shows: runs, Actors and storages, to read only."""
