@@ -79,6 +79,8 @@ class BatchTasks:
 
     def cancel(self) -> None:
         """Cancels all tasks."""
+        # Work that is given from now on needs a new task, because an idle one would never begin it.
+        self._idle.clear()
         self._group.cancel_scope.cancel()
 
     def _start(
@@ -106,7 +108,7 @@ class BatchTasks:
         try:
             await idle.woken.wait()
         finally:
-            if idle.work is None:
+            if idle in self._idle:
                 # Cancelled: it must not be given work any more.
                 self._idle.remove(idle)
         assert idle.work is not None  # noqa: S101 - set before it is woken
