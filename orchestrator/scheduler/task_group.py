@@ -108,7 +108,7 @@ class BatchTasks:
         try:
             await idle.woken.wait()
         finally:
-            if idle in self._idle:
+            if idle.work is None and idle in self._idle:
                 # Cancelled: it must not be given work any more.
                 self._idle.remove(idle)
         assert idle.work is not None  # noqa: S101 - set before it is woken
