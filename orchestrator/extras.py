@@ -14,6 +14,7 @@ class Extra(StrEnum):
 
     METRICS = "metrics"
     NOTIFY = "notify"
+    OTEL = "otel"
     PARQUET = "parquet"
     REMOTE = "remote"
     SCHEMA = "schema"
@@ -22,6 +23,7 @@ class Extra(StrEnum):
 LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
     Extra.METRICS: "prometheus_client",
     Extra.NOTIFY: "apprise",
+    Extra.OTEL: "opentelemetry",
     Extra.PARQUET: "pyarrow",
     Extra.REMOTE: "obstore",
     Extra.SCHEMA: "jsonschema_rs",

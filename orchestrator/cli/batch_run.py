@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -85,12 +86,15 @@ def drive(
     Returns:
         the exit code.
     """
+    context = _traced(context)
     try:
         result = in_event_loop(function, folder, context, *args)
     except BaseException:
         if context.metrics is not None:
             context.metrics.finish(None)
         raise
+    if context.trace is not None:
+        context.trace.finish(result.batch)
     if context.metrics is not None:
         context.metrics.finish(result.folder)
     code = result.batch.exit_code or 0
@@ -102,6 +106,16 @@ def drive(
             announce(context, result, code)
     # The next occurrence continues the work, so this call needs no attention.
     return 0 if is_left else code
+
+
+def _traced(context: BatchContext) -> BatchContext:
+    """The context with a trace of the batch, if the environment asks for one."""
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        return context
+    # Most calls need no trace.
+    from orchestrator.app.monitoring.trace import trace_of
+
+    return replace(context, trace=trace_of(os.environ))
 
 
 def print_result(result: Result, *, as_json: bool, to_stderr: bool = False) -> None:

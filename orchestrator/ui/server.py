@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -25,8 +26,10 @@ from pydantic import SecretStr
 
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.history.recent_batches import RecentBatches
+from orchestrator.app.monitoring.newest import newest_readings
 from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
 from orchestrator.report.page.document import PageFrame, policy, section, shell
 from orchestrator.report.page.outcome import footer_words
 from orchestrator.ui.guard import Guard
@@ -41,6 +44,7 @@ UNREADABLE = (OrchestratorError, OSError)
 HOST = "127.0.0.1"
 HOME = "/"
 OVERVIEW_SECS = 5
+METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 MOST_OPEN = 8
 """How many batches are kept in memory for the browsers that look at them."""
 
@@ -64,6 +68,7 @@ class Pages:
         return [
             web.get(HOME, self.overview),
             web.get("/changes", self.overview_changes),
+            web.get("/metrics", self.metrics),
             web.get(batch, self.batch),
             web.get(f"{batch}/changes", self.batch_changes),
             web.get(f"{batch}/jobs/{{key}}", self.job),
@@ -85,6 +90,18 @@ class Pages:
     async def overview_changes(self, request: web.Request) -> web.Response:
         """What has changed on it."""
         return _changes(request, await self._overview(), OVERVIEW_SECS)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """The newest batch of each series, for Prometheus."""
+        if find_spec(LIBRARIES_OF_EXTRAS[Extra.METRICS]) is None:
+            raise web.HTTPNotImplemented(text=f"This page {not_installed(Extra.METRICS)}")
+        return web.Response(body=await self._read(self._metrics), headers=METRICS_TYPE)
+
+    def _metrics(self) -> bytes:
+        # The other pages need no library of metrics.
+        from orchestrator.app.monitoring.exposition import exposition
+
+        return exposition(newest_readings(self._recent, datetime.now(UTC)))
 
     async def batch(self, request: web.Request) -> web.Response:
         """The page of a batch."""

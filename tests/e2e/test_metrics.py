@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,34 @@ def test_metrics_of_a_resumed_batch_count_all_requests(command: Command) -> None
     assert done.code == 1
     after = samples((command.folder / "nightly.prom").read_text())
     assert after["batch_requests", "201"] == failed["batch_requests", "201"] + 2
+
+
+def test_metrics_page_of_the_ui_shows_the_newest_batches(command: Command) -> None:
+    """A scraper with the token of ORCHESTRATOR_UI_TOKEN reads the newest batch of each series."""
+    run(command)
+    run(command, "FAILED")
+    token = "a-token-of-the-scraper"
+    variables = {**command.variables, "ORCHESTRATOR_UI_TOKEN": token}
+    process = Command(folder=command.folder, variables=variables).start("ui", "--port", "0")
+    url = process.first_line().partition("?")[0]
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        f"{url}metrics", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - on loopback
+            kind, text = answer.headers["Content-Type"], answer.read().decode()
+    finally:
+        process.terminate()
+        process.communicate()
+    assert kind.startswith("text/plain; version=0.0.4")
+    found = samples(text)
+    assert (found["batch_exit_code", ""], found["batch_jobs", "FAILED"]) == (1, 2)
+    assert found["last_success_timestamp_seconds", ""] > 0
+    assert found["batch_requests", "201"] == 2
+
+
+def test_ui_refuses_a_short_token(command: Command) -> None:
+    """A token that can be guessed is a mistake in the settings."""
+    variables = {**command.variables, "ORCHESTRATOR_UI_TOKEN": "short"}
+    done = Command(folder=command.folder, variables=variables).run("ui")
+    assert (done.code, "at least 16" in done.err) == (2, True)

@@ -154,7 +154,9 @@ async def _schedule(
     """Runs the scheduler until the batch is settled or stopped; returns why it stopped."""
     batch.client.set_clock(options.room.clock)
     tracker = ProgressTracker(anyio.current_time())
-    observer = BatchEvents(tracker)
+    if context.trace is not None:
+        context.trace.begin(batch.ledger.batch, utc_now())
+    observer = BatchEvents(tracker, context.trace)
     finder = make_finder(batch, options, observer)
     if not is_new:
         await batch.ledger.begin_call(context.command, context.caller, utc_now())

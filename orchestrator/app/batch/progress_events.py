@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
 from orchestrator.app.batch.progress_tracker import ProgressTracker
+from orchestrator.app.clock import utc_now
 from orchestrator.event_log import LOG
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, Mark
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus
+
+if TYPE_CHECKING:
+    from orchestrator.app.monitoring.trace import BatchTrace
 
 
 class BatchEvents:
@@ -22,8 +27,9 @@ class BatchEvents:
     Events of an attempt are logged in its task, where `job`, `attempt` and `run` are bound.
     """
 
-    def __init__(self, tracker: ProgressTracker) -> None:
+    def __init__(self, tracker: ProgressTracker, trace: BatchTrace | None = None) -> None:
         self._tracker = tracker
+        self._trace = trace
         # Bound once: `LOG` itself looks its configuration up for each event.
         self._log: FilteringBoundLogger = LOG.bind()
 
@@ -109,6 +115,8 @@ class BatchEvents:
             is_settled=next_delay_secs is None,
             now=loop_time(),
         )
+        if self._trace is not None:
+            self._trace.attempt_over(attempt, outcome, utc_now())
         if next_delay_secs is not None:
             self._log.warning(
                 "attempt_failed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -84,6 +84,11 @@ def registry_of(readings: Iterable[Reading]) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(BatchCollector(readings))
     return registry
+
+
+def exposition(readings: Iterable[Reading]) -> bytes:
+    """The metrics of some batches in the text format of Prometheus."""
+    return generate_latest(registry_of(readings))
 
 
 def _family(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:

@@ -22,6 +22,7 @@ from orchestrator.scheduler.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
     from orchestrator.app.monitoring.metrics_file import MetricsFile
+    from orchestrator.app.monitoring.trace import BatchTrace
     from orchestrator.app.notifications.announcer import Announcer
 
 
@@ -67,6 +68,7 @@ class BatchContext:
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is interrupted for the next one; None for never.
         metrics: writes the file of metrics; None if nobody asked for it.
+        trace: records the attempts for OpenTelemetry; None if nobody asked for it.
         announcer: announces the end of the batch; None if nobody is to hear of it.
         command: the command that works on the batch, as the user calls it.
         caller: what started this program.
@@ -82,6 +84,7 @@ class BatchContext:
     waits_for_platform: bool = False
     leave_at: datetime | None = None
     metrics: MetricsFile | None = None
+    trace: BatchTrace | None = None
     announcer: Announcer | None = None
     command: str = ""
     caller: str = ""
