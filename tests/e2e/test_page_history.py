@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestrator.ledger import BatchLock
@@ -83,3 +84,23 @@ def test_report_of_a_live_batch_says_that_it_runs(tmp_path: Path) -> None:
         page = write_page(folder).read_text()
     assert "Running: 1 of 2 jobs done" in page
     assert "orchestrator resume" not in page
+
+
+def test_batches_are_compared_by_their_active_time(tmp_path: Path) -> None:
+    """Hours between an interruption and its resume do not count, in any batch."""
+    for number in (1, 2):
+        folder = write_batch(tmp_path, many_jobs(3), number=number)
+        with closing(sqlite3.connect(folder / "ledger.sqlite")) as db, db:
+            began_at = datetime.fromisoformat(
+                db.execute("SELECT began_at FROM calls").fetchone()[0]
+            )
+            for hours in (0, 5):
+                began, seen = (began_at + timedelta(hours=hours, minutes=at) for at in (0, 2))
+                values = ["run", "", began.isoformat(), seen.isoformat()]
+                db.execute("INSERT INTO calls VALUES (NULL, ?, ?, ?, ?)", values)
+            db.execute("DELETE FROM calls WHERE number = 1")
+            db.execute("UPDATE batch SET ended_at = ?", [seen.isoformat()])
+        page = write_page(folder).read_text()
+    assert "5:02:00" in page
+    assert "0:04:00 of it active, in 2 calls" in page
+    assert '<span>time</span> <b>0:04:00</b> <span class="quiet">usually 0:04:00</span>' in page

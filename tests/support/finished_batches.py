@@ -90,6 +90,7 @@ def write_batch(
             "requests": 3 * len(made),
             **columns,
         }
+        db.execute("UPDATE calls SET seen_at = ?", [_text(end + timedelta(seconds=20))])
         names = ", ".join(f"{column} = :{column}" for column in values)
         db.execute(f"UPDATE batch SET {names}", values)  # noqa: S608 - names of the tests
     return folder

@@ -79,7 +79,13 @@ class BatchFigures:
 
 def figures_of(batch: Batch, totals: Totals) -> BatchFigures:
     """The figures of a batch from the totals of its ledger."""
-    return BatchFigures(batch=batch, jobs=totals.jobs, items=totals.items, cost_usd=totals.cost_usd)
+    return BatchFigures(
+        batch=batch,
+        jobs=totals.jobs,
+        items=totals.items,
+        cost_usd=totals.cost_usd,
+        active_secs=totals.active_secs,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
