@@ -7,7 +7,7 @@ They are made of batches that never ran, so that each call gives the same pictur
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import chdir, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,8 +30,9 @@ LOG_END = (
 
 async def main() -> None:
     """Writes all pictures."""
-    with TemporaryDirectory() as folder:
-        output = Path(folder)
+    # From within it, because the pages name folders as a command in the working folder does.
+    with TemporaryDirectory() as folder, chdir(folder):
+        output = Path("output").absolute()
         report = write_page(sample_batches(output))
         for number in (1, 2, 3):
             write_batch(output, many_jobs(40, failing_every=41), number=number, name="weekly")
