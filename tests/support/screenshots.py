@@ -32,7 +32,7 @@ async def main() -> None:
     """Writes all pictures."""
     # From within it, because the pages name folders as a command in the working folder does.
     with TemporaryDirectory() as folder, chdir(folder):
-        output = Path("output").absolute()
+        output = Path(folder, "output")
         report = write_page(sample_batches(output))
         for number in (1, 2, 3):
             write_batch(output, many_jobs(40, failing_every=41), number=number, name="weekly")
