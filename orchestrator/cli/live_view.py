@@ -186,6 +186,9 @@ def symbols_for(encoding: str | None, *, has_colours: bool) -> Symbols:
 
 def _frame(lines: list[str]) -> str:
     """The control sequences and lines that draw a view from the cursor on, and bring it back."""
-    body = "\r\n".join(line + ERASE_REST_OF_LINE for line in lines)
+    # Erased before it is written: behind a line as wide as the terminal, the cursor is still on its
+    # last cell, which would be erased.
+    *above, last = lines
+    body = "".join(f"{ERASE_REST_OF_LINE}{line}\r\n" for line in above) + ERASE_BELOW + last
     up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
-    return f"{BEGIN}\r{body}{ERASE_BELOW}{up}\r{END}"
+    return f"{BEGIN}\r{body}{up}\r{END}"

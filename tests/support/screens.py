@@ -21,7 +21,7 @@ from orchestrator.cli.live_view import LiveView
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.progress import FailedJob, LiveRun, Progress
 from orchestrator.model.states import JobStatus
-from tests.support.terminal import set_size
+from tests.support.terminal import RealScreen, set_size
 
 PAGE = Path(__file__).parents[2] / "docs" / "live-view.md"
 BLOCK = re.compile(r"(<!-- screen (\d+)x(\d+) -->\n```text\n).*?\n?(```\n)", re.DOTALL)
@@ -40,7 +40,7 @@ def screen(columns: int, lines: int) -> str:
     """What a terminal of this size shows of the example, without blank lines at the end."""
     ours, theirs = os.openpty()
     set_size(ours, columns, lines)
-    shown, stream = pyte.Screen(columns, lines), Written(theirs)
+    shown, stream = RealScreen(columns, lines), Written(theirs)
     with patch.dict(os.environ, {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "NO_COLOR": ""}):
         LiveView(stream, name=BATCH.parent.name, folder=Path.cwd() / BATCH).draw(example)
     pyte.Stream(shown).feed(stream.getvalue())

@@ -26,6 +26,24 @@ SHOWN_SECS = 60
 """How long something may take to be shown."""
 
 
+class RealScreen(pyte.HistoryScreen):
+    """
+    A screen that erases as real terminals do.
+
+    Behind a line as wide as the terminal, their cursor is on its last cell, which an erase removes.
+    """
+
+    def erase_in_line(self, how: int = 0, private: bool = False) -> None:
+        """Erases a part of the line, from or to the cursor."""
+        self.cursor.x = min(self.cursor.x, self.columns - 1)
+        super().erase_in_line(how, private)
+
+    def erase_in_display(self, how: int = 0, *args: object, **kwargs: object) -> None:
+        """Erases a part of the screen, from or to the cursor."""
+        self.cursor.x = min(self.cursor.x, self.columns - 1)
+        super().erase_in_display(how, *args, **kwargs)
+
+
 class Terminal:
     """
     A terminal with a command on it.
@@ -42,7 +60,7 @@ class Terminal:
         self, process: subprocess.Popen[bytes], handle: int, columns: int, lines: int
     ) -> None:
         self.process = process
-        self.screen = pyte.HistoryScreen(columns, lines, history=HISTORY)
+        self.screen = RealScreen(columns, lines, history=HISTORY)
         self.written = b""
         self._handle = handle
         self._stream = pyte.ByteStream(self.screen)
