@@ -28,20 +28,20 @@ from orchestrator.cli.shared_options import (
     add_select,
 )
 
+BATCH_HELP = "a batch: its folder, NAME or NAME/ID"
+FOLLOW_HELP = "also wait for the first run, and follow those of further attempts"
 SPEC_HELP = "a spec: TOML, YAML or JSON; - is standard input"
 
 
 def add_abort(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     add_batch_options(parser)
 
 
 def add_collect(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument(
-        "batch", metavar="BATCH", nargs="?", help="a batch: its folder, NAME or NAME/ID"
-    )
+    parser.add_argument("batch", metavar="BATCH", nargs="?", help=BATCH_HELP)
     add_runs(parser)
     add_select(parser, "which jobs to collect")
     for name in ("run", "input"):
@@ -95,7 +95,7 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
     parser.add_argument(
         "--since",
@@ -144,8 +144,9 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 def add_logs(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     parser.add_argument("job", metavar="JOB", help="the key of a job")
+    parser.add_argument("-f", "--follow", action="store_true", help=FOLLOW_HELP)
     add_output(parser)
     parser.set_defaults(on_signal="leave")
 
@@ -206,7 +207,7 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     add_select(parser, "show only these jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_output(parser)
@@ -214,14 +215,14 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     add_accept_changes(parser)
     add_batch_options(parser)
 
 
 def add_retry(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     add_select(parser, "only these failed jobs")
     parser.add_argument(
         "--dry-run", action="store_true", help="only list the jobs that would run again"
@@ -337,7 +338,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
     add_select(parser, "only these jobs")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument(
@@ -351,8 +352,6 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("batch", metavar="BATCH", help="a batch: its folder, NAME or NAME/ID")
-    parser.add_argument(
-        "--json", action="store_true", help="print a line of JSON after each change"
-    )
+    parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON after each change")
     add_output(parser)

@@ -6,11 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.app.account.costs import refresh_from
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.setup.settings import Settings
-from orchestrator.cli.event_loop import in_event_loop
-from orchestrator.cli.platform_connection import connector
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
@@ -28,6 +25,11 @@ def refresh(folder: Path, settings: Settings) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         if reader.batch().plan.local is not None or not reader.cost_is_provisional():
             return
+    # Most batches need no update, and these import the HTTP library.
+    from orchestrator.app.account.costs import refresh_from
+    from orchestrator.cli.event_loop import in_event_loop
+    from orchestrator.cli.platform_connection import connector
+
     try:
         in_event_loop(refresh_from, folder, settings, connector(settings))
     except OrchestratorError as error:

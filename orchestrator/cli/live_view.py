@@ -13,6 +13,7 @@ import select
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import TextIO, cast
@@ -38,6 +39,8 @@ from orchestrator.report.progress_view import (
 
 LOOK_EVERY_SECS = 0.25
 MOST_COLUMNS = 1000
+PIPE_COLUMNS = 120
+PRINTED_LINES = 30
 BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 """Around a frame: the terminal shows it as a whole, if it can, and wraps no line."""
 
@@ -64,6 +67,28 @@ async def draw(folder: Path, progress: Callable[[int], Progress]) -> None:
                     await resized.wait()
         finally:
             above.close()
+
+
+def print_once(progress: Progress, now: datetime, folder: Path) -> None:
+    """Prints the view of a batch to stdout once, as wide as the terminal; whole into a pipe."""
+    console = Console(highlight=False)
+    is_terminal = console.is_terminal
+    symbols = symbols_for(sys.stdout.encoding, has_colours=is_terminal and not console.no_color)
+    screen = Screen(
+        width=min(console.width, MOST_COLUMNS) if is_terminal else PIPE_COLUMNS,
+        height=PRINTED_LINES,
+        symbols=symbols,
+    )
+    lines = progress_lines(
+        progress,
+        now,
+        screen,
+        name=folder.parent.name,
+        batch_id=folder.name,
+        folder=display(folder),
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 class LiveView:

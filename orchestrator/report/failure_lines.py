@@ -16,7 +16,12 @@ MOST_GROUPS = 10
 
 
 def failure_lines(
-    batch: Batch, groups: Sequence[Failures], folder: str, *, most: int = MOST_GROUPS
+    batch: Batch,
+    groups: Sequence[Failures],
+    folder: str,
+    *,
+    most: int = MOST_GROUPS,
+    is_held: bool = False,
 ) -> list[str]:
     """
     A block for each group of failures, then the command that runs those jobs again.
@@ -25,6 +30,7 @@ def failure_lines(
         groups: all of the batch.
         folder: of the batch, as a command takes it.
         most: how many blocks there are at most; one line counts the other groups.
+        is_held: whether a process runs the batch: then no other command can work on it.
     """
     if not groups:
         return []
@@ -33,9 +39,11 @@ def failure_lines(
     if others:
         jobs = sum(group.jobs for group in others)
         lines.append(
-            f"… and {count(jobs, 'job')} with {count(len(others), 'other cause')}: see jobs.jsonl"
+            f"… and {count(jobs, 'job')} with {count(len(others), 'other cause')}: "
+            f"orchestrator status {shlex.quote(folder)} --json lists them"
         )
-    lines.append(f"run failed jobs again: {retry_command(folder)}")
+    if not is_held:
+        lines.append(f"run failed jobs again: {retry_command(folder)}")
     return lines
 
 

@@ -132,6 +132,21 @@ def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
     return {"by": proof.by.value, "after_secs": proof.after_secs, "stored": proof.stored}
 
 
+def times(batch: Batch, totals: Totals) -> dict[str, float]:
+    """
+    The durations of a batch that has ended, in seconds, by their labels.
+
+    The time from its start to its end is one figure; the time that commands worked on it is
+    another one if several did.
+    """
+    if batch.ended_at is None:
+        return {}
+    secs = (batch.ended_at - batch.created_at).total_seconds()
+    if totals.active_secs is None or len(totals.calls) == 1:
+        return {"time": secs}
+    return {"time from start to end": secs, "active time": totals.active_secs}
+
+
 def cost_words(totals: Totals) -> str:
     """The label of the cost of a batch."""
     return "cost (provisional)" if totals.cost_is_provisional else "cost"

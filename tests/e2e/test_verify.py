@@ -78,6 +78,30 @@ def test_log_of_a_live_run_is_followed(command: Command, platform: ServedPlatfor
     assert "last" in done.out
 
 
+def test_log_is_followed_from_the_first_run_to_the_last(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """With -f, `logs` waits for a job that has no run yet, and goes through all its attempts."""
+    text = sweep(
+        "f",
+        2,
+        batch="max_runs = 1",
+        job="retries = 1",
+        duration_secs=0.7,
+        outcome="FAILED",
+        log_lines=["first", "last"],
+    )
+    command.write("f.toml", text)
+    runner = command.start("run", "f.toml")
+    wait_until((command.folder / "output/f/latest").exists, "a batch")
+    early = command.run("logs", "f", "job-2")
+    done = command.run("logs", "f", "job-2", "-f")
+    runner.communicate(timeout=240)
+    assert (early.code, "with -f, logs waits for it" in early.err) == (2, True)
+    assert done.code == 0, done.err
+    assert [done.out.count(word) for word in ("first", "last", "ended: FAILED")] == [2, 2, 2]
+
+
 def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
     """It reads from the emulator of the running command, and starts no second one."""
     command = Command(folder=tmp_path)

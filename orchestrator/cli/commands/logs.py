@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.app.batch_folders import find_batch
-from orchestrator.app.outputs.run_logs import log_of
-from orchestrator.app.setup.context import BatchContext
+from orchestrator.app.outputs.run_logs import log_of, logs_to_the_end
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
@@ -23,14 +22,15 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
     context = replace(make_context(options, settings), connect=connector(settings, share=True))
-    in_event_loop(_print, folder, options.job, context)
+    source = logs_to_the_end if options.follow else log_of
+    in_event_loop(_print, source(folder, options.job, context))
     return 0
 
 
-async def _print(folder: Path, key: str, context: BatchContext) -> None:
+async def _print(pieces: AsyncIterator[bytes]) -> None:
     # A file or a pipe gets exactly the bytes that the Actor printed.
     shown = LogText() if sys.stdout.isatty() else None
-    async for piece in log_of(folder, key, context):
+    async for piece in pieces:
         if shown is None:
             sys.stdout.buffer.write(piece)
         else:

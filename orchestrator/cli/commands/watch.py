@@ -11,15 +11,14 @@ import anyio
 
 from orchestrator.app.batch.live_status import progress_of, watch
 from orchestrator.app.batch_folders import LEDGER, display, find_batch
+from orchestrator.cli.batch_state import print_state
 from orchestrator.cli.command_settings import settings_of
-from orchestrator.cli.commands.status import show
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.progress_display import display_for
 from orchestrator.cli.streams import output_is_broken, write_lines
 from orchestrator.errors import Interrupted
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.progress import Progress
-from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import summary_of
 
 # No exit code was recorded, so the batch can be resumed, which is what 3 means.
@@ -43,8 +42,7 @@ def call(options: argparse.Namespace) -> int:
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
         if not options.json:
-            failures = group_failures(reader.failed_jobs())
-            show(batch, reader.totals(), folder, is_held=False, failures=failures)
+            print_state(reader, batch, folder, is_held=False)
     return PROCESS_KILLED if batch.exit_code is None else batch.exit_code
 
 

@@ -128,7 +128,9 @@ def test_further_causes_are_counted() -> None:
     """A batch with many causes shows the largest groups and the number of the others."""
     groups = group_failures(make_failed(n, said="x" * (n + 1)) for n in range(5))
     lines = failure_lines(APIFY, groups, "b", most=2)
-    assert lines[-2] == "… and 3 jobs with 3 other causes: see jobs.jsonl"
+    assert lines[-2] == (
+        "… and 3 jobs with 3 other causes: orchestrator status b --json lists them"
+    )
 
 
 def test_folder_with_a_space_is_quoted() -> None:

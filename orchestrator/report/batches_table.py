@@ -1,0 +1,104 @@
+"""The batches of an output folder as a table of plain text. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from orchestrator.ledger.statistics import Totals
+from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.money import money
+from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.report.lines import clock
+
+GAP = "  "
+LEFT_ALIGNED = frozenset({"batch", "id", "occurrence", "start", "state", "triggered by"})
+LEAST_WANTED = (
+    "occurrence",
+    "active",
+    "items",
+    "left",
+    "cost",
+    "triggered by",
+    "start",
+    "duration",
+    "exit",
+    "batch",
+)
+"""Columns that are left out, in this order, while the table is too wide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedBatch:
+    """A batch, its figures, and whether a process runs it."""
+
+    batch: Batch
+    totals: Totals
+    is_held: bool
+
+
+def table_lines(listed: Sequence[ListedBatch], now: datetime, *, width: int | None) -> list[str]:
+    """
+    A heading, and a line for each batch.
+
+    Args:
+        width: of the terminal; columns that do not fit are left out. None keeps all of them.
+    """
+    rows = [_row(one, now) for one in listed]
+    columns = {name: [name, *(row[name] for row in rows)] for name in rows[0]} if rows else {}
+    widths = {name: max(map(len, cells)) for name, cells in columns.items()}
+    for name in LEAST_WANTED:
+        if width is None or sum(widths.values()) + len(GAP) * (len(widths) - 1) <= width:
+            break
+        widths.pop(name, None)
+    return [
+        GAP.join(_cell(name, columns[name][line], wide) for name, wide in widths.items()).rstrip()
+        for line in range(len(rows) + 1)
+    ]
+
+
+def _cell(name: str, text: str, width: int) -> str:
+    return text.ljust(width) if name in LEFT_ALIGNED else text.rjust(width)
+
+
+def _row(listed: ListedBatch, now: datetime) -> dict[str, str]:
+    batch, totals = listed.batch, listed.totals
+    end = now if listed.is_held else batch.ended_at
+    failed = sum(totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
+    succeeded = totals.jobs.get(JobStatus.SUCCEEDED, 0)
+    calls = totals.calls
+    return {
+        "batch": batch.name,
+        "id": batch.id,
+        "occurrence": _local(batch, batch.occurrence),
+        "start": _local(batch, batch.created_at),
+        "duration": "" if end is None else clock((end - batch.created_at).total_seconds()),
+        "active": "" if totals.active_secs is None else clock(totals.active_secs),
+        "state": _state(listed),
+        "exit": "" if listed.is_held or batch.exit_code is None else str(batch.exit_code),
+        "triggered by": calls[0].caller or calls[0].command if calls else batch.triggered_by.value,
+        "succeeded": f"{succeeded:,}",
+        "failed": f"{failed:,}",
+        "left": f"{sum(totals.jobs.values()) - succeeded - failed:,}",
+        "items": f"{totals.items:,}",
+        "cost": money(totals.cost_usd),
+    }
+
+
+def _state(listed: ListedBatch) -> str:
+    """One word; a batch that nobody closed was killed."""
+    if listed.is_held:
+        return "running"
+    if listed.batch.state is BatchState.ENDED:
+        return "ended"
+    return "stopped" if listed.batch.is_done else "interrupted"
+
+
+def _local(batch: Batch, time: datetime | None) -> str:
+    """A time in the zone of the batch."""
+    if time is None:
+        return ""
+    zone = batch.plan.timezone
+    return f"{time.astimezone(None if zone is None else ZoneInfo(zone)):%Y-%m-%d %H:%M}"
