@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import Result
-from orchestrator.app.setup.caller import caller_of, has_terminal
+from orchestrator.app.setup.caller import ancestors_of_this_process, caller_of, has_terminal
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.settings import Settings
 from orchestrator.cli.announcement import announce
@@ -42,7 +42,7 @@ def make_context(options: argparse.Namespace, settings: Settings) -> BatchContex
         force=getattr(options, "force", False),
         metrics=_metrics_of(options, settings),
         command=_command_of(options),
-        caller=settings.trigger or caller_of(os.environ, is_terminal=has_terminal()),
+        caller=settings.trigger or _caller(),
         timings=getattr(options, "timings", TIMINGS),
     )
 
@@ -62,6 +62,11 @@ def _metrics_of(options: argparse.Namespace, settings: Settings) -> MetricsFile 
     from orchestrator.app.monitoring.metrics_file import MetricsFile
 
     return MetricsFile(path=settings.metrics_file.absolute())
+
+
+def _caller() -> str:
+    ancestors = ancestors_of_this_process()
+    return caller_of(os.environ, is_terminal=has_terminal(), ancestors=ancestors)
 
 
 def _command_of(options: argparse.Namespace) -> str:

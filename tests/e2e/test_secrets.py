@@ -44,6 +44,21 @@ actor = "orchestrator/simulated"
 input = { log_lines = ["a\u001b[2Jb\u0007c\u202ed"] }
 """
 
+PRINTED = """
+[batch]
+name = "printed"
+
+[[jobs]]
+name = "one"
+actor = "orchestrator/simulated"
+
+[jobs.input]
+duration_secs = 0.01
+outcome = "FAILED"
+status_message = "no"
+log_lines = ["Traceback (most recent call last):", "ValueError: the key {{ env.KEY }} is not valid"]
+"""
+
 
 def holders(folder: Path) -> list[str]:
     """The files below a folder that contain the secret, without the platform's own."""
@@ -134,3 +149,17 @@ def logs_on_a_terminal(command: Command) -> str:
         os.close(ours)
         assert process.wait(30) == 0
     return shown.decode()
+
+
+def test_log_that_is_kept_has_no_secret(command: Command) -> None:
+    """An Actor that prints its input tells no later command what is in it."""
+    known = replace(command, variables={**command.variables, "KEY": SECRET})
+    known.write("s.toml", PRINTED)
+    ran = known.run("run", "s.toml", "--json")
+    # Without the variable, a process cannot know which part of a text is the secret.
+    later = [command.run(*words) for words in (("status", "printed"), ("report", "printed"))]
+    (group,) = ran.json["failures"]
+    assert group["traceback_end"] == "ValueError: the key [secret] is not valid"
+    assert all(SECRET not in done.out + done.err for done in (ran, *later))
+    assert "ValueError: the key [secret] is not valid" in later[0].out
+    assert holders(command.folder) == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from orchestrator.app.setup.caller import caller_of
+from orchestrator.app.setup.caller import ancestors_of_this_process, caller_of
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,19 @@ def test_caller_is_named_by_the_environment(
 ) -> None:
     """A supervisor is recognised by the variables that it sets, and a person by the terminal."""
     assert caller_of(environment, is_terminal=is_terminal) == caller
+
+
+def test_cron_is_named_by_its_process() -> None:
+    """Cron sets no variable, but it is among the processes that called this one."""
+    ancestors = ["sh", "cron", "cron", "systemd"]
+    environment = {"INVOCATION_ID": "8f"}
+    assert caller_of(environment, is_terminal=False, ancestors=ancestors) == "cron"
+    assert caller_of(environment, is_terminal=True, ancestors=ancestors) == "terminal"
+
+
+def test_processes_that_called_this_one_are_named() -> None:
+    """The nearest one is the process that started the tests."""
+    name = Path(f"/proc/{os.getppid()}/comm")
+    if not name.exists():
+        pytest.skip("this system has no /proc")
+    assert next(ancestors_of_this_process()) == name.read_text().rstrip("\n")
