@@ -91,7 +91,7 @@ class Faults:
         items_lag_secs: how long after the last new item half of the new items are missing, also
             from the total.
         total_lag_secs: how long they are missing from the total (`X-Apify-Pagination-Total`) alone.
-        usage_lag_secs: how long after its end a run shows no cost.
+        usage_lag_secs: how long after its end a run shows no cost and no charged events.
     """
 
     seed: int = 0

@@ -58,6 +58,20 @@ The tests that are deselected cannot pass (`tests/officials/excluded.toml`):
 | tests | reason |
 | ---: | --- |
 {reasons}
+
+## Actors from Apify's templates
+
+Run by hand on 2026-11-26, unchanged, on pages served on loopback; `make officials` does not run
+them yet.
+
+| template | what happened |
+| --- | --- |
+| `js-crawlee-cheerio`, `ts-crawlee-cheerio` | SUCCEEDED through the proxy, 7 items each |
+| `js-bootstrap-cheerio-crawler` | no items: its only page is example.com, without network |
+| `js-standby` | FAILED at once, and says that there is no Standby mode |
+
+Not run yet: the other templates, the examples of the clients' documentation, the commands of
+Apify's CLI, schemathesis.
 """
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from apify_emulator import Faults
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import write_actor
 
@@ -63,6 +64,19 @@ push({"info": json.loads(os.environ["APIFY_ACTOR_PRICING_INFO"])["pricingModel"]
         assert run["pricingInfo"]["pricingModel"] == "PAY_PER_EVENT"
         items = await call("GET", f"datasets/{run['defaultDatasetId']}/items", format="jsonl")
         assert items.lines[2] == {"info": "PAY_PER_EVENT"}
+
+
+async def test_charged_events_and_costs_settle_late_when_asked(tmp_path: Path) -> None:
+    """With a lag an ended run shows neither its cost nor its charged events at first."""
+    actors = _actors(tmp_path / "a", simulated=True)
+    lag = Faults(usage_lag_secs=60)
+    async with calling(tmp_path / "d", actors_dirs=(actors,), faults=lag) as call:
+        run = await _run(call, {"items": 2})
+        assert ("usageTotalUsd" in run, run["chargedEventCounts"]) == (False, {})
+        call.emulator.advance(61)
+        run = (await call("GET", f"actor-runs/{run['id']}")).data
+        assert run["usageTotalUsd"] == pytest.approx(0.014)
+        assert run["chargedEventCounts"]["apify-default-dataset-item"] == 2
 
 
 async def test_refused_charges_have_the_types_of_the_api(tmp_path: Path) -> None:

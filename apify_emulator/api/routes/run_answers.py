@@ -35,6 +35,8 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
     lag = context.faults.faults.usage_lag_secs
     is_cost_final = not lag or (run.finished_at is not None and moment - run.finished_at >= lag)
     view = run_view(run, USER_ID, moment, with_usage=call.is_known and is_cost_final)
+    if not is_cost_final:
+        view["chargedEventCounts"] = {}
     return {**view, "consoleUrl": f"{call.base_url}/view/runs/{run.id}"}
 
 
