@@ -50,9 +50,6 @@ the public Actors that the tests name.
 | --- | ---: |
 {rows}
 
-`test_run_metamorph` fails: it turns the run of a stand-in into another Actor, and a run without a
-process cannot do this.
-
 The tests that are deselected cannot pass (`tests/officials/excluded.toml`):
 
 | tests | reason |

@@ -98,16 +98,39 @@ def _make_run(
         granted=[] if is_virtual else named_storages(context, value_of(given)),
     )
     if given.script is not None and given.script.recording is not None:
-        run.played = str(given.script.recording.folder)
         run.status_message = given.script.status_message
     if given.script is not None and given.script.datasets:
         aliases = tuple(given.script.datasets)
         run.datasets = dict(zip(aliases, new_ids(len(aliases)), strict=True))
-    if given.body is not None:
+    if is_virtual:
+        keep_simulated_input(run, given)
+    elif given.body is not None:
         _keep_input(context, run, given)
     if is_virtual and given.value.get("fail_attempts"):
         run.attempt = context.runs.next_attempt(attempt_key(run))
     return run
+
+
+def simulated_input(context: Context, actor: Actor, body: bytes, content_type: str) -> RunInput:
+    """
+    Returns the checked input of a simulated Actor, with the script that it chooses.
+
+    Raises:
+        ApiError: the input breaks a rule (400).
+    """
+    given = read_input(actor, None, body, content_type)
+    if not actor.is_stand_in:
+        return given
+    return replace(given, script=_recorded_script(context, actor, given))
+
+
+def keep_simulated_input(run: Run, given: RunInput) -> None:
+    """Keeps an input and a recording in the run, because every read of its items needs them."""
+    recording = None if given.script is None else given.script.recording
+    run.played = None if recording is None else str(recording.folder)
+    run.input_text = None
+    if given.body is not None:
+        run.input_type, run.input_text = given.content_type, given.body.decode()
 
 
 def _recorded_script(context: Context, actor: Actor, given: RunInput) -> Script:
@@ -133,14 +156,9 @@ def _recorded_script(context: Context, actor: Actor, given: RunInput) -> Script:
 
 
 def _keep_input(context: Context, run: Run, given: RunInput) -> None:
-    body = given.body or b""
     run.input_type = given.content_type
-    # The input of a simulation stays in the run, because every read of its items needs it.
-    if run.is_virtual:
-        run.input_text = body.decode()
-        return
     store = context.stores.open_of_run(run, run.store_id)
-    store.put(run.input_key, body, given.content_type)
+    store.put(run.input_key, given.body or b"", given.content_type)
 
 
 def _origin(call: Call) -> str:

@@ -11,6 +11,7 @@ import math
 from functools import partial
 
 from apify_emulator.account import UNLIMITED_USD, AccountLimits
+from apify_emulator.actors.actor import Actor
 from apify_emulator.journal import Journal
 from apify_emulator.lifecycle.timers import Timer, Timers
 from apify_emulator.options import EmulatorOptions
@@ -252,34 +253,48 @@ class RunLifecycle:
         else:
             self._processes.restart(run)
 
-    def metamorph(self, run: Run, actor_id: str, build_id: str, number: str, moment: str) -> None:
+    def metamorph(
+        self, run: Run, actor: Actor, moment: str, *, script: Script | None = None
+    ) -> None:
         """
         Turns a run into a run of another Actor; the caller writes the new input record.
 
+        Args:
+            script: of the other Actor if it is simulated.
+
         Raises:
-            ApiError: the run is not RUNNING, is simulated, or has metamorphed too often (400).
+            ApiError: the run is not RUNNING, has metamorphed too often, or only one of the two
+                Actors is simulated (400).
         """
         self._check_running(run)
         turns = run.metamorphs or []
-        if run.is_virtual:
-            raise invalid_input("A simulated run cannot metamorph")
+        if run.is_virtual != (script is not None):
+            raise invalid_input("Only both Actors, or none of them, can be simulated")
         if len(turns) >= MAX_METAMORPHS:
             raise invalid_input(f"A run can metamorph {MAX_METAMORPHS} times at most")
         key = f"INPUT-METAMORPH-{len(turns) + 1}"
         run.metamorphs = [
             *turns,
-            {"createdAt": moment, "actorId": actor_id, "buildId": build_id, "inputKey": key},
+            {"createdAt": moment, "actorId": actor.id, "buildId": actor.build_id, "inputKey": key},
         ]
         run.actor_id, run.build_id, run.build_number, run.input_key = (
-            actor_id,
-            build_id,
-            number,
+            actor.id,
+            actor.build_id,
+            actor.build_number,
             key,
         )
+        if script is not None:
+            self._scripts[run.id] = script
+            self._restart_simulation(run, script)
+            return
         self.save(run)
         self._processes.restart(run)
 
     def _check_running(self, run: Run) -> None:
+        if run.is_terminal:
+            raise ApiError(
+                400, "job-finished", f"The run {run.id} has already finished: it is {run.status}"
+            )
         if run.status != Status.RUNNING:
             raise invalid_input(f"The run {run.id} is {run.status}, not RUNNING")
 

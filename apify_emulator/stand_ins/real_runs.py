@@ -17,6 +17,7 @@ import anyio
 import orjson
 from pydantic import SecretStr
 
+from apify_emulator.actors.pricing import checked_pricing
 from apify_emulator.errors import SetupError
 from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue
 
@@ -54,6 +55,8 @@ class RealRuns:
         if actor is None:
             return f"recorded/{run['actId']}", {}
         kept = {name: actor[name] for name in _KEPT_DEFINITION if actor.get(name)}
+        if not _are_usable(kept.get("pricingInfos", [])):
+            del kept["pricingInfos"]
         return f"{actor['username']}/{actor['name']}", kept
 
     async def schema(self, run: dict[str, Any]) -> dict[str, Any] | None:
@@ -177,6 +180,14 @@ def _facts(run: dict[str, Any], given: Any, duration_secs: float | None) -> dict
         "costUsd": run.get("usageTotalUsd"),
         "chargedEventCounts": run.get("chargedEventCounts") or {},
     }
+
+
+def _are_usable(infos: list[Any]) -> bool:
+    """Whether the emulator knows these pricings; a stand-in is better without than not at all."""
+    try:
+        return all(checked_pricing(info, 0.0) for info in infos)
+    except (TypeError, ValueError):
+        return False
 
 
 def _moment(text: str) -> float:

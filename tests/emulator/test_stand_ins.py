@@ -164,3 +164,19 @@ def test_stand_in_with_a_hostile_record_key_stays_in_its_folder(tmp_path: Path) 
     assert (folder / "recordings" / "any-input" / "record-1").read_bytes() == b"x"
     with pytest.raises(SetupError, match="expected an Actor like"):
         write_stand_in(tmp_path, "../up", StandInRun())
+
+
+async def test_run_of_a_stand_in_becomes_that_of_another(tmp_path: Path) -> None:
+    """A metamorph plays the other Actor's recording in the same run."""
+    _stand_in(tmp_path, {"a": 1}, durationSecs=600)
+    other = StandInRun(items=[b'{"b": 2}'])
+    write_stand_in(tmp_path / "actors", "apify/other", other)
+    async with calling(tmp_path) as call:
+        run = (await call("POST", f"{PATH}/runs", json={"username": "x"})).data
+        turned = await call(
+            "POST", f"actor-runs/{run['id']}/metamorph", json={}, targetActorId="apify~other"
+        )
+        assert turned.data["metamorphs"][0]["inputKey"] == "INPUT-METAMORPH-1"
+        assert (await call.wait(run))["status"] == "SUCCEEDED"
+        items = await call("GET", f"datasets/{run['defaultDatasetId']}/items", format="jsonl")
+        assert items.lines == [{"b": 2}]

@@ -12,6 +12,7 @@ from apify_emulator.api.router import Handler, Router
 from apify_emulator.api.routes import datasets, key_value_stores, request_queues
 from apify_emulator.api.routes.run_answers import build_log, log_answer, run_data, wait_for_end
 from apify_emulator.api.run_options import changed_options
+from apify_emulator.api.run_start import keep_simulated_input, simulated_input
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
@@ -212,7 +213,13 @@ async def metamorph(context: Context, call: Call) -> Answer:
     target = context.actors.find(call.text("targetActorId"))
     check_build(target, call.text("build"))
     body = await call.body()
-    context.lifecycle.metamorph(run, target.id, target.build_id, target.build_number, iso(now()))
+    if target.simulation is not None:
+        given = simulated_input(context, target, body, call.content_type)
+        context.lifecycle.metamorph(run, target, iso(now()), script=given.script)
+        keep_simulated_input(run, given)
+        context.lifecycle.save(run)
+        return data(run_data(context, call, run))
+    context.lifecycle.metamorph(run, target, iso(now()))
     if body:
         store = context.stores.get(run.store_id)
         store.put(run.input_key, body, call.content_type or "application/json; charset=utf-8")
