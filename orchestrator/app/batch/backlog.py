@@ -22,7 +22,7 @@ from orchestrator.ledger import WaitingJob
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
-from orchestrator.model.states import JobStatus
+from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import longest_pause_secs
@@ -73,7 +73,9 @@ def read_backlog(
             waiting=waiting,
             unsettled=unsettled,
         )
-    tracker.begin(totals, work, plan.max_cost_usd)
+        has_failures = FAILED_JOB_STATUSES & totals.jobs.keys()
+        failures = list(reader.failed_jobs()) if has_failures else []
+    tracker.begin(totals, work, plan.max_cost_usd, failures)
     platform_now = batch.client.platform_now() or options.utc_now()
     tracker.resume(open_attempts, anyio.current_time(), platform_now)
     return backlog

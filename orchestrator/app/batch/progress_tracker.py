@@ -15,6 +15,7 @@ from decimal import Decimal
 from itertools import islice
 from statistics import fmean
 
+from orchestrator.ledger.records import Failure
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, RunId
@@ -129,14 +130,23 @@ class ProgressTracker:
         self._ends_at: float | None = None
         self._limit, self._limited = "", 0
 
-    def begin(self, totals: Totals, waiting: WaitingWork, max_cost_usd: Decimal | None) -> None:
+    def begin(
+        self,
+        totals: Totals,
+        waiting: WaitingWork,
+        max_cost_usd: Decimal | None,
+        failures: Iterable[Failure] = (),
+    ) -> None:
         """
         Takes over the figures that the batch begins with.
 
         Args:
             waiting: the jobs that wait for a start, without those that have an open attempt.
             max_cost_usd: the budget of the batch.
+            failures: the jobs that failed in earlier processes.
         """
+        for job in failures:
+            self._add_failure(job.key, job.status, job.error)
         self.total = sum(totals.jobs.values())
         self._max_cost_usd = max_cost_usd
         self._settled.update(

@@ -10,10 +10,11 @@ import pytest
 
 from orchestrator.app.batch.progress_tracker import ProgressTracker, WaitingWork
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.records import Failure
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.batches import BatchState
-from orchestrator.model.ids import Mark
+from orchestrator.model.ids import JobKey, Mark
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import AttemptState, JobStatus
@@ -127,6 +128,26 @@ def test_failures_of_one_cause_are_one_entry(nothing_done: Totals) -> None:
         batch.settle(seq, 1.0, replace(FAILURE, error=f"page {seq} did not load in 30 s"))
     failures = batch.progress(2.0).failures
     assert [(job.key, job.alike) for job in failures] == [("job-188", 188), ("job-0", 1)]
+
+
+def test_resumed_batch_shows_the_failures_of_earlier_processes(nothing_done: Totals) -> None:
+    """Who resumes a batch in the morning sees what failed in the night."""
+    failed = Failure(
+        seq=0,
+        key=JobKey("job-0"),
+        target=ACTOR,
+        status=JobStatus.FAILED,
+        error="no such page",
+        attempts=1,
+        run_id=None,
+        exit_code=None,
+        log_end=None,
+    )
+    tracker = ProgressTracker(0.0)
+    totals = replace(nothing_done, jobs={JobStatus.FAILED: 1, JobStatus.WAITING: 1})
+    tracker.begin(totals, WaitingWork(), None, [failed])
+    (shown,) = tracker.progress(0.0, NOON, rows=1).failures
+    assert (shown.key, shown.error, shown.alike) == ("job-0", "no such page", 1)
 
 
 def test_stragglers_are_listed_before_older_runs(nothing_done: Totals) -> None:
