@@ -1,4 +1,4 @@
-"""How the cost of a job grows with the number of runs at once."""
+"""How the cost of a job grows with the number of concurrent runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from bench.measuring import platform, workplace
 from bench.peers import INPUT, orchestrator
 
 SIZES = {10: (300, 1000), 100: (500, 2500), 1000: (2000, 6000)}
-"""For each number of runs at once, two numbers of jobs: both are enough to reach it."""
+"""For each number of concurrent runs, two numbers of jobs: both are enough to reach it."""
 
 
 def run(rounds: int) -> str:
-    """Measures all numbers of runs at once in turn and returns the figures as Markdown."""
+    """Measures all numbers of concurrent runs in turn and returns the figures as Markdown."""
     micros: dict[int, list[float]] = {at_once: [] for at_once in SIZES}
     most = str(max(SIZES))
     with workplace() as folder, platform(folder / "platform", None, most) as place:

@@ -159,7 +159,7 @@ def run(seeds: int) -> str:
         (
             f"1,000 jobs of log-normal duration (sigma 1) and 512 to 8,192 MB, {LIMITS.max_runs} "
             f"runs and {LIMITS.max_memory_mbytes:,} MB at once, {seeds} seeds. The lower bound is "
-            "the larger of work over capacity and the longest job. Earlier batches tell durations "
+            "the larger of work over capacity and the longest job. Earlier batches have durations "
             f"that are off by a log-normal factor (sigma {HISTORY_ERROR})."
         ),
         "",

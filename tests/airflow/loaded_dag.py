@@ -23,7 +23,7 @@ OCCURRENCE = pendulum.datetime(2027, 1, 2, 1, 15)
 
 
 def outcome(task: Any, code: int, run_type: str) -> tuple[str, list[str]]:
-    """What the task raises when its command ends with a code, and the words of the command."""
+    """The exception of the task when its command ends with a code, and the words of the command."""
     module = sys.modules[type(task).__module__]
     seen: list[str] = []
 

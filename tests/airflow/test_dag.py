@@ -1,7 +1,7 @@
 """
 The DAG that `orchestrator schedule airflow` prints, loaded by Airflow itself.
 
-Airflow needs 300 MB in an environment of its own: `make test-airflow` makes it, and runs this.
+Airflow needs 300 MB in its own environment. `make test-airflow` creates it, and runs this.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def test_dag_follows_the_table_for_supervisors(loaded: dict[str, Any]) -> None:
     }
 
 
-def test_dag_names_the_occurrence_that_airflow_knows(loaded: dict[str, Any]) -> None:
-    """A scheduled run names its time; one that a person triggers lets the command find it."""
+def test_dag_passes_the_occurrence_of_airflow(loaded: dict[str, Any]) -> None:
+    """A scheduled run names its time; after a manual trigger, the command determines it."""
     assert loaded["scheduled"][-2:] == ["--occurrence", "2027-01-02T01:15:00+00:00"]
     assert "--occurrence" not in loaded["manual"]
 

@@ -1,4 +1,4 @@
-"""Completion of commands and options in the shells that are there."""
+"""Completion of commands and options in the shells of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `orchestrator doctor` finds before the night does."""
+"""What `orchestrator doctor` finds before the first batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTIFY = '[notify]\nurls = ["{{ env.ALERT_URL }}"]\nping_url = "{{ env.PING_URL 
 
 
 def checks_of(command: Command, *words: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
-    """The exit code, and the findings by what they are about."""
+    """The exit code, and the findings by their subject."""
     done = command.run("doctor", *words, "--json")
     found: dict[str, list[dict[str, Any]]] = {}
     for check in done.json["checks"]:
@@ -23,7 +23,7 @@ def checks_of(command: Command, *words: str) -> tuple[int, dict[str, list[dict[s
 
 
 def test_doctor_finds_nothing_wrong_and_sends_a_test(command: Command) -> None:
-    """A spec whose notifications arrive in the evening is heard of at night."""
+    """The notifications of a spec are sent as a test, so their arrival is known in advance."""
     pytest.importorskip("apprise", reason="the extra `notify` is not installed")
     command.write("s.toml", sweep("night", jobs=2) + NOTIFY)
     with receiver() as web:
@@ -38,7 +38,7 @@ def test_doctor_finds_nothing_wrong_and_sends_a_test(command: Command) -> None:
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(command: Command) -> None:
-    """Each problem has an advice, no secret is shown, and the exit code says that there is one."""
+    """Each problem has advice, no secret is shown, and the exit code says that there is one."""
     command.write("s.toml", sweep("night").replace("matrix", "matrixx") + NOTIFY)
     wrong = {
         "APIFY_TOKEN": "not-a-token",
@@ -56,7 +56,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(command: Command) -> None:
 
 
 def test_doctor_works_without_a_token_and_with_a_wrong_setting(command: Command) -> None:
-    """What prevents every other command is what this one is for."""
+    """It works in spite of the problems that stop every other command."""
     code, found = checks_of(replace(command, variables={}))
     assert (code, found["token"][0]["state"]) == (1, "problem")
     code, found = checks_of(replace(command, variables={"ORCHESTRATOR_MAX_RUNS": "many"}))

@@ -38,14 +38,14 @@ matrix = { region = ["europe", "america"], n = { range = [1, 5] } }
 """
 COUNTS = "3 succeeded · 2 failed · 4 running · 6 waiting"
 TIMES = re.compile(r" · [\d.]+ jobs/\w+|\b\d+:\d\d\b")
-"""What changes with the time alone."""
+"""The parts that change only with time."""
 
 
 @pytest.fixture(scope="module")
 def shops(
     tmp_path_factory: pytest.TempPathFactory, platform: ServedPlatform
 ) -> Iterator[tuple[Command, Terminal]]:
-    """A batch on a terminal: five jobs are settled, and four runs go on for an hour."""
+    """A batch on a terminal: five jobs are settled, and four runs are live for an hour."""
     folder = tmp_path_factory.mktemp("shops")
     command = Command(folder=folder, variables={**platform.variables(), **QUICK})
     command.write("shops.toml", SPEC)
@@ -55,12 +55,12 @@ def shops(
 
 
 def is_quiet(lines: list[str]) -> bool:
-    """Whether the screen shows all that happens until somebody ends the batch."""
+    """Whether the screen shows everything that happens without another event."""
     return COUNTS in lines and "6 jobs wait: 4 of 4 runs are in progress" in lines
 
 
 def view_in(lines: list[str]) -> list[str]:
-    """The lines of the view, without what is printed above it."""
+    """The lines of the view, without the lines above it."""
     first = next(at for at, line in enumerate(lines) if line.startswith("shops"))
     return lines[first:]
 
@@ -116,7 +116,7 @@ def test_watch_shows_the_same_view(shops: tuple[Command, Terminal]) -> None:
 def test_view_obeys_the_environment(
     shops: tuple[Command, Terminal], variables: dict[str, str]
 ) -> None:
-    """NO_COLOR takes the colours away, and a locale without UTF-8 all but ASCII."""
+    """NO_COLOR removes the colours, and a locale without UTF-8 shows only ASCII."""
     counts = COUNTS if "NO_COLOR" in variables else COUNTS.replace(" ·", ",")
     with terminal(shops[0], "watch", "shops", columns=70, variables=variables) as watch:
         lines = view_in(watch.wait_for(lambda lines: counts in lines, "the counts"))
@@ -140,7 +140,7 @@ def test_dumb_terminal_gets_plain_lines(shops: tuple[Command, Terminal]) -> None
 
 
 def test_terminal_of_20_columns_has_a_view(shops: tuple[Command, Terminal]) -> None:
-    """Nothing is wrapped in the narrowest window, and nothing below its end is drawn."""
+    """In the narrowest window nothing is wrapped, and nothing is drawn below its end."""
     with terminal(shops[0], "watch", "shops", columns=20, lines=8) as watch:
         lines = watch.wait_for(lambda lines: "2 failed · 4 running" in lines, "the counts")
         assert lines[0] == "shops"
@@ -148,8 +148,8 @@ def test_terminal_of_20_columns_has_a_view(shops: tuple[Command, Terminal]) -> N
         assert len(lines) <= 7
 
 
-def test_ctrl_c_ends_watching_alone(shops: tuple[Command, Terminal]) -> None:
-    """Who stops looking is told that the batch goes on, and how to end it."""
+def test_ctrl_c_ends_only_the_watching(shops: tuple[Command, Terminal]) -> None:
+    """The last lines say that the batch continues, and how to end it."""
     with terminal(shops[0], "watch", "shops") as watch:
         watch.wait_for(is_quiet, "the figures")
         watch.press(CTRL_C)
@@ -163,7 +163,7 @@ def test_ctrl_c_ends_watching_alone(shops: tuple[Command, Terminal]) -> None:
 def test_ctrl_c_leaves_the_runs_and_says_so(
     tmp_path: Path, command: Command, platform: ServedPlatform
 ) -> None:
-    """The runs go on and cost money, so the last lines say how many and how to abort them."""
+    """The runs stay live and cost money, so the last lines have their number and the command."""
     command.write("shops.toml", SPEC)
     with terminal(command, "run", "shops.toml", lines=40) as shown:
         shown.wait_for(is_quiet, "the figures")

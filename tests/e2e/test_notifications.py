@@ -1,4 +1,4 @@
-"""Who hears of the end of a batch: real HTTP and SMTP servers on loopback receive it."""
+"""Notifications about the end of a batch: real HTTP and SMTP servers on loopback receive them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SECRETS = ("pass-9d3e", "key-5c1f0a77", "hook-77aa")
 
 
 @dataclass
-class Nights:
-    """A spec in a folder, with the servers that receive the news of its batches."""
+class NotifiedCalls:
+    """A spec in a folder, with the servers that receive its notifications."""
 
     command: Command
     receiver: Receiver
@@ -45,7 +45,7 @@ class Nights:
         self.command.write("s.toml", sweep("night", jobs, batch=DUE, **work) + table + more)
 
     def call(self, *words: str, **variables: str) -> Done:
-        """Calls the command as a supervisor does; no secret is in what it prints or writes."""
+        """Calls the command as a supervisor does; its output and files have no secret."""
         command = replace(self.command, variables={**self.command.variables, **variables})
         done = command.run(*(words or CALL))
         files = [path for path in self.home.rglob("*") if path.is_file()]
@@ -59,7 +59,7 @@ class Nights:
         return self.command.folder / "output" / "night"
 
     def change(self, *statements: str) -> None:
-        """Changes the ledger of the newest batch, as if its process had been killed before."""
+        """Changes the ledger of the newest batch, as if its process had been killed earlier."""
         with closing(sqlite3.connect(self.home / "latest" / "ledger.sqlite")) as db, db:
             for statement in statements:
                 db.execute(statement)
@@ -80,45 +80,47 @@ def mail() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def nights(command: Command, web: Receiver, mail: Mailbox) -> Nights:
-    """A spec whose news goes to the servers of this test."""
+def calls(command: Command, web: Receiver, mail: Mailbox) -> NotifiedCalls:
+    """A spec whose notifications go to the servers of this test."""
     urls = {"ALERT_URL": web.notify_url, "PING_URL": web.url, "MAIL_URL": mail.notify_url}
-    return Nights(replace(command, variables={**command.variables, **urls}), web)
+    return NotifiedCalls(replace(command, variables={**command.variables, **urls}), web)
 
 
-def test_success_is_pinged_and_a_done_batch_is_not_announced_again(nights: Nights) -> None:
-    """The switch hears of the start and the end once; a problem would be a notification."""
-    nights.write()
-    assert [nights.call().code, nights.call().code] == [0, 0]
-    assert (nights.receiver.pings, nights.receiver.titles) == (["start", ""], [])
+def test_success_is_pinged_and_a_done_batch_is_not_announced_again(calls: NotifiedCalls) -> None:
+    """The switch gets one ping for the start and one for the end, and no notification is sent."""
+    calls.write()
+    assert [calls.call().code, calls.call().code] == [0, 0]
+    assert (calls.receiver.pings, calls.receiver.titles) == (["start", ""], [])
 
 
-def test_failure_is_mailed_with_what_happened_and_what_to_do(nights: Nights, mail: Mailbox) -> None:
+def test_failure_is_mailed_with_what_happened_and_what_to_do(
+    calls: NotifiedCalls, mail: Mailbox
+) -> None:
     """The mail and the webhook name the failures and the command that repeats them."""
-    nights.write(jobs=3, urls='["{{ env.MAIL_URL }}", "{{ env.ALERT_URL }}"]', outcome="FAILED")
-    assert nights.call().code == 1
+    calls.write(jobs=3, urls='["{{ env.MAIL_URL }}", "{{ env.ALERT_URL }}"]', outcome="FAILED")
+    assert calls.call().code == 1
     (sent,) = mail.mails
     body = sent.get_payload(decode=True).decode()  # type: ignore[union-attr]  # of one part
     assert sent["Subject"] == "night: 3 of 3 jobs failed"
     assert "3 FAILED" in body
     assert "The simulated Actor failed" in body
-    assert f"orchestrator retry {(nights.home / 'latest').resolve()}" in body
-    (hook,) = nights.receiver.notifications
+    assert f"orchestrator retry {(calls.home / 'latest').resolve()}" in body
+    (hook,) = calls.receiver.notifications
     assert (hook["title"], hook["type"]) == ("night: 3 of 3 jobs failed", "failure")
-    assert nights.receiver.pings == ["start", "1"]
+    assert calls.receiver.pings == ["start", "1"]
 
 
-def test_change_compares_with_the_last_batch_of_the_series(nights: Nights) -> None:
-    """Only the first of equal failures is told, also where the batches before it are removed."""
+def test_change_compares_with_the_last_batch_of_the_series(calls: NotifiedCalls) -> None:
+    """Only the first of equal failures is announced, also after earlier batches are removed."""
     codes = []
     for year, outcome in enumerate(["SUCCEEDED", "FAILED", "FAILED", "SUCCEEDED"], start=2020):
-        nights.write("change", more="[retention]\nkeep_last = 1\n", outcome=outcome)
-        codes.append(nights.call(*CALL, "--date", f"{year}-01-01").code)
+        calls.write("change", more="[retention]\nkeep_last = 1\n", outcome=outcome)
+        codes.append(calls.call(*CALL, "--date", f"{year}-01-01").code)
     assert codes == [0, 1, 1, 0]
-    assert nights.receiver.titles == ["night: 1 of 1 jobs failed", "night: 1 of 1 jobs succeeded"]
-    last = nights.receiver.notifications[-1]["message"]
+    assert calls.receiver.titles == ["night: 1 of 1 jobs failed", "night: 1 of 1 jobs succeeded"]
+    last = calls.receiver.notifications[-1]["message"]
     assert "failed in the last batch, but not now: job-1" in last
-    assert nights.receiver.pings == ["start", "", "start", "1", "start", "1", "start", ""]
+    assert calls.receiver.pings == ["start", "", "start", "1", "start", "1", "start", ""]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +133,12 @@ def test_change_compares_with_the_last_batch_of_the_series(nights: Nights) -> No
     ],
 )
 def test_batch_that_cannot_begin_is_announced(
-    nights: Nights, what: str, code: int, words: str
+    calls: NotifiedCalls, what: str, code: int, words: str
 ) -> None:
-    """Nobody has to notice that nothing happened: the call says it."""
-    nights.write()
+    """No person has to notice that nothing happened: a notification says it."""
+    calls.write()
     variables = {}
-    spec = nights.command.folder / "s.toml"
+    spec = calls.command.folder / "s.toml"
     match what:
         case "token":
             variables = {"APIFY_TOKEN": ""}
@@ -145,26 +147,26 @@ def test_batch_that_cannot_begin_is_announced(
         case "setting":
             variables = {"ORCHESTRATOR_MAX_RUNS": "many"}
         case "not-toml":
-            # Nothing can be read of the spec, so only the environment says who must know.
+            # The spec cannot be read, so only the environment says who is notified.
             spec.write_text("[batch\n")
-            receiver = nights.receiver
+            receiver = calls.receiver
             variables = {"ORCHESTRATOR_NOTIFY_URLS": receiver.notify_url}
             variables["ORCHESTRATOR_PING_URL"] = receiver.url
-    done = nights.call(*CALL, **variables)
+    done = calls.call(*CALL, **variables)
     assert done.code == code, done.err
-    (sent,) = nights.receiver.notifications
+    (sent,) = calls.receiver.notifications
     assert words in sent["message"]
-    assert nights.receiver.pings == [str(code)]
+    assert calls.receiver.pings == [str(code)]
 
 
-def test_call_that_ends_with_4_announces_nothing(nights: Nights) -> None:
+def test_call_that_ends_with_4_announces_nothing(calls: NotifiedCalls) -> None:
     """The process that holds the occurrence announces its end."""
-    nights.write("always", duration_secs=8)
-    first = nights.command.start(*CALL)
-    wait_until(lambda: nights.receiver.pings == ["start"], "the start")
-    assert nights.command.run(*CALL).code == 4
-    assert nights.command.run("run", "s.toml").code == 4
-    assert nights.receiver.pings == ["start"]
+    calls.write("always", duration_secs=8)
+    first = calls.command.start(*CALL)
+    wait_until(lambda: calls.receiver.pings == ["start"], "the start")
+    assert calls.command.run(*CALL).code == 4
+    assert calls.command.run("run", "s.toml").code == 4
+    assert calls.receiver.pings == ["start"]
     first.communicate()
     assert nights.receiver.pings == ["start", ""]
     assert len(nights.receiver.titles) == 1
@@ -199,33 +201,33 @@ def test_batch_that_is_given_up_is_named_in_a_notification_once(nights: Nights) 
         "INSERT INTO later_resumes VALUES ('2025-01-01T00:00:00+00:00', '')",
         "INSERT INTO later_resumes VALUES ('2025-01-02T00:00:00+00:00', '')",
     )
-    assert [nights.call().code, nights.call().code] == [0, 0]
-    (sent,) = nights.receiver.notifications
+    assert [calls.call().code, calls.call().code] == [0, 0]
+    (sent,) = calls.receiver.notifications
     assert f"orchestrator resume {folder}" in sent["message"]
 
 
-def test_wait_that_runs_out_is_announced_once(nights: Nights) -> None:
-    """An earlier batch that is live for too long is told, and its restarts are no news."""
-    nights.write(duration_secs=3600)
-    first = nights.command.start(*CALL, "--date", LAST_YEAR)
-    wait_until(lambda: nights.receiver.pings == ["start"], "the first batch")
+def test_longest_wait_is_announced_once(calls: NotifiedCalls) -> None:
+    """An earlier batch that is live for too long is announced once, also after restarts."""
+    calls.write(duration_secs=3600)
+    first = calls.command.start(*CALL, "--date", LAST_YEAR)
+    wait_until(lambda: calls.receiver.pings == ["start"], "the first batch")
     for _ in range(2):
-        assert nights.call(*CALL, ORCHESTRATOR_LOCK_WAIT_SECS="0.2").code == 5
-    (sent,) = nights.receiver.notifications
+        assert calls.call(*CALL, ORCHESTRATOR_LOCK_WAIT_SECS="0.2").code == 5
+    (sent,) = calls.receiver.notifications
     assert "lock_wait_secs" in sent["message"]
     first.kill()
     first.communicate()
 
 
-def test_notifiers_that_fail_are_only_warnings(nights: Nights, mail: Mailbox) -> None:
+def test_notifiers_that_fail_are_only_warnings(calls: NotifiedCalls, mail: Mailbox) -> None:
     """The batch and its exit code stay as they are, and each reason is told without a secret."""
-    nights.receiver.status = 403
+    calls.receiver.status = 403
     mail.refusal = "554 no mail today"
     gone = "json://someone:pass-9d3e@127.0.0.1:9/hook-77aa"
     wrong = "mailtoo://someone:pass-9d3e@hook-77aa"
     urls = (f'"{{{{ env.{name} }}}}"' for name in ("ALERT_URL", "MAIL_URL", "WRONG", "GONE"))
-    nights.write("always", urls=f"[{', '.join(urls)}]")
-    done = nights.call(*CALL, WRONG=wrong, GONE=gone)
+    calls.write("always", urls=f"[{', '.join(urls)}]")
+    done = calls.call(*CALL, WRONG=wrong, GONE=gone)
     assert done.code == 0, done.err
     lines = sorted(line for line in done.err.splitlines() if "failed" in line)
     reasons = [
@@ -236,83 +238,83 @@ def test_notifiers_that_fail_are_only_warnings(nights: Nights, mail: Mailbox) ->
     assert len(lines) == len(reasons)
     assert all(reason in line for line, reason in zip(lines, reasons, strict=True)), lines
     assert "no mail today" in lines[1]
-    assert "notification_failed" in (nights.home / "latest" / "log.jsonl").read_text()
+    assert "notification_failed" in (calls.home / "latest" / "log.jsonl").read_text()
 
 
-def test_notifier_that_hangs_does_not_keep_the_command(nights: Nights) -> None:
-    """After `notify_timeout_secs` the command leaves with the code of its batch."""
-    nights.receiver.hangs = True
-    nights.write("always")
+def test_notifier_that_hangs_does_not_delay_the_command(calls: NotifiedCalls) -> None:
+    """After `notify_timeout_secs` the command exits with the code of its batch."""
+    calls.receiver.hangs = True
+    calls.write("always")
     began = time.monotonic()
-    done = nights.call(*CALL, ORCHESTRATOR_NOTIFY_TIMEOUT_SECS="1")
+    done = calls.call(*CALL, ORCHESTRATOR_NOTIFY_TIMEOUT_SECS="1")
     assert done.code == 0, done.err
     assert time.monotonic() - began < 8
     assert "did not answer within 1 s" in done.err
     assert "it may have arrived" in done.err
 
 
-def test_signal_is_announced_and_leaves_in_time(nights: Nights) -> None:
-    """A hanging notifier does not keep a process that was told to leave."""
-    nights.write(duration_secs=3600)
-    process = nights.command.start(*CALL)
-    wait_until(lambda: nights.receiver.pings == ["start"], "the start")
-    nights.receiver.hangs = True
+def test_signal_is_announced_and_ends_in_time(calls: NotifiedCalls) -> None:
+    """A notifier that hangs does not delay a process after a signal."""
+    calls.write(duration_secs=3600)
+    process = calls.command.start(*CALL)
+    wait_until(lambda: calls.receiver.pings == ["start"], "the start")
+    calls.receiver.hangs = True
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
     assert process.code == 143
-    assert nights.receiver.pings == ["start", "143"]
-    assert nights.receiver.titles == ["night: interrupted after 0 of 1 jobs"]
+    assert calls.receiver.pings == ["start", "143"]
+    assert calls.receiver.titles == ["night: interrupted after 0 of 1 jobs"]
 
 
-def test_loss_of_the_output_folder_is_announced(nights: Nights) -> None:
+def test_loss_of_the_output_folder_is_announced(calls: NotifiedCalls) -> None:
     """Nothing on the disk is needed to say that the disk is gone."""
-    nights.write(duration_secs=3)
-    process = nights.command.start(*CALL)
-    wait_until(lambda: nights.receiver.pings == ["start"], "the start")
-    wait_until(lambda: (nights.home / "latest" / "log.jsonl").exists(), "the batch")
-    shutil.rmtree(nights.command.folder / "output")
+    calls.write(duration_secs=3)
+    process = calls.command.start(*CALL)
+    wait_until(lambda: calls.receiver.pings == ["start"], "the start")
+    wait_until(lambda: (calls.home / "latest" / "log.jsonl").exists(), "the batch")
+    shutil.rmtree(calls.command.folder / "output")
     process.communicate()
     assert process.code == 3
-    assert nights.receiver.pings == ["start", "3"]
-    (sent,) = nights.receiver.notifications
+    assert calls.receiver.pings == ["start", "3"]
+    (sent,) = calls.receiver.notifications
     assert "start a new batch" in sent["message"]
 
 
-def test_retry_that_succeeds_turns_the_switch_green(nights: Nights) -> None:
-    """A batch is repaired by a person, and whoever watches the switch sees that."""
-    nights.write(jobs=2, fail_attempts=1)
-    nights.call()
-    assert nights.call("retry", "night").code == 0
-    assert nights.receiver.pings == ["start", "1", "start", ""]
+def test_retry_that_succeeds_is_pinged(calls: NotifiedCalls) -> None:
+    """The switch shows that a person has repaired the batch."""
+    calls.write(jobs=2, fail_attempts=1)
+    calls.call()
+    assert calls.call("retry", "night").code == 0
+    assert calls.receiver.pings == ["start", "1", "start", ""]
 
 
-def test_each_day_of_a_backfill_is_announced_and_the_worst_code_stays(nights: Nights) -> None:
+def test_each_day_of_a_backfill_is_announced_and_the_worst_code_stays(calls: NotifiedCalls) -> None:
     """A later success does not hide the failure of an earlier day."""
-    nights.write(outcome="{{ 'FAILED' if date == '2020-01-01' else 'SUCCEEDED' }}")
+    calls.write(outcome="{{ 'FAILED' if date == '2020-01-01' else 'SUCCEEDED' }}")
     days = ("--dates", "2020-01-01..2020-01-02")
-    assert nights.call("run", "s.toml", *days).code == 1
-    assert nights.receiver.pings == ["start", "1", "start", "", "1"]
+    assert calls.call("run", "s.toml", *days).code == 1
+    assert calls.receiver.pings == ["start", "1", "start", "", "1"]
 
 
-def test_bug_is_announced_with_70(nights: Nights) -> None:
-    """Also what nobody foresaw is heard of."""
-    nights.write()
-    command = replace(nights.command, program="tests.support.stumbling:main_stumbling")
+def test_bug_is_announced_with_70(calls: NotifiedCalls) -> None:
+    """An unexpected error is announced too."""
+    calls.write()
+    command = replace(calls.command, program="tests.support.stumbling:main_stumbling")
     assert command.run(*CALL).code == 70
     assert take_tracebacks()
-    assert nights.receiver.pings[-1] == "70"
-    assert "bug of orchestrator" in nights.receiver.notifications[0]["message"]
+    assert calls.receiver.pings[-1] == "70"
+    assert "bug of orchestrator" in calls.receiver.notifications[0]["message"]
 
 
 def test_missing_library_is_refused_before_money_is_spent(
-    nights: Nights, platform: ServedPlatform
+    calls: NotifiedCalls, platform: ServedPlatform
 ) -> None:
-    """At night, nobody would notice that no notification can be sent; the switch says it."""
-    nights.write()
+    """Otherwise no notification could be sent; the switch gets the failure."""
+    calls.write()
     before = len(platform.runs())
-    command = replace(nights.command, program="tests.support.stumbling:main_without_apprise")
+    command = replace(calls.command, program="tests.support.stumbling:main_without_apprise")
     for words in (("validate", "s.toml"), CALL):
         done = command.run(*words)
         assert done.code == 2
         assert "pip install 'apify-batch[notify]'" in done.err
-    assert (nights.receiver.pings, len(platform.runs())) == (["2"], before)
+    assert (calls.receiver.pings, len(platform.runs())) == (["2"], before)

@@ -1,4 +1,4 @@
-"""What the page of a batch says of earlier ones, also where one of them cannot be read."""
+"""What the page of a batch shows of earlier ones, also if one of them cannot be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.report_page import write_page
 
 
 def test_broken_batch_in_the_history_is_a_warning_on_the_page(command: Command) -> None:
-    """A torn ledger and a foreign file beside it cost a sentence each; the batch succeeds."""
+    """For a torn ledger and a foreign file, there is one sentence each; the batch succeeds."""
     command.write("s.toml", sweep("again", 2, duration_secs=0.01))
     torn = Path(command.run("run", "s.toml", "--json").json["folder"])
     (torn / "ledger.sqlite").write_bytes(b"not a ledger")
@@ -28,7 +28,7 @@ def test_broken_batch_in_the_history_is_a_warning_on_the_page(command: Command) 
 
 
 def test_ledger_with_damaged_pages_in_the_history_is_a_warning(tmp_path: Path) -> None:
-    """A ledger that opens and is damaged inside is left out, with its folder and the reason."""
+    """A ledger that opens and is damaged inside is omitted, with its folder and the reason."""
     damaged = write_batch(tmp_path, many_jobs(200), number=1) / "ledger.sqlite"
     content = bytearray(damaged.read_bytes())
     content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
@@ -40,7 +40,7 @@ def test_ledger_with_damaged_pages_in_the_history_is_a_warning(tmp_path: Path) -
 
 
 def test_batch_of_a_newer_version_in_the_history_is_a_warning(tmp_path: Path) -> None:
-    """A ledger that this version does not know is named, and stays as it is."""
+    """A ledger of an unknown version is named, and stays unchanged."""
     newer = write_batch(tmp_path, many_jobs(5), number=1)
     with closing(sqlite3.connect(newer / "ledger.sqlite")) as db, db:
         db.execute("PRAGMA user_version = 99")
@@ -50,7 +50,7 @@ def test_batch_of_a_newer_version_in_the_history_is_a_warning(tmp_path: Path) ->
 
 
 def test_batch_of_an_older_version_in_the_history_is_compared(tmp_path: Path) -> None:
-    """A ledger without the tables of today is read from a copy; the file is not changed."""
+    """A ledger without the current tables is read from a copy; the file is not changed."""
     older = write_batch(tmp_path, many_jobs(5), number=1)
     with closing(sqlite3.connect(older / "ledger.sqlite")) as db, db:
         db.executescript("DROP TABLE calls; DROP TABLE log_ends; PRAGMA user_version = 3")
@@ -65,7 +65,7 @@ def test_batch_of_an_older_version_in_the_history_is_compared(tmp_path: Path) ->
 
 
 def test_summary_of_another_end_is_not_used(tmp_path: Path) -> None:
-    """Figures come from the ledger where the summary beside it is damaged, or of an earlier end."""
+    """Figures come from the ledger if the summary is damaged, or of an earlier end."""
     earlier = write_batch(tmp_path, many_jobs(4, failing_every=9), number=1)
     write_page(earlier)
     folder = write_batch(tmp_path, many_jobs(4, failing_every=9), number=2)

@@ -1,4 +1,4 @@
-"""The page of a batch as a reader has it: drawn, sorted, searched, on a phone and on a desk."""
+"""The page of a batch in a browser: drawn, sorted, searched, on a phone and on a desktop."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ async def test_page_shows_the_outcome_first(page: Page, report: str) -> None:
     assert page.complaints == []
 
 
-async def test_page_asks_for_nothing_but_itself(page: Page, report: str) -> None:
-    """The file works offline: it fetches no font, no script and no picture."""
+async def test_page_loads_only_itself(page: Page, report: str) -> None:
+    """The file works offline: it loads no font, no script and no picture."""
     page.requests.clear()
     await page.open(report)
     await page.evaluate("document.querySelector('#jobs').scrollIntoView()")
@@ -79,7 +79,7 @@ async def test_table_is_searched_by_key_parameter_and_error(page: Page, report: 
 
 
 async def test_table_is_sorted_by_a_click(page: Page, report: str) -> None:
-    """Figures begin with the highest, a second click turns the order, and the head says so."""
+    """Figures begin with the highest, a second click reverses it, and the header shows it."""
     await page.open(report)
     times = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.cells[5].innerText)"
     click = "document.querySelectorAll('#table th button')[5].click()"
@@ -159,7 +159,7 @@ async def test_long_words_fit_a_phone(page: Page, tmp_path: Path) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-async def test_hostile_texts_run_nothing(page: Page, tmp_path: Path) -> None:
+async def test_hostile_texts_are_not_executed(page: Page, tmp_path: Path) -> None:
     """Markup in parameters, errors, Actors and ids of runs is shown as text, or is encoded."""
     made = [
         Made(
@@ -180,7 +180,7 @@ async def test_hostile_texts_run_nothing(page: Page, tmp_path: Path) -> None:
     assert await page.evaluate("window.ran") is None
     assert HOSTILE in await page.text("#table")
     assert page.complaints == []
-    # Not only is nothing executed: the policy also refuses what would be.
+    # The markup is not executed, and the policy also refuses it.
     await page.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<a id=x onclick=\"ran=1\">')"
     )
@@ -193,17 +193,17 @@ async def test_page_of_ten_thousand_jobs_opens_at_once(page: Page, tmp_path: Pat
     """The page is drawn within three seconds, stays below 5 MB, and finds each of its jobs."""
     path = write_page(write_batch(tmp_path, many_jobs(10_000)))
     assert path.stat().st_size < 5_000_000
-    # The best of three: other tests use the same cores.
+    # The best of three, because other tests use the same cores.
     assert min([await _opening_secs(page, path.as_uri()) for _ in range(3)]) < LONGEST_OPENING_SECS
     assert (await page.text("#count")).startswith("10,000 jobs")
     assert await _search(page, "09998") == ["search-pl-09998"]
 
 
 @pytest.mark.skipif(not os.environ.get("ORCHESTRATOR_SOAK"), reason="needs ORCHESTRATOR_SOAK=1")
-async def test_page_of_a_hundred_thousand_jobs_says_what_it_leaves_out(
+async def test_page_of_a_hundred_thousand_jobs_says_what_it_omits(
     page: Page, tmp_path: Path
 ) -> None:
-    """It opens as fast, has every failed job, and counts those that it does not have."""
+    """It opens as fast, has every failed job, and counts the jobs that it omits."""
     path = write_page(write_batch(tmp_path, many_jobs(100_000)))
     assert path.stat().st_size < 5_000_000
     assert await _opening_secs(page, path.as_uri()) < LONGEST_OPENING_SECS

@@ -1,4 +1,4 @@
-"""Records that stay true: figures of a batch that later commands leave alone."""
+"""Records that stay true: later commands do not change the figures of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT = ("started_at", "finished_at", "duration_secs", "active_secs", "exit_code"
 
 
 def figures(command: Command) -> dict[str, Any]:
-    """What `status` and `summary.json` both say of the end of the batch."""
+    """The figures of the end of the batch in `status` and `summary.json`."""
     shown = command.run("status", "sweep", "--json").json
     written = json.loads((command.folder / shown["folder"] / "summary.json").read_text())
     assert {name: written[name] for name in KEPT} == {name: shown[name] for name in KEPT}
@@ -37,7 +37,7 @@ def figures(command: Command) -> dict[str, Any]:
 def test_command_with_nothing_to_do_changes_no_figure(
     command: Command, words: Sequence[str]
 ) -> None:
-    """Start, end, duration and exit code of an ended batch stay as they were."""
+    """Start, end, duration and exit code of an ended batch stay the same."""
     command.write("s.toml", sweep(jobs=2, duration_secs=0.01, items=1))
     command.run("run", "s.toml", "--resume")
     before = figures(command)
@@ -47,7 +47,7 @@ def test_command_with_nothing_to_do_changes_no_figure(
 
 @pytest.mark.parametrize("word", ["resume", "abort"])
 def test_stopped_batch_keeps_its_end_when_nothing_more_happens(command: Command, word: str) -> None:
-    """A batch without money for its next job has the same end after one more try."""
+    """A batch without money for its next job has the same end after another call."""
     budget = "max_cost_usd = 0.01"
     job = "max_total_charge_usd = 0.01"
     command.write("s.toml", sweep(jobs=2, batch=budget, job=job, duration_secs=0.01, cost_usd=0.01))
@@ -60,7 +60,7 @@ def test_stopped_batch_keeps_its_end_when_nothing_more_happens(command: Command,
 
 
 def test_batch_records_what_triggered_it(command: Command) -> None:
-    """The first call counts; later ones are counted."""
+    """The first call is recorded; later ones are counted."""
     command.write("s.toml", sweep(jobs=1, duration_secs=0.01, outcome="FAILED"))
     nightly = Command(
         folder=command.folder, variables={**command.variables, "ORCHESTRATOR_TRIGGER": "cron"}
@@ -72,7 +72,7 @@ def test_batch_records_what_triggered_it(command: Command) -> None:
 
 
 def test_each_attempt_keeps_its_run_and_its_log(command: Command) -> None:
-    """What `retry` and `retries` start replaces no record of the attempts before."""
+    """Runs of `retry` and `retries` replace no record of earlier attempts."""
     command.write(
         "s.toml",
         sweep(

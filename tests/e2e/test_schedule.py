@@ -1,4 +1,4 @@
-"""What `orchestrator schedule` prints, checked by the tools that read it."""
+"""The output of `orchestrator schedule`, checked by the tools that read it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_schedule_is_accepted_by_cron(command: Command, spec_file: Path) -> None
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_schedule_is_accepted_by_systemd(command: Command, spec_file: Path, tmp_path: Path) -> None:
-    """Systemd finds nothing to complain about in the service and the timer."""
+    """Systemd reports no problem of the service and the timer."""
     paths = units(command, spec_file, tmp_path / "units")
     done = subprocess.run(
         ["systemd-analyze", "verify", *paths], check=False, capture_output=True, text=True
@@ -137,8 +137,8 @@ def test_schedule_prints_no_secret(
 
 
 @pytest.mark.parametrize("supervisor", SUPERVISORS)
-def test_schedule_at_carries_the_schedule(command: Command, supervisor: str) -> None:
-    """A spec without a schedule gets that of `--at`, and the command is called with it."""
+def test_schedule_uses_the_schedule_of_at(command: Command, supervisor: str) -> None:
+    """A spec without a schedule gets that of `--at`, and the printed command has it."""
     command.write("s.toml", sweep("hourly", 1))
     done = command.run("schedule", supervisor, "s.toml", "--at", "5 * * * *")
     assert done.code == 0
@@ -149,7 +149,7 @@ def test_schedule_at_carries_the_schedule(command: Command, supervisor: str) -> 
 
 
 def test_resume_reads_the_schedule_of_the_environment(command: Command) -> None:
-    """With ORCHESTRATOR_SCHEDULE a done occurrence ends with its own code, as with `schedule`."""
+    """With ORCHESTRATOR_SCHEDULE, a done occurrence ends with its own code, as with `schedule`."""
     command.write("s.toml", sweep("hourly", 1, duration_secs=0, items=1))
     variables = {**command.variables, "ORCHESTRATOR_SCHEDULE": "@yearly"}
     scheduled = Command(folder=command.folder, variables=variables)
@@ -171,7 +171,7 @@ def test_resume_reads_the_schedule_of_the_environment(command: Command) -> None:
     ],
     ids=["no schedule", "two schedules", "not cron", "not for cron", "jitter"],
 )
-def test_schedule_refuses_what_would_not_work(
+def test_schedule_refuses_what_cannot_work(
     command: Command, batch: str, words: tuple[str, ...], reason: str
 ) -> None:
     """A mistake is reported before anything is installed."""
@@ -182,7 +182,7 @@ def test_schedule_refuses_what_would_not_work(
 
 
 def test_schedule_warns_of_times_that_the_clock_skips(command: Command, spec_file: Path) -> None:
-    """Kubernetes would leave out the night on which summer time begins."""
+    """Kubernetes would skip the batch at the beginning of summer time."""
     done = command.run("schedule", "kubernetes", spec_file)
     assert "warning: The clock of Europe/Prague skips 02:15 on " in done.err
     assert "starts no batch on these days" in done.err

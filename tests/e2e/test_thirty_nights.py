@@ -46,7 +46,7 @@ UNREACHABLE = "night: the platform cannot be reached, or refuses the token"
 
 class Soak(Calls):
     """
-    Calls with a platform that can go away, and with servers that hear of them.
+    Calls with a platform that can stop, and with servers that receive notifications.
 
     Attributes:
         web, mail: receive the notifications; `web` the pings too.
@@ -68,12 +68,12 @@ class Soak(Calls):
         return start_platform(self._data, "--port", self._port, "--token", "made-up-token")
 
     def stop(self) -> None:
-        """Lets the platform go away."""
+        """Stops the platform."""
         self._process.terminate()  # type: ignore[attr-defined]
         self._process.communicate()  # type: ignore[attr-defined]
 
     def begin_again(self) -> None:
-        """Lets it come back, with all that it had."""
+        """Starts the platform again, with all its data."""
         self._process, self.platform = self._start()
 
     def run(self, instant: datetime | None = None, **variables: str) -> int:
@@ -82,7 +82,7 @@ class Soak(Calls):
         return at(command, instant or self.now).run_alone(*CALL).code
 
     def cut_now(self, number: int) -> int:
-        """Calls the command, and sends it a signal while its runs are live."""
+        """Calls the command, and sends a signal while its runs are live."""
         return self.cut(self.now, number, runs=self.runs + 1)
 
     @property
@@ -93,7 +93,7 @@ class Soak(Calls):
 
     @property
     def size_kbytes(self) -> int:
-        """How large all batches are together."""
+        """The size of all batches together."""
         files = (path for folder in self.folders for path in folder.rglob("*") if path.is_file())
         return sum(path.stat().st_size for path in files) // 1000
 
@@ -169,14 +169,14 @@ def notifiers_hang(soak: Soak) -> list[int]:
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """
-    What happens in a night, and what must follow.
+    The events of a night, and the expected results.
 
     Attributes:
         words: for the table.
         codes: of its calls, in their order.
         titles: of its notifications.
         pings: to the switch.
-        batches: how many batches it makes.
+        batches: how many batches it creates.
     """
 
     words: str
@@ -245,7 +245,7 @@ LONG = (
 @dataclass
 class Chronicle:
     """
-    What was seen, night by night.
+    The results of each night.
 
     Attributes:
         rows: of the table.
@@ -258,7 +258,7 @@ class Chronicle:
     codes: dict[str, int | None] = field(default_factory=dict)
 
     def note(self, command: Command) -> None:
-        """Reads the batches that are there now."""
+        """Reads the batches that exist now."""
         for batch in command.run("list", "--json").json["batches"]:
             self.served.setdefault(batch["occurrence"][:10], set()).add(batch["id"])
             self.codes[batch["id"]] = batch["exit_code"]
@@ -266,7 +266,7 @@ class Chronicle:
 
 @pytest.fixture
 def soak(tmp_path: Path) -> Iterator[Soak]:
-    """A platform of its own, and servers that hear of the nights."""
+    """A separate platform, and servers that receive the notifications."""
     with receiver() as web, mailbox() as mail:
         soak = Soak(tmp_path, web, mail)
         yield soak
@@ -274,7 +274,7 @@ def soak(tmp_path: Path) -> Iterator[Soak]:
 
 
 def test_nights_without_a_person(soak: Soak) -> None:
-    """Each night has one batch or a reason, who must know hears of it, and the disk stays free."""
+    """Each night has a batch or a reason, people are notified, and the disk stays free."""
     is_long = "ORCHESTRATOR_SOAK" in os.environ
     stories = LONG if is_long else SHORT
     chronicle = Chronicle()
@@ -286,7 +286,7 @@ def test_nights_without_a_person(soak: Soak) -> None:
         day = (NIGHT + number * DAY).date().isoformat()
         assert len(chronicle.served.get(day, ())) == story.batches, f"{day}: {story.words}"
     made = sum(story.batches for story in stories)
-    # Each job of each batch has had one run: nothing was started twice, and nothing forgotten.
+    # Each job of each batch has had one run: no start was repeated, and none was forgotten.
     assert soak.runs == made * JOBS
     ended = {1 if story.codes == [1] else 0 for story in stories}
     assert set(chronicle.codes.values()) == ended
@@ -300,7 +300,7 @@ def test_nights_without_a_person(soak: Soak) -> None:
 
 
 def _play(soak: Soak, story: Story, chronicle: Chronicle) -> None:
-    """Plays one night, and checks who heard of it and what is on the disk."""
+    """Plays one night, and checks the notifications and the disk."""
     titles, pings, mails = len(soak.web.titles), len(soak.web.pings), len(soak.mail.mails)
     codes = story.play(soak)
     heard, pinged = soak.web.titles[titles:], soak.web.pings[pings:]

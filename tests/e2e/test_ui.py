@@ -1,4 +1,4 @@
-"""The web page of all batches: what it shows, what it sends, and whom it refuses."""
+"""The web page of all batches: what it shows, what it sends, and which requests it refuses."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def _get(session: aiohttp.ClientSession, path: str | URL, **headers: str) 
 
 
 async def test_ui_needs_the_token_of_its_address(folder: Path) -> None:
-    """Another user of the machine can connect to the port, and reads nothing."""
+    """Another user of the machine can connect to the port, and gets nothing."""
     async with served(folder.parents[1], Accept="*/*") as session:
         for path in ("/", "/changes", _address(folder), "/metrics", "/?token=wrong"):
             status, text = await _get(session, path)
@@ -68,7 +68,7 @@ async def test_ui_needs_the_token_of_its_address(folder: Path) -> None:
 
 
 async def test_token_moves_from_the_address_into_a_cookie(folder: Path) -> None:
-    """The history of the browser keeps no token, and no script can read it."""
+    """The browser's history has no token, and no script can read it."""
     async with served(folder.parents[1], Accept="*/*") as session:
         async with session.get(f"/?token={TOKEN}", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/")
@@ -80,7 +80,7 @@ async def test_token_moves_from_the_address_into_a_cookie(folder: Path) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1"])
 async def test_request_for_another_host_is_refused(folder: Path, host: str) -> None:
-    """A foreign name that resolves to this machine is not this server, whatever it sends."""
+    """A foreign name for this machine is refused, whatever the request contains."""
     async with served(folder.parents[1]) as session:
         status, text = await _get(session, "/", Host=host)
         assert (status, "nightly" in text) == (421, False)
@@ -104,7 +104,7 @@ async def test_request_of_another_site_is_refused(folder: Path, headers: dict[st
 
 
 async def test_answers_of_the_ui_forbid_what_they_do_not_need(folder: Path) -> None:
-    """No frame, no other script, no guess of types, no cache: on pages, data and refusals."""
+    """They forbid frames, other scripts, guesses of types and caches, also on refusals."""
     async with served(folder.parents[1]) as session:
         for path in ("/", "/changes", _address(folder), "/none"):
             async with session.get(path) as answer:
@@ -147,8 +147,8 @@ async def test_ui_is_read_only(folder: Path, method: str) -> None:
         "/none",
     ],
 )
-async def test_address_leads_nowhere_but_to_batches(folder: Path, path: str) -> None:
-    """An address cannot climb out of the output folder."""
+async def test_address_leads_only_to_batches(folder: Path, path: str) -> None:
+    """No address leads out of the output folder."""
     async with served(folder.parents[1]) as session:
         assert (await _get(session, URL(path, encoded=True)))[0] == 404
 
@@ -165,8 +165,8 @@ async def test_batch_outside_of_the_output_folder_is_not_shown(tmp_path: Path) -
         assert (await _get(session, path))[0] == 404
 
 
-async def test_overview_shows_names_with_history_and_what_is_broken(folder: Path) -> None:
-    """One ledger that cannot be read is a sentence; all other batches are there."""
+async def test_overview_shows_names_with_history_and_broken_batches(folder: Path) -> None:
+    """A ledger that cannot be read is one sentence; all other batches are there."""
     output = folder.parents[1]
     broken = write_batch(output, many_jobs(3), name="broken")
     (broken / "ledger.sqlite").write_bytes(b"not a ledger")
@@ -192,7 +192,7 @@ async def test_page_of_a_broken_batch_says_why(folder: Path) -> None:
 
 
 async def test_empty_output_folder_says_what_makes_a_batch(tmp_path: Path) -> None:
-    """Whoever opens the page too early reads what to do."""
+    """A reader who opens the page too early reads what to do."""
     async with served(tmp_path / "none") as session:
         status, text = await _get(session, "/")
     assert status == 200
@@ -200,7 +200,7 @@ async def test_empty_output_folder_says_what_makes_a_batch(tmp_path: Path) -> No
 
 
 async def test_page_of_a_batch_has_all_its_jobs(folder: Path) -> None:
-    """It is the report with links to the pages of jobs, and a way back."""
+    """It is the report with links to the pages of jobs, and a link back."""
     async with served(folder.parents[1]) as session:
         _, text = await _get(session, _address(folder))
     assert len(keys_in(text)) == 40
@@ -214,7 +214,7 @@ async def _changes(session: aiohttp.ClientSession, folder: Path, since: str) -> 
 
 
 async def test_changes_are_only_what_changed(folder: Path) -> None:
-    """A job that fails brings its own row, its error, and the sections that it changes."""
+    """A failed job sends its own row, its error, and the sections that it changes."""
     async with served(folder.parents[1], AT_ONCE) as session:
         _, text = await _get(session, _address(folder))
         version = data_in(text)["version"]
@@ -236,7 +236,7 @@ async def test_changes_are_only_what_changed(folder: Path) -> None:
 async def test_ledger_that_has_not_changed_is_not_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser that stays open costs nothing: the files of the ledger are only looked at."""
+    """A browser that stays open costs nothing: only the times of the files are read."""
     readings = []
 
     class Counted(LedgerReader):
@@ -281,7 +281,7 @@ async def test_page_of_a_job_shows_attempts_input_items_and_log(folder: Path) ->
 
 
 async def test_hostile_items_and_logs_stay_text(tmp_path: Path) -> None:
-    """What an Actor stored cannot become a part of the page, and names of fields neither."""
+    """Content of an Actor cannot become a part of the page, and neither can names of fields."""
     hostile = "</pre></script><script>alert(1)</script>"
     folder = write_batch(tmp_path, [Made(key="job", params={hostile: hostile})])
     files = folder / "jobs" / "job"
@@ -312,7 +312,7 @@ async def test_secrets_are_not_shown(folder: Path) -> None:
 
 
 def test_command_prints_the_address_first_and_ends_by_a_signal(command: Command) -> None:
-    """Whoever starts it can open the first line; Ctrl-C is its normal end."""
+    """The first line can be opened; Ctrl-C is the normal end."""
     process = command.start("ui")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", process.first_line())
     process.terminate()

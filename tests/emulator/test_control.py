@@ -18,7 +18,7 @@ async def _control(call: Caller, name: str, body: Any, **headers: str) -> Reply:
 
 
 async def test_clock_ends_long_runs_at_once_and_at_their_own_times(tmp_path: Path) -> None:
-    """A test waits for no stand-in: an hour passes at once, each run ends when it would have."""
+    """An hour passes at once, and each run ends at its own time."""
     async with calling(tmp_path) as call:
         short = await call.start({"duration_secs": 60, "ready_secs": 30})
         long = await call.start({"duration_secs": 1000})
@@ -32,7 +32,7 @@ async def test_clock_ends_long_runs_at_once_and_at_their_own_times(tmp_path: Pat
 
 
 async def test_reset_gives_an_empty_account(tmp_path: Path) -> None:
-    """Runs, storages, tasks, webhooks, faults, limits, the clock and added Actors are gone."""
+    """Runs, storages, tasks, webhooks, faults, limits, the clock and added Actors are removed."""
     actors = write_actor(tmp_path / "actors", "slow", "time.sleep(60)")
     async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
         await call("POST", "actors/local~slow/runs")
@@ -110,7 +110,7 @@ async def test_control_is_for_the_owner_only(tmp_path: Path) -> None:
         assert (await call("POST", "__emulator/reset")).status == 404
 
 
-async def test_control_names_what_is_wrong(tmp_path: Path) -> None:
+async def test_control_names_the_mistake(tmp_path: Path) -> None:
     """A field that does not exist, or a fault that is not valid, is refused by its name."""
     async with calling(tmp_path) as call:
         reply = await _control(call, "limits", {"maxRun": 1})

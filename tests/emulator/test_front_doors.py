@@ -44,14 +44,14 @@ def test_each_begins_with_an_empty_account(apify_emulator, turn):
 
 
 def test_exec_runs_a_program_with_the_variables_of_an_emulator(tmp_path: Path) -> None:
-    """One word before a command: the official client finds the emulator, and the code is kept."""
+    """With one word before a command, the official client uses the emulator; the code is kept."""
     words = ["exec", "--data", str(tmp_path), "--", sys.executable, "-c", PROGRAM]
     done = run_command(*words)
     assert (done.returncode, done.stdout, done.stderr) == (7, "local\n", "")
 
 
 def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> None:
-    """Beside a running emulator `exec` starts no second one; with `--fresh` it does."""
+    """Beside a running emulator, `exec` starts no second one, except with `--fresh`."""
     show = [sys.executable, "-c", "import os; print(os.environ['APIFY_API_BASE_URL'])"]
     with serving(tmp_path) as (_, url, _token):
         shared = run_command("exec", "--data", str(tmp_path), "--", *show)
@@ -60,7 +60,7 @@ def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> N
     assert fresh.stdout.strip() != url
 
 
-def test_exec_passes_a_signal_on_and_says_what_it_cannot_start(tmp_path: Path) -> None:
+def test_exec_forwards_signals_and_reports_programs_that_cannot_start(tmp_path: Path) -> None:
     """The program gets the signal, and the exit codes are those of a shell."""
     assert run_command("exec", "--data", str(tmp_path), "--", "/no/such/program").returncode == 127
     code = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -92,7 +92,7 @@ def test_serve_prints_the_variables_for_a_shell(tmp_path: Path) -> None:
 
 
 def test_plugin_gives_each_test_an_empty_account(tmp_path: Path) -> None:
-    """The fixture needs no set-up: stand-ins, the official client, the clock, a reset."""
+    """The fixture needs no set-up: it has stand-ins, the official client, the clock, a reset."""
     (tmp_path / "test_mine.py").write_text(PLUGIN_TEST)
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     words += ["-p", "apify_emulator.testing.pytest_plugin", "--rootdir", str(tmp_path)]
@@ -104,7 +104,7 @@ def test_plugin_gives_each_test_an_empty_account(tmp_path: Path) -> None:
 
 
 def test_plugin_imports_nothing_heavy() -> None:
-    """A session that does not use the fixture does not wait for the emulator."""
+    """A session without the fixture does not wait for the emulator."""
     code = "import sys, apify_emulator.testing.pytest_plugin; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for heavy in ("aiohttp", "anyio", "pydantic"):
@@ -112,7 +112,7 @@ def test_plugin_imports_nothing_heavy() -> None:
 
 
 def test_handle_sets_faults_and_limits(tmp_path: Path) -> None:
-    """A script sees refusals on demand, and the message of what it does wrong."""
+    """A script can request refusals, and gets a message for its mistakes."""
     with running_emulator(data_dir=tmp_path) as emulator:
         assert isinstance(emulator, EmulatorHandle)
         emulator.faults({"path": "/users/me$", "do": "refuse", "status": 403, "message": "No."})

@@ -1,4 +1,4 @@
-"""The proxy that passes requests on."""
+"""The proxy that forwards requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATUS_PAGE = "http://proxy.apify.com/?format=json"
 
 @asynccontextmanager
 async def _site() -> AsyncIterator[str]:
-    """Serves a page that says what it was asked."""
+    """Serves a page that shows its request."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         body = (await request.read()).decode()
@@ -45,7 +45,7 @@ async def _proxy_url(call: Caller, username: str = "auto", password: str | None 
     return f"http://{username}:{password or known}@{place}"
 
 
-async def test_proxy_passes_requests_on(tmp_path: Path) -> None:
+async def test_proxy_forwards_requests(tmp_path: Path) -> None:
     """A request reaches its target with its body, and without the password of the proxy."""
     async with calling(tmp_path) as call, _site() as site, aiohttp.ClientSession() as session:
         proxy = await _proxy_url(call, "groups-RESIDENTIAL,session-abc_1,country-US")
@@ -94,18 +94,18 @@ async def test_status_page_says_whether_the_proxy_can_be_used(tmp_path: Path) ->
         pytest.param(f"session-{'x' * 51}", None, 403, id="session"),
     ],
 )
-async def test_proxy_refuses_what_the_account_may_not(
+async def test_proxy_refuses_what_the_account_does_not_allow(
     tmp_path: Path, username: str, password: str | None, status: int
 ) -> None:
-    """Nobody without the password uses the proxy, and unknown groups get a refusal."""
+    """The proxy needs the password, and unknown groups get a refusal."""
     async with calling(tmp_path) as call, _site() as site, aiohttp.ClientSession() as session:
         proxy = await _proxy_url(call, username, password)
         async with session.get(site, proxy=proxy) as answer:
             assert answer.status == status
 
 
-async def test_proxy_survives_what_is_no_request(tmp_path: Path) -> None:
-    """Garbage, a target that does not listen and a broken connection harm nobody else."""
+async def test_proxy_survives_invalid_requests(tmp_path: Path) -> None:
+    """Garbage, a target that does not listen and a broken connection affect no other request."""
     async with calling(tmp_path) as call, _site() as site, aiohttp.ClientSession() as session:
         port = int(call.emulator.variables["APIFY_PROXY_PORT"])
         for garbage in (b"\x16\x03\x01\r\n\r\n", b"x" * 70_000, b"GET http://[ HTTP/1.1\r\n\r\n"):

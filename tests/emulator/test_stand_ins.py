@@ -44,7 +44,7 @@ async def _played(call: Caller, given: dict[str, Any]) -> tuple[dict[str, Any], 
 
 
 async def test_add_makes_an_actor_that_gives_the_items_of_a_file(tmp_path: Path) -> None:
-    """One command stands in for an Actor of the Store: its items, cost and schema."""
+    """One command replaces an Actor of the Store: its items, cost and schema."""
     items, schema = tmp_path / "items.json", tmp_path / "schema.json"
     items.write_text('[{"likes": 3}, {"likes": 5}]')
     schema.write_bytes(orjson.dumps(SCHEMA))
@@ -60,7 +60,7 @@ async def test_add_makes_an_actor_that_gives_the_items_of_a_file(tmp_path: Path)
         assert refused.error == (400, "invalid-input")
 
 
-def test_add_takes_a_folder_and_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+def test_add_accepts_a_folder_and_reports_invalid_files(tmp_path: Path) -> None:
     """The message names the file and the line that is not an item."""
     (tmp_path / "items.jsonl").write_text('{"a": 1}\n[2]\n')
     done = run_command("add", NAME, str(tmp_path), "--data", str(tmp_path / "data"))
@@ -69,10 +69,10 @@ def test_add_takes_a_folder_and_says_what_is_wrong_with_a_file(tmp_path: Path) -
     assert not (tmp_path / "data").exists()
 
 
-async def test_stand_in_that_is_added_while_the_emulator_runs_is_there_at_once(
+async def test_stand_in_that_is_added_later_exists_at_once(
     tmp_path: Path,
 ) -> None:
-    """Nobody has to start the emulator again; an edit of the items counts for the next run."""
+    """The emulator need not restart; a change of the items counts for the next run."""
     async with calling(tmp_path) as call:
         assert (await call("GET", PATH)).status == 404
         _stand_in(tmp_path, {"a": 1})
@@ -81,8 +81,8 @@ async def test_stand_in_that_is_added_while_the_emulator_runs_is_there_at_once(
         assert (await _played(call, {"username": "x"}))[1] == [{"a": 2}, {"a": 3}]
 
 
-async def test_recordings_are_told_apart_by_input(tmp_path: Path) -> None:
-    """Each input gives its own items, with the schema's defaults filled in on both sides."""
+async def test_recordings_differ_by_input(tmp_path: Path) -> None:
+    """Each input gives its own items; the schema's defaults are filled in before the comparison."""
     _stand_in(tmp_path, {"n": "nasa"}, name="r1", input={"username": "nasa"})
     _stand_in(tmp_path, {"n": "esa"}, name="r2", input={"username": "esa", "limit": 5})
     async with calling(tmp_path) as call:
@@ -146,7 +146,7 @@ async def test_record_reads_a_real_run_and_plays_it(tmp_path: Path) -> None:
 
 
 async def test_record_refuses_a_run_that_has_not_ended(tmp_path: Path) -> None:
-    """A run is recorded only when it is complete, and a wrong token is said."""
+    """Only a complete run is recorded, and a wrong token is an error."""
     async with calling(tmp_path) as call:
         run = await call.start({"duration_secs": 60})
         with pytest.raises(SetupError, match="RUNNING; record it when it has ended"):

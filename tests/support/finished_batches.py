@@ -1,4 +1,4 @@
-"""Batches that have ended, written into ledgers without a platform: of any size, in a moment."""
+"""Batches that have ended, written into ledgers without a platform: of any size, quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs and facts of pages, made without a ledger."""
+"""Jobs and facts of pages, built without a ledger."""
 
 from __future__ import annotations
 

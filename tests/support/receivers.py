@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 @dataclass
 class Receiver:
     """
-    A web server that keeps what it receives.
+    A web server that stores what it receives.
 
     Attributes:
         received: the path and the body of each request, in their order.
@@ -37,7 +37,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Its address with a key in the path, as that of a dead-man's switch."""
+        """Its address with a key in the path, like that of a dead-man's switch."""
         return f"http://127.0.0.1:{self.port}/key-5c1f0a77"
 
     @property
@@ -64,7 +64,7 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A web server, until left."""
+    """Starts a web server, and closes it at the end of the block."""
     state = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Keeps the tests' stderr clean."""
+            """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -97,10 +97,10 @@ def receiver() -> Iterator[Receiver]:
 @dataclass
 class Mailbox:
     """
-    A mail server that keeps what it accepts.
+    A mail server that stores what it accepts.
 
     Attributes:
-        refusal: with what it refuses each mail; None to accept them.
+        refusal: its answer to each mail; None to accept them.
     """
 
     mails: list[Message] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Mailbox:
         return f"mailto://127.0.0.1:{self.port}?from=batch@example.org&to=team@example.org&mode=insecure"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Takes or refuses a mail."""
+        """Accepts or refuses a mail."""
         if self.refusal is not None:
             return self.refusal
         content = envelope.content
@@ -124,7 +124,7 @@ class Mailbox:
 
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:
-    """A mail server, until left."""
+    """Starts a mail server, and closes it at the end of the block."""
     box = Mailbox()
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))

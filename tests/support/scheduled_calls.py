@@ -1,4 +1,4 @@
-"""Calls of `run --resume` on a shifted clock, as cron or a supervisor calls it."""
+"""Calls of `run --resume` on a shifted clock, as by cron or a supervisor."""
 
 from __future__ import annotations
 

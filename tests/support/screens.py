@@ -50,7 +50,7 @@ def screen(columns: int, lines: int) -> str:
 
 
 class Written(StringIO):
-    """What is written to a terminal, kept."""
+    """Stores what is written to a terminal."""
 
     encoding = "utf-8"
 
@@ -64,7 +64,7 @@ class Written(StringIO):
 
 
 def example(rows: int) -> Progress:
-    """A batch of 1,000 jobs after half an hour, now."""
+    """A batch of 1,000 jobs half an hour after its start."""
     now = datetime.now(UTC)
     ages = [431, 124, 118, 97, 88, 61, 60, 44, 41, 33, 29, 21, 17, 12, 8, 7, 5, 3]
     live = tuple(

@@ -1,7 +1,7 @@
 """
 Writes the pictures of the pages that docs/ shows: `make screenshots`.
 
-They are made of batches that never ran, so that each call gives the same pictures.
+They show batches that never ran, so each call gives the same pictures.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from orchestrator.cli.main import main
 
 
 def main_stumbling(words: Sequence[str]) -> None:
-    """The command, in which a step before the first start has a bug."""
+    """Runs the command; a step before the first start has a bug."""
 
     def stumble(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("a bug")
@@ -35,6 +35,6 @@ def main_killed_before_it_announces(words: Sequence[str]) -> None:
 
 
 def main_without_apprise(words: Sequence[str]) -> None:
-    """The command, where Apprise is not installed."""
+    """Runs the command without Apprise."""
     sys.modules["apprise"] = None  # type: ignore[assignment]  # how Python marks a missing module
     main(words)

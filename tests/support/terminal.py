@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, and the screen as its reader sees it."""
+"""A command on its own terminal, and the screen that its reader sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.command import LONGEST_SECS, Command
 CTRL_C = b"\x03"
 HISTORY = 500
 SHOWN_SECS = 60
-"""How long something may take to be shown."""
+"""How long something may take until it is shown."""
 
 
 class RealScreen(pyte.HistoryScreen):
@@ -53,7 +53,7 @@ class Terminal:
         handle: our side of the terminal.
 
     Attributes:
-        screen: what the reader sees; its history is what has moved out of sight.
+        screen: what the reader sees; its history has the lines that moved out of sight.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Terminal:
         raise AssertionError(f"{text!r} is not on the screen")
 
     def wait_for(self, holds: Callable[[list[str]], bool], what: str) -> list[str]:
-        """Reads until the lines on the screen are as a test wants them; returns them."""
+        """Reads until the lines on the screen meet a test's condition; returns them."""
         until = time.monotonic() + SHOWN_SECS
         while not holds(self.lines()):
             assert time.monotonic() < until, f"never shown: {what}\n" + "\n".join(self.lines())
@@ -90,13 +90,13 @@ class Terminal:
         return self.lines()
 
     def read(self, secs: float = 0.1) -> bool:
-        """Reads what the command writes within a time; returns whether it may write more."""
+        """Reads for a time what the command writes; returns whether it may write more."""
         if not select.select([self._handle], [], [], secs)[0]:
             return True
         try:
             piece = os.read(self._handle, 65536)
         except OSError:
-            # Linux tells the end of a terminal by an error.
+            # Linux signals the end of a terminal by an error.
             return False
         self.written += piece
         self._stream.feed(piece)
@@ -109,11 +109,11 @@ class Terminal:
         return self.process.wait(LONGEST_SECS)
 
     def press(self, keys: bytes) -> None:
-        """Types something."""
+        """Types some keys."""
         os.write(self._handle, keys)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Gives the terminal another size, as the user does with a window."""
+        """Changes the size of the terminal, as a user does with a window."""
         self.screen.resize(lines, columns)
         set_size(self._handle, columns, lines)
 
@@ -126,7 +126,7 @@ def terminal(
     lines: int = 24,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Terminal]:
-    """Starts a command on a terminal; ends it if it has not ended."""
+    """Starts a command on a terminal, and ends it at the end of the block."""
     ours, theirs = os.openpty()
     set_size(ours, columns, lines)
     environment = {**command.environment(), "TERM": "xterm-256color", **variables}
@@ -138,7 +138,7 @@ def terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        # So that Ctrl-C on the terminal is a signal to the command.
+        # So that Ctrl-C on the terminal sends a signal to the command.
         preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),
     ) as process:
         os.close(theirs)
@@ -152,5 +152,5 @@ def terminal(
 
 
 def set_size(handle: int, columns: int, lines: int) -> None:
-    """Gives a terminal its size."""
+    """Sets the size of a terminal."""
     fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

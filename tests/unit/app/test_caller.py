@@ -1,4 +1,4 @@
-"""What started the program."""
+"""How the program was started."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def limits(used: str, most: str = "100") -> AccountLimits:
     ("used", "state"), [("10", "ok"), ("89.9", "ok"), ("90", "warning"), ("100", "problem")]
 )
 def test_money_that_is_nearly_used_is_a_warning(used: str, state: str) -> None:
-    """Whoever looks before the night sees that the month's money may not be enough."""
+    """A user sees in advance that the month's money may not be enough."""
     room, money = findings_of_limits(limits(used))
     assert room.found == "25 runs at once"
     assert money.state is State(state)
@@ -42,7 +42,7 @@ def test_money_that_is_nearly_used_is_a_warning(used: str, state: str) -> None:
         (3600, "problem", "3,600 s ahead of"),
     ],
 )
-def test_clock_that_is_wrong_is_told_with_its_error(secs: int, state: str, found: str) -> None:
+def test_wrong_clock_is_reported_with_its_error(secs: int, state: str, found: str) -> None:
     """A clock that is off by more than five minutes serves the wrong occurrence."""
     finding = finding_of_clock(timedelta(seconds=secs))
     assert finding.state is State(state)
@@ -50,7 +50,7 @@ def test_clock_that_is_wrong_is_told_with_its_error(secs: int, state: str, found
 
 
 def test_output_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
-    """It is found before the night, with the folder that prevents it."""
+    """It is found in advance, with the folder that prevents it."""
     (tmp_path / "file").write_text("not a folder")
     output, _ = check_output(tmp_path / "file" / "output")
     assert output.state is State.PROBLEM
@@ -58,7 +58,7 @@ def test_output_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_output_folder_is_left_as_it_was(tmp_path: Path) -> None:
-    """The check leaves no file behind and makes no folder."""
+    """The check leaves no file and creates no folder."""
     output, disk = check_output(tmp_path / "output")
     assert (output.state, disk.about) == (State.OK, "disk")
     assert list(tmp_path.iterdir()) == []

@@ -37,7 +37,7 @@ print(type(display_for("auto")).__name__, "rich" in sys.modules)
     ids=["terminal", "dumb", "unknown"],
 )
 def test_display_suits_the_terminal_and_loads_nothing_yet(term: str, display: str) -> None:
-    """The terminal library is loaded when the first requests have left, not before."""
+    """The terminal library is loaded after the first requests are sent, not before."""
     done = subprocess.run(
         [sys.executable, "-c", CHOOSE],
         env={**os.environ, "TERM": term},
@@ -49,7 +49,7 @@ def test_display_suits_the_terminal_and_loads_nothing_yet(term: str, display: st
 
 
 def test_symbols_are_those_that_the_terminal_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shapes differ where colours are missing, and everything is ASCII without UTF-8."""
+    """Shapes differ if colours are missing, and everything is ASCII without UTF-8."""
     monkeypatch.delenv("LC_ALL", raising=False)
     assert symbols_for("utf-8", has_colours=True) == COLOURED
     assert symbols_for("UTF8", has_colours=False) == UNCOLOURED
@@ -60,7 +60,7 @@ def test_symbols_are_those_that_the_terminal_can_show(monkeypatch: pytest.Monkey
 
 
 async def test_new_size_of_the_window_is_noticed_at_once() -> None:
-    """A view that waited for its next frame would stay broken for a moment."""
+    """Otherwise the view would stay broken until its next frame."""
     noticed = anyio.Event()
     with resizing(noticed.set), anyio.fail_after(10):
         os.kill(os.getpid(), signal.SIGWINCH)

@@ -19,7 +19,7 @@ def read(folder: Path) -> tuple[Batch, Totals]:
         return reader.batch(), reader.totals()
 
 
-async def test_active_time_leaves_out_the_time_between_two_calls(tmp_path: Path) -> None:
+async def test_active_time_excludes_the_time_between_two_calls(tmp_path: Path) -> None:
     """A batch that was interrupted for an hour was active for three minutes."""
     create_ledger(tmp_path / "ledger.sqlite", make_batch(), [make_job()], caller="systemd")
     ledger = reopen_ledger(tmp_path)
@@ -32,7 +32,7 @@ async def test_active_time_leaves_out_the_time_between_two_calls(tmp_path: Path)
 
 
 async def test_idle_call_changes_neither_the_end_nor_the_active_time(tmp_path: Path) -> None:
-    """A command that found nothing to do leaves the figures of the batch alone."""
+    """A command that found nothing to do does not change the figures of the batch."""
     create_ledger(tmp_path / "ledger.sqlite", make_batch(), [make_job()])
     ledger = reopen_ledger(tmp_path)
     await ledger.close(BatchState.STOPPED, exit_code=3, reason=None, now=NOON + MINUTE)

@@ -9,19 +9,19 @@ URL = "mailtos://me:p%40ssword@smtp.example.org:587/?to=team@example.org"
 
 
 def test_service_and_host_are_named_without_credentials() -> None:
-    """People recognise which notifier failed, and nobody learns a key."""
+    """People recognise which notifier failed, and see no key."""
     assert shown_service(URL) == "mailtos"
     assert shown_host("https://me:word@hc-ping.com/1f2e3d?x=1") == "https://hc-ping.com"
 
 
 @pytest.mark.parametrize("said", ["login p@ssword refused", "login p%40ssword refused"])
 def test_reason_of_a_library_loses_the_parts_of_the_url(said: str) -> None:
-    """Libraries quote URLs and passwords, as they are and escaped."""
+    """Libraries quote URLs and passwords, in plain and escaped form."""
     assert without_parts(said, URL) == "login [secret] refused"
 
 
 def test_reason_of_a_library_is_one_short_line() -> None:
-    """A traceback in a reason fills no screen."""
+    """A reason never has more than one line, even if the library gives a traceback."""
     assert "\n" not in without_parts("no\nroute", URL)
     assert len(without_parts("x" * 5000, URL)) == 300
 

@@ -1,4 +1,4 @@
-"""What the page of a batch says, and that no text of an Actor can become part of it."""
+"""What the page of a batch shows, and that no text of an Actor can become part of it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _Elements(HTMLParser):
 
 
 def test_page_has_no_element_from_a_hostile_text() -> None:
-    """A text that closes a script or opens an image stays text, wherever an Actor says it."""
+    """A text that closes a script or opens an image stays text, in all fields of an Actor."""
     job = listed_job(
         status=JobStatus.FAILED,
         error=HOSTILE,
@@ -98,7 +98,7 @@ def test_page_has_no_element_from_a_hostile_text() -> None:
 
 
 def test_page_allows_its_own_script_and_style_only() -> None:
-    """The policy names digests of what is in the page, so that a browser refuses all else."""
+    """The policy has the digests of the page's parts, so a browser refuses all others."""
     text = _text(make_page([listed_job()]))
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none';")
@@ -129,7 +129,7 @@ def test_page_shows_no_secret_and_no_control_character() -> None:
     assert "[secret] ?gnp.exe?[31m" in text
 
 
-def test_page_asks_no_other_machine() -> None:
+def test_page_loads_nothing_from_other_machines() -> None:
     """The file is complete: no element of it loads anything."""
     elements = _Elements(_text(make_page([listed_job()]))).found
     assert not [given for _, given in elements if "src" in given]
@@ -146,7 +146,7 @@ def test_page_begins_with_the_outcome() -> None:
 
 
 def test_page_of_an_interrupted_batch_names_the_command_that_continues_it() -> None:
-    """Whoever reads that a batch stopped also reads why, and what to type."""
+    """A reader sees that a batch stopped, why, and which command to type."""
     batch = replace(ended_batch(stop_reason="the budget is spent"), state=BatchState.STOPPED)
     jobs = {JobStatus.SUCCEEDED: 3, JobStatus.WAITING: 1}
     outcome = make_page([], batch=batch, totals=make_totals(jobs=jobs)).outcome
@@ -223,7 +223,7 @@ def test_timeline_draws_a_live_run_until_now() -> None:
 
 
 def test_timeline_of_too_many_lanes_says_so() -> None:
-    """More runs at once than a screen has lines for are counted, not drawn."""
+    """If more runs are concurrent than a screen has lines, they are counted, not drawn."""
     view = make_page(listed_job(seq) for seq in range(200)).timeline
     assert view is not None
     assert (view.concurrency.peak, view.lanes) == (200, None)
@@ -231,7 +231,7 @@ def test_timeline_of_too_many_lanes_says_so() -> None:
 
 
 def test_breakdown_adds_up_by_actor_and_by_parameter() -> None:
-    """Cost, failures and the median time of each value; a parameter of single jobs is left out."""
+    """It has the cost, failures and median time of each value, but no parameter of single jobs."""
     jobs = [
         listed_job(
             seq,
@@ -261,8 +261,8 @@ def test_job_costs_what_all_its_runs_cost() -> None:
     assert shown_job(ended_batch(), listed_job(attempts=attempts)).cost_usd == 6
 
 
-def test_batch_is_marked_where_it_is_worse_than_usual() -> None:
-    """Slower, dearer and fewer items than the median of earlier batches are named first."""
+def test_batch_is_marked_if_it_is_worse_than_usual() -> None:
+    """It names what is slower, more expensive or smaller than the median of earlier batches."""
     past = [
         figures_of(ended_batch(10), make_totals(items=1000, cost_usd=Decimal(cost)))
         for cost in (1, 2, 30)
@@ -278,14 +278,14 @@ def test_batch_is_marked_where_it_is_worse_than_usual() -> None:
 
 
 def test_batch_like_the_others_has_no_mark() -> None:
-    """Small differences are not worth a word."""
+    """Small differences are not marked."""
     past = [figures_of(ended_batch(10), make_totals(items=100))]
     view = make_page([], batch=ended_batch(11), totals=make_totals(items=95), past=past).comparison
     assert view is not None
     assert view.marks == []
 
 
-def test_job_is_marked_where_it_is_worse_than_in_the_batch_before() -> None:
+def test_job_is_marked_if_it_is_worse_than_in_the_last_batch() -> None:
     """Twice the time, twice the cost, half the items: each has its mark; keys ignore case."""
     slow = listed_attempt(
         items=3, cost_usd=Decimal("0.5"), finished_at=NOON + timedelta(minutes=10)
@@ -298,8 +298,8 @@ def test_job_is_marked_where_it_is_worse_than_in_the_batch_before() -> None:
     ]
 
 
-def test_errors_that_differ_only_in_the_run_stand_once() -> None:
-    """A thousand jobs that failed alike do not make the page larger."""
+def test_errors_that_differ_only_in_the_run_appear_once() -> None:
+    """A thousand jobs with the same failure do not make the page larger."""
     jobs = [
         listed_job(seq, status=JobStatus.FAILED, error=f"run run{seq}n1 FAILED: no such shop")
         for seq in range(3)
@@ -309,8 +309,8 @@ def test_errors_that_differ_only_in_the_run_stand_once() -> None:
     assert [row[10] for row in data["rows"]] == [0, 0, 0]
 
 
-def test_live_page_says_what_goes_on_and_what_jobs_wait_for() -> None:
-    """Runs that are only collected do not count as running, and the limit that binds is named."""
+def test_live_page_shows_live_runs_and_what_jobs_wait_for() -> None:
+    """Runs that are only collected do not count as running, and the limit that holds is named."""
     now = NOON + timedelta(minutes=2)
     progress = Progress(
         at=now,
@@ -332,8 +332,8 @@ def test_live_page_says_what_goes_on_and_what_jobs_wait_for() -> None:
     assert make_page([], progress=progress, now=now).outcome.live == []
 
 
-def test_table_leaves_out_jobs_that_succeeded_first() -> None:
-    """A page with a limit keeps the failed jobs, and counts those that it does not have."""
+def test_table_omits_jobs_that_succeeded_first() -> None:
+    """A page with a limit keeps the failed jobs, and counts the omitted ones."""
     table = JobTable(ended_batch(), most_bytes=6000)
     for seq in range(200):
         failed = seq >= 180
@@ -349,7 +349,7 @@ def test_table_leaves_out_jobs_that_succeeded_first() -> None:
 
 @pytest.mark.parametrize(("error", "is_whole"), [("", True), ("because " * 50, False)])
 def test_page_of_ten_thousand_jobs_is_small(error: str, is_whole: bool) -> None:
-    """A file below 5 MB fits into a mail; with long errors of its own for each job, some go."""
+    """A file below 5 MB fits into a mail; if the errors are long, some are omitted."""
     made = (
         listed_job(
             seq,

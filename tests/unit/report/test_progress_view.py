@@ -83,7 +83,7 @@ def view_of(
 
 
 def test_view_at_80_columns() -> None:
-    """What someone sees who looks at a batch for ten seconds."""
+    """A person sees the state of the batch within ten seconds."""
     view = view_of(make_progress(running=3, live=tuple(map(make_live, (9, 2, 1)))), 80)
     assert view == [
         "shops 20261125T120000Z-abcdef  output/shops/20261125T120000Z-abcdef",
@@ -104,7 +104,7 @@ def test_view_at_80_columns() -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("height", [1, 4, 10, 24, 60])
 def test_view_fits_every_terminal(width: int, height: int) -> None:
-    """No line is wider than the terminal, so that none is wrapped, and none is below its end."""
+    """No line is wider than the terminal, so none is wrapped, and none is below its end."""
     view = view_of(make_progress(), width, height)
     assert 1 <= len(view) <= height
     assert max(map(cell_len, view)) <= width
@@ -147,19 +147,19 @@ def test_terminal_without_utf_8_gets_ascii() -> None:
 
 
 def test_late_run_is_marked_without_colours() -> None:
-    """How many times the usual duration a run takes is a figure, not only a colour."""
+    """The figure shows how many usual durations a run takes, not only a colour."""
     view = view_of(make_progress(live=(make_live(9, usual_secs=60.0),)), 80)
     assert view[7].split() == ["shop-9", "9:00", "1:00", "9.0x"]
 
 
-def test_runs_that_have_no_row_are_counted() -> None:
-    """A table that is cut says how many runs it leaves out."""
+def test_runs_without_a_row_are_counted() -> None:
+    """A table that is cut shows how many runs it omits."""
     view = view_of(make_progress(), 80, height=14)
     rows = [line for line in view if line.startswith("shop-")]
     assert f"and {24 - len(rows)} more" in view
 
 
-def test_wide_terminals_say_what_each_run_runs() -> None:
+def test_wide_terminals_show_the_actor_of_each_run() -> None:
     """From 100 columns on there is room for the Actor or task."""
     assert "me/actor" in view_of(make_progress(), 100)[7]
     assert "me/actor" not in view_of(make_progress(), 99)[7]
@@ -174,7 +174,7 @@ def test_bar_shows_each_kind_of_job() -> None:
 
 
 def test_text_is_shortened_in_its_middle() -> None:
-    """Both ends of a key say which one it is."""
+    """Both ends of a key show which one it is."""
     assert shortened("shop-2026-page-17", 11) == "shop-…ge-17"
     assert cell_len(shortened("宽" * 20, 9)) <= 9
     assert shortened("shop", 4) == "shop"

@@ -22,8 +22,10 @@ from tests.support.specs import MINIMAL, jobs_of, mistakes_of, write_spec
         ('url = ["json://hidden-one"]', "unknown field 'url'; did you mean 'urls'?"),
     ],
 )
-def test_mistake_in_notify_is_told_without_the_url(tmp_path: Path, lines: str, told: str) -> None:
-    """A night without notifications is prevented when the spec is written."""
+def test_mistake_in_notify_is_reported_without_the_url(
+    tmp_path: Path, lines: str, told: str
+) -> None:
+    """Missing notifications are prevented when the spec is written."""
     found = mistakes_of(tmp_path, f"{MINIMAL}\n[notify]\n{lines}\n", env={"WRONG": "hidden-one"})
     assert len(found) == 1
     assert found[0].startswith("spec.toml:9:")
@@ -31,16 +33,16 @@ def test_mistake_in_notify_is_told_without_the_url(tmp_path: Path, lines: str, t
     assert "hidden-one" not in found[0]
 
 
-def test_urls_may_be_templates_of_the_environment_and_a_single_text(tmp_path: Path) -> None:
-    """A spec that is committed holds no key."""
+def test_urls_may_be_templates_or_a_single_text(tmp_path: Path) -> None:
+    """A spec in a repository has no key."""
     text = (
         f'{MINIMAL}\n[notify]\nurls = "{{{{ env.ALERT }}}}"\nping_url = "https://x/{{{{env.K}}}}"\n'
     )
     assert len(jobs_of(tmp_path, text, env={"ALERT": "json://x", "K": "1"})) == 1
 
 
-def test_notify_of_a_spec_with_mistakes_is_read_all_the_same(tmp_path: Path) -> None:
-    """Each of its fields that is right counts, so that somebody hears of the mistakes."""
+def test_notify_of_a_spec_with_mistakes_is_read(tmp_path: Path) -> None:
+    """Its valid fields count, so that the mistakes are announced."""
     text = MINIMAL.replace(
         "[[jobs]]", '[notify]\non = "al"\nurls = ["json://x"]\nurl = 1\n[[jobss]]'
     )
@@ -58,7 +60,7 @@ def test_notify_of_an_included_file_counts(tmp_path: Path) -> None:
     assert name_and_plan_in(path)[1] == NotifyPlan(urls=("json://y",))
 
 
-def test_spec_that_is_not_toml_names_nobody(tmp_path: Path) -> None:
-    """Then only the environment can say who is notified."""
+def test_spec_that_is_not_toml_notifies_no_one(tmp_path: Path) -> None:
+    """Only the environment can say then who is notified."""
     assert name_and_plan_in(write_spec(tmp_path, "[batch")) == (None, None)
     assert name_and_plan_in(tmp_path / "gone.toml") == (None, None)

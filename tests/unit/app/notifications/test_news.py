@@ -12,8 +12,8 @@ STOPPED = Ending(exit_code=3, stop_kind="BudgetExhausted", failed={})
 
 
 @pytest.mark.parametrize("on", NotifyWhen)
-def test_problem_is_always_worth_a_notification_except_with_never(on: NotifyWhen) -> None:
-    """The first failure of a series is a problem, and a change too."""
+def test_problem_is_always_announced_except_with_never(on: NotifyWhen) -> None:
+    """The first failure of a series is a problem and a change."""
     assert is_worth_a_notification(on, ONE, None) == (on is not NotifyWhen.NEVER)
 
 
@@ -21,8 +21,8 @@ def test_problem_is_always_worth_a_notification_except_with_never(on: NotifyWhen
     ("on", "wanted"),
     [("problem", False), ("always", True), ("change", False), ("never", False)],
 )
-def test_success_is_worth_a_notification_only_with_always(on: str, wanted: bool) -> None:
-    """A night without trouble is quiet, unless the user wants to hear of it."""
+def test_success_is_announced_only_with_always(on: str, wanted: bool) -> None:
+    """A success sends nothing, unless the user wants to be notified."""
     assert is_worth_a_notification(NotifyWhen(on), FINE, None) is wanted
 
 
@@ -48,6 +48,6 @@ def test_change_compares_codes_reasons_and_failed_jobs(
 
 
 def test_equal_news_has_one_key() -> None:
-    """Restarts that fail in the same way are the same news, and another code is not."""
+    """Restarts with the same failure are one message; another code is a new one."""
     assert ONE.key == OTHER.key
     assert len({FINE.key, ONE.key, STOPPED.key}) == 3

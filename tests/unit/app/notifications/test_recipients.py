@@ -43,41 +43,41 @@ def test_spec_wins_over_the_config_file_and_a_variable_over_the_spec(
     assert addresses_of(PLAN, load(), ENV).ping_url == "https://own/1"
 
 
-def test_urls_are_secrets_from_then_on() -> None:
+def test_urls_are_secrets_after_they_are_read() -> None:
     """Neither a URL nor the variable in it appears in any message."""
     addresses = addresses_of(PLAN, load(), ENV)
     assert plain("json://spec/a-long-key and a-long-key") == "[secret] and [secret]"
     assert "long-key" not in repr(addresses)
 
 
-def test_url_whose_variable_is_not_set_is_left_out() -> None:
-    """A call that cannot begin still reaches the others."""
+def test_url_with_an_unset_variable_is_omitted() -> None:
+    """A call that cannot begin still notifies the other recipients."""
     plan = NotifyPlan(urls=("{{ env.GONE }}", "json://spec/2"), ping_url="{{ env.GONE }}")
     addresses = addresses_of(plan, load(), {})
     assert (addresses.urls, addresses.ping_url) == (("json://spec/2",), None)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "said"),
     [
         ("notify_urls = 5", "notify_urls: expected Apprise URLs"),
         ('notify_urls = ["hidden-one"]', "notify_urls: expected Apprise URLs"),
         ('ping_url = "ftp://hidden-one"', "ping_url: expected an http or https address"),
     ],
 )
-def test_wrong_setting_is_told_without_its_value(tmp_path: Path, line: str, told: str) -> None:
-    """A URL is a secret, also one with a mistake."""
+def test_wrong_setting_is_reported_without_its_value(tmp_path: Path, line: str, said: str) -> None:
+    """A URL is a secret, also if it has a mistake."""
     (tmp_path / "config.toml").write_text(line)
     with pytest.raises(ConfigError) as refused:
         load()
-    assert told in str(refused.value)
+    assert said in str(refused.value)
     assert "hidden-one" not in str(refused.value)
 
 
-def test_urls_are_known_where_other_settings_have_mistakes(
+def test_urls_are_known_despite_mistakes_in_other_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A mistake in a setting is announced to those whom the environment names."""
+    """A mistake in a setting is announced to the recipients that the environment names."""
     monkeypatch.setenv("ORCHESTRATOR_MAX_RUNS", "many")
     monkeypatch.setenv("ORCHESTRATOR_NOTIFY_URLS", "not a url")
     monkeypatch.setenv("ORCHESTRATOR_PING_URL", "https://own/1")

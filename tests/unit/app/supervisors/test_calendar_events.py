@@ -54,7 +54,7 @@ def elapses(event: str, since: datetime, count: int) -> set[datetime]:
 )
 @pytest.mark.parametrize("month", [1, 10])
 def test_calendar_events_elapse_at_the_occurrences(text: str, month: int) -> None:
-    """The timer starts exactly at the occurrences of the schedule, also after summer time ends."""
+    """The timer starts exactly at the occurrences of the schedule, also after summer time."""
     since = datetime(2027, month, 20, 12, tzinfo=UTC)
     schedule = Schedule(text, ZoneInfo(ZONE))
     expected = [schedule.after(since)]
@@ -63,7 +63,7 @@ def test_calendar_events_elapse_at_the_occurrences(text: str, month: int) -> Non
     found: set[datetime] = set()
     for event in calendar_events(fields_of(text), ZONE):
         found |= elapses(event, since, 13)
-    # In the hour that is repeated, the timer may elapse twice: the second call starts nothing.
+    # In the repeated hour, the timer may elapse twice: the second call starts nothing.
     repeated = {time + timedelta(hours=1) for time in expected}
     early = {time for time in found if time <= expected[-1]} - (repeated - set(expected))
     assert early == set(expected)
@@ -71,7 +71,7 @@ def test_calendar_events_elapse_at_the_occurrences(text: str, month: int) -> Non
 
 @needs_systemd
 def test_calendar_event_of_a_gap_elapses_at_its_end() -> None:
-    """On the day that skips 02:15, systemd skips the timer, and an event of its own starts it."""
+    """On the day that skips 02:15, systemd skips the timer; a separate event starts the batch."""
     since = datetime(2027, 3, 27, 12, tzinfo=UTC)
     schedule = Schedule("15 2 * * *", ZoneInfo(ZONE))
     (gap,) = [gap for gap in gaps(schedule, since, 1) if gap.skipped.year == 2027]
@@ -80,7 +80,7 @@ def test_calendar_event_of_a_gap_elapses_at_its_end() -> None:
     assert elapses(f"{gap.ends:%Y-%m-%d %H:%M:%S} {ZONE}", since, 1) == {due}
 
 
-def test_gaps_concern_fixed_times_only() -> None:
+def test_only_fixed_times_have_gaps() -> None:
     """A time that no clock skips, and an interval, need no further event."""
     now = datetime(2027, 1, 1, tzinfo=UTC)
     for text in ("15 4 * * *", "*/5 * * * *", "0 * * * *"):
@@ -89,7 +89,7 @@ def test_gaps_concern_fixed_times_only() -> None:
 
 
 @pytest.mark.parametrize("text", ["0 0 LW * *", "0 0 */2 * 1#2"])
-def test_calendar_events_refuse_what_systemd_cannot_say(text: str) -> None:
+def test_calendar_events_refuse_what_systemd_cannot_express(text: str) -> None:
     """A schedule is never replaced by a similar one."""
     with pytest.raises(UsageError, match="systemd cannot express"):
         calendar_events(fields_of(text), ZONE)

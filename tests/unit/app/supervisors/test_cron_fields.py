@@ -20,7 +20,7 @@ from orchestrator.model.schedule import ANY_TIME
         ("0 5 1,15 * MON", "0 5 1,15 * 1"),
     ],
 )
-def test_cron_is_written_as_every_cron_reads_it(text: str, plain: str) -> None:
+def test_cron_is_written_in_the_common_notation(text: str, plain: str) -> None:
     """Names, Sunday as 7 and a step without a range become plain numbers."""
     assert plain_cron(fields_of(text), "cron", star_steps=False) == plain
 
@@ -34,7 +34,7 @@ def test_cron_is_written_as_every_cron_reads_it(text: str, plain: str) -> None:
         ("0 0 */2 * 1", "both the day and the weekday"),
     ],
 )
-def test_cron_refuses_what_a_supervisor_cannot_say(text: str, reason: str) -> None:
+def test_cron_refuses_what_a_supervisor_cannot_express(text: str, reason: str) -> None:
     """The message names the reason, and what to do instead."""
     with pytest.raises(UsageError, match=reason) as error:
         plain_cron(fields_of(text), "Kubernetes", star_steps=False)
@@ -62,7 +62,7 @@ def notations(draw: st.DrawFn) -> str:
 
 @given(notations())
 def test_plain_cron_has_the_same_times(text: str) -> None:
-    """What is installed is due exactly when the spec says."""
+    """The installed schedule is due exactly at the times of the spec."""
     plain = plain_cron(fields_of(text), "cron", star_steps=True)
     one, other = CronSim(text, ANY_TIME), CronSim(plain, ANY_TIME)
     assert [next(one) for _ in range(5)] == [next(other) for _ in range(5)]

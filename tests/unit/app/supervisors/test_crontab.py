@@ -15,7 +15,7 @@ from orchestrator.model.schedule import Schedule
 
 
 def installation(folder: Path) -> Installation:
-    """A call of a program in a folder that stands for the command."""
+    """A call of a program in a folder that replaces the command."""
     return Installation(
         name="nightly",
         schedule=Schedule("15 2 * * *", ZoneInfo("UTC")),
@@ -62,19 +62,19 @@ def run_line(folder: Path, codes: str) -> tuple[int, list[str], list[str]]:
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
-def test_cron_line_does_not_repeat_what_a_restart_does_not_heal(tmp_path: Path, code: int) -> None:
-    """After these codes the command is not called again."""
+def test_cron_line_does_not_repeat_lasting_failures(tmp_path: Path, code: int) -> None:
+    """After these codes, the command is not called again."""
     assert run_line(tmp_path, f"{code} 0") == (code, ["a b"], [])
 
 
 def test_cron_line_restarts_after_a_platform_that_was_away(tmp_path: Path) -> None:
-    """After 5, 70 and signals the command is called again, after longer and longer pauses."""
+    """After 5, 70 and signals, the command is called again, with growing pauses."""
     code, calls, pauses = run_line(tmp_path, "5 70 143 0")
     assert (code, len(calls), pauses) == (0, 4, ["60", "120", "240"])
 
 
 def test_cron_line_restarts_at_most_five_times(tmp_path: Path) -> None:
-    """A platform that stays away is not asked for ever."""
+    """A platform that stays away is not called forever."""
     code, calls, pauses = run_line(tmp_path, "5 5 5 5 5 5 0")
     assert (code, len(calls), pauses[:5]) == (5, 6, ["60", "120", "240", "480", "960"])
 
