@@ -168,35 +168,35 @@ def test_call_that_ends_with_4_announces_nothing(calls: NotifiedCalls) -> None:
     assert calls.command.run("run", "s.toml").code == 4
     assert calls.receiver.pings == ["start"]
     first.communicate()
-    assert nights.receiver.pings == ["start", ""]
-    assert len(nights.receiver.titles) == 1
+    assert calls.receiver.pings == ["start", ""]
+    assert len(calls.receiver.titles) == 1
 
 
-def test_end_that_a_killed_process_did_not_announce_is_announced_once(nights: Nights) -> None:
-    """The next call that finds the done batch makes up for it, and starts nothing."""
-    nights.write(outcome="FAILED")
+def test_end_that_a_killed_process_did_not_announce_is_announced_once(calls: NotifiedCalls) -> None:
+    """The next call, which finds the done batch, sends the announcement and starts nothing."""
+    calls.write(outcome="FAILED")
     killed = "tests.support.stumbling:main_killed_before_it_announces"
-    assert replace(nights.command, program=killed).run(*CALL).code == -signal.SIGKILL
-    assert (nights.receiver.pings, nights.receiver.titles) == (["start"], [])
-    assert [nights.call().code, nights.call().code] == [1, 1]
-    assert (nights.receiver.pings, len(nights.receiver.titles)) == (["start", "1"], 1)
+    assert replace(calls.command, program=killed).run(*CALL).code == -signal.SIGKILL
+    assert (calls.receiver.pings, calls.receiver.titles) == (["start"], [])
+    assert [calls.call().code, calls.call().code] == [1, 1]
+    assert (calls.receiver.pings, len(calls.receiver.titles)) == (["start", "1"], 1)
 
 
-def test_restarts_by_a_supervisor_send_one_notification(nights: Nights) -> None:
-    """A token that is refused is the same news at each restart; the recovery is pinged."""
-    nights.write()
-    assert [nights.call(*CALL, APIFY_TOKEN="not-a-token").code for _ in range(2)] == [5, 5]
-    assert nights.call().code == 0
-    assert len(nights.receiver.titles) == 1
-    assert nights.receiver.pings == ["5", "start", ""]
+def test_restarts_by_a_supervisor_send_one_notification(calls: NotifiedCalls) -> None:
+    """A refused token is announced once for all restarts; the recovery is pinged."""
+    calls.write()
+    assert [calls.call(*CALL, APIFY_TOKEN="not-a-token").code for _ in range(2)] == [5, 5]
+    assert calls.call().code == 0
+    assert len(calls.receiver.titles) == 1
+    assert calls.receiver.pings == ["5", "start", ""]
 
 
-def test_batch_that_is_given_up_is_named_in_a_notification_once(nights: Nights) -> None:
-    """After two resumes only a person resumes it, so a person is told how."""
-    nights.write()
-    nights.call(*CALL, "--date", LAST_YEAR)
-    folder = (nights.home / "latest").resolve()
-    nights.change(
+def test_batch_that_is_given_up_is_named_in_a_notification_once(calls: NotifiedCalls) -> None:
+    """After two resumes, only a person can resume it, and the notification says how."""
+    calls.write()
+    calls.call(*CALL, "--date", LAST_YEAR)
+    folder = (calls.home / "latest").resolve()
+    calls.change(
         "UPDATE batch SET state = 'open', exit_code = NULL, completed_at = NULL",
         "INSERT INTO later_resumes VALUES ('2025-01-01T00:00:00+00:00', '')",
         "INSERT INTO later_resumes VALUES ('2025-01-02T00:00:00+00:00', '')",
@@ -220,7 +220,7 @@ def test_longest_wait_is_announced_once(calls: NotifiedCalls) -> None:
 
 
 def test_notifiers_that_fail_are_only_warnings(calls: NotifiedCalls, mail: Mailbox) -> None:
-    """The batch and its exit code stay as they are, and each reason is told without a secret."""
+    """The batch and its exit code stay the same, and each reason is shown without a secret."""
     calls.receiver.status = 403
     mail.refusal = "554 no mail today"
     gone = "json://someone:pass-9d3e@127.0.0.1:9/hook-77aa"
