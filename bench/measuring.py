@@ -113,9 +113,9 @@ def platform(
         place = place_of(process)
         yield replace(place, tasks=tuple(_make_task(place, number) for number in range(TASKS)))
     finally:
-        told = stop_platform(process)
+        reported = stop_platform(process)
     if counts is not None:
-        counts.update(told["counts"])
+        counts.update(reported["counts"])
 
 
 def place_of(process: subprocess.Popen[bytes]) -> Place:

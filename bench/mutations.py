@@ -169,8 +169,10 @@ class Copy:
             return "takes too long"
         if done.returncode == 0:
             return None
-        told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return told[0].split(" - ")[0] if told else "ends early"
+        reported = [
+            line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
+        ]
+        return reported[0].split(" - ")[0] if reported else "ends early"
 
 
 def tests_of(path: Path, tier: str) -> list[str]:

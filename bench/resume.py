@@ -103,7 +103,7 @@ def _resume(folder: Path, batch: Path) -> tuple[float, float]:
             capture_output=True,
             env={**os.environ, "APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
         )
-        told = stop_platform(server)
-    first_at: dict[str, float] = told["first_at"]
+        reported = stop_platform(server)
+    first_at: dict[str, float] = reported["first_at"]
     start = min(at for kind, at in first_at.items() if kind.startswith("POST"))
     return min(first_at.values()) - began, start - began

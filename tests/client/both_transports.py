@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from orchestrator.apify import ApifyClient, ClientOptions, Transport
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import Target, TargetKind
-from tests.client.raw_server import ConnectionReset, Heard, RawServer
+from tests.client.raw_server import ConnectionReset, RawServer, ReceivedRequest
 
 ACTOR = Target(kind=TargetKind.ACTOR, id="a/b")
 TASK = Target(kind=TargetKind.TASK, id="a/b")
@@ -31,9 +31,9 @@ async def read_items(client: ApifyClient) -> bytes:
         return b"".join([chunk async for chunk in download.chunks()])
 
 
-async def hold(heard: Heard, writer: asyncio.StreamWriter) -> None:
+async def hold(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(60)
 
 
-async def reset(heard: Heard, writer: asyncio.StreamWriter) -> None:
+async def reset(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
     raise ConnectionReset

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """
     A request as it was received.
 
@@ -31,7 +31,7 @@ class ConnectionReset(Exception):
     """An error of a behaviour that resets the connection."""
 
 
-Behaviour = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
+Behaviour = Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -48,7 +48,7 @@ class RawServer:
     behave: Behaviour
     reads_bodies: bool = True
     url: str = ""
-    heard: list[Heard] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -60,9 +60,9 @@ class RawServer:
         self.tasks.add(task)
         try:
             while True:
-                heard = await self._read(reader, number)
-                self.heard.append(heard)
-                await self.behave(heard, writer)
+                received = await self._read(reader, number)
+                self.received.append(received)
+                await self.behave(received, writer)
                 await writer.drain()
         except ConnectionReset:
             writer.transport.abort()
@@ -72,7 +72,7 @@ class RawServer:
             writer.transport.abort()
             self.tasks.discard(task)
 
-    async def _read(self, reader: asyncio.StreamReader, number: int) -> Heard:
+    async def _read(self, reader: asyncio.StreamReader, number: int) -> ReceivedRequest:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")[:-2]
         method, target, _ = first.split(" ")
@@ -82,7 +82,9 @@ class RawServer:
             headers.add(name, value)
         length = int(headers.get("Content-Length", "0")) if self.reads_bodies else 0
         body = await reader.readexactly(length)
-        return Heard(number=number, method=method, target=target, headers=headers, body=body)
+        return ReceivedRequest(
+            number=number, method=method, target=target, headers=headers, body=body
+        )
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ def answering(*answers: bytes) -> Behaviour:
     """Answers requests in order; the last answer is for all further requests."""
     left = list(answers)
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(left.pop(0) if len(left) > 1 else left[0])
 
     return behave

@@ -19,7 +19,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.ids import DatasetId, RunId
 from tests.client.both_transports import LINES, RUN, Make, client_of, read_items
-from tests.client.raw_server import ConnectionReset, Heard, answering, http, raw_server
+from tests.client.raw_server import ConnectionReset, ReceivedRequest, answering, http, raw_server
 
 pytestmark = pytest.mark.parametrize(
     "transport", [DirectTransport, SessionTransport], ids=["direct", "session"]
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.parametrize(
 async def test_silence_in_a_body_is_an_error(transport: Make, small: bool) -> None:
     """A body that stops arriving ends at the deadline for silence."""
 
-    async def stall(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def stall(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(http(RUN[:10], length=len(RUN)))
         await writer.drain()
         await asyncio.sleep(60)
@@ -48,7 +48,7 @@ async def test_silence_in_a_body_is_an_error(transport: Make, small: bool) -> No
 async def test_download_may_take_longer_than_any_deadline(transport: Make) -> None:
     """A slow body that continues to arrive is read to its end."""
 
-    async def trickle(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def trickle(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(http(length=10))
         for _ in range(10):
             writer.write(b"x")
@@ -104,7 +104,7 @@ BROKEN: dict[str, bytes] = {
 async def test_broken_body_is_an_error(transport: Make, answer: bytes) -> None:
     """An incomplete body is an error, even if the connection ends properly."""
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         await writer.drain()
         writer.close()
@@ -119,7 +119,7 @@ async def test_broken_body_is_an_error(transport: Make, answer: bytes) -> None:
 async def test_reset_in_a_body_is_an_error(transport: Make) -> None:
     """After a reset in the middle of a body, the download can be continued."""
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(http(LINES[:100], length=len(LINES)))
         await writer.drain()
         await asyncio.sleep(0.05)
@@ -164,7 +164,7 @@ async def test_unfinished_download_does_not_affect_the_next(transport: Make) -> 
 
 async def test_pagination_is_read(transport: Make) -> None:
     """A download of items has the total and the place of its items."""
-    told = http(
+    reported = http(
         LINES,
         X_Apify_Pagination_Total="7000",
         X_Apify_Pagination_Count="5000",
@@ -173,7 +173,7 @@ async def test_pagination_is_read(transport: Make) -> None:
         X_Apify_Pagination_Desc="false",
     )
     async with (
-        raw_server(answering(told)) as server,
+        raw_server(answering(reported)) as server,
         client_of(server, transport) as client,
         client.storages.stream_items(DatasetId("d")) as download,
     ):

@@ -20,7 +20,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.ids import Mark, RunId, StoreId
 from tests.client.both_transports import ACTOR, RUN, TASK, Make, client_of, hold, reset
-from tests.client.raw_server import ConnectionReset, Heard, answering, http, raw_server
+from tests.client.raw_server import ConnectionReset, ReceivedRequest, answering, http, raw_server
 
 pytestmark = pytest.mark.parametrize(
     "transport", [DirectTransport, SessionTransport], ids=["direct", "session"]
@@ -32,7 +32,7 @@ async def test_connection_is_kept_for_the_next_request(transport: Make) -> None:
     async with raw_server(answering(http(RUN))) as server, client_of(server, transport) as client:
         for _ in range(5):
             await client.runs.get(RunId("run1"))
-    assert (server.connections, len(server.heard)) == (1, 5)
+    assert (server.connections, len(server.received)) == (1, 5)
 
 
 async def test_request_is_complete(transport: Make) -> None:
@@ -42,14 +42,18 @@ async def test_request_is_complete(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         await client.runs.start(ACTOR, body=b'{"a":1}', mark=Mark("k.1.1.1"))
-    (heard,) = server.heard
-    assert (heard.method, heard.target, heard.body) == ("POST", "/v2/acts/a~b/runs", b'{"a":1}')
-    assert heard.headers["Host"] == server.url.removeprefix("http://")
-    assert heard.headers["Authorization"] == "Bearer t0ken"
-    assert heard.headers["User-Agent"].endswith("(attempt k.1.1.1)")
-    assert heard.headers["Content-Type"] == "application/json"
-    assert heard.headers["Content-Length"] == "7"
-    assert len(set(heard.headers)) == len(heard.headers)
+    (received,) = server.received
+    assert (received.method, received.target, received.body) == (
+        "POST",
+        "/v2/acts/a~b/runs",
+        b'{"a":1}',
+    )
+    assert received.headers["Host"] == server.url.removeprefix("http://")
+    assert received.headers["Authorization"] == "Bearer t0ken"
+    assert received.headers["User-Agent"].endswith("(attempt k.1.1.1)")
+    assert received.headers["Content-Type"] == "application/json"
+    assert received.headers["Content-Length"] == "7"
+    assert len(set(received.headers)) == len(received.headers)
 
 
 async def test_start_without_input_says_so(transport: Make) -> None:
@@ -59,7 +63,7 @@ async def test_start_without_input_says_so(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         await client.runs.abort(RunId("run1"))
-    assert server.heard[0].headers["Content-Length"] == "0"
+    assert server.received[0].headers["Content-Length"] == "0"
 
 
 async def test_large_input_arrives_whole(transport: Make) -> None:
@@ -71,9 +75,9 @@ async def test_large_input_arrives_whole(transport: Make) -> None:
         client_of(server, transport) as client,
     ):
         await client.runs.start(ACTOR, body=noise, content_type="application/octet-stream")
-    heard = server.heard[0]
-    packed = heard.headers.get("Content-Encoding") == "gzip"
-    assert (gzip.decompress(heard.body) if packed else heard.body) == noise
+    received = server.received[0]
+    packed = received.headers.get("Content-Encoding") == "gzip"
+    assert (gzip.decompress(received.body) if packed else received.body) == noise
 
 
 @pytest.mark.parametrize(
@@ -90,8 +94,8 @@ async def test_sync_start_is_never_repeated_on_a_reused_connection(
 ) -> None:
     """A start is sent once, although the library repeats a GET whose old connection breaks."""
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        if "run-sync" in heard.target:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        if "run-sync" in received.target:
             raise ConnectionReset
         writer.write(http(RUN))
 
@@ -103,17 +107,17 @@ async def test_sync_start_is_never_repeated_on_a_reused_connection(
         with pytest.raises(StartUnconfirmed):
             async with call(client):
                 pass
-    starts = [heard for heard in server.heard if "run-sync" in heard.target]
-    assert [heard.number for heard in starts] == [1]
+    starts = [received for received in server.received if "run-sync" in received.target]
+    assert [received.number for received in starts] == [1]
 
 
 async def test_read_on_a_broken_connection_is_counted_as_repeated(transport: Make) -> None:
     """The client itself repeats a GET, and counts it."""
-    dropped: list[Heard] = []
+    dropped: list[ReceivedRequest] = []
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        if len(server.heard) == 2:
-            dropped.append(heard)
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        if len(server.received) == 2:
+            dropped.append(received)
             raise ConnectionReset
         writer.write(http(RUN))
 
@@ -132,7 +136,7 @@ async def test_start_whose_connection_breaks_is_unconfirmed(transport: Make) -> 
     async with raw_server(reset) as server, client_of(server, transport) as client:
         with pytest.raises(StartUnconfirmed, match="broke"):
             await client.runs.start(ACTOR, body=b"{}")
-    assert len(server.heard) == 1
+    assert len(server.received) == 1
 
 
 async def test_unreachable_platform_is_an_error(transport: Make) -> None:
@@ -168,7 +172,7 @@ async def test_silent_platform_leaves_a_start_unconfirmed(transport: Make) -> No
 async def test_long_poll_may_take_its_requested_time(transport: Make) -> None:
     """The wait that the platform was asked for is added to the deadline for the first byte."""
 
-    async def slow(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def slow(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.5)
         writer.write(http(RUN))
 
@@ -183,8 +187,8 @@ async def test_long_poll_may_take_its_requested_time(transport: Make) -> None:
 async def test_cancelled_request_does_not_affect_the_next(transport: Make) -> None:
     """A call that was cancelled during its wait leaves a client that works."""
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        if "slow" in heard.target:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        if "slow" in received.target:
             await asyncio.sleep(60)
         writer.write(http(RUN))
 
@@ -198,7 +202,7 @@ async def test_early_refusal_of_a_large_input_is_read(transport: Make) -> None:
     """A refusal that arrives before the start is sent completely is read as a refusal."""
     refusal = b'{"error": {"type": "request-too-large", "message": "Too large."}}'
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(http(refusal, status=413))
         await writer.drain()
         await asyncio.sleep(60)
@@ -222,14 +226,14 @@ async def test_record_on_another_host_is_downloaded_without_the_token(transport:
         ):
             assert download.content_type == "image/png"
             assert await download.read() == b"record"
-    assert other.heard[0].target == "/bucket/record?signature=a%2Fb"
-    assert "Authorization" not in other.heard[0].headers
+    assert other.received[0].target == "/bucket/record?signature=a%2Fb"
+    assert "Authorization" not in other.received[0].headers
 
 
 async def test_refusal_with_a_broken_body_does_not_count(transport: Make) -> None:
     """A 404 with a broken body may not be the API's, so it is not a refusal."""
 
-    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(http(b'{"error"', status=404, length=500))
         await writer.drain()
         writer.close()
@@ -248,4 +252,4 @@ async def test_line_break_in_a_header_is_refused(transport: Make) -> None:
     ):
         with pytest.raises((InputRejected, ValueError)):
             await client.runs.start(ACTOR, body=b"{}", content_type="a/b\r\nX-Evil: 1")
-    assert not server.heard
+    assert not server.received

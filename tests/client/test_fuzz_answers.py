@@ -34,7 +34,7 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from orchestrator.store.transfer_sizes import TransferSizes
 from tests.client import answers_grammar as grammar
-from tests.client.raw_server import ConnectionReset, Heard, RawServer, http, raw_server
+from tests.client.raw_server import ConnectionReset, RawServer, ReceivedRequest, http, raw_server
 
 SOAK = "ORCHESTRATOR_SOAK" in os.environ
 BLOCK = 100
@@ -51,9 +51,9 @@ class Fuzzed:
     def __init__(self) -> None:
         self.answer: grammar.Answer | None = None
 
-    async def __call__(self, heard: Heard, writer: asyncio.StreamWriter) -> None:
+    async def __call__(self, received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         answer = self.answer
-        if answer is None or GOOD in heard.target:
+        if answer is None or GOOD in received.target:
             writer.write(http(b'{"data":{"id":"%s","status":"RUNNING"}}' % GOOD.encode()))
             return
         writer.write(answer.head)
@@ -197,7 +197,7 @@ async def _play(number: int, server: RawServer, fuzzed: Fuzzed, folder: Path) ->
     answer = grammar.answer(rng, right, is_raw=is_raw)
     while answer.then == "endless" and not ends:
         answer = grammar.answer(rng, right, is_raw=is_raw)
-    server.heard.clear()
+    server.received.clear()
     fuzzed.answer = answer
     with anyio.fail_after(LONGEST_SECS):
         async with _client(server, rng) as client:
@@ -205,7 +205,7 @@ async def _play(number: int, server: RawServer, fuzzed: Fuzzed, folder: Path) ->
             assert type(error) is not OrchestratorError, "a broken invariant"
             assert str(error).replace("\n", "").isprintable()
             assert "t0ken" not in str(error)
-            starts = [heard for heard in server.heard if heard.method == "POST"]
+            starts = [received for received in server.received if received.method == "POST"]
             assert len(starts) <= 1 or answer.proves_no_effect, "a start was sent twice"
             fuzzed.answer = None
             await _check_next(client)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from orchestrator.apify import ApifyClient, ClientOptions
 from orchestrator.errors import ConnectionLost
 from orchestrator.model.ids import RunId
-from tests.client.raw_server import Heard, answering, http, raw_server
+from tests.client.raw_server import ReceivedRequest, answering, http, raw_server
 
 RUN = b'{"data": {"id": "run1", "status": "SUCCEEDED"}}'
 
@@ -36,10 +36,10 @@ async def test_proxy_of_the_environment_is_used(environment: pytest.MonkeyPatch)
         environment.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://user:pass@"))
         async with client_of("http://platform.example") as client:
             await client.runs.get(RunId("run1"))
-    (heard,) = proxy.heard
-    assert heard.target == "http://platform.example/v2/actor-runs/run1"
-    assert heard.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
-    assert heard.headers["Authorization"] == "Bearer t0ken"
+    (received,) = proxy.received
+    assert received.target == "http://platform.example/v2/actor-runs/run1"
+    assert received.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
+    assert received.headers["Authorization"] == "Bearer t0ken"
 
 
 async def test_loopback_does_not_use_the_proxy_on_request(environment: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ async def test_redirect_uses_the_right_proxy(environment: pytest.MonkeyPatch) ->
     """A redirect to a host in NO_PROXY does not use the proxy, and has no token."""
     async with raw_server(answering(http(b"record"))) as other:
 
-        async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        async def behave(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
             writer.write(http(status=302, Location=f"{other.url}/r"))
 
         async with raw_server(behave) as proxy:
@@ -123,4 +123,4 @@ async def test_redirect_uses_the_right_proxy(environment: pytest.MonkeyPatch) ->
                 client.runs.stream_log(RunId("run1")) as download,
             ):
                 assert await download.read() == b"record"
-    assert "Authorization" not in other.heard[0].headers
+    assert "Authorization" not in other.received[0].headers

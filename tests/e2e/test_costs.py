@@ -59,8 +59,8 @@ def test_final_costs_are_not_requested_again(command: Command, folder: Path) -> 
         "UPDATE attempts SET finished_at = '2026-01-01T00:00:00.000+00:00'",
         "UPDATE attempts SET cost_at = '2026-01-01T00:02:00.000+00:00'",
     )
-    told = command.run("status", "sweep", "--json").json
-    assert (told["cost_usd"], told["cost_is_provisional"]) == (0.02, False)
+    reported = command.run("status", "sweep", "--json").json
+    assert (reported["cost_usd"], reported["cost_is_provisional"]) == (0.02, False)
     shown = command.run("status", "sweep").out
     assert "cost" in shown
     assert "provisional" not in shown
@@ -94,9 +94,9 @@ def left_behind(folder: Path, *, days_ago: int) -> None:
 def test_results_that_expire_soon_cause_a_warning(command: Command, folder: Path) -> None:
     """`status` says until when to download them, and how; after that, it says nothing."""
     left_behind(folder, days_ago=5)
-    told = command.run("status", "sweep", "--json").json
-    assert told["uncollected"] == 1
-    until = datetime.fromisoformat(told["results_expire_at"]) - datetime.now(UTC)
+    reported = command.run("status", "sweep", "--json").json
+    assert reported["uncollected"] == 1
+    until = datetime.fromisoformat(reported["results_expire_at"]) - datetime.now(UTC)
     assert timedelta(days=1.9) < until < timedelta(days=2)
     shown = command.run("status", "sweep").out
     assert "the results of 1 runs are not on disk, and the platform deletes them at 20" in shown

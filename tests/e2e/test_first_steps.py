@@ -51,9 +51,9 @@ def test_import_writes_a_spec_for_the_same_run(
     ran = command.run("run", name, "--json")
     assert ran.code == 0, ran.err
     (new,) = platform.runs_of(Path(ran.json["folder"]))
-    told = platform.get(f"/actor-runs/{new['id']}")
-    assert (told["options"]["memoryMbytes"], told["options"]["timeoutSecs"]) == (512, 77)
-    store = told["defaultKeyValueStoreId"]
+    reported = platform.get(f"/actor-runs/{new['id']}")
+    assert (reported["options"]["memoryMbytes"], reported["options"]["timeoutSecs"]) == (512, 77)
+    store = reported["defaultKeyValueStoreId"]
     assert platform.get(f"/key-value-stores/{store}/records/INPUT") == given
     assert command.run("import", "nosuchrun").code == 2
 

@@ -21,9 +21,9 @@ ITEMS = re.compile(r"/v2/datasets/([^/]+)/items")
 Change = Callable[[Answer], None]
 
 
-def total(told: str) -> Change:
+def total(reported: str) -> Change:
     def change(answer: Answer) -> None:
-        answer.headers[TOTAL] = told
+        answer.headers[TOTAL] = reported
 
     return change
 
@@ -77,10 +77,10 @@ def tampered(command: Command, platform: ServedPlatform) -> Iterator[Command]:
             if key in BAD:
                 BAD[key][0](answer)
         elif b'"defaultDatasetId"' in answer.body:
-            told = json.loads(answer.body)
-            if "items" not in told["data"] and name_of(platform, told["data"]) == NAMELESS:
-                told["data"]["defaultDatasetId"] = None
-                answer.body = json.dumps(told).encode()
+            reported = json.loads(answer.body)
+            if "items" not in reported["data"] and name_of(platform, reported["data"]) == NAMELESS:
+                reported["data"]["defaultDatasetId"] = None
+                answer.body = json.dumps(reported).encode()
 
     with gateway(platform.url, tamper) as url:
         variables = {
@@ -107,9 +107,9 @@ def test_impossible_answers_fail_only_their_own_jobs(tampered: Command) -> None:
     done = tampered.run("run", "s.toml", "--json", timeout=120)
     lines = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
     rows = map(json.loads, lines)
-    told = {row["key"].removeprefix("job-"): (row["status"], row["error"]) for row in rows}
-    assert done.code == 1, (done.err, told)
-    assert told.pop("good")[0] == "SUCCEEDED"
-    assert "names no default dataset" in told.pop(NAMELESS)[1]
-    for key, (status, error) in told.items():
+    reported = {row["key"].removeprefix("job-"): (row["status"], row["error"]) for row in rows}
+    assert done.code == 1, (done.err, reported)
+    assert reported.pop("good")[0] == "SUCCEEDED"
+    assert "names no default dataset" in reported.pop(NAMELESS)[1]
+    for key, (status, error) in reported.items():
         assert (status, BAD[key][1] in error) == ("FAILED", True), (key, error)

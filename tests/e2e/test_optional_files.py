@@ -32,9 +32,9 @@ def test_run_and_input_can_be_written_later(command: Command, platform: ServedPl
     done = command.run("collect", "later", "--run-json", "--input-json", "--json")
     assert (done.code, done.json["fetched"]) == (0, ["job-1", "job-2"])
     run = json.loads((folder / "jobs/job-1/run.json").read_bytes())
-    told = platform.get(f"/actor-runs/{run['id']}")
+    reported = platform.get(f"/actor-runs/{run['id']}")
     assert {name: run[name] for name in ("id", "status", "finishedAt", "defaultDatasetId")} == {
-        name: told[name] for name in ("id", "status", "finishedAt", "defaultDatasetId")
+        name: reported[name] for name in ("id", "status", "finishedAt", "defaultDatasetId")
     }
     given = json.loads((folder / "jobs/job-1/input.json").read_bytes())
     assert given == {"duration_secs": 0.1, "items": 3}

@@ -99,12 +99,12 @@ def test_whole_batch_is_uploaded(remote: Command, store: Store) -> None:
             store.ask("GET", f"bkt/{name}") == (folder / name.removeprefix(home + "/")).read_bytes()
         )
     assert store.ask("GET", "bkt/data/night/latest") == done.json["id"].encode()
-    told = (
+    reported = (
         done.err
         + done.out
         + "".join(path.read_text() for path in folder.rglob("*.json*") if path.is_file())
     )
-    assert "secret-of-a-test" not in told
+    assert "secret-of-a-test" not in reported
 
 
 def test_large_file_is_uploaded_in_pieces_and_verified(remote: Command, store: Store) -> None:
@@ -162,10 +162,10 @@ def test_changed_reports_are_uploaded(remote: Command, store: Store) -> None:
     summary = store.ask("GET", f"bkt/x/night/{done.json['id']}/summary.json")
     assert json.loads(summary)["cost_usd"] == 0.5
     away = replace(remote, variables={**remote.variables, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
-    told = away.run("report", folder)
-    assert told.code == 1
-    assert "s3://bkt/x/night/" in told.err
-    assert "cannot be written" in told.err
+    reported = away.run("report", folder)
+    assert reported.code == 1
+    assert "s3://bkt/x/night/" in reported.err
+    assert "cannot be written" in reported.err
 
 
 def test_store_that_accepts_nothing_is_an_error_before_any_start(

@@ -34,8 +34,8 @@ def test_retry_starts_only_the_selected_jobs(command: Command) -> None:
     """`--select` chooses among the failed jobs, and `--dry-run` only lists them."""
     command.write("spec.toml", FAILING)
     command.run("run", "spec.toml")
-    told = command.run("retry", "b", "--select", "tag:t2", "--dry-run", "--json")
-    assert [job["key"] for job in told.json["jobs"]] == ["bad-2"]
+    reported = command.run("retry", "b", "--select", "tag:t2", "--dry-run", "--json")
+    assert [job["key"] for job in reported.json["jobs"]] == ["bad-2"]
     done = command.run("retry", "b", "--select", "name:*-1,status:failed", "--json")
     attempts = {key: row["attempts"] for key, row in rows(done.json["folder"]).items()}
     assert attempts == {"good": 1, "bad-1": 2, "bad-2": 1}

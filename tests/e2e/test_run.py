@@ -106,9 +106,9 @@ def test_run_never_shows_the_token(command: Command, platform: ServedPlatform) -
     """The token is in no file, log or output, not even of a failing batch."""
     command.write("sweep.toml", sweep(duration_secs=0.01, items=1, outcome="FAILED"))
     done = command.run("run", "sweep.toml", "--log-level", "debug", "--log-format", "json")
-    told = [done.out, done.err]
+    reported = [done.out, done.err]
     files = [path.read_bytes() for path in command.folder.rglob("*") if path.is_file()]
-    assert not any(platform.token in text for text in told)
+    assert not any(platform.token in text for text in reported)
     assert not any(platform.token.encode() in content for content in files)
 
 

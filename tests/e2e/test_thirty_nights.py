@@ -303,10 +303,10 @@ def _play(soak: Soak, story: Story, chronicle: Chronicle) -> None:
     """Plays one night, and checks the notifications and the disk."""
     titles, pings, mails = len(soak.web.titles), len(soak.web.pings), len(soak.mail.mails)
     codes = story.play(soak)
-    heard, pinged = soak.web.titles[titles:], soak.web.pings[pings:]
+    received, pinged = soak.web.titles[titles:], soak.web.pings[pings:]
     day = f"{soak.now:%Y-%m-%d}"
     assert codes == list(story.codes), f"{day}: {story.words}"
-    assert heard == list(story.titles), f"{day}: {story.words}"
+    assert received == list(story.titles), f"{day}: {story.words}"
     assert pinged == list(story.pings), f"{day}: {story.words}"
     mailed = [] if soak.mail.refusal else list(story.titles)
     assert [mail["Subject"] for mail in soak.mail.mails[mails:]] == mailed
@@ -318,7 +318,7 @@ def _play(soak: Soak, story: Story, chronicle: Chronicle) -> None:
         day,
         story.words,
         ", ".join(map(str, codes)),
-        "; ".join(heard) or "none",
+        "; ".join(received) or "none",
         ", ".join(signal or "success" for signal in pinged),
         str(len(soak.folders)),
         f"{soak.size_kbytes:,}",

@@ -43,10 +43,10 @@ def ended(**fields: Any) -> Change:
 
     def change(answer: Answer) -> None:
         if "/v2/actor-runs/" in answer.path and b'"finishedAt":"' in answer.body:
-            told = orjson.loads(answer.body)
-            told["data"].update(fields)
+            reported = orjson.loads(answer.body)
+            reported["data"].update(fields)
             # The standard library writes whole numbers of any length.
-            answer.body = json.dumps(told).encode()
+            answer.body = json.dumps(reported).encode()
 
     return change
 

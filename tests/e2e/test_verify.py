@@ -129,8 +129,11 @@ def test_records_are_counted(command: Command, platform: ServedPlatform) -> None
     runner.communicate(timeout=240)
     assert (runner.code, command.run("verify", "r").code) == (0, 0)
     (latest / "jobs" / "job-1" / "records" / "page-1").unlink()
-    told = command.run("verify", "r")
-    assert (told.code, "records/ has 2 of 3 records" in told.out + told.err) == (1, True)
+    reported = command.run("verify", "r")
+    assert (reported.code, "records/ has 2 of 3 records" in reported.out + reported.err) == (
+        1,
+        True,
+    )
     assert command.run("collect", "r", "--json").json["fetched"] == ["job-1"]
     assert command.run("verify", "r").code == 0
     command.write("n.toml", sweep("n", 1, duration_secs=0, job='collect = { records = ["no"] }'))

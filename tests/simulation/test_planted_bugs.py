@@ -72,10 +72,10 @@ def test_simulations_find_a_page_that_is_taken_for_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every 4xx proves that a start had no effect, whoever answered."""
-    honest = refusals.class_of
+    original = refusals.class_of
 
     def class_of(status: int, kind: str | None) -> type[PlatformError]:
-        return honest(status, kind or "not-known-yet")
+        return original(status, kind or "not-known-yet")
 
     monkeypatch.setattr(refusals, "proves_no_effect", lambda status, _kind: 400 <= status < 500)
     monkeypatch.setattr(refusals, "class_of", class_of)
@@ -112,9 +112,9 @@ def test_simulations_find_a_run_id_that_is_stored_late(
     async def finished(self: Ledger, attempt: Attempt, run: Run, **more: Any) -> None:
         if run.id in late:
             await self.mark_started(attempt, run, adopted=late.pop(run.id))
-        await honest(self, attempt, run, **more)
+        await original(self, attempt, run, **more)
 
-    honest = Ledger.mark_finished
+    original = Ledger.mark_finished
     monkeypatch.setattr(Starter, "_record", record)
     monkeypatch.setattr(Ledger, "mark_finished", finished)
     found = first_failure(tmp_path)
@@ -127,11 +127,11 @@ def test_simulations_find_a_slot_that_is_released_twice(
     """A run that ends releases two slots, if there are two."""
 
     def release(self: Usage, claim: Claim, **more: bool) -> None:
-        honest(self, claim, **more)
+        original(self, claim, **more)
         if self.runs and not claim.pools and self.memory_mbytes >= claim.memory_mbytes:
-            honest(self, claim)
+            original(self, claim)
 
-    honest = Usage.release
+    original = Usage.release
     monkeypatch.setattr(Usage, "release", release)
     found = first_failure(tmp_path)
     assert "limits: " in found or "released twice" in found
@@ -145,7 +145,7 @@ def test_simulations_find_a_part_file_that_is_renamed_early(
     async def open_part(
         self: Files, folder: Path, name: str, *, part: str | None = None
     ) -> PartFile:
-        opened = await honest(self, folder, name, part=part)
+        opened = await original(self, folder, name, part=part)
         if part is not None and part.endswith(".answer"):
             # The file of a synchronous answer is opened again before it is renamed.
             return opened
@@ -153,7 +153,7 @@ def test_simulations_find_a_part_file_that_is_renamed_early(
         opened._part = opened._final
         return opened
 
-    honest = Files.open_part
+    original = Files.open_part
     monkeypatch.setattr(Files, "open_part", open_part)
     found = first_failure(tmp_path)
     assert "whole under a final name" in found or "No such file" in found

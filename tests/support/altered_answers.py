@@ -53,8 +53,10 @@ def gateway(url: str, tamper: Callable[[Answer], None]) -> Iterator[str]:
             platform = HTTPConnection(target.hostname or "", target.port, timeout=90)
             try:
                 platform.request(self.command, self.path, body, headers)
-                told = platform.getresponse()
-                answer = Answer(self.path, told.status, dict(told.getheaders()), told.read())
+                reported = platform.getresponse()
+                answer = Answer(
+                    self.path, reported.status, dict(reported.getheaders()), reported.read()
+                )
             finally:
                 platform.close()
             tamper(answer)

@@ -50,8 +50,8 @@ class Reply:
 def reply(status: int = 200, body: Any = None, **headers: str) -> Reply:
     """A reply with a JSON body; headers are written with underscores."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    told = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return Reply(status=status, headers=told, chunks_=(content,))
+    reported = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return Reply(status=status, headers=reported, chunks_=(content,))
 
 
 def refused(status: int, kind: str, message: str = "No.", **headers: str) -> Reply:

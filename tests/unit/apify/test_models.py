@@ -187,9 +187,9 @@ def test_nested_objects_are_read_on_access() -> None:
 
 def test_run_is_written_as_it_was_received() -> None:
     """A run that is written to disk has everything that the platform sent, also unknown fields."""
-    told = RUN | {"brandNew": {"a": [1, 2.5]}, "status": "ON-HOLD"}
-    run = read(models.Run, {"data": told})
-    assert json.loads(run.to_json()) == told
+    reported = RUN | {"brandNew": {"a": [1, 2.5]}, "status": "ON-HOLD"}
+    run = read(models.Run, {"data": reported})
+    assert json.loads(run.to_json()) == reported
     assert not mistakes_of_answer(
         "GET", "/v2/actor-runs/x", 200, {"data": json.loads(run.to_json()) | {"status": "READY"}}
     )
@@ -204,8 +204,8 @@ def test_missing_fields_are_tolerated() -> None:
 
 def test_field_of_an_unexpected_type_counts_as_missing() -> None:
     """If the platform changes the type of a field, only that field is lost, not the run."""
-    told = RUN | {"exitCode": {"code": 1}, "startedAt": 7.5e300, "stats": [], "meta": "x"}
-    run = read(models.Run, {"data": told})
+    reported = RUN | {"exitCode": {"code": 1}, "startedAt": 7.5e300, "stats": [], "meta": "x"}
+    run = read(models.Run, {"data": reported})
     assert (run.id, run.exit_code, run.started_at) == ("run1", None, None)
     assert run.facts().user_agent is None
     assert run.stats is None

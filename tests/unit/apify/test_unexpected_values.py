@@ -109,6 +109,6 @@ def test_id_that_is_not_a_word_counts_as_missing(word: Any) -> None:
     """A value that cannot be printed is not an id; such a status counts as missing."""
     with pytest.raises(ServerFault, match="no run with an id"):
         read_run(reply(body={"data": {"id": word}}).chunks_[0])
-    told = {"id": "r", "status": word, "defaultDatasetId": word}
-    run = read_run(reply(body={"data": told}).chunks_[0])
+    reported = {"id": "r", "status": word, "defaultDatasetId": word}
+    run = read_run(reply(body={"data": reported}).chunks_[0])
     assert (run.status, run.default_dataset_id) == ("", "")

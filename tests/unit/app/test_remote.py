@@ -42,10 +42,10 @@ async def test_object_that_differs_from_the_file_is_an_error(
     tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
     """A store that lost or changed bytes has not accepted the file."""
-    honest = obstore.put_async
+    original = obstore.put_async
 
     async def put(store: object, key: str, _file: object, **more: object) -> object:
-        return await honest(store, key, b"[]", **more)
+        return await original(store, key, b"[]", **more)
 
     monkeypatch.setattr(obstore, "put_async", put)
     assert (await uploaded(tmp_path, batch)).exit_code == 1

@@ -23,13 +23,17 @@ def audit() -> Iterator[ModuleType]:
 def make_distribution(tmp_path: Path) -> MakeDistribution:
     """Installs files as a separate distribution."""
 
-    def make(files: dict[str, bytes], told: str = "", listed: tuple[str, ...] = ()) -> Distribution:
+    def make(
+        files: dict[str, bytes], reported: str = "", listed: tuple[str, ...] = ()
+    ) -> Distribution:
         for name, content in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
         info = tmp_path / "sample-1.2.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: sample\nVersion: 1.2\n{told}")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.4\nName: sample\nVersion: 1.2\n{reported}"
+        )
         (info / "RECORD").write_text("".join(f"{name},,\n" for name in (*files, *listed)))
         return PathDistribution(info)
 
@@ -96,7 +100,7 @@ def test_missing_module_is_an_item_with_an_error(
 
 
 @pytest.mark.parametrize(
-    ("told", "licence"),
+    ("reported", "licence"),
     [
         pytest.param("License-Expression: MIT\nLicense: see file\n", "MIT", id="expression"),
         pytest.param(
@@ -109,20 +113,20 @@ def test_missing_module_is_an_item_with_an_error(
     ],
 )
 def test_licence_comes_from_the_best_defined_field(
-    audit: ModuleType, make_distribution: MakeDistribution, told: str, licence: str | None
+    audit: ModuleType, make_distribution: MakeDistribution, reported: str, licence: str | None
 ) -> None:
     """Old and new fields for a licence are read."""
-    assert audit.distribution_facts(make_distribution({}, told))["licence"] == licence
+    assert audit.distribution_facts(make_distribution({}, reported))["licence"] == licence
 
 
 def test_distribution_facts_name_version_and_dependencies(
     audit: ModuleType, make_distribution: MakeDistribution
 ) -> None:
     """The output has what the metadata of the distribution says."""
-    told = (
+    reported = (
         "Summary: A sample\nRequires-Python: >=3.9\nRequires-Dist: yarl\nRequires-Dist: idna>=3\n"
     )
-    assert audit.distribution_facts(make_distribution({}, told)) == {
+    assert audit.distribution_facts(make_distribution({}, reported)) == {
         "distribution": "sample",
         "version": "1.2",
         "summary": "A sample",
@@ -147,7 +151,7 @@ def test_totals_add_up(audit: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         pytest.param(None, "needs the name of a distribution", id="no input"),
         pytest.param(["yarl"], "needs the name of a distribution", id="no object"),
@@ -156,9 +160,9 @@ def test_totals_add_up(audit: ModuleType) -> None:
         pytest.param({"distribution": "yarl", "maxModules": True}, "got True", id="no number"),
     ],
 )
-def test_wrong_input_is_refused_with_a_reason(audit: ModuleType, given: Any, told: str) -> None:
+def test_wrong_input_is_refused_with_a_reason(audit: ModuleType, given: Any, reported: str) -> None:
     """The Actor refuses the same input as the schema on the platform."""
-    with pytest.raises(audit.Refused, match=told):
+    with pytest.raises(audit.Refused, match=reported):
         audit.read_input(given)
 
 

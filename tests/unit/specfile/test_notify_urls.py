@@ -10,7 +10,7 @@ from tests.support.specs import MINIMAL, jobs_of, mistakes_of, write_spec
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "reported"),
     [
         ('on = "failure"', 'expected "problem", "always", "change" or "never", found "failure"'),
         ('urls = ["hidden-one"]', 'must be a URL such as "mailto://…"'),
@@ -23,13 +23,13 @@ from tests.support.specs import MINIMAL, jobs_of, mistakes_of, write_spec
     ],
 )
 def test_mistake_in_notify_is_reported_without_the_url(
-    tmp_path: Path, lines: str, told: str
+    tmp_path: Path, lines: str, reported: str
 ) -> None:
     """Missing notifications are prevented when the spec is written."""
     found = mistakes_of(tmp_path, f"{MINIMAL}\n[notify]\n{lines}\n", env={"WRONG": "hidden-one"})
     assert len(found) == 1
     assert found[0].startswith("spec.toml:9:")
-    assert told in found[0]
+    assert reported in found[0]
     assert "hidden-one" not in found[0]
 
 
