@@ -18,6 +18,7 @@ from orchestrator.extras import Extra, not_installed
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 NO_PACKAGES = {"tests", "bench", "tools"}
 """Folders with Python code that only a checkout has, not an installation."""
 
@@ -102,7 +103,7 @@ def test_pages_name_extras_of_this_distribution() -> None:
             continue
         for command in re.findall(r"pip install '([^']+\[[^']+)'", (ROOT / name).read_text()):
             distribution, _, extra = command.rstrip("]").partition("[")
-            if extra not in {*Extra, "{extra}"} or distribution not in {
+            if extra not in {*EXTRAS, "{extra}"} or distribution not in {
                 "apify-batch", "{DISTRIBUTION}"
             }:  # fmt: skip
                 wrong.append(f"{name}: {command}")
