@@ -116,7 +116,7 @@ def test_every_dependency_is_pinned() -> None:
     project = PROJECT["project"]
     extras = project["optional-dependencies"].values()
     wanted = [line for lines in (project["dependencies"], *extras) for line in lines]
-    names = {re.split(r"[^\w-]", line)[0].lower() for line in wanted}
+    names = {re.split(r"[^\w-]", line)[0].lower().replace("_", "-") for line in wanted}
     assert names - pins == set()
 
 
