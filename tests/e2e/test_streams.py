@@ -75,16 +75,16 @@ def test_working_folder_that_cannot_be_named_is_refused(
     assert said in done.err
 
 
-def test_logs_end_with_their_reader(command: Command, platform: ServedPlatform) -> None:
-    """`logs | head` does not follow a run after its reader has ended."""
+@pytest.mark.parametrize("follower", ["logs sweep job-1", "watch sweep --json"])
+def test_follower_ends_with_its_reader(
+    command: Command, platform: ServedPlatform, follower: str
+) -> None:
+    """`logs | head` follows nothing after its reader has ended, also if no further line comes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1, log="a line\n" * 9))
     process = command.start("run", "sweep.toml")
     try:
-        script = (
-            "until orchestrator logs sweep job-1 2>/dev/null | head -c 1 | grep -q .; "
-            "do sleep 0.1; done"
-        )
-        assert command.run_script(script).code == 0
+        script = "until orchestrator {} 2>/dev/null | head -c 1 | grep -q .; do sleep 0.1; done"
+        assert command.run_script(script.format(follower)).code == 0
     finally:
         process.kill()
     assert platform.runs()

@@ -13,6 +13,7 @@ from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.platform_connection import connector
+from orchestrator.cli.stdout_reader import until_reader_leaves
 from orchestrator.cli.streams import output_is_broken
 from orchestrator.report.log_text import LogText
 
@@ -30,13 +31,14 @@ def call(options: argparse.Namespace) -> int:
 async def _print(pieces: AsyncIterator[bytes]) -> None:
     # A file or a pipe gets exactly the bytes that the Actor printed.
     shown = LogText() if sys.stdout.isatty() else None
-    async for piece in pieces:
-        if shown is None:
-            sys.stdout.buffer.write(piece)
-        else:
-            sys.stdout.write(shown.feed(piece))
-        sys.stdout.flush()
-        if output_is_broken():
-            return
+    async with until_reader_leaves():
+        async for piece in pieces:
+            if shown is None:
+                sys.stdout.buffer.write(piece)
+            else:
+                sys.stdout.write(shown.feed(piece))
+            sys.stdout.flush()
+            if output_is_broken():
+                return
     if shown is not None:
         sys.stdout.write(shown.finish())

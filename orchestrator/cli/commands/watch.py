@@ -15,6 +15,7 @@ from orchestrator.cli.batch_state import print_state
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.progress_display import display_for
+from orchestrator.cli.stdout_reader import until_reader_leaves
 from orchestrator.cli.streams import output_is_broken, write_lines
 from orchestrator.errors import Interrupted
 from orchestrator.ledger import LedgerReader
@@ -74,8 +75,9 @@ async def _print_changes(folder: Path) -> bool:
             scope.cancel()
 
     with anyio.CancelScope() as scope:
-        await watch(folder, print_change)
-        return True
+        async with until_reader_leaves():
+            await watch(folder, print_change)
+            return True
     return False
 
 
