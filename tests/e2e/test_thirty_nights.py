@@ -61,7 +61,7 @@ class Soak(Calls):
         self.web, self.mail, self.now = web, mail, NIGHT
         self._process, platform = self._start()
         urls = {"ALERT_URL": web.notify_url, "MAIL_URL": mail.notify_url, "PING_URL": web.url}
-        urls["ORCHESTRATOR_NOTIFY_TIMEOUT_SECS"] = "5"
+        urls["ORCHESTRATOR_NOTIFY_TIMEOUT_SECS"] = "30"
         super().__init__(folder, platform, urls)
 
     def _start(self) -> tuple[object, ServedPlatform]:
@@ -163,7 +163,7 @@ def mail_refused(soak: Soak) -> list[int]:
 def notifiers_hang(soak: Soak) -> list[int]:
     soak.web.hangs = True
     soak.write(JOBS, more=TABLES, outcome="FAILED")
-    return [soak.run(ORCHESTRATOR_NOTIFY_TIMEOUT_SECS="1")]
+    return [soak.run(ORCHESTRATOR_NOTIFY_TIMEOUT_SECS="3")]
 
 
 @dataclass(frozen=True, kw_only=True)
