@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import sys
 from importlib import import_module
-from threading import Thread
 
 from orchestrator.app.setup.signals import LEAVE_SECS, handle_signals
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 MODULES = {"import": "import_run", "schedule": "supervisor_files"}
 """The modules whose name differs from the command."""
-SENDING = {"run", "resume", "retry"}
-"""The commands that send requests soon."""
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 collects garbage dozens of times during imports, which leave none."""
 
@@ -56,8 +53,6 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
 
         name, options = parse(words)
         vars(options).update(given)
-        if name in SENDING:
-            _import_ahead()
         _import_log_library()
         module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         code: int = module.call(options)
@@ -94,14 +89,3 @@ def _refuse_other_bytes(words: Sequence[str]) -> None:
                 f"{word!r} is not text in the encoding {sys.getfilesystemencoding()}: rename the "
                 "file, or set LC_ALL=C.UTF-8"
             )
-
-
-def _import_ahead() -> None:
-    """
-    Starts to import the HTTP library in a thread, for a command that needs it soon.
-
-    The import loads the machine's certificates, and the interpreter can do other work meanwhile.
-    """
-    # Not a daemon: Python waits at exit for an import that is in progress. It would freeze a daemon
-    # that holds import locks, and an import at exit would then wait for ever.
-    Thread(target=import_module, args=("aiohttp",)).start()
