@@ -58,7 +58,7 @@ def escaped(value: object) -> Markup:
 
 
 def plain_text(text: str) -> str:
-    """Returns a text without sequences for terminals and without characters that nobody sees."""
+    """Returns a text without terminal sequences and invisible characters."""
     return _HIDDEN.sub("\ufffd", _ANSI.sub("", text))
 
 
