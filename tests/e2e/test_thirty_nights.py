@@ -332,4 +332,4 @@ def _check_list(listed: str, kept: int) -> None:
     assert len(rows) == kept
     occurrences = [row.split()[2] for row in rows]
     assert occurrences == sorted(occurrences, reverse=True)
-    assert max(map(len, rows)) <= 160
+    assert max(map(len, rows)) <= 180
