@@ -82,8 +82,12 @@ class Soak(Calls):
         return at(command, instant or self.now).run_alone(*CALL).code
 
     def cut_now(self, number: int) -> int:
-        """Calls the command, and sends a signal while its runs are live."""
-        return self.cut(self.now, number, runs=self.runs + 1)
+        """Calls the command, and sends a signal while its runs are live, after the first ping."""
+        pings = len(self.web.pings)
+        # The ping is sent beside the first starts, which do not wait for it.
+        return self.cut(
+            self.now, number, runs=self.runs + 1, also=lambda: len(self.web.pings) > pings
+        )
 
     @property
     def folders(self) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -40,10 +40,12 @@ class Calls:
         """Calls the command at an instant, as cron does."""
         return at(self.command, instant).run_alone(*(words or CALL))
 
-    def cut(self, instant: datetime, number: int, *, runs: int) -> int:
-        """Calls the command, and sends a signal when the platform has so many runs."""
+    def cut(
+        self, instant: datetime, number: int, *, runs: int, also: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Calls the command, and sends a signal when the platform has so many runs, and `also`."""
         process = at(self.command, instant).start_alone(*CALL)
-        wait_until(lambda: self.runs >= runs, f"{runs} runs", secs=240)
+        wait_until(lambda: self.runs >= runs and also(), f"{runs} runs", secs=240)
         os.kill(process.pid, number)
         process.communicate(timeout=240)
         return process.returncode
