@@ -49,7 +49,7 @@ MOST_OPEN = 8
 """How many batches are kept in memory for the browsers that look at them."""
 
 READERS = 2
-"""How many ledgers are read at once, whatever the number of browsers."""
+"""How many ledgers are read at once for all browsers together."""
 
 
 class Pages:

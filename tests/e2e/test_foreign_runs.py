@@ -90,7 +90,7 @@ def test_collected_runs_cannot_have_the_name_of_a_spec(
 def test_batch_of_collected_runs_does_not_replace_one_of_a_spec(
     command: Command, platform: ServedPlatform
 ) -> None:
-    """A spec of the same name runs anyway, whatever the occurrence of the collected runs."""
+    """A spec of the same name runs, for any occurrence of the collected runs."""
     run = platform.post(ACTOR, {"duration_secs": 0.01})["id"]
     assert command.run("collect", "--runs", run, "--name", "ours").code == 0
     command.write("s.toml", sweep("ours", 1, duration_secs=0))

@@ -80,7 +80,7 @@ async def test_token_moves_from_the_address_into_a_cookie(folder: Path) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1"])
 async def test_request_for_another_host_is_refused(folder: Path, host: str) -> None:
-    """A foreign name for this machine is refused, whatever the request contains."""
+    """A foreign name for this machine is refused, for any content of the request."""
     async with served(folder.parents[1]) as session:
         status, text = await _get(session, "/", Host=host)
         assert (status, "nightly" in text) == (421, False)
