@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench bench-check wheel constraints \
-	example-config spec-reference emulator-api officials screenshots test-airflow clean
+	example-config references spec-reference emulator-api officials screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,13 +98,12 @@ constraints: $(TOOLS) ## pin the newest versions that fit, for all systems and P
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --no-annotate --no-header \
 	    pyproject.toml --output-file constraints.txt
 
+references spec-reference: $(RUNTIME) ## write the reference pages of docs/ from the program
+	$(BIN)/python -m tools.references
+
 example-config: $(RUNTIME) ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \
 	    > config.example.toml
-
-spec-reference: $(RUNTIME) ## write docs/spec.md from the models
-	$(BIN)/python -c 'from orchestrator.specfile.reference import spec_reference as r; print(r(), end="")' \
-	    > docs/spec.md
 
 emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official description of the API
 	$(BIN)/python -m tests.support.api_coverage

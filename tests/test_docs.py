@@ -12,8 +12,8 @@ import pytest
 from orchestrator.cli.command_list import COMMANDS
 from orchestrator.cli.parser import EXIT_CODES
 from orchestrator.specfile import expand, load_spec
-from orchestrator.specfile.reference import spec_reference
 from tests.support import screens
+from tools.references import REFERENCES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -21,9 +21,17 @@ PAGES = [path for path in DOCUMENTS if path.parent.name != "adr"]
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 
 
-def test_reference_of_the_spec_is_current() -> None:
-    """docs/spec.md matches the models."""
-    assert (ROOT / "docs" / "spec.md").read_text() == spec_reference(), "run make spec-reference"
+@pytest.mark.parametrize("page", REFERENCES)
+def test_reference_is_current(page: str) -> None:
+    """The reference of the spec, the commands and the settings is what the program says."""
+    assert (ROOT / "docs" / page).read_text() == REFERENCES[page](), "run make references"
+
+
+def test_reference_says_what_every_argument_is_for() -> None:
+    """No argument of a command lacks its meaning."""
+    rows = [line for line in REFERENCES["commands.md"]().splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    assert [row for row in rows if row.endswith("|  |")] == []
 
 
 def test_screens_of_the_live_view_are_current() -> None:

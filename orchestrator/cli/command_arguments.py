@@ -96,7 +96,12 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("batch", metavar="BATCH", help=BATCH_HELP)
-    parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], required=True)
+    parser.add_argument(
+        "--format",
+        choices=["parquet", "csv", "jsonl"],
+        required=True,
+        help="the format of the table",
+    )
     parser.add_argument(
         "--since",
         metavar="DATE",

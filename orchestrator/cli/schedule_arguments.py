@@ -20,7 +20,7 @@ SUPERVISORS = ("cron", "systemd", "kubernetes", "airflow")
 
 def add_schedule(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("supervisor", choices=SUPERVISORS)
+    parser.add_argument("supervisor", choices=SUPERVISORS, help="what starts the command")
     parser.add_argument("spec", metavar="SPEC", type=Path, help="a spec file")
     parser.add_argument(
         "--at",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
+from orchestrator.specfile.allowed_values import allowed_values
 from orchestrator.specfile.batch_end import NotifyTable, ResultsTable, RetentionTable
-from orchestrator.specfile.field_descriptions import descriptions_of
+from orchestrator.specfile.editor_schema import spec_schema
 from orchestrator.specfile.field_types import Table
 from orchestrator.specfile.model import (
     BatchTable,
@@ -48,25 +51,32 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "expect": ("`[jobs.expect]`", ExpectTable),
     "collect": ("`[jobs.collect]`", CollectTable),
 }
+LINKS = {
+    table.__name__: f"[table](#{re.sub(r'[^a-z -]', '', title.lower()).replace(' ', '-')})"
+    for title, table in TABLES.values()
+}
 
 
 def spec_reference() -> str:
     """The text of `docs/spec.md`."""
+    schema = spec_schema()
     text = files("orchestrator.specfile").joinpath("reference.md").read_text("utf-8")
-    return re.sub(r"<!-- table (\w+) -->", lambda found: _section(found[1]), text)
+    return re.sub(r"<!-- table (\w+) -->", lambda found: _section(found[1], schema), text)
 
 
-def _section(name: str) -> str:
+def _section(name: str, schema: Mapping[str, Any]) -> str:
     title, table = TABLES[name]
     # Only the fields that `[[jobs]]` has beyond `[defaults]`.
     inherited = JobFields.model_fields if table is JobTable else {}
-    rows = [f"## {title}", "", "| field | meaning |", "| --- | --- |"]
-    descriptions = descriptions_of(table)
+    rows = [f"## {title}", "", "| field | values | meaning |", "| --- | --- | --- |"]
+    fields = (schema if table is Spec else schema["$defs"][table.__name__])["properties"]
     for field_name, field in table.model_fields.items():
         if field_name in inherited:
             continue
         shown = field.alias or field_name
-        meaning = descriptions.get(shown, "as in the API").replace("|", "\\|")
+        values = allowed_values(fields[shown], LINKS)
+        meaning = fields[shown].get("description", "As in the API.")
         required = " **Required.**" if field.is_required() else ""
-        rows.append(f"| `{shown}` | {meaning}{required} |")
+        cells = (f"`{shown}`", values, f"{meaning}{required}")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
