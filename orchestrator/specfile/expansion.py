@@ -29,8 +29,8 @@ from orchestrator.specfile.jobs.checks import (
     rendered_part,
 )
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
+from orchestrator.specfile.jobs.input_files import InputFiles
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
-from orchestrator.specfile.jobs.job_input import InputFiles
 from orchestrator.specfile.jobs.needed_jobs import NeedsCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.load import LoadedSpec, place_of
@@ -174,7 +174,9 @@ def _sweeps(
                     merged,
                     params=_told(merged, loaded.spec.params, values),
                     files=files,
-                    folder=loaded.folder(merged.place("input_file")),
+                    folders={
+                        name: loaded.folder(merged.place(name)) for name in ("input", "input_file")
+                    },
                     pools=loaded.spec.pools,
                     unkept=matrix.unkept,
                 )

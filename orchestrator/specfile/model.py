@@ -253,11 +253,17 @@ class JobFields(Table):
     mode: Literal["async", "sync"] | None = None
     """`async` starts a run and polls it; `sync` uses one long request for a short run (async)."""
     input: InputValue | None = None
-    """The input: a table, or one template that gives a table."""
+    """
+    The input: a table, or one template that gives a table. In it, `{ text_file = NAME }` is the
+    text of a file.
+    """
     input_file: Text | None = None
-    """A file with the input, relative to the spec; sent unchanged."""
+    """
+    A file with the input, relative to the spec; sent unchanged. With `input` as well, a JSON object
+    whose fields are added where `input` does not have them.
+    """
     input_content_type: Text | None = None
-    """The content type of `input_file` (application/json)."""
+    """The content type of an `input_file` without `input` (application/json)."""
     timeout_secs: Count | None = None
     """How long a run may take, in seconds; 0 means no limit."""
     memory_mbytes: Memory | None = None

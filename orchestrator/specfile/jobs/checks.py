@@ -33,13 +33,14 @@ RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
 def check_fields(merged: Merged, pools: Collection[str]) -> Found:
     """Checks fields that depend on one another."""
     fields = merged.fields
-    for one, other in (("actor", "task"), ("input", "input_file")):
-        if one in fields and other in fields:
-            yield merged.place(other), f"give {one} or {other}, not both"
+    if "actor" in fields and "task" in fields:
+        yield merged.place("task"), "give actor or task, not both"
     if "actor" not in fields and "task" not in fields:
         yield merged.path, "needs actor or task: what to run"
     if "input_content_type" in merged.own and "input_file" not in fields:
         yield merged.place("input_content_type"), "needs input_file"
+    elif "input_content_type" in merged.own and "input" in fields:
+        yield merged.place("input_content_type"), "goes with input_file alone: a table is JSON"
     for index, pool in enumerate(fields.get("pools") or ()):
         # A template is checked when it is rendered, with the values of a cell.
         if not is_template(pool) and pool not in pools:

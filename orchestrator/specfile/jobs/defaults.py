@@ -10,7 +10,7 @@ from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, Sp
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 RIVALS = {"actor": "task", "task": "actor", "input": "input_file", "input_file": "input"}
-"""Fields that exclude each other: a job's own one replaces the other of the defaults."""
+"""Pairs of fields: a job that sets one of them takes neither from the defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def merge(spec: Spec, index: int) -> Merged:
             if (value := getattr(model, name)) is not None
         }
         for name, value in given.items():
-            # A job with an actor of its own must not inherit the task of the defaults.
+            # A job with an Actor or an input of its own does not inherit the task or the file.
             rival = RIVALS.get(name)
             if rival is not None and rival not in given:
                 fields.pop(rival, None)

@@ -31,8 +31,10 @@ from orchestrator.model.rules import Action, Rule
 from orchestrator.specfile.diagnostics import plain, unknown
 from orchestrator.specfile.jobs.checks import OWN_FILES, rendered_part
 from orchestrator.specfile.jobs.defaults import Merged
-from orchestrator.specfile.jobs.job_input import JSON_TYPE, InputFiles, InputTemplate
+from orchestrator.specfile.jobs.input_files import InputFiles
+from orchestrator.specfile.jobs.job_input import JSON_TYPE, InputTemplate
 from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, RuleTable
+from orchestrator.specfile.templates.filters import as_text
 from orchestrator.specfile.templates.template import Render, TemplateMistake
 from orchestrator.specfile.templates.trees import Values, renderer
 from orchestrator.specfile.text.positions import Path as FieldPath
@@ -76,7 +78,7 @@ class JobMaker:
     Args:
         merged: the table over the defaults, without mistakes so far.
         params: the parameters of the spec that reports show.
-        folder: the folder that input files are relative to.
+        folders: by `input` and `input_file`, the folder that file names in it are relative to.
         pools: the names of all pools.
         unkept: parameters that reports do not show.
 
@@ -90,7 +92,7 @@ class JobMaker:
         *,
         params: Mapping[str, JsonValue],
         files: InputFiles,
-        folder: Path,
+        folders: Mapping[str, Path],
         pools: Collection[str],
         unkept: Collection[str] = (),
     ) -> None:
@@ -98,15 +100,15 @@ class JobMaker:
         self._unkept = unkept
         self._params = params
         self._files = files
-        self._folder = folder
+        self._folders = folders
         self._pools = pools
         fields = merged.fields
         self._name = fields["name"]
         self._moving = self._renderers(fields)
         self._shifting = [name for name in self._moving if name not in MADE_APART]
-        self._input = (
-            self._at("input", InputTemplate, fields["input"]) if "input" in fields else None
-        )
+        # A name with a template gives each cell another file.
+        self._has_own_file = "input" in fields and "input_file" in self._moving
+        self._input = self._input_template() if "input" in fields else None
         self._mode = Mode(fields.get("mode") or Mode.ASYNC)
         self._collect = collect_plan(fields.get("collect"), self._mode)
         self._expect = _expectation(fields.get("expect"))
@@ -177,7 +179,7 @@ class JobMaker:
         return self._merged.fields.get(name) if render is None else render(values)
 
     def _key(self, values: Values) -> JobKey:
-        text = str(self._rendered("name", values))
+        text = _text_of(self._rendered("name", values))
         if not KEY.fullmatch(text):
             raise TemplateMistake(
                 f"{text[:80]!r} is not a valid job key: use 1 to 200 of A-Za-z0-9._=-, with no dot "
@@ -185,17 +187,34 @@ class JobMaker:
             )
         return JobKey(text)
 
+    def _input_template(self) -> InputTemplate:
+        below = None
+        if "input_file" in self._merged.fields and not self._has_own_file:
+            below = self._at("input_file", self._table_below, {})
+        table, home = self._merged.fields["input"], self._folders["input"]
+        return self._at(
+            "input", InputTemplate, table, lambda name: self._files.text(home / name), below
+        )
+
     def _input_of(self, values: Values) -> JobInput:
         if self._input is not None:
-            return self._at("input", self._input.make, values)
+            below = (
+                self._at("input_file", self._table_below, values) if self._has_own_file else None
+            )
+            return self._at("input", self._input.make, values, below)
         if "input_file" not in self._merged.fields:
             return JobInput()
         return self._at("input_file", self._file_of, values)
 
     def _file_of(self, values: Values) -> JobInput:
         content_type = self._rendered("input_content_type", values) or JSON_TYPE
-        path = self._folder / str(self._rendered("input_file", values))
-        return self._files.get(path, str(content_type))
+        return self._files.get(self._path_of(values), str(content_type))
+
+    def _table_below(self, values: Values) -> dict[str, Any]:
+        return self._files.table(self._path_of(values))
+
+    def _path_of(self, values: Values) -> Path:
+        return self._folders["input_file"] / _text_of(self._rendered("input_file", values))
 
     def _shifted_parts(self, values: Values) -> dict[str, Any]:
         rendered = {name: self._at(name, self._moving[name], values) for name in self._shifting}
@@ -212,7 +231,7 @@ class JobMaker:
     def _parts_of(self, rendered: Mapping[str, Any]) -> dict[str, Any]:
         """The parts of a job that come from plain fields, checked again after rendering."""
         fields = {
-            name: _as_given(name, value)
+            name: self._at(name, _as_given, name, value)
             for name, value in {**self._merged.fields, **rendered}.items()
             if name not in MADE_APART
         }
@@ -298,8 +317,15 @@ def _rule(table: RuleTable) -> Rule:
 def _as_given(name: str, value: Any) -> Any:
     """The rendered value of a field; as text if the field is text."""
     if name in ("tags", "pools", "needs"):
-        return [str(element) for element in value]
-    return str(value) if name in TEXTS else value
+        return [_text_of(element) for element in value]
+    return _text_of(value) if name in TEXTS else value
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return str(as_text(value))
+    except ValueError as error:
+        raise TemplateMistake(str(error)) from error
 
 
 def _webhooks(tables: list[Any], rendered: list[Any]) -> list[dict[str, Any]]:

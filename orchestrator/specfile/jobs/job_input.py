@@ -1,11 +1,11 @@
-"""The input of a job: a table with templates, or a file beside the spec."""
+"""The input of a job: a table with templates and texts of files, and its late values."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import stat
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,18 +13,22 @@ import orjson
 from orchestrator.errors import InputRejected
 from orchestrator.model.jobs import MAX_INPUT_BYTES, Job, JobInput
 from orchestrator.specfile.diagnostics import show
-from orchestrator.specfile.templates.template import TemplateMistake, compile_template
+from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
 from orchestrator.specfile.templates.trees import (
     Values,
     change_at,
     compiled_at,
     renderer,
+    strings_in,
     templates_in,
+    value_at,
 )
 from orchestrator.specfile.text.positions import Path as FieldPath
-from orchestrator.system_errors import refuse_exhaustion
 
 JSON_TYPE = "application/json"
+TEXT_FILE = "text_file"
+"""The only field of a table that stands for the text of a file."""
+ReadText = Callable[[str], str]
 LATE = frozenset({"env", "needs"})
 """Names whose values are known only when a job starts."""
 
@@ -35,6 +39,10 @@ class InputTemplate:
 
     Parts that are equal for all cells are encoded once.
 
+    Args:
+        read_text: the text of a file that a `{ text_file = NAME }` in the table names.
+        below: a table whose fields the input has too, unless it sets them itself.
+
     Attributes:
         late_paths: the places of strings that use `env` or `needs`; they stay unrendered.
 
@@ -42,27 +50,52 @@ class InputTemplate:
         TemplateMistake: with `path` set to the place in the table.
     """
 
-    def __init__(self, table: Any) -> None:
+    def __init__(
+        self, table: Any, read_text: ReadText, below: Mapping[str, Any] | None = None
+    ) -> None:
         self.late_paths: tuple[FieldPath, ...] = tuple(
             path for path, text in templates_in(table) if LATE & compiled_at(path, text).names
         )
-        self._source = table
-        self._render = renderer(table, leave=frozenset(self.late_paths))
-        self._static = None if self._render else self._encode(table)
+        self._read_text = read_text
+        names = _text_files(table)
+        fixed = [path for path, name in names.items() if not is_template(name)]
+        self._moving_texts = [path for path in names if path not in fixed]
+        for path in self._moving_texts:
+            if (*path, TEXT_FILE) in self.late_paths:
+                raise _at(path, "the name of a file cannot use env or needs")
+        # A copy, because texts take the place of tables in it.
+        self._source = copy.deepcopy(table) if fixed else table
+        for path in fixed:
+            change_at(self._source, path, partial(self._text_at, path))
+        # The content of a file is never a template.
+        self._render = renderer(self._source, leave=frozenset((*self.late_paths, *fixed)))
+        self._below = below
+        self._static = None if self._render else self._encode(table_over(below, self._source))
 
-    def make(self, values: Values) -> JobInput:
+    def make(self, values: Values, below: Mapping[str, Any] | None = None) -> JobInput:
         """
         The input of one job.
+
+        Args:
+            below: as above, if it differs between jobs.
 
         Raises:
             TemplateMistake: it cannot be rendered, or the result is not a table or too large.
         """
-        if self._static is not None:
+        if self._static is not None and below is None:
             return self._static
         table = self._source if self._render is None else self._render(values)
         if not isinstance(table, dict):
             raise TemplateMistake(f"{self._source!r} gives {show(table)}; an input must be a table")
-        return self._encode(table)
+        for path in self._moving_texts:
+            change_at(table, path, partial(self._text_at, path))
+        return self._encode(table_over(below or self._below, table))
+
+    def _text_at(self, path: FieldPath, named: Mapping[str, str]) -> str:
+        try:
+            return self._read_text(str(named[TEXT_FILE]))
+        except TemplateMistake as mistake:
+            raise _at(path, str(mistake)) from mistake
 
     def _encode(self, value: Any) -> JobInput:
         body = encoded(value)
@@ -75,24 +108,25 @@ class InputTemplate:
         )
 
 
-class InputFiles:
-    """The input files of one expansion; reads each once."""
+def table_over(below: Mapping[str, Any] | None, above: Any) -> Any:
+    """A table with the fields of another one that it does not have itself."""
+    return {**below, **above} if below else above
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, str], JobInput] = {}
 
-    def get(self, path: Path, content_type: str) -> JobInput:
-        """
-        The input in a file; does not keep it in memory.
+def _text_files(table: Any) -> dict[FieldPath, str]:
+    """The name in each `{ text_file = NAME }` of a table, by the place of that inner table."""
+    return {
+        path[:-1]: text
+        for path, text in strings_in(table)
+        # A table with other fields, and the input itself, may be the user's own.
+        if len(path) > 1 and path[-1] == TEXT_FILE and len(value_at(table, path[:-1])) == 1
+    }
 
-        Raises:
-            TemplateMistake: it cannot be read, is too large, or is not valid JSON.
-        """
-        known = self._known.get((path, content_type))
-        if known is None:
-            known = _file_input(path, content_type)
-            self._known[path, content_type] = known
-        return known
+
+def _at(path: FieldPath, message: str) -> TemplateMistake:
+    mistake = TemplateMistake(message)
+    mistake.path = (*path, TEXT_FILE)
+    return mistake
 
 
 def encoded(value: Any) -> bytes:
@@ -166,39 +200,3 @@ def render_input(job: Job, env: Mapping[str, str], needs: object = None) -> byte
         return encoded(tree)
     except TemplateMistake as mistake:
         raise InputRejected(f"{mistake}, with all its values rendered") from None
-
-
-def _file_input(path: Path, content_type: str) -> JobInput:
-    data = _read(path)
-    if len(data) > MAX_INPUT_BYTES:
-        size = max(path.stat().st_size, len(data))
-        raise TemplateMistake(
-            f"{path} has {size:,} bytes; the platform accepts at most {MAX_INPUT_BYTES:,}"
-        )
-    if content_type.partition(";")[0].strip().lower() == JSON_TYPE:
-        try:
-            orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise TemplateMistake(
-                f"{path} is not valid JSON ({error}); set input_content_type if it is not JSON"
-            ) from error
-    return JobInput(
-        content_type=content_type,
-        path=str(path.absolute()),
-        sha256=hashlib.sha256(data).hexdigest(),
-        size_bytes=len(data),
-    )
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular file, at most one more than an input may have."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TemplateMistake(f"{path} is not a regular file")
-        with path.open("rb") as file:
-            return file.read(MAX_INPUT_BYTES + 1)
-    except OSError as error:
-        refuse_exhaustion(error)
-        raise TemplateMistake(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise TemplateMistake(f"{str(path)!r} is not a file name") from error

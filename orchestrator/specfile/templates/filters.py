@@ -5,19 +5,49 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from urllib.parse import quote
 
 import orjson
 
+from orchestrator.specfile.diagnostics import show
+
 LONGEST_TEXT = 1_000_000
 LONGEST_SLUG = 100
+NOT_TEXT = frozenset({list, tuple, dict})
+"""Types whose text would be Python's."""
 NOT_FIT = re.compile(r"[^a-z0-9]+")
 
 
 class TooLong(ValueError):
     """A filter would produce more text than a template may."""
+
+
+def as_text(value: object) -> object:
+    """
+    A value that becomes a part of a text.
+
+    Raises:
+        ValueError: it is a list or a table.
+    """
+    if value.__class__ in NOT_TEXT:
+        joined = "" if isinstance(value, Mapping) else "{{ NAME | join(', ') }} or "
+        raise ValueError(
+            f"{show(value)} cannot be a part of a text; write {{{{ NAME }}}} alone to pass it as "
+            f"it is, or {joined}{{{{ NAME | json }}}} for a text"
+        )
+    return value
+
+
+def objects(value: object, field: str) -> list[dict[str, object]]:
+    """A list of tables with one field each: `[{url: …}, …]`."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(  # noqa: TRY004 - the message is for the user
+            f"objects needs a list, found {show(value)}; of one value, write "
+            f'[{{ {field} = "{{{{ NAME }}}}" }}]'
+        )
+    return [{field: element} for element in value]
 
 
 def slug(value: object) -> str:
@@ -27,7 +57,7 @@ def slug(value: object) -> str:
     It drops accents. If it loses letters of another script or cuts the text, it adds a digest of
     the whole text, so that different texts stay different.
     """
-    whole = str(value)
+    whole = str(as_text(value))
     if whole.isascii():
         fit, is_lossy = NOT_FIT.sub("-", whole.lower()).strip("-"), False
     else:
@@ -49,12 +79,12 @@ def to_json(value: object) -> str:
 
 def to_quoted(value: object) -> str:
     """A value percent-encoded for a URL."""
-    return quote(str(value), safe="")
+    return quote(str(as_text(value)), safe="")
 
 
 def replace(value: object, old: str, new: str) -> str:
     """A text with a part of it replaced throughout."""
-    text = str(value)
+    text = str(as_text(value))
     # Checked before: the text alone could fill the memory.
     if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
         raise TooLong("the replaced text would be too long")
@@ -63,7 +93,7 @@ def replace(value: object, old: str, new: str) -> str:
 
 def join(value: Iterable[object], between: object = "") -> str:
     """The elements of a list as text, joined by a separator."""
-    parts, separator = [str(part) for part in value], str(between)
+    parts, separator = [str(as_text(part)) for part in value], str(between)
     if sum(map(len, parts)) + len(parts) * len(separator) > LONGEST_TEXT:
         raise TooLong("the joined text would be too long")
     return separator.join(parts)

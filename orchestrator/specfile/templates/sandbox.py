@@ -20,8 +20,10 @@ from jinja2.tests import TESTS
 from orchestrator.specfile.diagnostics import unknown
 from orchestrator.specfile.templates.filters import (
     LONGEST_TEXT,
+    as_text,
     days,
     join,
+    objects,
     replace,
     rounded,
     slug,
@@ -31,10 +33,15 @@ from orchestrator.specfile.templates.filters import (
 from orchestrator.specfile.templates.template import Template, TemplateMistake
 
 LARGEST_BITS = 4096
+LONGEST_SHOWN = 200
 BORROWED_FILTERS = (
-    "abs", "capitalize", "default", "first", "float", "int", "last", "length", "lower", "max",
-    "min", "sort", "string", "title", "trim", "unique", "upper",
+    "abs", "default", "first", "float", "int", "last", "length", "max", "min", "sort", "unique",
 )  # fmt: skip
+TEXT_FILTERS = ("capitalize", "lower", "string", "title", "trim", "upper")
+"""Borrowed ones that make a text of any value."""
+TO_TEXT = "\0text"
+"""The filter of what `~` joins; no template can write its name."""
+LITERAL_HINT = "; write {{ '{{' }} for braces in a text, or keep the text in a file: text_file"
 BORROWED_TESTS = ("defined", "none", "odd", "even")
 LISTS = (list, tuple)
 FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
@@ -51,11 +58,14 @@ def compile_expressions(text: str) -> Template:
     try:
         tree = environment.parse(text)
         _check(tree)
+        _refuse_joined_lists(tree)
         # A lone expression keeps its type, which `render` would turn into text.
         produce = _lone(environment, tree) or environment.from_string(text).render
     except TemplateError as error:
         said = str(error).replace("end of print statement", "}}")
-        raise TemplateMistake(f"{text!r} is not a valid template: {said}") from error
+        raise TemplateMistake(
+            f"{_shown(text)} is not a valid template: {said.rstrip('.')}{LITERAL_HINT}"
+        ) from error
     except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
         raise TemplateMistake("the template is nested too deeply") from error
     return Template(
@@ -66,6 +76,10 @@ def compile_expressions(text: str) -> Template:
     )
 
 
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
+
+
 def _guarded(
     text: str, produce: Callable[[Mapping[str, Any]], Any]
 ) -> Callable[[Mapping[str, Any]], Any]:
@@ -73,13 +87,13 @@ def _guarded(
         try:
             value = produce(values)
         except FAULTS as error:
-            raise TemplateMistake(f"{text!r} cannot be rendered: {error}") from error
+            raise TemplateMistake(f"{_shown(text)} cannot be rendered: {error}") from error
         except (RecursionError, MemoryError) as error:
-            raise TemplateMistake(f"{text!r} cannot be rendered: it is too large") from error
+            raise TemplateMistake(f"{_shown(text)} cannot be rendered: it is too large") from error
         if isinstance(value, Undefined):
-            raise TemplateMistake(f"{text!r} has no value")
+            raise TemplateMistake(f"{_shown(text)} has no value")
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise TemplateMistake(f"{text!r} gives more than {LONGEST_TEXT:,} characters")
+            raise TemplateMistake(f"{_shown(text)} gives more than {LONGEST_TEXT:,} characters")
         return value
 
     return render
@@ -100,6 +114,15 @@ def _check(tree: nodes.Template) -> None:
     # Some use of env is not a name: `env` as a whole would give away every secret.
     if used > named:
         raise TemplateMistake("env is used as env.NAME, one variable at a time")
+
+
+def _refuse_joined_lists(tree: nodes.Template) -> None:
+    """Checks at rendering that `~` joins no list or table."""
+    for joined in tree.find_all(nodes.Concat):
+        joined.nodes = [
+            nodes.Filter(part, TO_TEXT, [], [], None, None, lineno=joined.lineno)
+            for part in joined.nodes
+        ]
 
 
 def _lone(
@@ -184,11 +207,17 @@ def _power_bits(left: Any, right: Any) -> int:
     return 0
 
 
+def _of_text(borrowed: Callable[..., Any]) -> Callable[..., Any]:
+    """A borrowed filter, for values that have a text."""
+    return lambda value, *more, **named: borrowed(as_text(value), *more, **named)
+
+
 @cache
 def _environment() -> Sandbox:
     # Statements and comments get marks that no text has, so `{%` and `{#` are text.
     environment = Sandbox(
         undefined=StrictUndefined,
+        finalize=as_text,
         keep_trailing_newline=True,
         block_start_string="\0{%",
         block_end_string="%}\0",
@@ -200,7 +229,10 @@ def _environment() -> Sandbox:
     # Calls are refused anyway; without these, `{{ range }}` has no value, not an object's text.
     environment.globals.clear()
     environment.filters = {name: FILTERS[name] for name in BORROWED_FILTERS}
+    environment.filters |= {name: _of_text(FILTERS[name]) for name in TEXT_FILTERS}
     environment.filters |= {
+        TO_TEXT: as_text,
+        "objects": objects,
         "slug": slug,
         "json": to_json,
         "quote": to_quoted,

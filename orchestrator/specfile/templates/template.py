@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from orchestrator.specfile.templates.filters import LONGEST_TEXT, slug, to_json, to_quoted
+from orchestrator.specfile.templates.filters import (
+    LONGEST_TEXT,
+    NOT_TEXT,
+    as_text,
+    slug,
+    to_json,
+    to_quoted,
+)
 
 SIMPLE = re.compile(
     r"\{\{\s*(?!(?:true|false|none|True|False|None|not|and|or|in|is|if|else|env)\b)"
@@ -88,6 +95,8 @@ def _simple(text: str, pieces: list[str]) -> Render:
     def value_of(values: Mapping[str, Any], name: str, change: Callable[[Any], Any] | None) -> Any:
         try:
             value = values[name]
+            if change is None and not is_lone and value.__class__ in NOT_TEXT:
+                as_text(value)
             return value if change is None else change(value)
         except KeyError:
             raise TemplateMistake(f"{text!r} cannot be rendered: {name} has no value") from None

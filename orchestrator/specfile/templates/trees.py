@@ -133,6 +133,13 @@ def jsonable(value: Any) -> Any:
             raise TemplateMistake(f"{value} is not a JSON value")
 
 
+def value_at(tree: Any, path: FieldPath) -> Any:
+    """The value at a place of a tree."""
+    for part in path:
+        tree = tree[part]
+    return tree
+
+
 def change_at(tree: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
     """Changes the value at a place of a tree, in place."""
     for part in path[:-1]:

@@ -21,6 +21,15 @@ VALUES: dict[str, Any] = {
 }
 
 
+BRACES = "; write {{ '{{' }} for braces in a text, or keep the text in a file: text_file"
+NO_LIST = 'objects needs a list, found 3; of one value, write [{ u = "{{ NAME }}" }]'
+AS_JSON = (
+    "cannot be a part of a text; write {{ NAME }} alone to pass it as it is, or {{ NAME | json }} "
+    "for a text"
+)
+AS_TEXT = AS_JSON.replace("or {{", "or {{ NAME | join(', ') }} or {{")
+
+
 def mistake_of(text: str, values: dict[str, Any] | None = None) -> str:
     """The mistake of a template that is refused or cannot be rendered."""
     with pytest.raises(TemplateMistake) as caught:
@@ -54,6 +63,7 @@ def mistake_of(text: str, values: dict[str, Any] | None = None) -> str:
         ("{{ text | replace('a', 'o') }}", "Cofé o/b"),
         ("{{ 2.567 | round(1) }}", 2.6),
         ("{{ '{{' }} n }}", "{{ n }}"),
+        ("{{ items | objects('url') }}", [{"url": 1}, {"url": "two"}]),
     ],
 )
 def test_template_gives_the_value(text: str, value: object) -> None:
@@ -64,8 +74,21 @@ def test_template_gives_the_value(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{ n", "'{{ n' is not a valid template: unexpected end of template, expected '}}'."),
-        ("{{ }}", "'{{ }}' is not a valid template: Expected an expression, got '}}'"),
+        (
+            "{{ n",
+            "'{{ n' is not a valid template: unexpected end of template, expected '}}'" + BRACES,
+        ),
+        (
+            "{{ }}",
+            f"'{{{{ }}}}' is not a valid template: Expected an expression, got '}}}}'{BRACES}",
+        ),
+        ("x {{ items }}", f"'x {{{{ items }}}}' cannot be rendered: a list {AS_TEXT}"),
+        ("{{ n }}{{ site }}", f"'{{{{ n }}}}{{{{ site }}}}' cannot be rendered: a table {AS_JSON}"),
+        ("{{ items | slug }}", f"'{{{{ items | slug }}}}' cannot be rendered: a list {AS_TEXT}"),
+        (
+            "{{ n | objects('u') }}",
+            f"\"{{{{ n | objects('u') }}}}\" cannot be rendered: {NO_LIST}",
+        ),
         ("{{ n | slugg }}", "unknown filter 'slugg'; did you mean 'slug'?"),
         ("{{ nope }}", "'{{ nope }}' cannot be rendered: nope has no value"),
         ("{{ site.nope }}", "'{{ site.nope }}' has no value"),
@@ -110,6 +133,26 @@ def test_wrong_template_is_described(text: str, said: str) -> None:
 def test_harmful_template_is_refused(text: str) -> None:
     """A template that takes long, uses much memory or leaves the sandbox is refused."""
     assert mistake_of(text, {"long": "a" * 600_000})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x {{ items }}",
+        "{{ items ~ n }}",
+        "{{ n ~ site }}",
+        "{{ n }}{{ items | sort }}",
+        "{{ items | string }}",
+        "{{ site | upper }}",
+        "{{ site | trim }}",
+        "{{ items | quote }}",
+        "{{ items | replace('1', '2') }}",
+        "{{ [items] | join }}",
+    ],
+)
+def test_list_never_becomes_a_text_by_itself(text: str) -> None:
+    """No way to build a text takes a list or a table: the Actor would get Python's notation."""
+    assert "cannot be a part of a text" in mistake_of(text, {**VALUES, "items": ["b", "a"]})
 
 
 def test_statements_are_text() -> None:
