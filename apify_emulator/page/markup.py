@@ -35,7 +35,8 @@ pre {
   background: var(--soft); padding: .8rem; overflow: auto; max-height: 32rem;
   white-space: pre-wrap; overflow-wrap: anywhere;
 }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+h1, dd { overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .2rem 1rem; }
 dd { margin: 0; }
 dt { color: light-dark(#555, #bbb); }
 .bad { color: light-dark(#b3261e, #f2b8b5); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 import anyio
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import SecretStr
 
 from apify_emulator.account import USER_ID
@@ -29,6 +31,15 @@ from apify_emulator.times import now
 _SHUTDOWN_SECS = 0.5
 # The query can contain webhooks, so a request line can be long.
 _MAX_LINE_BYTES = 1 << 20
+_HTTP_LOG = logging.getLogger("apify_emulator.http")
+
+
+def _is_own_problem(record: logging.LogRecord) -> bool:
+    """Returns False for a request that is not HTTP: its client gets 400, and nobody a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_HTTP_LOG.addFilter(_is_own_problem)
 
 
 class Emulator:
@@ -116,6 +127,7 @@ async def _http_server(handler: RequestHandler) -> AsyncIterator[web.ServerRunne
     server = web.Server(
         handler.handle,
         access_log=None,
+        logger=_HTTP_LOG,
         # `request_body` decompresses bodies itself, with a limit of their size.
         auto_decompress=False,
         max_line_size=_MAX_LINE_BYTES,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from yarl import URL
 
 from apify_emulator.api.routes import all_routes
 from tests.emulator.caller import Caller, calling
@@ -82,6 +84,19 @@ async def test_no_parameter_makes_the_emulator_fail(tmp_path: Path) -> None:
                     parameters: dict[str, Any] = dict.fromkeys(names, text)
                     reply = await call(method, path, **parameters)
                     assert reply.status < 500, (method, path, text)
+
+
+async def test_bytes_that_are_not_http_are_refused_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A scanner of ports gets 400, and the terminal of the emulator stays quiet."""
+    async with calling(tmp_path) as call:
+        address = URL(call.emulator.url)
+        for head in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n"):
+            async with await anyio.connect_tcp(str(address.host), address.port or 0) as stream:
+                await stream.send(head)
+                assert b" 400 " in await stream.receive()
+    assert caplog.records == []
 
 
 def _finite(body: Any) -> Any:
