@@ -27,8 +27,8 @@ def refresh(folder: Path, settings: Settings) -> None:
             return
     # Most batches need no update, and these import the HTTP library.
     from orchestrator.app.account.costs import refresh_from
+    from orchestrator.app.setup.platform_connection import connector
     from orchestrator.cli.event_loop import in_event_loop
-    from orchestrator.cli.platform_connection import connector
 
     try:
         in_event_loop(refresh_from, folder, settings, connector(settings))

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 
-from orchestrator.cli.known_errors import known_error
+from orchestrator.app.setup.known_errors import known_error
 from orchestrator.errors import OrchestratorError, SpecError
 from orchestrator.safe_text import plain
 

@@ -29,7 +29,7 @@ from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.setup.context import BatchContext, Endpoint, logging_to
-from orchestrator.app.setup.signals import listen, listening
+from orchestrator.app.setup.interruption import listen
 from orchestrator.errors import (
     BatchAborted,
     BatchHeld,
@@ -104,7 +104,7 @@ async def drive(
     )
     with ExitStack() as signals, logging_to(folder, context.sink):
         # The scheduler does not listen yet, and the ledger must say which signal stopped it.
-        signals.enter_context(listening(early.append))
+        signals.enter_context(context.listening(early.append))
         async with open_batch(folder, endpoint, context) as batch:
             before = batch.reader.extent()
             reason = await _schedule(batch, options, context, early, is_new=is_new)
@@ -176,7 +176,7 @@ async def _schedule(
         max_runs=backlog.usage.limits.max_runs,
     )
     async with anyio.create_task_group() as tasks:
-        await tasks.start(listen, scheduler.stop, name="signals")
+        await tasks.start(listen, context.listening, scheduler.stop, name="signals")
         for signal in early:
             scheduler.stop(signal)
         _start_side_tasks(tasks, batch, options, context, live)

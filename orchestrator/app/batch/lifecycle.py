@@ -29,7 +29,6 @@ from orchestrator.app.setup.context import (
     logging_to,
 )
 from orchestrator.app.setup.environment_secrets import require_secrets
-from orchestrator.app.setup.signals import listening
 from orchestrator.errors import (
     Interrupted,
     OrchestratorError,
@@ -107,7 +106,7 @@ async def start_prepared(
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
         early: list[Interrupted] = []
-        with listening(early.append):
+        with context.listening(early.append):
             folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
             await checkpoint()
         if early:

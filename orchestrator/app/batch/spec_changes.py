@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -47,44 +46,42 @@ class Changes:
         return "\n".join(lines) or "  only settings of the batch as a whole"
 
 
-def handle_changes(folder: Path, spec_path: Path | None, *, accept: bool) -> None:
+def handle_changes(
+    folder: Path, loaded: LoadedSpec | None, *, accept: bool, note: Callable[[str], None]
+) -> None:
     """
-    Applies a changed spec to its batch, or only reports the changes on stderr.
+    Applies a changed spec to its batch, or only reports the changes.
 
     Args:
         folder: of a batch whose lock the caller holds.
-        spec_path: the spec of this call; None for the one that the batch was made from.
+        loaded: the spec of this call; None for the one that the batch was made from.
         accept: whether to apply the changes.
+        note: gets the report.
 
     Raises:
         SpecError: the changes must be applied, and the spec has mistakes; nothing is changed.
     """
-    (_apply_changes if accept else _report_changes)(folder, spec_path)
-
-
-def _report_changes(folder: Path, spec_path: Path | None) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
-    path = spec_path or Path(plan.spec_path)
+    path = Path(plan.spec_path) if loaded is None else loaded.path
+    if loaded is None and not path.is_file():
+        return
+    if accept:
+        _apply_changes(folder, loaded or load_spec(path), plan)
+        return
     try:
-        changes = _changes(folder, load_spec(path), plan) if path.is_file() else None
+        changes = _changes(folder, loaded or load_spec(path), plan)
     except UsageError as error:
-        sys.stderr.write(f"{path} has mistakes now; the batch keeps its own copy:\n{error}\n")
+        note(f"{path} has mistakes now; the batch keeps its own copy:\n{error}")
         return
     if changes is not None:
-        sys.stderr.write(
+        note(
             f"{path} has changed since this batch was made; the batch keeps its own copy, and "
-            f"--accept-changes applies the new spec:\n{changes.listed()}\n"
+            f"--accept-changes applies the new spec:\n{changes.listed()}"
         )
 
 
-def _apply_changes(folder: Path, spec_path: Path | None) -> None:
-    with LedgerReader(folder / LEDGER) as reader:
-        plan = reader.batch().plan
-    path = spec_path or Path(plan.spec_path)
-    if not path.is_file():
-        return
-    loaded = load_spec(path)
+def _apply_changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> None:
     changes = _changes(folder, loaded, plan)
     if changes is None:
         return

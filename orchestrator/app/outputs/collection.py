@@ -25,8 +25,8 @@ from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.app.setup.context import BatchContext, logging_to
+from orchestrator.app.setup.interruption import Listening, listen
 from orchestrator.app.setup.settings import Settings
-from orchestrator.app.setup.signals import listen
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.disk_check import Found
@@ -111,7 +111,7 @@ async def collect_batch(
     ):
         gaps = _gaps(opened, context.settings)
         with logging_to(folder, context.sink):
-            reason = await _close_all(gaps, selection, extra, context.settings)
+            reason = await _close_all(gaps, selection, extra, context)
             if reason is None:
                 patience_secs = context.settings.platform_away_secs
                 await collect_shared(opened, patience_secs=patience_secs)
@@ -148,7 +148,7 @@ def _gaps(batch: OpenBatch, settings: Settings) -> Gaps:
 
 
 async def _close_all(
-    gaps: Gaps, selection: Selection | Keys, extra: Extra, settings: Settings
+    gaps: Gaps, selection: Selection | Keys, extra: Extra, context: BatchContext
 ) -> OrchestratorError | None:
     """Closes all gaps, several at once, and updates the costs; returns why it stopped early."""
     batch = gaps.batch
@@ -158,7 +158,8 @@ async def _close_all(
         if report.run_id is not None
         and selection.matches(report.job.key, report.status, report.job.tags)
     )
-    stopped = await _close_each(gaps, reports, downloads_at_once(settings, batch.ledger.batch))
+    at_once = downloads_at_once(context.settings, batch.ledger.batch)
+    stopped = await _close_each(gaps, reports, at_once, context.listening)
     if stopped is not None:
         return stopped
     try:
@@ -172,7 +173,7 @@ async def _close_all(
 
 
 async def _close_each(
-    gaps: Gaps, reports: Iterator[JobReport], at_once: int
+    gaps: Gaps, reports: Iterator[JobReport], at_once: int, listening: Listening
 ) -> OrchestratorError | None:
     """Closes the gaps of several jobs at once; returns the first error or signal."""
     reasons: list[OrchestratorError] = []
@@ -191,7 +192,7 @@ async def _close_each(
 
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as workers:
-            await tasks.start(listen, stop, name="signals")
+            await tasks.start(listen, listening, stop, name="signals")
             for number in range(at_once):
                 workers.start_soon(work, name=f"collect-{number}")
         tasks.cancel_scope.cancel()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import SecretStr
 
 from orchestrator.apify import ApifyClient, ClientOptions
+from orchestrator.app.setup.interruption import Listening
 from orchestrator.app.setup.process_limits import capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
@@ -21,6 +22,7 @@ from orchestrator.model.progress import Progress
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
+    from orchestrator.app.batch.lifecycle import Result
     from orchestrator.app.monitoring.metrics_file import MetricsFile
     from orchestrator.app.monitoring.trace import BatchTrace
     from orchestrator.app.notifications.announcer import Announcer
@@ -57,12 +59,32 @@ class Display(Protocol):
         """
 
 
+class Reporter(Protocol):
+    """Tells the user what a call does, besides the progress of its batch."""
+
+    def note(self, sentence: str) -> None:
+        """Says what the call does."""
+
+    def warn(self, sentence: str) -> None:
+        """Says what a person should know."""
+
+    def ended(self, result: Result, *, is_earlier: bool) -> None:
+        """
+        Shows how the call left a batch.
+
+        Args:
+            is_earlier: whether the batch is one of an earlier occurrence.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
     """
     What every command needs that runs a batch.
 
     Attributes:
+        reporter: tells the user what the call does.
+        listening: tells the call when it is to end.
         force: whether jobs run although earlier results could be reused.
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
@@ -78,6 +100,8 @@ class BatchContext:
     settings: Settings
     connect: Connect
     display: Display
+    reporter: Reporter
+    listening: Listening
     sink: LogSink
     abort_on_signal: bool = False
     force: bool = False

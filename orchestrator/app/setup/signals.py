@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from anyio.abc import TaskStatus
-
     from orchestrator.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -107,17 +105,6 @@ def resizing(on_resize: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGWINCH, before)
-
-
-async def listen(
-    on_signal: Callable[[Interrupted], None], *, task_status: TaskStatus[None]
-) -> None:
-    """Listens for signals until cancelled; see `listening`."""
-    from anyio import sleep_forever
-
-    with listening(on_signal):
-        task_status.started()
-        await sleep_forever()
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:

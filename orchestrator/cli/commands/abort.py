@@ -18,6 +18,6 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder, "abort"):
-        code = drive(abort_batch, folder, context, as_json=options.json)
+        code = drive(abort_batch, folder, context)
     # Aborted jobs, and jobs that never started, are what the user wanted.
     return 0 if code in {1, BatchAborted.exit_code} else code

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.app.outputs.run_logs import log_of, logs_to_the_end
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
-from orchestrator.cli.platform_connection import connector
 from orchestrator.cli.stdout_reader import until_reader_leaves
 from orchestrator.cli.streams import output_is_broken
 from orchestrator.report.log_text import LogText
@@ -22,7 +20,7 @@ def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
-    context = replace(make_context(options, settings), connect=connector(settings, share=True))
+    context = make_context(options, settings, share=True)
     source = logs_to_the_end if options.follow else log_of
     in_event_loop(_print, source(folder, options.job, context))
     return 0

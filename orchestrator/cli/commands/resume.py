@@ -7,7 +7,7 @@ import argparse
 from orchestrator.app.batch.lifecycle import resume_batch
 from orchestrator.app.batch.spec_changes import handle_changes
 from orchestrator.app.batch_folders import LEDGER, find_batch
-from orchestrator.cli.announcement import announcing
+from orchestrator.app.notifications.announcement import announcing
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.ledger import BatchLock
@@ -20,6 +20,7 @@ def call(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
     with BatchLock(folder, "resume"):
-        handle_changes(folder, None, accept=options.accept_changes)
+        note = context.reporter.note
+        handle_changes(folder, None, accept=options.accept_changes, note=note)
         context = announcing(context, read_batch(folder / LEDGER).plan.notify)
-        return drive(resume_batch, folder, context, as_json=options.json)
+        return drive(resume_batch, folder, context)

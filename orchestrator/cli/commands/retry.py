@@ -15,10 +15,10 @@ from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import resume_batch
 from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.notifications.announcement import announcing
 from orchestrator.app.outputs.collection import collect_batch
 from orchestrator.app.outputs.foreign_runs import refuse_to_start
 from orchestrator.app.setup.environment_secrets import require_secrets
-from orchestrator.cli.announcement import announcing
 from orchestrator.cli.batch_report import report
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
@@ -60,7 +60,7 @@ def call(options: argparse.Namespace) -> int:
                 return asked.exit_code
         context = announcing(context, read_batch(folder / LEDGER).plan.notify)
         set_waiting(folder / LEDGER, [job.job.seq for job in chosen])
-        return drive(resume_batch, folder, context, as_json=options.json)
+        return drive(resume_batch, folder, context)
 
 
 def _failed(folder: Path, selection: Selection) -> list[JobReport]:

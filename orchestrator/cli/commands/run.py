@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from orchestrator.cli.announcement import Call, announcing
-from orchestrator.cli.backfill import backfill
+from orchestrator.app.notifications.announcement import announcing
+from orchestrator.app.occurrences.backfill import backfill
+from orchestrator.app.occurrences.spec_run import SpecRun, run_new
+from orchestrator.cli.announced_call import Call
 from orchestrator.cli.batch_run import make_context
-from orchestrator.cli.command_settings import settings_of
-from orchestrator.cli.run_command import RunCommand, run_new
+from orchestrator.cli.command_settings import choice_of, settings_of
+from orchestrator.cli.event_loop import run_to_end
 from orchestrator.errors import UsageError
 from orchestrator.specfile import load_spec
 from orchestrator.specfile.notify_urls import plan_of_table
@@ -34,13 +36,22 @@ def _run(call: Call) -> int:
     plan = plan_of_table(loaded.spec.notify)
     context = announcing(make_context(options, settings), plan)
     call.announcer = context.announcer
-    command = RunCommand(options, loaded, context)
+    run = SpecRun(
+        loaded=loaded,
+        context=replace(context, waits_for_platform=options.resume),
+        params=dict(options.param),
+        choice=choice_of(options),
+        named=options.occurrence,
+        is_local=options.local,
+        actors=options.actors or (),
+        is_concurrent=options.concurrent,
+        accepts_changes=options.accept_changes,
+    )
     if options.dates is not None:
-        return backfill(command, options.dates)
+        return run_to_end(backfill, run, options.dates)
     if options.resume:
         # A plain run does not wait for what it does not need.
-        from orchestrator.cli.occurrence import serve_occurrence
+        from orchestrator.app.occurrences.serving import serve_occurrence
 
-        context = replace(context, waits_for_platform=True)
-        return serve_occurrence(replace(command, context=context))
-    return run_new(command)
+        return run_to_end(serve_occurrence, run)
+    return run_to_end(run_new, run)

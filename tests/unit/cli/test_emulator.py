@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.emulator import (
-    add_emulator_commands,
-    local_platform,
-    run_emulator_command,
-)
+from orchestrator.app.setup.local_platform import local_platform
+from orchestrator.cli.emulator import add_emulator_commands, run_emulator_command
 from orchestrator.errors import BatchHeld, ConfigError, UsageError
 from orchestrator.model.batches import LocalPlatformPlan
 

@@ -1,36 +1,52 @@
-"""What `orchestrator run` was called with, and the batches that this call can ask for."""
+"""A request to run a spec, and the batches that it can ask for."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
 from orchestrator.apify.options import root_of
+from orchestrator.app.batch.batch_call import drive_batch
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import refuse_live_series, start_prepared
 from orchestrator.app.batch.spec_changes import handle_changes
 from orchestrator.app.batch_folders import PLATFORM, Found
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.setup.context import BatchContext
-from orchestrator.cli.batch_run import drive
-from orchestrator.cli.command_settings import choice_of
 from orchestrator.model.batches import LOCAL, Batch, LocalPlatformPlan, Series, Trigger
 from orchestrator.model.ids import BatchName
 from orchestrator.model.schedule import Schedule
+from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.specfile import LoadedSpec
 
 
-@dataclass(frozen=True, kw_only=False)
-class RunCommand:
-    """A call of `orchestrator run`: its options, the spec that it names and the context."""
+@dataclass(frozen=True, kw_only=True)
+class SpecRun:
+    """
+    A request to run a spec: a call of `orchestrator run`, or of the Python API.
 
-    options: argparse.Namespace
+    Attributes:
+        params: the `--param` values, as typed.
+        choice: the jobs of the spec that are selected.
+        named: the occurrence that the user named; None for the one that is due now.
+        is_local: whether the emulator is the platform.
+        actors: folders with Actors for the emulator; empty for the folder `actors` beside the spec.
+        is_concurrent: whether a batch of the same series may be live.
+        accepts_changes: whether a changed spec is applied to an interrupted batch.
+    """
+
     loaded: LoadedSpec
     context: BatchContext
+    params: Mapping[str, str] = field(default_factory=dict)
+    choice: Choice = EVERYTHING
+    named: date | datetime | None = None
+    is_local: bool = False
+    actors: Sequence[Path] = ()
+    is_concurrent: bool = False
+    accepts_changes: bool = False
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -51,12 +67,7 @@ class RunCommand:
     @property
     def platform(self) -> str:
         """The platform, by its name in a series."""
-        return LOCAL if self.options.local else root_of(self.context.settings.api_base_url)
-
-    @property
-    def is_json(self) -> bool:
-        """Whether stdout gets JSON."""
-        return bool(self.options.json)
+        return LOCAL if self.is_local else root_of(self.context.settings.api_base_url)
 
     def series(self, account: str | None) -> Series:
         """The series of the batch."""
@@ -64,8 +75,8 @@ class RunCommand:
             name=BatchName(self.loaded.spec.batch.name),
             platform=self.platform,
             account=account,
-            params=dict(self.options.param),
-            choice=choice_of(self.options),
+            params=dict(self.params),
+            choice=self.choice,
         )
 
     def request(
@@ -76,53 +87,46 @@ class RunCommand:
         return RunRequest(
             loaded=self.loaded,
             output=settings.output,
-            params=dict(self.options.param),
-            choice=choice_of(self.options),
+            params=dict(self.params),
+            choice=self.choice,
             occurrence=occurrence,
             schedule=self.context.settings.schedule,
             triggered_by=triggered_by,
             platform=self.platform,
             account=account,
-            local=self._local_plan() if self.options.local else None,
+            local=self._local_plan() if self.is_local else None,
             remote=settings.remote,
             caller=self.context.caller,
         )
 
     def handle_changes(self, folder: Path) -> None:
-        """Refuses to resume a batch whose spec has changed, or accepts the changes."""
-        handle_changes(folder, self.options.spec, accept=self.options.accept_changes)
+        """Reports that a batch was made from another spec, or applies the changes."""
+        note = self.context.reporter.note
+        handle_changes(folder, self.loaded, accept=self.accepts_changes, note=note)
 
     def _local_plan(self) -> LocalPlatformPlan:
-        beside = self.options.spec.parent / "actors"
-        actors = self.options.actors or ([beside] if beside.is_dir() else [])
+        beside = self.loaded.path.parent / "actors"
+        actors = self.actors or ([beside] if beside.is_dir() else [])
         return LocalPlatformPlan(
             data_dir=str((self.context.settings.output / PLATFORM).absolute()),
             actors_dirs=tuple(str(path.absolute()) for path in actors),
         )
 
 
-def run_new(command: RunCommand, named: date | datetime | None = None) -> int:
+async def run_new(run: SpecRun, named: date | datetime | None = None) -> int:
     """
-    Runs a new batch, also if others of its series have ended.
+    Runs a new batch, also if others of its series have ended; returns the exit code.
 
     Args:
-        named: its occurrence, instead of the one of the command line.
+        named: its occurrence, instead of the one of the request.
 
     Raises:
-        BatchHeld: another batch of its series is live, and `--concurrent` is not given.
+        BatchHeld: another batch of its series is live, and the request is not concurrent.
     """
-    named = named or command.options.occurrence
-    occurrence = occurrence_of(named, command.schedule, datetime.now(UTC))
-    is_in_the_way = _allow if command.options.concurrent else refuse_live_series
-    with prepared_batch(command.request(occurrence)) as prepared:
-        return drive(
-            start_prepared, prepared, command.context, is_in_the_way, as_json=command.is_json
-        )
-
-
-def print_note(sentence: str) -> None:
-    """Prints a line to stderr."""
-    sys.stderr.write(f"{sentence}\n")
+    occurrence = occurrence_of(named or run.named, run.schedule, datetime.now(UTC))
+    is_in_the_way = _allow if run.is_concurrent else refuse_live_series
+    with prepared_batch(run.request(occurrence)) as prepared:
+        return await drive_batch(start_prepared, prepared, run.context, is_in_the_way)
 
 
 def _allow(_batch: Batch, _found: Found) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
+from orchestrator.app.batch.batch_call import drive_batch
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import (
     complete_batch,
@@ -20,6 +21,11 @@ from orchestrator.app.batch.lifecycle import (
     start_prepared,
 )
 from orchestrator.app.batch_folders import LEDGER, Found, display, survey
+from orchestrator.app.notifications.announcement import (
+    announce,
+    announce_error,
+    announce_given_up,
+)
 from orchestrator.app.occurrences.decide import (
     HELD,
     Call,
@@ -33,12 +39,10 @@ from orchestrator.app.occurrences.decide import (
 )
 from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of
+from orchestrator.app.occurrences.spec_run import SpecRun
 from orchestrator.app.occurrences.turn import occurrence_turn
-from orchestrator.app.setup.context import BatchContext, client_options
-from orchestrator.cli.announcement import announce, announce_error, announce_given_up
-from orchestrator.cli.batch_run import drive, print_result
-from orchestrator.cli.event_loop import in_event_loop
-from orchestrator.cli.run_command import RunCommand, print_note
+from orchestrator.app.setup.context import BatchContext, Reporter, client_options
+from orchestrator.app.setup.interruption import interruptible
 from orchestrator.errors import (
     BatchHeld,
     OrchestratorError,
@@ -64,7 +68,7 @@ LATE_HOURS = 4
 RESUME_WITHIN_SECS = 7 * 86_400.0
 
 
-def serve_occurrence(command: RunCommand) -> int:
+async def serve_occurrence(run: SpecRun) -> int:
     """
     Performs `run --resume` for the current occurrence, and returns the exit code.
 
@@ -73,25 +77,27 @@ def serve_occurrence(command: RunCommand) -> int:
         OrchestratorError: the batch of this occurrence cannot start.
     """
     now = datetime.now(UTC)
-    named = command.options.occurrence
-    schedule = command.schedule
+    named = run.named
+    schedule = run.schedule
     occurrence = occurrence_of(named, schedule, now)
     shown = occurrence.astimezone(schedule.zone).isoformat(timespec="minutes")
-    print_note(f"occurrence {shown}; {{{{ date }}}} is {schedule.day_of(occurrence)}")
-    series = command.series(_account(command))
-    batch = command.loaded.spec.batch
+    run.context.reporter.note(
+        f"occurrence {shown}; {{{{ date }}}} is {schedule.day_of(occurrence)}"
+    )
+    series = run.series(await _account(run))
+    batch = run.loaded.spec.batch
     call = Call(
         now=now,
         occurrence=occurrence,
         opens_at=occurrence if named else schedule.opens_at(occurrence),
         series=series,
-        spec=command.loaded.path,
+        spec=run.loaded.path,
         is_named=named is not None,
-        has_schedule=command.has_schedule,
+        has_schedule=run.has_schedule,
         resume_within=timedelta(seconds=batch.resume_within or RESUME_WITHIN_SECS),
     )
-    with occurrence_turn(command.home, series, occurrence):
-        return _Serving(command, call).serve()
+    with occurrence_turn(run.home, series, occurrence):
+        return await _Serving(run, call).serve()
 
 
 @dataclass
@@ -104,31 +110,31 @@ class _Serving:
         warned: warnings that this call has printed.
     """
 
-    command: RunCommand
+    run: SpecRun
     call: Call
     handled: set[Path] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
 
-    def serve(self) -> int:
+    async def serve(self) -> int:
         """Works on this occurrence, then on the earlier ones; returns the exit code."""
-        step = self._decide_when_free().serve
-        code = self._serve(step)
+        step = (await self._decide_when_free()).serve
+        code = await self._serve(step)
         if code in ENDS_THE_CALL:
             return code
         codes = {code}
         # Decided anew each time: another process may have changed the batches meanwhile.
-        while earlier := self._next_of_earlier():
-            code = self._perform_earlier(earlier)
+        while earlier := await self._next_of_earlier():
+            code = await self._perform_earlier(earlier)
             if code in ENDS_THE_CALL:
                 return code
             codes.add(code)
         # A batch that was done before ends the call with its own code.
         return max(codes, key=WORST_LAST.index) if not isinstance(step, Nothing) else step.code
 
-    def _decide(self) -> Decision:
-        home = self.command.home
-        announces = self.command.context.announcer is not None
-        known = known_batches(home, self.command.loaded, self.command.schedule, announces=announces)
+    async def _decide(self) -> Decision:
+        home = self.run.home
+        announces = self.run.context.announcer is not None
+        known = known_batches(home, self.run.loaded, self.run.schedule, announces=announces)
         decision = decide(self.call, *known)
         for sentence in decision.warnings:
             self._warn(sentence)
@@ -137,19 +143,19 @@ class _Serving:
                 f"{display(folder)} is interrupted and was resumed for two later occurrences, "
                 f"which is the limit: run `orchestrator resume {display(folder)}`"
             )
-            announce_given_up(self.command.context, folder)
+            await announce_given_up(self.run.context, folder)
         return decision
 
-    def _decide_when_free(self) -> Decision:
+    async def _decide_when_free(self) -> Decision:
         """
         Waits until no batch of an earlier occurrence is live.
 
         Raises:
             WaitedTooLong: one was live for too long; this occurrence's batch is left interrupted.
         """
-        longest = self.command.context.settings.lock_wait_secs
+        longest = self.run.context.settings.lock_wait_secs
         until = time.monotonic() + longest
-        while (decision := self._decide()).waits_for:
+        while (decision := await self._decide()).waits_for:
             folder = decision.waits_for[0]
             self._warn(f"{display(folder)} is live; waiting for its end, up to {longest:g} s")
             if time.monotonic() >= until:
@@ -157,88 +163,93 @@ class _Serving:
                     f"{display(folder)} was live for longer than {longest:g} s (lock_wait_secs); "
                     "nothing was started for this occurrence"
                 )
-                self._leave_interrupted(decision.serve, error)
+                await self._leave_interrupted(decision.serve, error)
                 raise error
-            in_event_loop(_wait_for, folder, until - time.monotonic())
+            left = until - time.monotonic()
+            await interruptible(self.run.context.listening, _wait_for, folder, left)
         return decision
 
-    def _leave_interrupted(self, step: Step, error: WaitedTooLong) -> None:
+    async def _leave_interrupted(self, step: Step, error: WaitedTooLong) -> None:
         """Leaves the batch of this occurrence for a later call, and announces that."""
         if isinstance(step, RunNew):
             with prepared_batch(self._request()) as prepared:
                 left = publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
-                announce(self.command.context, left, error.exit_code)
+                await announce(self.run.context, left, error.exit_code)
         elif isinstance(step, Resume):
-            announce(self.command.context, result_of(step.folder), error.exit_code)
+            await announce(self.run.context, result_of(step.folder), error.exit_code)
 
-    def _serve(self, step: Step) -> int:
+    async def _serve(self, step: Step) -> int:
         """Performs a step for this occurrence."""
         match step:
             case RunNew():
                 self._warn_of_midnight()
                 with prepared_batch(self._request()) as prepared:
-                    start = (start_prepared, prepared, self.command.context, _is_of_occurrence)
-                    return drive(*start, as_json=self.command.is_json)
+                    start = (start_prepared, prepared, self.run.context, _is_of_occurrence)
+                    return await drive_batch(*start)
             case Resume():
-                return self._resume(step.folder, self.command.context)
+                return await self._resume(step.folder, self.run.context)
             case Complete():
-                return self._complete(step.folder, self.command.context)
+                return await self._complete(step.folder, self.run.context)
             case Nothing():
                 return self._nothing(step)
 
-    def _next_of_earlier(self) -> Resume | Complete | None:
-        later = (step for step in self._decide().earlier if step.folder not in self.handled)
+    async def _next_of_earlier(self) -> Resume | Complete | None:
+        later = (step for step in (await self._decide()).earlier if step.folder not in self.handled)
         return next(later, None)
 
-    def _perform_earlier(self, step: Resume | Complete) -> int:
+    async def _perform_earlier(self, step: Resume | Complete) -> int:
         """Performs a step for an earlier occurrence, unless another process holds the batch."""
         self.handled.add(step.folder)
-        print_note(f"{display(step.folder)}, of an earlier occurrence:")
+        self._reporter.note(f"{display(step.folder)}, of an earlier occurrence:")
         try:
             if isinstance(step, Complete):
-                return self._complete(step.folder, self._context_of_earlier(), is_earlier=True)
+                return await self._complete(
+                    step.folder, self._context_of_earlier(), is_earlier=True
+                )
             # The work for earlier occurrences must end when the next occurrence comes.
-            leave_at = self.command.schedule.after(max(self.call.now, self.call.occurrence))
+            leave_at = self.run.schedule.after(max(self.call.now, self.call.occurrence))
             context = replace(self._context_of_earlier(), leave_at=leave_at)
-            return self._resume(step.folder, context, is_earlier=True)
+            return await self._resume(step.folder, context, is_earlier=True)
         except BatchHeld:
-            print_note("another process holds it now; this call skips it")
+            self._reporter.note("another process holds it now; this call skips it")
             return 0
         except UsageError as error:
             # An earlier batch that cannot be resumed must not stop this occurrence's batch.
-            print_note(f"orchestrator: {error}")
+            self._reporter.note(f"orchestrator: {error}")
             return error.exit_code
 
-    def _resume(self, folder: Path, context: BatchContext, *, is_earlier: bool = False) -> int:
+    async def _resume(
+        self, folder: Path, context: BatchContext, *, is_earlier: bool = False
+    ) -> int:
         with BatchLock(folder):
             # Read again under the lock: another process may have ended the batch since the
             # decision.
             if read_batch(folder / LEDGER).is_done:
-                return self._complete_held(folder, context, is_earlier=is_earlier)
+                return await self._complete_held(folder, context, is_earlier=is_earlier)
             if is_earlier:
                 # Recorded before the batch is resumed: one that crashes each time is not tried for
                 # ever.
                 add_later_resume(folder / LEDGER, self.call.occurrence, datetime.now(UTC))
             else:
-                self.command.handle_changes(folder)
-            as_json = self.command.is_json
+                self.run.handle_changes(folder)
             try:
-                return drive(resume_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
+                return await drive_batch(resume_batch, folder, context, is_earlier=is_earlier)
             except OrchestratorError as error:
-                announce_error(context, folder, error)
+                await announce_error(context, folder, error)
                 raise
 
-    def _complete(self, folder: Path, context: BatchContext, *, is_earlier: bool = False) -> int:
+    async def _complete(
+        self, folder: Path, context: BatchContext, *, is_earlier: bool = False
+    ) -> int:
         with BatchLock(folder):
-            return self._complete_held(folder, context, is_earlier=is_earlier)
+            return await self._complete_held(folder, context, is_earlier=is_earlier)
 
-    def _complete_held(self, folder: Path, context: BatchContext, *, is_earlier: bool) -> int:
-        as_json = self.command.is_json
-        return drive(complete_batch, folder, context, as_json=as_json, to_stderr=is_earlier)
+    async def _complete_held(self, folder: Path, context: BatchContext, *, is_earlier: bool) -> int:
+        return await drive_batch(complete_batch, folder, context, is_earlier=is_earlier)
 
     def _context_of_earlier(self) -> BatchContext:
         """The context for a batch of an earlier occurrence: the pings are this occurrence's."""
-        context = self.command.context
+        context = self.run.context
         announcer = context.announcer
         # The file of metrics shows the newest batch.
         return replace(context, announcer=announcer and announcer.of_earlier(), metrics=None)
@@ -249,18 +260,18 @@ class _Serving:
             raise BatchHeld(f"{where}{step.reason}")
         if not step.then_earlier or step.folder is None:
             raise UsageError(f"{where}{step.reason}")
-        print_note(f"{where}{step.reason}")
-        print_result(result_of(step.folder), as_json=self.command.is_json)
+        self._reporter.note(f"{where}{step.reason}")
+        self._reporter.ended(result_of(step.folder), is_earlier=False)
         return step.code
 
     def _request(self) -> RunRequest:
         account = self.call.series.account
-        return self.command.request(self.call.occurrence, Trigger.RESUME, account)
+        return self.run.request(self.call.occurrence, Trigger.RESUME, account)
 
     def _warn_of_midnight(self) -> None:
         if self.call.has_schedule or self.call.is_named:
             return
-        left = self.command.schedule.after(self.call.now) - self.call.now
+        left = self.run.schedule.after(self.call.now) - self.call.now
         if left < timedelta(hours=LATE_HOURS):
             self._warn(
                 f"this batch starts less than {LATE_HOURS} hours before midnight. Without "
@@ -272,21 +283,22 @@ class _Serving:
         if sentence in self.warned:
             return
         self.warned.add(sentence)
-        if self.command.context.settings.log_format == "json":
-            LOG.warning("occurrence_warned", message=sentence)
-        else:
-            print_note(f"warning: {sentence}")
+        self._reporter.warn(sentence)
+
+    @property
+    def _reporter(self) -> Reporter:
+        return self.run.context.reporter
 
 
-def _account(command: RunCommand) -> str | None:
+async def _account(run: SpecRun) -> str | None:
     """The user id; without one, that of the newest batch on this platform."""
-    if command.options.local:
+    if run.is_local:
         return None
-    account = in_event_loop(_ask_account, command.context)
+    account = await interruptible(run.context.listening, _ask_account, run.context)
     if account is not None:
         return account
-    batches = (one.batch for one in survey(command.home).found)
-    return next((one.account for one in batches if one.platform == command.platform), None)
+    batches = (one.batch for one in survey(run.home).found)
+    return next((one.account for one in batches if one.platform == run.platform), None)
 
 
 async def _wait_for(folder: Path, secs: float) -> None:

@@ -1,23 +1,25 @@
-"""The platform of a batch: the remote one of the settings, or a local one for the command."""
+"""The platform of a batch: the remote one of the settings, or a local one in this process."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from orchestrator.app.setup.context import Connect, Endpoint
+from orchestrator.app.setup.local_platform import local_platform
 from orchestrator.app.setup.settings import Settings
-from orchestrator.cli.emulator import local_platform
 from orchestrator.event_log import LOG
 from orchestrator.model.batches import LocalPlatformPlan
 
 
-def connector(settings: Settings, *, share: bool = False) -> Connect:
+def connector(
+    settings: Settings, *, note: Callable[[str], None] | None = None, share: bool = False
+) -> Connect:
     """
     A function that connects to the platform of a batch, as an async context.
 
     Args:
+        note: gets a line when the build of an Actor's environment begins and ends.
         share: whether to use the local platform of another process, which may end.
     """
 
@@ -28,9 +30,8 @@ def connector(settings: Settings, *, share: bool = False) -> Connect:
 
     def report(line: str) -> None:
         LOG.info("environment_build_reported", line=line)
-        # With JSON logs, stderr has the event.
-        if settings.log_format != "json":
-            sys.stderr.write(line + "\n")
+        if note is not None:
+            note(line)
 
     return connect
 
