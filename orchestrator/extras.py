@@ -12,6 +12,7 @@ DISTRIBUTION = "apify-batch"
 class Extra(StrEnum):
     """An optional part of the installation."""
 
+    EXCEL = "excel"
     METRICS = "metrics"
     NOTIFY = "notify"
     OTEL = "otel"
@@ -21,6 +22,7 @@ class Extra(StrEnum):
 
 
 LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
+    Extra.EXCEL: "python_calamine",
     Extra.METRICS: "prometheus_client",
     Extra.NOTIFY: "apprise",
     Extra.OTEL: "opentelemetry",

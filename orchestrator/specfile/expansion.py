@@ -20,6 +20,7 @@ from pydantic import JsonValue
 from orchestrator.errors import Mistake, OrchestratorError, SpecError
 from orchestrator.model.jobs import Job
 from orchestrator.specfile.jobs.checks import (
+    Names,
     check_expectations,
     check_fields,
     check_live,
@@ -39,8 +40,13 @@ from orchestrator.specfile.notify_urls import check_notify
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.axes import MatrixMaker
 from orchestrator.specfile.sweep.cells import Cell, Matrix, cell_at, cells, origins
-from orchestrator.specfile.tables.data_source import SourceMistake, Surroundings
-from orchestrator.specfile.templates.template import compile_template, is_template
+from orchestrator.specfile.tables.data_source import Surroundings
+from orchestrator.specfile.tables.source_mistake import SourceMistake
+from orchestrator.specfile.templates.template import (
+    TemplateMistake,
+    compile_template,
+    is_template,
+)
 from orchestrator.specfile.templates.trees import Values, templates_in
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.text.positions import shown_path
@@ -154,7 +160,8 @@ def _sweeps(
             output=output,
             is_piped=str(loaded.path) == STANDARD_INPUT,
         )
-        made = MatrixMaker((*merged.path, "matrix"), around, mistakes.add_source)
+        used = _used_names(merged)
+        made = MatrixMaker((*merged.path, "matrix"), around, mistakes.add_source, used)
         matrix = made.make(table.matrix)
         found = [
             *take_out_misfits(merged),
@@ -166,13 +173,22 @@ def _sweeps(
         ]
         # Without all names, each use of a missing one would be reported as a mistake.
         if made.is_whole:
-            known = [*values, *matrix.names]
-            found += check_templates(merged, known, env, matrix.unkept)
+            names = Names(
+                known=[*values, *matrix.names],
+                env=env,
+                unkept=matrix.unkept,
+                unnamed=made.unnamed,
+            )
+            found += check_templates(merged, names)
         if not found:
             try:
                 maker = JobMaker(
                     merged,
-                    params=_told(merged, loaded.spec.params, values),
+                    params={
+                        name: value
+                        for name, value in values.items()
+                        if name in loaded.spec.params or name in used
+                    },
                     files=files,
                     folders={
                         name: loaded.folder(merged.place(name)) for name in ("input", "input_file")
@@ -189,17 +205,14 @@ def _sweeps(
     return sweeps
 
 
-def _told(
-    merged: Merged, declared: Mapping[str, JsonValue], values: Values
-) -> dict[str, JsonValue]:
-    """The parameters that reports show: those of the spec, and the date if used."""
-    used = {
-        name
-        for field, value in merged.fields.items()
-        for _, text in templates_in(rendered_part(field, value))
-        for name in compile_template(text).names
-    }
-    return {name: value for name, value in values.items() if name in declared or name in used}
+def _used_names(merged: Merged) -> set[str]:
+    """The names that the templates of a job use, as far as they are valid."""
+    used: set[str] = set()
+    for field, value in merged.fields.items():
+        for _, text in templates_in(rendered_part(field, value)):
+            with suppress(TemplateMistake):
+                used |= compile_template(text).names
+    return used
 
 
 def _refuse_too_many(loaded: LoadedSpec, total: int, mistakes: Mistakes) -> None:
@@ -309,7 +322,10 @@ def _collision(key: str, sweeps: list[Sweep], first: tuple[int, int], this: tupl
     name = sweep.merged.fields["name"]
     used = compile_template(name).names if is_template(name) else frozenset()
     unused = [parameter for parameter in sweep.matrix.names if parameter not in used]
+    cells_of = [cell_at(sweeps[number].matrix, place) for number, place in (first, this)]
     hint = f"; put {', '.join(unused)} into the name" if unused else ""
+    if cells_of[0] == cells_of[1] and any(axis.source for axis in sweep.matrix.axes):
+        hint = "; both rows are equal: set distinct = true to leave out repeated ones"
     return (
         f"two jobs have the key {key!r} (case does not count): {places[0]}, and {places[1]}{hint}"
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from orchestrator.extras import Extra, not_installed
-from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.diagnostics import show, unknown
 from orchestrator.specfile.jobs.defaults import Merged
 from orchestrator.specfile.model import CollectTable, ExpectTable, Spec, WebhookTable
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
@@ -129,15 +131,36 @@ def check_results(spec: Spec) -> Found:
             yield ("results",), f'needs the items of all jobs as "jsonl"; {place} say otherwise'
 
 
-def check_templates(
-    merged: Merged, known: Collection[str], env: Mapping[str, str], unkept: Collection[str] = ()
-) -> Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
     """
-    Every template of a job: compiled, its names known, secrets in inputs only.
+    The names that the templates of a job can use.
 
-    Args:
-        unkept: names that are no longer known when a secret is rendered.
+    Attributes:
+        known: of parameters.
+        env: the environment.
+        unkept: those that are no longer known when a secret is rendered.
+        unnamed: columns of data whose names templates cannot use.
     """
+
+    known: Collection[str]
+    env: Mapping[str, str]
+    unkept: Collection[str] = ()
+    unnamed: Collection[str] = ()
+
+    def unknown(self, name: str) -> str:
+        """The sentence for a name that is none of them."""
+        for column in self.unnamed:
+            if re.sub(r"\W+", "_", column).strip("_").lower() == name.lower():
+                return (
+                    f"unknown name {name!r}; of the column {show(column)}, set columns = "
+                    f"{{ {name} = {show(column)} }}"
+                )
+        return unknown(name, self.known, "name")
+
+
+def check_templates(merged: Merged, names: Names) -> Found:
+    """Every template of a job: compiled, its names known, secrets in inputs only."""
     for path in names_in(merged.fields.get("input")):
         if is_template(str(path[-1])):
             yield (
@@ -148,7 +171,7 @@ def check_templates(
         for path, text in templates_in(rendered_part(name, value)):
             is_input = name == "input" and path != ()
             late = {"env", "needs"} if "needs" in merged.fields else {"env"}
-            for message in _wrong_with(text, known, late, env, unkept, is_input=is_input):
+            for message in _wrong_with(text, names, late, is_input=is_input):
                 yield merged.place(name, *path), message
 
 
@@ -164,31 +187,23 @@ def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text is not None}
 
 
-def _wrong_with(
-    text: str,
-    known: Collection[str],
-    late: Collection[str],
-    env: Mapping[str, str],
-    unkept: Collection[str],
-    *,
-    is_input: bool,
-) -> Iterator[str]:
+def _wrong_with(text: str, names: Names, late: Collection[str], *, is_input: bool) -> Iterator[str]:
     try:
         template = compile_template(text)
     except TemplateMistake as mistake:
         yield str(mistake)
         return
-    for wrong in sorted(template.names - set(known) - set(late)):
+    for wrong in sorted(template.names - set(names.known) - set(late)):
         if wrong == "needs":
             yield 'is used, but the job has no needs: set needs = ["KEY"]'
         else:
-            yield unknown(wrong, known, "name")
+            yield names.unknown(wrong)
     if "needs" in template.names & set(late) and not is_input:
         yield "needs works only in the values of an input table: it is known when the job starts"
     if "env" in template.names and not is_input:
         yield "env works only in the values of an input table: it is a secret"
-    if "env" in template.names and template.names & set(unkept):
+    if "env" in template.names and template.names & set(names.unkept):
         yield "one text cannot use both env and a parameter with chunks"
     # Found now, and not hours later when the job would start.
-    for missing in sorted(template.env_names - env.keys()):
+    for missing in sorted(template.env_names - names.env.keys()):
         yield f"the environment variable {missing} is not set"

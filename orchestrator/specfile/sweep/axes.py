@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -30,8 +30,10 @@ from orchestrator.specfile.sweep.matrix import (
     SampleTable,
     SourceTable,
 )
-from orchestrator.specfile.tables.columns import WHOLE, Data, Report, Wanted, read_data
-from orchestrator.specfile.tables.data_source import SourceMistake, Surroundings, sources_of
+from orchestrator.specfile.tables.column_choice import WHOLE, Data, Report, Wanted
+from orchestrator.specfile.tables.columns import read_data
+from orchestrator.specfile.tables.data_source import Surroundings, sources_of
+from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 Found = list[tuple[FieldPath, str]]
@@ -48,17 +50,23 @@ class MatrixMaker:
     Args:
         place: the place of the matrix in the spec.
         report: receives mistakes in data.
+        used: the names that the templates of the job use.
 
     Attributes:
         found: the mistakes in the spec itself.
+        unnamed: columns of data that templates cannot use by their names.
         is_whole: whether the names of all parameters are known.
     """
 
-    def __init__(self, place: FieldPath, around: Surroundings, report: Report) -> None:
+    def __init__(
+        self, place: FieldPath, around: Surroundings, report: Report, used: Collection[str] = ()
+    ) -> None:
         self._place = place
         self._around = around
         self._report = report
+        self._used = {*used}
         self.found: Found = []
+        self.unnamed: list[str] = []
         self.is_whole = True
 
     def make(self, table: MatrixTable | None) -> Matrix:
@@ -66,6 +74,7 @@ class MatrixMaker:
         if table is None:
             return Matrix()
         parameters = dict(table.__pydantic_extra__ or {})
+        self._used.update(*(table.include or ()), *(table.exclude or ()))
         axes = {}
         if table.rows is not None:
             axes["rows"] = self._at(("rows",), self._rows, table.rows)
@@ -159,7 +168,10 @@ class MatrixMaker:
     ) -> Axis:
         """The columns of all sources of a table, joined in order."""
         wanted = Wanted(
-            columns=columns, types=types, encoding=table.encoding, delimiter=table.delimiter
+            columns=columns,
+            types=types,
+            used=self._used.union(types),
+            delimiter=table.delimiter,
         )
         whole: dict[str, list[JsonValue]] = {}
         lines: Sequence[int] = ()
@@ -167,14 +179,22 @@ class MatrixMaker:
         for source in sources_of(table, self._around):
             data = read_data(source, wanted, self._report)
             shown.append(source.shown)
+            self.unnamed += data.unnamed
             if not whole:
                 whole, lines = dict(data.columns), data.lines
             else:
                 _add(whole, data)
                 # Line numbers of several files cannot be told apart.
                 lines = ()
+        if not whole and self.unnamed:
+            raise ValueError(
+                f"no name of a column can be a parameter ({show(self.unnamed[0])}, …); set columns "
+                "= { parameter = COLUMN }"
+            )
         if not any(whole.values()):
             raise SourceMistake(shown[-1], "has no values")
+        if table.distinct:
+            whole, lines = _distinct(whole, lines)
         for name in types:
             if columns is None and name not in whole:
                 self._wrong(("rows", "types", name), unknown(name, whole, "parameter"))
@@ -262,6 +282,23 @@ def _add(whole: Mapping[str, list[JsonValue]], data: Data) -> None:
         )
     for name, values in data.columns.items():
         whole[name].extend(values)
+
+
+def _distinct(
+    columns: Mapping[str, list[JsonValue]], lines: Sequence[int]
+) -> tuple[dict[str, list[JsonValue]], Sequence[int]]:
+    """The same columns without rows that are equal to an earlier one, and their lines."""
+    seen: set[bytes] = set()
+    kept = []
+    for index, row in enumerate(zip(*columns.values(), strict=True)):
+        sign = orjson.dumps(row)
+        if sign not in seen:
+            seen.add(sign)
+            kept.append(index)
+    return (
+        {name: [values[index] for index in kept] for name, values in columns.items()},
+        [lines[index] for index in kept] if lines else lines,
+    )
 
 
 def _joined(axes: Mapping[str, Axis], group: Mapping[str, Axis]) -> dict[str, Axis]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,20 @@ def _day(value: str) -> str:
     raise ValueError(f'expected a day such as "2026-11-01", found {show(value)}')
 
 
+def _one_file(name: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
+        raise ValueError(
+            f"an address is not read, found {show(name)}; download it first, and name the file"
+        )
+    if "*" in name:
+        raise ValueError(
+            f"a pattern of names is not read, found {show(name)}; "
+            "join the files and name the result"
+        )
+    return name
+
+
+FileName = Annotated[Text, AfterValidator(_one_file)]
 Day = Annotated[str, AfterValidator(_day)]
 
 
@@ -59,18 +74,24 @@ class DatesTable(Table):
 class SourceTable(Table):
     """Data outside the spec."""
 
-    file: Text | None = None
+    file: FileName | None = None
     """
-    A CSV, JSON, JSON Lines, Parquet or text file, relative to the spec; `-` is standard input.
+    A CSV, Excel, JSON, JSON Lines, Parquet or text file, relative to the spec; `-` is standard
+    input. It may be packed by gzip or zip.
     """
     results: Text | None = None
     """The items of another batch: `NAME` (its latest) or `NAME/ID`."""
-    format: Literal["csv", "json", "jsonl", "parquet", "text"] | None = None
-    """The format of the file. Default: by its ending."""
+    format: Literal["csv", "excel", "json", "jsonl", "parquet", "text"] | None = None
+    """The format of the file. Default: by its first bytes, else by its ending."""
     encoding: Encoding = "utf-8"
-    """The encoding of a CSV, JSON Lines or text file (utf-8)."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """The character between the cells of CSV (`,`)."""
+    """The encoding of a CSV, JSON or text file. Default: UTF-16 by its first bytes, else utf-8."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """
+    The character between the cells of CSV. Default: that of a first line `sep=`; else `;`, a tab or
+    `|` if the names of the columns have it and no comma; else a comma.
+    """
+    distinct: bool = False
+    """Leaves out rows that are equal to an earlier one (false)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceTable:
@@ -105,7 +126,8 @@ class RowsTable(SourceTable):
 
     columns: list[Text] | dict[str, Text] | None = None
     """
-    The columns to use: their names, or a table from parameters to columns. Default: all.
+    The columns to use: their names, or a table from parameters to columns. Default: all whose names
+    a template can use.
     """
     types: dict[str, ValueType] = Field(default_factory=dict)
     """

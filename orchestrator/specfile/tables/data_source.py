@@ -9,40 +9,36 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import orjson
 
 from orchestrator.specfile.sweep.matrix import SourceTable
+from orchestrator.specfile.tables.file_signatures import (
+    LARGEST_BYTES,
+    bounded,
+    encoding_by_bytes,
+    format_by_bytes,
+    unpacked,
+)
+from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.stdin import STANDARD_INPUT, read_piped
 from orchestrator.system_errors import refuse_exhaustion
 
-LARGEST_BYTES = 128 * 1024 * 1024
 FORMATS = {
     ".csv": "csv",
+    ".ods": "excel",
+    ".tsv": "csv",
+    ".xls": "excel",
+    ".xlsb": "excel",
+    ".xlsm": "excel",
+    ".xlsx": "excel",
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".txt": "text",
 }
-
-
-class SourceMistake(Exception):
-    """
-    Data that cannot be used.
-
-    Attributes:
-        file: its file, as messages name it.
-    """
-
-    def __init__(
-        self, file: str, message: str, line: int | None = None, column: int | None = None
-    ) -> None:
-        super().__init__(message)
-        self.file = file
-        self.line = line
-        self.column = column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +48,13 @@ class Source:
 
     Attributes:
         shown: its name in messages.
+        encoding: of a text.
     """
 
     shown: str
     format: str
     content: bytes = field(repr=False)
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,27 +88,34 @@ def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
             raise SourceMistake(shown, "is the spec itself; it cannot be data as well")
         if table.format is None:
             raise SourceMistake(shown, f"set its format: {_formats()}")
-        yield Source(
-            shown=shown,
-            format=table.format,
-            content=_bounded(shown, read_piped(LARGEST_BYTES)),
-        )
+        yield _source(table, shown, shown, bounded(shown, read_piped(LARGEST_BYTES)))
     else:
         path = around.folder / str(table.file)
-        yield Source(shown=str(path), format=_format(table, path), content=_read(path))
+        yield _source(table, str(path), path.name, _read(path))
 
 
-def _format(table: SourceTable, path: Path) -> str:
-    found = table.format or FORMATS.get(path.suffix.lower())
+def _source(table: SourceTable, shown: str, name: str, content: bytes) -> Source:
+    name, content = unpacked(shown, name, content)
+    # The first bytes win: a workbook that is called CSV cannot be read as CSV.
+    kind = format_by_bytes(name, content) or table.format
+    return Source(
+        shown=shown,
+        format=kind or _format(shown, name),
+        content=content,
+        encoding=encoding_by_bytes(content, table.encoding),
+    )
+
+
+def _format(shown: str, name: str) -> str:
+    suffix = PurePath(name).suffix
+    found = FORMATS.get(suffix.lower())
     if found is None:
-        raise SourceMistake(
-            str(path), f"the ending {path.suffix!r} is of no known format; set {_formats()}"
-        )
+        raise SourceMistake(shown, f"the ending {suffix!r} is of no known format; set {_formats()}")
     return found
 
 
 def _formats() -> str:
-    return 'format = "csv", "json", "jsonl", "parquet" or "text"'
+    return 'format = "csv", "excel", "json", "jsonl", "parquet" or "text"'
 
 
 def _read(path: Path) -> bytes:
@@ -119,18 +124,12 @@ def _read(path: Path) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceMistake(str(path), "is not a data file")
         with path.open("rb") as file:
-            return _bounded(str(path), file.read(LARGEST_BYTES + 1))
+            return bounded(str(path), file.read(LARGEST_BYTES + 1))
     except OSError as error:
         refuse_exhaustion(error)
         raise SourceMistake(str(path), (error.strerror or str(error)).lower()) from error
     except ValueError as error:
         raise SourceMistake(repr(str(path)), "is not a file name") from error
-
-
-def _bounded(shown: str, content: bytes) -> bytes:
-    if len(content) > LARGEST_BYTES:
-        raise SourceMistake(shown, f"has more than {LARGEST_BYTES:,} bytes; split it")
-    return content
 
 
 def _results(name: str, output: Path) -> Iterator[Source]:

@@ -15,9 +15,13 @@ from orchestrator.specfile.diagnostics import show
 
 LONGEST_TEXT = 1_000_000
 LONGEST_SLUG = 100
+DIGEST_LENGTH = 12
+"""In hex digits: among a million texts, two equal ones are improbable."""
+FIT = re.compile(r"[a-z0-9_=-][a-z0-9._=-]*")
+SPACES = re.compile(r"\s+")
 NOT_TEXT = frozenset({list, tuple, dict})
 """Types whose text would be Python's."""
-NOT_FIT = re.compile(r"[^a-z0-9]+")
+NOT_FIT = re.compile(r"[^a-z0-9._=]+")
 
 
 class TooLong(ValueError):
@@ -52,24 +56,24 @@ def objects(value: object, field: str) -> list[dict[str, object]]:
 
 def slug(value: object) -> str:
     """
-    Makes any text valid in a job key: ASCII letters and digits joined by hyphens, never empty.
+    Makes any text valid in a job key: lower case, without spaces, never empty.
 
-    It drops accents. If it loses letters of another script or cuts the text, it adds a digest of
-    the whole text, so that different texts stay different.
+    Case, spaces at the ends and the length of a run of spaces are lost; a run becomes a hyphen. If
+    anything else is lost, it adds a digest of the whole text, so that different texts stay
+    different.
     """
     whole = str(as_text(value))
-    if whole.isascii():
-        fit, is_lossy = NOT_FIT.sub("-", whole.lower()).strip("-"), False
-    else:
-        spread = unicodedata.normalize("NFKD", whole)
-        fit = NOT_FIT.sub("-", spread.encode("ascii", "ignore").decode().lower()).strip("-")
-        # NFKD splits é into e and an accent, which may go; what is not ASCII then is a lost letter.
-        is_lossy = any(letter.isalnum() and not letter.isascii() for letter in spread)
-    if fit and not is_lossy and len(fit) <= LONGEST_SLUG:
-        return fit
+    if len(whole) <= LONGEST_SLUG and FIT.fullmatch(whole):
+        return whole
+    plain = SPACES.sub("-", whole.strip()).lower()
+    if whole.isascii() and len(plain) <= LONGEST_SLUG and FIT.fullmatch(plain):
+        return plain
+    # NFKD splits é into e and an accent.
+    letters = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+    fit = NOT_FIT.sub("-", letters.lower())[: LONGEST_SLUG - DIGEST_LENGTH - 1].strip("-.")
     # A text may hold half of a surrogate pair, which UTF-8 cannot encode.
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{fit[: LONGEST_SLUG - 9].strip('-')}-{digest}".lstrip("-")
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{fit}-{digest[:DIGEST_LENGTH]}".lstrip("-")
 
 
 def to_json(value: object) -> str:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.specfile.tables.columns import Wanted, read_data
-from orchestrator.specfile.tables.data_source import LARGEST_BYTES, Source, SourceMistake
+from orchestrator.specfile.tables.column_choice import Wanted
+from orchestrator.specfile.tables.columns import read_data
+from orchestrator.specfile.tables.data_source import Source
+from orchestrator.specfile.tables.file_signatures import LARGEST_BYTES
+from orchestrator.specfile.tables.source_mistake import SourceMistake
 from tests.support.specs import jobs_of, mistakes_of
 
 # ruff: noqa: ISC004 - the sentences are long
@@ -34,7 +37,7 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
                 'encoding = "cp1252"'
             ],
         ),
-        (b'"q,",r,r\na,1,2\n', ROWS, ["d.csv:1:8: the column 'r' appears twice"]),
+        (b'"n,",q,q\na,1,2\n', ROWS, ["d.csv:1:8: the column 'q' appears twice"]),
         (b"qery\na\n", COLUMN, ["d.csv:1: unknown column 'q'; known here: qery"]),
         (b"quary,n\na,1\n", COLUMN.replace('"q"', '"query"'),
             ["d.csv:1: unknown column 'query'; did you mean 'quary'?"]),
@@ -55,14 +58,37 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
         ]),
         (b"", ROWS, ["d.csv:1: is empty; its first line must name the columns"]),
         (b"q\n", ROWS, ["d.csv: has no values"]),
-        (b'q\n"a\nb\n', ROWS, ["d.csv:3: a cell has no closing quote"]),
-        (b'q\n"a"b\n', ROWS, [
-            "d.csv:2: text follows the closing quote; write a quote inside a cell twice"
+        (b'q\n"a\nb\n', ROWS, [
+            "d.csv:2:1: a cell opens with a quote here and has no closing quote; write a quote "
+            "inside a cell twice"
         ]),
-        (b"q\n" + b"a" * 140_000, ROWS, ["d.csv:2: a cell has more than 131,072 characters"]),
-        (b"q,a b\nx,1\n", ROWS, [
-            'spec.toml:7:1: jobs[0].matrix.rows: "a b" is not a valid parameter name: use letters, '
-            "digits and _; env is reserved; set columns = { parameter = COLUMN }"
+        (b'q\n"a"b\n', ROWS, [
+            "d.csv:2:1: a cell opens with a quote here, and text follows its closing quote in "
+            "line 2; write a quote inside a cell twice"
+        ]),
+        (b"Q!,n\nx,1\n", ROWS, [
+            "spec.toml:4:1: jobs[0].name: unknown name 'q'; of the column \"Q!\", set columns = "
+            '{ q = "Q!" }'
+        ]),
+        (b"q!,a b\nx,1\n", ROWS, [
+            'spec.toml:7:1: jobs[0].matrix.rows: no name of a column can be a parameter ("q!", …); '
+            "set columns = { parameter = COLUMN }"
+        ]),
+        (b"# exported 2026\nq,n\na,1\n", 'q = { file = "d.csv", column = "# exported 2026" }\n', [
+            "d.csv:1:1: the first line must name the columns, but looks like a comment; delete it",
+        ]),
+        (b"q,q!\na,1\na,1\n", ROWS, [
+            "spec.toml:4:1: jobs[0].name: two jobs have the key 'k-a' (case does not count): "
+            'jobs[0] where q = "a", d.csv:2, and jobs[0] where q = "a", d.csv:3; both rows are '
+            "equal: set distinct = true to leave out repeated ones"
+        ]),
+        (b"", 'rows = { file = "https://x/d.csv" }\n', [
+            'spec.toml:7:10: jobs[0].matrix.rows.file: an address is not read, found '
+            '"https://x/d.csv"; download it first, and name the file'
+        ]),
+        (b"", 'rows = { file = "*.csv" }\n', [
+            'spec.toml:7:10: jobs[0].matrix.rows.file: a pattern of names is not read, found '
+            '"*.csv"; join the files and name the result'
         ]),
         (b"q,r\nx,1\n", 'q = { file = "d.csv" }\n', [
             'd.csv: choose a column: column = "q" or "r"'
@@ -93,16 +119,18 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
             "'apify-batch[parquet]'; or convert the data to CSV or JSON Lines"
         ]),
         (b"", 'rows = { file = "nope.csv" }\n', ["nope.csv: no such file or directory"]),
-        (b"", 'rows = { file = "." }\n', [
-            'the ending \'\' is of no known format; set format = "csv", "json", "jsonl", '
-            '"parquet" or "text"'
+        (b"a", 'rows = { file = "spec.toml" }\n', [
+            'the ending \'.toml\' is of no known format; set format = "csv", "excel", "json", '
+            '"jsonl", "parquet" or "text"'
         ]),
+        (b"", 'rows = { file = "." }\n', ["is not a data file"]),
         (b"", 'rows = { file = ".", format = "csv" }\n', ["is not a data file"]),
         (b"", 'rows = { file = "/dev/zero", format = "csv" }\n', [
             "/dev/zero: is not a data file"
         ]),
         (b"", 'rows = { file = "-" }\n', [
-            'standard input: set its format: format = "csv", "json", "jsonl", "parquet" or "text"'
+            'standard input: set its format: format = "csv", "excel", "json", "jsonl", "parquet" '
+            'or "text"'
         ]),
         (b"", 'rows = { results = "nope" }\n', [
             "output/nope: has no results: no batch of that name has ended"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def mistake_of(text: str, values: dict[str, Any] | None = None) -> str:
         (" {{ n }}", " 3"),
         ("{{ n }}{{ n }}", "33"),
         ("n={{ n }}, {{ yes }}", "n=3, True"),
-        ("{{ text | slug }}", "cafe-a-b"),
+        ("{{ text | slug }}", "cafe-a-b-025c23129113"),
         ("{{ text | quote }}", "Caf%C3%A9%20a%2Fb"),
         ("{{ site | json }}", '{"name":"shop","keys":2,"pop":5}'),
         ("{{ items | join('+') }}", "1+two"),
@@ -179,8 +180,50 @@ def test_slug_always_makes_a_key(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("東京", "京東"), ("東京 A", "大阪 A"), ("x" * 150 + "1", "x" * 150 + "2"), ("", "Ω")],
+    [
+        ("東京", "京東"),
+        ("東京 A", "大阪 A"),
+        ("x" * 150 + "1", "x" * 150 + "2"),
+        ("", "Ω"),
+        ("C++", "C#"),
+        ("C", "C#"),
+        ("50%", "50"),
+        ("über", "uber"),
+        ("café", "cafe"),
+        ("-5", "5"),
+        ("a.b", "a-b"),
+        ("a/b", "a-b"),
+        ("K", "\N{KELVIN SIGN}"),
+    ],
 )
 def test_slug_keeps_different_texts_apart(one: str, other: str) -> None:
     """Characters that a key cannot have, and the ends of long texts, still distinguish keys."""
     assert slug(one) != slug(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("Big  Red Shoes ", "big-red-shoes"),
+        ("shop.example.com", "shop.example.com"),
+        ("a_b", "a_b"),
+    ],
+)
+def test_slug_has_no_digest_if_only_case_and_spaces_change(text: str, made: str) -> None:
+    """Lower case and one hyphen for a run of spaces are no loss, and a key may have some signs."""
+    assert slug(text) == made
+
+
+def plain_form(text: str) -> str:
+    """What may be equal in texts that have one slug: case, spaces and hyphens."""
+    return re.sub(r"\s+", "-", text.strip()).lower()
+
+
+@given(
+    st.lists(
+        st.one_of(st.text(), st.text("aA bB-.+#é", max_size=4)), unique_by=plain_form, max_size=50
+    )
+)
+def test_slugs_of_different_texts_are_different(texts: list[str]) -> None:
+    """Texts that differ in more than case and runs of spaces never have one key."""
+    assert len({slug(text) for text in texts}) == len(texts)

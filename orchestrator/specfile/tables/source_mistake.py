@@ -1,0 +1,20 @@
+"""The mistake that data of a matrix can have."""
+
+from __future__ import annotations
+
+
+class SourceMistake(Exception):
+    """
+    Data that cannot be used.
+
+    Attributes:
+        file: its file, as messages name it.
+    """
+
+    def __init__(
+        self, file: str, message: str, line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.column = column
