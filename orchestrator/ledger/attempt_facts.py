@@ -170,7 +170,7 @@ class AttemptFacts(Transactions):
         Args:
             straggles: whether it took far longer than others of its kind.
             ended_at: what the platform's clock shows now; None when it is not known.
-            run_object: the run as the platform sent it.
+            run_object: the run as the platform sent it; None where `run.json` gets it.
         """
         # The end of a run does not change what its start fixed.
         values = run_values(run)
@@ -187,7 +187,7 @@ class AttemptFacts(Transactions):
 
     @transaction
     def ended_attempt(self, seq: int, number: int) -> tuple[Attempt, bytes | None]:
-        """An attempt whose run has ended, and that run as the platform sent it."""
+        """An attempt whose run has ended, and that run as the platform sent it if it is kept."""
         row = self._execute("select_attempt", seq=seq, number=number).fetchone()
         return attempt_of(row, self.batch.mark), run_object_of(row)
 
@@ -219,8 +219,6 @@ class AttemptFacts(Transactions):
             state=state,
             error=outcome.error,
             outcome=outcome.status,
-            # Where `run.json` is collected, the ledger need not hold the run too.
-            keeps_run_object=not attempt.job.collect.run,
             **collected_values(collected or NOTHING),
         )
         self._execute(

@@ -1,79 +1,99 @@
-"""Reads the jobs of a batch with all their attempts, as pages list them."""
+"""Reads the jobs of a batch with all their attempts, as reports list them."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import orjson
 
 from orchestrator.ledger.connection import LedgerConnection
 from orchestrator.ledger.records import ListedAttempt, ListedJob
-from orchestrator.ledger.rows import demand_from, instant
+from orchestrator.ledger.rows import datasets_from, demand_from, instant
 from orchestrator.model.ids import JobKey
+from orchestrator.model.proofs import proof_from
 from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.safe_text import SECRETS
+
+LAST = 2**63 - 1
 
 
-def listed_jobs(db: LedgerConnection) -> Iterator[ListedJob]:
-    """The jobs in the order of the spec, as a stream."""
-    groups = groupby(db.query("select_listed_attempts"), key=itemgetter("job_seq"))
-    following = next(groups, None)
-    # Both are in the order of the jobs, so that one walk joins them.
-    for row in db.query("select_listed_jobs"):
-        attempts: tuple[ListedAttempt, ...] = ()
-        if following is not None and following[0] == row["seq"]:
-            attempts = tuple(map(_attempt_of, following[1]))
-            following = next(groups, None)
-        yield _job_of(row, attempts)
+def listed_jobs(db: LedgerConnection, first: int = 0, last: int = LAST) -> Iterator[ListedJob]:
+    """
+    Jobs in the order of the spec, as a stream.
+
+    Args:
+        first, last: their places in the spec; both ends included.
+    """
+    rows = db.query("select_listed", first=first, last=last)
+    # By position: a row looks for a name in all of its columns, one after the other.
+    for _, group in groupby(map(tuple, rows), key=itemgetter(0)):
+        yield _job_of(list(group))
 
 
 def listed_job(db: LedgerConnection, key: str) -> ListedJob | None:
     """One job; None when no job has this key."""
-    row = db.query("select_listed_job", key=key).fetchone()
-    if row is None:
-        return None
-    return _job_of(row, tuple(map(_attempt_of, db.query("select_attempts_of", seq=row["seq"]))))
+    row = db.query("select_by_key", key=key).fetchone()
+    return None if row is None else next(listed_jobs(db, row["seq"], row["seq"]))
 
 
-def _job_of(row: sqlite3.Row, attempts: tuple[ListedAttempt, ...]) -> ListedJob:
-    status = JobStatus(row["status"])
+def _job_of(rows: Sequence[tuple[Any, ...]]) -> ListedJob:
+    """The job of its `select_listed` rows; without an attempt, it has one row."""
+    seq, key, definition, demand, stored_status, error, number, *_ = rows[0]
+    attempts = () if number is None else tuple(map(_attempt_of, rows))
+    status = JobStatus(stored_status)
     if status is JobStatus.WAITING and attempts and attempts[-1].is_open:
         status = JobStatus.RUNNING
+    # Not as a `Job`: reports need a few fields only, of up to a million jobs.
+    job = orjson.loads(definition)
+    given = job.get("input", {})
+    SECRETS.add_variables(given.get("variables", ()))
     return ListedJob(
-        seq=row["seq"],
-        key=JobKey(row["key"]),
-        target=demand_from(row["demand"]).target,
-        params=orjson.loads(row["params"] or "{}"),
-        tags=tuple(orjson.loads(row["tags"])) if row["tags"] else (),
-        has_log=bool(row["has_log"]),
+        seq=seq,
+        key=JobKey(key),
+        target=demand_from(demand).target,
+        params=job.get("params", {}),
+        tags=tuple(job.get("tags", ())),
+        has_log=job.get("collect", {}).get("log", False),
+        input_sha256=given.get("sha256") or None,
         status=status,
-        error=row["error"],
+        error=error,
         attempts=attempts,
     )
 
 
-def _attempt_of(row: sqlite3.Row) -> ListedAttempt:
+def _attempt_of(row: tuple[Any, ...]) -> ListedAttempt:
+    (
+        seq, _, _, _, _, _, number, state, outcome, run_id, dataset_id, run_status, exit_code,
+        started_at, finished_at, memory_mbytes, cost_usd, items, size_bytes, sha256, proof,
+        unproven, datasets, build_number, adopted, resurrects, reused_from, straggles, error,
+    ) = row  # fmt: skip
     return ListedAttempt(
-        seq=row["job_seq"],
-        number=row["number"],
-        state=AttemptState(row["state"]),
-        outcome=row["outcome"],
-        run_id=row["run_id"],
-        run_status=row["run_status"],
-        exit_code=row["exit_code"],
-        started_at=instant(row["started_at"]),
-        finished_at=instant(row["finished_at"]),
-        memory_mbytes=row["memory_mbytes"],
-        cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
-        items=row["items"],
-        size_bytes=row["size_bytes"],
-        build_number=row["build_number"],
-        is_adopted=bool(row["adopted"]),
-        resurrects=row["resurrects"],
-        reused_from=row["reused_from"],
-        is_straggler=bool(row["straggles"]),
-        error=row["error"],
+        seq=seq,
+        number=number,
+        state=AttemptState(state),
+        outcome=outcome,
+        run_id=run_id,
+        dataset_id=dataset_id,
+        run_status=run_status,
+        exit_code=exit_code,
+        started_at=instant(started_at),
+        finished_at=instant(finished_at),
+        memory_mbytes=memory_mbytes,
+        cost_usd=None if cost_usd is None else Decimal(cost_usd),
+        items=items,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        proof=proof_from(proof),
+        unproven=unproven,
+        datasets=datasets_from(datasets),
+        build_number=build_number,
+        is_adopted=bool(adopted),
+        resurrects=resurrects,
+        reused_from=reused_from,
+        is_straggler=bool(straggles),
+        error=error,
     )

@@ -28,7 +28,7 @@ from orchestrator.ledger.records import (
 )
 from orchestrator.ledger.rows import (
     batch_of,
-    datasets_of,
+    datasets_from,
     demand_from,
     failure_of,
     instant,
@@ -244,7 +244,7 @@ class LedgerReader:
         """The datasets that runs share, by their names, each with the first job that wants it."""
         found: dict[str, SharedDataset] = {}
         for row in self._execute("select_datasets"):
-            datasets = datasets_of(row)
+            datasets = datasets_from(row["datasets"])
             for other in datasets:
                 if other.is_shared and other.name not in found:
                     found[other.name] = SharedDataset(

@@ -147,6 +147,7 @@ class ListedAttempt:
         outcome: how it ended, in the words of a job's status; None while it is open.
         memory_mbytes: of its run; None when that is not known.
         cost_usd: of its run; a resurrected run has its whole cost at its last attempt.
+        sha256, proof, unproven, datasets: as in `JobReport`.
         is_adopted: whether its run was found after the answer to its start was lost.
         resurrects: the run of an earlier attempt that it continues.
         is_straggler: whether its run takes, or took, far longer than similar ones.
@@ -157,6 +158,7 @@ class ListedAttempt:
     state: AttemptState
     outcome: str | None
     run_id: RunId | None
+    dataset_id: DatasetId | None
     run_status: str | None
     exit_code: int | None
     started_at: datetime | None
@@ -165,6 +167,10 @@ class ListedAttempt:
     cost_usd: Decimal | None
     items: int | None
     size_bytes: int | None
+    sha256: str | None
+    proof: Proof | None
+    unproven: str | None
+    datasets: tuple[OtherDataset, ...]
     build_number: str | None
     is_adopted: bool
     resurrects: RunId | None
@@ -181,12 +187,13 @@ class ListedAttempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedJob:
     """
-    A job as pages list it, with all its attempts.
+    A job as reports list it, with all its attempts.
 
     It holds far less than a `JobReport`, so that a hundred thousand are read in seconds.
 
     Attributes:
         has_log: whether the log of its run was asked for.
+        input_sha256: of its input; None when it has none.
         error: of the job; None when it succeeded or waits.
     """
 
@@ -196,6 +203,7 @@ class ListedJob:
     params: Mapping[str, JsonValue]
     tags: tuple[str, ...]
     has_log: bool
+    input_sha256: str | None
     status: JobStatus
     error: str | None
     attempts: tuple[ListedAttempt, ...]

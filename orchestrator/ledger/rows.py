@@ -77,9 +77,8 @@ def datasets_text(datasets: tuple[OtherDataset, ...]) -> str | None:
     return _datasets_adapter().dump_json(datasets, exclude_defaults=True).decode()
 
 
-def datasets_of(row: sqlite3.Row) -> tuple[OtherDataset, ...]:
-    """The other datasets of a row."""
-    text = row["datasets"]
+def datasets_from(text: str | None) -> tuple[OtherDataset, ...]:
+    """The other datasets of a `datasets` column."""
     return () if text is None else _datasets_adapter().validate_json(text)
 
 
@@ -313,7 +312,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         proof=proof_from(row["proof"]),
         unproven=row["unproven"],
         is_unread=_is_unread(row),
-        datasets=datasets_of(row),
+        datasets=datasets_from(row["datasets"]),
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from orchestrator.ledger.records import JobReport
+from orchestrator.ledger.records import ListedAttempt, ListedJob
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState
@@ -17,6 +17,13 @@ from orchestrator.report.expiry import expires_at
 
 VERSION = 1
 """The version of both files. New fields are added; none are changed or removed."""
+
+NO_ATTEMPT: dict[str, JsonValue] = {
+    "attempts": 0, "run_id": None, "dataset_id": None, "items": None, "bytes": None, "sha256": None,
+    "started_at": None, "finished_at": None, "cost_usd": None, "error": None, "run_status": None,
+    "build": None, "reused_from": None, "proof": None, "unproven": None, "datasets": [],
+}  # fmt: skip
+"""What a line of `jobs.jsonl` says of a job without an attempt."""
 
 
 def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
@@ -88,30 +95,36 @@ def status_of(batch: Batch, status: JobStatus) -> JobStatus:
     return status
 
 
-def job_line(batch: Batch, report: JobReport) -> dict[str, JsonValue]:
+def job_line(batch: Batch, job: ListedJob) -> dict[str, JsonValue]:
     """One line of `jobs.jsonl`."""
-    status = status_of(batch, report.status)
+    head: dict[str, JsonValue] = {
+        "key": job.key,
+        "params": {**job.params},
+        "status": status_of(batch, job.status).value,
+    }
+    facts = _attempt_fields(job.attempts[-1]) if job.attempts else NO_ATTEMPT
+    return {**head, **facts, "error": job.error, "input_sha256": job.input_sha256}
+
+
+def _attempt_fields(last: ListedAttempt) -> dict[str, JsonValue]:
+    """What a line says of the last attempt of a job."""
     return {
-        "key": report.job.key,
-        "params": report.job.params,
-        "status": status.value,
-        "attempts": report.attempts,
-        "run_id": report.run_id,
-        "dataset_id": report.dataset_id,
-        "items": report.items,
-        "bytes": report.size_bytes,
-        "sha256": report.sha256,
-        "started_at": moment(report.started_at),
-        "finished_at": moment(report.finished_at),
-        "cost_usd": None if report.cost_usd is None else number(report.cost_usd),
-        "error": report.error,
-        "run_status": report.run_status,
-        "build": report.build_number,
-        "reused_from": report.reused_from,
-        "proof": None if report.proof is None else _proof_fields(report.proof),
-        "unproven": report.unproven,
-        "datasets": [_dataset_fields(other) for other in report.datasets],
-        "input_sha256": report.job.input.sha256 or None,
+        "attempts": last.number,
+        "run_id": last.run_id,
+        "dataset_id": last.dataset_id,
+        "items": last.items,
+        "bytes": last.size_bytes,
+        "sha256": last.sha256,
+        "started_at": moment(last.started_at),
+        "finished_at": moment(last.finished_at),
+        "cost_usd": None if last.cost_usd is None else number(last.cost_usd),
+        "error": None,
+        "run_status": last.run_status,
+        "build": last.build_number,
+        "reused_from": last.reused_from,
+        "proof": None if last.proof is None else _proof_fields(last.proof),
+        "unproven": last.unproven,
+        "datasets": [_dataset_fields(other) for other in last.datasets],
     }
 
 

@@ -125,11 +125,11 @@ class AttemptLife:
     """
 
     __slots__ = (
-        "_aborted_because",
         "_attempt",
         "_counted",
         "_ended",
         "_holds_slot",
+        "_kept",
         "_may_have_run",
         "_parts",
         "_queued",
@@ -147,7 +147,8 @@ class AttemptLife:
         # The process before this one may have sent the start before it died.
         self._may_have_run = attempt is not None
         self._ended: EndedRun | None = None
-        self._aborted_because: str | None = None
+        # Why the run was aborted, and its last answer, as in `EndedRun`.
+        self._kept: tuple[str | None, bytes | None] = None, None
         self._counted: JobStatus | None = None
         self._holds_slot = False
         self.has_failed_run = False
@@ -303,7 +304,7 @@ class AttemptLife:
             outcome = outcome_of_run(ended.run, ended.aborted_because)
             feedback.run_judged(ended.attempt.job, ended.run, outcome, now)
         self._attempt = None
-        self._aborted_because = ended.aborted_because
+        self._kept = ended.aborted_because, ended.run_json
         self._ended = ended if due_at <= now else None
         self._schedule.collect_later(self, due_at)
 
@@ -332,11 +333,10 @@ class AttemptLife:
 
     async def _read_ended(self) -> EndedRun:
         """The ended run, as the ledger holds it."""
-        attempt, run_json = await self._parts.ledger.ended_attempt(
-            self._queued.seq, self._queued.number
-        )
+        queued, (because, run_json) = self._queued, self._kept
+        attempt, stored = await self._parts.ledger.ended_attempt(queued.seq, queued.number)
         assert attempt.run is not None  # noqa: S101 - the ledger's own check
-        return EndedRun(attempt, attempt.run, run_json, self._aborted_because)
+        return EndedRun(attempt, attempt.run, run_json or stored, because)
 
     async def _is_only_reading_refused(self, run: Run, error: PlatformError) -> bool:
         """Whether the platform answers, and only the results of the run cannot be read."""

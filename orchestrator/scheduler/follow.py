@@ -245,7 +245,8 @@ class Follower:
             run,
             straggles=followed.straggles,
             ended_at=self._client.platform_now(),
-            run_object=run_json,
+            # A file gets it soon. If this process dies before that, the platform is asked again.
+            run_object=None if attempt.job.collect.run else run_json,
         )
         self._observer.run_finished(attempt, run)
 

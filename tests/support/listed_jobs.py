@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.ledger.records import ListedAttempt, ListedJob
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
-from orchestrator.model.ids import JobKey, RunId
+from orchestrator.model.ids import DatasetId, JobKey, RunId
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
@@ -27,6 +27,7 @@ def listed_attempt(seq: int = 0, number: int = 1, **fields: Any) -> ListedAttemp
         "state": AttemptState.SETTLED,
         "outcome": "SUCCEEDED",
         "run_id": RunId(f"run{seq}n{number}"),
+        "dataset_id": DatasetId(f"data{seq}n{number}"),
         "run_status": "SUCCEEDED",
         "exit_code": 0,
         "started_at": NOON,
@@ -35,6 +36,10 @@ def listed_attempt(seq: int = 0, number: int = 1, **fields: Any) -> ListedAttemp
         "cost_usd": Decimal("0.01"),
         "items": 10,
         "size_bytes": 100,
+        "sha256": None,
+        "proof": None,
+        "unproven": None,
+        "datasets": (),
         "build_number": "0.0.1",
         "is_adopted": False,
         "resurrects": None,
@@ -54,6 +59,7 @@ def listed_job(seq: int = 0, **fields: Any) -> ListedJob:
         "params": {},
         "tags": (),
         "has_log": True,
+        "input_sha256": None,
         "status": JobStatus.SUCCEEDED,
         "error": None,
         "attempts": (listed_attempt(seq),),

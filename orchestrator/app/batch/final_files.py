@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from orchestrator.app.batch.page_content import batch_page
+from orchestrator.app.batch.page_content import begin_page
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.ledger import LedgerReader
@@ -17,6 +17,8 @@ from orchestrator.ledger.amendments import complete
 from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
+from orchestrator.model.selection import parse_selection
+from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.document import report_document
 from orchestrator.report.summary import job_line, summary_of
 from orchestrator.store.disk_writes import write_file
@@ -57,11 +59,12 @@ def write_reports(folder: Path, batch: Batch, reader: LedgerReader, totals: Tota
     Raises:
         DiskFull, OutputLost.
     """
+    page = begin_page(folder, batch, reader, totals)
     # One write for each line would take longer than everything else.
-    write_file(folder / "jobs.jsonl", _joined(_lines(batch, reader)))
+    write_file(folder / "jobs.jsonl", _joined(_lines(page, reader)))
     summary = orjson.dumps(summary_of(batch, totals), option=orjson.OPT_INDENT_2)
     write_file(folder / "summary.json", [summary, b"\n"])
-    write_file(folder / PAGE, report_document(batch_page(folder, batch, reader, totals)))
+    write_file(folder / PAGE, report_document(page))
 
 
 def write_page(
@@ -73,14 +76,18 @@ def write_page(
     Raises:
         DiskFull, OutputLost.
     """
-    page = batch_page(folder, batch, reader, totals, select)
+    page, selection = begin_page(folder, batch, reader, totals, select), parse_selection(select)
+    for job in reader.listed():
+        if selection.matches(job.key, job.status, job.tags):
+            page.add(job)
     write_file(folder / PAGE, report_document(page))
 
 
-def _lines(batch: Batch, reader: LedgerReader) -> Iterator[bytes]:
-    """The lines of `jobs.jsonl`."""
-    for report in reader.reports():
-        yield orjson.dumps(job_line(batch, report), option=orjson.OPT_APPEND_NEWLINE)
+def _lines(page: BatchPage, reader: LedgerReader) -> Iterator[bytes]:
+    """The lines of `jobs.jsonl`; adds their jobs to the page, so that they are read once."""
+    for job in reader.listed():
+        page.add(job)
+        yield orjson.dumps(job_line(page.facts.batch, job), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -16,33 +16,24 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
-from orchestrator.model.selection import parse_selection
 from orchestrator.report.failures import group_failures
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
 
 
-def batch_page(
-    folder: Path,
-    batch: Batch,
-    reader: LedgerReader,
-    totals: Totals,
-    select: str | None = None,
+def begin_page(
+    folder: Path, batch: Batch, reader: LedgerReader, totals: Totals, selection: str = ""
 ) -> BatchPage:
     """
-    The page of a batch as of now, for a file.
+    The page of a batch as of now, for a file; its jobs are still to be added.
 
     Args:
-        select: which jobs to show, as typed on the command line; None for all.
+        selection: which jobs it will show, as typed on the command line; empty for all.
     """
     # The process that ends a batch still holds it.
     held = batch.state is BatchState.OPEN and is_held(folder)
     facts = _facts(folder, batch, reader, totals, Trend(folder, batch))
     facts = replace(facts, is_held=held, progress=progress_of(reader) if held else None)
-    page, selection = BatchPage(facts, selection=select or ""), parse_selection(select)
-    for job in reader.listed():
-        if selection.matches(job.key, job.status, job.tags):
-            page.add(job)
-    return page
+    return BatchPage(facts, selection=selection)
 
 
 class BatchReading:

@@ -70,8 +70,7 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 -- Any open state -> settled, lost, failed: the attempt is over.
 UPDATE attempts SET state = :state, outcome = :outcome, error = :error, items = :items,
     size_bytes = :size_bytes, sha256 = :sha256, records = :records, missing = :missing,
-    proof = :proof, unproven = :unproven, datasets = :datasets,
-    run_object = CASE WHEN :keeps_run_object THEN run_object END
+    proof = :proof, unproven = :unproven, datasets = :datasets
 WHERE job_seq = :seq AND number = :number AND EXISTS (
     SELECT 1 FROM open_attempts AS one WHERE one.job_seq = :seq AND one.number = :number);
 
