@@ -1,4 +1,9 @@
-"""What a user writes without this project: the official client, a semaphore and gather."""
+"""
+What a user writes without this project: the official client, a semaphore and gather.
+
+A job is the first example of the client's README: `call`, then `iterate_items`. With `--one-page`,
+it reads only the first page of items, as the guide's quick start does: that is one request less.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +13,49 @@ from pathlib import Path
 
 from apify_client import ApifyClientAsync
 
-from bench.arguments import read_arguments
+from bench.arguments import parser_of_peers, prepared
 
 
 async def run_job(
     client: ApifyClientAsync,
     turns: asyncio.Semaphore,
-    folder: Path,
-    number: int,
+    path: Path,
     task: str,
     given: dict,
+    *,
+    one_page: bool,
 ) -> None:
     async with turns:
-        started = await client.task(task).start(task_input=given)
-        run = await client.run(started.id).wait_for_finish()
+        run = await client.task(task).call(task_input=given)
     assert run is not None
-    page = await client.dataset(run.default_dataset_id).list_items()
-    with (folder / f"job-{number}.jsonl").open("w") as file:
-        for item in page.items:
+    dataset = client.dataset(run.default_dataset_id)
+    with path.open("w") as file:
+        if one_page:
+            for item in (await dataset.list_items()).items:
+                file.write(json.dumps(item) + "\n")
+            return
+        async for item in dataset.iterate_items():
             file.write(json.dumps(item) + "\n")
 
 
 async def main() -> None:
-    options = read_arguments()
+    parser = parser_of_peers()
+    parser.add_argument("--one-page", action="store_true")
+    options = prepared(parser)
     given = json.loads(options.input)
     turns = asyncio.Semaphore(options.at_once)
     client = ApifyClientAsync(options.token, api_url=options.url)
     await asyncio.gather(
         *(
-            run_job(client, turns, options.folder, n, options.tasks[n % len(options.tasks)], given)
-            for n in range(options.jobs)
+            run_job(
+                client,
+                turns,
+                options.folder / f"job-{number}.jsonl",
+                options.tasks[number % len(options.tasks)],
+                given,
+                one_page=options.one_page,
+            )
+            for number in range(options.jobs)
         )
     )
 

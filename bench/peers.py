@@ -54,12 +54,13 @@ def orchestrator(
     )
 
 
-def script(module: str) -> Peer:
-    """A peer that is a script of this folder."""
+def script(module: str, *options: str) -> Peer:
+    """A peer that is a script of this folder, with options of its own."""
 
     def peer(place: Place, folder: Path, jobs: int) -> Taken:
         given = json.dumps(INPUT)
         words = ("--jobs", jobs, "--at-once", AT_ONCE, "--input", given, "--tasks", *place.tasks)
+        words = (*words, *options)
         return measure(_module(module, place.url, place.token, folder, *words))
 
     return peer
@@ -70,6 +71,7 @@ PEERS: dict[str, Peer] = {
     BARE: script("bench.bare_loop"),
     "our client alone": script("bench.own_client"),
     OFFICIAL: script("bench.official_client"),
+    "official client, one page": script("bench.official_client", "--one-page"),
 }
 
 
