@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from apify_emulator.account import USER_ID
 from apify_emulator.actors.actor import Actor
+from apify_emulator.actors.actor_files import readme
 from apify_emulator.times import iso
+
+_USER_COUNTS = ("totalUsers", "totalUsers7Days", "totalUsers30Days", "totalUsers90Days")
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """How many runs an Actor has, and when the last one started; None without runs."""
+
+    total: int = 0
+    last_started_at: float | None = None
+
+
+def _stats(runs: RunCount) -> dict[str, Any]:
+    """Returns the statistics of an Actor, whose only user is the account."""
+    last = runs.last_started_at
+    return {
+        "totalBuilds": 1,
+        "totalRuns": runs.total,
+        **dict.fromkeys(_USER_COUNTS, 1),
+        "totalMetamorphs": 0,
+        **({} if last is None else {"lastRunStartedAt": iso(last)}),
+    }
 
 
 def actor_view(
-    actor: Actor, created_at: float, total_runs: int, pricing_infos: list[dict[str, Any]]
+    actor: Actor, created_at: float, runs: RunCount, pricing_infos: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Returns an Actor as its own endpoint shows it."""
     moment = iso(created_at)
@@ -27,7 +51,7 @@ def actor_view(
         "createdAt": moment,
         "modifiedAt": moment,
         "actorPermissionLevel": "LIMITED_PERMISSIONS",
-        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+        "stats": _stats(runs),
         "versions": [
             {
                 "versionNumber": actor.version,
@@ -61,7 +85,7 @@ def _default_run_options(actor: Actor) -> dict[str, Any]:
     }
 
 
-def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str, Any]:
+def actor_summary(actor: Actor, created_at: float, runs: RunCount) -> dict[str, Any]:
     """Returns an Actor as lists show it."""
     return {
         "id": actor.id,
@@ -70,11 +94,11 @@ def actor_summary(actor: Actor, created_at: float, total_runs: int) -> dict[str,
         "name": actor.name,
         "username": actor.username,
         "title": actor.title or actor.name,
-        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+        "stats": _stats(runs),
     }
 
 
-def store_view(actor: Actor, total_runs: int, pricing: dict[str, Any] | None) -> dict[str, Any]:
+def store_view(actor: Actor, runs: RunCount, pricing: dict[str, Any] | None) -> dict[str, Any]:
     """Returns an Actor as Apify Store lists it."""
     return {
         "id": actor.id,
@@ -84,7 +108,7 @@ def store_view(actor: Actor, total_runs: int, pricing: dict[str, Any] | None) ->
         "userFullName": actor.username,
         "description": actor.description or "",
         "categories": [],
-        "stats": {"totalBuilds": 1, "totalRuns": total_runs, "totalUsers": 1},
+        "stats": _stats(runs),
         "currentPricingInfo": pricing or {"pricingModel": "FREE"},
     }
 
@@ -114,7 +138,7 @@ def build_view(actor: Actor, created_at: float) -> dict[str, Any]:
         "inputSchema": None
         if actor.input_schema is None
         else orjson.dumps(actor.input_schema).decode(),
-        "readme": None,
+        "readme": readme(actor),
         "actorDefinition": {
             "actorSpecification": 1,
             "name": actor.name,

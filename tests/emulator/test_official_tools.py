@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from apify_client import ApifyClientAsync
 
-from tests.emulator.caller import TOKEN, Caller, calling
+from tests.emulator.caller import SIMULATED, TOKEN, Caller, calling
 from tests.emulator.sample_actors import write_actor
 
 BUSY = """
@@ -160,3 +160,27 @@ async def test_standby_actor_fails_at_once(tmp_path: Path) -> None:
         run = await call.wait((await call("POST", "actors/local~server/runs")).data)
         assert run["status"] == "FAILED"
         assert "Standby mode, which the emulator does not have" in run["statusMessage"]
+
+
+async def test_actor_shows_its_users_and_its_last_run(tmp_path: Path) -> None:
+    """The CLI prints how many use an Actor and when it ran last, in lists and for one Actor."""
+    async with calling(tmp_path) as call:
+        before = (await call("GET", SIMULATED)).data["stats"]
+        assert before["totalRuns"] == 0
+        run = await call.finish()
+        listed = (await call("GET", "actors")).data["items"][0]["stats"]
+        one = (await call("GET", SIMULATED)).data["stats"]
+        assert listed == one
+        assert (one["totalRuns"], one["lastRunStartedAt"]) == (1, run["startedAt"])
+        assert one["totalUsers30Days"] == one["totalUsers"] == 1
+
+
+@pytest.mark.parametrize("place", ["README.md", ".actor/README.md", "docs/about.md"])
+async def test_build_has_the_readme_of_its_actor(tmp_path: Path, place: str) -> None:
+    """`apify actors info --readme` prints the README in each place where the platform looks."""
+    named = {"readme": "../docs/about.md"} if place.startswith("docs") else {}
+    actors = write_actor(tmp_path / "actors", "small", "", **named)
+    (tmp_path / "actors" / "small" / place).parent.mkdir(exist_ok=True)
+    (tmp_path / "actors" / "small" / place).write_text("# Small")
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        assert (await call("GET", "actors/local~small/builds/default")).data["readme"] == "# Small"

@@ -6,6 +6,7 @@ from typing import Any
 
 from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_views import (
+    RunCount,
     actor_summary,
     actor_view,
     build_summary,
@@ -42,7 +43,7 @@ async def list_all(context: Context, call: Call) -> Answer:
     page = call.page()
     actors = list(context.actors.by_id.values())
     items = [
-        actor_summary(actor, context.actors.created_at, len(context.runs.of_actor[actor.id]))
+        actor_summary(actor, context.actors.created_at, _run_count(context, actor))
         for actor in page.cut(actors)
     ]
     return data(page.envelope(len(actors), items))
@@ -55,9 +56,8 @@ async def list_store(context: Context, call: Call) -> Answer:
     found = []
     for actor in context.actors.by_id.values():
         if actor.is_stand_in:
-            runs = len(context.runs.of_actor[actor.id])
             pricing = current_pricing(context.actors.pricing_infos(actor), now())
-            found.append(store_view(actor, runs, pricing))
+            found.append(store_view(actor, _run_count(context, actor), pricing))
     found = [entry for entry in found if _is_wanted(call, entry)]
     return data(page.envelope(len(found), page.cut(found)))
 
@@ -90,9 +90,13 @@ async def update(context: Context, call: Call) -> Answer:
 
 
 def _view(context: Context, actor: Actor) -> dict[str, Any]:
-    runs = len(context.runs.of_actor[actor.id])
     infos = context.actors.pricing_infos(actor)
-    return actor_view(actor, context.actors.created_at, runs, infos)
+    return actor_view(actor, context.actors.created_at, _run_count(context, actor), infos)
+
+
+def _run_count(context: Context, actor: Actor) -> RunCount:
+    runs = context.runs.of_actor[actor.id]
+    return RunCount(len(runs), runs[-1].started_at) if runs else RunCount()
 
 
 async def list_webhooks(context: Context, call: Call) -> Answer:

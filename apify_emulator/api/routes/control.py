@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from apify_emulator.actors.actor_views import actor_view
+from apify_emulator.actors.actor_views import RunCount, actor_view
 from apify_emulator.api.context import Context
 from apify_emulator.api.reset import reset_everything
 from apify_emulator.api.router import CONTROL, Handler, Router
@@ -118,7 +118,7 @@ async def add_actor(context: Context, call: Call) -> Answer:
     context.actors.refresh()
     actor = context.actors.find(str(body["name"]).replace("/", "~"))
     infos = context.actors.pricing_infos(actor)
-    return data(actor_view(actor, context.actors.created_at, 0, infos), status=201)
+    return data(actor_view(actor, context.actors.created_at, RunCount(), infos), status=201)
 
 
 def _output(body: dict[str, Any]) -> list[StoredValue]:
