@@ -109,7 +109,7 @@ emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official descripti
 	$(BIN)/python -m tests.support.api_coverage
 
 officials: $(TOOLS) ## run official suites against the emulator, and write docs/officials.md; needs the network
-	$(BIN)/python -m tools.officials --write
+	$(BIN)/python -m tools.officials --write $(addprefix --checkout ,$(CHECKOUTS)) $(SUITES)
 
 screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
 	$(BIN)/python -m tests.support.screens

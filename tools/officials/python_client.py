@@ -22,6 +22,7 @@ _VARIABLES = (
     'APIFY_TEST_USER_API_TOKEN="$APIFY_TOKEN" APIFY_TEST_USER_2_API_TOKEN="$APIFY_TOKEN" '
     'APIFY_INTEGRATION_TESTS_API_URL="$APIFY_API_BASE_URL"'
 )
+_COUNT = re.compile(r"(\d+) (passed|failed|deselected|errors?)")
 _TEXT = """\
 The integration tests of apify-client {version}. Each test runs with the synchronous and with the
 asynchronous client. Stand-ins take the places of the public Actors that the tests name.
@@ -36,7 +37,7 @@ The tests that are deselected cannot pass (`tests/officials/excluded.toml`):
 
 def python_client(place: Place) -> Section:
     """Runs all tests but those of excluded.toml."""
-    suite = place.checkout("apify-client-python", f"v{VERSION}")
+    suite = place.checkout("apify-client-python", f"v{VERSION}", "tests")
     python = place.environment(
         f"apify-client=={VERSION}", "pytest", "pytest-asyncio", "pytest-timeout"
     )
@@ -55,7 +56,10 @@ def python_client(place: Place) -> Section:
     print(done.stdout, done.stderr, sep="\n")
     summary = done.stdout.strip().splitlines()[-1]
     passed = " failed" not in summary and " error" not in summary
-    return Section("The Python client's own tests", _text(summary), passed)
+    counts = {what: int(count) for count, what in _COUNT.findall(summary)}
+    ran = sum(count for what, count in counts.items() if what != "deselected")
+    row = f"{counts.get('passed', 0)} of {ran} pass, {counts.get('deselected', 0)} more cannot"
+    return Section("The Python client's own tests", _text(summary), passed, row)
 
 
 def excluded() -> dict[str, str]:
@@ -66,7 +70,7 @@ def excluded() -> dict[str, str]:
 
 def _text(summary: str) -> str:
     groups = tomllib.loads(EXCLUDED.read_text())["group"]
-    found = re.findall(r"(\d+) (passed|failed|deselected|errors?)", summary)
+    found = _COUNT.findall(summary)
     counts = table(("tests", "count"), [(what, count) for count, what in found])
     rows = [(str(2 * len(group["tests"])), group["reason"]) for group in groups]
     reasons = table(("tests", "reason"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,11 +19,18 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True)
 class Section:
-    """The part of docs/officials.md about one suite."""
+    """
+    The part of docs/officials.md about one suite.
+
+    Attributes:
+        text: without the heading.
+        summary: for the table at the top of the page; empty for no row.
+    """
 
     title: str
     text: str
     passed: bool
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,8 @@ class Place:
     folder: Path
     checkouts: dict[str, str]
 
-    def checkout(self, repository: str, reference: str) -> Path:
-        """Returns a tree of a repository of `github.com/apify` at a tag or commit."""
+    def checkout(self, repository: str, reference: str, *paths: str) -> Path:
+        """Returns these paths, or all, of a repository of `github.com/apify` at a tag or commit."""
         place = self.folder / repository
         given = self.checkouts.get(repository)
         source = given or f"https://github.com/apify/{repository}"
@@ -41,7 +49,7 @@ class Place:
         clone = [*git, "clone", "--quiet", "--no-checkout", source, str(place)]
         if subprocess.run(clone, check=False, capture_output=True).returncode:
             raise SkippedError(f"{source} cannot be reached")
-        words = [*git, "checkout", "--quiet", "HEAD" if given else reference]
+        words = [*git, "checkout", "--quiet", reference, *(["--", *paths] if paths else [])]
         if subprocess.run(words, check=False, cwd=place).returncode:
             raise SkippedError(f"{source} has no {reference}")
         return place
@@ -55,6 +63,15 @@ class Place:
         if subprocess.run([*pip, *packages], check=False).returncode:
             raise SkippedError(f"{packages[0]} cannot be installed from the package index")
         return python
+
+    def npm(self, *packages: str) -> Path:
+        """Installs packages into the folder, and returns the folder of their commands."""
+        if shutil.which("npm") is None:
+            raise SkippedError("npm is not installed")
+        words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix"]
+        if subprocess.run([*words, str(self.folder), *packages], check=False).returncode:
+            raise SkippedError(f"{packages[0]} cannot be installed from the package registry")
+        return self.folder / "node_modules" / ".bin"
 
 
 Suite = Callable[[Place], Section]
