@@ -41,9 +41,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import SIGTERM, Signals
+from unicodedata import east_asian_width
 
 from orchestrator.safe_text import one_line, plain
 
+EXCERPT_CHARS = 100
+"""How much of a line with a mistake is shown."""
 # The known types have fewer than 60 characters; a longer one is not from the API.
 LONGEST_TYPE = 100
 
@@ -85,6 +88,7 @@ class Mistake:
         column: counted from 1; None where unknown.
         field: the path of the field, such as `jobs[2].matrix.pages`; empty for the whole file.
         message: what was found, what was expected and, for a misspelt name, the nearest one.
+        source: the text of the line; empty where it is not known, or may have secrets.
     """
 
     file: str
@@ -92,10 +96,27 @@ class Mistake:
     column: int | None = None
     field: str = ""
     message: str
+    source: str = ""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return ": ".join(part for part in (place, self.field, self.message) if part)
+
+    def excerpt(self) -> list[str]:
+        """The line of the file, with a mark below the column."""
+        text, column = self.source.rstrip(), self.column or 1
+        if not text:
+            return []
+        first = max(column - EXCERPT_CHARS * 2 // 3, 0)
+        shown = f"{'…' if first else ''}{text[first : first + EXCERPT_CHARS]}".replace("\t", " ")
+        more = "…" if len(text) > first + EXCERPT_CHARS else ""
+        lines = [f"{self.line:>6} | {shown}{more}"]
+        if self.column is not None:
+            before = shown[: column - 1 - first + (1 if first else 0)]
+            # Some letters take two places on a terminal.
+            wide = sum(east_asian_width(letter) in "WF" for letter in before)
+            lines.append(f"{'':>6} | {'':{len(before) + wide}}^")
+        return lines
 
 
 class SpecError(UsageError):
@@ -103,19 +124,25 @@ class SpecError(UsageError):
     A spec with mistakes, all of them at once.
 
     Attributes:
-        mistakes: in the order of the file; never empty, the first `SHOWN` of them.
+        mistakes: in the order of the file; never empty, at most `MOST`.
         total: how many there are in all.
     """
 
     # A spec of 10,000 rows can have the same mistake in each row.
     SHOWN = 20
+    """How many mistakes of one place are shown."""
+    MOST = 100
 
     def __init__(self, mistakes: Sequence[Mistake], *, total: int | None = None) -> None:
-        self.mistakes = tuple(mistakes[: self.SHOWN])
+        self.mistakes = tuple(mistakes[: self.MOST])
         self.total = len(mistakes) if total is None else total
-        lines = [str(mistake) for mistake in self.mistakes]
-        if self.total > len(lines):
-            lines.append(f"… and {self.total - len(lines)} more mistakes")
+        lines, drawn = [], None
+        for mistake in self.mistakes:
+            place = mistake.file, mistake.line, mistake.column
+            lines += [str(mistake), *(mistake.excerpt() if place != drawn else ())]
+            drawn = place
+        if self.total > len(self.mistakes):
+            lines.append(f"… and {self.total - len(self.mistakes)} more mistakes")
         super().__init__("\n".join(lines))
 
 

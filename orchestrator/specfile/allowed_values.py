@@ -11,7 +11,7 @@ TEMPLATE = r"\{\{.*\}\}"
 PATTERNS = {
     TEMPLATE: "a template",
     r"^\{\{.*\}\}$": "a template",
-    r"^[0-9.]+[smhdw]$": 'an age such as `"24h"`',
+    r"^[0-9.]+[smhdw]$": 'a text such as `"24h"`',
     r"^[0-9.]+ ?%$": 'a share such as `"10%"`',
 }
 NOUNS = {

@@ -118,6 +118,10 @@ TOML_WORDS: tuple[tuple[str, str], ...] = (
     (r"Exceeds the limit .*", "a number has more digits than 64 bits hold"),
 )
 
+BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), "true"),
+    **dict.fromkeys(("false", "no", "off", "0"), "false"),
+}
 MOST_NAMES = 12
 """How many right names to list if none is close."""
 
@@ -183,7 +187,7 @@ def plain(error: ErrorDetails) -> str:
     kind, found = error["type"], show(error["input"])
     limits: dict[str, Any] = error.get("ctx", {})
     if kind in EXPECTED:
-        return f"expected {EXPECTED[kind]}, found {found}"
+        return f"expected {EXPECTED[kind]}, found {found}{_instead(error)}"
     if kind in SENTENCES:
         return SENTENCES[kind].format(found=found, **limits)
     match kind:
@@ -195,6 +199,25 @@ def plain(error: ErrorDetails) -> str:
             return "must not be empty"
         case _:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {found}"
+
+
+def _instead(error: ErrorDetails) -> str:
+    """What to write for a value of the wrong type, if that can be told."""
+    found, kind, name = error["input"], error["type"], str(error["loc"][-1])
+    if kind == "list_type" and isinstance(found, str):
+        return f"; write [{show(found)}]"
+    if not isinstance(found, str):
+        return ""
+    text = found.strip().replace(",", "").replace("_", "").lower()
+    size = re.fullmatch(r"(\d+(?:\.\d+)?) ?(mb|mib|gb|gib)", text)
+    if size and name.endswith("mbytes"):
+        return f"; write {float(size[1]) * (1024 if size[2].startswith('g') else 1):g}"
+    is_number = re.fullmatch(r"[-+]?\d+(?:\.\d+)?", text)
+    if is_number and kind in ("int_type", "float_type", "is_instance_of"):
+        return f"; write {text} without quotes"
+    if kind == "bool_type" and text in BOOLEANS:
+        return f"; write {BOOLEANS[text]} without quotes"
+    return ""
 
 
 def plain_toml(said: str) -> str:

@@ -44,6 +44,19 @@ FailedStatus = Literal["FAILED", "TIMED-OUT", "ABORTED", "REJECTED"]
 MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
+NAME = r"([\w.~-]+)"
+REST = r"(?:[/?#].*)?"
+CONSOLE = r"https?://console\.apify\.com/(?:organization/[^/]+/)?"
+ADDRESSES = (
+    ("task", re.compile(rf"{CONSOLE}(?:actors/)?tasks/{NAME}{REST}", re.ASCII)),
+    ("actor", re.compile(rf"{CONSOLE}actors/{NAME}{REST}", re.ASCII)),
+    ("task", re.compile(rf"https?://api\.apify\.com/v2/actor-tasks/{NAME}{REST}", re.ASCII)),
+    ("actor", re.compile(rf"https?://api\.apify\.com/v2/act(?:or)?s/{NAME}{REST}", re.ASCII)),
+    ("actor", re.compile(rf"https?://(?:www\.)?apify\.com/{NAME}/{NAME}{REST}", re.ASCII)),
+)
+"""The addresses of Actors and tasks in the Console, the API and the Store."""
+
+
 class Table(BaseModel):
     """A table of the spec."""
 
@@ -85,6 +98,48 @@ def _decimal(value: Any) -> Any:
         # By its text: Decimal(0.1) would be 0.1000000000000000055…
         return Decimal(str(value))
     return value
+
+
+class Duration:
+    """Accepts a text such as `10m` for a number of seconds."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_duration, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": "^[0-9.]+[smhdw]$"}]}
+
+
+def _duration(value: Any) -> Any:
+    secs = age_secs(value) if isinstance(value, str) else None
+    if secs is None:
+        return value
+    return int(secs) if secs.is_integer() else secs
+
+
+def _actor(value: Any) -> Any:
+    return _without_address(value, "actor")
+
+
+def _task(value: Any) -> Any:
+    return _without_address(value, "task")
+
+
+def _without_address(value: Any, wanted: str) -> Any:
+    """The id or name in the address of an Actor or a task; any other value as it is."""
+    if not isinstance(value, str) or "://" not in value or is_template(value):
+        return value
+    for kind, pattern in ADDRESSES:
+        if found := pattern.fullmatch(value):
+            name = "/".join(found.groups()).replace("~", "/")
+            if kind != wanted:
+                raise ValueError(f'is the address of a {kind}; write {kind} = "{name}"')
+            return name
+    raise ValueError(f'must be an id or "owner/name", found {show(value)}')
 
 
 def _resource(value: str) -> str:
@@ -231,18 +286,20 @@ CronText = Annotated[str, AfterValidator(_schedule)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 PlainCount = Annotated[int, Field(ge=0)]
 PlainMemory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES})]
+TimeoutSecs = Annotated[int, Field(ge=0), Duration(), Templated]
 Factor = Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=False)]
-Secs = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
-PositiveSecs = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+Secs = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False), Duration()]
+PositiveSecs = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False), Duration()]
 Days = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
 Memory = Annotated[int, AfterValidator(_memory), WithJsonSchema({"enum": MEMORY_SIZES}), Templated]
-Poll = Annotated[int, Field(ge=0, le=60), Templated]
+Poll = Annotated[int, Field(ge=0, le=60), Duration(), Templated]
 Positive = Annotated[int, Field(gt=0)]
 PositiveOrTemplate = Annotated[int, Field(gt=0), Templated]
 WholeNumber = Annotated[int, Templated]
 AnyText = Annotated[str, Templated]
 WebAddress = Annotated[str, AfterValidator(_web_address), Templated]
-Resource = Annotated[str, AfterValidator(_resource), Templated]
+ActorName = Annotated[str, AfterValidator(_resource), BeforeValidator(_actor), Templated]
+TaskName = Annotated[str, AfterValidator(_resource), BeforeValidator(_task), Templated]
 InputValue = Annotated[
     JsonValue,
     AfterValidator(_input),

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
-from orchestrator.errors import Mistake, SpecError
-from orchestrator.specfile.diagnostics import nearest, plain, unknown
-from orchestrator.specfile.model import BatchTable, CollectTable, JobTable, PoolTable, Spec
-from orchestrator.specfile.sweep.matrix import MatrixTable, values_fields
+from orchestrator.errors import Mistake
+from orchestrator.specfile.model import Spec
 from orchestrator.specfile.text.includes import Documents, read_documents
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.text.syntax import make_jsonable
 from orchestrator.specfile.unsupported_fields import take_out_of_scope
+from orchestrator.specfile.valid_part import valid_part
 
-Found = Iterable[tuple[FieldPath, str]]
+OUTPUT = Path("output")
 
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A spec that was read, without mistakes."""
+    """
+    A spec that was read.
+
+    Attributes:
+        flaws: the mistakes of its fields, by place. With any, `spec` is only good to be checked.
+    """
 
     path: Path
     documents: Documents = field(repr=False)
     spec: Spec = field(repr=False)
+    flaws: Mapping[FieldPath, str] = field(default_factory=dict)
 
     @property
     def source(self) -> bytes:
@@ -55,128 +56,44 @@ class LoadedSpec:
         document, _ = self.documents.home(path)
         return document.path.parent
 
+    def has_flaw(self, *paths: FieldPath) -> bool:
+        """Whether a field has a mistake at one of some places, or inside one."""
+        return any(flaw[: len(path)] == path for flaw in self.flaws for path in paths)
+
     def mistake(self, path: FieldPath, message: str) -> Mistake:
         """A mistake at a field."""
         return self.documents.mistake(path, message)
 
 
-def load_spec(path: Path) -> LoadedSpec:
+def load_spec(path: Path, *, output: Path = OUTPUT) -> LoadedSpec:
     """
     Reads and checks a spec; `-` is standard input.
 
+    Args:
+        output: the folder of batches whose results the spec reads.
+
     Raises:
-        SpecError: with all mistakes that show before expansion.
+        SpecError: its fields have mistakes; with those that only its expansion shows.
     """
     documents = read_documents(path)
     data = documents.data
     found: list[tuple[FieldPath, str]] = [*make_jsonable(data), *take_out_of_scope(data)]
-    spec = None
-    try:
-        spec = Spec.model_validate(data)
-    except ValidationError as error:
-        found += _told(data, error.errors(include_url=False))
-    if spec is not None and not found:
-        return LoadedSpec(path, documents, spec)
+    spec, wrong = valid_part(data)
     first_ones: dict[FieldPath, str] = {}
-    for place, message in found:
+    for place, message in (*found, *wrong):
         # One sentence for each place: a further one would mostly follow from the first.
         first_ones.setdefault(place, message)
-    mistakes = [documents.mistake(place, message) for place, message in first_ones.items()]
-    raise SpecError(sorted(mistakes, key=place_of))
+    loaded = LoadedSpec(path, documents, spec, first_ones)
+    if first_ones:
+        # Imported late: it imports this module, and a spec without mistakes is expanded later.
+        from orchestrator.specfile.expansion import expand
+
+        # Only for its mistakes: what is left of the spec is never run.
+        for _ in expand(loaded, today=datetime.now(UTC).date(), output=output):
+            pass
+    return loaded
 
 
 def place_of(mistake: Mistake) -> tuple[str, int, int, str]:
     """The sort key of a mistake: its file and its place."""
     return mistake.file, mistake.line or 0, mistake.column or 0, mistake.field
-
-
-def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[FieldPath, str]]:
-    """
-    Turns errors of pydantic into places in the text and sentences.
-
-    A missing field with a misspelt name is reported once, under the misspelt name.
-    """
-    places = [(_path_in(data, detail["loc"]), detail) for detail in details]
-    meant = {
-        (*path[:-1], nearest(str(path[-1]), _fields_at(path[:-1])))
-        for path, detail in places
-        if detail["type"] == "extra_forbidden"
-    }
-    for path, detail in places:
-        if detail["type"] == "extra_forbidden":
-            known = _fields_at(path[:-1])
-            yield path, unknown(str(path[-1]), known, homes=_homes(frozenset(known)))
-        elif detail["type"] != "missing" or path not in meant:
-            yield path, _sentence(path, detail)
-
-
-def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
-    if detail["type"] == "string_pattern_mismatch":
-        return (
-            "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, because it "
-            f'names a folder, found "{detail["input"]}"'
-        )
-    if path == ("jobs",) and detail["type"] in ("missing", "too_short"):
-        return "is missing: a spec has at least one [[jobs]]"
-    if path == ("jobs",) and isinstance(detail["input"], dict):
-        return "expected [[jobs]] in double brackets, found a table"
-    return plain(detail)
-
-
-def _path_in(data: Any, loc: tuple[int | str, ...]) -> FieldPath:
-    """
-    The part of pydantic's location that is in the text: without the names of union members.
-
-    If the last name is not in the text, the field is missing.
-    """
-    path: FieldPath = ()
-    for index, part in enumerate(loc):
-        if _has(data, part):
-            data = data[part]
-            path = (*path, part)
-        elif index == len(loc) - 1 and isinstance(data, dict) and str(part).isidentifier():
-            path = (*path, part)
-    return path
-
-
-def _has(data: Any, part: int | str) -> bool:
-    if isinstance(data, dict):
-        return part in data
-    return isinstance(data, list) and isinstance(part, int) and part < len(data)
-
-
-def _fields_at(path: FieldPath) -> list[str]:
-    """The fields that the table at a path may have."""
-    model: Any = Spec
-    for part in path:
-        # An index selects an element of a list, which has the same fields as every other.
-        if isinstance(part, int):
-            continue
-        if model is MatrixTable and part not in model.model_fields:
-            return values_fields()
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = next(_models_in(annotation), model)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for member in getattr(annotation, "__args__", ()):
-        yield from _models_in(member)
-
-
-@cache
-def _homes(here: frozenset[str]) -> dict[str, str]:
-    """The tables that a misplaced name may belong to; those of pools are too many."""
-    tables: dict[str, type[BaseModel]] = {
-        "[jobs.collect]": CollectTable,
-        "[[jobs]]": JobTable,
-        "[batch]": BatchTable,
-    }
-    return {
-        name: home
-        for home, table in tables.items()
-        for name in table.model_fields
-        if not set(table.model_fields) <= here and here != set(PoolTable.model_fields)
-    }

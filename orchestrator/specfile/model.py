@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 
 from orchestrator.specfile.batch_end import NotifyTable, ResultsTable, RetentionTable
 from orchestrator.specfile.field_types import (
+    ActorName,
     Age,
     AnyText,
     Count,
@@ -33,11 +34,12 @@ from orchestrator.specfile.field_types import (
     Positive,
     PositiveOrTemplate,
     PositiveSecs,
-    Resource,
     Secs,
     Share,
     Table,
+    TaskName,
     Text,
+    TimeoutSecs,
     TimeZone,
     WebAddress,
     WholeNumber,
@@ -246,10 +248,13 @@ class CollectTable(Table):
 class JobFields(Table):
     """The fields of `[[jobs]]` and `[defaults]`. The platform decides what is not given."""
 
-    actor: Resource | None = None
-    """The Actor to run: an id or `owner/name`. A job has either an actor or a task."""
-    task: Resource | None = None
-    """The task to run: an id or `owner/name`."""
+    actor: ActorName | None = None
+    """
+    The Actor to run: an id, `owner/name`, or its address in the Console or the Store. A job has
+    either an actor or a task.
+    """
+    task: TaskName | None = None
+    """The task to run: an id, `owner/name`, or its address in the Console."""
     mode: Literal["async", "sync"] | None = None
     """`async` starts a run and polls it; `sync` uses one long request for a short run (async)."""
     input: InputValue | None = None
@@ -264,7 +269,7 @@ class JobFields(Table):
     """
     input_content_type: Text | None = None
     """The content type of an `input_file` without `input` (application/json)."""
-    timeout_secs: Count | None = None
+    timeout_secs: TimeoutSecs | None = None
     """How long a run may take, in seconds; 0 means no limit."""
     memory_mbytes: Memory | None = None
     """The memory of a run, in megabytes: a power of two from 128 to 32768."""

@@ -40,9 +40,11 @@ def jobs_of(
 
 
 def mistakes_of(folder: Path, text: str, *, env: Mapping[str, str] | None = None) -> list[str]:
-    """The messages about a spec, line by line, without the folder; empty if the spec is valid."""
+    """The messages about a spec, without the folder and excerpts; empty if the spec is valid."""
     try:
         jobs_of(folder, text, env=env)
     except SpecError as error:
-        return str(error).replace(f"{folder}/", "").splitlines()
+        said = [str(mistake).replace(f"{folder}/", "") for mistake in error.mistakes]
+        more = error.total - len(said)
+        return [*said, *([f"… and {more} more mistakes"] if more else [])]
     return []

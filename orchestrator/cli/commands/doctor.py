@@ -53,7 +53,7 @@ def _check(settings: Settings, options: argparse.Namespace) -> list[Finding]:
     plan = None
     if options.spec is not None:
         try:
-            loaded = load_spec(options.spec)
+            loaded = load_spec(options.spec, output=settings.output)
             findings += _check_spec(loaded, settings)
             plan = plan_of_table(loaded.spec.notify)
         except SpecError as error:

@@ -41,7 +41,7 @@ LONGEST_PRICE = 1000
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     settings = settings_of(options)
-    loaded = load_spec(options.spec)
+    loaded = load_spec(options.spec, output=settings.output)
     schedule = schedule_of(loaded.spec.batch, settings.schedule)
     day = options.date or schedule.day_of(schedule.at(datetime.now(UTC)))
     params, choice = dict(options.param), choice_of(options)

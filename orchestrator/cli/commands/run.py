@@ -32,7 +32,7 @@ def _run(call: Call) -> int:
     settings = settings_of(options)
     if not options.local:
         settings.require_token()
-    loaded = load_spec(options.spec)
+    loaded = load_spec(options.spec, output=settings.output)
     plan = plan_of_table(loaded.spec.notify)
     context = announcing(make_context(options, settings), plan)
     call.announcer = context.announcer

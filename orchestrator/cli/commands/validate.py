@@ -47,7 +47,7 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         SpecError: the spec has mistakes.
     """
-    loaded = load_spec(path)
+    loaded = load_spec(path, output=options.output)
     schedule = schedule_of(loaded.spec.batch, None)
     jobs = expand(
         loaded,

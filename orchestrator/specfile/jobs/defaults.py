@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.specfile.model import CollectTable, ExpectTable, JobFields, Spec
@@ -34,6 +34,15 @@ class Merged:
         """The place of a field, or of a part of it, in the text."""
         first, *rest = path
         return (*self.places.get(str(first), (*self.path, first)), *rest)
+
+    def without(self, wrong: Collection[FieldPath]) -> Merged:
+        """The same without the fields that have a mistake at one of some places."""
+        kept = {
+            name: value
+            for name, value in self.fields.items()
+            if not any(path[: len(self.places[name])] == self.places[name] for path in wrong)
+        }
+        return replace(self, fields=kept)
 
 
 def merge(spec: Spec, index: int) -> Merged:

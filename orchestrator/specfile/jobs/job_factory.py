@@ -150,6 +150,16 @@ class JobMaker:
         """
         return self._at("name", self._key, values)
 
+    def mistakes(self, values: Values) -> list[tuple[FieldPath, str]]:
+        """All mistakes of a cell, each with its place; `make` stops at the first one."""
+        found: list[tuple[FieldPath, str]] = []
+        for check in (self.key, self._shifted_parts, self._input_of):
+            try:
+                check(values)
+            except CellMistake as mistake:
+                found += mistake.found
+        return found
+
     def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         params = {**self._params, **cell}
         for name in self._unkept:

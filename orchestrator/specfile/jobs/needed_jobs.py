@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from orchestrator.model.jobs import Job
+from orchestrator.specfile.templates.template import is_template
+from orchestrator.specfile.text.positions import Path as FieldPath
 
 
 def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, list[int]]]:
@@ -31,29 +34,54 @@ class NeedsCheck:
     def __init__(self) -> None:
         self._keys: list[str] = []
         self._groups: dict[tuple[str, ...], list[int]] = {}
+        self._places: dict[tuple[str, ...], FieldPath] = {}
+        self._unknown: list[str | None] = []
 
-    def add(self, job: Job) -> None:
-        """Adds a job; the caller adds all, in their order."""
+    def add(self, job: Job, place: FieldPath) -> None:
+        """
+        Adds a job; the caller adds all, in their order.
+
+        Args:
+            place: the place of its needs in the spec.
+        """
         if job.needs:
             self._groups.setdefault(job.needs, []).append(len(self._keys))
+            self._places.setdefault(job.needs, place)
         self._keys.append(job.key)
 
-    def mistakes(self) -> Iterator[str]:
-        """A sentence for each need without a job, and for the first cycle."""
+    def add_unknown(self, name: str | None) -> None:
+        """Adds a name whose jobs have mistakes, so that their keys are not all known."""
+        self._unknown.append(name)
+
+    def mistakes(self) -> Iterator[tuple[FieldPath, str]]:
+        """A sentence with its place for each need without a job, and for the first cycle."""
         group_of = {place: needs for needs, places in self._groups.items() for place in places}
         edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for needs, places in self._groups.items():
             first = self._keys[places[0]]
             for pattern, found in matching(needs, self._keys):
-                if not found:
-                    yield f"{first} needs {pattern!r}, but no job has that key"
+                if not found and not any(_may_match(pattern, name) for name in self._unknown):
+                    yield self._places[needs], f"{first} needs {pattern!r}, but no job has that key"
                 edges.setdefault(needs, set()).update(
                     group_of[place] for place in found if place in group_of
                 )
         circle = _circle(edges)
         if circle:
             names = [self._keys[self._groups[needs][0]] for needs in circle]
-            yield f"jobs need each other in a cycle: {' needs '.join([*names, names[0]])}"
+            chain = " needs ".join([*names, names[0]])
+            yield self._places[circle[0]], f"jobs need each other in a cycle: {chain}"
+
+
+def _may_match(pattern: str, name: str | None) -> bool:
+    """Whether a name may give a key that matches a pattern."""
+    if name is None:
+        return True
+    pattern, name = pattern.lower(), name.lower()
+    if not is_template(name):
+        return fnmatchcase(name, pattern)
+    # Up to the first part that can be anything, both must agree.
+    one, other = re.split(r"[*?[]", pattern)[0], name.partition("{{")[0]
+    return one.startswith(other) or other.startswith(one)
 
 
 def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:

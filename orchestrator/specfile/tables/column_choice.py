@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pydantic import JsonValue
 
@@ -104,6 +105,16 @@ def lines_of(source: Source) -> Iterator[str]:
     # UTF-16 cut in the middle of a letter is a UnicodeError of its own.
     except UnicodeError:
         raise _not_decoded(source, name) from None
+
+
+def line_text(source: Source, line: int | None) -> str:
+    """The text of a line, counted from 1; empty if the format has no lines."""
+    if line is None or source.format in ("excel", "parquet"):
+        return ""
+    try:
+        return next(islice(lines_of(source), line - 1, line), "")
+    except SourceMistake:
+        return ""
 
 
 def _not_decoded(source: Source, encoding: str) -> SourceMistake:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from orchestrator.specfile.tables.column_choice import (
     Report,
     Wanted,
     chosen,
+    line_text,
     lines_of,
     refuse_too_many,
     unnamed,
@@ -40,6 +42,11 @@ def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
     Raises:
         SourceMistake: the data as a whole cannot be used.
     """
+
+    def told(mistake: SourceMistake) -> None:
+        mistake.line_text = partial(line_text, source, mistake.line)
+        report(mistake)
+
     readers: dict[str, Callable[[Source, Wanted, Report], Data]] = {
         "csv": read_csv,
         "excel": read_excel,
@@ -48,7 +55,11 @@ def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
         "json": _read_json,
         "parquet": _read_parquet,
     }
-    return readers[source.format](source, wanted, report)
+    try:
+        return readers[source.format](source, wanted, told)
+    except SourceMistake as mistake:
+        mistake.line_text = partial(line_text, source, mistake.line)
+        raise
 
 
 def _read_text(source: Source, wanted: Wanted, report: Report) -> Data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class SourceMistake(Exception):
     """
@@ -9,6 +11,7 @@ class SourceMistake(Exception):
 
     Attributes:
         file: its file, as messages name it.
+        line_text: returns the text of its line; empty for data that has no lines.
     """
 
     def __init__(
@@ -18,3 +21,4 @@ class SourceMistake(Exception):
         self.file = file
         self.line = line
         self.column = column
+        self.line_text: Callable[[], str] = str

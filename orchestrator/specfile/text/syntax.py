@@ -55,6 +55,11 @@ class Document:
             return yaml_places(text)
         return JsonPositions(text) if self.language == "json" else Positions(text)
 
+    def line(self, number: int | None) -> str:
+        """The text of a line, counted from 1; empty for none."""
+        lines = self.source.decode("utf-8-sig").split("\n") if number else []
+        return lines[number - 1] if number and number <= len(lines) else ""
+
     def find(self, path: FieldPath) -> Place | tuple[None, None]:
         """Line and column, both from 1, of a field or of the nearest one around it."""
         places = self._positions
@@ -161,7 +166,8 @@ def _parse_yaml(path: Path, text: str) -> Any:
     try:
         return parse_yaml(text)
     except NotYaml as error:
-        raise _refusal(path, f"is not valid YAML: {error}", *(error.place or ())) from error
+        line, column = error.place or (None, None)
+        raise _refusal(path, f"is not valid YAML: {error}", line, column, text) from error
 
 
 def _parse_json(path: Path, text: str) -> Any:
@@ -177,15 +183,17 @@ def _parse_json(path: Path, text: str) -> Any:
         data = json.loads(text, object_pairs_hook=table)
     except json.JSONDecodeError as error:
         said = f"{error.msg[:1].lower()}{error.msg[1:]}"
-        raise _refusal(path, f"is not valid JSON: {said}", error.lineno, error.colno) from error
+        wrong = f"is not valid JSON: {said}"
+        raise _refusal(path, wrong, error.lineno, error.colno, text) from error
     except RecursionError as error:
         raise _refusal(path, "is not valid JSON: nested too deeply") from error
     except ValueError as error:
         raise _refusal(path, f"is not valid JSON: {plain_toml(str(error))}") from error
     if twins:
         # The parser gives no places, so the text is walked once more, for the message alone.
-        place = next(iter(JsonPositions(text).twins), ())
-        raise _refusal(path, "is not valid JSON: the name already has a value", *place)
+        line, column = next(iter(JsonPositions(text).twins), (None, None))
+        wrong = "is not valid JSON: the name already has a value"
+        raise _refusal(path, wrong, line, column, text)
     return data
 
 
@@ -227,10 +235,14 @@ def _not_toml(path: Path, text: str, error: str) -> SpecError:
     said = error[: place.start()] if place else error
     line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     column = int(place[2]) if place and place[2] else None
-    return _refusal(path, f"is not valid TOML: {plain_toml(said)}", line, column)
+    return _refusal(path, f"is not valid TOML: {plain_toml(said)}", line, column, text)
 
 
 def _refusal(
-    path: Path, message: str, line: int | None = None, column: int | None = None
+    path: Path, message: str, line: int | None = None, column: int | None = None, text: str = ""
 ) -> SpecError:
-    return SpecError([Mistake(file=shown_file(path), line=line, column=column, message=message)])
+    lines = text.split("\n")
+    source = lines[line - 1] if line and line <= len(lines) else ""
+    return SpecError(
+        [Mistake(file=shown_file(path), line=line, column=column, message=message, source=source)]
+    )

@@ -111,6 +111,10 @@ class _Builder:
         _refuse_tag(event.tag, place)
         top = self.open[-1] if self.open else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
+            if event.value == "<<" and event.implicit[0]:
+                raise NotYaml(
+                    "merge keys (<<) are not supported; write the shared fields in defaults", place
+                )
             if event.value in top.value:
                 raise NotYaml("the name already has a value", place)
             top.key = event.value
@@ -169,9 +173,28 @@ def parse_yaml(text: str) -> Any:
         NotYaml: at the first thing that cannot be read.
     """
     builder = _Builder()
-    for event in _events(text):
-        builder.take(event)
+    try:
+        for event in _events(text):
+            builder.take(event)
+    except NotYaml as error:
+        raise _with_cure(text, error) from error
     return builder.root
+
+
+def _with_cure(text: str, error: NotYaml) -> NotYaml:
+    """The same error, or what to write instead where the cause is a common one."""
+    if error.place is None:
+        return error
+    line, column = error.place
+    lines = text.splitlines()
+    whole = lines[line - 1] if line <= len(lines) else ""
+    if whole[column - 1 :].startswith("\t"):
+        return NotYaml("a tab cannot indent a line; write spaces", error.place)
+    bare = re.search(r"(?<![\"'\w])\{\{.*?\}\}", whole)
+    if bare and column > bare.start():
+        said = f"write the whole text of a template in quotes: '{bare[0]}'"
+        return NotYaml(said, (line, bare.start() + 1))
+    return error
 
 
 def yaml_places(text: str) -> dict[Path, Place]:

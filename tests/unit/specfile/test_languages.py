@@ -62,7 +62,7 @@ def mistakes_in(folder: Path, name: str, text: str) -> list[str]:
     try:
         jobs(load(folder, name, text))
     except SpecError as error:
-        return str(error).replace(f"{folder}/", "").splitlines()
+        return [str(mistake).replace(f"{folder}/", "") for mistake in error.mistakes]
     return []
 
 
@@ -110,8 +110,13 @@ def test_standard_input_is_a_spec_or_data(monkeypatch: pytest.MonkeyPatch) -> No
         (HEAD + "1}, retires: 1}\n",
             "3:40: jobs[0].retires: unknown field 'retires'; did you mean 'retries'?"),
         ("batch: {name: b\njobs: 1\n", "2:5: is not valid YAML: did not find expected ',' or '}'"),
-        ("batch:\n\tname: b\n", "2:1: is not valid YAML: found character that cannot start any "
-            "token"),
+        ("batch: {name: b}\njobs:\n- name: {{ x }}\n",
+            "3:9: is not valid YAML: write the whole text of a template in quotes: '{{ x }}'"),
+        ("batch: {name: b}\na: &a {x: 1}\njobs:\n- <<: *a\n",
+            "4:3: is not valid YAML: merge keys (<<) are not supported; write the shared fields in "
+            "defaults"),
+        ("batch:\n\tname: b\n", "2:1: is not valid YAML: a tab cannot indent a line; write "
+            "spaces"),
         ("batch: {name: b}\nbatch: {}\n", "2:1: is not valid YAML: the name already has a value"),
         ("a: &a [*a]\n", "1:8: is not valid YAML: *a refers to itself"),
         ("a: *b\n", "1:4: is not valid YAML: there is no &b before *b"),

@@ -261,7 +261,8 @@ def test_mistakes_of_many_rows_are_counted(tmp_path: Path) -> None:
 def test_late_text_cannot_use_both_a_chunk_and_a_secret(tmp_path: Path) -> None:
     """A secret is rendered later, when the values of a chunk are no longer known."""
     (tmp_path / "u.txt").write_text("a\n")
-    text = HEAD.replace("[jobs.matrix]\n", 'input = { x = "{{ env.K }}{{ q }}" }\n[jobs.matrix]\n')
+    text = HEAD.replace("k-{{ q }}", "k-{{ q_chunk }}")
+    text = text.replace("[jobs.matrix]\n", 'input = { x = "{{ env.K }}{{ q }}" }\n[jobs.matrix]\n')
     assert mistakes_of(
         tmp_path, text + 'q = { file = "u.txt", chunk_items = 5 }\n', env={"K": "hush"}
     )[0] == (

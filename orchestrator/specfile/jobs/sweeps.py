@@ -1,0 +1,161 @@
+"""The `[[jobs]]` tables of a spec, compiled: what can be checked is, also beside a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.specfile.jobs.checks import (
+    Names,
+    check_expectations,
+    check_fields,
+    check_live,
+    check_parameters,
+    check_templates,
+    rendered_part,
+)
+from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
+from orchestrator.specfile.jobs.input_files import InputFiles
+from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
+from orchestrator.specfile.load import LoadedSpec
+from orchestrator.specfile.mistakes import Mistakes
+from orchestrator.specfile.sweep.axes import MatrixMaker
+from orchestrator.specfile.sweep.cells import Cell, Matrix
+from orchestrator.specfile.sweep.cells import cells as cells_of
+from orchestrator.specfile.tables.data_source import Surroundings
+from orchestrator.specfile.templates.template import TemplateMistake, compile_template
+from orchestrator.specfile.templates.trees import Values, templates_in
+from orchestrator.specfile.text.positions import Path as FieldPath
+from orchestrator.specfile.text.stdin import STANDARD_INPUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """
+    One `[[jobs]]` table.
+
+    Attributes:
+        matrix: has no parameters for a single job.
+        maker: makes the job of each cell; None if a mistake leaves no keys.
+        is_sound: whether the table has no mistake so far. Else its jobs are only checked.
+    """
+
+    merged: Merged
+    matrix: Matrix
+    maker: JobMaker | None
+    is_sound: bool
+
+    def cells(self) -> Iterator[tuple[int, Cell]]:
+        """Its cells with their places; none if a mistake leaves no keys."""
+        return iter(()) if self.maker is None else cells_of(self.matrix)
+
+
+class SweepMaker:
+    """
+    Compiles the tables of one spec.
+
+    Args:
+        values: the parameters of the spec.
+        env: the environment; only its names matter here.
+        output: the folder of batches whose results the spec reads.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedSpec,
+        values: Values,
+        env: Mapping[str, str],
+        output: Path,
+        mistakes: Mistakes,
+    ) -> None:
+        self._loaded = loaded
+        self._values = values
+        self._env = env
+        self._output = output
+        self._mistakes = mistakes
+        self._files = InputFiles()
+
+    def make(self, index: int) -> Sweep:
+        """One table; its mistakes are recorded."""
+        loaded, merged = self._loaded, merge(self._loaded.spec, index)
+        used = _used_names(merged)
+        place = (*merged.path, "matrix")
+        around = Surroundings(
+            folder=loaded.folder(merged.path),
+            output=self._output,
+            is_piped=str(loaded.path) == STANDARD_INPUT,
+        )
+        made = MatrixMaker(place, around, self._mistakes.add_source, used)
+        matrix = made.make(loaded.spec.jobs[index].matrix)
+        found = [*self._found(merged), *made.found]
+        # Without all names, each use of a missing one would be reported as a mistake.
+        if made.is_whole and not loaded.has_flaw(("params",), (*place, "rows"), place):
+            names = Names(
+                known=[*self._values, *matrix.names],
+                env=self._env,
+                unkept=matrix.unkept,
+                unnamed=made.unnamed,
+            )
+            found += check_templates(merged, names)
+        self._mistakes.add_all(found)
+        wrong = [*loaded.flaws, *(path for path, _ in found)]
+        has_cells = not made.found and not loaded.has_flaw(place)
+        maker, is_whole = self._maker(merged, matrix, used, wrong) if has_cells else (None, False)
+        return Sweep(merged=merged, matrix=matrix, maker=maker, is_sound=is_whole and not wrong)
+
+    def _found(self, merged: Merged) -> list[tuple[FieldPath, str]]:
+        """The mistakes that need no cell; not those of fields that have a flaw themselves."""
+        has_flaw = self._loaded.has_flaw
+        found = [*check_fields(merged, self._loaded.spec.pools)]
+        if not has_flaw(merged.place("mode")):
+            found = [*take_out_misfits(merged), *found]
+        if not has_flaw(merged.place("expect"), merged.place("collect")):
+            found += [*check_expectations(merged), *check_parameters(merged), *check_live(merged)]
+        return found
+
+    def _maker(
+        self, merged: Merged, matrix: Matrix, used: set[str], wrong: list[FieldPath]
+    ) -> tuple[JobMaker | None, bool]:
+        """
+        A maker without the fields that have mistakes, and whether it has all of the others.
+
+        A further mistake, of a part that is equal in all cells, is recorded.
+        """
+        is_whole, left = True, merged.without(wrong)
+        while "name" in left.fields:
+            try:
+                return self._compiled(left, matrix, used), is_whole
+            except CellMistake as mistake:
+                self._mistakes.add_all(mistake.found)
+                is_whole, fields = False, left.fields
+                left = left.without([path for path, _ in mistake.found])
+                if len(left.fields) == len(fields):
+                    break
+        return None, False
+
+    def _compiled(self, merged: Merged, matrix: Matrix, used: set[str]) -> JobMaker:
+        loaded = self._loaded
+        return JobMaker(
+            merged,
+            params={
+                name: value
+                for name, value in self._values.items()
+                if name in loaded.spec.params or name in used
+            },
+            files=self._files,
+            folders={name: loaded.folder(merged.place(name)) for name in ("input", "input_file")},
+            pools=loaded.spec.pools,
+            unkept=matrix.unkept,
+        )
+
+
+def _used_names(merged: Merged) -> set[str]:
+    """The names that the templates of a job use, as far as they are valid."""
+    used: set[str] = set()
+    for field, value in merged.fields.items():
+        for _, text in templates_in(rendered_part(field, value)):
+            with suppress(TemplateMistake):
+                used |= compile_template(text).names
+    return used
