@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench bench-check wheel constraints \
-	example-config references spec-reference emulator-api officials screenshots test-airflow clean
+	docs example-config references spec-reference emulator-api officials screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,7 @@ check: lint types arch ## run all checks that are not tests
 
 soak: setup ## run the long forms of the random tests
 	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_SIMULATIONS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
-	    tests/e2e/test_thirty_nights.py \
+	    tests/e2e/test_thirty_nights.py tests/test_examples.py \
 	    --timeout 3600
 
 bench: setup ## measure, and write the figures into docs/performance.md
@@ -98,12 +98,17 @@ constraints: $(TOOLS) ## pin the newest versions that fit, for all systems and P
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --no-annotate --no-header \
 	    pyproject.toml --output-file constraints.txt
 
-references spec-reference: $(RUNTIME) ## write the reference pages of docs/ from the program
+references: $(RUNTIME) ## write the reference pages of docs/ from the program
 	$(BIN)/python -m tools.references
+
+spec-reference: references
 
 example-config: $(RUNTIME) ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \
 	    > config.example.toml
+
+docs: $(TOOLS) ## build the site of the documentation into site/; warnings are errors
+	$(BIN)/zensical build --strict --clean
 
 emulator-api: $(TOOLS) ## write docs/emulator-api.md from the official description of the API
 	$(BIN)/python -m tests.support.api_coverage
@@ -116,4 +121,4 @@ screenshots: $(TOOLS) ## draw the pages of docs/pictures/ with chromium
 	$(BIN)/python -m tests.support.screenshots
 
 clean: ## remove what was set up; results stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist site .cache

@@ -40,19 +40,6 @@ def test_screens_of_the_live_view_are_current() -> None:
     assert page == screens.page_with_screens(page), "run python -m tests.support.screens"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_specs_in_documents_are_valid(path: Path, tmp_path: Path) -> None:
-    """Every spec that a reader could copy is valid."""
-    document = path.read_text()
-    for name, text in re.findall(r"```\w+ ([\w.-]+)\n(.*?)```", document, re.DOTALL):
-        (tmp_path / name).write_text(text)
-    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", document, re.DOTALL)):
-        if "[batch]" in text:
-            spec = tmp_path / f"{number}.toml"
-            spec.write_text(text)
-            assert list(expand(load_spec(spec), params={}, env={}, today=date(2026, 11, 25)))
-
-
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_sample_specs_are_valid(path: Path) -> None:
     """Every spec under jobs/ is valid."""
@@ -64,6 +51,25 @@ def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file of the project leads to that file."""
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_links_of_the_site_stay_inside_it() -> None:
+    """A page links to no file of the project that the site does not have."""
+    docs = ROOT / "docs"
+    links = [
+        f"{path.relative_to(ROOT)}: {link}"
+        for path in docs.rglob("*.md")
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+        if not (path.parent / link).resolve().is_relative_to(docs)
+    ]
+    assert links == []
+
+
+def test_navigation_of_the_site_has_every_page() -> None:
+    """A reader of the site finds each page in its navigation."""
+    docs = ROOT / "docs"
+    listed = re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text())
+    assert sorted(listed) == sorted(str(path.relative_to(docs)) for path in docs.rglob("*.md"))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -99,5 +105,5 @@ def test_layout_shows_the_layers_that_are_checked() -> None:
     """The diagram of imports shows the rules that the build checks."""
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = rules["contracts"][0]["layers"]
-    diagram = (ROOT / "docs" / "layout.md").read_text().split("```")[1]
+    diagram = (ROOT / "docs" / "layout.md").read_text().split("```")[1].removeprefix("text")
     assert [line.removeprefix(" → ") for line in diagram.strip().splitlines()] == layers

@@ -32,6 +32,8 @@ this page from the program.
 - Results go to stdout, everything else to stderr. With `--json`, stdout has one JSON document.
 - `--select` has one grammar everywhere: `"tag:eu,status:FAILED name:shop-*"`. A comma means *and*,
   a space means *or*.
+
+<!-- page not run: the specs and batches of the examples are those of the reader -->
 """
 SETTINGS_INTRODUCTION = """\
 # Settings

@@ -129,11 +129,18 @@ class ForkServer:
         Thread(target=self._listen, daemon=True).start()
 
     def start(
-        self, program: str, words: Iterable[str | Path], folder: Path, environment: dict[str, str]
+        self,
+        program: str,
+        words: Iterable[str | Path],
+        folder: Path,
+        environment: dict[str, str],
+        *,
+        mixed: bool = False,
     ) -> Process:
-        """Starts a command."""
+        """Starts a command; with `mixed`, stdout has its stderr too, as on a terminal."""
         number = len(self._children)
         out, err = (Path(self._files.name, f"{number}.{name}") for name in ("out", "err"))
+        err = out if mixed else err
         child = self._children[number] = Process(out, err)
         order = {
             "id": number,
@@ -280,6 +287,14 @@ class ServedPlatform:
     def post(self, path: str, value: Any) -> Any:
         """Creates something by the API, and returns it."""
         return json.loads(self._send("POST", path, value)).get("data")
+
+    def post_control(self, what: str, value: Any) -> None:
+        """Changes the emulator itself: `reset`, `actors`, `limits`, …."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        body = b"" if value is None else json.dumps(value).encode()
+        url = f"{self.url}/__emulator/{what}"
+        request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
 
     def put(self, path: str, value: Any) -> None:
         """Stores a value by the API."""

@@ -90,7 +90,9 @@ def carry_out(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for handle, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), handle)
+        # Both may name one file.
+        kind = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        os.dup2(os.open(order[name], kind, 0o644), handle)
     module, function = order["program"].split(":")
     getattr(importlib.import_module(module), function)(order["words"])
 

@@ -379,15 +379,17 @@ def file_names() -> list[str]:
 
 def example_config() -> str:
     """The text of `config.example.toml`: every setting with its default and meaning."""
+    # Each one is a comment: a default that a file sets would not follow the program, or --local.
     lines = [
-        "# Settings of orchestrator. Copy this file to config.toml and change what you need.",
+        "# Settings of orchestrator. Copy this file to config.toml; remove the # of what you set.",
         "# Flags and environment variables win over this file. It must not hold a token.",
     ]
     for name in file_names():
         field = Settings.model_fields[name]
-        lines += ["", f"# {field.description}", f"# Variable: {variable_of(name)}"]
         default = field.default
+        if default is None:
+            default = (field.examples or [8])[0]
         shown = json.dumps(str(default) if isinstance(default, Path) else default)
-        example = json.dumps((field.examples or [8])[0])
-        lines.append(f"# {name} = {example}" if default is None else f"{name} = {shown}")
+        lines += ["", f"# {field.description}", f"# Variable: {variable_of(name)}"]
+        lines.append(f"# {name} = {shown}")
     return "\n".join(lines) + "\n"
