@@ -89,6 +89,17 @@ def test_readme_names_every_command_and_exit_code() -> None:
     assert len(text.splitlines()) <= 150
 
 
+def test_install_page_names_every_extra() -> None:
+    """A user finds what each extra adds."""
+    page = (ROOT / "docs" / "install.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert [
+        name for name in extras if f"`{name}`" not in page and name not in {"dev", "docs"}
+    ] == []
+
+
 def test_layout_names_files_that_exist() -> None:
     """Every place on the map of the code exists."""
     text = (ROOT / "docs" / "layout.md").read_text().partition("## History")[0]

@@ -88,6 +88,8 @@ class PageRun:
         Raises:
             Wrong: an example does not do what the page says.
         """
+        for block in reversed(blocks_of(page)):
+            self._write(block)  # also what a page shows below the spec that reads it
         is_long = write or "ORCHESTRATOR_SOAK" in os.environ
         for block in blocks_of(page if is_long else shortened(page)):
             try:
@@ -96,10 +98,7 @@ class PageRun:
                 raise Wrong(f"line {block.line}: {error}") from error
 
     def _run_block(self, block: Block, *, write: bool) -> None:
-        if block.title is not None:
-            path = self.folder / block.title
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+        self._write(block)
         match block.kind:
             case "actor" | "limits" | "task" | "file" | "run":
                 self._prepare(block)
@@ -115,6 +114,13 @@ class PageRun:
                     self._run_python(block)
             case "sh" | "console" if block.title is None:
                 self._run_commands(block, write=write)
+
+    def _write(self, block: Block) -> None:
+        """Writes the file that a block is."""
+        if block.title is not None:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
 
     def _prepare(self, block: Block) -> None:
         """Does what a comment says."""

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-NOT_CHECKED = frozenset({"text", "csv", "ini", "jsonl", "html"})
+NOT_CHECKED = frozenset({"text", "csv", "html", "ini", "javascript", "jsonl"})
 LANGUAGES = NOT_CHECKED | {"console", "json", "python", "sh", "toml", "yaml"}
 PART = re.compile(
     r"^<!-- (?P<mark>not run|page not run|exit|run|file|actor|task|limits):? (?P<value>.*?)\s*-->$"
