@@ -34,14 +34,43 @@ UNLIMITED_USD = 1_000_000.0
 @dataclass(slots=True, kw_only=True)
 class ProxyPlace:
     """
-    Where the account's proxy is.
+    Where the account's proxy is, and whose passwords it accepts.
 
     Attributes:
+        password: of the account; each process of a run has one of its own, which tells whose bytes
+            pass.
         port: on loopback; 0 until the proxy listens.
     """
 
-    password: str = field(default_factory=lambda: f"apify_proxy_{secrets.token_hex(12)}")
+    password: str = field(default_factory=lambda: _new_password())
     port: int = 0
+    of_runs: dict[str, str] = field(default_factory=dict)
+
+    def issue(self, run_id: str) -> None:
+        """Gives a run its password."""
+        self.of_runs[run_id] = _new_password()
+
+    def revoke(self, run_id: str) -> None:
+        """Refuses the password of a run from now on."""
+        self.of_runs.pop(run_id, None)
+
+    def password_of(self, run_id: str | None) -> str:
+        """Returns the password of a run; that of the account for None."""
+        return self.password if run_id is None else self.of_runs.get(run_id, self.password)
+
+    def accepts(self, password: str) -> bool:
+        """Returns whether a password is valid."""
+        given = password.encode()
+        valid = (self.password, *self.of_runs.values())
+        return any(secrets.compare_digest(given, one.encode()) for one in valid)
+
+    def run_of(self, password: str) -> str | None:
+        """Returns the run that has a valid password; None for that of the account."""
+        return next((run for run, one in self.of_runs.items() if one == password), None)
+
+
+def _new_password() -> str:
+    return f"apify_proxy_{secrets.token_hex(12)}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +92,7 @@ class AccountLimits:
     data_retention_days: int = _PLENTY
 
 
-def user_view(created_at: float, limits: AccountLimits, proxy: ProxyPlace) -> dict[str, Any]:
+def user_view(created_at: float, limits: AccountLimits, proxy_password: str) -> dict[str, Any]:
     """Returns the account as its owner sees it."""
     return {
         "id": USER_ID,
@@ -71,7 +100,7 @@ def user_view(created_at: float, limits: AccountLimits, proxy: ProxyPlace) -> di
         "profile": {"name": "Emulator"},
         "email": "local@localhost",
         "proxy": {
-            "password": proxy.password,
+            "password": proxy_password,
             "groups": [
                 {"name": name, "description": "Passes requests on", "availableCount": 1}
                 for name in PROXY_GROUPS

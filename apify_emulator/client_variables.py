@@ -24,14 +24,14 @@ def client_variables(url: str, proxy: ProxyPlace) -> dict[str, str]:
         "APIFY_CLI_DISABLE_TELEMETRY": "1",
         "APIFY_CLI_SKIP_UPDATE_CHECK": "1",
         "APIFY_USER_ID": USER_ID,
-        **proxy_variables(proxy),
+        **proxy_variables(proxy, None),
     }
 
 
-def proxy_variables(proxy: ProxyPlace) -> dict[str, str]:
-    """Returns the variables of the account's proxy."""
+def proxy_variables(proxy: ProxyPlace, run_id: str | None) -> dict[str, str]:
+    """Returns the variables of the proxy for a run; for the account's owner without one."""
     return {
-        "APIFY_PROXY_PASSWORD": proxy.password,
+        "APIFY_PROXY_PASSWORD": proxy.password_of(run_id),
         "APIFY_PROXY_HOSTNAME": "127.0.0.1",
         "APIFY_PROXY_PORT": str(proxy.port),
         # SDKs ask for it through the proxy, which answers it itself.

@@ -14,6 +14,18 @@ from apify_emulator.times import iso
 
 # No other variable of the emulator, because it could hold a secret of the owner.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+# Where this machine has browsers, as Apify's images say it, and which certificates it trusts.
+_MACHINE = (
+    "PLAYWRIGHT_BROWSERS_PATH",
+    "PUPPETEER_EXECUTABLE_PATH",
+    "PUPPETEER_CACHE_DIR",
+    "CRAWLEE_DEFAULT_BROWSER_PATH",
+    "APIFY_DEFAULT_BROWSER_PATH",
+    "CRAWLEE_CHROME_EXECUTABLE_PATH",
+    "APIFY_CHROME_EXECUTABLE_PATH",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+)
 # Lines reach the log when they are printed, and Python writes nothing into the Actor's sources.
 _PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 # Older SDKs read these names.
@@ -41,9 +53,9 @@ def process_environment(
         token: of this process.
         base_url: of this emulator, without `/v2`.
     """
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in (*_INHERITED, *_MACHINE) if name in os.environ}
     own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}
-    own |= proxy_variables(proxy)
+    own |= proxy_variables(proxy, run.id)
     aliases = {alias: own[name] for alias, name in _ALIASES.items() if name in own}
     return {**inherited, **_PYTHON, **actor.environment, **own, **aliases}
 

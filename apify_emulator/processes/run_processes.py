@@ -208,10 +208,12 @@ class Processes:
             return False
         self._mark_running(run)
         token = self._tokens.issue(run.id)
+        self._proxy.issue(run.id)
         try:
             code = await self._run(active, command, token)
         finally:
             self._tokens.revoke(token)
+            self._proxy.revoke(run.id)
             active.process = None
         return await self._end_of_process(active, code)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from apify_emulator.refusals import record_not_found
 from apify_emulator.runs.run import Run
+from apify_emulator.runs.run_usage import RunUsage
 from apify_emulator.times import now
 
 
@@ -58,6 +59,14 @@ class RunRegistry:
         if run is None:
             raise record_not_found("Actor run")
         return run
+
+    def note_traffic(self, run_id: str, received: int, sent: int) -> None:
+        """Adds what the process of a run has received and sent."""
+        run = self._active.get(run_id)
+        if run is not None:
+            run.usage = run.usage or RunUsage()
+            run.usage.received_bytes += received
+            run.usage.sent_bytes += sent
 
     def add(self, run: Run) -> None:
         """Registers a run as the newest."""

@@ -13,6 +13,7 @@ class RunUsage:
 
     Attributes:
         cpu_sum: of all samples, for the average.
+        received_bytes: from the API and the proxy; what goes elsewhere is not seen.
     """
 
     samples: int = 0
@@ -22,6 +23,8 @@ class RunUsage:
     memory_sum: float = 0.0
     memory_max: int = 0
     memory_current: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
 
     def note(self, cpu: float, memory: int) -> None:
         """Adds a sample."""

@@ -119,8 +119,8 @@ def _stats(run: Run, moment: float) -> dict[str, Any]:
         "runTimeSecs": round(seconds, 3),
         "metamorph": len(run.metamorphs or ()),
         "computeUnits": compute_units(run, moment),
-        "netRxBytes": 0,
-        "netTxBytes": 0,
+        "netRxBytes": run.usage.received_bytes if run.usage else 0,
+        "netTxBytes": run.usage.sent_bytes if run.usage else 0,
         **usage_stats(run.usage),
     }
 

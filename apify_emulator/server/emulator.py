@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -108,7 +108,7 @@ async def serve_emulator(
         # APIFY_TOKEN is the token of the owner's real account, which no Actor here needs.
         hide([parts.token.get_secret_value(), os.environ.get("APIFY_TOKEN")])
         handler = RequestHandler(parts.context, parts.tokens, on_answer)
-        async with _http_server(handler) as runner, serving_proxy(parts.context.proxy):
+        async with _http_server(handler) as runner, _proxy(parts.context):
             try:
                 await _listen(runner, options)
                 handler.base_url = _url(runner, options.host)
@@ -140,6 +140,10 @@ async def _http_server(handler: RequestHandler) -> AsyncIterator[web.ServerRunne
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
+
+
+def _proxy(context: Context) -> AbstractAsyncContextManager[None]:
+    return serving_proxy(context.proxy, context.runs.note_traffic)
 
 
 async def _listen(runner: web.ServerRunner, options: EmulatorOptions) -> None:

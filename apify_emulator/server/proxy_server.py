@@ -12,8 +12,7 @@ import binascii
 import contextlib
 import logging
 import re
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -31,6 +30,7 @@ _MAX_HEAD_BYTES = 65_536
 _HEAD_SECS = 30.0
 _CONNECT_SECS = 30.0
 _PIECE_BYTES = 65_536
+NoteTraffic = Callable[[str, int, int], None]
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 _PARAMETER = re.compile(r"(groups|session|country)-([\w.~+-]+)", re.ASCII)
 _SESSION_CHARACTERS = 50
@@ -52,6 +52,14 @@ class _Head:
         return next((value for key, value in self.headers if key.lower() == name), b"")
 
 
+@dataclass(slots=True)
+class _Traffic:
+    """The bytes that the client of one connection has received and sent."""
+
+    received: int = 0
+    sent: int = 0
+
+
 class _Refused(Exception):
     """A request that the proxy answers itself."""
 
@@ -62,9 +70,12 @@ class _Refused(Exception):
 
 
 @asynccontextmanager
-async def serving_proxy(place: ProxyPlace) -> AsyncIterator[None]:
+async def serving_proxy(place: ProxyPlace, note_traffic: NoteTraffic) -> AsyncIterator[None]:
     """
     Serves the proxy on a free port of loopback as long as the context is open; sets the port.
+
+    Args:
+        note_traffic: called with a run and the bytes that it has received and sent.
 
     Raises:
         AddressUnavailable: no port can be listened on.
@@ -77,7 +88,7 @@ async def serving_proxy(place: ProxyPlace) -> AsyncIterator[None]:
         place.port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - this is not Django's
         failure: Exception | None = None
         async with anyio.create_task_group() as group:
-            group.start_soon(listener.serve, _Proxy(place).connection, name="proxy")
+            group.start_soon(listener.serve, _Proxy(place, note_traffic).connection, name="proxy")
             try:
                 yield
             except Exception as problem:  # noqa: BLE001 - raised again below, out of the group
@@ -90,8 +101,9 @@ async def serving_proxy(place: ProxyPlace) -> AsyncIterator[None]:
 
 
 class _Proxy:
-    def __init__(self, place: ProxyPlace) -> None:
+    def __init__(self, place: ProxyPlace, note_traffic: NoteTraffic) -> None:
         self._place = place
+        self._note_traffic = note_traffic
 
     async def connection(self, client: ByteStream) -> None:
         """Answers one connection."""
@@ -136,7 +148,13 @@ class _Proxy:
                 await client.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 await target.send(_rewritten(head))
-            await _pass_both_ways(client, incoming, target)
+            traffic = _Traffic()
+            try:
+                await _pass_both_ways(client, incoming, target, traffic)
+            finally:
+                run_id = self._place.run_of(_credentials(head)[1])
+                if run_id is not None:
+                    self._note_traffic(run_id, traffic.received, traffic.sent)
 
     def _is_status_page(self, head: _Head) -> bool:
         if head.method == "CONNECT":
@@ -147,21 +165,25 @@ class _Proxy:
 
     def _problem(self, head: _Head) -> _Refused | None:
         """Returns what is wrong with the credentials of a request; None if they are valid."""
-        scheme, _, encoded = head.value(b"proxy-authorization").decode("latin-1").partition(" ")
-        try:
-            text = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, ValueError):
-            text = ""
-        username, _, password = text.partition(":")
-        if scheme.lower() != "basic" or not secrets.compare_digest(
-            unquote(password).encode(), self._place.password.encode()
-        ):
+        username, password = _credentials(head)
+        if not self._place.accepts(password):
             return _Refused(
                 "407 Proxy Authentication Required",
                 "The proxy needs the password of users/me; check APIFY_PROXY_PASSWORD.",
                 header='Proxy-Authenticate: Basic realm="Apify Proxy"',
             )
-        return _username_problem(unquote(username))
+        return _username_problem(username)
+
+
+def _credentials(head: _Head) -> tuple[str, str]:
+    """Returns the username and the password of a request; both are empty without them."""
+    scheme, _, encoded = head.value(b"proxy-authorization").decode("latin-1").partition(" ")
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    username, _, password = text.partition(":")
+    return (unquote(username), unquote(password)) if scheme.lower() == "basic" else ("", "")
 
 
 def _username_problem(username: str) -> _Refused | None:
@@ -240,24 +262,33 @@ def _answer(status: str, body: bytes, header: str = "") -> bytes:
 
 
 async def _pass_both_ways(
-    client: ByteStream, incoming: BufferedByteReceiveStream, target: ByteStream
+    client: ByteStream,
+    incoming: BufferedByteReceiveStream,
+    target: ByteStream,
+    traffic: _Traffic,
 ) -> None:
     async with anyio.create_task_group() as group:
-        group.start_soon(_pass_on, incoming, target)
+        group.start_soon(_pass_on, incoming, target, traffic)
         # The answer of the target is the end: its connection is closed after it.
-        await _pass_on_all(target, client)
+        await _pass_on_all(target, client, traffic)
         group.cancel_scope.cancel()
 
 
-async def _pass_on(source: BufferedByteReceiveStream, target: ByteStream) -> None:
+async def _pass_on(
+    source: BufferedByteReceiveStream, target: ByteStream, traffic: _Traffic
+) -> None:
     with contextlib.suppress(*_BROKEN):
         while True:
-            await target.send(await source.receive(_PIECE_BYTES))
+            piece = await source.receive(_PIECE_BYTES)
+            traffic.sent += len(piece)
+            await target.send(piece)
     with contextlib.suppress(*_BROKEN):
         await target.send_eof()
 
 
-async def _pass_on_all(source: ByteStream, target: ByteStream) -> None:
+async def _pass_on_all(source: ByteStream, target: ByteStream, traffic: _Traffic) -> None:
     with contextlib.suppress(*_BROKEN):
         while True:
-            await target.send(await source.receive(_PIECE_BYTES))
+            piece = await source.receive(_PIECE_BYTES)
+            traffic.received += len(piece)
+            await target.send(piece)

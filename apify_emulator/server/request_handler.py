@@ -28,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # The first part of the addresses that a browser shows; they are those of Apify Console.
 _PAGES = frozenset({"", "view", "actors", "storage", "login"})
+# What a request of a run's process keeps: the id of the run.
+_RUN = web.RequestKey("run", str)
 _CONTROL_PATH = f"/{CONTROL}/"
 OnAnswer = Callable[[Answered], None]
 
@@ -66,7 +68,11 @@ class RequestHandler:
             self._report(request, path, answer)
         if rule is not None:
             return await send_with_fault(request, answer, rule)
-        return await send(request, answer)
+        response = await send(request, answer)
+        if _RUN in request:
+            received, sent = _bytes_of(request, response)
+            self._context.runs.note_traffic(request[_RUN], received, sent)
+        return response
 
     async def _site(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._pages is None:
@@ -105,6 +111,8 @@ class RequestHandler:
         token = _token(request, call)
         if token is not None:
             call.run_id = self._tokens.run_of(token)
+            if call.run_id is not None:
+                request[_RUN] = call.run_id
         elif route.is_open or may_read(self._context, call, route):
             call.is_known = False
         else:
@@ -132,6 +140,15 @@ class RequestHandler:
                     body=answer.body if isinstance(answer.body, bytes) else None,
                 )
             )
+
+
+def _bytes_of(request: web.BaseRequest, response: web.StreamResponse) -> tuple[int, int]:
+    """Returns how many bytes a client has received and sent, without the lines of HTTP itself."""
+    body = response.body if isinstance(response, web.Response) else None
+    received = len(body) if isinstance(body, bytes) else response.body_length
+    received += sum(len(name) + len(value) + 4 for name, value in response.headers.items())
+    sent = request.content.total_bytes if request.body_exists else 0
+    return received, sent + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
 
 
 def _token(request: web.BaseRequest, call: Call) -> str | None:

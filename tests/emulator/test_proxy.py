@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.emulator.caller import Caller, calling
+from tests.emulator.sample_actors import write_actor
 
 STATUS_PAGE = "http://proxy.apify.com/?format=json"
 
@@ -70,6 +71,31 @@ async def test_proxy_opens_tunnels(tmp_path: Path) -> None:
             await stream.send(request.encode())
             answer = b"".join([piece async for piece in stream])
     assert b'"path": "/tunnel"' in answer
+
+
+async def test_statistics_have_the_bytes_of_a_run(tmp_path: Path) -> None:
+    """What a run exchanges with the API and through the proxy is in its statistics."""
+    code = """
+    dataset = "datasets/" + os.environ["ACTOR_DEFAULT_DATASET_ID"] + "/items"
+    push({"text": "x" * 40_000})
+    api("GET", dataset)
+    account = json.loads(api("GET", "users/me"))["data"]
+    assert account["proxy"]["password"] == os.environ["APIFY_PROXY_PASSWORD"]
+    proxy = "http://auto:%s@127.0.0.1:%s" % (
+        os.environ["APIFY_PROXY_PASSWORD"], os.environ["APIFY_PROXY_PORT"])
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
+    site = json.loads(api("GET", STORE + "/records/INPUT"))["site"]
+    opener.open(site, data=b"y" * 100_000).read()
+    """
+    actors = write_actor(tmp_path / "actors", "mover", code)
+    options = {"actors_dirs": (actors,), "envs_dir": tmp_path / "envs"}
+    async with calling(tmp_path / "data", **options) as call, _site() as site:
+        started = await call("POST", "actors/local~mover/runs", json={"site": site})
+        run = await call.wait(started.data)
+        assert run["status"] == "SUCCEEDED"
+        # 40,000 to the API and back, 100,000 to the page, which shows them; the rest are heads.
+        assert 140_000 < run["stats"]["netTxBytes"] < 150_000
+        assert 140_000 < run["stats"]["netRxBytes"] < 150_000
 
 
 async def test_status_page_says_whether_the_proxy_can_be_used(tmp_path: Path) -> None:
