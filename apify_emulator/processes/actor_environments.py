@@ -183,6 +183,8 @@ class Environments:
             for name, value in os.environ.items()
             if not name.startswith(("APIFY_", "ACTOR_", "ORCHESTRATOR_", "PYTHON", "VIRTUAL_ENV"))
         }
+        # A script of a package can call npx, and nobody is there to answer its question.
+        environment["npm_config_yes"] = "true"
         with log.open("ab") as output:
             output.write(f"$ {' '.join(argv)}\n".encode())
             output.flush()

@@ -355,6 +355,18 @@ async def test_queue_lists_and_deletes(tmp_path: Path) -> None:
         assert missing.error == (404, "record-not-found")
 
 
+@pytest.mark.parametrize(
+    "field", [{"handledAt": ""}, {"userData": "x"}, {"url": ["http://a"]}, {"retryCount": "many"}]
+)
+async def test_queue_refuses_fields_of_another_type(tmp_path: Path, field: dict[str, Any]) -> None:
+    """A request with such a field gets 400, when it is added and when it changes."""
+    async with calling(tmp_path) as call:
+        queue = await _queue(call)
+        request = {"url": "http://a", "uniqueKey": "a", **field}
+        assert (await call("POST", f"{queue}/requests", json=request)).status == 400
+        assert (await call("PUT", f"{queue}/requests/x", json=request)).status == 400
+
+
 async def test_concurrent_pushes_are_all_kept(tmp_path: Path) -> None:
     """Items of concurrent pushes are all stored and counted."""
     async with calling(tmp_path) as call:

@@ -12,7 +12,7 @@ from apify_emulator.account import (
 )
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
-from apify_emulator.http.answers import Answer, data, nothing
+from apify_emulator.http.answers import Answer, data, plain
 from apify_emulator.http.calls import Call, checked_number
 from apify_emulator.refusals import ApiError
 from apify_emulator.runs.run_views import USD_PER_COMPUTE_UNIT, compute_units, spent_usd
@@ -64,7 +64,7 @@ async def change_limits(context: Context, call: Call) -> Answer:
         context.account.max_monthly_usage_usd = checked_number("maxMonthlyUsageUsd", usage)
     if days is not None:
         context.account.data_retention_days = int(checked_number("dataRetentionDays", days))
-    return nothing(201)
+    return plain({}, status=201)
 
 
 async def get_usage(context: Context, call: Call) -> Answer:  # noqa: ARG001 - a handler's form
