@@ -16,6 +16,7 @@ from bench import (
     curve,
     downloads,
     durability,
+    emulator_load,
     exporting,
     logging_cost,
     makespan,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "planning": lambda options: planning.run(100_000, options.rounds),
     "makespan": lambda _options: makespan.run(50),
     "durability": lambda options: durability.run((500, 2500), options.rounds),
+    "emulator": lambda _options: emulator_load.run(15),
     "resume": lambda options: resume.run(100_000, 1_000, options.rounds),
 }
 

@@ -13,17 +13,23 @@ import tempfile
 from pathlib import Path
 
 from tools.officials import page
+from tools.officials.api_fuzzing import api_fuzzing
 from tools.officials.cli_commands import cli_commands
 from tools.officials.js_examples import js_examples
 from tools.officials.python_client import python_client
 from tools.officials.python_examples import python_examples
+from tools.officials.shared_queue import shared_queue
 from tools.officials.suite import Place, SkippedError, Suite
+from tools.officials.templates import templates
 
 SUITES: dict[str, Suite] = {
     "python-client": python_client,
     "python-examples": python_examples,
     "js-examples": js_examples,
     "cli-commands": cli_commands,
+    "templates": templates,
+    "shared-queue": shared_queue,
+    "api-fuzzing": api_fuzzing,
 }
 
 
