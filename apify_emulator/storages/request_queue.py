@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import orjson
 
 from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.storages.request_fields import checked_request
 from apify_emulator.times import iso, now
 
 
@@ -22,26 +22,6 @@ def request_id(unique_key: str) -> str:
     """Returns the id of a unique key, computed as the SDKs compute it."""
     digest = base64.b64encode(sha256(unique_key.encode()).digest()).decode()
     return re.sub(r"[+/=]", "", digest)[:15]
-
-
-_FIELDS = {
-    "url": str, "uniqueKey": str, "method": str, "handledAt": str, "retryCount": int,
-    "userData": dict, "headers": dict, "errorMessages": list, "noRetry": bool,
-}  # fmt: skip
-
-
-def _check(request: dict[str, Any]) -> None:
-    """Raises ApiError (400) for a field that is neither null nor of its type."""
-    for name, kind in _FIELDS.items():
-        value = request.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise invalid_input(f'The field "{name}" of a request is not valid')
-    handled_at = request.get("handledAt")
-    if handled_at is not None:
-        try:
-            datetime.fromisoformat(handled_at)
-        except ValueError:
-            raise invalid_input(f'"handledAt" is not a date and time: "{handled_at}"') from None
 
 
 class RequestQueue:
@@ -108,7 +88,7 @@ class RequestQueue:
 
     def add(self, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
         """Adds a request, unless its unique key is known; returns the API's answer about it."""
-        _check(request)
+        request = checked_request(request)
         url = request.get("url")
         if not url:
             raise invalid_input("A request must have a url")
@@ -134,7 +114,7 @@ class RequestQueue:
 
     def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
         """Replaces or adds a request; returns the API's answer about it."""
-        _check(request)
+        request = checked_request(request)
         known = self._requests.get(key)
         merged = {**(known or {}), **request, "id": key}
         merged["uniqueKey"] = str(merged.get("uniqueKey") or merged.get("url") or key)

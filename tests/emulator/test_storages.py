@@ -356,7 +356,14 @@ async def test_queue_lists_and_deletes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"handledAt": ""}, {"userData": "x"}, {"url": ["http://a"]}, {"retryCount": "many"}]
+    "field",
+    [
+        {"handledAt": ""},
+        {"userData": "x"},
+        {"url": ["http://a"]},
+        {"retryCount": True},
+        {"method": "FETCH"},
+    ],
 )
 async def test_queue_refuses_fields_of_another_type(tmp_path: Path, field: dict[str, Any]) -> None:
     """A request with such a field gets 400, when it is added and when it changes."""
@@ -365,6 +372,15 @@ async def test_queue_refuses_fields_of_another_type(tmp_path: Path, field: dict[
         request = {"url": "http://a", "uniqueKey": "a", **field}
         assert (await call("POST", f"{queue}/requests", json=request)).status == 400
         assert (await call("PUT", f"{queue}/requests/x", json=request)).status == 400
+
+
+async def test_queue_takes_null_for_a_default(tmp_path: Path) -> None:
+    """A request whose method is null is a GET."""
+    async with calling(tmp_path) as call:
+        queue = await _queue(call)
+        await call("POST", f"{queue}/requests", json={"url": "http://a", "method": None})
+        (head,) = (await call("GET", f"{queue}/head")).data["items"]
+        assert head["method"] == "GET"
 
 
 async def test_concurrent_pushes_are_all_kept(tmp_path: Path) -> None:

@@ -52,11 +52,12 @@ def api_fuzzing(place: Place) -> Section:
         operations=_first(r"Operations:\s+(\d+) selected", errors),
         results=table(("check", "requests", "failures"), rows),
         accepted=table(
-            ("operation", "reason"), [(f"`{what}`", why) for (what, _), why in _ACCEPTED.items()]
+            ("operation", "reason"),
+            sorted({(f"`{what}`", why) for (what, _), why in _ACCEPTED.items()}),
         ),
     )
-    for failure in (*found, *wrong):
-        print(*failure)
+    if found or wrong:
+        print(errors, form, sep="\n")
     return Section("Schemathesis on all operations", text, not found and not wrong)
 
 
