@@ -188,6 +188,10 @@ class TooManyFailures(StoppedEarly):
     """`stop_after_failures` was reached."""
 
 
+class TooManyJobs(StoppedEarly):
+    """Jobs that are made of items would pass `max_jobs`."""
+
+
 class DeadlinePassed(StoppedEarly):
     """`deadline_secs` went by."""
 

@@ -49,6 +49,10 @@ from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.jobs import Demand, Job, Target
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import JobStatus
+from orchestrator.model.sweeps import Expansion, Sources
+
+ALL = range(2**62)
+"""Every place in a spec."""
 
 
 def read_batch(path: Path) -> Batch:
@@ -145,8 +149,27 @@ class LedgerReader:
         return bool(self._execute("has_open").fetchone()["has_some"])
 
     def has_work(self) -> bool:
-        """Whether a job is not settled."""
-        return bool(self._execute("has_unsettled").fetchone()["has_some"])
+        """Whether a job is not settled, or its items have to become jobs."""
+        has_unsettled = bool(self._execute("has_unsettled").fetchone()["has_some"])
+        return has_unsettled or bool(self.unexpanded())
+
+    def lacks_rows(self) -> bool:
+        """Whether items that are wanted as rows have given no jobs."""
+        if not self.batch().plan.sweeps:
+            return False
+        return any(one.left_out for one in self.expansions()) or bool(self.unexpanded())
+
+    def unexpanded(self) -> list[tuple[int, JobKey]]:
+        """The jobs that have succeeded and whose items are still to become jobs."""
+        sweeps = self.batch().plan.sweeps
+        if not sweeps:
+            return []
+        sources = Sources(sweeps, self.expansions())
+        return [
+            (seq, key)
+            for seq, key, status in self.statuses()
+            if status is JobStatus.SUCCEEDED and sources.waiting(seq, key)
+        ]
 
     def later_resumes(self) -> frozenset[datetime]:
         """The later occurrences at which a call has resumed this batch."""
@@ -160,13 +183,21 @@ class LedgerReader:
             for row in self._execute("select_demands")
         }
 
-    def waiting(self) -> Iterator[WaitingJob]:
+    def waiting(self, places: range = ALL) -> Iterator[WaitingJob]:
         """
         The jobs that wait for an attempt and have none in flight, in the order of the spec.
 
         They come as a stream.
+
+        Args:
+            places: in the spec, of the jobs to look at.
         """
-        return map(waiting_of, self._execute("select_waiting"))
+        rows = self._execute("select_waiting", first_seq=places.start, end_seq=places.stop)
+        return map(waiting_of, rows)
+
+    def expansions(self) -> list[Expansion]:
+        """Which sweeps have made jobs of the items of which jobs."""
+        return [Expansion(**row) for row in self._execute("select_expansions")]
 
     def given_up(self) -> dict[Mark, datetime]:
         """The marks of all sends that were given up, and from when on their runs are listed."""
@@ -215,9 +246,10 @@ class LedgerReader:
         rows = self._execute("select_needing")
         return {row["seq"]: tuple(json.loads(row["needs"])) for row in rows}
 
-    def statuses(self) -> Iterator[tuple[int, JobKey, JobStatus]]:
-        """Place in the spec, key and status of all jobs, in the order of the spec."""
-        for row in self._execute("select_statuses"):
+    def statuses(self, places: range = ALL) -> Iterator[tuple[int, JobKey, JobStatus]]:
+        """Place in the spec, key and status of jobs, in the order of the spec."""
+        rows = self._execute("select_statuses", first_seq=places.start, end_seq=places.stop)
+        for row in rows:
             yield row["seq"], JobKey(row["key"]), JobStatus(row["status"])
 
     def dropping_keys(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.attempt_facts import AttemptFacts
 from orchestrator.ledger.batch_facts import BatchFacts
+from orchestrator.ledger.expansion_facts import ExpansionFacts
 from orchestrator.ledger.job_facts import JobFacts
 from orchestrator.ledger.mark_facts import MarkFacts
 from orchestrator.ledger.queries import queries
@@ -17,7 +18,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Job
 
 
-class Ledger(BatchFacts, JobFacts, AttemptFacts, MarkFacts):
+class Ledger(BatchFacts, JobFacts, AttemptFacts, MarkFacts, ExpansionFacts):
     """
     All intents and facts of one batch, for the one process that holds it.
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.jobs import Target
 from orchestrator.model.selection import EVERYTHING, Choice
+from orchestrator.model.sweeps import MAX_JOBS, ItemSweep
 
 
 class OnUnconfirmed(StrEnum):
@@ -206,6 +207,8 @@ class BatchPlan:
         choice: which jobs of the spec belong to the batch.
         local: None when the batch runs on the platform of the settings.
         remote: URL of the object store that files are uploaded to; None for no upload.
+        sweeps: those whose rows are the items of other jobs, in the order of the spec.
+        max_jobs: how many jobs it may have when these have made theirs.
     """
 
     spec_path: str
@@ -227,6 +230,8 @@ class BatchPlan:
     local: LocalPlatformPlan | None = None
     remote: str | None = None
     notify: NotifyPlan | None = None
+    sweeps: tuple[ItemSweep, ...] = ()
+    max_jobs: int = MAX_JOBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +254,14 @@ class Wait:
 # Only for ledgers of versions that did not store `stop_kind`.
 STOPPED_BY_RULES = 3
 DONE_KINDS = frozenset(
-    {"BudgetExhausted", "PlanExhausted", "TooManyFailures", "DeadlinePassed", "BatchAborted"}
+    {
+        "BudgetExhausted",
+        "PlanExhausted",
+        "TooManyFailures",
+        "TooManyJobs",
+        "DeadlinePassed",
+        "BatchAborted",
+    }
 )
 """Error classes that end a batch, unless somebody resumes it."""
 

@@ -7,7 +7,7 @@ A comma means and, a space means or. Case is ignored; `name` and `tag` take shel
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain, islice
@@ -85,15 +85,7 @@ class Choice:
         Raises:
             UsageError: a part of the selection is not a condition, or no job is chosen.
         """
-        selected, excluded = parse_selection(self.select), parse_selection(self.exclude)
-        wanted = (
-            job
-            for job in jobs
-            if selected.matches(job.key, JobStatus.NOT_STARTED, job.tags)
-            and not (
-                excluded.alternatives and excluded.matches(job.key, JobStatus.NOT_STARTED, job.tags)
-            )
-        )
+        wanted = filter(self.test(), jobs)
         first = next(wanted, None)
         if first is None:
             given = " ".join(
@@ -109,6 +101,23 @@ class Choice:
         yield from islice(chain([first], wanted), self.limit)
         # To the end, because the stream then reports the mistakes of all jobs.
         deque(wanted, maxlen=0)
+
+    def test(self) -> Callable[[Job], bool]:
+        """
+        A function that tells whether a job without a status is chosen, apart from the limit.
+
+        Raises:
+            UsageError: a part of the selection is not a condition.
+        """
+        selected, excluded = parse_selection(self.select), parse_selection(self.exclude)
+        status = JobStatus.NOT_STARTED
+
+        def is_wanted(job: Job) -> bool:
+            return selected.matches(job.key, status, job.tags) and not (
+                excluded.alternatives and excluded.matches(job.key, status, job.tags)
+            )
+
+        return is_wanted
 
 
 EVERYTHING = Choice()

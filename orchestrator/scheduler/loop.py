@@ -32,6 +32,7 @@ from orchestrator.scheduler.decide.retries import Verdict
 from orchestrator.scheduler.decide.stops import StopRules, why_stuck
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.downloads import Downloads
+from orchestrator.scheduler.final_costs import FinalCosts
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.resends import Resends
 from orchestrator.scheduler.task_group import BatchTasks
@@ -74,8 +75,8 @@ class Scheduler:
         self._adoptable = parts.finder.orphans.adoptable
         self._resends = Resends(usage)
         self._downloads = Downloads(parts.max_downloads, self._admit)
+        self._costs = FinalCosts(parts, usage, queue)
         self._targets_held = 0
-        self._asks_costs = False
         self._has_aborted = False
         self._changed = anyio.Event()
         self._stop_reason: OrchestratorError | None = None
@@ -100,6 +101,7 @@ class Scheduler:
                 tasks.spawn_beside(self._keep_deadline(deadline_secs), name="deadline")
             tasks.spawn_beside(self._parts.finder.watch_for_copies(), name="copies")
             self._apply(self._dependencies.begin())
+            self._expand(self._parts.expander.pending())
             # Attempts of an earlier process take their slots before any new job is admitted.
             for attempt, queued in open_attempts:
                 self._resume(attempt, queued)
@@ -118,6 +120,8 @@ class Scheduler:
             raise self._drain_reason
         if self.jobs_wait:
             raise why_stuck(self._queue.reasons(), lacks_money=self._queue.lacks_money)
+        if self._parts.expander.refused is not None:
+            raise self._parts.expander.refused
 
     def stop(self, reason: OrchestratorError) -> None:
         """
@@ -218,6 +222,8 @@ class Scheduler:
             self._has_aborted |= outcome.is_aborted_by_us
         self._end_adoptable_of(job.seq)
         self._apply(self._dependencies.settled(job.seq, job.key, outcome.status))
+        if outcome.status is JobStatus.SUCCEEDED and self._parts.expander.needs(job.seq, job.key):
+            self._expand([(job.seq, job.key)])
         self._stop_by(job, outcome, verdict, counted)
 
     def leave_run(self) -> None:
@@ -248,15 +254,8 @@ class Scheduler:
             return math.inf
         times = [self._resends.next_wake(), self._downloads.next_due()]
         if self._drain_reason is None:
-            times.append(self._queue.next_wake())
-            if not self._asks_costs:
-                times.append(self._next_cost())
+            times += [self._queue.next_wake(), self._costs.next_due()]
         return min((time for time in times if time is not None), default=math.inf)
-
-    def _next_cost(self) -> float | None:
-        """When the next cost that jobs wait for is final."""
-        budget = self.usage.budget
-        return budget.next_due() if budget is not None and self._queue.waits_for_costs else None
 
     def _is_at_rest(self) -> bool:
         self._admit()
@@ -285,9 +284,7 @@ class Scheduler:
         for queued in self._queue.admit(self.usage, now):
             self.feedback.start_begins(queued)
             self._begin(queued)
-        due = self._next_cost()
-        if due is not None and due <= now and not self._asks_costs:
-            self._asks_costs = True
+        if self._costs.begin(now):
             self._spawn(self._ask_costs(), name="costs")
 
     def _refuse_held(self) -> None:
@@ -308,13 +305,7 @@ class Scheduler:
             self._apply(self._dependencies.settled(job.seq, name, JobStatus.FAILED))
 
     async def _ask_costs(self) -> None:
-        """Replaces what was reserved for ended runs by what they have cost."""
-        budget = self.usage.budget
-        assert budget is not None  # noqa: S101 - only called with one
-        try:
-            await housekeeping.take_final_costs(self._parts, budget)
-        finally:
-            self._asks_costs = False
+        await self._costs.ask()
         self._changed.set()
 
     async def _keep_deadline(self, deadline_secs: float) -> None:
@@ -355,6 +346,18 @@ class Scheduler:
             self._changed.set()
         if consequences.skipped:
             self._spawn(housekeeping.skip(self._parts, consequences.skipped), name="skip")
+
+    def _expand(self, sources: Iterable[tuple[int, str]]) -> None:
+        """Makes jobs of the items of jobs that have succeeded; queues each of them."""
+
+        def add(queued: QueuedJob) -> None:
+            self._stops.failures.grow()
+            self._enqueue(replace(queued, claim=self.feedback.raised(queued.claim)))
+            self._changed.set()
+
+        # What a process that stops leaves to expand, the next one expands.
+        for seq, key in sources if self._stop_reason is None else ():
+            self._spawn(self._parts.expander.expand(seq, key, add), name="expand")
 
     def _enqueue(self, queued: QueuedJob) -> None:
         """Queues a job; begins its attempt at once if that can adopt a run."""

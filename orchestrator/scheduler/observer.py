@@ -7,7 +7,9 @@ from typing import Protocol
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
+from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
+from orchestrator.model.sweeps import Expansion
 
 
 class Observer(Protocol):
@@ -31,6 +33,18 @@ class Observer(Protocol):
 
     def job_skipped(self, seq: int, reason: str) -> None:
         """A job is settled without an attempt."""
+
+    def jobs_added(self, source: str, expansion: Expansion) -> None:
+        """Jobs were made of the items of the job with this key."""
+
+    def job_queued(self, seq: int, target: Target) -> None:
+        """A job that was made of an item waits for its first start."""
+
+    def jobs_reused(self, jobs: int) -> None:
+        """So many new jobs have the results of earlier batches."""
+
+    def items_not_read(self, source: str, error: str) -> None:
+        """The items of a job cannot be read, so no jobs are made of them."""
 
     def log_not_read(self, error: str) -> None:
         """A rule needs the log of a run, which cannot be read."""

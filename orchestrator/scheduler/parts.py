@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from orchestrator.apify import ApifyClient
+from orchestrator.errors import StoppedEarly
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.follow import Follower
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.run_search import RunFinder
@@ -36,6 +38,43 @@ class Collects(Protocol):
     ) -> Collected:
         """Downloads all of it, or raises."""
         ...
+
+
+class Expands(Protocol):
+    """Makes jobs of the items of other jobs; see `app.batch.item_expander`."""
+
+    @property
+    def refused(self) -> StoppedEarly | None:
+        """Why items of some job could not become jobs of the batch."""
+        ...
+
+    def pending(self) -> Sequence[tuple[int, str]]:
+        """Place and key of the jobs that have succeeded before, and whose items are still rows."""
+        ...
+
+    def needs(self, seq: int, key: str) -> bool:
+        """Whether jobs are made of the items of a job that has succeeded now."""
+        ...
+
+    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
+        """Makes the jobs, and gives each that waits for a start to `add`."""
+
+
+class NoExpander:
+    """For batches without such jobs."""
+
+    refused: StoppedEarly | None = None
+
+    def pending(self) -> Sequence[tuple[int, str]]:
+        """None."""
+        return ()
+
+    def needs(self, seq: int, key: str) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
+        """Makes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +100,7 @@ class Parts:
     finder: RunFinder
     collector: Collects
     acceptance: Accepts
+    expander: Expands = field(default_factory=NoExpander)
     claim_of: Callable[[Demand, Remedy], Claim]
     utc_now: Callable[[], datetime]
     chance: Callable[[], float]

@@ -16,6 +16,7 @@ from typing import cast
 from orchestrator.model.jobs import Job
 from orchestrator.specfile.jobs.checks import check_results
 from orchestrator.specfile.jobs.collisions import Twin, tell_twins, where_of
+from orchestrator.specfile.jobs.item_checks import SourcesCheck
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
 from orchestrator.specfile.jobs.needed_jobs import NeedsCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
@@ -97,6 +98,7 @@ def _jobs(
     seq = 0
     # Most specs have no needs, and the check keeps every key.
     needs = NeedsCheck() if _has_needs(sweeps) else None
+    sources = SourcesCheck([(sweep.merged, sweep.rows) for sweep in sweeps])
     most = loaded.spec.batch.max_jobs
     for number, sweep in enumerate(sweeps):
         # Without a maker there are no cells.
@@ -120,12 +122,16 @@ def _jobs(
                 _refuse_too_many(loaded, seq, mistakes)
             if needs is not None:
                 needs.add(job, sweep.merged.place("needs"))
+            sources.add(job)
             if sweep.is_sound:
                 yield job
-        if needs is not None and (not is_sound or not sweep.matrix.places):
-            needs.add_unknown(sweep.merged.fields.get("name"))
+        if not is_sound or not (sweep.matrix.places or sweep.rows):
+            sources.is_whole = False
+            if needs is not None:
+                needs.add_unknown(sweep.merged.fields.get("name"))
     tell_twins(sweeps, values, twins, mistakes)
     mistakes.add_all(() if needs is None else needs.mistakes())
+    mistakes.add_all(sources.mistakes())
 
 
 def _has_needs(sweeps: Sequence[Sweep]) -> bool:

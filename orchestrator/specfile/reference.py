@@ -25,6 +25,7 @@ from orchestrator.specfile.model import (
 from orchestrator.specfile.sweep.matrix import (
     ColumnTable,
     DatesTable,
+    ItemRowsTable,
     MatrixTable,
     RangeTable,
     RowsTable,
@@ -45,6 +46,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "dates": ("Dates", DatesTable),
     "column": ("A parameter from a file", ColumnTable),
     "rows": ("Rows from a file", RowsTable),
+    "items": ("Rows from items of other jobs", ItemRowsTable),
     "sample": ("A sample", SampleTable),
     "webhooks": ("`webhooks`", WebhookTable),
     "rules": ("`[[jobs.rules]]`", RuleTable),

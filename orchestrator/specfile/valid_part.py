@@ -186,7 +186,15 @@ def _fields_at(path: FieldPath) -> list[str]:
         if model is MatrixTable and part not in model.model_fields:
             return values_fields()
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = next(_models_in(annotation), model)
+        models = list(_models_in(annotation)) or [model]
+        if path[-1] == part == "rows":
+            # Those of a file, or those of items.
+            return [name for one in models for name in _names_of(one)]
+        model = models[0]
+    return _names_of(model)
+
+
+def _names_of(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

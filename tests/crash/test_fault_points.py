@@ -47,7 +47,8 @@ RESURRECT = 'rules = [{ do = "resurrect", max = 2, backoff_secs = 0 }]'
 SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 ABORTING = [name for name, point in POINTS.items() if point.story is Story.ABORT]
-RUNNING = [name for name in POINTS if name not in ABORTING]
+EXPANDING = [name for name, point in POINTS.items() if point.story is Story.ROWS]
+RUNNING = [name for name in POINTS if name not in {*ABORTING, *EXPANDING}]
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -94,6 +95,26 @@ def test_batch_ends_correctly_after_its_process_dies_at(
         assert [json.loads(line)["index"] for line in lines] == list(range(items))
         assert json.loads((job / "run.json").read_text())["id"] == row["run_id"]
         assert [path.name for path in job.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", EXPANDING)
+def test_items_become_jobs_once_after_a_process_dies_at(
+    name: str, tmp_path: Path, platform: ServedPlatform, die_at: Die
+) -> None:
+    """A death while items become jobs neither loses a job nor makes one twice."""
+    command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
+    first = sweep(jobs=1, duration_secs=0.05, items=3, item={"from": name})
+    then = (
+        '[[jobs]]\nname = "then-{{ index }}"\nactor = "orchestrator/simulated"\n'
+        'input = { duration_secs = 0.05, items = 2, item = { of = "{{ index }}" } }\n'
+        'matrix = { rows = { needs = "*", fields = ["index"], distinct = true } }\n'
+    )
+    command.write("sweep.toml", f"{first}\n{then}")
+    before = {run["id"] for run in platform.runs()}
+    done = die_at(name, command, ["run", "sweep.toml"], ["resume", "sweep", "--json"])
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 4), done.err
+    starts = Counter(_attempt(run) for run in platform.runs() if run["id"] not in before)
+    assert sorted(starts.values()) == [1] * 4
 
 
 @pytest.mark.parametrize("name", ABORTING)

@@ -23,8 +23,8 @@ from orchestrator.app.batch.assembly import (
     SchedulerOptions,
     make_scheduler,
 )
-from orchestrator.app.batch.backlog import queue_of, queued_attempt, queued_jobs
 from orchestrator.app.batch.open_batch import OpenBatch
+from orchestrator.app.batch.queued_jobs import queue_of, queued_attempt, queued_jobs
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings

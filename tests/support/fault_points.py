@@ -33,6 +33,7 @@ class Story(StrEnum):
         UNSENT: the first start is lost before it has an effect.
         SYNC: the job is one synchronous request.
         SYNC_LOST: the job is one synchronous request, whose answer is lost.
+        ROWS: the items of the first job become jobs.
         ABORT: the command aborts the runs of an interrupted batch.
     """
 
@@ -45,6 +46,7 @@ class Story(StrEnum):
     UNSENT = "unsent"
     SYNC = "sync"
     SYNC_LOST = "sync-lost"
+    ROWS = "rows"
     ABORT = "abort"
 
 
@@ -83,6 +85,12 @@ def _points_of(story: Story, **points: Point) -> dict[str, Point]:
 
 
 POINTS = {
+    **_points_of(
+        Story.ROWS,
+        expanding=_before(Ledger, "expand"),
+        expansion_uncommitted=_after(Ledger, "_execute", query="insert_expansion"),
+        expanded=_after(Ledger, "expand"),
+    ),
     **_points_of(
         Story.PLAIN,
         batch_prepared=_before(lifecycle, "publish"),

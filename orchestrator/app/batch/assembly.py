@@ -11,6 +11,7 @@ from functools import partial
 
 from orchestrator.apify import Download
 from orchestrator.app.account.account_limits import Room, downloads_at_once
+from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.needed_results import read_needed
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.run_inputs import read_input
@@ -28,7 +29,7 @@ from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.follow import Follower
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observer import Observer
-from orchestrator.scheduler.parts import Parts
+from orchestrator.scheduler.parts import Expands, NoExpander, Parts
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
@@ -44,6 +45,8 @@ class SchedulerOptions:
     Attributes:
         room: what the account allows.
         aborting: why live runs are aborted and no run is started; None if they are not.
+        adds_jobs: whether jobs are made of the items of other jobs.
+        reuses: whether these may take the results of earlier batches.
         utc_now: the wall clock.
         chance: random numbers from 0 to 1.
         sizes: of downloads.
@@ -52,6 +55,8 @@ class SchedulerOptions:
     settings: Settings
     room: Room
     aborting: str | None = None
+    adds_jobs: bool = True
+    reuses: bool = True
     timings: Timings = TIMINGS
     utc_now: Callable[[], datetime] = utc_now
     chance: Callable[[], float] = random.random
@@ -142,6 +147,7 @@ def _parts(
         finder=finder,
         collector=collector,
         acceptance=Acceptance(batch.folder / "jobs", backlog.usual_items),
+        expander=_expander(batch, options, observer),
         claim_of=options.room.claim_of,
         utc_now=options.utc_now,
         chance=options.chance,
@@ -151,6 +157,12 @@ def _parts(
         max_downloads=downloads_at_once(settings, batch.ledger.batch),
         timings=options.timings,
     )
+
+
+def _expander(batch: OpenBatch, options: SchedulerOptions, observer: Observer) -> Expands:
+    if not (batch.ledger.batch.plan.sweeps and options.adds_jobs):
+        return NoExpander()
+    return ItemExpander(batch, options.room, observer, options.utc_now, may_reuse=options.reuses)
 
 
 def _collector(batch: OpenBatch, options: SchedulerOptions) -> Collector:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-from statistics import median
+from collections.abc import Iterator, Sequence
 
 import anyio
 
-from orchestrator.app.account.account_limits import Room, limits_of, wanted_runs
+from orchestrator.app.account.account_limits import limits_of, wanted_runs
 from orchestrator.app.batch.assembly import Backlog, SchedulerOptions
 from orchestrator.app.batch.needed_results import needs_of
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.progress_tracker import ProgressTracker, WaitingWork
+from orchestrator.app.batch.queued_jobs import queue_of, queued_jobs
 from orchestrator.app.batch.spending import usage_now
-from orchestrator.app.clock import utc_now
 from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.setup.process_limits import warn_of_bound
-from orchestrator.ledger import WaitingJob
 from orchestrator.model.attempts import Attempt
-from orchestrator.model.jobs import Demand, demand_of
-from orchestrator.model.rules import Remedy
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
-from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
-from orchestrator.scheduler.decide.retries import longest_pause_secs
-
-NOTHING_EXPECTED: Mapping[int, float] = {}
+from orchestrator.scheduler.decide.queue import QueuedJob
 
 
 def read_backlog(
@@ -93,63 +83,3 @@ def _waiting_jobs(
         if job.claim.target is not None:
             work.add(job.seq, job.claim.target)
         yield job
-
-
-def queue_of(jobs: Iterable[QueuedJob]) -> JobQueue:
-    """A queue with these jobs; call it in the event loop, whose clock it uses."""
-    queue, now = JobQueue(), anyio.current_time()
-    for waiting in jobs:
-        queue.add(waiting, now)
-    return queue
-
-
-def queued_jobs(
-    jobs: Iterable[WaitingJob],
-    room: Room,
-    expected: Mapping[int, float] = NOTHING_EXPECTED,
-    *,
-    platform_now: datetime | None,
-) -> Iterator[QueuedJob]:
-    """
-    The waiting jobs of a ledger as queued jobs, as a stream.
-
-    Call it in the event loop, whose clock it uses.
-
-    Args:
-        expected: the expected durations of runs, in seconds, by the places of their jobs in the
-            spec; the median for jobs that are not in it.
-        platform_now: the time of the platform's clock; None when it is not known.
-    """
-    now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
-    usual = median(expected.values()) if expected else 0.0
-    claims: dict[tuple[Demand, Remedy], Claim] = {}
-    for job in jobs:
-        kind = (job.demand, job.remedy)
-        claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
-        yield QueuedJob(
-            rank=-job.priority,
-            shortness=-expected.get(job.seq, usual),
-            seq=job.seq,
-            number=job.attempts + 1,
-            claim=claim,
-            # Even if a clock was set: no pause is longer than its retry rule says.
-            ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
-        )
-
-
-def queued_attempt(attempt: Attempt, room: Room) -> QueuedJob:
-    """An open attempt as a queued job."""
-    return QueuedJob(
-        rank=-attempt.job.priority,
-        shortness=0.0,
-        seq=attempt.job.seq,
-        number=attempt.number,
-        claim=_held(attempt, room.claim_of(demand_of(attempt.job), attempt.remedy)),
-    )
-
-
-def _held(attempt: Attempt, claim: Claim) -> Claim:
-    """The claim of an open attempt: the budget holds what its intent reserved."""
-    if attempt.reserved_usd is None:
-        return claim
-    return replace(claim, reserve_usd=attempt.reserved_usd, caps_itself=attempt.caps_itself)

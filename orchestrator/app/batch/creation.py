@@ -27,8 +27,10 @@ from orchestrator.model.batches import (
 )
 from orchestrator.model.ids import BatchName
 from orchestrator.model.selection import EVERYTHING, Choice
+from orchestrator.model.sweeps import ItemSweep
 from orchestrator.specfile import LoadedSpec, expand
 from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
+from orchestrator.specfile.jobs.item_checks import item_rows_of
 from orchestrator.specfile.notify_urls import plan_of_table
 from orchestrator.store.disk_writes import write_file
 
@@ -149,7 +151,18 @@ def plan_of(
         local=local,
         remote=remote,
         notify=plan_of_table(loaded.spec.notify),
+        sweeps=_sweeps(loaded, params, day),
+        max_jobs=asked.max_jobs,
     )
+
+
+def _sweeps(loaded: LoadedSpec, params: Mapping[str, str], day: date) -> tuple[ItemSweep, ...]:
+    """The sweeps whose rows are items; a spec with mistakes is refused when it is expanded."""
+    if not any(item_rows_of(table.matrix) for table in loaded.spec.jobs):
+        return ()
+    from orchestrator.specfile.items import item_sweeps
+
+    return item_sweeps(loaded, params=params, today=day)
 
 
 def _results(asked: ResultsTable | None) -> ResultsPlan | None:

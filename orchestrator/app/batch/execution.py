@@ -16,13 +16,14 @@ from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
-from orchestrator.app.batch.backlog import queued_attempt, read_backlog
+from orchestrator.app.batch.backlog import read_backlog
 from orchestrator.app.batch.failure_logs import keep_log_ends
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.live_source import LiveSource
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.progress_tracker import ProgressTracker
+from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now
@@ -89,18 +90,25 @@ async def drive(
     *,
     aborting: bool,
     is_new: bool = False,
+    follows: bool = False,
 ) -> Ending:
     """
     Runs a batch until it is settled or stopped, and writes its reports.
 
     Args:
         aborting: whether its live runs are aborted, and no job is started.
+        follows: whether it only follows and collects live runs.
         is_new: whether this process has just made it: then there is nothing to take over.
     """
     early: list[Interrupted] = []
     reason_to_abort = "`orchestrator abort` was called" if aborting else None
     options = SchedulerOptions(
-        settings=context.settings, room=room, aborting=reason_to_abort, timings=context.timings
+        settings=context.settings,
+        room=room,
+        aborting=reason_to_abort,
+        timings=context.timings,
+        adds_jobs=not (aborting or follows),
+        reuses=not context.force,
     )
     with ExitStack() as signals, logging_to(folder, context.sink):
         # The scheduler does not listen yet, and the ledger must say which signal stopped it.
@@ -182,7 +190,7 @@ async def _schedule(
         _start_side_tasks(tasks, batch, options, context, live)
         stopped = await _run(scheduler, attempts, options)
         tasks.cancel_scope.cancel()
-    if stopped is None and options.is_aborting and backlog.waiting:
+    if stopped is None and options.is_aborting and batch.reader.has_work():
         return BatchAborted("aborted, with jobs left to start")
     return stopped
 
@@ -325,7 +333,8 @@ async def _close(
     if reason is not None:
         state, exit_code = BatchState.STOPPED, reason.exit_code
     else:
-        state, exit_code = BatchState.ENDED, int(set(jobs) != {JobStatus.SUCCEEDED})
+        is_whole = not (jobs.keys() - {JobStatus.SUCCEEDED} or batch.reader.lacks_rows())
+        state, exit_code = BatchState.ENDED, int(not is_whole)
     try:
         await ledger.add_requests(stats.requests, stats.retries, stats.answers)
         closed = await ledger.close(

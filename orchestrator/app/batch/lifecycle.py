@@ -194,7 +194,7 @@ async def follow_batch(folder: Path, context: BatchContext) -> Result:
     """
     batch = read_batch(folder / LEDGER)
     async with context.connect(batch.plan.local) as endpoint:
-        return await _drive(folder, endpoint, ANY_ROOM, context)
+        return await _drive(folder, endpoint, ANY_ROOM, context, follows=True)
 
 
 async def abort_batch(folder: Path, context: BatchContext) -> Result:
@@ -281,10 +281,13 @@ async def _drive(
     *,
     aborting: bool = False,
     is_new: bool = False,
+    follows: bool = False,
 ) -> Result:
     from orchestrator.app.batch.execution import drive
 
-    ending = await drive(folder, endpoint, room, context, aborting=aborting, is_new=is_new)
+    ending = await drive(
+        folder, endpoint, room, context, aborting=aborting, is_new=is_new, follows=follows
+    )
     if not aborting:
         await _prune(folder, ending.batch, context)
     return Result(

@@ -104,7 +104,7 @@ def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
             "run_id": lambda: report.run_id,
             "dataset_id": lambda: report.dataset_id,
             "store_id": lambda: report.store_id,
-            "output": lambda: _output(folder),
+            "output": lambda: read_output(folder),
             "items": lambda: _items(folder / items_name(report.job.collect.query)),
         }
     )
@@ -120,8 +120,13 @@ def _items(path: Path) -> list[Any]:
     return [orjson.loads(line) for line in _read(path).splitlines()]
 
 
-def _output(folder: Path) -> Any:
-    """The output record: data if it is JSON, else text."""
+def read_output(folder: Path) -> Any:
+    """
+    The output record in the folder of a job: data if it is JSON, else text.
+
+    Raises:
+        InputRejected: it is not there, or cannot be read.
+    """
     for path in folder.glob("output.*"):
         body = _read(path)
         return orjson.loads(body) if path.suffix == ".json" else body.decode("utf-8", "replace")

@@ -13,8 +13,10 @@ from orchestrator.event_log import LOG
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, Mark
+from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus
+from orchestrator.model.sweeps import Expansion
 
 if TYPE_CHECKING:
     from orchestrator.app.monitoring.trace import BatchTrace
@@ -60,6 +62,31 @@ class BatchEvents:
         """Counts a job that is not started."""
         self._tracker.jobs_over(JobStatus.SKIPPED, (None,), reason)
         self._log.warning("job_skipped", place=seq + 1, reason=reason)
+
+    def jobs_added(self, source: str, expansion: Expansion) -> None:
+        """Counts the jobs that were made of items, and warns of items that gave none."""
+        self._tracker.jobs_added(expansion.jobs)
+        self._log.info("jobs_added", source=source, sweep=expansion.sweep, jobs=expansion.jobs)
+        if expansion.left_out:
+            self._log.warning(
+                "rows_left_out",
+                source=source,
+                sweep=expansion.sweep,
+                rows=expansion.left_out,
+                first=expansion.problem,
+            )
+
+    def job_queued(self, seq: int, target: Target) -> None:
+        """Counts a job that waits for its first start."""
+        self._tracker.job_queued(seq, target)
+
+    def jobs_reused(self, jobs: int) -> None:
+        """Counts jobs that have the results of earlier batches."""
+        self._tracker.jobs_over(JobStatus.SUCCEEDED, [None] * jobs, "")
+
+    def items_not_read(self, source: str, error: str) -> None:
+        """Warns that no jobs can be made of the items of a job."""
+        self._log.warning("items_not_read", source=source, error=error)
 
     def log_not_read(self, error: str) -> None:
         """Warns that a rule cannot read a log."""

@@ -222,6 +222,14 @@ class ProgressTracker:
         if outcome.status in FAILED_JOB_STATUSES:
             self._add_failure(attempt.job.key, outcome.status, outcome.error)
 
+    def jobs_added(self, jobs: int) -> None:
+        """Counts jobs that were made of items."""
+        self.total += jobs
+
+    def job_queued(self, seq: int, target: Target) -> None:
+        """Counts a new job that waits for its first start."""
+        self._waiting.add(seq, target)
+
     def jobs_over(self, status: JobStatus, keys: Iterable[JobKey | None], error: str) -> None:
         """Counts jobs that were settled without an attempt; the key may not be known."""
         for key in keys:

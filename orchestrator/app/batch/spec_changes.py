@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.errors import UsageError
+from orchestrator.errors import InputRejected, UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import apply_changes, definitions
 from orchestrator.model.batches import BatchPlan
@@ -18,6 +18,7 @@ from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job
 from orchestrator.specfile import LoadedSpec, expand, load_spec
 from orchestrator.store.disk_writes import write_file
+from orchestrator.system_errors import refuse_exhaustion
 
 SHOWN = 10
 
@@ -95,6 +96,28 @@ def _apply_changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> None:
     write_file(folder / f"spec{loaded.ending}", [loaded.source])
 
 
+def _remade(folder: Path, plan: BatchPlan) -> list[Job]:
+    """
+    The jobs that the new spec makes of items that were rows before.
+
+    Raises:
+        UsageError: items of the batch cannot be read.
+    """
+    if not plan.sweeps:
+        return []
+    from orchestrator.app.batch.item_rows import remade_jobs
+
+    try:
+        return list(remade_jobs(folder, plan))
+    except (OSError, ValueError, InputRejected) as error:
+        if isinstance(error, OSError):
+            refuse_exhaustion(error)
+        raise UsageError(
+            f"{folder}: the changed spec cannot be compared, because items that are rows cannot be "
+            f"read: {error}"
+        ) from error
+
+
 def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:
     """The changes; None when there are none."""
     day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
@@ -118,5 +141,10 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
         if old is None:
             added.append(job)
         elif old != replace(job, seq=0):
+            changed.append(job)
+    for job in _remade(folder, now):
+        old = before.pop(job.key, None)
+        # A job that has given its items does so once, whatever the new spec makes of them.
+        if old is not None and old != replace(job, seq=0):
             changed.append(job)
     return Changes(plan=now, added=added, changed=changed, removed=list(before))

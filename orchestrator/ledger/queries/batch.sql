@@ -43,6 +43,7 @@ UPDATE batch SET completed_at = :completed_at WHERE state <> 'open';
 -- name: judge_batch
 -- Derives the exit code of a batch that has ended from its jobs.
 UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')
+    OR EXISTS (SELECT 1 FROM expansions WHERE left_out > 0)
 WHERE state = 'ended';
 
 -- name: set_number

@@ -48,7 +48,8 @@ WHERE seq = :seq AND status <> 'WAITING';
 SELECT seq, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0 THEN (
     SELECT MAX(json_extract(value, '$.backoff_secs')) FROM json_each(definition, '$.rules'))
 END AS backoff_secs FROM jobs
-WHERE status = 'WAITING' AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq)
+WHERE status = 'WAITING' AND seq >= :first_seq AND seq < :end_seq
+    AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq)
 ORDER BY seq;
 
 -- name: select_waiting_keys
@@ -74,8 +75,8 @@ SELECT seq, json_extract(definition, '$.needs') AS needs FROM jobs
 WHERE status = 'WAITING' AND json_extract(definition, '$.needs') IS NOT NULL;
 
 -- name: select_statuses
--- Lists the statuses of all jobs.
-SELECT seq, key, status FROM jobs ORDER BY seq;
+-- Lists the statuses of the jobs from one place in the spec to another.
+SELECT seq, key, status FROM jobs WHERE seq >= :first_seq AND seq < :end_seq ORDER BY seq;
 
 -- name: select_keys
 -- Lists the keys of all jobs.

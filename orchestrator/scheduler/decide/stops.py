@@ -27,9 +27,13 @@ class FailureCount:
 
     def __init__(self, limit: FailureLimit | None, jobs: int) -> None:
         self._limit = limit
-        self._sample = min(SAMPLE, max(1, (jobs + 1) // 2))
+        self._jobs = jobs
         self._over = 0
         self._failed = 0
+
+    def grow(self) -> None:
+        """Counts one more job that is not settled."""
+        self._jobs += 1
 
     def count(self, status: JobStatus, counted: JobStatus | None = None) -> str | None:
         """
@@ -59,7 +63,7 @@ class FailureCount:
             return f"{self._failed} jobs failed, and stop_after_failures is {limit}"
         if (
             limit.share is not None
-            and self._over >= self._sample
+            and self._over >= min(SAMPLE, max(1, (self._jobs + 1) // 2))
             and self._failed >= limit.share * self._over
         ):
             return f"{self._failed} of {self._over} jobs failed, and stop_after_failures is {limit}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +13,20 @@ from orchestrator.specfile.jobs.checks import (
     check_live,
     check_parameters,
     check_templates,
-    rendered_part,
 )
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
 from orchestrator.specfile.jobs.input_files import InputFiles
+from orchestrator.specfile.jobs.item_checks import check_item_rows, item_rows_of
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
+from orchestrator.specfile.jobs.shown_params import used_names
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.mistakes import Mistakes
 from orchestrator.specfile.sweep.axes import MatrixMaker
 from orchestrator.specfile.sweep.cells import Cell, Matrix
 from orchestrator.specfile.sweep.cells import cells as cells_of
+from orchestrator.specfile.sweep.matrix import ItemRowsTable
 from orchestrator.specfile.tables.data_source import Surroundings
-from orchestrator.specfile.templates.template import TemplateMistake, compile_template
-from orchestrator.specfile.templates.trees import Values, templates_in
+from orchestrator.specfile.templates.trees import Values
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.text.stdin import STANDARD_INPUT
 
@@ -40,12 +40,14 @@ class Sweep:
         matrix: has no parameters for a single job.
         maker: makes the job of each cell; None if a mistake leaves no keys.
         is_sound: whether the table has no mistake so far. Else its jobs are only checked.
+        rows: set if its rows are the items of other jobs: then it has no cells yet.
     """
 
     merged: Merged
     matrix: Matrix
     maker: JobMaker | None
     is_sound: bool
+    rows: ItemRowsTable | None = None
 
     def cells(self) -> Iterator[tuple[int, Cell]]:
         """Its cells with their places; none if a mistake leaves no keys."""
@@ -80,7 +82,7 @@ class SweepMaker:
     def make(self, index: int) -> Sweep:
         """One table; its mistakes are recorded."""
         loaded, merged = self._loaded, merge(self._loaded.spec, index)
-        used = _used_names(merged)
+        used = used_names(merged)
         place = (*merged.path, "matrix")
         around = Surroundings(
             folder=loaded.folder(merged.path),
@@ -88,8 +90,9 @@ class SweepMaker:
             is_piped=str(loaded.path) == STANDARD_INPUT,
         )
         made = MatrixMaker(place, around, self._mistakes.add_source, used)
-        matrix = made.make(loaded.spec.jobs[index].matrix)
-        found = [*self._found(merged), *made.found]
+        table = loaded.spec.jobs[index].matrix
+        matrix = made.make(table)
+        found = [*self._found(merged), *made.found, *check_item_rows(merged, table)]
         # Without all names, each use of a missing one would be reported as a mistake.
         if made.is_whole and not loaded.has_flaw(("params",), (*place, "rows"), place):
             names = Names(
@@ -103,7 +106,13 @@ class SweepMaker:
         wrong = [*loaded.flaws, *(path for path, _ in found)]
         has_cells = not made.found and not loaded.has_flaw(place)
         maker, is_whole = self._maker(merged, matrix, used, wrong) if has_cells else (None, False)
-        return Sweep(merged=merged, matrix=matrix, maker=maker, is_sound=is_whole and not wrong)
+        return Sweep(
+            merged=merged,
+            matrix=matrix,
+            maker=maker,
+            is_sound=is_whole and not wrong,
+            rows=item_rows_of(table),
+        )
 
     def _found(self, merged: Merged) -> list[tuple[FieldPath, str]]:
         """The mistakes that need no cell; not those of fields that have a flaw themselves."""
@@ -149,13 +158,3 @@ class SweepMaker:
             pools=loaded.spec.pools,
             unkept=matrix.unkept,
         )
-
-
-def _used_names(merged: Merged) -> set[str]:
-    """The names that the templates of a job use, as far as they are valid."""
-    used: set[str] = set()
-    for field, value in merged.fields.items():
-        for _, text in templates_in(rendered_part(field, value)):
-            with suppress(TemplateMistake):
-                used |= compile_template(text).names
-    return used

@@ -24,11 +24,14 @@ from orchestrator.specfile.sweep.cells import (
 from orchestrator.specfile.sweep.matrix import (
     ColumnTable,
     DatesTable,
+    ItemRowsTable,
     MatrixTable,
     RangeTable,
     RowsTable,
     SampleTable,
     SourceTable,
+    fields_of,
+    row_names,
 )
 from orchestrator.specfile.tables.column_choice import WHOLE, Data, Report, Wanted
 from orchestrator.specfile.tables.columns import read_data
@@ -91,11 +94,7 @@ class MatrixMaker:
             extra=extra,
             excluded=tuple(table.exclude or ()),
             sample=_sample(table.sample),
-            unkept=frozenset(
-                name
-                for name, values in parameters.items()
-                if isinstance(values, ColumnTable) and _is_chunked(values)
-            ),
+            unkept=_unkept(table.rows, parameters),
         )
         if matrix.is_thinned and matrix.crossed > MOST_THINNED:
             self._wrong(
@@ -146,7 +145,11 @@ class MatrixMaker:
         chunks = Chunks(values, chunk_edges(values, table))
         return Axis(names=(name, f"{name}_chunk"), columns=(chunks, range(1, chunks.count + 1)))
 
-    def _rows(self, rows: list[dict[str, JsonValue]] | RowsTable) -> Axis:
+    def _rows(self, rows: list[dict[str, JsonValue]] | RowsTable | ItemRowsTable) -> Axis:
+        if isinstance(rows, ItemRowsTable):
+            # Without values: its jobs are made during the batch.
+            parameters = row_names(rows)
+            return Axis(names=parameters, columns=tuple([] for _ in parameters))
         if isinstance(rows, RowsTable):
             columns = rows.columns
             if isinstance(columns, list):
@@ -320,6 +323,17 @@ def _sample(given: int | SampleTable | None) -> Sample | None:
     if isinstance(given, SampleTable):
         return Sample(given.count, given.seed)
     return None if given is None else Sample(given)
+
+
+def _unkept(rows: object, parameters: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters whose values are long lists."""
+    if isinstance(rows, ItemRowsTable) and rows.chunk is not None:
+        return frozenset(fields_of(rows))
+    return frozenset(
+        name
+        for name, values in parameters.items()
+        if isinstance(values, ColumnTable) and _is_chunked(values)
+    )
 
 
 def _is_chunked(table: ColumnTable) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from orchestrator.specfile.diagnostics import nearest, show
-from orchestrator.specfile.field_types import Positive, Table, Text
+from orchestrator.specfile.field_types import Listed, Positive, Table, Text
 
 VALUES_WORDS = (
     "a list of values, { range = [first, last] }, { dates = [first, last] } or { file = NAME }"
@@ -135,6 +135,52 @@ class RowsTable(SourceTable):
     """
 
 
+class ItemRowsTable(Table):
+    """Rows that are the items of other jobs of the same batch: each gives a job, or `chunk` do."""
+
+    needs: Annotated[list[Text], Field(min_length=1), Listed()]
+    """
+    Keys, or shell patterns of keys, of the jobs whose items are the rows. The jobs of each one are
+    made when it has succeeded.
+    """
+    fields: Annotated[list[Text], Field(min_length=1)] | dict[str, Text]
+    """
+    The fields of an item that are parameters: their names, or a table from parameters to fields.
+    """
+    where: Text | None = None
+    """
+    An expression such as `"price > 10"`: only items for which it is true are rows. A field that an
+    item does not have is false.
+    """
+    distinct: bool = False
+    """Takes equal rows only once, from whichever jobs they come (false)."""
+    chunk: Positive | None = None
+    """
+    Puts this many rows of one needed job into a job: each parameter is then the list of its values.
+    `chunk` is the number of the list, from 1.
+    """
+    output: bool = False
+    """
+    Takes the output record of the jobs as rows: a list of tables, or one table (false: the items).
+    """
+
+
+SOURCE, CHUNK = "source", "chunk"
+"""Parameters of a row beside its fields: the key of its job, and the number of its chunk."""
+
+
+def fields_of(rows: ItemRowsTable) -> dict[str, str]:
+    """The field of an item that each parameter has."""
+    fields = rows.fields
+    return fields if isinstance(fields, dict) else {name: name for name in fields}
+
+
+def row_names(rows: ItemRowsTable) -> tuple[str, ...]:
+    """The parameters of a row of items."""
+    own = (SOURCE,) if rows.chunk is None else (SOURCE, CHUNK)
+    return tuple(dict.fromkeys((*fields_of(rows), *own)))
+
+
 class SampleTable(Table):
     """A choice of the combinations."""
 
@@ -181,8 +227,12 @@ ParameterValues = Annotated[
 ]
 
 
-def _is_listed(value: Any) -> str:
-    return "a file" if isinstance(value, dict | Table) else "a list"
+def _kind_of_rows(value: Any) -> str:
+    if isinstance(value, dict):
+        return "items" if "needs" in value else "a file"
+    if isinstance(value, Table):
+        return "items" if isinstance(value, ItemRowsTable) else "a file"
+    return "a list"
 
 
 def _is_table(value: Any) -> str:
@@ -199,12 +249,16 @@ class MatrixTable(Table, extra="allow"):
     rows: (
         Annotated[
             Annotated[list[dict[str, JsonValue]], Field(min_length=1), Tag("a list")]
-            | Annotated[RowsTable, Tag("a file")],
-            Discriminator(_is_listed),
+            | Annotated[RowsTable, Tag("a file")]
+            | Annotated[ItemRowsTable, Tag("items")],
+            Discriminator(_kind_of_rows),
         ]
         | None
     ) = None
-    """Tables of parameters, here or in a file: each one is combined with the other parameters."""
+    """
+    Tables of parameters, here or in a file: each one is combined with the other parameters. Or the
+    items of other jobs.
+    """
     include: list[dict[str, JsonValue]] | None = None
     """Cells more, each a table with a value for every parameter; neither excluded nor sampled."""
     exclude: list[dict[str, JsonValue]] | None = None

@@ -8,7 +8,6 @@ template that is more than a name imports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, meta, nodes
@@ -47,14 +46,17 @@ LISTS = (list, tuple)
 FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
-def compile_expressions(text: str) -> Template:
+def compile_expressions(text: str, kind: type[Sandbox] | None = None) -> Template:
     """
     Compiles a string that has expressions of any kind.
+
+    Args:
+        kind: of the sandbox; by default, the use of a name without a value is a mistake.
 
     Raises:
         TemplateMistake: it is not a valid template, or uses a forbidden feature.
     """
-    environment = _environment()
+    environment = _environment(kind or Sandbox)
     try:
         tree = environment.parse(text)
         _check(tree)
@@ -105,7 +107,7 @@ def _check(tree: nodes.Template) -> None:
         raise TemplateMistake("functions and methods cannot be called in a template; use filters")
     if not all(isinstance(node, nodes.Output) for node in tree.body):
         raise TemplateMistake("a template has expressions only, no statements")
-    known = _environment().filters
+    known = _environment(Sandbox).filters
     for node in tree.find_all(nodes.Filter):
         if node.name not in known:
             raise TemplateMistake(unknown(node.name, known, "filter"))
@@ -162,7 +164,14 @@ def _is_env(node: nodes.Node) -> bool:
 
 
 class Sandbox(SandboxedEnvironment):
-    """Jinja2's sandbox, with limits on what operators produce and no methods of tables."""
+    """
+    Jinja2's sandbox, with limits on what operators produce and no methods of tables.
+
+    Attributes:
+        unknown: the value of a name that has none.
+    """
+
+    unknown: type[Undefined] = StrictUndefined
 
     # The operators that can make a huge value of small ones.
     intercepted_binops = frozenset({"*", "**", "%"})
@@ -212,11 +221,20 @@ def _of_text(borrowed: Callable[..., Any]) -> Callable[..., Any]:
     return lambda value, *more, **named: borrowed(as_text(value), *more, **named)
 
 
-@cache
-def _environment() -> Sandbox:
+_environments: dict[type[Sandbox], Sandbox] = {}
+"""Each is made with its first template."""
+
+
+def _environment(kind: type[Sandbox]) -> Sandbox:
+    if kind not in _environments:
+        _environments[kind] = _made(kind)
+    return _environments[kind]
+
+
+def _made(kind: type[Sandbox]) -> Sandbox:
     # Statements and comments get marks that no text has, so `{%` and `{#` are text.
-    environment = Sandbox(
-        undefined=StrictUndefined,
+    environment = kind(
+        undefined=kind.unknown,
         finalize=as_text,
         keep_trailing_newline=True,
         block_start_string="\0{%",

@@ -1,0 +1,141 @@
+"""Makes jobs of the items of other jobs, while a batch runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyio.lowlevel import checkpoint
+
+from orchestrator.app.account.account_limits import Room
+from orchestrator.app.batch.open_batch import OpenBatch
+from orchestrator.app.batch.queued_jobs import queued_jobs
+from orchestrator.app.batch.reuse import reuse_results
+from orchestrator.errors import InputRejected, StoppedEarly, TooManyJobs
+from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.model.jobs import Job
+from orchestrator.model.states import JobStatus
+from orchestrator.model.sweeps import Expansion, ItemSweep, Sources
+from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.observer import Observer
+from orchestrator.system_errors import refuse_exhaustion
+
+if TYPE_CHECKING:
+    from orchestrator.specfile.items import ItemJobs
+
+AT_ONCE = 1000
+"""How many new jobs are read from the ledger before other tasks have their turn."""
+
+
+class ItemExpander:
+    """
+    Makes the jobs of the sweeps of a batch whose rows are items.
+
+    A failed source costs no other one: its rows are made when it has succeeded after a retry.
+
+    Args:
+        may_reuse: whether new jobs may take the results of earlier batches.
+
+    Attributes:
+        refused: why items of some job could not become jobs.
+    """
+
+    def __init__(
+        self,
+        batch: OpenBatch,
+        room: Room,
+        observer: Observer,
+        utc_now: Callable[[], datetime],
+        *,
+        may_reuse: bool,
+    ) -> None:
+        self.refused: StoppedEarly | None = None
+        self._batch = batch
+        self._room = room
+        self._observer = observer
+        self._utc_now = utc_now
+        self._may_reuse = may_reuse
+        self._plan = batch.ledger.batch.plan
+        self._sources = Sources(self._plan.sweeps, batch.reader.expansions())
+        self._makers: dict[str, ItemJobs] = {}
+
+    def pending(self) -> Sequence[tuple[int, str]]:
+        """Place and key of the jobs that have succeeded before, and whose items are still rows."""
+        return self._batch.reader.unexpanded()
+
+    def needs(self, seq: int, key: str) -> bool:
+        """Whether jobs are made of the items of a job."""
+        return bool(self._sources.waiting(seq, key))
+
+    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
+        """
+        Makes the jobs of a source, and gives each that waits for a start to `add`.
+
+        The jobs of a source are written in one transaction together with the fact that they are:
+        a crash before it makes none of them, and after it all of them are in the ledger.
+        """
+        todo: list[tuple[int, str]] = [(seq, key)]
+        while todo:
+            seq, key = todo.pop()
+            for sweep in self._sources.waiting(seq, key):
+                expansion = await self._expand(sweep, seq, key)
+                if expansion is not None:
+                    self._sources.add(expansion)
+                    self._observer.jobs_added(key, expansion)
+                    todo += await self._queue(sweep, expansion, add)
+
+    async def _expand(self, sweep: ItemSweep, seq: int, key: str) -> Expansion | None:
+        """Writes the jobs of a source; None when it cannot, or another process has."""
+        try:
+            return await self._batch.ledger.expand(
+                sweep.name,
+                seq,
+                partial(self._make, sweep, key),
+                most_jobs=self._plan.max_jobs,
+                limit=self._plan.choice.limit,
+            )
+        except TooManyJobs as error:
+            self.refused = TooManyJobs(
+                f"{key}: {error}; raise max_jobs and resume with --accept-changes"
+            )
+        except (OSError, ValueError, InputRejected) as error:
+            if isinstance(error, OSError):
+                refuse_exhaustion(error)
+            self._observer.items_not_read(key, str(error))
+        return None
+
+    def _make(self, sweep: ItemSweep, key: str, is_new: IsNew) -> Iterator[Job | str]:
+        """The chosen jobs of a source; runs in the thread of the ledger."""
+        # Imported with the first source: it imports all that reads a spec.
+        from orchestrator.app.batch.item_rows import jobs_of_items
+        from orchestrator.specfile.items import ItemJobs
+
+        maker = self._makers.get(sweep.name)
+        if maker is None:
+            maker = self._makers[sweep.name] = ItemJobs(sweep)
+        is_chosen = self._plan.choice.test()
+        made = jobs_of_items(maker, self._batch.folder, key, is_new)
+        return (job for job in made if isinstance(job, str) or is_chosen(job))
+
+    async def _queue(
+        self, sweep: ItemSweep, expansion: Expansion, add: Callable[[QueuedJob], None]
+    ) -> list[tuple[int, str]]:
+        """Hands on the new jobs that wait for a start; returns those that have results already."""
+        batch, end = self._batch, expansion.first_seq + expansion.jobs
+        reused: list[tuple[int, str]] = []
+        if sweep.has_reuse and self._may_reuse and expansion.jobs:
+            await reuse_results(batch.ledger, batch.reader, batch.folder, self._utc_now())
+            new = batch.reader.statuses(range(expansion.first_seq, end))
+            reused = [(seq, key) for seq, key, status in new if status is JobStatus.SUCCEEDED]
+            self._observer.jobs_reused(len(reused))
+        for first in range(expansion.first_seq, end, AT_ONCE):
+            waiting = batch.reader.waiting(range(first, min(first + AT_ONCE, end)))
+            now = batch.client.platform_now()
+            for job in list(queued_jobs(waiting, self._room, platform_now=now)):
+                if job.claim.target is not None:
+                    self._observer.job_queued(job.seq, job.claim.target)
+                add(job)
+            await checkpoint()
+        return reused

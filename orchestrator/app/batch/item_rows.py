@@ -1,0 +1,67 @@
+"""Reads the items of a job on disk as rows of a sweep, and makes its jobs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestrator.app.batch.needed_results import read_output
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.collector.items_file import items_name
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.model.batches import BatchPlan
+from orchestrator.model.jobs import ItemsQuery, Job
+from orchestrator.specfile.items import ItemJobs
+
+
+def jobs_of_items(maker: ItemJobs, folder: Path, key: str, is_new: IsNew) -> Iterator[Job | str]:
+    """
+    The jobs of the items of one job in the folder of a batch, as a stream; see `ItemJobs.make`.
+
+    Raises:
+        OSError, ValueError, InputRejected: the items cannot be read.
+    """
+    home = folder / "jobs" / key
+    return maker.make(key, _record(home) if maker.takes_output else _items(home), is_new)
+
+
+def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
+    """
+    The jobs that a changed spec makes of the items that were taken as rows before, as a stream.
+
+    Raises:
+        OSError, ValueError, InputRejected: the items of some job cannot be read.
+    """
+    if not plan.sweeps:
+        return
+    makers = {sweep.name: ItemJobs(sweep) for sweep in plan.sweeps}
+    with LedgerReader(folder / LEDGER) as reader:
+        expansions = reader.expansions()
+        keys = {seq: key for seq, key, _ in reader.statuses()}
+    known: set[int] = set()
+
+    def is_new(digest: int) -> bool:
+        before = len(known)
+        known.add(digest)
+        return len(known) > before
+
+    for one in expansions:
+        if one.sweep in makers:
+            made = jobs_of_items(makers[one.sweep], folder, keys[one.source], is_new)
+            yield from (job for job in made if isinstance(job, Job))
+
+
+def _items(home: Path) -> Iterator[Any]:
+    with (home / items_name(ItemsQuery())).open("rb") as lines:
+        for line in lines:
+            yield orjson.loads(line)
+
+
+def _record(home: Path) -> Iterator[Any]:
+    """The rows of an output record: the elements of a list, or the record itself."""
+    record = read_output(home)
+    yield from record if isinstance(record, list) else [record]

@@ -1,0 +1,94 @@
+"""Jobs that are made of the items of other jobs, each source once for each sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from orchestrator.errors import TooManyJobs
+from orchestrator.ledger.queries import queries
+from orchestrator.ledger.rows import job_values
+from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.jobs import Job
+from orchestrator.model.sweeps import Expansion
+
+IsNew = Callable[[int], bool]
+"""Records the digest of a row; returns whether no equal row was recorded before."""
+
+MakeJobs = Callable[[IsNew], Iterable[Job | str]]
+"""Makes the jobs of a source, which have no place yet, or says why a row gives none."""
+
+
+class ExpansionFacts(Transactions):
+    """Facts of sweeps whose rows are the items of other jobs."""
+
+    @transaction
+    def expand(
+        self, sweep: str, source: int, make: MakeJobs, *, most_jobs: int, limit: int | None = None
+    ) -> Expansion | None:
+        """
+        Writes the jobs that a sweep makes of the items of one job, all of them or none.
+
+        Args:
+            make: called in the thread of the worker, and again if the transaction is repeated.
+            most_jobs: how many jobs the batch may have.
+            limit: how many jobs of the batch are wanted; None for all.
+
+        Returns:
+            what was written; None when the sweep has taken the items before.
+
+        Raises:
+            TooManyJobs: the batch would have more than `most_jobs`; nothing is written.
+            Whatever `make` raises; nothing is written.
+        """
+        if self._execute("select_expansion", sweep=sweep, source=source).fetchone():
+            return None
+        first = seq = self._execute("select_last_seq").fetchone()["seq"] + 1
+        before = self._execute("select_job_count").fetchone()["jobs"]
+        left_out, problem = 0, None
+        for made in make(self._is_new_row):
+            if limit is not None and before + seq - first >= limit:
+                break
+            if isinstance(made, str):
+                why: str | None = made
+            else:
+                why = self._add(replace(made, seq=seq))
+                seq += why is None
+            if why is not None:
+                left_out, problem = left_out + 1, problem or why
+            if before + seq - first > most_jobs:
+                raise TooManyJobs(
+                    f"the items of job {source + 1} of the spec would bring the batch to more than "
+                    f"{most_jobs:,} jobs (max_jobs)"
+                )
+        expansion = Expansion(
+            sweep=sweep,
+            source=source,
+            first_seq=first,
+            jobs=seq - first,
+            left_out=left_out,
+            problem=problem,
+        )
+        self._execute(
+            "insert_expansion",
+            sweep=sweep,
+            source=source,
+            first_seq=first,
+            jobs=expansion.jobs,
+            left_out=left_out,
+            problem=problem,
+        )
+        return expansion
+
+    def _add(self, job: Job) -> str | None:
+        """Writes a job; says why not if another job has its key."""
+        if self._db.execute(queries()["insert_added_job"], job_values(job)).rowcount:
+            return None
+        return (
+            f"another job has the key {job.key!r} (case does not count); name more fields in the "
+            "key, or set distinct = true if equal rows are one"
+        )
+
+    def _is_new_row(self, digest: int) -> bool:
+        statement = queries()["insert_distinct_row"]
+        return bool(self._db.execute(statement, {"digest": digest}).rowcount)

@@ -1,0 +1,25 @@
+-- name: select_expansion
+-- Finds whether a sweep has taken the items of a job.
+SELECT 1 FROM expansions WHERE sweep = :sweep AND source = :source;
+
+-- name: insert_expansion
+-- Records, with the jobs that were made, that a sweep has taken the items of a job.
+INSERT INTO expansions (sweep, source, first_seq, jobs, left_out, problem)
+VALUES (:sweep, :source, :first_seq, :jobs, :left_out, :problem);
+
+-- name: select_expansions
+-- Lists which sweeps have taken the items of which jobs.
+SELECT sweep, source, first_seq, jobs, left_out, problem FROM expansions ORDER BY first_seq;
+
+-- name: insert_distinct_row
+-- Records a row of a sweep, unless an equal one was taken before.
+INSERT INTO distinct_rows (digest) VALUES (:digest) ON CONFLICT DO NOTHING;
+
+-- name: insert_added_job
+-- Writes a job that was made of items, unless another job has its key.
+INSERT INTO jobs (seq, key, definition, demand, priority)
+VALUES (:seq, :key, :definition, :demand, :priority) ON CONFLICT DO NOTHING;
+
+-- name: select_job_count
+-- Counts the jobs of the batch.
+SELECT COUNT(*) AS jobs FROM jobs;

@@ -1,0 +1,206 @@
+"""
+Sweeps whose rows are the items of other jobs: how they are kept, and how they make jobs.
+
+The batch keeps each sweep as JSON, because its jobs are made hours later, perhaps by another
+process, when the spec and its included files may have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import JsonValue
+
+from orchestrator.model.jobs import Demand, Job, Target, TargetKind
+from orchestrator.model.sweeps import ItemSweep
+from orchestrator.specfile.diagnostics import show
+from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
+from orchestrator.specfile.jobs.input_files import InputFiles
+from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
+from orchestrator.specfile.jobs.shown_params import shown_params, used_names
+from orchestrator.specfile.load import LoadedSpec
+from orchestrator.specfile.model import JobTable, Spec
+from orchestrator.specfile.parameters import given_params
+from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ItemRowsTable, fields_of
+from orchestrator.specfile.templates.condition import compile_condition
+from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
+from orchestrator.specfile.text.positions import shown_path
+
+IsNew = Callable[[int], bool]
+"""Whether no row with this digest was taken before; notes that it is taken now."""
+
+
+def item_sweeps(
+    loaded: LoadedSpec, *, params: Mapping[str, str], today: date
+) -> tuple[ItemSweep, ...]:
+    """The sweeps of a spec without mistakes whose rows are items, in the order of the spec."""
+    spec = loaded.spec
+    settled, _ = given_params(spec.params, params)
+    values = {"date": today.isoformat(), **settled}
+    sweeps = []
+    for index, table in enumerate(spec.jobs):
+        rows = table.matrix.rows if table.matrix is not None else None
+        if isinstance(rows, ItemRowsTable):
+            merged = merge(spec, index)
+            for _ in take_out_misfits(merged):
+                pass
+            folders = {
+                name: str(loaded.folder(merged.place(name)).absolute())
+                for name in ("input", "input_file")
+            }
+            sweeps.append(_sweep(spec, merged, rows, values, folders))
+    return tuple(sweeps)
+
+
+def _sweep(
+    spec: Spec,
+    merged: Merged,
+    rows: ItemRowsTable,
+    values: Mapping[str, JsonValue],
+    folders: Mapping[str, str],
+) -> ItemSweep:
+    fields = dict(merged.fields)
+    # It is seconds by now, and the spec has a text there.
+    reuse = fields.pop("reuse", None)
+    table = JobTable.model_construct(set(fields), **fields)
+    kept = table.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    definition = {
+        "fields": kept,
+        "reuse": reuse,
+        "rows": rows.model_dump(mode="json"),
+        "values": values,
+        "shown": list(shown_params(merged, spec.params, values)),
+        "pools": list(spec.pools),
+        "folders": folders,
+    }
+    kind = TargetKind.ACTOR if "actor" in fields else TargetKind.TASK
+    target = fields[kind.value]
+    if is_template(target):
+        target = compile_template(target).render(values)
+    known = {
+        name: fields[name]
+        for name in ("memory_mbytes", "timeout_secs", "max_total_charge_usd")
+        if name in fields and not isinstance(fields[name], str)
+    }
+    return ItemSweep(
+        name=fields["name"],
+        needs=tuple(dict.fromkeys(rows.needs)),
+        demand=Demand(
+            target=Target(kind=kind, id=str(target)),
+            memory_mbytes=known.get("memory_mbytes"),
+            timeout_secs=known.get("timeout_secs"),
+            cap_usd=known.get("max_total_charge_usd"),
+            pools=tuple(sorted(pool for pool in fields.get("pools") or () if pool in spec.pools)),
+        ),
+        # As in a spec: there, amounts of money are numbers.
+        definition=orjson.dumps(definition, default=float).decode(),
+        has_reuse=reuse is not None,
+    )
+
+
+class ItemJobs:
+    """Makes the jobs of a sweep of the items of one job after the other."""
+
+    def __init__(self, sweep: ItemSweep) -> None:
+        kept = orjson.loads(sweep.definition)
+        table = JobTable.model_validate(kept["fields"])
+        fields = {name: getattr(table, name) for name in table.model_fields_set}
+        if kept["reuse"] is not None:
+            fields["reuse"] = kept["reuse"]
+        self._rows = ItemRowsTable.model_validate(kept["rows"])
+        self._name = sweep.name
+        self._fields = fields_of(self._rows)
+        self._values: dict[str, JsonValue] = kept["values"]
+        self._where = None if self._rows.where is None else compile_condition(self._rows.where)
+        merged = Merged(path=(), own=frozenset(), fields=fields, places={})
+        self._used = used_names(merged)
+        self._maker = JobMaker(
+            merged,
+            params={name: self._values[name] for name in kept["shown"]},
+            files=InputFiles(),
+            folders={name: Path(folder) for name, folder in kept["folders"].items()},
+            pools=kept["pools"],
+            unkept=() if self._rows.chunk is None else self._fields,
+        )
+
+    @property
+    def takes_output(self) -> bool:
+        """Whether the rows are the output record of a job, and not its items."""
+        return self._rows.output
+
+    def make(self, source: str, items: Iterable[Any], is_new: IsNew) -> Iterator[Job | str]:
+        """
+        The jobs of the items of one job, in their order, without a place in the batch.
+
+        Args:
+            source: the key of the job that has made the items.
+
+        Yields:
+            each job; or why an item, or a chunk of items, gives none.
+        """
+        number = 0
+        for made in self._chunks(self._wanted(source, items, is_new)):
+            if isinstance(made, str):
+                yield made
+                continue
+            number += 1
+            own = {SOURCE: source} if self._rows.chunk is None else {SOURCE: source, CHUNK: number}
+            cell = made | {name: value for name, value in own.items() if name in self._used}
+            try:
+                yield self._maker.make(0, cell, {**self._values, **cell})
+            except CellMistake as mistake:
+                place, message = mistake.found[0]
+                what = f"chunk {number}" if self._rows.chunk is not None else "an item"
+                yield f"{what} of {source}: {shown_path(place)}: {message}"
+
+    def _wanted(
+        self, source: str, items: Iterable[Any], is_new: IsNew
+    ) -> Iterator[dict[str, JsonValue] | str]:
+        """The rows of items, or why an item that may be wanted gives none."""
+        where = self._where
+        for number, item in enumerate(items, 1):
+            if not isinstance(item, dict):
+                yield f"item {number} of {source}: expected a table, found {show(item)}"
+                continue
+            try:
+                if where is not None and not where({**self._values, **item}):
+                    continue
+                row = {name: item[field] for name, field in self._fields.items()}
+            except TemplateMistake as mistake:
+                yield f"item {number} of {source}: {mistake}"
+            except KeyError as missing:
+                yield (
+                    f"item {number} of {source} has no field {missing}; "
+                    f"where = {missing} leaves out such items"
+                )
+            else:
+                if not self._rows.distinct or is_new(self._digest(row)):
+                    yield row
+
+    def _chunks(self, rows: Iterable[dict[str, Any] | str]) -> Iterator[dict[str, Any] | str]:
+        """The rows themselves, or so many of them as one row of lists."""
+        size = self._rows.chunk
+        chunk: list[dict[str, Any]] = []
+        for row in rows:
+            if size is None or isinstance(row, str):
+                yield row
+                continue
+            chunk.append(row)
+            if len(chunk) == size:
+                yield _listed(chunk)
+                chunk = []
+        if chunk:
+            yield _listed(chunk)
+
+    def _digest(self, row: Mapping[str, JsonValue]) -> int:
+        text = orjson.dumps([self._name, *row.values()])
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
+
+
+def _listed(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: [row[name] for row in rows] for name in rows[0]}

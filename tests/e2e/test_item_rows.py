@@ -1,0 +1,184 @@
+"""Jobs that are made of the items of other jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, ServedPlatform
+
+BATCH = '[batch]\nname = "shops"\n'
+STOPPING = "max_runs = 1\nstop_after_failures = 1\n"
+ACTOR = 'actor = "orchestrator/simulated"\n'
+SEARCH = (
+    f'[[jobs]]\nname = "search-{{{{ q }}}}"\n{ACTOR}matrix = {{ q = ["a", "b"] }}\n'
+    'input = { duration_secs = 0.01, items = 3, item = { q = "{{ q }}" } }\n'
+)
+
+
+def profiles(rows: str, *, name: str = "profile-{{ q }}-{{ n }}", more: str = "") -> str:
+    """A sweep whose rows are the items of the searches."""
+    return (
+        f'[[jobs]]\nname = "{name}"\n{ACTOR}{more}'
+        'input = { duration_secs = 0.01, items = 1, item = { n = "{{ n }}", of = "{{ source }}" } }'
+        "\n[jobs.matrix]\n"
+        f'rows = {{ needs = "search-*", fields = {{ q = "q", n = "index" }}{rows} }}\n'
+    )
+
+
+def rows_of(done: Any) -> dict[str, dict[str, Any]]:
+    lines = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def items_of(done: Any, key: str) -> list[Any]:
+    path = Path(done.json["folder"]) / "jobs" / key / "items.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_items_of_jobs_become_jobs(command: Command) -> None:
+    """Each item that fulfils the condition is a job, whose templates use its fields."""
+    command.write("s.toml", BATCH + SEARCH + profiles(', where = "index > 0"'))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+    keys = ["profile-a-1", "profile-a-2", "profile-b-1", "profile-b-2", "search-a", "search-b"]
+    assert sorted(rows_of(done)) == keys
+    assert items_of(done, "profile-b-2") == [{"n": 2, "of": "search-b", "index": 0}]
+
+
+def test_chunk_puts_several_items_into_a_job(command: Command) -> None:
+    """Each parameter is the list of the values of so many items of one job."""
+    text = profiles(", chunk = 2", name="profiles-{{ source }}-{{ chunk }}")
+    command.write("s.toml", BATCH + SEARCH + text)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+    assert items_of(done, "profiles-search-a-1")[0]["n"] == [0, 1]
+    assert items_of(done, "profiles-search-a-2")[0]["n"] == [2]
+
+
+def test_equal_rows_are_one_job_with_distinct(command: Command) -> None:
+    """A row that several jobs have made gives one job."""
+    text = profiles(", distinct = true", name="profile-{{ n }}").replace('q = "q", ', "")
+    command.write("s.toml", BATCH + SEARCH + text.replace(', of = "{{ source }}"', ""))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 5), done.err
+
+
+def test_rows_that_give_no_job_are_told(command: Command) -> None:
+    """Rows with the same key are a mistake of the spec: the batch does not count as whole."""
+    text = profiles("", name="profile-{{ q }}")
+    command.write("s.toml", BATCH + SEARCH + text)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (1, 4), done.err
+    assert "another job has the key 'profile-a'" in done.err
+
+
+def test_output_record_gives_rows(command: Command) -> None:
+    """The elements of the output record of a job can be rows, as its items can."""
+    search = (
+        f'[[jobs]]\nname = "search-a"\n{ACTOR}collect = {{ output = true }}\n'
+        "input = { duration_secs = 0.01, output = [{ q = 1, index = 7 }, { q = 2, index = 8 }] }\n"
+    )
+    command.write("s.toml", BATCH + search + profiles(", output = true"))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, sorted(rows_of(done))) == (0, ["profile-1-7", "profile-2-8", "search-a"])
+
+
+def test_failed_source_costs_no_other_one(command: Command) -> None:
+    """The items of the other jobs become jobs, and those of the failed one after its retry."""
+    search = SEARCH.replace('["a", "b"]', '["a", "b", "c"]').replace(
+        "items = 3", 'fail_attempts = "{{ 1 if q == \'b\' else 0 }}", of = "rows", items = 3'
+    )
+    command.write("s.toml", BATCH + search + profiles(""))
+    done = command.run("run", "s.toml", "--json")
+    jobs = done.json["jobs"]
+    assert (done.code, jobs["SUCCEEDED"], jobs["FAILED"]) == (1, 8, 1), done.err
+    done = command.run("retry", "shops", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 12), done.err
+
+
+def test_sweeps_may_follow_each_other(command: Command) -> None:
+    """Items of jobs that were made of items give further jobs, and never jobs of their own."""
+    third = profiles("", name="{{ n }}-{{ source }}").replace("search-*", "profile-*")
+    third = third.replace('q = "q", ', "")
+    command.write("s.toml", BATCH + SEARCH + profiles(', where = "index == 0"') + third)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+    assert "0-profile-a-0" in rows_of(done)
+
+
+def test_max_jobs_stops_before_it_is_passed(command: Command) -> None:
+    """No job of a source is made that would pass the limit; a higher limit continues."""
+    text = BATCH + "max_jobs = 6\n" + SEARCH + profiles("")
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (3, 5), done.err
+    assert "more than 6 jobs (max_jobs)" in done.err
+    command.write("s.toml", text.replace("max_jobs = 6", "max_jobs = 60"))
+    done = command.run("resume", "shops", "--accept-changes", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 8), done.err
+
+
+def test_changed_spec_changes_the_jobs_of_items_that_wait(command: Command) -> None:
+    """A job that waits gets its new definition, or is skipped if its item is no longer a row."""
+    text = BATCH + SEARCH + profiles("")
+    failing = text.replace("items = 1,", 'outcome = "FAILED",')
+    command.write("s.toml", failing.replace(BATCH, BATCH + STOPPING))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 3, done.err
+    waiting = {key for key, row in rows_of(done).items() if row["status"] == "NOT-STARTED"}
+    assert waiting
+    text = text.replace('"index" }', '"index" }, where = "index != 1"')
+    command.write("s.toml", text.replace("items = 1,", "items = 2,"))
+    done = command.run("resume", "shops", "--accept-changes", "--json")
+    rows = rows_of(done)
+    assert {key: rows[key]["status"] for key in waiting} == {
+        key: "SKIPPED" if key.endswith("-1") else "SUCCEEDED" for key in waiting
+    }
+    assert all(rows[key]["items"] == 2 for key in waiting if not key.endswith("-1"))
+
+
+def test_limit_and_selection_apply_to_jobs_of_items(command: Command) -> None:
+    """A trial with --limit has no more jobs in all; --exclude leaves out jobs of items too."""
+    command.write("s.toml", BATCH + SEARCH + profiles(""))
+    done = command.run("run", "s.toml", "--limit", "4", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 4), done.err
+    done = command.run("run", "s.toml", "--exclude", "name:*-1", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+
+
+def test_new_jobs_may_reuse_earlier_results(command: Command, platform: ServedPlatform) -> None:
+    """A job that is made of an item takes the results of the same job of an earlier batch."""
+    command.write("s.toml", BATCH + SEARCH + profiles("", more='reuse = "1h"\n'))
+    assert command.run("run", "s.toml").code == 0
+    before = len(platform.runs())
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 8), done.err
+    assert len(platform.runs()) - before == 2
+
+
+IMPOSSIBLE = {
+    "no source": ('"search-*"', '"find-*"', "no job has a key like 'find-*'"),
+    "taken name": ('q = "q"', 'source = "q"', "source is the key of the job that made the item"),
+    "condition": ('"index" }', '"index" }, where = "index >"', "is not a valid template"),
+    "key": ("profile-{{ q }}-{{ n }}", "profile", "must use one of n, q, source"),
+    "crossed": ("[jobs.matrix]", "[jobs.matrix]\nx = [1]", "does not go with rows that are items"),
+    "actor": (f"{ACTOR}input", 'actor = "o/{{ q }}"\ninput', "cannot depend on items"),
+    "format": (f"{ACTOR}matrix", f'{ACTOR}collect.format = "csv"\nmatrix', 'rows need "jsonl"'),
+    "field": ('"index" }', '"index" }, wher = "x"', "did you mean 'where'?"),
+    "needs": (f"{ACTOR}input", f'{ACTOR}needs = ["search-a"]\ninput', "is the needs of the rows"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_impossible_rows_are_errors(command: Command, name: str) -> None:
+    """What can be known before the first start is an error before it."""
+    old, new, message = IMPOSSIBLE[name]
+    text = BATCH + SEARCH + profiles("")
+    assert old in text
+    command.write("s.toml", text.replace(old, new))
+    done = command.run("validate", "s.toml")
+    assert (done.code, message in done.err) == (2, True), done.err

@@ -1,0 +1,82 @@
+"""Jobs that are made of the items of other jobs, in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import TooManyJobs
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.model.jobs import Job
+from orchestrator.model.sweeps import Expansion, ItemSweep, Sources
+from tests.support.builders import make_job, make_ledger
+
+
+def jobs(*names: str) -> Iterator[Job | str]:
+    return (make_job(key=name) for name in names)
+
+
+async def test_jobs_of_a_source_are_written_once(tmp_path: Path) -> None:
+    """A second expansion of the same source writes nothing, whatever the items are by then."""
+    ledger = make_ledger(tmp_path)
+    made = await ledger.expand("s", 0, lambda _: jobs("a", "b"), most_jobs=9)
+    assert made == Expansion(sweep="s", source=0, first_seq=1, jobs=2)
+    assert await ledger.expand("s", 0, lambda _: jobs("c"), most_jobs=9) is None
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert reader.keys() == ["job-0", "a", "b"]
+        assert [job.seq for job in reader.waiting(range(1, 3))] == [1, 2]
+        assert reader.expansions() == [made]
+
+
+async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
+    """Neither jobs nor distinct rows stay when a source cannot be read to its end."""
+    ledger = make_ledger(tmp_path)
+
+    def torn(is_new: IsNew) -> Iterator[Job]:
+        assert is_new(7)
+        yield make_job(key="a")
+        raise OSError("torn")
+
+    with pytest.raises(OSError, match="torn"):
+        await ledger.expand("s", 0, torn, most_jobs=9)
+    with pytest.raises(TooManyJobs):
+        await ledger.expand("s", 0, lambda _: jobs("a", "b"), most_jobs=2)
+    seen: list[bool] = []
+
+    def whole(is_new: IsNew) -> Iterator[Job]:
+        seen.extend([is_new(7), is_new(7)])
+        yield make_job(key="a")
+
+    made = await ledger.expand("s", 0, whole, most_jobs=2)
+    assert made is not None
+    assert (made.first_seq, made.jobs, seen) == (1, 1, [True, False])
+
+
+async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
+    """The ledger holds how many rows gave no job, and why the first of them did not."""
+    ledger = make_ledger(tmp_path)
+    rows = ["no field", make_job(key="JOB-0"), make_job(key="a")]
+    made = await ledger.expand("s", 0, lambda _: rows, most_jobs=9)
+    assert made is not None
+    assert (made.jobs, made.left_out, made.problem) == (1, 2, "no field")
+    again = await ledger.expand("t", 0, lambda _: [make_job(key="A")], most_jobs=9)
+    assert again is not None
+    assert "another job has the key 'A'" in (again.problem or "")
+
+
+def test_sources_wait_for_each_sweep_that_needs_them() -> None:
+    """A sweep takes jobs of the spec and of earlier sweeps, each once, and none of its own."""
+    sweeps = [
+        ItemSweep(name=name, needs=(needs,), demand=None, definition="{}")  # type: ignore[arg-type] # not read here
+        for name, needs in (("first", "Search-*"), ("second", "*"))
+    ]
+    sources = Sources(sweeps)
+    assert [one.name for one in sources.waiting(0, "search-x")] == ["first", "second"]
+    sources.add(Expansion(sweep="first", source=0, first_seq=5, jobs=2))
+    assert [one.name for one in sources.waiting(0, "search-x")] == ["second"]
+    assert [one.name for one in sources.waiting(6, "search-6")] == ["second"]
+    sources.add(Expansion(sweep="second", source=6, first_seq=7, jobs=1))
+    assert sources.waiting(7, "search-7") == []
