@@ -68,7 +68,8 @@ class MarkFacts(Transactions):
             None when the attempt cannot take it: it has one, or is over, or its job is done.
         """
         place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
-        if place is None:
+        # Another copy of the ledger may have given the place of a job of items to another job.
+        if place is None or place["is_made"]:
             return None
         # Cases: the attempt has no row, so its job decides; or it has one, and must not have a run.
         if place["state"] is None:
@@ -89,7 +90,7 @@ class MarkFacts(Transactions):
         place = self._execute("select_attempt_place", seq=seq, number=number).fetchone()
         if place is None or place["is_open"] or number != place["attempts"] + 1:
             return False
-        if place["status"] in {"SUCCEEDED", "SKIPPED"}:
+        if place["is_made"] or place["status"] in {"SUCCEEDED", "SKIPPED"}:
             return False
         # The other copy of the ledger has tried a failed job again, so it waits here too.
         if place["status"] != "WAITING":

@@ -112,8 +112,9 @@ SELECT jobs.definition, attempts.* FROM attempts JOIN jobs ON seq = job_seq
 WHERE job_seq = :seq AND number = :number;
 
 -- name: select_attempt_place
--- Reads how far a job and one of its attempts are, and whether the job has an open attempt.
+-- Reads how far a job and an attempt are, and whether the job is open, or was made of an item.
 SELECT status, attempts, demand, run_id, state,
+    COALESCE(seq >= (SELECT MIN(first_seq) FROM expansions), 0) AS is_made,
     EXISTS (SELECT 1 FROM open_attempts WHERE open_attempts.job_seq = seq) AS is_open
 FROM jobs LEFT JOIN attempts ON attempts.job_seq = seq AND number = :number WHERE seq = :seq;
 

@@ -8,6 +8,7 @@ CREATE TABLE expansions (
     problem   TEXT,                             -- why the first of those gave none
     PRIMARY KEY (sweep, source)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX expansions_first ON expansions (first_seq);
 
 -- The digests of the rows that sweeps with `distinct` have taken.
 CREATE TABLE distinct_rows (digest INTEGER PRIMARY KEY) STRICT;

@@ -58,13 +58,21 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
 async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
     """The ledger holds how many rows gave no job, and why the first of them did not."""
     ledger = make_ledger(tmp_path)
-    rows = ["no field", make_job(key="JOB-0"), make_job(key="a")]
+    rows: list[Job | str] = ["no field", make_job(key="JOB-0"), make_job(key="a")]
     made = await ledger.expand("s", 0, lambda _: rows, most_jobs=9)
     assert made is not None
     assert (made.jobs, made.left_out, made.problem) == (1, 2, "no field")
     again = await ledger.expand("t", 0, lambda _: [make_job(key="A")], most_jobs=9)
     assert again is not None
     assert "another job has the key 'A'" in (again.problem or "")
+
+
+async def test_run_of_another_copy_is_not_taken_for_a_job_of_items(tmp_path: Path) -> None:
+    """The places of jobs of items depend on the order of their sources, which copies may vary."""
+    ledger = make_ledger(tmp_path)
+    await ledger.expand("s", 0, lambda _: jobs("a"), most_jobs=9)
+    assert await ledger.demand_of_adoptable(0, 1) is not None
+    assert await ledger.demand_of_adoptable(1, 1) is None
 
 
 def test_sources_wait_for_each_sweep_that_needs_them() -> None:
