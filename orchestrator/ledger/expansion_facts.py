@@ -9,8 +9,8 @@ from orchestrator.errors import TooManyJobs
 from orchestrator.ledger.queries import queries
 from orchestrator.ledger.rows import job_values
 from orchestrator.ledger.transactions import Transactions, transaction
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Job
-from orchestrator.model.sweeps import Expansion
 
 IsNew = Callable[[int], bool]
 """Records the digest of a row; returns whether no equal row was recorded before."""

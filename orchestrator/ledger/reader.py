@@ -46,10 +46,10 @@ from orchestrator.ledger.sqlite_errors import translated
 from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_of
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
+from orchestrator.model.item_sweeps import Expansion, Sources
 from orchestrator.model.jobs import Demand, Job, Target
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import JobStatus
-from orchestrator.model.sweeps import Expansion, Sources
 
 ALL = range(2**62)
 """Every place in a spec."""

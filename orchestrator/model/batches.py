@@ -11,9 +11,9 @@ from enum import StrEnum
 from hashlib import sha256
 
 from orchestrator.model.ids import BatchId, BatchName
+from orchestrator.model.item_sweeps import MAX_JOBS, ItemSweep
 from orchestrator.model.jobs import Target
 from orchestrator.model.selection import EVERYTHING, Choice
-from orchestrator.model.sweeps import MAX_JOBS, ItemSweep
 
 
 class OnUnconfirmed(StrEnum):

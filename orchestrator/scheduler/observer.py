@@ -7,9 +7,9 @@ from typing import Protocol
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import Mark
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
-from orchestrator.model.sweeps import Expansion
 
 
 class Observer(Protocol):

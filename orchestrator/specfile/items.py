@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 from pydantic import JsonValue
 
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Demand, Job, Target, TargetKind
-from orchestrator.model.sweeps import ItemSweep
 from orchestrator.specfile.diagnostics import show
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
 from orchestrator.specfile.jobs.input_files import InputFiles

@@ -26,8 +26,8 @@ from orchestrator.model.batches import (
     Trigger,
 )
 from orchestrator.model.ids import BatchName
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.selection import EVERYTHING, Choice
-from orchestrator.model.sweeps import ItemSweep
 from orchestrator.specfile import LoadedSpec, expand
 from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
 from orchestrator.specfile.jobs.item_checks import item_rows_of

@@ -15,9 +15,9 @@ from orchestrator.app.batch.queued_jobs import queued_jobs
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.errors import InputRejected, StoppedEarly, TooManyJobs
 from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from orchestrator.model.states import JobStatus
-from orchestrator.model.sweeps import Expansion, ItemSweep, Sources
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.observer import Observer
 from orchestrator.system_errors import refuse_exhaustion

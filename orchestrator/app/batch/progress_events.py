@@ -13,10 +13,10 @@ from orchestrator.event_log import LOG
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Collected, Outcome
 from orchestrator.model.ids import JobKey, Mark
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus
-from orchestrator.model.sweeps import Expansion
 
 if TYPE_CHECKING:
     from orchestrator.app.monitoring.trace import BatchTrace

@@ -1,6 +1,6 @@
 -- A row per job whose items a sweep has taken as rows, written together with the jobs that were made of them.
 CREATE TABLE expansions (
-    sweep     TEXT NOT NULL,                    -- the name of the sweep: model.sweeps.ItemSweep
+    sweep     TEXT NOT NULL,                    -- the name of the sweep: model.item_sweeps.ItemSweep
     source    INTEGER NOT NULL REFERENCES jobs (seq),  -- the job that made the items
     first_seq INTEGER NOT NULL,                 -- the place of the first job that was made; they follow one another
     jobs      INTEGER NOT NULL,                 -- how many were made

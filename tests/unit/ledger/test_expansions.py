@@ -10,8 +10,8 @@ import pytest
 from orchestrator.errors import TooManyJobs
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
-from orchestrator.model.sweeps import Expansion, ItemSweep, Sources
 from tests.support.builders import make_job, make_ledger
 
 

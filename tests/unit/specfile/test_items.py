@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job
-from orchestrator.model.sweeps import ItemSweep
 from orchestrator.specfile import load_spec
 from orchestrator.specfile.items import ItemJobs, item_sweeps
 from orchestrator.specfile.templates.condition import compile_condition
