@@ -133,7 +133,9 @@ def shortened(page: str) -> str:
     page = re.sub("^<!-- long: ", "<!-- not run: ", page, flags=re.MULTILINE)
     found = re.search(r"^<!-- short: (.*?) -->$", page, re.MULTILINE)
     numbers = dict(pair.split("=") for pair in found[1].split()) if found else {}
-    return re.sub(r"\d[\d,]*(?![\d.])", lambda number: numbers.get(number[0], number[0]), page)
+    return re.sub(
+        r"\d+(?:,\d{3})*(?!\d|\.\d)", lambda number: numbers.get(number[0], number[0]), page
+    )
 
 
 def calls_of(block: Block) -> Iterator[Call]:
