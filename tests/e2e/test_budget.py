@@ -217,7 +217,8 @@ def test_plan_shows_the_cap_that_we_would_choose(
     command.run("run", "first.toml")
     command.write("s.toml", spec(10, jobs=2, job="timeout_secs = 3600\nmemory_mbytes = 4096"))
     done = command.run("plan", "s.toml", "--online")
-    assert "cap of each run of actor orchestrator/simulated: $1, chosen by us" in done.out
+    assert "cap of each run of actor orchestrator/simulated: $1, chosen by us: max_cost" in done.out
+    assert "4,096 MB for 3,600 s cost so much" in done.out
 
 
 def wait_for_a_run(platform: ServedPlatform, process: Process) -> None:

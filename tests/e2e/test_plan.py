@@ -17,6 +17,10 @@ def test_plan_shows_what_will_run_and_starts_nothing(
     ]  # fmt: skip
     assert plan["duration_secs"] is None
     assert "the time of 40 jobs of actor orchestrator/simulated" in plan["unknown"][0]
+    shown = offline.run("plan", "s.toml").out.splitlines()
+    assert shown[0] == "p: 40 jobs, at most 120 runs"
+    assert shown[6].split() == ["key", "job-1", "job-40"]
+    assert len(shown) < 24
     assert len(platform.runs()) == before
     assert not (command.folder / "output").exists()
 

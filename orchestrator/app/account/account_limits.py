@@ -122,14 +122,32 @@ class Room:
         cap = self._cap(demand)
         if cap is not None:
             return cap
+        most = max(self._cap_bases(self.prices, demand, remedy))
+        return most.quantize(CENTIMILL, rounding=ROUND_UP)
+
+    def _cap_bases(
+        self, prices: Prices, demand: Demand, remedy: Remedy
+    ) -> tuple[Decimal, Decimal, Decimal]:
+        """What the cap that we choose is the largest of, in the order of `why_cap`."""
         memory, timeout = self._memory(demand, remedy), self._timeout(demand, remedy)
-        units = Decimal(memory) / 1024 * timeout / 3600
-        most = max(
-            units * self.prices.compute_unit_usd,
-            self.prices.dearest_usd.get(demand.target, NOTHING) * HISTORY_MARGIN,
+        return (
+            Decimal(memory) / 1024 * timeout / 3600 * prices.compute_unit_usd,
+            prices.dearest_usd.get(demand.target, NOTHING) * HISTORY_MARGIN,
             self._of(demand).floor_usd or NOTHING,
         )
-        return most.quantize(CENTIMILL, rounding=ROUND_UP)
+
+    def why_cap(self, demand: Demand) -> str:
+        """Why the cap that we choose for a run is as high as it is; empty if we choose none."""
+        if self.prices is None or self._cap(demand) is not None:
+            return ""
+        bases = self._cap_bases(self.prices, demand, NO_REMEDY)
+        memory, timeout = self._memory(demand, NO_REMEDY), self._timeout(demand, NO_REMEDY)
+        reasons = (
+            f"{memory:,} MB for {timeout:,} s cost so much",
+            f"it is {HISTORY_MARGIN} times the cost of the dearest of the last runs",
+            "the Actor accepts no lower one",
+        )
+        return reasons[bases.index(max(bases))]
 
     def _cap(self, demand: Demand) -> Decimal | None:
         return demand.cap_usd or self._of(demand).cap_usd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -27,15 +28,13 @@ from orchestrator.app.plan.forecast import (
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.cli.streams import terminal_size
 from orchestrator.ledger.amendments import definitions
 from orchestrator.model.batches import BatchPlan, Series
 from orchestrator.model.ids import BatchName
 from orchestrator.model.jobs import Job
-from orchestrator.safe_text import one_line
+from orchestrator.report.plan_screen import plan_lines
 from orchestrator.specfile import expand, load_spec
-
-SHOWN_KEYS = 10
-LONGEST_PRICE = 1000
 
 
 def call(options: argparse.Namespace) -> int:
@@ -62,13 +61,14 @@ def call(options: argparse.Namespace) -> int:
         account = _ask(options, plan, made, history)
         made = forecast(jobs(), history)
     figures = estimate(made, plan, None if account is None else account.room)
-    answer = _answer(loaded.spec.batch.name, made, figures, account)
+    answer = _answer(series.name, plan, made, figures, account)
     if options.diff is not None:
         answer["diff"] = _diff(settings.output, options.diff, jobs())
     if options.json:
         print(json.dumps(answer))
     else:
-        _show(answer)
+        width = terminal_size(sys.stdout).columns if sys.stdout.isatty() else None
+        print("\n".join(plan_lines(answer, width)))
     return 0
 
 
@@ -78,17 +78,23 @@ def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: 
 
 
 def _answer(
-    name: str, made: Forecast, figures: Estimate, account: Account | None
+    name: str, plan: BatchPlan, made: Forecast, figures: Estimate, account: Account | None
 ) -> dict[str, Any]:
     unknown = [
-        f"the time of {count:,} jobs of {target}, because there is no earlier run"
+        f"the time of {_jobs(count)} of {target}, because there is no earlier run"
         for target, count in (+made.untimed).items()
     ] + [
-        f"the cost of {count:,} jobs of {target}, because there is no earlier run"
+        f"the cost of {_jobs(count)} of {target}, because there is no earlier run"
         for target, count in (+made.unpriced).items()
     ]
     if account is None and figures.duration_secs is None and not +made.untimed:
         unknown.append("the limit of runs of the account: use --online, or set max_runs")
+    if account is None and plan.max_cost_usd is not None:
+        unknown += [
+            f"the cap that each run of {target} gets from us, because max_cost_usd needs one and "
+            "the job has no max_total_charge_usd: use --online"
+            for target in dict.fromkeys(d.target for d in made.groups if d.cap_usd is None)
+        ]
     ranges = {
         field: None if value is None else {k: round(v, 4) for k, v in asdict(value).items()}
         for field, value in (
@@ -105,6 +111,7 @@ def _answer(
         "runs_most": made.runs_most,
         "requests": made.jobs * REQUESTS_A_RUN,
         **ranges,
+        "max_cost_usd": None if plan.max_cost_usd is None else float(plan.max_cost_usd),
         "binds": figures.binds,
         "account": None if account is None else _account_facts(account),
         "prices": None if account is None else _prices(account),
@@ -113,6 +120,10 @@ def _answer(
         "first": [_in_full(job) for job in made.first],
         "last": [_in_full(job) for job in made.last],
     }
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def _account_facts(account: Account) -> dict[str, Any]:
@@ -141,12 +152,14 @@ def _caps(made: Forecast, account: Account) -> dict[str, Any]:
         claim = account.room.claim_of(demand)
         if claim.caps_itself or account.room.unpriced(demand):
             continue
-        before = caps.get(str(demand.target), {"cap_usd": 0.0})
-        floor = account.room.floor_of(demand)
-        caps[str(demand.target)] = {
-            "cap_usd": max(float(claim.reserve_usd), before["cap_usd"]),
-            "floor_usd": None if floor is None else float(floor),
-        }
+        floor, cap = account.room.floor_of(demand), float(claim.reserve_usd)
+        before = caps.get(str(demand.target))
+        if before is None or before["cap_usd"] < cap:
+            caps[str(demand.target)] = {
+                "cap_usd": cap,
+                "floor_usd": None if floor is None else float(floor),
+                "reason": account.room.why_cap(demand),
+            }
     return caps
 
 
@@ -177,45 +190,3 @@ def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
         elif old != replace(job, seq=0):
             changed.append(job.key)
     return {"batch": str(folder), "added": added, "changed": changed, "removed": list(before)}
-
-
-def _show(answer: dict[str, Any]) -> None:
-    """Prints a plan for people."""
-    print(f"{answer['batch']}: {answer['jobs']:,} jobs, at most {answer['runs_most']:,} runs")
-    print(f"requests: about {answer['requests']:,}")
-    for field, title, unit in (
-        ("duration_secs", "time", "s"),
-        ("memory_gbyte_hours", "memory", "GB hours"),
-        ("cost_usd", "cost", "US dollars"),
-    ):
-        value = answer[field]
-        if value is not None:
-            print(f"{title}: {value['likely']:,g} {unit} ({value['low']:,g} to {value['high']:,g})")
-    if answer["binds"]:
-        print(f"the time depends on: {answer['binds']}")
-    if answer["account"]:
-        _show_account(answer)
-    for sentence in answer["unknown"]:
-        print(f"not known: {sentence}")
-    for name, keys in answer.get("diff", {}).items():
-        if isinstance(keys, list):
-            shown = ", ".join(keys[:SHOWN_KEYS]) + (" …" if len(keys) > SHOWN_KEYS else "")
-            print(f"{name}: {len(keys):,}{f' ({shown})' if keys else ''}")
-    for title in ("first", "last"):
-        for job in answer[title]:
-            print(f"{title}: {json.dumps(job, ensure_ascii=False)}")
-
-
-def _show_account(answer: dict[str, Any]) -> None:
-    known = {name: value for name, value in answer["account"].items() if value is not None}
-    print("account: " + ", ".join(f"{name} {value:,}" for name, value in known.items()))
-    for target, price in answer["prices"].items():
-        each = ", ".join(f"{name} ${usd:g}" for name, usd in price["usd"].items())
-        # The platform chose the names of models and events.
-        words = f"price of {target}: {price['model']}" + (f": {each}" if each else "")
-        print(one_line(words, LONGEST_PRICE))
-    for target, cap in answer["caps"].items():
-        floor = (
-            "" if cap["floor_usd"] is None else f"; the Actor accepts ${cap['floor_usd']:g} or more"
-        )
-        print(f"cap of each run of {target}: ${cap['cap_usd']:g}, chosen by us{floor}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from pathlib import PurePath
-from zipfile import BadZipFile, ZipFile
+from typing import TYPE_CHECKING
 
 from orchestrator.specfile.tables.source_mistake import SourceMistake
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 LARGEST_BYTES = 128 * 1024 * 1024
 LARGEST_WORKBOOK = 4 * LARGEST_BYTES
@@ -51,19 +52,24 @@ def unpacked(shown: str, name: str, content: bytes) -> tuple[str, bytes]:
         raise SourceMistake(
             shown, "is a page in HTML, perhaps of a login; download or export the data itself"
         )
+    if not content.startswith((GZIP, ZIP)):
+        return name, content
+    # Imported late: few files are packed.
+    import gzip
+    import zlib
+    from zipfile import BadZipFile, ZipFile
+
     try:
-        if content.startswith(GZIP):
-            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-                inner = PurePath(name)
-                name = inner.stem if inner.suffix.lower() in (".gz", ".gzip") else name
-                return name, bounded(shown, packed.read(LARGEST_BYTES + 1))
         if content.startswith(ZIP):
             with ZipFile(io.BytesIO(content)) as archive:
                 return _only_file(shown, name, content, archive)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            inner = PurePath(name)
+            name = inner.stem if inner.suffix.lower() in (".gz", ".gzip") else name
+            return name, bounded(shown, packed.read(LARGEST_BYTES + 1))
     # RuntimeError: it has a password.
     except (OSError, EOFError, BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise SourceMistake(shown, f"cannot be unpacked: {error}") from error
-    return name, content
 
 
 def _only_file(shown: str, name: str, content: bytes, archive: ZipFile) -> tuple[str, bytes]:
