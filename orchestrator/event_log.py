@@ -11,28 +11,41 @@ where it runs in a copy of the task's context.
 
 No line has a secret, or a character that steers a terminal, whatever fact it comes in. A log that
 cannot be written never ends a batch.
+
+A command has one log for its process. The Python API has one for each batch, and leaves structlog's
+configuration to the program of its user.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from orchestrator.safe_text import SECRETS, one_line, plain, without_secrets
 
-LOG: FilteringBoundLogger = structlog.get_logger()
+
+class _CurrentLog:
+    """Passes each event to the logger of its context, or else to the logger of the process."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_IN_CONTEXT.get() or _process.logger, name)
+
+
+LOG = cast("FilteringBoundLogger", _CurrentLog())
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 DELETE = b"\x7f"
@@ -127,7 +140,10 @@ class LogSink:
         """Writes out an event that people see, too."""
         self.info(line, event)
         if not self._as_json and event["event"] not in GROUPED_EVENTS:
-            sys.stderr.write(_as_text(event) + "\n")
+            self._show(event)
+
+    def _show(self, event: EventDict) -> None:
+        sys.stderr.write(_as_text(event) + "\n")
 
     def _warn_of_loss(self, error: OSError) -> None:
         """Says once that the file of the log gets no more events."""
@@ -137,11 +153,47 @@ class LogSink:
             "reason": error.strerror,
             "consequence": "the batch continues without its log",
         }
-        line = _as_json(event).decode() if self._as_json else f"{_as_text(event)}\n"
-        sys.stderr.write(line)
+        if self._as_json:
+            sys.stderr.write(_as_json(event).decode())
+        else:
+            self._show(event)
 
     debug = info
     error = critical = warning
+
+
+class LibrarySink(LogSink):
+    """
+    Where the events of one batch of the Python API go: to the file of the batch.
+
+    Warnings and errors also go to the logger `orchestrator` of Python's `logging`, which belongs to
+    the user's program.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(as_json=False)
+
+    def _show(self, event: EventDict) -> None:
+        level = logging.getLevelNamesMapping()[event["level"].upper()]
+        logging.getLogger("orchestrator").log(level, "%s", _as_text(event))
+
+
+def logger_to(target: object, level: str, processors: Sequence[Processor]) -> FilteringBoundLogger:
+    """
+    A logger that depends on no configuration of the process.
+
+    Args:
+        target: what is called at the end of the processors.
+        level: the lowest that is logged: debug, info, warning or error.
+    """
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        target,
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        context_class=dict,
+        cache_logger_on_first_use=False,
+    ).bind()
+    return logger
 
 
 def configure_logs(*, level: str, as_json: bool) -> LogSink:
@@ -153,22 +205,28 @@ def configure_logs(*, level: str, as_json: bool) -> LogSink:
         as_json: whether stderr gets every event as JSON.
     """
     sink = LogSink(as_json=as_json)
-    structlog.configure(
-        # Rendered last: secrets are looked for in the line, which a traceback is a part of.
-        processors=[add_bound, _add_exception, _add_level_and_time, _render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: sink,
-    )
+    log_to(logger_to(sink, level, PROCESSORS))
     return sink
 
 
+@contextmanager
+def logging_through(sink: LogSink, *, level: str) -> Iterator[None]:
+    """Within the block, and in the tasks that it starts, events go to this sink only."""
+    token = _IN_CONTEXT.set(logger_to(sink, level, PROCESSORS))
+    try:
+        yield
+    finally:
+        _IN_CONTEXT.reset(token)
+
+
+def log_to(logger: FilteringBoundLogger) -> None:
+    """Sets the logger of this process."""
+    _process.logger = logger
+
+
 def discard_events() -> None:
-    """Lets events go nowhere, until logs are set up by the command or by the host's program."""
-    structlog.configure(
-        processors=[_discard],
-        wrapper_class=structlog.make_filtering_bound_logger("debug"),
-        logger_factory=structlog.ReturnLoggerFactory(),
-    )
+    """Lets events of this process go nowhere, as before `configure_logs`."""
+    log_to(_discarding())
 
 
 def _discard(_logger: WrappedLogger, _method: str, _event: EventDict) -> NoReturn:
@@ -229,6 +287,20 @@ def _as_text(event: Mapping[str, Any]) -> str:
     return f"{event['level']}: {event['event'].replace('_', ' ')} {facts}".rstrip()
 
 
-if not structlog.is_configured():
-    # structlog's own default prints to stdout, which is not ours where we are a library.
-    discard_events()
+def _discarding() -> FilteringBoundLogger:
+    return logger_to(structlog.ReturnLogger(), "critical", [_discard])
+
+
+# Rendered last: secrets are looked for in the line, which a traceback is a part of.
+PROCESSORS: Sequence[Processor] = [add_bound, _add_exception, _add_level_and_time, _render]
+
+
+class _Process:
+    """The logger of the process, where the context has none."""
+
+    def __init__(self) -> None:
+        self.logger = _discarding()
+
+
+_process = _Process()
+_IN_CONTEXT: ContextVar[FilteringBoundLogger | None] = ContextVar("logger", default=None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -86,11 +87,15 @@ class GroupWorker:
     ) -> None:
         self._perform_group = perform_group
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
-        # A daemon, so that an exit without `__aexit__` does not wait for this thread.
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._name = name
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        # In a copy of the context, which says where events are logged. A daemon, so that an exit
+        # without `__aexit__` does not wait for this thread.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._serve,), name=self._name, daemon=True
+        )
         self._thread.start()
         return self
 

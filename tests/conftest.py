@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import settings
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from orchestrator.event_log import add_bound, discard_events
+from orchestrator.event_log import discard_events
 from orchestrator.safe_text import SECRETS
+from tests.support.captured_events import captured_events
 from tests.support.tracebacks import take_tracebacks
 
 # On a busy machine, the time of one example means nothing.
@@ -50,7 +50,7 @@ def _no_log_is_kept() -> Iterator[None]:
 @pytest.fixture
 def logged() -> Iterator[list[EventDict]]:
     """The events of a test, with what is bound in their context."""
-    with capture_logs(processors=[add_bound]) as entries:
+    with captured_events() as entries:
         yield entries
 
 

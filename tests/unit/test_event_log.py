@@ -14,11 +14,20 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from anyio import create_task_group, to_thread
 
 import orchestrator
-from orchestrator.event_log import LOG, LogSink, bound, configure_logs
+from orchestrator.event_log import (
+    LOG,
+    LibrarySink,
+    LogSink,
+    bound,
+    configure_logs,
+    logging_through,
+)
+from orchestrator.group_worker import GroupWorker
 from orchestrator.safe_text import SECRETS
 
 
@@ -150,6 +159,53 @@ def test_library_prints_no_events() -> None:
     code = "from orchestrator.event_log import LOG; LOG.warning('straggler_found')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout + done.stderr == b""
+
+
+def test_log_leaves_structlog_to_the_program_of_the_user() -> None:
+    """A program that configures structlog keeps its own configuration."""
+    code = (
+        "import structlog; from orchestrator.event_log import configure_logs; "
+        "configure_logs(level='info', as_json=True); print(structlog.is_configured())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"False\n"
+
+
+async def test_each_batch_of_a_library_has_its_own_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two batches in one loop log into their own files; Python's logging gets their warnings."""
+
+    async def work(name: str) -> None:
+        folder = tmp_path / name
+        folder.mkdir()
+        sink = LibrarySink()
+        with logging_through(sink, level="info"):
+            sink.open_file(folder / "log.jsonl")
+            for _ in range(2):
+                await anyio.lowlevel.checkpoint()
+                LOG.warning("straggler_found", job=name)
+            sink.close_file()
+
+    async with create_task_group() as tasks:
+        for name in "ab":
+            tasks.start_soon(work, name)
+    assert [line["job"] for name in "ab" for line in lines(tmp_path / name)] == ["a", "a", "b", "b"]
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        *2 * ["warning: straggler found job=a"],
+        *2 * ["warning: straggler found job=b"],
+    ]
+
+
+async def test_thread_of_a_batch_logs_where_its_batch_does(tmp_path: Path) -> None:
+    """What the thread for the ledger or for files warns of is in the log of its batch."""
+    sink = LibrarySink()
+    with logging_through(sink, level="info"):
+        sink.open_file(tmp_path / "log.jsonl")
+        async with GroupWorker("files") as worker:
+            await worker.submit(lambda: LOG.info("results_merged"))
+        sink.close_file()
+    assert [line["event"] for line in lines(tmp_path)] == ["results_merged"]
 
 
 def names_of_events() -> set[str]:

@@ -10,13 +10,13 @@ from threading import Event
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from structlog.testing import capture_logs
 
 from orchestrator.app.monitoring.metrics_file import MetricsFile, write_metrics
 from orchestrator.app.monitoring.reading import Reading, requests_by_status
 from orchestrator.ledger import create_ledger
 from orchestrator.model.states import JobStatus
 from tests.support.builders import make_batch
+from tests.support.captured_events import captured_events
 
 READING = Reading(
     name="nightly",
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 def warnings_of(folder: Path, write: Callable[[Path, Reading], None]) -> list[str]:
     """The warnings of a file whose writes do this."""
     file = MetricsFile(path=folder / "a.prom", write=write, patience_secs=0.05)
-    with capture_logs() as logs:
+    with captured_events() as logs:
         file.finish(folder)
         file.finish(folder)
     return [log["reason"] for log in logs if log["event"] == "metrics_not_written"]
