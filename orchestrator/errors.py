@@ -15,7 +15,9 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
     │  └─ TooManyOpenFiles, OutputLost, BatchAborted
     ├─ Interrupted ................... 129, 130 or 143  a signal; the batch can be resumed
-    │  └─ LeftForNextOccurrence             the next occurrence of the schedule has come
+    │  ├─ LeftForNextOccurrence             the next occurrence of the schedule has come
+    │  └─ LeftEarly                         a Python program left its batch before the end
+    ├─ JobsFailed ....................  1  jobs did not succeed, for a Python program that asks
     ├─ WaitedTooLong .................  5  an earlier batch of the series was live for too long
     ├─ BatchHeld .....................  4  another process holds the batch
     └─ PlatformError .................  5  carries method, path, status, error type
@@ -40,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from signal import SIGTERM, Signals
+from signal import SIGINT, SIGTERM, Signals
 from unicodedata import east_asian_width
 
 from orchestrator.safe_text import one_line, plain
@@ -230,6 +232,21 @@ class LeftForNextOccurrence(Interrupted):
         self.args = (
             "the next occurrence of the schedule has come; its runs continue on the platform",
         )
+
+
+class LeftEarly(Interrupted):
+    """A Python program left its batch before the end."""
+
+    def __init__(self) -> None:
+        # It counts as Ctrl-C: a person, or a program, wanted this end.
+        super().__init__(SIGINT)
+        self.args = ("the Python program left the batch before its end",)
+
+
+class JobsFailed(OrchestratorError):
+    """Jobs of a batch did not succeed; raised only where a Python program asks for it."""
+
+    exit_code = 1
 
 
 class WaitedTooLong(OrchestratorError):

@@ -12,21 +12,27 @@ DISTRIBUTION = "apify-batch"
 class Extra(StrEnum):
     """An optional part of the installation."""
 
+    DUCKDB = "duckdb"
     EXCEL = "excel"
     METRICS = "metrics"
     NOTIFY = "notify"
     OTEL = "otel"
+    PANDAS = "pandas"
     PARQUET = "parquet"
+    POLARS = "polars"
     REMOTE = "remote"
     SCHEMA = "schema"
 
 
 LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
+    Extra.DUCKDB: "duckdb",
     Extra.EXCEL: "python_calamine",
     Extra.METRICS: "prometheus_client",
     Extra.NOTIFY: "apprise",
     Extra.OTEL: "opentelemetry",
+    Extra.PANDAS: "pandas",
     Extra.PARQUET: "pyarrow",
+    Extra.POLARS: "polars",
     Extra.REMOTE: "obstore",
     Extra.SCHEMA: "jsonschema_rs",
 }

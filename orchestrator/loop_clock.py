@@ -19,3 +19,12 @@ def running_clock() -> Callable[[], float]:
 def loop_time() -> float:
     """The seconds on the running event loop's clock, which never goes back."""
     return get_running_loop().time()
+
+
+def has_running_loop() -> bool:
+    """Whether an event loop of asyncio runs in this thread."""
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -7,11 +7,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from pydantic import SecretStr
+
 from orchestrator.apify.account_endpoints import AccountEndpoints
 from orchestrator.apify.actor_endpoints import ActorEndpoints
 from orchestrator.apify.http.transport import Transport
 from orchestrator.apify.http.transport_choice import real_transport
-from orchestrator.apify.options import ClientOptions
+from orchestrator.apify.options import ClientOptions, chosen_options
 from orchestrator.apify.policy.paced_transport import ClientStats, PacedTransport
 from orchestrator.apify.policy.platform_clock import Reading
 from orchestrator.apify.policy.sender import Sender
@@ -31,7 +33,9 @@ class ApifyClient:
     what may be repeated, a `PermanentError` or `NoRoom` at once.
 
     Args:
-        options: where and how.
+        options: where and how; None for the ones below and the defaults.
+        token: None for `APIFY_TOKEN`, or else the token that `apify login` saved.
+        base_url: None for `APIFY_API_BASE_URL`, or else Apify's own.
         transport: what carries requests; real HTTP when None.
         rng: where the jitter of pauses comes from.
 
@@ -40,6 +44,9 @@ class ApifyClient:
         storages: reads datasets and key-value stores.
         actors: reads Actors, tasks and builds.
         account: reads the account behind the token, its limits and its usage.
+
+    Raises:
+        ConfigError: there is no token, or it is not valid.
 
     Cancellation: a cancelled call leaves the client usable. What a start has done by then is
     unknown.
@@ -52,12 +59,14 @@ class ApifyClient:
 
     def __init__(
         self,
-        options: ClientOptions,
+        options: ClientOptions | None = None,
         *,
+        token: str | SecretStr | None = None,
+        base_url: str | None = None,
         transport: Transport | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._options = options
+        self._options = options = chosen_options(options, token=token, base_url=base_url)
         # Before the first request: the error of that one may already quote the token.
         if options.token is not None:
             SECRETS.add(options.token.get_secret_value(), shortest=SHORTEST_TOKEN)

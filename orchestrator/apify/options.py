@@ -8,13 +8,14 @@ Three things are called timeout elsewhere and have three names here: the deadlin
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from orchestrator import __version__
 from orchestrator.errors import ConfigError
+from orchestrator.version import __version__
 
 DEFAULT_BASE_URL = "https://api.apify.com"
 # About 20 seconds together: a refusal that lasts longer is believed.
@@ -62,6 +63,39 @@ class ClientOptions:
     sync_wait_secs: float = SYNC_WAIT_SECS
     max_polls: int | None = None
     max_answer_bytes: int = 64 * 1024 * 1024
+
+
+def chosen_options(
+    options: ClientOptions | None, *, token: str | SecretStr | None, base_url: str | None
+) -> ClientOptions:
+    """
+    The options of a client; without them, those of the environment.
+
+    Args:
+        options: complete; then neither of the others is given.
+        token: None for `APIFY_TOKEN`, or else the token that `apify login` saved.
+        base_url: None for `APIFY_API_BASE_URL`, or else Apify's own.
+
+    Raises:
+        ConfigError: options are given twice, the token is not valid, or there is none.
+    """
+    if options is not None:
+        if token is not None or base_url is not None:
+            raise ConfigError("ApifyClient: give options, or token and base_url, not both")
+        return options
+    # Imported late: a client of the commands gets its options.
+    from orchestrator.apify.token import NOT_LOGGED_IN, checked_token, saved_token
+
+    text = os.environ.get("APIFY_TOKEN", "") if token is None else token
+    try:
+        given = checked_token(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise ConfigError(f"ApifyClient: {error}") from error
+    found = given or (saved_token() if token is None else None)
+    if found is None:
+        raise ConfigError(f'{NOT_LOGGED_IN}, or write ApifyClient(token="…")')
+    address = base_url or os.environ.get("APIFY_API_BASE_URL") or DEFAULT_BASE_URL
+    return ClientOptions(base_url=address, token=found)
 
 
 def root_of(base_url: str) -> str:

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from orchestrator import __version__
 from orchestrator.cli.command_list import COMMANDS, GROUPS
+from orchestrator.version import __version__
 
 EXIT_CODES = """\
 exit codes:

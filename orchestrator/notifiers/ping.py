@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import anyio
 
-from orchestrator import __version__
 from orchestrator.notifiers.addresses import shown_host, without_parts
+from orchestrator.version import __version__
 
 START = "start"
 SUCCESS = ""

@@ -78,7 +78,7 @@ def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[
     rows = size = 0
     most = most_rows()
     for source in sources:
-        for first, lines in _lines_of(source):
+        for first, lines in lines_of(source):
             start = 0
             while start < len(lines):
                 part = lines[start : start + most - rows]
@@ -93,7 +93,7 @@ def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[
         yield pieces
 
 
-def _lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
+def lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
     """The lines of a source in groups, each with the number of its first line."""
     count = 0
     try:

@@ -75,7 +75,16 @@ def load_spec(path: Path, *, output: Path = OUTPUT) -> LoadedSpec:
     Raises:
         SpecError: its fields have mistakes; with those that only its expansion shows.
     """
-    documents = read_documents(path)
+    return checked_spec(path, read_documents(path), output)
+
+
+def checked_spec(path: Path, documents: Documents, output: Path = OUTPUT) -> LoadedSpec:
+    """
+    Checks what was read of a spec; see `load_spec`.
+
+    Raises:
+        SpecError: its fields have mistakes.
+    """
     data = documents.data
     found: list[tuple[FieldPath, str]] = [*make_jsonable(data), *take_out_of_scope(data)]
     spec, wrong = valid_part(data)

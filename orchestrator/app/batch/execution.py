@@ -114,6 +114,8 @@ async def drive(
         # The scheduler does not listen yet, and the ledger must say which signal stopped it.
         signals.enter_context(context.listening(early.append))
         async with open_batch(folder, endpoint, context) as batch:
+            if context.watcher is not None:
+                context.watcher.began(folder)
             before = batch.reader.extent()
             reason = await _schedule(batch, options, context, early, is_new=is_new)
             signals.close()
@@ -164,7 +166,7 @@ async def _schedule(
     tracker = ProgressTracker(anyio.current_time())
     if context.trace is not None:
         context.trace.begin(batch.ledger.batch, utc_now())
-    observer = BatchEvents(tracker, context.trace)
+    observer = BatchEvents(tracker, context.trace, context.watcher)
     finder = make_finder(batch, options, observer)
     if not is_new:
         await batch.ledger.begin_call(context.command, context.caller, utc_now())
@@ -172,7 +174,7 @@ async def _schedule(
             await take_over(batch, options, finder)
         except (PlatformError, SecondCopy) as reason:
             return reason
-    attempts = await _own(batch, options, is_forced=context.force)
+    attempts = await _own(batch, options, context)
     # Read after the take-over, which compares the ledger with the runs of the account.
     backlog = read_backlog(batch, options, attempts, tracker)
     scheduler = make_scheduler(batch, backlog, options, finder=finder, observer=observer)
@@ -206,15 +208,17 @@ async def _run(
     return None
 
 
-async def _own(batch: OpenBatch, options: SchedulerOptions, *, is_forced: bool) -> list[Attempt]:
+async def _own(batch: OpenBatch, options: SchedulerOptions, context: BatchContext) -> list[Attempt]:
     """Makes this process the owner of the batch; returns its open attempts."""
     ledger, room = batch.ledger, options.room
     attempts = await ledger.take_over()
     await ledger.set_costs_settle_secs(options.settings.costs_settle_secs)
     if room.keeps_days is not None:
         await ledger.set_keeps_days(room.keeps_days)
-    if not (options.is_aborting or is_forced):
-        await reuse_results(ledger, batch.reader, batch.folder, utc_now())
+    if not (options.is_aborting or context.force):
+        reused = await reuse_results(ledger, batch.reader, batch.folder, utc_now())
+        if context.watcher is not None:
+            context.watcher.jobs_settled(reused)
     await _learn_clock(batch.client, attempts)
     return attempts
 

@@ -20,6 +20,7 @@ from orchestrator.model.states import JobStatus
 
 if TYPE_CHECKING:
     from orchestrator.app.monitoring.trace import BatchTrace
+    from orchestrator.app.setup.context import Watcher
 
 
 class BatchEvents:
@@ -29,15 +30,23 @@ class BatchEvents:
     Events of an attempt are logged in its task, where `job`, `attempt` and `run` are bound.
     """
 
-    def __init__(self, tracker: ProgressTracker, trace: BatchTrace | None = None) -> None:
+    def __init__(
+        self,
+        tracker: ProgressTracker,
+        trace: BatchTrace | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._tracker = tracker
         self._trace = trace
+        self._watcher = watcher
         # Bound once: `LOG` itself looks its configuration up for each event.
         self._log: FilteringBoundLogger = LOG.bind()
 
     def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """Counts a run in progress."""
         self._tracker.run_started(attempt, run, loop_time())
+        if self._watcher is not None:
+            self._watcher.run_started(attempt, run, adopted=adopted)
         self._log.info("run_adopted" if adopted else "run_started", run=run.id)
 
     def run_finished(self, attempt: Attempt, run: Run) -> None:
@@ -61,6 +70,8 @@ class BatchEvents:
     def job_skipped(self, seq: int, reason: str) -> None:
         """Counts a job that is not started."""
         self._tracker.jobs_over(JobStatus.SKIPPED, (None,), reason)
+        if self._watcher is not None:
+            self._watcher.job_skipped(seq)
         self._log.warning("job_skipped", place=seq + 1, reason=reason)
 
     def jobs_added(self, source: str, expansion: Expansion) -> None:
@@ -111,6 +122,8 @@ class BatchEvents:
     def jobs_refused(self, reason: str, keys: Sequence[str]) -> None:
         """Counts jobs that failed without a start."""
         self._tracker.jobs_over(JobStatus.FAILED, map(JobKey, keys), reason)
+        if self._watcher is not None:
+            self._watcher.jobs_settled(map(JobKey, keys))
         self._log.info("jobs_refused", reason=reason, jobs=list(keys))
 
     def start_postponed(self, error: str, delay_secs: float) -> None:
@@ -144,6 +157,11 @@ class BatchEvents:
         )
         if self._trace is not None:
             self._trace.attempt_over(attempt, outcome, utc_now())
+        if self._watcher is not None:
+            if next_delay_secs is None:
+                self._watcher.jobs_settled((attempt.job.key,))
+            else:
+                self._watcher.attempt_failed(attempt, outcome.error, next_delay_secs)
         if next_delay_secs is not None:
             self._log.warning(
                 "attempt_failed",

@@ -17,7 +17,7 @@ from orchestrator.collector.attempt_files import ATTEMPTS
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
-from orchestrator.model.ids import BatchId
+from orchestrator.model.ids import BatchId, JobKey
 from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.states import JobStatus
 from orchestrator.store.disk_writes import flush_path, link_or_copy
@@ -25,16 +25,18 @@ from orchestrator.store.disk_writes import flush_path, link_or_copy
 Likeness = tuple[object, ...]
 
 
-async def reuse_results(ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime) -> int:
+async def reuse_results(
+    ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime
+) -> list[JobKey]:
     """
-    Settles the jobs of a batch that may reuse the results of earlier jobs; returns how many.
+    Settles the jobs of a batch that may reuse the results of earlier jobs; returns which.
 
     All files of a job are in place before the ledger counts it as settled.
     """
     wanted = await to_thread.run_sync(_wanted, reader)
-    count = 0
+    settled: list[JobKey] = []
     if not wanted:
-        return count
+        return settled
     oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
     reuse = _Reuse(ledger=ledger, folder=folder, wanted=wanted, now=now)
     for found in earlier_batches(folder, ledger.batch):
@@ -44,12 +46,12 @@ async def reuse_results(ledger: Ledger, reader: LedgerReader, folder: Path, now:
                 if batch.ended_at is not None and batch.ended_at < oldest:
                     break
                 for report in source.reports():
-                    count += await reuse.settle(found.folder, report)
+                    settled += await reuse.settle(found.folder, report)
         except UsageError as error:
             LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
         if not wanted:
             break
-    return count
+    return settled
 
 
 def _wanted(reader: LedgerReader) -> dict[Likeness, list[Job]]:
@@ -77,27 +79,27 @@ class _Reuse:
     wanted: dict[Likeness, list[Job]]
     now: datetime
 
-    async def settle(self, earlier: Path, report: JobReport) -> int:
-        """Settles a job with the results of an earlier one; returns how many were settled."""
+    async def settle(self, earlier: Path, report: JobReport) -> list[JobKey]:
+        """Settles a job with the results of an earlier one; returns its key, if there is one."""
         key = reuse_key(report.job)
         if report.status is not JobStatus.SUCCEEDED or key is None or report.finished_at is None:
-            return 0
+            return []
         likeness = _hashable(key)
         age = self.now - report.finished_at
         # Only one job of a batch reuses a run, because one job made it.
         job = next((one for one in self.wanted.get(likeness, ()) if _allows(one, age)), None)
         source = earlier / "jobs" / report.job.key
         if job is None or not await to_thread.run_sync(_is_whole, source, report):
-            return 0
+            return []
         await to_thread.run_sync(_put, source, self.folder / "jobs" / job.key)
         batch = report.reused_from or BatchId(earlier.name)
         if not await self.ledger.reuse(job.seq, report, batch, self.now):
-            return 0
+            return []
         self.wanted[likeness].remove(job)
         if not self.wanted[likeness]:
             del self.wanted[likeness]
         LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
-        return 1
+        return [job.key]
 
 
 def _allows(job: Job, age: timedelta) -> bool:

@@ -13,13 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from orchestrator import __version__
 from orchestrator.app.doctor.findings import Finding, problem, warning
 from orchestrator.app.setup.process_limits import CURE, capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import ConfigError
 from orchestrator.extras import DISTRIBUTION, LIBRARIES_OF_EXTRAS, Extra
 from orchestrator.report.lines import size
+from orchestrator.version import __version__
 
 LOW_BYTES = 2 * 1000**3
 FULL_BYTES = 100 * 1000**2

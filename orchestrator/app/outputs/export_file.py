@@ -133,7 +133,8 @@ def _left_out(folder: Path) -> Iterator[str]:
             elif report.size_bytes and not has_items(report):
                 unfit.append(f"{report.job.key} ({report.job.collect.query.format})")
     if others:
-        yield f"{display(folder)}: without the items of {others} jobs that have not succeeded"
+        jobs = "1 job that has" if others == 1 else f"{others:,} jobs that have"
+        yield f"{display(folder)}: without the items of {jobs} not succeeded"
     if unfit:
         more = f" and {len(unfit) - SHOWN} more" if len(unfit) > SHOWN else ""
         yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,8 +17,11 @@ from orchestrator.app.setup.process_limits import capacity
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink, bound
+from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import LocalPlatformPlan
+from orchestrator.model.ids import JobKey
 from orchestrator.model.progress import Progress
+from orchestrator.model.runs import Run
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
@@ -77,6 +80,25 @@ class Reporter(Protocol):
         """
 
 
+class Watcher(Protocol):
+    """Hears of each change of a batch after it is durable, in the event loop; must not block."""
+
+    def began(self, folder: Path) -> None:
+        """The work on a batch begins; what follows is of this batch."""
+
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        """The run of an attempt is known."""
+
+    def attempt_failed(self, attempt: Attempt, error: str | None, next_delay_secs: float) -> None:
+        """An attempt did not succeed, and another one follows."""
+
+    def jobs_settled(self, keys: Iterable[JobKey]) -> None:
+        """Jobs reached their final status."""
+
+    def job_skipped(self, seq: int) -> None:
+        """The job at a place in the spec is settled without an attempt."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
     """
@@ -89,6 +111,7 @@ class BatchContext:
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
         leave_at: when the batch is interrupted for the next one; None for never.
+        watcher: hears of each change; None if nobody watches.
         metrics: writes the file of metrics; None if nobody asked for it.
         trace: records the attempts for OpenTelemetry; None if nobody asked for it.
         announcer: announces the end of the batch; None if nobody is to hear of it.
@@ -107,6 +130,7 @@ class BatchContext:
     force: bool = False
     waits_for_platform: bool = False
     leave_at: datetime | None = None
+    watcher: Watcher | None = None
     metrics: MetricsFile | None = None
     trace: BatchTrace | None = None
     announcer: Announcer | None = None

@@ -32,6 +32,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from orchestrator.apify.token import NOT_LOGGED_IN, checked_token, saved_token
 from orchestrator.app.batch_folders import REMOTE, folder_of_remote
 from orchestrator.app.setup.settings_sources import (
     BELOW_SPEC,
@@ -45,7 +46,6 @@ from orchestrator.app.setup.settings_sources import (
     unknown_variables_of,
     variable_of,
 )
-from orchestrator.app.setup.token import checked_token, saved_token
 from orchestrator.errors import ConfigError
 from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import Batch
@@ -281,21 +281,21 @@ class Settings(BaseSettings):
         """
         token = self.token or saved_token()
         if token is None:
-            raise ConfigError(
-                "there is no API token: set APIFY_TOKEN (Apify Console, Settings, API & "
-                "Integrations), or run `apify login`; --local needs none"
-            )
+            raise ConfigError(f"{NOT_LOGGED_IN}; --local needs none")
         return token
 
 
-def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settings:
+def load_settings(
+    *, config: Path | None, flags: Mapping[str, object], flags_are_options: bool = True
+) -> Settings:
     """
     The settings of this process.
 
     Args:
         config: the file given by `--config`; None to look in the working folder, then in the
             user's config folder.
-        flags: the flags of the command line, by setting.
+        flags: what the call itself gives, by setting.
+        flags_are_options: whether they are options of the command line.
 
     Raises:
         ConfigError: with every problem and its place.
@@ -310,7 +310,10 @@ def load_settings(*, config: Path | None, flags: Mapping[str, object]) -> Settin
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0])
-            problems.append(f"{_origin(name, flags, path)}: {plain(detail)}")
+            origin = _origin(name, path)
+            if name in flags:
+                origin = f"--{name.replace('_', '-')}" if flags_are_options else name
+            problems.append(f"{origin}: {plain(detail)}")
     if problems:
         raise ConfigError("\n".join(problems))
     return settings
@@ -361,10 +364,8 @@ def _unknown_in(path: Path, data: Mapping[str, object]) -> list[str]:
     return messages
 
 
-def _origin(name: str, flags: Mapping[str, object], path: Path | None) -> str:
-    """The flag, variable or file that a value came from."""
-    if name in flags:
-        return f"--{name.replace('_', '-')}"
+def _origin(name: str, path: Path | None) -> str:
+    """The variable or file that a value came from."""
     variable = variable_of(name)
     if os.environ.get(variable) or path is None:
         return f"environment variable {variable}"

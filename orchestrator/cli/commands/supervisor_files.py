@@ -13,7 +13,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator import __version__
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.app.setup.settings import Settings
 from orchestrator.app.setup.settings_sources import PREFIX, find_config
@@ -37,6 +36,7 @@ from orchestrator.errors import UsageError
 from orchestrator.model.schedule import expand
 from orchestrator.specfile import LoadedSpec, load_spec
 from orchestrator.store.disk_writes import write_file
+from orchestrator.version import __version__
 
 KUBERNETES = "kubernetes"
 STEPS_SINCE = 254

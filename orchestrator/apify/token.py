@@ -11,6 +11,11 @@ from pydantic import SecretStr
 from orchestrator.errors import ConfigError
 from orchestrator.system_errors import error_of
 
+NOT_LOGGED_IN = (
+    "there is no API token: set APIFY_TOKEN (Apify Console, Settings, API & Integrations), or run "
+    "`apify login`"
+)
+
 
 def checked_token(text: str) -> SecretStr | None:
     """

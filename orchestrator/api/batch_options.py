@@ -1,0 +1,168 @@
+"""How a batch of the Python API is to run: the options of `orchestrator run`, for both ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from pydantic import SecretStr
+
+from orchestrator.api.session import Session
+from orchestrator.app.notifications.announcement import announcing
+from orchestrator.app.occurrences.spec_run import SpecRun
+from orchestrator.app.setup.context import BatchContext
+from orchestrator.app.setup.platform_connection import connector
+from orchestrator.app.setup.settings import Settings, load_settings
+from orchestrator.errors import UsageError
+from orchestrator.model.selection import Choice, parse_selection
+from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
+from orchestrator.specfile import LoadedSpec
+from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.notify_urls import plan_of_table
+
+CALLER = "python"
+"""What started the batch, for `list` and reports."""
+
+
+SETTINGS = {
+    "token": "token",
+    "base_url": "api_base_url",
+    "output": "output",
+    "max_runs": "max_runs",
+}
+"""The options that are settings, and the names of these."""
+
+
+class BatchOptions(TypedDict, total=False):
+    """
+    The options of `orchestrator run`, by the same names; see docs/python.md.
+
+    `token`, `base_url`, `output` and `settings` win over the environment and over `config.toml`.
+    `settings` has any other setting by its name in `config.toml`. `abort_runs` is what
+    `--on-signal abort` is for the command.
+    """
+
+    resume: bool
+    accept_changes: bool
+    occurrence: date | datetime
+    concurrent: bool
+    force: bool
+    select: str
+    exclude: str
+    limit: int
+    local: bool
+    actors: Sequence[str | PathLike[str]]
+    abort_runs: bool
+    max_runs: int
+    output: str | PathLike[str]
+    token: str | SecretStr
+    base_url: str
+    config: str | PathLike[str]
+    settings: Mapping[str, object]
+
+
+class LimitsAndOptions(BatchOptions, total=False):
+    """The fields of `[batch]` in a spec, for a batch without a spec, and its options."""
+
+    max_memory_mbytes: int
+    max_cost_usd: Decimal | float
+    stop_after_failures: int | str
+    deadline_secs: float
+    on_unconfirmed: Literal["adopt", "fail", "restart"]
+    max_jobs: int
+    schedule: str
+    timezone: str
+    resume_within: str
+
+
+LIMITS = LimitsAndOptions.__annotations__.keys() - BatchOptions.__annotations__.keys() | {
+    "max_runs"
+}
+
+
+def refuse_unknown(options: Mapping[str, object], known: Collection[str]) -> None:
+    """
+    Refuses a misspelt option.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
+    for name in options:
+        if name not in known:
+            raise UsageError(f"Batch: {unknown(name, known, 'option')}")
+
+
+def settings_of_options(options: BatchOptions) -> Settings:
+    """
+    The settings, in which what the program gives wins.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    given = dict(options.get("settings", {}))
+    given |= {name: options[key] for key, name in SETTINGS.items() if key in options}  # type: ignore[literal-required]  # the names are those of the options
+    config = options.get("config")
+    path = None if config is None else Path(config)
+    settings = load_settings(config=path, flags=given, flags_are_options=False)
+    # A program may change its working folder, in contrast to a command.
+    return settings.model_copy(update={"output": settings.output.absolute()})
+
+
+def choice_of_options(options: BatchOptions) -> Choice:
+    """
+    The jobs of the spec that are selected.
+
+    Raises:
+        UsageError: a selection is not valid.
+    """
+    select, exclude = options.get("select"), options.get("exclude")
+    for selection in (select, exclude):
+        parse_selection(selection)
+    return Choice(select=select, exclude=exclude, limit=options.get("limit"))
+
+
+def spec_run_of(
+    loaded: LoadedSpec, params: Mapping[str, str], options: BatchOptions, session: Session
+) -> SpecRun:
+    """
+    The request to run a spec.
+
+    Raises:
+        ConfigError: a setting is wrong, or there is no token.
+        UsageError: a selection is not valid.
+    """
+    settings = settings_of_options(options)
+    is_local = options.get("local", False)
+    if settings.token is not None:
+        SECRETS.add(settings.token.get_secret_value(), shortest=SHORTEST_TOKEN)
+    if not is_local:
+        settings.require_token()
+    context = BatchContext(
+        settings=settings,
+        connect=connector(settings),
+        display=session,
+        reporter=session,
+        watcher=session,
+        listening=session.stop.listening,
+        sink=session.sink,
+        abort_on_signal=options.get("abort_runs", False),
+        force=options.get("force", False),
+        waits_for_platform=options.get("resume", False),
+        command="run --resume" if options.get("resume") else "run",
+        caller=settings.trigger or CALLER,
+    )
+    return SpecRun(
+        loaded=loaded,
+        context=announcing(context, plan_of_table(loaded.spec.notify)),
+        params=params,
+        choice=choice_of_options(options),
+        named=options.get("occurrence"),
+        is_local=is_local,
+        actors=tuple(map(Path, options.get("actors", ()))),
+        is_concurrent=options.get("concurrent", False),
+        accepts_changes=options.get("accept_changes", False),
+    )

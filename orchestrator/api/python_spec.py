@@ -1,0 +1,83 @@
+"""A spec that is made in Python, checked as one that is read from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import Mistake, SpecError
+from orchestrator.specfile.load import LoadedSpec, checked_spec
+from orchestrator.specfile.text.includes import Documents
+from orchestrator.specfile.text.positions import Path as FieldPath
+from orchestrator.specfile.text.positions import Place, shown_path
+from orchestrator.specfile.text.syntax import Document
+
+PYTHON = Path("<python>")
+"""Stands in messages and in the ledger where the path of a spec is expected."""
+
+
+@dataclass(frozen=True)
+class _PythonDocument(Document):
+    """The tables of a spec that no file has: a field has no line."""
+
+    def find(self, path: FieldPath) -> Place | tuple[None, None]:  # noqa: ARG002
+        """No line and no column."""
+        return None, None
+
+
+def python_spec(tables: Mapping[str, object]) -> LoadedSpec:
+    """
+    The spec with these tables; those that are None are left out.
+
+    Raises:
+        SpecError: with all mistakes that show before expansion.
+    """
+    mistakes: list[Mistake] = []
+    data = {
+        name: _plain(value, (name,), mistakes)
+        for name, value in tables.items()
+        if value is not None
+    }
+    if mistakes:
+        raise SpecError(mistakes)
+    source = json.dumps(data, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    document = _PythonDocument(path=PYTHON, language="json", source=source, data=data)
+    return checked_spec(PYTHON, Documents([document]))
+
+
+def _plain(value: object, path: FieldPath, mistakes: list[Mistake]) -> Any:
+    """A value of Python as JSON has it; adds a mistake for one that JSON cannot express."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            # Also an enum of text, whose value JSON would not have.
+            return str.__str__(value)
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case date() | time():
+            return value.isoformat()
+        case PathLike():
+            return fspath(value)
+        case Mapping():
+            return {
+                str(name): _plain(inner, (*path, str(name)), mistakes)
+                for name, inner in value.items()
+            }
+        case list() | tuple() | range():
+            return _plain_list(value, path, mistakes)
+    message = f"expected a value that JSON has, found {type(value).__name__}"
+    if type(value).__name__ in ("SecretStr", "SecretBytes"):
+        message = "a secret would be stored in files: write {{ env.NAME }}"
+    mistakes.append(Mistake(file=str(PYTHON), field=shown_path(path), message=message))
+    return None
+
+
+def _plain_list(values: Iterable[object], path: FieldPath, mistakes: list[Mistake]) -> list[Any]:
+    return [_plain(value, (*path, index), mistakes) for index, value in enumerate(values)]

@@ -1,0 +1,263 @@
+"""The work on a batch in the background of a Python program, and what the program hears of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from orchestrator.api.batch_result import BatchResult
+from orchestrator.api.events import (
+    AttemptFailed,
+    BatchEnded,
+    BatchStarted,
+    Event,
+    JobSettled,
+    RunStarted,
+)
+from orchestrator.api.job_result import JobResult, job_result
+from orchestrator.api.stop_request import StopRequest
+from orchestrator.app.batch.lifecycle import Result
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.setup.known_errors import known_error
+from orchestrator.app.setup.signals import LEAVE_SECS
+from orchestrator.errors import LeftEarly
+from orchestrator.event_log import LOG, LibrarySink, logging_through
+from orchestrator.ledger import LedgerReader
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.ids import JobKey
+from orchestrator.model.progress import Progress
+from orchestrator.model.runs import Run
+
+Settled = tuple[Path, JobKey | int]
+"""The folder of a batch, and a job that is settled: by its key, or by its place in the spec."""
+
+
+class Session:
+    """
+    One run of a batch; made in the event loop that it belongs to.
+
+    It is the display, the reporter and the watcher of the batch: it keeps what happens until the
+    program asks. A settled job is read from the ledger only when the program asks for it.
+
+    Attributes:
+        stop: ends the work as the first SIGINT ends that of a command.
+        folder: of the batch; None before it has one.
+        result: how the batch was left; None before.
+        earlier: how batches of earlier occurrences were left, in their order.
+        code: the exit code of the whole call; None before its end.
+        error: with which the work ended; None before that, and if there was none.
+        notes: what the call says besides, in words.
+    """
+
+    def __init__(self) -> None:
+        self.stop = StopRequest()
+        self.sink = LibrarySink()
+        self.folder: Path | None = None
+        self.result: BatchResult | None = None
+        self.earlier: list[BatchResult] = []
+        self.code: int | None = None
+        self.notes: list[str] = []
+        self._current = Path()
+        self._progress: Callable[[int], Progress] | None = None
+        self._queue: deque[Event | Settled] = deque()
+        self._readers: dict[Path, LedgerReader] = {}
+        self._keys: dict[Path, dict[int, JobKey]] = {}
+        self._closing = ExitStack()
+        self.error: Exception | None = None
+        self._news = anyio.Event()
+        self._has_begun = anyio.Event()
+        self._has_ended = anyio.Event()
+        self._scope = anyio.CancelScope(shield=True)
+        self._tasks = anyio.create_task_group()
+
+    async def start(self, function: Callable[[], Awaitable[int]], log_level: str) -> None:
+        """
+        Begins to work on the batch in the background; returns when it has begun, or has ended.
+
+        Args:
+            function: works on the batch to its end, and returns the exit code.
+
+        Raises:
+            OrchestratorError: the batch cannot begin.
+        """
+        await self._tasks.__aenter__()
+        try:
+            self._tasks.start_soon(self._work, function, log_level, name="batch")
+            await self._has_begun.wait()
+            if self.folder is None:
+                self._raise_error()
+        except BaseException as error:
+            await self.leave(error)
+            raise
+
+    async def leave(self, error: BaseException | None) -> None:
+        """
+        Ends the work as the first SIGINT does, and after `LEAVE_SECS` as the second one.
+
+        Args:
+            error: of the program, which goes on to its own caller.
+        """
+        is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+        try:
+            await self._end()
+        finally:
+            # Without the program's own error, which the task group would wrap.
+            own = error if is_cancelled else None
+            trace = None if own is None else own.__traceback__
+            await self._tasks.__aexit__(None if own is None else type(own), own, trace)
+
+    async def wait_until_ended(self) -> None:
+        """
+        Waits until the work has ended.
+
+        Raises:
+            OrchestratorError: it ended with an error that concerns no job.
+        """
+        await self._has_ended.wait()
+        self._raise_error()
+
+    async def next_event(self) -> Event | None:
+        """
+        The next event; None after the last one.
+
+        Raises:
+            OrchestratorError: as `wait_until_ended`, after the last event.
+        """
+        # The program may do nothing else that lets the batch go on.
+        await checkpoint()
+        while not self._queue:
+            if self._has_ended.is_set():
+                self._raise_error()
+                return None
+            await self._news.wait()
+        event = self._queue.popleft()
+        if isinstance(event, tuple):
+            folder, job = event
+            return JobSettled(folder=folder, job=self._settled(folder, job))
+        return event
+
+    def progress(self) -> Progress | None:
+        """The figures of the batch now; None before it runs."""
+        return None if self._progress is None else self._progress(0)
+
+    async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:  # noqa: ARG002
+        """Keeps the source of the figures."""
+        self._progress = progress
+        self._has_begun.set()
+        await anyio.sleep_forever()
+
+    def note(self, sentence: str) -> None:
+        """Keeps what the call says."""
+        self.notes.append(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Keeps a warning, and logs it."""
+        self.notes.append(sentence)
+        LOG.warning("occurrence_warned", message=sentence)
+
+    def ended(self, result: Result, *, is_earlier: bool) -> None:
+        """Keeps how a batch was left."""
+        left = BatchResult(result)
+        if is_earlier:
+            self.earlier.append(left)
+        else:
+            self.folder, self.result = left.folder, left
+        self._add(BatchEnded(folder=left.folder, result=left))
+
+    def began(self, folder: Path) -> None:
+        """Begins to watch a batch."""
+        self._current = folder
+        if self.folder is None:
+            self.folder = folder
+        self._add(BatchStarted(folder=folder))
+
+    def run_started(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
+        """Keeps the start of a run."""
+        self._add(
+            RunStarted(
+                folder=self._current,
+                job=attempt.job.key,
+                attempt=attempt.number,
+                run_id=run.id,
+                is_adopted=adopted,
+            )
+        )
+
+    def attempt_failed(self, attempt: Attempt, error: str | None, next_delay_secs: float) -> None:
+        """Keeps the failure of an attempt."""
+        self._add(
+            AttemptFailed(
+                folder=self._current,
+                job=attempt.job.key,
+                attempt=attempt.number,
+                error=error,
+                next_in_secs=next_delay_secs,
+            )
+        )
+
+    def jobs_settled(self, keys: Iterable[JobKey]) -> None:
+        """Keeps which jobs are settled."""
+        for key in keys:
+            self._add((self._current, key))
+
+    def job_skipped(self, seq: int) -> None:
+        """Keeps which job is skipped."""
+        self._add((self._current, seq))
+
+    async def _work(self, function: Callable[[], Awaitable[int]], log_level: str) -> None:
+        # Shielded: a cancelled program leaves the batch in order, see `leave`.
+        with self._scope:
+            try:
+                with logging_through(self.sink, level=log_level):
+                    self.code = await function()
+            except Exception as error:  # noqa: BLE001 - the program gets it where it waits
+                self.error = known_error(error) or error
+        if self.code is None and self.error is None:
+            self.error = LeftEarly()
+        self._has_ended.set()
+        self._has_begun.set()
+        self._wake()
+
+    async def _end(self) -> None:
+        if not self._has_ended.is_set():
+            self.stop.make(LeftEarly())
+            with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(LEAVE_SECS):
+                    await self._has_ended.wait()
+                self._scope.cancel()
+                await self._has_ended.wait()
+        self._closing.close()
+
+    def _settled(self, folder: Path, job: JobKey | int) -> JobResult:
+        """A settled job, as the ledger has it."""
+        if folder not in self._readers:
+            self._readers[folder] = self._closing.enter_context(LedgerReader(folder / LEDGER))
+        reader = self._readers[folder]
+        report = reader.report(job if isinstance(job, str) else self._keys_of(folder)[job])
+        assert report is not None  # noqa: S101 - the ledger keeps every job
+        return job_result(folder, reader.batch(), report)
+
+    def _keys_of(self, folder: Path) -> dict[int, JobKey]:
+        """The keys of a batch by their places in the spec."""
+        if folder not in self._keys:
+            statuses = self._readers[folder].statuses()
+            self._keys[folder] = {seq: key for seq, key, _ in statuses}
+        return self._keys[folder]
+
+    def _add(self, event: Event | Settled) -> None:
+        self._queue.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._news.is_set():
+            self._news.set()
+        self._news = anyio.Event()
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error

@@ -1,0 +1,130 @@
+"""A program leaves a batch before its end, and another one continues it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from apify_emulator.testing.handle import EmulatorHandle
+from orchestrator import Batch, RunStarted
+from orchestrator.errors import LeftEarly, UsageError
+from tests.api.simulated import simulated, slow, sweep
+from tests.support.command import wait_until
+
+SCRIPT = """
+from orchestrator import Batch, Job
+
+job = Job(name="slow", actor="orchestrator/simulated", input={"duration_secs": 3600})
+try:
+    Batch(name="shops", jobs=[job]).run_sync()
+except KeyboardInterrupt:
+    print("interrupted", Batch.open("shops").exit_code)
+"""
+SPEC = """
+[batch]
+name = "shops"
+schedule = "@daily"
+[[jobs]]
+name = "slow"
+actor = "orchestrator/simulated"
+input = { duration_secs = 3600 }
+"""
+
+
+async def wait_for_a_run(batch: Batch) -> None:
+    async for event in batch.events():
+        if isinstance(event, RunStarted):
+            return
+
+
+def statuses(emulator: EmulatorHandle) -> list[str]:
+    return [run["status"] for run in emulator.runs()]
+
+
+async def test_leaving_early_is_the_first_ctrl_c(emulator: EmulatorHandle) -> None:
+    """The run goes on at the platform, and the batch can be resumed."""
+    async with Batch(name="shops", jobs=[slow("slow")]) as batch:
+        await wait_for_a_run(batch)
+    assert batch.result.exit_code == 130
+    assert batch.result.reason == "the Python program left the batch before its end"
+    assert statuses(emulator) == ["RUNNING"]
+    with pytest.raises(LeftEarly):
+        batch.result.check()
+
+
+async def test_leaving_early_aborts_the_runs_on_request(emulator: EmulatorHandle) -> None:
+    """`abort_runs` is what `--on-signal abort` is for the command."""
+    async with Batch(name="shops", jobs=[slow("slow")], abort_runs=True) as batch:
+        await wait_for_a_run(batch)
+    assert statuses(emulator) in (["ABORTING"], ["ABORTED"])
+
+
+async def test_next_program_resumes_the_batch(emulator: EmulatorHandle, tmp_path: Path) -> None:
+    """With `resume`, an interrupted batch continues with the run that it has, then is done."""
+    (tmp_path / "shops.toml").write_text(SPEC)
+    async with Batch.from_spec("shops.toml", resume=True) as left:
+        await wait_for_a_run(left)
+    emulator.advance(4000)
+    resumed = Batch.from_spec("shops.toml", resume=True)
+    assert (await resumed.run()).succeeded
+    done = Batch.from_spec("shops.toml", resume=True)
+    assert (await done.run()).succeeded
+    assert left.folder == resumed.folder == done.folder
+    assert (done.exit_code, len(emulator.runs())) == (0, 1)
+
+
+async def test_done_day_without_a_schedule_is_refused(emulator: EmulatorHandle) -> None:
+    """A second call on the same day must not pass for success, as with the command."""
+    await Batch(name="shops", jobs=[sweep([1])], resume=True).run()
+    with pytest.raises(UsageError, match="schedule"):
+        await Batch(name="shops", jobs=[sweep([1])], resume=True).run()
+
+
+async def test_changed_jobs_are_told_when_a_batch_is_resumed(emulator: EmulatorHandle) -> None:
+    """A batch keeps its own copy of its jobs, and says so."""
+    async with Batch(name="shops", jobs=[slow("slow")], resume=True) as left:
+        await wait_for_a_run(left)
+    emulator.advance(4000)
+    again = Batch(name="shops", jobs=[slow("slow"), simulated("new")], resume=True)
+    result = await again.run()
+    assert [job.key for job in result.jobs] == ["slow"]
+    assert any("added: new" in note for note in again.notes)
+
+
+async def test_cancelled_program_leaves_the_batch_in_order(emulator: EmulatorHandle) -> None:
+    """A timeout of the program is no crash of the batch."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    with anyio.move_on_after(30) as scope:
+        async with batch:
+            await wait_for_a_run(batch)
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert batch.result.exit_code == 130
+    assert Batch.open("shops").state == "stopped"
+
+
+async def test_own_error_of_the_program_arrives_as_it_is(emulator: EmulatorHandle) -> None:
+    """No group wraps the error that a program raises inside `async with`."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    with pytest.raises(LookupError, match="mine"):
+        async with batch:
+            raise LookupError("mine")
+    assert batch.result.exit_code == 130
+
+
+def test_ctrl_c_of_a_script_leaves_the_batch(emulator: EmulatorHandle, tmp_path: Path) -> None:
+    """Ctrl-C in `run_sync` saves the state, then raises KeyboardInterrupt."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], env=os.environ, stdout=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: statuses(emulator) == ["RUNNING"], "the run")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("interrupted 130\n", 0)
+    assert statuses(emulator) == ["RUNNING"]

@@ -1,0 +1,130 @@
+"""The results of a batch as rows and as tables of other libraries."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from apify_emulator.testing.handle import EmulatorHandle
+from orchestrator import Batch, BatchResult, Job
+from orchestrator.api.tables import IncompleteTable
+from orchestrator.errors import ConfigError, UsageError
+from orchestrator.results.item_source import NotMerged
+from tests.api.simulated import simulated, sweep
+
+LARGE = 2**60 + 1
+
+
+@pytest.fixture(scope="module")
+def result(
+    apify_emulator_of_session: EmulatorHandle, tmp_path_factory: pytest.TempPathFactory
+) -> BatchResult:
+    """A batch of two jobs with three items, one of which has a whole number and one a gap."""
+    emulator = apify_emulator_of_session
+    emulator.add_actor("acme/shop", [{"id": LARGE, "name": "Žluť"}, {"name": None}])
+    return Batch(
+        name="shops",
+        jobs=[
+            simulated("sim-{{ n }}", items=1, matrix_={"n": [7]}),
+            Job(name="shop", actor="acme/shop", input={}),
+        ],
+        output=tmp_path_factory.mktemp("output"),
+        token=emulator.token,
+        base_url=emulator.url,
+        settings={"counts_settle_secs": 0},
+    ).run_sync()
+
+
+def test_items_come_as_their_actors_made_them(result: BatchResult) -> None:
+    """A stream of plain values, whole numbers of any size among them."""
+    assert list(result.items()) == [
+        {"index": 0},
+        {"id": LARGE, "name": "Žluť"},
+        {"name": None},
+    ]
+    assert next(iter(result.job("shop").items))["id"] == LARGE
+
+
+def test_pandas_keeps_whole_numbers_exact(result: BatchResult) -> None:
+    """A gap in a column of whole numbers does not make them floats."""
+    frame = result.to_pandas()
+    assert list(frame["_job"]) == ["sim-7", "shop", "shop"]
+    assert frame["id"].dtype == pd.Int64Dtype()
+    assert frame["id"].dropna().tolist() == [LARGE]
+    assert frame["n"].dropna().tolist() == [7]
+
+
+def test_polars_and_arrow_have_the_same_rows(result: BatchResult) -> None:
+    """One table, in the form of each library."""
+    frame = result.to_polars()
+    assert frame.filter(pl.col("_job") == "shop")["id"].to_list() == [LARGE, None]
+    assert result.to_arrow().num_rows == frame.height == 3
+
+
+def test_sql_answers_over_items_and_jobs(result: BatchResult) -> None:
+    """DuckDB sees the tables `items` and `jobs`."""
+    answer = result.sql(
+        "SELECT key, status, count(*) FROM items JOIN jobs ON key = _job GROUP BY ALL ORDER BY 1"
+    )
+    assert answer.fetchall() == [("shop", "SUCCEEDED", 2), ("sim-7", "SUCCEEDED", 1)]
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "ask"),
+    [
+        ("pandas", "pandas", BatchResult.to_pandas),
+        ("polars", "polars", BatchResult.to_polars),
+        ("pyarrow", "parquet", BatchResult.to_arrow),
+        ("pyarrow", "pandas", BatchResult.to_pandas),
+        ("duckdb", "duckdb", lambda result: result.sql("SELECT 1")),
+    ],
+)
+def test_missing_library_names_its_extra(
+    result: BatchResult,
+    library: str,
+    extra: str,
+    ask: Callable[[BatchResult], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A library that is not installed is answered with the command that installs it."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'apify-batch\[{extra}\]'"):
+        ask(result)
+
+
+def test_table_says_what_it_lacks(emulator: EmulatorHandle) -> None:
+    """Items of jobs that have not succeeded are left out, with a warning at the program's line."""
+    jobs = [sweep([1]), simulated("bad", outcome="FAILED")]
+    result = Batch(name="shops", jobs=jobs).run_sync()
+    with pytest.warns(IncompleteTable, match="without the items of 1 job that has") as warned:
+        assert len(result.to_pandas()) == 1
+    assert warned[0].filename == __file__
+
+
+def test_batch_without_items_gives_an_empty_table(emulator: EmulatorHandle) -> None:
+    """No item is no error."""
+    result = Batch(name="shops", jobs=[simulated("none", items=0)]).run_sync()
+    assert list(result.items()) == []
+    assert len(result.to_pandas()) == 0
+
+
+def test_items_in_another_format_are_refused_in_words(emulator: EmulatorHandle) -> None:
+    """CSV has no values of JSON; the words name the file and the other way."""
+    job = simulated("a", items=2, collect_={"format": "csv"})
+    result = Batch(name="shops", jobs=[job]).run_sync()
+    with pytest.raises(UsageError, match="its items are in csv, which is not read here: open"):
+        list(result.items())
+    assert result.jobs[0].items.path.read_text().count("\n") >= 2
+
+
+def test_lost_items_are_no_shorter_list(emulator: EmulatorHandle) -> None:
+    """A file that was cut is an error, not fewer items."""
+    result = Batch(name="shops", jobs=[sweep([3])]).run_sync()
+    path = result.jobs[0].items.path
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(NotMerged, match="has 1 items, but the ledger counts 3"):
+        list(result.items())
