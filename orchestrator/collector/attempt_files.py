@@ -16,7 +16,7 @@ from anyio import to_thread
 from orchestrator.store.disk_writes import flush_path, link_or_copy, translated
 
 ATTEMPTS = "attempts"
-KEPT = ("run.json", "log.txt")
+KEPT = ("run.json", "log.txt", "input.json")
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from orchestrator.ledger.rows import (
     stored,
 )
 from orchestrator.ledger.transactions import Transactions, transaction
-from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, sent_job
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -85,7 +85,7 @@ class AttemptFacts(Transactions):
             caps_itself=int(caps_itself),
         )
         return Attempt(
-            job=job_of(row["definition"]),
+            job=sent_job(job_of(row["definition"]), remedy),
             number=number,
             send=send,
             mark=mark,

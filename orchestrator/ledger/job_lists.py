@@ -70,6 +70,7 @@ def _attempt_of(row: tuple[Any, ...]) -> ListedAttempt:
         seq, _, _, _, _, _, number, state, outcome, run_id, dataset_id, run_status, exit_code,
         started_at, finished_at, memory_mbytes, cost_usd, items, size_bytes, sha256, proof,
         unproven, datasets, build_number, adopted, resurrects, reused_from, straggles, error,
+        remedy,
     ) = row  # fmt: skip
     return ListedAttempt(
         seq=seq,
@@ -96,4 +97,5 @@ def _attempt_of(row: tuple[Any, ...]) -> ListedAttempt:
         reused_from=reused_from,
         is_straggler=bool(straggles),
         error=error,
+        input_changes=None if remedy is None else orjson.loads(remedy).get("input"),
     )

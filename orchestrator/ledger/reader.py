@@ -177,8 +177,13 @@ class LedgerReader:
         return frozenset(datetime.fromisoformat(row["occurrence"]) for row in rows)
 
     def demands(self) -> dict[Demand, JobKey]:
-        """What the waiting jobs ask of the limits, each with one job that asks it."""
-        return {
+        """
+        What the waiting jobs ask of the limits, each with one job that asks it.
+
+        What jobs will ask that are still to be made of items is among it, with their name.
+        """
+        later = {sweep.demand: JobKey(sweep.name) for sweep in self.batch().plan.sweeps}
+        return later | {
             demand_from(row["demand"]): JobKey(row["example"])
             for row in self._execute("select_demands")
         }

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from orchestrator.model.attempts import OtherDataset
+from orchestrator.model.attempts import OtherDataset, sent_job
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, DatasetId, JobKey, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, ItemsQuery, Job, Target
@@ -88,6 +88,7 @@ class JobReport:
         is_unread: whether its last run was paid for and may have succeeded, and the platform did
             not let it be read.
         datasets: the others that its run filled and that were collected.
+        remedy: what its last attempt did differently.
     """
 
     job: Job
@@ -113,6 +114,12 @@ class JobReport:
     unproven: str | None
     is_unread: bool
     datasets: tuple[OtherDataset, ...]
+    remedy: Remedy = NO_REMEDY
+
+    @property
+    def sent(self) -> Job:
+        """The job with the input of its last attempt."""
+        return sent_job(self.job, self.remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +158,7 @@ class ListedAttempt:
         is_adopted: whether its run was found after the answer to its start was lost.
         resurrects: the run of an earlier attempt that it continues.
         is_straggler: whether its run takes, or took, far longer than similar ones.
+        input_changes: fields of its input that differ from that of its job, as a JSON object.
     """
 
     seq: int
@@ -177,6 +185,7 @@ class ListedAttempt:
     reused_from: BatchId | None
     is_straggler: bool
     error: str | None
+    input_changes: str | None = None
 
     @property
     def is_open(self) -> bool:

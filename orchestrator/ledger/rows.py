@@ -14,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from orchestrator.ledger.records import Failure, JobReport, WaitingJob
-from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark
+from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark, sent_job
 from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
 from orchestrator.model.jobs import Demand, Job, demand_of
@@ -215,8 +215,9 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
     """The attempt of a `select_open_attempts` row."""
     intent_at = instant(row["intent_at"])
     assert intent_at is not None  # noqa: S101 - the column is NOT NULL
+    remedy = remedy_of(row["remedy"])
     return Attempt(
-        job=job_of(row["definition"]),
+        job=sent_job(job_of(row["definition"]), remedy),
         number=row["number"],
         send=row["send"],
         mark=mark_of(row, batch_mark),
@@ -225,7 +226,7 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
         platform_at=instant(row["platform_at"]),
         reserved_usd=None if row["reserved_usd"] is None else Decimal(row["reserved_usd"]),
         caps_itself=bool(row["caps_itself"]),
-        remedy=remedy_of(row["remedy"]),
+        remedy=remedy,
         run=_run_of(row),
         ended_at=instant(row["ended_at"]),
     )
@@ -312,6 +313,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
         proof=proof_from(row["proof"]),
         unproven=row["unproven"],
         is_unread=_is_unread(row),
+        remedy=remedy_of(row["remedy"]),
         datasets=datasets_from(row["datasets"]),
     )
 

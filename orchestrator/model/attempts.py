@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from string import ascii_lowercase
 
 from orchestrator.model.ids import DatasetId, Mark
@@ -109,6 +111,23 @@ class Attempt:
             else remedy.timeout_secs,
             build=remedy.build or options.build,
         )
+
+
+def sent_job(job: Job, remedy: Remedy) -> Job:
+    """A job with the input that an attempt with this remedy sends."""
+    if remedy.input is None:
+        return job
+    change = json.loads(remedy.input)
+    table = json.loads(job.input.body or b"{}") | change
+    body = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    changed = replace(
+        job.input,
+        body=body,
+        sha256=sha256(body).hexdigest(),
+        size_bytes=len(body),
+        late_paths=tuple(path for path in job.input.late_paths if path[0] not in change),
+    )
+    return replace(job, input=changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Rule:
         max_memory_mbytes: the most that the next run gets.
         timeout_factor: timeout of the next run divided by that of this one.
         build: of the next run.
+        input: fields of the input of the next run that replace those of the job, as a JSON object.
     """
 
     do: Action = Action.RESTART
@@ -51,6 +52,7 @@ class Rule:
     max_memory_mbytes: int | None = None
     timeout_factor: float | None = None
     build: str | None = None
+    input: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Remedy:
     What an attempt does differently from its job; None for no difference.
 
     Attributes:
+        input: fields of the input that replace those of the job, as a JSON object.
         resurrects: the run to resurrect; None when the attempt starts a run of its own.
         resurrect_count: how often that run was resurrected before.
     """
@@ -66,6 +69,7 @@ class Remedy:
     memory_mbytes: int | None = None
     timeout_secs: int | None = None
     build: str | None = None
+    input: str | None = None
     resurrects: RunId | None = None
     resurrect_count: int = 0
 

@@ -87,6 +87,8 @@ class Choice:
         """
         wanted = filter(self.test(), jobs)
         first = next(wanted, None)
+        if first is None and self.select is None and self.exclude is None:
+            return
         if first is None:
             given = " ".join(
                 filter(
@@ -97,7 +99,7 @@ class Choice:
                     ),
                 )
             )
-            raise UsageError(f"no job of the spec is selected by {given or 'an empty spec'}")
+            raise UsageError(f"no job of the spec is selected by {given}")
         yield from islice(chain([first], wanted), self.limit)
         # To the end, because the stream then reports the mistakes of all jobs.
         deque(wanted, maxlen=0)

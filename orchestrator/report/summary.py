@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from decimal import Decimal
 
@@ -37,6 +38,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "number": batch.number,
         "occurrence": moment(batch.occurrence),
         "series": batch.series.id,
+        "platform": batch.platform,
         "triggered_by": batch.triggered_by.value,
         "caller": totals.calls[0].caller or None if totals.calls else None,
         "calls": len(totals.calls),
@@ -103,7 +105,14 @@ def job_line(batch: Batch, job: ListedJob) -> dict[str, JsonValue]:
         "status": status_of(batch, job.status).value,
     }
     facts = _attempt_fields(job.attempts[-1]) if job.attempts else NO_ATTEMPT
-    return {**head, **facts, "error": job.error, "input_sha256": job.input_sha256}
+    changes = job.attempts[-1].input_changes if job.attempts else None
+    return {
+        **head,
+        **facts,
+        "error": job.error,
+        "input_sha256": job.input_sha256,
+        "input_changes": None if changes is None else json.loads(changes),
+    }
 
 
 def _attempt_fields(last: ListedAttempt) -> dict[str, JsonValue]:

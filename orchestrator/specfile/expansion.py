@@ -7,7 +7,7 @@ It skips a job with a mistake and continues, and reports all mistakes together a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,10 @@ from orchestrator.specfile.model import CollectTable
 from orchestrator.specfile.notify_urls import check_notify
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.cells import Cell
+from orchestrator.specfile.sweep.matrix import may_be_empty
+from orchestrator.specfile.tables.data_source import Surroundings
 from orchestrator.specfile.templates.trees import Values
+from orchestrator.specfile.text.stdin import STANDARD_INPUT
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -39,6 +42,8 @@ def expand(
     env: Mapping[str, str] = os.environ,
     today: date,
     output: Path = OUTPUT,
+    is_local: bool = False,
+    own: Path | None = None,
 ) -> Iterator[Job]:
     """
     Yields the jobs of a spec; keeps only the data of its parameters in memory.
@@ -48,6 +53,8 @@ def expand(
         env: the environment; only its names matter here.
         today: the value of `{{ date }}`, unless a parameter has that name.
         output: the folder of batches whose results the spec reads.
+        is_local: whether the batch runs on the local platform.
+        own: the folder of the batch, if it exists already.
 
     Raises:
         SpecError: at the end, with all mistakes.
@@ -59,7 +66,14 @@ def expand(
     mistakes.add_all(check_notify(loaded.spec.notify, env))
     if not loaded.has_flaw(("results",), ("defaults", "collect")):
         mistakes.add_all(check_results(loaded.spec))
-    make = SweepMaker(loaded, values, env, output, mistakes).make
+    around = Surroundings(
+        folder=Path(),
+        output=output,
+        is_piped=str(loaded.path) == STANDARD_INPUT,
+        is_local=is_local,
+        own=own,
+    )
+    make = SweepMaker(loaded, values, env, around, mistakes).make
     sweeps = [make(index) for index in range(len(loaded.spec.jobs))]
     # A table with a mistake may be the one that has the columns.
     if all(sweep.is_sound for sweep in sweeps):
@@ -69,8 +83,11 @@ def expand(
     # Before any job is made: a mistyped range may stand for billions.
     least = sum(sweep.matrix.places for sweep in sweeps if not sweep.matrix.is_thinned)
     _refuse_too_many(loaded, least, mistakes)
-    yield from _jobs(loaded, sweeps, values, mistakes)
+    made = yield from _jobs(loaded, sweeps, values, mistakes)
     mistakes.raise_if_any()
+    if not made and not any(may_be_empty(table.matrix) for table in loaded.spec.jobs):
+        mistakes.add(("jobs",), "give no job at all: exclude leaves out every combination")
+        mistakes.raise_if_any()
 
 
 def _refuse_too_many(loaded: LoadedSpec, total: int, mistakes: Mistakes) -> None:
@@ -86,12 +103,15 @@ def _refuse_too_many(loaded: LoadedSpec, total: int, mistakes: Mistakes) -> None
 
 def _jobs(
     loaded: LoadedSpec, sweeps: Sequence[Sweep], values: Values, mistakes: Mistakes
-) -> Iterator[Job]:
+) -> Generator[Job, None, int]:
     """
     The jobs of all sweeps without mistakes; those of the others are only checked.
 
     It keeps only hashes of used keys, because a million keys take three times the memory. It checks
     repeated hashes at the end.
+
+    Returns:
+        how many jobs there are.
     """
     taken: set[int] = set()
     twins: list[Twin] = []
@@ -132,6 +152,7 @@ def _jobs(
     tell_twins(sweeps, values, twins, mistakes)
     mistakes.add_all(() if needs is None else needs.mistakes())
     mistakes.add_all(sources.mistakes())
+    return seq
 
 
 def _has_needs(sweeps: Sequence[Sweep]) -> bool:

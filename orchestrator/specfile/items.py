@@ -27,6 +27,7 @@ from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import JobTable, Spec
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ItemRowsTable, fields_of
+from orchestrator.specfile.tables.earlier_values import EarlierValues
 from orchestrator.specfile.templates.condition import compile_condition
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
 from orchestrator.specfile.text.positions import shown_path
@@ -72,7 +73,7 @@ def _sweep(
     definition = {
         "fields": kept,
         "reuse": reuse,
-        "rows": rows.model_dump(mode="json"),
+        "rows": rows.model_dump(mode="json", by_alias=True),
         "values": values,
         "shown": list(shown_params(merged, spec.params, values)),
         "pools": list(spec.pools),
@@ -104,9 +105,18 @@ def _sweep(
 
 
 class ItemJobs:
-    """Makes the jobs of a sweep of the items of one job after the other."""
+    """
+    Makes the jobs of a sweep of the items of one job after the other.
 
-    def __init__(self, sweep: ItemSweep) -> None:
+    Args:
+        folder: of the batch.
+        is_local: whether the batch runs on the local platform.
+
+    Raises:
+        SourceMistake: the results of an earlier batch cannot be read.
+    """
+
+    def __init__(self, sweep: ItemSweep, folder: Path, *, is_local: bool) -> None:
         kept = orjson.loads(sweep.definition)
         table = JobTable.model_validate(kept["fields"])
         fields = {name: getattr(table, name) for name in table.model_fields_set}
@@ -119,6 +129,12 @@ class ItemJobs:
         self._where = None if self._rows.where is None else compile_condition(self._rows.where)
         merged = Merged(path=(), own=frozenset(), fields=fields, places={})
         self._used = used_names(merged)
+        known = self._rows.known
+        self._earlier = (
+            None
+            if known is None
+            else EarlierValues(known, folder.parent.parent, is_local=is_local, own=folder)
+        )
         self._maker = JobMaker(
             merged,
             params={name: self._values[name] for name in kept["shown"]},
@@ -179,8 +195,13 @@ class ItemJobs:
                     f"where = {missing} leaves out such items"
                 )
             else:
-                if not self._rows.distinct or is_new(self._digest(row)):
+                is_known = self._is_known(row)
+                if not is_known and (not self._rows.distinct or is_new(self._digest(row))):
                     yield row
+
+    def _is_known(self, row: Mapping[str, JsonValue]) -> bool:
+        known, earlier = self._rows.known, self._earlier
+        return known is not None and earlier is not None and row[known.key] in earlier
 
     def _chunks(self, rows: Iterable[dict[str, Any] | str]) -> Iterator[dict[str, Any] | str]:
         """The rows themselves, or so many of them as one row of lists."""

@@ -145,6 +145,11 @@ class RuleTable(Table):
     """Multiplies the timeout of the next run."""
     build: Text | None = None
     """The tag or number of the build of the next run."""
+    input: dict[str, JsonValue] | None = None
+    """
+    Fields of the input that the next runs have instead of those of the job, such as
+    `{ proxy = { useApifyProxy = true } }`. Goes with `do = "restart"` and an input as a table.
+    """
 
 
 class ExpectTable(Table):

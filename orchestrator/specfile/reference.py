@@ -25,6 +25,7 @@ from orchestrator.specfile.model import (
 from orchestrator.specfile.sweep.matrix import (
     ColumnTable,
     DatesTable,
+    ExceptTable,
     ItemRowsTable,
     MatrixTable,
     RangeTable,
@@ -47,6 +48,7 @@ TABLES: dict[str, tuple[str, type[Table]]] = {
     "column": ("A parameter from a file", ColumnTable),
     "rows": ("Rows from a file", RowsTable),
     "items": ("Rows from items of other jobs", ItemRowsTable),
+    "except": ("`except`", ExceptTable),
     "sample": ("A sample", SampleTable),
     "webhooks": ("`webhooks`", WebhookTable),
     "rules": ("`[[jobs.rules]]`", RuleTable),

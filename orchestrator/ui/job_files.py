@@ -70,8 +70,8 @@ def input_text(folder: Path, report: JobReport) -> str | None:
     path = folder / "input.json"
     if path.is_file():
         body = _beginning(path)
-    elif report.job.input.body is not None:
-        body = report.job.input.body[:LONGEST_TEXT].decode("utf-8", "replace")
+    elif report.sent.input.body is not None:
+        body = report.sent.input.body[:LONGEST_TEXT].decode("utf-8", "replace")
     elif report.job.input.path is not None:
         return plain(f"the file {report.job.input.path}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _log_section(path: Path, folder: Path, report: JobReport, address: str) -> s
 
 
 def _input_words(report: JobReport) -> str:
-    given = report.job.input
+    given = report.sent.input
     late = ", with expressions in place of secrets" if given.late_paths else ""
     return f"{size(given.size_bytes)}, {plain(given.content_type)}{late}"
 
@@ -156,6 +157,7 @@ def _attempt(batch: Batch, one: ListedAttempt, zone: tzinfo) -> AttemptView:
         "resurrected": one.resurrects is not None,
         "reused": one.reused_from is not None,
         "straggler": one.is_straggler,
+        f"other {', '.join(json.loads(one.input_changes or '{}'))}": one.input_changes is not None,
     }
     is_known = outcome in set(JobStatus)
     return AttemptView(

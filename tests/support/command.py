@@ -284,9 +284,9 @@ class ServedPlatform:
                 return found["data"] if isinstance(found, dict) and "data" in found else found
         raise AssertionError(f"the platform does not answer {path}")
 
-    def post(self, path: str, value: Any) -> Any:
+    def post(self, path: str, value: Any, *, version: str = "/v2") -> Any:
         """Creates something by the API, and returns it."""
-        return json.loads(self._send("POST", path, value)).get("data")
+        return json.loads(self._send("POST", path, value, version=version)).get("data")
 
     def post_control(self, what: str, value: Any) -> None:
         """Changes the emulator itself: `reset`, `actors`, `limits`, …."""
@@ -300,10 +300,10 @@ class ServedPlatform:
         """Stores a value by the API."""
         self._send("PUT", path, value)
 
-    def _send(self, method: str, path: str, value: Any) -> bytes:
+    def _send(self, method: str, path: str, value: Any, *, version: str = "/v2") -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = json.dumps(value).encode()
-        url = f"{self.url}/v2{path}"
+        url = f"{self.url}{version}{path}"
         request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
             return bytes(answer.read())

@@ -105,6 +105,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             env=os.environ,
             today=day,
             output=request.output,
+            is_local=request.local is not None,
         )
         create_ledger(folder / LEDGER, batch, request.choice.of(jobs), caller=request.caller)
         write_file(folder / f"spec{loaded.ending}", [loaded.source])

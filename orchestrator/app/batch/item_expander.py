@@ -109,12 +109,13 @@ class ItemExpander:
     def _make(self, sweep: ItemSweep, key: str, is_new: IsNew) -> Iterator[Job | str]:
         """The chosen jobs of a source; runs in the thread of the ledger."""
         # Imported with the first source: it imports all that reads a spec.
-        from orchestrator.app.batch.item_rows import jobs_of_items
-        from orchestrator.specfile.items import ItemJobs
+        from orchestrator.app.batch.item_rows import item_jobs, jobs_of_items
 
         maker = self._makers.get(sweep.name)
         if maker is None:
-            maker = self._makers[sweep.name] = ItemJobs(sweep)
+            is_local = self._plan.local is not None
+            maker = item_jobs(sweep, self._batch.folder, is_local=is_local)
+            self._makers[sweep.name] = maker
         is_chosen = self._plan.choice.test()
         made = jobs_of_items(maker, self._batch.folder, key, is_new)
         return (job for job in made if isinstance(job, str) or is_chosen(job))

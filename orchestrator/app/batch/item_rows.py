@@ -14,8 +14,23 @@ from orchestrator.collector.items_file import items_name
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.expansion_facts import IsNew
 from orchestrator.model.batches import BatchPlan
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
 from orchestrator.specfile.items import ItemJobs
+from orchestrator.specfile.tables.source_mistake import SourceMistake
+
+
+def item_jobs(sweep: ItemSweep, folder: Path, *, is_local: bool) -> ItemJobs:
+    """
+    What makes the jobs of a sweep, for the batch in a folder.
+
+    Raises:
+        ValueError: the results of an earlier batch cannot be read.
+    """
+    try:
+        return ItemJobs(sweep, folder, is_local=is_local)
+    except SourceMistake as mistake:
+        raise ValueError(f"{mistake.file}: {mistake}") from mistake
 
 
 def jobs_of_items(maker: ItemJobs, folder: Path, key: str, is_new: IsNew) -> Iterator[Job | str]:
@@ -38,7 +53,8 @@ def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
     """
     if not plan.sweeps:
         return
-    makers = {sweep.name: ItemJobs(sweep) for sweep in plan.sweeps}
+    is_local = plan.local is not None
+    makers = {sweep.name: item_jobs(sweep, folder, is_local=is_local) for sweep in plan.sweeps}
     with LedgerReader(folder / LEDGER) as reader:
         expansions = reader.expansions()
         keys = {seq: key for seq, key, _ in reader.statuses()}

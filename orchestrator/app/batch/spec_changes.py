@@ -135,7 +135,15 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     before = definitions(folder / LEDGER)
     added, changed = [], []
     output = folder.parent.parent
-    jobs = expand(loaded, params=plan.params, env=os.environ, today=day, output=output)
+    jobs = expand(
+        loaded,
+        params=plan.params,
+        env=os.environ,
+        today=day,
+        output=output,
+        is_local=plan.local is not None,
+        own=folder,
+    )
     for job in plan.choice.of(jobs):
         old = before.pop(job.key, None)
         if old is None:

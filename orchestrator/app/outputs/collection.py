@@ -265,7 +265,7 @@ class Gaps:
 
     async def _judge(self, report: JobReport, run: Run, collected: Collected) -> None:
         """Records the outcome of an attempt whose results are collected."""
-        job, outcome = report.job, outcome_of_run(run)
+        job, outcome = report.sent, outcome_of_run(run)
         if outcome.error is None:
             complaint = await self.acceptance.complaint(job, run, collected)
             outcome = outcome_of_check(run, complaint)
@@ -283,7 +283,7 @@ class Gaps:
         rest = await to_thread.run_sync(check_files, folder, replace(report, job=only_described))
         if rest.problems:
             return False
-        await self.collector.describe(job, run_json, number=report.attempts)
+        await self.collector.describe(report.sent, run_json, number=report.attempts)
         self.fetched.append((job.seq, job.key))
         return True
 

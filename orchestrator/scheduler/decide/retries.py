@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -225,9 +226,17 @@ def _remedy(rule: Rule, attempt: Attempt, run: Run | None, most_memory_mbytes: i
             else before.timeout_secs
         ),
         build=rule.build or before.build,
+        input=_changes(before.input, rule.input),
         resurrects=None if resurrects is None else resurrects.id,
         resurrect_count=0 if resurrects is None else resurrects.resurrect_count or 0,
     )
+
+
+def _changes(before: str | None, after: str | None) -> str | None:
+    """The changes of an input by several rules; the last one wins, field by field."""
+    if before is None or after is None:
+        return before or after
+    return json.dumps(json.loads(before) | json.loads(after))
 
 
 def _more_memory(memory: int, rule: Rule, most_memory_mbytes: int) -> int:

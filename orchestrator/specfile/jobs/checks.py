@@ -49,6 +49,17 @@ def check_fields(merged: Merged, pools: Collection[str]) -> Found:
             yield merged.place("pools", index), unknown(pool, pools, "pool")
 
 
+def check_rules(merged: Merged) -> Found:
+    """Checks that the input of the next run can be changed."""
+    has_table = "input" in merged.fields or "input_file" not in merged.fields
+    for index, rule in enumerate(merged.fields.get("rules") or ()):
+        place = merged.place("rules", index, "input")
+        if rule.input is not None and rule.do != "restart":
+            yield place, 'goes with do = "restart" only'
+        elif rule.input is not None and not has_table:
+            yield place, "needs an input as a table: set input = {} beside input_file"
+
+
 def check_parameters(merged: Merged) -> Found:
     """Checks parameters of items that the platform would ignore silently."""
     collect: CollectTable | None = merged.fields.get("collect")
@@ -179,7 +190,9 @@ def rendered_part(name: str, value: Any) -> Any:
     """The part of a field that may hold templates, as a tree."""
     if name == "webhooks":
         return [_rendered_of_webhook(hook) for hook in value]
-    return None if name in ("collect", "rules", "expect", "reuse") else value
+    if name == "rules":
+        return [{} if rule.input is None else {"input": rule.input} for rule in value]
+    return None if name in ("collect", "expect", "reuse") else value
 
 
 def _rendered_of_webhook(hook: WebhookTable) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from orchestrator.model.jobs import Job
+from orchestrator.specfile.diagnostics import unknown
 from orchestrator.specfile.jobs.defaults import Merged
 from orchestrator.specfile.model import ExpectTable
 from orchestrator.specfile.sweep.matrix import (
@@ -49,6 +50,9 @@ def check_item_rows(merged: Merged, matrix: MatrixTable | None) -> Found:
         if name in WORDS:
             cure = f'give the field another name: fields = {{ NAME = "{name}" }}'
             yield (*place, "rows", "fields"), f"{name} is {WORDS[name]}; {cure}"
+    if rows.known is not None and rows.known.key not in fields_of(rows):
+        said = unknown(rows.known.key, fields_of(rows), "parameter")
+        yield (*place, "rows", "except", "key"), said
     if rows.where is not None:
         yield from _wrong_with_condition(rows.where, (*place, "rows", "where"))
     yield from _unfit_fields(merged, rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -137,7 +138,7 @@ class JobMaker:
             collect=self._collect,
             expect=self._expect,
             reuse_secs=self._merged.fields.get("reuse"),
-            rules=self._rules,
+            rules=self._rules_of(values),
             **parts,
         )
 
@@ -153,12 +154,21 @@ class JobMaker:
     def mistakes(self, values: Values) -> list[tuple[FieldPath, str]]:
         """All mistakes of a cell, each with its place; `make` stops at the first one."""
         found: list[tuple[FieldPath, str]] = []
-        for check in (self.key, self._shifted_parts, self._input_of):
+        for check in (self.key, self._shifted_parts, self._input_of, self._rules_of):
             try:
                 check(values)
             except CellMistake as mistake:
                 found += mistake.found
         return found
+
+    def _rules_of(self, values: Values) -> tuple[Rule, ...]:
+        if "rules" not in self._moving:
+            return self._rules
+        rendered = self._at("rules", self._moving["rules"], values)
+        return tuple(
+            replace(rule, input=orjson.dumps(one["input"]).decode()) if one else rule
+            for rule, one in zip(self._rules, rendered, strict=True)
+        )
 
     def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         params = {**self._params, **cell}
@@ -321,7 +331,8 @@ def _expectation(table: ExpectTable | None) -> Expectation | None:
 def _rule(table: RuleTable) -> Rule:
     given = table.model_dump(exclude_none=True)
     many = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return Rule(**{**given, **many, "do": Action(table.do)})
+    changes = None if table.input is None else orjson.dumps(table.input).decode()
+    return Rule(**{**given, **many, "do": Action(table.do), "input": changes})
 
 
 def _as_given(name: str, value: Any) -> Any:

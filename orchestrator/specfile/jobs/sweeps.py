@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from orchestrator.specfile.jobs.checks import (
     Names,
@@ -12,6 +11,7 @@ from orchestrator.specfile.jobs.checks import (
     check_fields,
     check_live,
     check_parameters,
+    check_rules,
     check_templates,
 )
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
@@ -28,7 +28,6 @@ from orchestrator.specfile.sweep.matrix import ItemRowsTable
 from orchestrator.specfile.tables.data_source import Surroundings
 from orchestrator.specfile.templates.trees import Values
 from orchestrator.specfile.text.positions import Path as FieldPath
-from orchestrator.specfile.text.stdin import STANDARD_INPUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class SweepMaker:
     Args:
         values: the parameters of the spec.
         env: the environment; only its names matter here.
-        output: the folder of batches whose results the spec reads.
+        around: the surroundings of each matrix, apart from its folder.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class SweepMaker:
         loaded: LoadedSpec,
         values: Values,
         env: Mapping[str, str],
-        output: Path,
+        around: Surroundings,
         mistakes: Mistakes,
     ) -> None:
         self._loaded = loaded
         self._values = values
         self._env = env
-        self._output = output
+        self._around = around
         self._mistakes = mistakes
         self._files = InputFiles()
 
@@ -84,11 +83,7 @@ class SweepMaker:
         loaded, merged = self._loaded, merge(self._loaded.spec, index)
         used = used_names(merged)
         place = (*merged.path, "matrix")
-        around = Surroundings(
-            folder=loaded.folder(merged.path),
-            output=self._output,
-            is_piped=str(loaded.path) == STANDARD_INPUT,
-        )
+        around = replace(self._around, folder=loaded.folder(merged.path))
         made = MatrixMaker(place, around, self._mistakes.add_source, used)
         table = loaded.spec.jobs[index].matrix
         matrix = made.make(table)
@@ -122,6 +117,7 @@ class SweepMaker:
             found = [*take_out_misfits(merged), *found]
         if not has_flaw(merged.place("expect"), merged.place("collect")):
             found += [*check_expectations(merged), *check_parameters(merged), *check_live(merged)]
+        found += check_rules(merged)
         return found
 
     def _maker(

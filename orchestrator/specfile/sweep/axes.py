@@ -24,6 +24,7 @@ from orchestrator.specfile.sweep.cells import (
 from orchestrator.specfile.sweep.matrix import (
     ColumnTable,
     DatesTable,
+    ExceptTable,
     ItemRowsTable,
     MatrixTable,
     RangeTable,
@@ -36,6 +37,7 @@ from orchestrator.specfile.sweep.matrix import (
 from orchestrator.specfile.tables.column_choice import WHOLE, Data, Report, Wanted
 from orchestrator.specfile.tables.columns import read_data
 from orchestrator.specfile.tables.data_source import Surroundings, sources_of
+from orchestrator.specfile.tables.earlier_values import EarlierValues
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.positions import Path as FieldPath
 
@@ -173,7 +175,7 @@ class MatrixMaker:
         wanted = Wanted(
             columns=columns,
             types=types,
-            used=self._used.union(types),
+            used=self._used.union(types, () if table.known is None else {table.known.key}),
             delimiter=table.delimiter,
         )
         whole: dict[str, list[JsonValue]] = {}
@@ -198,12 +200,29 @@ class MatrixMaker:
             raise SourceMistake(shown[-1], "has no values")
         if table.distinct:
             whole, lines = _distinct(whole, lines)
+        if table.known is not None:
+            whole, lines = self._new(table.known, whole, lines)
         for name in types:
             if columns is None and name not in whole:
                 self._wrong(("rows", "types", name), unknown(name, whole, "parameter"))
         return Axis(
             names=tuple(whole), columns=tuple(whole.values()), source=shown[-1], lines=lines
         )
+
+    def _new(
+        self, known: ExceptTable, whole: Mapping[str, list[JsonValue]], lines: Sequence[int]
+    ) -> tuple[dict[str, list[JsonValue]], Sequence[int]]:
+        """The rows that no earlier batch has."""
+        # The values of one parameter are the key, whatever its name.
+        column = whole.get(known.key) if len(whole) > 1 else next(iter(whole.values()))
+        if column is None:
+            raise ValueError(f"except.key: {unknown(known.key, whole, 'parameter')}")
+        earlier = EarlierValues(
+            known, self._around.output, is_local=self._around.is_local, own=self._around.own
+        )
+        kept = [place for place, value in enumerate(column) if value not in earlier]
+        rows = {name: [values[place] for place in kept] for name, values in whole.items()}
+        return rows, [lines[place] for place in kept] if lines else lines
 
     def _zipped(
         self, axes: dict[str, Axis], groups: list[str] | list[list[str]] | None

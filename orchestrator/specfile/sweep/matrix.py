@@ -71,6 +71,18 @@ class DatesTable(Table):
     """The number of days from one to the next (1)."""
 
 
+class ExceptTable(Table):
+    """What earlier batches have, and what is therefore not new."""
+
+    results: Text
+    """The name of the batches; those that have ended count, or were stopped by their own rules."""
+    key: Text
+    """
+    The parameter of a row, and the field of items or parameter of jobs that succeeded: a row whose
+    value one of them has is left out.
+    """
+
+
 class SourceTable(Table):
     """Data outside the spec."""
 
@@ -92,6 +104,8 @@ class SourceTable(Table):
     """
     distinct: bool = False
     """Leaves out rows that are equal to an earlier one (false)."""
+    known: Annotated[ExceptTable | None, Field(alias="except")] = None
+    """Leaves out rows that earlier batches already have: `{ results = NAME, key = FIELD }`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceTable:
@@ -154,6 +168,8 @@ class ItemRowsTable(Table):
     """
     distinct: bool = False
     """Takes equal rows only once, from whichever jobs they come (false)."""
+    known: Annotated[ExceptTable | None, Field(alias="except")] = None
+    """Leaves out rows that earlier batches already have: `{ results = NAME, key = FIELD }`."""
     chunk: Positive | None = None
     """
     Puts this many rows of one needed job into a job: each parameter is then the list of its values.
@@ -274,3 +290,11 @@ class MatrixTable(Table, extra="allow"):
         | None
     ) = None
     """Takes so many of the combinations: a number, or `{ count, seed }`."""
+
+
+def may_be_empty(matrix: MatrixTable | None) -> bool:
+    """Whether a matrix may have no row because nothing is new."""
+    if matrix is None:
+        return False
+    sources = [matrix.rows, *(matrix.__pydantic_extra__ or {}).values()]
+    return any(isinstance(one, SourceTable) and one.known is not None for one in sources)

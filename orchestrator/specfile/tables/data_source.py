@@ -66,11 +66,15 @@ class Surroundings:
         folder: the folder that file names are relative to.
         output: the folder of all batches.
         is_piped: whether standard input is the spec itself.
+        is_local: whether the batch runs on the local platform.
+        own: the folder of the batch, if it exists already.
     """
 
     folder: Path
     output: Path
     is_piped: bool
+    is_local: bool = False
+    own: Path | None = None
 
 
 def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:

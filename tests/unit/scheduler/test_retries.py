@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 
-from orchestrator.model.attempts import Attempt, Outcome, make_mark
+from orchestrator.model.attempts import Attempt, Outcome, make_mark, sent_job
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.model.jobs import RunOptions
+from orchestrator.model.jobs import JobInput, RunOptions
 from orchestrator.model.rules import NO_REMEDY, Action, Remedy, Rule
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.retries import (
@@ -220,3 +221,25 @@ def test_mark_names_batch_job_attempt_and_send() -> None:
     """Two sends of one attempt have different marks."""
     assert make_mark("abc", 1295, 2, 1, "wxyz") == "abc.zz.2.1wxyz"
     assert make_mark("abc", 0, 1, 2) == "abc.0.1.2"
+
+
+def test_rules_change_the_input_field_by_field() -> None:
+    """Each rule replaces its own fields for all later attempts; the last one wins."""
+    first = Rule(input='{"proxy": "dear", "speed": 1}', status=("FAILED",), max=3)
+    one = verdict(attempt(1, first, input=JobInput(body=b'{"url": "x", "proxy": "cheap"}')))
+    assert one.remedy.input == '{"proxy": "dear", "speed": 1}'
+    second = Rule(input='{"speed": 2}', max=3)
+    two = verdict(attempt(2, second, remedy=one.remedy))
+    assert json.loads(two.remedy.input or "") == {"proxy": "dear", "speed": 2}
+
+
+def test_attempt_sends_the_changed_input() -> None:
+    """An attempt's input is that of its job with the fields of its remedy; secrets stay late."""
+    given = JobInput(
+        body=b'{"url":"{{ env.URL }}","proxy":"{{ env.PROXY }}"}',
+        late_paths=(("url",), ("proxy",)),
+    )
+    sent = sent_job(make_job(input=given), Remedy(input='{"proxy": ["dear"]}')).input
+    assert sent.body == b'{"url":"{{ env.URL }}","proxy":["dear"]}'
+    assert (sent.late_paths, sent.size_bytes) == ((("url",),), 40)
+    assert sent_job(make_job(input=JobInput()), Remedy(input='{"a": 1}')).input.body == b'{"a":1}'

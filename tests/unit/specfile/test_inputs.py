@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.specfile import render_input
-from tests.support.specs import jobs_of, mistakes_of
+from tests.support.specs import MINIMAL, jobs_of, mistakes_of
 
 JOB = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\nmatrix.n = ["x", "y"]\n'
 
@@ -124,3 +124,30 @@ def test_input_of_a_job_replaces_the_file_of_the_defaults(tmp_path: Path) -> Non
     (tmp_path / "base.json").write_text('{"a": 1}')
     text = 'input = { z = 3 }\n[defaults]\ninput_file = "base.json"\n'
     assert inputs(tmp_path, text) == [{"z": 3}, {"z": 3}]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ('do = "resurrect", input = { a = 1 }', 'goes with do = "restart" only'),
+        ('input = { a = "{{ b }}" }', "unknown name 'b'"),
+        ('input = { a = "{{ env.HOME }}" }', "env works only in the values of an input table"),
+    ],
+)
+def test_rule_with_an_impossible_input_is_a_mistake(
+    tmp_path: Path, rule: str, message: str
+) -> None:
+    """A rule can change the input of a new run, by values that are known before the batch."""
+    text = MINIMAL + f"input = {{ a = 0 }}\nrules = [{{ {rule} }}]\n"
+    assert any(message in mistake for mistake in mistakes_of(tmp_path, text))
+
+
+def test_rule_changes_an_input_by_values_of_the_cell(tmp_path: Path) -> None:
+    """The input of a rule has templates as the input of its job."""
+    text = MINIMAL.replace('"one"', '"{{ n }}"') + (
+        'input = { a = 0 }\nrules = [{ input = { a = "{{ n }}" } }, { do = "give_up" }]\n'
+        "matrix = { n = [1, 2] }\n"
+    )
+    jobs = jobs_of(tmp_path, text)
+    assert [job.rules[0].input for job in jobs] == ['{"a":1}', '{"a":2}']
+    assert jobs[0].rules[1].input is None

@@ -63,7 +63,8 @@ def made(sweep: ItemSweep, *items: Any, source: str = "search-1") -> list[Job | 
         known.add(digest)
         return len(known) > before
 
-    return list(ItemJobs(sweep).make(source, items, is_new))
+    maker = ItemJobs(sweep, Path("output/b/1"), is_local=False)
+    return list(maker.make(source, items, is_new))
 
 
 def rows(fields: str = '["n"]', more: str = "", *, name: str = "job-{{ n }}") -> str:

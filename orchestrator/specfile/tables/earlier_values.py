@@ -1,0 +1,115 @@
+"""
+The values that earlier batches already have: what is new is what remains.
+
+A batch counts when it has ended or was stopped by its own rules, such as its budget. One that was
+interrupted does not count, because it is resumed. Only jobs that succeeded count: what failed is
+tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestrator.specfile.sweep.matrix import ExceptTable
+from orchestrator.specfile.tables.source_mistake import SourceMistake
+from orchestrator.system_errors import refuse_exhaustion
+
+STOPPED_BY_RULES = 3
+"""The exit code of a batch that its own rules have stopped."""
+
+LOCAL = "local"
+
+
+class EarlierValues:
+    """
+    The values of a field in all earlier batches of a name.
+
+    Args:
+        output: the folder of all batches.
+        is_local: whether batches on the local platform count, instead of the others.
+        own: the folder of the batch that asks, which does not count.
+
+    Raises:
+        SourceMistake: the results of some batch cannot be read.
+    """
+
+    def __init__(
+        self, table: ExceptTable, output: Path, *, is_local: bool, own: Path | None = None
+    ) -> None:
+        # Digests: the values of years would fill the memory.
+        self._digests: set[bytes] = set()
+        for folder in _whole_batches(output / table.results, is_local=is_local):
+            for value in _values(folder, table.key) if folder != own else ():
+                self._digests.add(_digest(value))
+
+    def __contains__(self, value: object) -> bool:
+        return _digest(value) in self._digests
+
+
+def _digest(value: object) -> bytes:
+    # As text: a CSV file has "7" where an item has 7.
+    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value)
+    return hashlib.blake2b(text, digest_size=10).digest()
+
+
+def _whole_batches(home: Path, *, is_local: bool) -> Iterator[Path]:
+    """The folders of the batches of a name that count; none where the name has no batch yet."""
+    for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        summary = folder / "summary.json"
+        if folder.name.startswith(".") or folder.is_symlink() or not summary.is_file():
+            continue
+        facts = orjson.loads(_read(summary))
+        is_done = facts["state"] == "ended" or facts["exit_code"] == STOPPED_BY_RULES
+        if is_done and (facts.get("platform") == LOCAL) == is_local:
+            yield folder
+
+
+def _values(folder: Path, key: str) -> Iterator[Any]:
+    """The values of a field in the parameters or the items of the jobs that succeeded."""
+    for line in _lines(folder / "jobs.jsonl"):
+        job = orjson.loads(line)
+        if job["status"] != "SUCCEEDED":
+            continue
+        if key in job["params"]:
+            yield job["params"][key]
+            continue
+        home = folder / "jobs" / job["key"]
+        found = sorted(home.glob("items.json*"))
+        if not found:
+            said = f"has no {key!r}: neither a parameter of that name nor items as JSON"
+            raise SourceMistake(str(home), said)
+        for item in _items(found[0]):
+            if isinstance(item, dict) and key in item:
+                yield item[key]
+
+
+def _items(path: Path) -> Iterator[Any]:
+    if path.suffix == ".json":
+        yield from orjson.loads(_read(path))
+    else:
+        yield from map(orjson.loads, _lines(path))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> SourceMistake:
+    refuse_exhaustion(error)
+    return SourceMistake(str(path), (error.strerror or str(error)).lower())

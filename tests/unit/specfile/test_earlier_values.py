@@ -1,0 +1,107 @@
+"""Rows that earlier batches already have."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.specfile import expand, load_spec
+from tests.support.specs import mistakes_of, write_spec
+
+SPEC = """\
+[batch]
+name = "products"
+[[jobs]]
+name = "product-{{ id }}"
+actor = "a/b"
+input = { id = "{{ id }}" }
+matrix = { rows = { file = "rows.json", except = { results = "products", key = "id" } } }
+"""
+
+
+def earlier(
+    folder: Path,
+    name: str,
+    *jobs: dict[str, Any],
+    items: tuple[Any, ...] = (),
+    **summary: Any,
+) -> None:
+    """A batch of an earlier night; each job has the items."""
+    home = folder / "output" / "products" / name
+    home.mkdir(parents=True)
+    facts = {"state": "ended", "exit_code": 0, "platform": "https://api.apify.com", **summary}
+    (home / "summary.json").write_text(json.dumps(facts))
+    lines = ({"status": "SUCCEEDED", "params": {}, **job} for job in jobs)
+    (home / "jobs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for job in jobs:
+        (home / "jobs" / job["key"]).mkdir(parents=True)
+        path = home / "jobs" / job["key"] / "items.jsonl"
+        path.write_text("".join(f"{json.dumps(item)}\n" for item in items))
+
+
+def keys(folder: Path, *ids: Any, is_local: bool = False) -> list[str]:
+    (folder / "rows.json").write_text(json.dumps([{"id": one} for one in ids]))
+    loaded = load_spec(write_spec(folder, SPEC))
+    jobs = expand(
+        loaded, env={}, today=date(2026, 11, 25), output=folder / "output", is_local=is_local
+    )
+    return [job.key for job in jobs]
+
+
+def test_rows_of_earlier_batches_are_left_out(tmp_path: Path) -> None:
+    """Both the parameters and the items of jobs that succeeded say what a batch has."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}})
+    earlier(tmp_path, "2", {"key": "b"}, items=({"id": 2}, {"other": 3}, [4]))
+    assert keys(tmp_path, "1", "2", "3", 4) == ["product-3", "product-4"]
+
+
+@pytest.mark.parametrize(
+    ("job", "summary"),
+    [
+        ({"status": "FAILED"}, {"exit_code": 1}),
+        ({}, {"state": "stopped", "exit_code": 143}),
+        ({}, {"platform": "local"}),
+    ],
+    ids=["failed", "interrupted", "local"],
+)
+def test_rows_that_no_whole_result_has_are_run(
+    tmp_path: Path, job: dict[str, Any], summary: dict[str, Any]
+) -> None:
+    """Failed jobs, interrupted batches and trials on the local platform do not count."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}, **job}, **summary)
+    assert keys(tmp_path, "1") == ["product-1"]
+
+
+def test_batch_that_its_budget_stopped_counts(tmp_path: Path) -> None:
+    """A list that is longer than the budget of one night is done in several."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}}, state="stopped", exit_code=3)
+    assert keys(tmp_path, "1", "2") == ["product-2"]
+    assert keys(tmp_path, "1", "2", is_local=True) == ["product-1", "product-2"]
+
+
+def test_nothing_new_gives_no_job(tmp_path: Path) -> None:
+    """A night without new rows is no mistake."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}})
+    assert keys(tmp_path, "1") == []
+
+
+def test_key_must_be_a_parameter(tmp_path: Path) -> None:
+    """A misspelt key is a mistake with the nearest name."""
+    (tmp_path / "rows.json").write_text('[{"id": 1, "shop": 2}]')
+    (mistake,) = mistakes_of(tmp_path, SPEC.replace('key = "id"', 'key = "sho"'))
+    assert mistake.endswith("except.key: unknown parameter 'sho'; did you mean 'shop'?")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(old=st.sets(st.integers(0, 30)), now=st.lists(st.integers(0, 30), unique=True, min_size=1))
+def test_each_row_runs_in_one_night(tmp_path_factory: Any, old: set[int], now: list[int]) -> None:
+    """Exactly the rows that no earlier batch has become jobs, in their order."""
+    folder = tmp_path_factory.mktemp("night")
+    earlier(folder, "1", *({"key": f"k{n}", "params": {"id": n}} for n in sorted(old)))
+    assert keys(folder, *now) == [f"product-{n}" for n in now if n not in old]
