@@ -94,24 +94,41 @@ class ActorRegistry:
 
     def find(self, reference: str) -> Actor:
         """
-        Returns the Actor that a path or a task names: an id, `username~name` or `~name`.
+        Returns the Actor that a path names: an id, `username~name` or `~name`.
 
         Raises:
-            ApiError: it does not exist (404), or it was edited and cannot be read (400).
+            ApiError: it does not exist (404), or it was edited and cannot be read (400). Clients
+                return nothing for a 404 of this type.
         """
+        actor = self._found(reference)
+        if actor is None:
+            raise record_not_found("Actor")
+        return actor
+
+    def find_to_run(self, reference: str) -> Actor:
+        """
+        Returns the Actor that a start or a task names, as `find` does.
+
+        Raises:
+            ApiError: as `find`, with the type that starts have.
+        """
+        actor = self._found(reference)
+        if actor is None:
+            raise actor_not_found()
+        return actor
+
+    def _found(self, reference: str) -> Actor | None:
         actor = self._known(reference)
         if actor is None:
             self.refresh()
             actor = self._known(reference)
-        if actor is None:
-            raise actor_not_found()
-        return self._current(actor)
+        return None if actor is None else self._current(actor)
 
     def _known(self, reference: str) -> Actor | None:
         actor = self.by_id.get(reference)
         return actor or self._by_name.get(full_name(reference).lower())
 
-    def _current(self, actor: Actor) -> Actor:
+    def _current(self, actor: Actor) -> Actor | None:
         folder = actor.folder
         if folder is None or changed_at(folder) == actor.changed:
             return actor
@@ -126,7 +143,7 @@ class ActorRegistry:
             self.by_id.pop(actor.id)
             self._by_name.pop(actor.full_name.lower(), None)
             self._keep(edited)
-            raise actor_not_found()
+            return None
         self._keep(edited)
         return edited
 

@@ -89,7 +89,7 @@ class TaskRegistry:
 
     def create(self, body: dict[str, Any], actors: ActorRegistry) -> Task:
         """Creates a task as `POST actor-tasks` does."""
-        actor = actors.find(str(body.get("actId") or ""))
+        actor = actors.find_to_run(str(body.get("actId") or ""))
         moment = now()
         task = Task(
             id=new_id(),

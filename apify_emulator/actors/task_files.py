@@ -41,7 +41,7 @@ def _read_task(path: Path, actors: ActorRegistry, created_at: float) -> Task:
             )
         return Task(
             id=derived_id("task", name),
-            actor_id=actors.find(str(body.get("actor") or "")).id,
+            actor_id=actors.find_to_run(str(body.get("actor") or "")).id,
             name=name,
             options=read_task_options(body.get("options")),
             input=read_task_input(body.get("input")),

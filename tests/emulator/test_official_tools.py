@@ -177,6 +177,14 @@ async def test_actor_shows_its_users_and_its_last_run(tmp_path: Path) -> None:
         assert one["totalUsers30Days"] == one["totalUsers"] == 1
 
 
+async def test_unknown_actor_is_nothing_for_official_clients(tmp_path: Path) -> None:
+    """Reading an unknown Actor is refused as a missing record, for which clients return nothing."""
+    async with calling(tmp_path) as call:
+        for path in ("", "/runs", "/builds", "/builds/default", "/webhooks", "/runs/last"):
+            reply = await call("GET", f"actors/me~nothing{path}")
+            assert reply.error == (404, "record-not-found"), path
+
+
 @pytest.mark.parametrize("place", ["README.md", ".actor/README.md", "docs/about.md"])
 async def test_build_has_the_readme_of_its_actor(tmp_path: Path, place: str) -> None:
     """`apify actors info --readme` prints the README in each place where the platform looks."""

@@ -210,7 +210,7 @@ async def reboot(context: Context, call: Call) -> Answer:
 async def metamorph(context: Context, call: Call) -> Answer:
     """Turns a run into a run of another Actor."""
     run = find_run(context, call)
-    target = context.actors.find(call.text("targetActorId"))
+    target = context.actors.find_to_run(call.text("targetActorId"))
     check_build(target, call.text("build"))
     body = await call.body()
     if target.simulation is not None:

@@ -81,7 +81,7 @@ async def _run_to_success(context: Context, call: Call) -> Run:
 
 def _target(context: Context, call: Call) -> tuple[Actor, Task | None]:
     if "actorId" in call.params:
-        return context.actors.find(call.params["actorId"]), None
+        return context.actors.find_to_run(call.params["actorId"]), None
     task = context.tasks.find(call.params["actorTaskId"])
     actor = context.actors.by_id.get(task.actor_id)
     if actor is None:
