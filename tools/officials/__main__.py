@@ -15,6 +15,7 @@ from pathlib import Path
 from tools.officials import page
 from tools.officials.api_fuzzing import api_fuzzing
 from tools.officials.cli_commands import cli_commands
+from tools.officials.cli_tests import cli_tests
 from tools.officials.js_examples import js_examples
 from tools.officials.python_client import python_client
 from tools.officials.python_examples import python_examples
@@ -30,6 +31,7 @@ SUITES: dict[str, Suite] = {
     "templates": templates,
     "shared-queue": shared_queue,
     "api-fuzzing": api_fuzzing,
+    "cli-tests": cli_tests,
 }
 
 

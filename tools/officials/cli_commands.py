@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,11 @@ def cli_commands(place: Place) -> Section:
         if code:
             return Section(_TITLE, f"`apify login` fails: {output}", passed=False)
         account = _Account(emulator)
-        wrong = {
-            entry["run"]: problem
-            for entry in (*listed["command"], *listed["refused"])
-            if (problem := _problem(entry, account, cli))
-        }
+        entries = (*listed["command"], *listed["refused"])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            problems = list(pool.map(lambda entry: _problem(entry, account, cli), entries))
+    found = zip(entries, problems, strict=True)
+    wrong = {entry["run"]: problem for entry, problem in found if problem}
     for command, problem in wrong.items():
         print(f"--- {command}\n{problem}")
     return _section(listed, wrong)
