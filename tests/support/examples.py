@@ -46,7 +46,7 @@ SUBSTITUTIONS = tuple(
     (re.compile(pattern), shown)
     for pattern, shown in (
         (r"\d{8}T\d{6}Z-[0-9a-f]{7}", "ID"),
-        (r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?", "DATE"),
+        (r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?([+-]\d\d:\d\d)?", "DATE"),
         (r"\d+:\d\d:\d\d", "TIME"),
         (r"\$\d+\.\d+", "COST"),
         (r"\b\d+(\.\d+)? ?(ms|s|B|kB|MB|GB)\b", "AMOUNT"),
