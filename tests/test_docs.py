@@ -89,6 +89,18 @@ def test_readme_names_every_command_and_exit_code() -> None:
     assert len(text.splitlines()) <= 150
 
 
+def test_messages_of_the_troubleshooting_are_those_of_the_program() -> None:
+    """A user who searches the page for a message finds it."""
+    sources = (path.read_text() for path in (ROOT / "orchestrator").rglob("*.py"))
+    said = re.sub(r"""["']\n\s*f?["']""", "", "\n".join(sources))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    tables = re.findall(r"^\| message \|.*\n\| ---.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    messages = re.findall(r"^\| (`+)(.*?)\1 \|", "".join(tables), re.MULTILINE)
+    assert len(messages) > 25
+    parts = [part.strip(" ',[]?") for _, message in messages for part in message.split("…")]
+    assert [part for part in parts if part not in said] == []
+
+
 def test_install_page_names_every_extra() -> None:
     """A user finds what each extra adds."""
     page = (ROOT / "docs" / "install.md").read_text()
