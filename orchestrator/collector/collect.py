@@ -136,6 +136,7 @@ class Collector:
         *,
         number: int = 1,
         kept: ItemsFile | None = None,
+        is_new: bool = False,
     ) -> Collected:
         """
         Downloads what `job.collect` asks for, and writes `run.json` and `input.json`.
@@ -144,6 +145,7 @@ class Collector:
             run_json: the run as the platform last sent it; None to ask for it.
             number: of the attempt.
             kept: the dataset's file, when it is on disk already.
+            is_new: whether this process began the attempt: no other one has begun its download.
 
         Raises:
             NotFound: the dataset does not exist any more.
@@ -152,13 +154,14 @@ class Collector:
 
         Cancellation: nothing half written gets a final name.
         """
+        resumes = not is_new or number > 1 or job.collect.live
         if number == 1:
-            return await self._collect(job, run, run_json, kept)
+            return await self._collect(job, run, run_json, kept=kept, resumes=resumes)
         async with keeping_attempts(self.folder_of(job.key), number):
-            return await self._collect(job, run, run_json, kept)
+            return await self._collect(job, run, run_json, kept=kept, resumes=resumes)
 
     async def _collect(
-        self, job: Job, run: Run, run_json: bytes | None, kept: ItemsFile | None
+        self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None, resumes: bool
     ) -> Collected:
         folder = self.folder_of(job.key)
         # A key with None means that the answer was the output record, which is on disk already.
@@ -179,7 +182,9 @@ class Collector:
         if not job.collect.items:
             await self._save(folder, contents)
             return Collected(records=records, missing=missing, unproven=NOT_WANTED, datasets=others)
-        items = await self._collect_items(job, run, folder, kept=kept, answer=answer)
+        items = await self._collect_items(
+            job, run, folder, kept=kept, answer=answer, resumes=resumes
+        )
         if items.data is not None:
             # Few items are saved with the other files: one round of flushes for all.
             contents = {items_name(job.collect.query): items.data, **contents}
@@ -260,6 +265,7 @@ class Collector:
         *,
         kept: ItemsFile | None,
         answer: ItemsFile | None,
+        resumes: bool,
     ) -> ItemsFile:
         query = job.collect.query
         if not run.dataset_id:
@@ -276,7 +282,7 @@ class Collector:
         # An answer that is not proven is not used, and its part file would stay.
         if job.mode is Mode.SYNC:
             await self._files.remove_part(folder, part=answer_part(query))
-        return await self._datasets.fetch(folder, run.dataset_id, query)
+        return await self._datasets.fetch(folder, run.dataset_id, query, resumes=resumes)
 
     async def _collect_output(
         self, job: Job, run: Run, folder: Path, *, has_output: bool

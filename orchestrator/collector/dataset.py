@@ -78,10 +78,19 @@ class Datasets:
         )
 
     async def fetch(
-        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
+        self,
+        folder: Path,
+        dataset_id: DatasetId,
+        query: ItemsQuery,
+        *,
+        name: str | None = None,
+        resumes: bool = True,
     ) -> ItemsFile:
         """
         Downloads a dataset; its file has its name then, unless `data` holds the bytes.
+
+        Args:
+            resumes: whether an earlier download may have left a part of the file.
 
         Raises:
             NotFound: the dataset does not exist any more.
@@ -95,7 +104,7 @@ class Datasets:
             is_last = loop_time() - began_at > DISAGREEMENT_SECS
             download = self.download(folder, dataset_id, query, name=name)
             try:
-                items = await fetch(download)
+                items = await fetch(download, resumes=resumes)
                 # A download of plain JSON Lines continues where it is, and has waited already.
                 if items.stored == items.counted or query == PLAIN or is_last:
                     items = self._judged(items, dataset_id, query)

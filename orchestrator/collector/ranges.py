@@ -32,16 +32,20 @@ class _Ahead:
     error: OrchestratorError | None = None
 
 
-async def fetch(download: ItemsDownload) -> ItemsFile:
+async def fetch(download: ItemsDownload, *, resumes: bool = True) -> ItemsFile:
     """
     Downloads all items of a dataset.
+
+    Args:
+        resumes: whether to continue what an earlier download may have left.
 
     Raises:
         As `ItemsDownload.read`.
 
     Cancellation: as of `_read_by_ranges`.
     """
-    await download.resume()
+    if resumes:
+        await download.resume()
     await download.read(download.place + download.range_items)
     if not download.is_whole:
         await _read_by_ranges(download)

@@ -8,7 +8,6 @@ tells the next process the state of the attempt, and a new life continues from t
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -129,8 +128,8 @@ class AttemptLife:
         "_counted",
         "_ended",
         "_holds_slot",
+        "_is_new",
         "_kept",
-        "_may_have_run",
         "_parts",
         "_queued",
         "_schedule",
@@ -144,8 +143,8 @@ class AttemptLife:
         self._schedule = schedule
         self._queued = queued
         self._attempt = attempt
-        # The process before this one may have sent the start before it died.
-        self._may_have_run = attempt is not None
+        # Else the process before this one may have sent the start, and begun the download.
+        self._is_new = attempt is None
         self._ended: EndedRun | None = None
         # Why the run was aborted, and its last answer, as in `EndedRun`.
         self._kept: tuple[str | None, bytes | None] = None, None
@@ -198,7 +197,7 @@ class AttemptLife:
         attempt, run = ended.attempt, ended.run
         try:
             collected = await self._parts.collector.collect(
-                attempt.job, run, ended.run_json, number=attempt.number
+                attempt.job, run, ended.run_json, number=attempt.number, is_new=self._is_new
             )
         except PlatformError as error:
             if not error.costs_its_job and not await self._is_only_reading_refused(run, error):
@@ -230,7 +229,7 @@ class AttemptLife:
         try:
             run = await self._parts.starter.start(
                 attempt,
-                may_exist=self._may_have_run,
+                may_exist=not self._is_new,
                 cap_usd=None if claim.caps_itself else claim.reserve_usd,
                 wait_for_slot=partial(self._schedule.wait_for_slot, self._queued),
             )
@@ -310,10 +309,11 @@ class AttemptLife:
 
     def _counted_at(self, ended: EndedRun) -> float:
         """When all items of an ended run are counted, on the monotonic clock."""
-        platform_now, passed_secs = self._parts.client.platform_now(), 0.0
-        if ended.attempt.ended_at is not None and platform_now is not None:
+        ended_at, passed_secs = ended.attempt.ended_at, 0.0
+        platform_now = None if ended_at is None else self._parts.client.platform_now()
+        if ended_at is not None and platform_now is not None:
             # Both are times of the platform: its clock may differ from ours, and ours may jump.
-            passed_secs = max(0.0, (platform_now - ended.attempt.ended_at).total_seconds())
+            passed_secs = max(0.0, (platform_now - ended_at).total_seconds())
         return loop_time() + max(0.0, self._parts.counts_settle_secs - passed_secs)
 
     def _count_early(self, ended: EndedRun) -> None:
@@ -360,8 +360,9 @@ class AttemptLife:
         parts, schedule, job = self._parts, self._schedule, attempt.job
         verdict = await verdict_of(parts, attempt, outcome, run)
         delay = verdict.delay_secs
-        now = parts.client.platform_now() or parts.utc_now()
-        ready_at = None if delay is None else now.timestamp() + delay
+        ready_at = None
+        if delay is not None:
+            ready_at = (parts.client.platform_now() or parts.utc_now()).timestamp() + delay
         # Durable before anything follows from it: a crash before this line leaves the attempt open.
         await parts.ledger.mark_over(
             attempt, outcome, collected, state=state, ready_at=ready_at, remedy=verdict.remedy
@@ -385,8 +386,7 @@ class AttemptLife:
         now, schedule = loop_time(), self._schedule
         # The jobs of a held target are refused at once.
         is_held = job.target in schedule.usage.gate.breaker.held
-        again = replace(
-            self._queued,
+        again = self._queued._replace(
             number=number,
             claim=schedule.feedback.raised(self._parts.claim_of(demand_of(job), remedy)),
             ready_at=now if is_held else now + delay_secs,

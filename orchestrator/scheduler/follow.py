@@ -53,7 +53,7 @@ class _Followed:
             monotonic clock.
         status: of the run, in the last answer.
         waited_secs: how long after its creation it was last seen to wait for its place.
-        scope: of the open poll; cancelled before an abort. None before the first poll.
+        scope: of what it waits for: a poll, an abort or a pause. None before the first one.
         abort_because: why the run must be aborted; None when it must not.
         is_abandoned: whether the platform refuses to abort it with all other runs.
     """
@@ -96,7 +96,7 @@ class Follower:
         self._observer = observer
         self._utc_now = utc_now
         self._aborting = aborting
-        self._waits: set[anyio.CancelScope] = set()
+        self._has_given_up = False
         self._followed: set[_Followed] = set()
         self._durations = UsualDurations()
 
@@ -117,27 +117,23 @@ class Follower:
             PlatformError: the run cannot be read.
             StoppedEarly: of concern to the whole batch.
         """
-        ended = None
-        with anyio.CancelScope() as scope:
-            self._waits.add(scope)
-            try:
-                wait = self._wait_and_tail if attempt.job.collect.live else self._wait
-                ended = await wait(attempt, run)
-            finally:
-                self._waits.discard(scope)
-        return ended
+        wait = self._wait_and_tail if attempt.job.collect.live else self._wait
+        return await wait(attempt, run)
 
     def abort_runs(self, because: str) -> None:
         """Aborts all runs that are followed now or later."""
         self._aborting = self._aborting or because
         for followed in self._followed:
-            if followed.scope is not None:
+            # One that is aborted already waits for its end, or for the answer to that request.
+            if followed.scope is not None and not followed.is_aborted:
                 followed.scope.cancel()
 
     def give_up_waits(self) -> None:
         """Ends all waits at once; the runs continue, and the ledger holds them."""
-        for scope in self._waits:
-            scope.cancel()
+        self._has_given_up = True
+        for followed in self._followed:
+            if followed.scope is not None:
+                followed.scope.cancel()
 
     async def _wait_and_tail(self, attempt: Attempt, run: Run) -> EndedRun | None:
         """Waits for the end of a run, and downloads its items meanwhile."""
@@ -168,13 +164,15 @@ class Follower:
         followed = _Followed(attempt, run, self._created_at(attempt, run), run.status)
         self._followed.add(followed)
         try:
-            while True:
+            while not self._has_given_up:
                 asked = loop_time()
                 ended = await self._poll(followed)
                 if ended is not None or followed.is_abandoned:
                     return ended
-                if followed.abort_because is None:
-                    await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
+                if followed.abort_because is None and not self._has_given_up:
+                    with anyio.CancelScope() as followed.scope:
+                        await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
+            return None
         finally:
             self._followed.discard(followed)
 
@@ -197,9 +195,11 @@ class Follower:
         if because is not None and not followed.is_aborted:
             # Noted before the request, because one request for an abort is enough.
             followed.abort_because, followed.is_aborted = because, True
-            if not await self._abort(run) and self.is_aborting:
-                followed.is_abandoned = True
-                return None
+            with anyio.CancelScope() as followed.scope:
+                followed.is_abandoned = not await self._abort(run) and self.is_aborting
+        # Nothing is awaited from here to the poll, so `give_up_waits` finds its scope.
+        if self._has_given_up or followed.is_abandoned:
+            return None
         answer = None
         wait_secs = _poll_secs(followed, usual_secs)
         with anyio.CancelScope(deadline=_next_check(followed, usual_secs)) as followed.scope:
@@ -280,7 +280,9 @@ class Follower:
             return
         usual_secs = self._durations.usual(job.target)
         for followed in self._followed:
-            if followed.attempt.job.target == job.target and followed.scope is not None:
+            if followed.attempt.job.target != job.target or followed.is_aborted:
+                continue
+            if followed.scope is not None:
                 followed.scope.deadline = _next_check(followed, usual_secs)
 
     async def _abort(self, run: Run) -> bool:

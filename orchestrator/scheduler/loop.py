@@ -341,7 +341,7 @@ class Scheduler:
     def _apply(self, consequences: Consequences) -> None:
         """Queues the jobs that waited for a settled one, or skips them."""
         for queued in consequences.released:
-            self._enqueue(replace(queued, claim=self.feedback.raised(queued.claim)))
+            self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
         if consequences.released:
             self._changed.set()
         if consequences.skipped:

@@ -34,7 +34,7 @@ class Collects(Protocol):
     """Downloads what a run made; see `collector.Collector`."""
 
     async def collect(
-        self, job: Job, run: Run, run_json: bytes | None, *, number: int
+        self, job: Job, run: Run, run_json: bytes | None, *, number: int, is_new: bool
     ) -> Collected:
         """Downloads all of it, or raises."""
         ...

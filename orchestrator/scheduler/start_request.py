@@ -202,17 +202,22 @@ class StartSender:
         Raises:
             StartUnconfirmed: it is not.
         """
-        platform_now = self._parts.client.platform_now()
-        if attempt.platform_at is None and platform_now is not None:
-            # This may be the first answer that shows the platform's time.
-            elapsed = timedelta(seconds=loop_time() - sent_at)
-            attempt = replace(attempt, platform_at=platform_now - elapsed)
+        if attempt.platform_at is None:
+            attempt = self._with_time(attempt, sent_at)
         reason = mismatch(attempt, run, self._parts.finder.claimed)
         if reason is not None:
             raise StartUnconfirmed(f"the start may have taken effect, but {reason}")
         if attempt.remedy.resurrects is None and not MARK.search(run.user_agent or ""):
             self._warn_of_hidden_agents(run)
         return run
+
+    def _with_time(self, attempt: Attempt, sent_at: float) -> Attempt:
+        """The attempt with the platform's time at its start, which the first answer may show."""
+        platform_now = self._parts.client.platform_now()
+        if platform_now is None:
+            return attempt
+        elapsed = timedelta(seconds=loop_time() - sent_at)
+        return replace(attempt, platform_at=platform_now - elapsed)
 
     def _warn_of_hidden_agents(self, run: Run) -> None:
         if not self._has_warned:

@@ -106,4 +106,7 @@ HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    found = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    # Kept, so that the next use is an ordinary one: each answer names its model.
+    globals()[name] = found
+    return found

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
@@ -22,12 +23,12 @@ from orchestrator.scheduler.decide.usage import Usage
 FEWEST_PASSES = 20
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class QueuedJob:
+class QueuedJob(NamedTuple):
     """
     A job in the queue for its next attempt; the order is the order of starts.
 
-    No two jobs have the same `seq`, so nothing after it decides.
+    No two jobs have the same `seq`, so nothing after it decides. A tuple, because heaps compare
+    some of these for each start.
 
     Attributes:
         rank: minus the priority, so that the smaller one is first.
@@ -86,7 +87,7 @@ class JobQueue:
         self._lanes, self._later = {}, []
         jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
         for job in jobs:
-            self.add(replace(job, claim=change(job.claim)), now)
+            self.add(job._replace(claim=change(job.claim)), now)
 
     def admit(self, usage: Usage, now: float) -> list[QueuedJob]:
         """

@@ -232,6 +232,22 @@ def test_waits_are_given_up_while_runs_are_live(tmp_path: Path) -> None:
     assert went.secs == pytest.approx(100, abs=1)
 
 
+def test_waits_are_given_up_between_two_polls(tmp_path: Path) -> None:
+    """A stop does not wait for the pause after a poll that was answered at once."""
+    platform = FakePlatform({"long": 5000.0}, answers_at_once=True)
+    went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits)
+    assert (went.ended, went.secs) == ({"long": None}, pytest.approx(100, abs=0.01))
+
+
+def test_waits_are_given_up_during_an_abort(tmp_path: Path) -> None:
+    """A stop does not wait for a run that takes its time to obey an abort."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"stubborn": 5000.0}
+    platform = FakePlatform(ends, is_polite=False)
+    went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits, abort_after_factor=9.0)
+    assert [gracefully for _, gracefully, _ in platform.aborted] == [True]
+    assert (went.ended["stubborn"], went.secs) == (None, pytest.approx(100, abs=0.01))
+
+
 def test_run_that_cannot_be_aborted_is_abandoned_at_a_deadline(tmp_path: Path) -> None:
     """At a deadline, the command does not wait for a run whose abort the platform refuses."""
     platform = FakePlatform({"long": 5000.0}, refuses=True)

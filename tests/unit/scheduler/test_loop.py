@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import anyio
@@ -231,7 +230,7 @@ class AdoptingLife(FakeLife):
         await anyio.sleep(RUN_SECS)
         schedule.usage.release(waiting.claim)
         if (waiting.seq, waiting.number) == (0, 1):
-            again = replace(waiting, number=2, ready_at=anyio.current_time() + 300.0)
+            again = waiting._replace(number=2, ready_at=anyio.current_time() + 300.0)
             schedule.queue_again(again, platform.remedy)
             return
         platform.done.append(waiting.seq)
