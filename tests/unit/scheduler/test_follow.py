@@ -138,7 +138,7 @@ def follow(
     **fields: Any,
 ) -> Followed:
     """
-    Follows all runs of a platform at once; calls `meanwhile` after 100 seconds.
+    Follows all runs of a platform at once; calls `meanwhile` after 100.5 seconds.
 
     Args:
         created_ago: how old the runs are that an earlier process started, in seconds.
@@ -169,7 +169,8 @@ def follow(
             ended[name] = await follower.follow(attempt, run)
 
     async def act() -> None:
-        await anyio.sleep(100)
+        # Between two polls of a platform that answers each at once.
+        await anyio.sleep(100.5)
         early.extend(stragglers_in(folder))
         meanwhile(follower)
 
@@ -236,7 +237,7 @@ def test_waits_are_given_up_between_two_polls(tmp_path: Path) -> None:
     """A stop does not wait for the pause after a poll that was answered at once."""
     platform = FakePlatform({"long": 5000.0}, answers_at_once=True)
     went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits)
-    assert (went.ended, went.secs) == ({"long": None}, pytest.approx(100, abs=0.01))
+    assert (went.ended, went.secs) == ({"long": None}, pytest.approx(100.5, abs=0.01))
 
 
 def test_waits_are_given_up_during_an_abort(tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_waits_are_given_up_during_an_abort(tmp_path: Path) -> None:
     platform = FakePlatform(ends, is_polite=False)
     went = follow(tmp_path, platform, meanwhile=Follower.give_up_waits, abort_after_factor=9.0)
     assert [gracefully for _, gracefully, _ in platform.aborted] == [True]
-    assert (went.ended["stubborn"], went.secs) == (None, pytest.approx(100, abs=0.01))
+    assert (went.ended["stubborn"], went.secs) == (None, pytest.approx(100.5, abs=0.01))
 
 
 def test_run_that_cannot_be_aborted_is_abandoned_at_a_deadline(tmp_path: Path) -> None:
