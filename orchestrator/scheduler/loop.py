@@ -352,7 +352,7 @@ class Scheduler:
 
         def add(queued: QueuedJob) -> None:
             self._stops.failures.grow()
-            self._enqueue(replace(queued, claim=self.feedback.raised(queued.claim)))
+            self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
             self._changed.set()
 
         # What a process that stops leaves to expand, the next one expands.
