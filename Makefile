@@ -101,7 +101,7 @@ constraints: $(TOOLS) ## pin the newest versions that fit, for all systems and P
 references: $(RUNTIME) ## write the reference pages of docs/ from the program
 	$(BIN)/python -m tools.references
 
-spec-reference: references
+spec-reference: references ## the same, by its earlier name
 
 example-config: $(RUNTIME) ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \

@@ -261,6 +261,12 @@ class BatchHeld(OrchestratorError):
     exit_code = 4
 
 
+class LedgerAway(OrchestratorError):
+    """The server that keeps the ledger cannot be reached; the batch can be resumed."""
+
+    exit_code = 5
+
+
 class PlatformError(OrchestratorError):
     """
     The platform cannot be reached, or refuses.

@@ -20,6 +20,7 @@ class Extra(StrEnum):
     PANDAS = "pandas"
     PARQUET = "parquet"
     POLARS = "polars"
+    POSTGRES = "postgres"
     REMOTE = "remote"
     SCHEMA = "schema"
 
@@ -33,6 +34,7 @@ LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
     Extra.PANDAS: "pandas",
     Extra.PARQUET: "pyarrow",
     Extra.POLARS: "polars",
+    Extra.POSTGRES: "psycopg",
     Extra.REMOTE: "obstore",
     Extra.SCHEMA: "jsonschema_rs",
 }

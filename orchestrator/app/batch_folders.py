@@ -29,7 +29,9 @@ from orchestrator.errors import (
     TooManyOpenFiles,
 )
 from orchestrator.event_log import LOG
+from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
+from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName
@@ -38,7 +40,7 @@ from orchestrator.store.disk_writes import flush_path
 from orchestrator.store.file_names import file_name, record_key
 from orchestrator.system_errors import error_of
 
-LEDGER = "ledger.sqlite"
+LEDGER = location.LEDGER
 LATEST = "latest"
 PLATFORM = ".platform"
 REMOTES = Path("output/.remote")
@@ -161,7 +163,7 @@ def find_batch(output: Path, text: str) -> Path:
     if REMOTE.fullmatch(text):
         output, text = _below_remote(text)
     for folder in (Path(text), output / text):
-        if (folder / LEDGER).is_file():
+        if has_ledger(folder):
             return Path(os.path.realpath(folder))
     latest = newest(output / text)
     if latest is None and Path(text).is_dir():
@@ -257,7 +259,7 @@ def _batch_in(path: Path) -> Batch | None:
     """The batch of a folder; None, with a warning, if there is none."""
     if path.name == LATEST:
         _warn(path, "it is not the link to the newest batch; remove it to restore the link")
-    elif not path.is_dir() or not (path / LEDGER).is_file():
+    elif not path.is_dir() or not has_ledger(path):
         _warn(path, "it is not a batch")
     else:
         return read_batch(path / LEDGER)

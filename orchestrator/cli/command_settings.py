@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.app.setup.settings import Settings, load_settings, unknown_variables
 from orchestrator.errors import ConfigError
 from orchestrator.event_log import configure_logs
+from orchestrator.ledger.location import configure as configure_ledgers
 from orchestrator.model.selection import Choice
 
 
@@ -25,9 +26,11 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     # First, because relative paths of settings depend on the working folder.
     _check_working_folder()
-    names = ("output", "max_runs", "log_format", "log_level", "metrics_file")
+    names = ("output", "ledger", "max_runs", "log_format", "log_level", "metrics_file")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     settings = load_settings(config=options.config, flags=flags)
+    url = None if settings.ledger is None else settings.ledger.get_secret_value()
+    configure_ledgers(url, settings.platform_away_secs)
     configure_logs(level="warning", as_json=settings.log_format == "json")
     _warn_of_variables(as_json=settings.log_format == "json")
     return settings

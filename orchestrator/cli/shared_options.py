@@ -8,11 +8,16 @@ from orchestrator.cli.argument_values import given_path, positive, selection_tex
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """`--output` and `--config`."""
+    """`--output`, `--ledger` and `--config`."""
     parser.add_argument(
         "--output",
         metavar="DIR",
         help="the folder of all batches, or s3://bucket/prefix (default: output)",
+    )
+    parser.add_argument(
+        "--ledger",
+        metavar="URL",
+        help="keep ledgers in PostgreSQL: postgresql://user@host/database?schema=orchestrator",
     )
     parser.add_argument("--config", metavar="FILE", type=given_path, help="a config file to read")
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger import stores
 from orchestrator.ledger.rows import (
     batch_of,
     job_of,
@@ -22,6 +22,7 @@ from orchestrator.ledger.rows import (
     run_values,
     stored,
 )
+from orchestrator.ledger.store import Store
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
@@ -131,6 +132,6 @@ def definitions(path: Path) -> dict[str, Job]:
 
 
 @contextmanager
-def _amended(path: Path) -> Iterator[sqlite.LedgerConnection]:
-    with closing(sqlite.connect(path)) as db, sqlite.atomic(db):
+def _amended(path: Path) -> Iterator[Store]:
+    with closing(stores.connect(path)) as db, db.atomic():
         yield db

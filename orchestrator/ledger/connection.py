@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,74 @@ class LedgerConnection(sqlite3.Connection):
     path = Path(":memory:")
     state: tuple[int, ...] | None = None
     owners: frozenset[str | None] = frozenset()
+    database_errors: tuple[type[Exception], ...] = (sqlite3.DatabaseError,)
 
     def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         """Executes a named statement of `queries`."""
         return self.execute(queries()[name], values)
 
-    def note_state(self) -> None:
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Executes a named statement once for each of the rows."""
+        self.executemany(queries()[name], rows)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """
+        One transaction: committed on leaving, undone on any error.
+
+        Raises:
+            DiskFull: there is no room to commit; nothing of the transaction is kept.
+            OutputLost, LedgerCorrupt, BatchHeld: this process may not write the file any more.
+        """
+        with translated(self.path, otherwise=OutputLost):
+            # Takes the write lock at once: the owner that is read next still owns it at the commit.
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                # A failed COMMIT (disk full) may or may not have ended the transaction by itself.
+                if self.in_transaction:
+                    self.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """One transaction, if the file and the batch are still this process's."""
+        # Before BEGIN: SQLite writes into a deleted file without an error.
+        self.check_file()
+        with self.atomic():
+            self.check_owner()
+            yield
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator[None]:
+        """All queries within see the same state, whatever is committed meanwhile."""
+        # A deferred transaction: its first read fixes the state, and the writer is not held up.
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("COMMIT")
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns SQLite's errors that a user can act on into ours."""
+        with translated(self.path, otherwise=OutputNotWritable):
+            yield
+
+    def own(self, owner: str) -> None:
+        """Names this process, before its first transaction."""
+        self.owners |= {owner}
+
+    def restore(self) -> bool:
+        """A file has no connection that could be lost."""
+        return False
+
+    def leave(self) -> None:
+        """A file is not waited for."""
+
+    def confirm(self) -> None:
         """
         Remembers the file as this process has just written it.
 
@@ -113,7 +175,7 @@ def create(path: Path) -> LedgerConnection:
     except OSError as error:
         raise refusal(error, path) from error
     connection = _connect(path, "rw")
-    with atomic(connection):
+    with connection.atomic():
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     # A process that is killed before this leaves version 0, which is not accepted as a ledger.
     _migrate(connection, 0)
@@ -134,7 +196,7 @@ def connect(path: Path) -> LedgerConnection:
         _migrate(connection, _check(connection, path))
         row = connection.query("select_owner").fetchone()
         connection.owners = frozenset({row["owner"]} if row else ())
-        connection.note_state()
+        connection.confirm()
     return connection
 
 
@@ -180,28 +242,6 @@ def _migrated_copy(connection: LedgerConnection, version: int) -> LedgerConnecti
         copy.row_factory = sqlite3.Row
         _migrate(copy, version)
     return copy
-
-
-@contextmanager
-def atomic(connection: LedgerConnection) -> Iterator[None]:
-    """
-    One transaction: committed on leaving, undone on any error.
-
-    Raises:
-        DiskFull: there is no room to commit; nothing of the transaction is kept.
-        OutputLost, LedgerCorrupt, BatchHeld: this process may not write the file any more.
-    """
-    with translated(connection.path, otherwise=OutputLost):
-        # Takes the write lock at once: the owner that is read next still owns it at the commit.
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT (disk full) may or may not have ended the transaction by itself.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -301,7 +341,7 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(connection: LedgerConnection, version: int) -> None:
     for number, sql in enumerate(migrations()[version:], start=version + 1):
-        with atomic(connection):
+        with connection.atomic():
             for statement in statements(sql):
                 connection.execute(statement)
             # In the same transaction: a migration commits with its record or not at all.

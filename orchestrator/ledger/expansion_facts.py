@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from orchestrator.errors import TooManyJobs
-from orchestrator.ledger.queries import queries
 from orchestrator.ledger.rows import job_values
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.item_sweeps import Expansion
@@ -82,7 +81,7 @@ class ExpansionFacts(Transactions):
 
     def _add(self, job: Job) -> str | None:
         """Writes a job; says why not if another job has its key."""
-        if self._db.execute(queries()["insert_added_job"], job_values(job)).rowcount:
+        if self._execute("insert_added_job", **job_values(job)).rowcount:
             return None
         return (
             f"another job has the key {job.key!r} (case does not count); name more fields in the "
@@ -90,5 +89,4 @@ class ExpansionFacts(Transactions):
         )
 
     def _is_new_row(self, digest: int) -> bool:
-        statement = queries()["insert_distinct_row"]
-        return bool(self._db.execute(statement, {"digest": digest}).rowcount)
+        return bool(self._execute("insert_distinct_row", digest=digest).rowcount)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -36,24 +35,23 @@ class JobFacts(Transactions):
         Returns:
             False when this ledger has that run already: then nothing is written.
         """
-        try:
-            self._execute(
-                "insert_reused",
-                seq=seq,
-                owner=self._owner,
-                intent_at=stored(now),
-                run_id=report.run_id,
-                dataset_id=report.dataset_id,
-                store_id=report.store_id,
-                run_status=report.run_status,
-                started_at=stored(report.started_at),
-                finished_at=stored(report.finished_at),
-                build_number=report.build_number,
-                reused_from=batch,
-                **collected_values(report),
-            )
-        except sqlite3.IntegrityError:
-            # The unique index refuses a run that another job has. Only this statement is undone.
+        cursor = self._execute(
+            "insert_reused",
+            seq=seq,
+            owner=self._owner,
+            intent_at=stored(now),
+            run_id=report.run_id,
+            dataset_id=report.dataset_id,
+            store_id=report.store_id,
+            run_status=report.run_status,
+            started_at=stored(report.started_at),
+            finished_at=stored(report.finished_at),
+            build_number=report.build_number,
+            reused_from=batch,
+            **collected_values(report),
+        )
+        # The unique index leaves out a run that another job has.
+        if cursor.rowcount != 1:
             return False
         self._execute(
             "settle_job", seq=seq, status=report.status, ready_at=0, remedy=None, error=None

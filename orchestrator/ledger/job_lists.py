@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from orchestrator.ledger.connection import LedgerConnection
 from orchestrator.ledger.records import ListedAttempt, ListedJob
 from orchestrator.ledger.rows import datasets_from, demand_from, instant
+from orchestrator.ledger.store import Store
 from orchestrator.model.ids import JobKey
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.states import AttemptState, JobStatus
@@ -21,7 +21,7 @@ from orchestrator.safe_text import SECRETS
 LAST = 2**63 - 1
 
 
-def listed_jobs(db: LedgerConnection, first: int = 0, last: int = LAST) -> Iterator[ListedJob]:
+def listed_jobs(db: Store, first: int = 0, last: int = LAST) -> Iterator[ListedJob]:
     """
     Jobs in the order of the spec, as a stream.
 
@@ -34,7 +34,7 @@ def listed_jobs(db: LedgerConnection, first: int = 0, last: int = LAST) -> Itera
         yield _job_of(list(group))
 
 
-def listed_job(db: LedgerConnection, key: str) -> ListedJob | None:
+def listed_job(db: Store, key: str) -> ListedJob | None:
     """One job; None when no job has this key."""
     row = db.query("select_by_key", key=key).fetchone()
     return None if row is None else next(listed_jobs(db, row["seq"], row["seq"]))

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from select import select
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from orchestrator.errors import BatchHeld, OrchestratorError, OutputNotWritable
+from orchestrator.ledger.location import LEDGER, location_of
 from orchestrator.system_errors import error_of
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.postgres.advisory_lock import AdvisoryLock
 
 # A process that only checks has the lock for far less than the 40 ms of these tries.
 TRIES = 5
@@ -47,6 +51,7 @@ class BatchLock:
         self._command = command
         self._path = folder / ".lock"
         self._handle = -1
+        self._server_lock: AdvisoryLock | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +75,24 @@ class BatchLock:
         holder = f"process {os.getpid()} on {platform.node()} since {since}: {self._command}\n"
         _write(handle, holder)
         self._handle = handle
+        try:
+            self.cover_ledger()
+        except BaseException:
+            self._release()
+            raise
         return self
+
+    def cover_ledger(self) -> None:
+        """
+        Holds the batch for other machines too, if its ledger is in PostgreSQL.
+
+        Entering the context does it, and the caller once more where it makes the ledger then.
+        """
+        location = location_of(self._folder / LEDGER)
+        if location is not None and self._server_lock is None:
+            from orchestrator.ledger.postgres.advisory_lock import AdvisoryLock
+
+            self._server_lock = AdvisoryLock(location, self._command)
 
     def __exit__(
         self,
@@ -78,6 +100,11 @@ class BatchLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self._server_lock is not None:
+            self._server_lock.release()
         # Emptied before the release: after it, the file may hold the name of the next holder.
         # The file stays: when it is deleted, two processes can lock two files of the same name.
         _write(self._handle, "")
@@ -132,7 +159,7 @@ def held_for(folder: Path) -> str | None:
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        return _held_on_server(folder)
     except OSError as error:
         raise _refusal(error, folder / ".lock") from error
     try:
@@ -142,7 +169,17 @@ def held_for(folder: Path) -> str | None:
         return _command(handle)
     finally:
         os.close(handle)
-    return None
+    return _held_on_server(folder)
+
+
+def _held_on_server(folder: Path) -> str | None:
+    """As `held_for`, of a ledger in PostgreSQL, whose holder may be on another machine."""
+    location = location_of(folder / LEDGER)
+    if location is None:
+        return None
+    from orchestrator.ledger.postgres import advisory_lock
+
+    return advisory_lock.held_for(location)
 
 
 def _holder(handle: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -12,8 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchestrator.errors import OutputNotWritable
-from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger import stores
 from orchestrator.ledger.job_lists import listed_job, listed_jobs
 from orchestrator.ledger.records import (
     BatchSnapshot,
@@ -42,8 +40,8 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_of,
 )
-from orchestrator.ledger.sqlite_errors import translated
 from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_of
+from orchestrator.ledger.store import Row, Rows
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.item_sweeps import Expansion, Sources
@@ -62,7 +60,7 @@ def read_batch(path: Path) -> Batch:
     Raises:
         LedgerCorrupt, LedgerVersionMismatch.
     """
-    with closing(sqlite.connect_briefly(path)) as db:
+    with closing(stores.connect_briefly(path)) as db:
         return batch_of(db.query("select_batch").fetchone())
 
 
@@ -78,8 +76,7 @@ class LedgerReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db = sqlite.connect_read_only(path)
+        self._db = stores.connect_read_only(path)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +89,7 @@ class LedgerReader:
     ) -> None:
         self._db.close()
         # The caller reads streams, so the error may come from any line of its block.
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, self._db.database_errors):
             with self.translated():
                 raise error
 
@@ -104,18 +101,14 @@ class LedgerReader:
         Raises:
             LedgerCorrupt, OutputNotWritable, OutputLost: the file cannot be read.
         """
-        with translated(self._path, otherwise=OutputNotWritable):
+        with self._db.translated():
             yield
 
     @contextmanager
     def at_one_instant(self) -> Iterator[None]:
         """All calls within see the same state, whatever is committed meanwhile."""
-        # A deferred transaction: its first read fixes the state, and the writer is not held up.
-        self._db.execute("BEGIN")
-        try:
+        with self._db.at_one_instant():
             yield
-        finally:
-            self._db.execute("COMMIT")
 
     def snapshot(self) -> BatchSnapshot:
         """The batch at one instant."""
@@ -365,11 +358,11 @@ class LedgerReader:
         """Whether an attempt of this batch has a run."""
         return self._execute("select_run", run_id=run_id).fetchone() is not None
 
-    def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
+    def _execute(self, query: str, **values: Any) -> Rows:
         return self._db.query(query, **values)
 
 
-def _cost_of(row: sqlite3.Row, demand: Demand | None) -> RunCost:
+def _cost_of(row: Row, demand: Demand | None) -> RunCost:
     cost, reserved = row["cost_usd"], row["reserved_usd"]
     return RunCost(
         run_id=None if row["run_id"] is None else RunId(row["run_id"]),

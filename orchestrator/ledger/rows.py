@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from orchestrator.ledger.records import Failure, JobReport, WaitingJob
+from orchestrator.ledger.store import Row
 from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark, sent_job
 from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger, Wait
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
@@ -113,7 +113,7 @@ def plan_text(plan: BatchPlan) -> str:
     return _plan_adapter().dump_json(plan).decode()
 
 
-def batch_of(row: sqlite3.Row) -> Batch:
+def batch_of(row: Row) -> Batch:
     """The batch of a `batch` row."""
     created_at = instant(row["created_at"])
     assert created_at is not None  # noqa: S101 - the column is NOT NULL
@@ -134,7 +134,7 @@ def batch_of(row: sqlite3.Row) -> Batch:
     )
 
 
-def call_of(row: sqlite3.Row) -> BatchCall:
+def call_of(row: Row) -> BatchCall:
     """The call of a `select_calls` row."""
     return BatchCall(
         command=row["command"],
@@ -144,7 +144,7 @@ def call_of(row: sqlite3.Row) -> BatchCall:
     )
 
 
-def _occurrence_of(row: sqlite3.Row) -> dict[str, Any]:
+def _occurrence_of(row: Row) -> dict[str, Any]:
     """What ledgers of the first version lack: `read_batch` does not migrate them."""
     if "number" not in row.keys():  # noqa: SIM118 - a row looks for values
         completed_at = None if row["state"] == BatchState.OPEN else instant(row["ended_at"])
@@ -183,7 +183,7 @@ def job_of(definition: str) -> Job:
     return job
 
 
-def waiting_of(row: sqlite3.Row) -> WaitingJob:
+def waiting_of(row: Row) -> WaitingJob:
     """The waiting job of a `select_waiting` row."""
     return WaitingJob(
         seq=row["seq"],
@@ -196,7 +196,7 @@ def waiting_of(row: sqlite3.Row) -> WaitingJob:
     )
 
 
-def failure_of(row: sqlite3.Row) -> Failure:
+def failure_of(row: Row) -> Failure:
     """The failed job of a `select_failed` row."""
     return Failure(
         seq=row["seq"],
@@ -211,7 +211,7 @@ def failure_of(row: sqlite3.Row) -> Failure:
     )
 
 
-def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
+def attempt_of(row: Row, batch_mark: str) -> Attempt:
     """The attempt of a `select_open_attempts` row."""
     intent_at = instant(row["intent_at"])
     assert intent_at is not None  # noqa: S101 - the column is NOT NULL
@@ -232,7 +232,7 @@ def attempt_of(row: sqlite3.Row, batch_mark: str) -> Attempt:
     )
 
 
-def mark_of(row: sqlite3.Row, batch_mark: str) -> Mark:
+def mark_of(row: Row, batch_mark: str) -> Mark:
     """The mark that a send carried; ledgers of earlier versions do not hold it."""
     if row["mark"] is not None:
         return Mark(row["mark"])
@@ -247,7 +247,7 @@ def packed(run_object: bytes) -> bytes:
     return packer.compress(run_object) + packer.flush()
 
 
-def run_object_of(row: sqlite3.Row) -> bytes | None:
+def run_object_of(row: Row) -> bytes | None:
     """A run as the platform sent it; None where it is not kept."""
     return None if row["run_object"] is None else zlib.decompress(row["run_object"])
 
@@ -284,7 +284,7 @@ def run_values(run: Run) -> dict[str, Any]:
     }
 
 
-def report_of(row: sqlite3.Row) -> JobReport:
+def report_of(row: Row) -> JobReport:
     """The report of a `select_reports` row."""
     state = None if row["state"] is None else AttemptState(row["state"])
     is_open = state is not None and state not in CLOSED_ATTEMPT_STATES
@@ -318,7 +318,7 @@ def report_of(row: sqlite3.Row) -> JobReport:
     )
 
 
-def _is_unread(row: sqlite3.Row) -> bool:
+def _is_unread(row: Row) -> bool:
     status = row["run_status"]
     if row["run_id"] is None or row["status"] != JobStatus.FAILED:
         return False
@@ -373,7 +373,7 @@ def _demand_text(demand: Demand) -> str:
     return _demand_adapter().dump_json(demand, exclude_defaults=True).decode()
 
 
-def _run_of(row: sqlite3.Row) -> Run | None:
+def _run_of(row: Row) -> Run | None:
     started_at = instant(row["started_at"])
     if row["run_id"] is None or started_at is None:
         return None

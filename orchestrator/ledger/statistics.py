@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from orchestrator.ledger.connection import LedgerConnection
 from orchestrator.ledger.records import OrphanRun
 from orchestrator.ledger.rows import call_of, instant
+from orchestrator.ledger.store import Store
 from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.states import JobStatus
@@ -83,7 +83,7 @@ class Totals:
         return sum(call.secs for call in self.calls) if self.calls else None
 
 
-def totals_of(db: LedgerConnection) -> Totals:
+def totals_of(db: Store) -> Totals:
     """Counts a batch."""
     attempts = db.query("sum_attempts").fetchone()
     collected = db.query("sum_collected").fetchone()
@@ -118,12 +118,12 @@ def totals_of(db: LedgerConnection) -> Totals:
     )
 
 
-def has_provisional_cost(db: LedgerConnection) -> bool:
+def has_provisional_cost(db: Store) -> bool:
     """Whether the platform may report another cost of a run later."""
     return bool(db.query("has_provisional_cost").fetchone()["has_some"])
 
 
-def _jobs_by_status(db: LedgerConnection) -> dict[JobStatus, int]:
+def _jobs_by_status(db: Store) -> dict[JobStatus, int]:
     jobs = {JobStatus(row["status"]): row["jobs"] for row in db.query("count_jobs")}
     running = db.query("count_open").fetchone()["attempts"]
     # In the ledger, a job with an open attempt is WAITING.
@@ -132,12 +132,12 @@ def _jobs_by_status(db: LedgerConnection) -> dict[JobStatus, int]:
     return {status: count for status, count in jobs.items() if count}
 
 
-def _sum_costs(db: LedgerConnection, query: str) -> Decimal:
+def _sum_costs(db: Store, query: str) -> Decimal:
     # Not by SQL, which would add the amounts as floats.
     return sum((Decimal(row["cost_usd"]) for row in db.query(query)), Decimal(0))
 
 
-def _uncollected(db: LedgerConnection) -> Uncollected | None:
+def _uncollected(db: Store) -> Uncollected | None:
     row = db.query("select_uncollected").fetchone()
     since = instant(row["since"])
     return None if since is None else Uncollected(runs=row["runs"], since=since)

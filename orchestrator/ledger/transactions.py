@@ -9,17 +9,15 @@ another state than the one it starts from raises `OrchestratorError`: a bug, and
 from __future__ import annotations
 
 import secrets
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from string import ascii_lowercase
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import LedgerAway, OrchestratorError
 from orchestrator.group_worker import Work, Worker
-from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.rows import batch_of
+from orchestrator.ledger.store import Rows, Store
 from orchestrator.model.attempts import Attempt
 
 P = ParamSpec("P")
@@ -30,55 +28,42 @@ WORD_LENGTH = 4
 """How many random letters each process puts into its marks."""
 
 
-def commit_group(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
+def commit_group(db: Store, group: Sequence[Work]) -> None:
     """
     Performs a group of transactions with one commit; if one fails, each on its own instead.
 
     The members fail with OutputLost, LedgerCorrupt or BatchHeld when the file or the batch is not
-    this process's any more.
+    this process's any more, and with LedgerAway when the server of the ledger is.
     """
     try:
-        with _of_this_process(db):
-            for work in group:
-                work.result = work.perform()
-                work.error = None
+        _commit(db, group)
     except Exception:  # noqa: BLE001 - each of the group is tried again and keeps its own error
         # The rollback has undone all of them, and they change nothing besides the ledger.
         for work in group:
-            _commit_alone(db, work)
-    else:
-        _note_state(db, group)
+            try:
+                _commit(db, [work])
+            except Exception as error:  # noqa: BLE001 - carried over to the task that waits
+                work.error = error
 
 
-@contextmanager
-def _of_this_process(db: sqlite.LedgerConnection) -> Iterator[None]:
-    """One transaction, if the file is still the one that was opened and the batch still ours."""
-    # Before BEGIN: SQLite writes into a deleted file without an error.
-    db.check_file()
-    with sqlite.atomic(db):
-        db.check_owner()
-        yield
-
-
-def _note_state(db: sqlite.LedgerConnection, group: Sequence[Work]) -> None:
-    """Remembers the file after a commit; in a file that was replaced, the commit is lost."""
+def _commit(db: Store, group: Sequence[Work]) -> None:
+    """One transaction, once: repeated when the connection was lost before it was committed."""
+    while True:
+        try:
+            with db.owned():
+                for work in group:
+                    work.result = work.perform()
+                    work.error = None
+            break
+        except LedgerAway:
+            if db.restore():
+                break
     try:
-        db.note_state()
+        db.confirm()
     except OrchestratorError as error:
         # Not performed again: it may have been committed.
         for work in group:
             work.error = error
-
-
-def _commit_alone(db: sqlite.LedgerConnection, work: Work) -> None:
-    try:
-        with _of_this_process(db):
-            work.result = work.perform()
-            work.error = None
-    except Exception as error:  # noqa: BLE001 - carried over to the task that waits
-        work.error = error
-    else:
-        _note_state(db, [work])
 
 
 def transaction(
@@ -105,14 +90,18 @@ class Transactions:
         word: random letters of this process, in each of its marks.
     """
 
-    def __init__(self, db: sqlite.LedgerConnection, worker: Worker) -> None:
+    def __init__(self, db: Store, worker: Worker) -> None:
         self._db = db
         self._worker = worker
         # Random: process ids repeat, and two machines can have the same one.
         self._owner = secrets.token_hex(8)
-        db.owners |= {self._owner}
+        db.own(self._owner)
         self.word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
         self.batch = batch_of(self._execute("select_batch").fetchone())
+
+    def leave(self) -> None:
+        """From now on, a server that is away is waited for a moment only."""
+        self._db.leave()
 
     def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
         cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)
@@ -123,5 +112,5 @@ class Transactions:
                 "that the ledger holds"
             )
 
-    def _execute(self, query: str, **values: Any) -> sqlite3.Cursor:
+    def _execute(self, query: str, **values: Any) -> Rows:
         return self._db.query(query, **values)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger import stores
 from orchestrator.ledger.attempt_facts import AttemptFacts
 from orchestrator.ledger.batch_facts import BatchFacts
 from orchestrator.ledger.expansion_facts import ExpansionFacts
 from orchestrator.ledger.job_facts import JobFacts
 from orchestrator.ledger.mark_facts import MarkFacts
-from orchestrator.ledger.queries import queries
 from orchestrator.ledger.rows import batch_values, job_values, stored
+from orchestrator.ledger.store import Store
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Job
 
@@ -42,10 +42,10 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job], *, caller: str 
     Raises:
         What `jobs` raises; the caller then deletes the file.
     """
-    db = sqlite.create(path)
+    db = stores.create(path, batch.id)
     try:
         # One transaction for all jobs: one flush, and never a ledger with a part of the spec.
-        with sqlite.atomic(db):
+        with db.atomic():
             db.query("insert_batch", **batch_values(batch))
             db.query(
                 "insert_call",
@@ -53,17 +53,16 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job], *, caller: str 
                 caller=caller,
                 began_at=stored(batch.created_at),
             )
-            db.executemany(queries()["insert_job"], map(job_values, jobs))
-        count: int = db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0]
-        return count
+            db.query_many("insert_job", map(job_values, jobs))
+        return sum(row["jobs"] for row in db.query("count_jobs"))
     finally:
         db.close()
 
 
 @contextmanager
-def open_ledger(path: Path) -> Iterator[sqlite.LedgerConnection]:
+def open_ledger(path: Path) -> Iterator[Store]:
     """The connection for a `Ledger` and for its worker's `commit_group`."""
-    db = sqlite.connect(path)
+    db = stores.connect(path)
     try:
         yield db
     finally:

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from orchestrator.errors import (
     BatchHeld,
+    LedgerAway,
     OrchestratorError,
     PlanExhausted,
     PlanLimitReached,
@@ -121,5 +122,5 @@ class BatchTasks:
         except PlanLimitReached as error:
             self._stop(PlanExhausted(str(error)))
         # Any other error is a bug: it leaves the task group and ends the process with 70.
-        except (StoppedEarly, PlatformError, BatchHeld, UsageError) as error:
+        except (StoppedEarly, PlatformError, BatchHeld, UsageError, LedgerAway) as error:
             self._stop(error)

@@ -24,12 +24,13 @@ from aiohttp import web
 from anyio import CapacityLimiter, to_thread
 from pydantic import SecretStr
 
-from orchestrator.app.batch_folders import LEDGER, display
+from orchestrator.app.batch_folders import display
 from orchestrator.app.history.recent_batches import RecentBatches
 from orchestrator.app.monitoring.newest import newest_readings
 from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
+from orchestrator.ledger.location import has_ledger
 from orchestrator.report.page.document import PageFrame, policy, section, shell
 from orchestrator.report.page.outcome import footer_words
 from orchestrator.ui.guard import Guard
@@ -197,7 +198,7 @@ class Pages:
             if part.startswith(".") or "/" in part or "\0" in part:
                 raise web.HTTPNotFound(text="There is no such batch.")
         folder = self._output / name / batch_id
-        if not (folder / LEDGER).is_file():
+        if not has_ledger(folder):
             raise web.HTTPNotFound(text="There is no such batch.")
         # `latest` is a link: its page is that of the batch, and moves on with a new one.
         return Path(os.path.realpath(folder))

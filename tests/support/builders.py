@@ -10,7 +10,7 @@ from weakref import finalize
 
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, create_ledger
-from orchestrator.ledger.connection import connect
+from orchestrator.ledger.stores import connect
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.batches import Batch, BatchPlan
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, RunId, StoreId

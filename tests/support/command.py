@@ -19,6 +19,8 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
+from orchestrator.ledger.location import location_of
+from orchestrator.ledger.reader import read_batch
 from tests.support.tracebacks import temporary_folder
 
 ROOT = Path(__file__).parents[2]
@@ -249,6 +251,8 @@ class Command:
 
 def mark_of(folder: Path) -> str | None:
     """The text with which the marks of a batch's starts begin; None before it has a ledger."""
+    if location_of(folder / "ledger.sqlite") is not None:
+        return read_batch(folder / "ledger.sqlite").mark
     if not (folder / "ledger.sqlite").exists():
         return None
     with closing(sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True)) as db:

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.ledger import BatchLock, create_ledger
+from orchestrator.ledger.stores import made_ledger
 from orchestrator.model.batches import (
     Batch,
     BatchPlan,
@@ -98,7 +99,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         platform=request.platform,
         account=request.account,
     )
-    with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder):
+    with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder) as lock:
         jobs = expand(
             loaded,
             params=request.params,
@@ -107,9 +108,12 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             output=request.output,
             is_local=request.local is not None,
         )
-        create_ledger(folder / LEDGER, batch, request.choice.of(jobs), caller=request.caller)
-        write_file(folder / f"spec{loaded.ending}", [loaded.source])
-        yield folder
+        with made_ledger(folder / LEDGER):
+            chosen = request.choice.of(jobs)
+            create_ledger(folder / LEDGER, batch, chosen, caller=request.caller)
+            lock.cover_ledger()
+            write_file(folder / f"spec{loaded.ending}", [loaded.source])
+            yield folder
 
 
 def plan_of(

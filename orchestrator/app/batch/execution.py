@@ -36,6 +36,7 @@ from orchestrator.errors import (
     BatchHeld,
     DiskFull,
     Interrupted,
+    LedgerAway,
     LeftForNextOccurrence,
     OrchestratorError,
     PermanentError,
@@ -60,6 +61,9 @@ RECORDED_RUNS = 60
 """How many runs in progress other processes can show: the rows of a high terminal."""
 SIGN_OF_LIFE_SECS = 30.0
 """How exactly the active time of a process that is killed is known."""
+
+NOT_OURS = (BatchHeld, UsageError, LedgerAway)
+"""After one of these, this process can write nothing more into the ledger."""
 
 CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
@@ -119,7 +123,7 @@ async def drive(
             before = batch.reader.extent()
             reason = await _schedule(batch, options, context, early, is_new=is_new)
             signals.close()
-            if isinstance(reason, (BatchHeld, UsageError)) and not isinstance(reason, SecondCopy):
+            if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
             live_runs = 0 if reason is None else await _leave_runs(batch, context, reason)
@@ -186,9 +190,15 @@ async def _schedule(
         max_runs=backlog.usage.limits.max_runs,
     )
     async with anyio.create_task_group() as tasks:
-        await tasks.start(listen, context.listening, scheduler.stop, name="signals")
-        for signal in early:
+
+        def stop(signal: Interrupted) -> None:
+            # The process leaves within seconds, also where the server of the ledger is away.
+            batch.ledger.leave()
             scheduler.stop(signal)
+
+        await tasks.start(listen, context.listening, stop, name="signals")
+        for signal in early:
+            stop(signal)
         _start_side_tasks(tasks, batch, options, context, live)
         stopped = await _run(scheduler, attempts, options)
         tasks.cancel_scope.cancel()
@@ -203,7 +213,7 @@ async def _run(
     """Runs a scheduler with the open attempts of an earlier process; returns why it stopped."""
     try:
         await scheduler.run((one, queued_attempt(one, options.room)) for one in attempts)
-    except (StoppedEarly, Interrupted, PlatformError, BatchHeld, UsageError) as reason:
+    except (StoppedEarly, Interrupted, PlatformError, *NOT_OURS) as reason:
         return reason
     return None
 
@@ -292,7 +302,7 @@ async def _record_progress(ledger: Ledger, live: LiveSource) -> None:
         except DiskFull:
             # The next write that matters stops the batch.
             pass
-        except (StoppedEarly, BatchHeld, UsageError) as error:
+        except (StoppedEarly, *NOT_OURS) as error:
             live.scheduler.stop(error)
         await anyio.sleep(RECORD_EVERY_SECS)
 

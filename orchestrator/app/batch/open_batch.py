@@ -46,10 +46,14 @@ async def open_batch(
             GroupWorker("files", flush_group) as file_worker,
             ApifyClient(options) as client,
         ):
-            yield OpenBatch(
-                ledger=Ledger(db, ledger_worker),
-                reader=reader,
-                client=client,
-                files=Files(file_worker),
-                folder=folder,
-            )
+            try:
+                yield OpenBatch(
+                    ledger=Ledger(db, ledger_worker),
+                    reader=reader,
+                    client=client,
+                    files=Files(file_worker),
+                    folder=folder,
+                )
+            finally:
+                # The worker ends only when its last transaction has: it must not wait for an hour.
+                db.leave()

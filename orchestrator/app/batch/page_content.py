@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -15,6 +14,7 @@ from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
+from orchestrator.ledger.stores import ledger_state
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.report.failures import group_failures
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
@@ -83,18 +83,6 @@ class BatchReading:
             for job in reader.listed():
                 page.add(job)
         return page
-
-
-def ledger_state(folder: Path) -> tuple[int, ...]:
-    """The times and sizes of the files of a ledger, of which some change with each commit."""
-    found: list[int] = []
-    for name in (LEDGER, f"{LEDGER}-wal"):
-        with suppress(OSError):
-            stat = (folder / name).stat()
-            # A reader, too, makes the second file, and leaves it empty.
-            if stat.st_size:
-                found += [stat.st_mtime_ns, stat.st_size]
-    return tuple(found)
 
 
 def zone_of(batch: Batch) -> tzinfo:

@@ -22,6 +22,7 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.location import has_ledger
 from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.observer import Observer
@@ -89,10 +90,10 @@ async def _is_of_another(folder: Path, run_id: RunId) -> bool:
 
 
 def _find_in_others(folder: Path, run_id: RunId) -> bool:
-    for path in folder.parent.parent.glob(f"*/*/{LEDGER}"):
-        if path.parent != folder:
+    for other in folder.parent.parent.glob("*/*"):
+        if other != folder and has_ledger(other):
             # A ledger that cannot be read is skipped.
-            with suppress(OrchestratorError, OSError), LedgerReader(path) as reader:
+            with suppress(OrchestratorError, OSError), LedgerReader(other / LEDGER) as reader:
                 if reader.has_run(run_id):
                     return True
     return False

@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-from orchestrator.app.batch.page_content import ledger_state
 from orchestrator.app.batch_folders import LEDGER, batch_names, display
 from orchestrator.app.history.trend import batch_figures
 from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.stores import ledger_state
 from orchestrator.report.page.comparison import BatchFigures
 
 SHOWN = 20
@@ -90,7 +91,7 @@ class RecentBatches:
 
 
 def _may_be_batch(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.is_symlink() and (path / LEDGER).is_file()
+    return not path.name.startswith(".") and not path.is_symlink() and has_ledger(path)
 
 
 def _urgency(history: NameHistory) -> tuple[bool, str]:

@@ -24,6 +24,7 @@ from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.amendments import add_runs
+from orchestrator.ledger.stores import made_ledger
 from orchestrator.model.batches import Batch, BatchPlan, Trigger
 from orchestrator.model.ids import BatchName, JobKey, RunId
 from orchestrator.model.jobs import Job, Target, TargetKind
@@ -75,12 +76,14 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
     )
     async with connected_client(None, context, away_secs=PREFLIGHT_AWAY_SECS) as client:
         runs = await _runs(client, request, now)
-    with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared):
-        create_ledger(
-            prepared / LEDGER, batch, map(_job, range(len(runs)), runs), caller=context.caller
-        )
-        add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
-        folder = publish(prepared, batch, lambda _: False)
+    with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared) as lock:
+        with made_ledger(prepared / LEDGER):
+            create_ledger(
+                prepared / LEDGER, batch, map(_job, range(len(runs)), runs), caller=context.caller
+            )
+            lock.cover_ledger()
+            add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
+            folder = publish(prepared, batch, lambda _: False)
         return await follow_batch(folder, context)
 
 

@@ -23,6 +23,7 @@ from anyio import to_thread
 from orchestrator.app.batch_folders import LATEST, LEDGER
 from orchestrator.errors import OrchestratorError, OutputNotWritable
 from orchestrator.event_log import LOG
+from orchestrator.ledger.location import POINTER
 from orchestrator.model.batches import Batch
 from orchestrator.store.disk_writes import write_file
 
@@ -256,7 +257,7 @@ def _found(folder: Path) -> Seen:
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[str, list[int]]]:
     for path in folder.iterdir():
-        if path.name.startswith((".", LEDGER)):
+        if path.name.startswith((".", LEDGER, POINTER)):
             continue
         if path.is_dir():
             yield from _walk(path, root)

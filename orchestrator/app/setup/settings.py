@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -27,13 +26,19 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from orchestrator.apify.token import NOT_LOGGED_IN, checked_token, saved_token
 from orchestrator.app.batch_folders import REMOTE, folder_of_remote
+from orchestrator.app.setup.setting_urls import (
+    LedgerUrl,
+    NotifyUrls,
+    PingUrl,
+    secret_url,
+    secret_urls,
+)
 from orchestrator.app.setup.settings_sources import (
     BELOW_SPEC,
     OWN_NAMES,
@@ -61,30 +66,6 @@ Positive = Annotated[int, Field(gt=0)]
 HIDDEN = frozenset({"token", "remote", *(f"{name}_below_spec" for name in BELOW_SPEC)})
 
 
-def _secret_urls(value: Any) -> tuple[SecretStr, ...]:
-    # No message shows a value: a URL holds a password or a key.
-    values = value.split() if isinstance(value, str) else value
-    if not isinstance(values, list | tuple) or not all(_is_url(one) for one in values):
-        raise ValueError("expected Apprise URLs such as mailto://…: a list, or text with spaces")
-    return tuple(SecretStr(one) for one in values)
-
-
-def _secret_url(value: Any) -> SecretStr | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        raise ValueError("expected an http or https address")
-    return SecretStr(value)
-
-
-def _is_url(value: object) -> bool:
-    return isinstance(value, str) and "://" in value
-
-
-NotifyUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_secret_urls), NoDecode]
-PingUrl = Annotated[SecretStr | None, BeforeValidator(_secret_url)]
-
-
 class Settings(BaseSettings):
     """The settings of the program, which apply to all batches."""
 
@@ -105,6 +86,12 @@ class Settings(BaseSettings):
     )
     remote: str | None = Field(
         None, exclude=True, description="The URL of `output`, which is then a folder."
+    )
+    ledger: LedgerUrl = Field(
+        None,
+        description="A PostgreSQL server for the ledgers of batches, instead of a file in the "
+        "folder of each. A password belongs into PGPASSFILE, a service file or a variable.",
+        examples=["postgresql://nightly@db.example.com/batches?schema=orchestrator"],
     )
     max_runs: Positive | None = Field(
         None,
@@ -322,7 +309,7 @@ def load_settings(
 def settings_of_urls() -> Settings:
     """Only the variables that say who is notified, where the other settings have mistakes."""
     found: dict[str, Any] = {}
-    for name, read in (("notify_urls", _secret_urls), ("ping_url", _secret_url)):
+    for name, read in (("notify_urls", secret_urls), ("ping_url", secret_url)):
         with suppress(ValueError):
             if value := os.environ.get(variable_of(name)):
                 found[name] = read(value)

@@ -21,13 +21,14 @@ SELECT seq, :number, 'adopted', 1, :owner, :started_at, :started_at, remedy, :se
 FROM jobs WHERE seq = :seq;
 
 -- name: insert_reused
--- Writes the first attempt of a job with what an earlier batch has collected.
+-- Writes the first attempt of a job with what an earlier batch has collected, unless its run is another job's.
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, run_id, dataset_id, store_id,
     run_status, started_at, finished_at, build_number, items, size_bytes, sha256, records,
     missing, proof, unproven, datasets, reused_from)
 VALUES (:seq, 1, 'settled', :owner, :intent_at, :run_id, :dataset_id, :store_id,
     :run_status, :started_at, :finished_at, :build_number, :items, :size_bytes, :sha256, :records,
-    :missing, :proof, :unproven, :datasets, :reused_from);
+    :missing, :proof, :unproven, :datasets, :reused_from)
+ON CONFLICT DO NOTHING;
 
 -- name: delete_intent
 -- intent -> (deleted): the start was refused for now.
@@ -114,7 +115,7 @@ WHERE job_seq = :seq AND number = :number;
 -- name: select_attempt_place
 -- Reads how far a job and an attempt are, and whether the job is open, or was made of an item.
 SELECT status, attempts, demand, run_id, state,
-    COALESCE(seq >= (SELECT MIN(first_seq) FROM expansions), 0) AS is_made,
+    CASE WHEN seq >= (SELECT MIN(first_seq) FROM expansions) THEN 1 ELSE 0 END AS is_made,
     EXISTS (SELECT 1 FROM open_attempts WHERE open_attempts.job_seq = seq) AS is_open
 FROM jobs LEFT JOIN attempts ON attempts.job_seq = seq AND number = :number WHERE seq = :seq;
 
@@ -133,11 +134,3 @@ SELECT 1 FROM attempts WHERE run_id = :run_id AND resurrects IS NULL;
 -- name: select_run_targets
 -- Lists the runs of all attempts, with the demands that name what they run.
 SELECT run_id, demand FROM attempts JOIN jobs ON seq = job_seq WHERE run_id IS NOT NULL;
-
--- name: select_pool_starts
--- Lists the starts of jobs in pools after an instant of the platform, given-up ones too.
-SELECT demand, intent_at, platform_at FROM attempts JOIN jobs ON seq = job_seq
-WHERE reused_from IS NULL AND json_extract(demand, '$.pools') IS NOT NULL
-    AND (platform_at IS NULL OR platform_at > :since)
-UNION ALL SELECT demand, since, since FROM given_up JOIN jobs ON seq = job_seq
-WHERE json_extract(demand, '$.pools') IS NOT NULL AND since > :since;

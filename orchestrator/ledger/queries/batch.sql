@@ -1,21 +1,6 @@
--- name: insert_batch
--- Writes the batch, which is open from now on.
-INSERT INTO batch (only, id, name, mark, created_at, plan, state, occurrence, platform, account,
-    series, triggered_by)
-VALUES (1, :id, :name, :mark, :created_at, :plan, 'open', :occurrence, :platform, :account,
-    :series, :triggered_by);
-
 -- name: select_batch
 -- Reads the batch.
 SELECT * FROM batch;
-
--- name: select_owner
--- Reads which process drives the batch.
-SELECT owner FROM batch;
-
--- name: own_batch
--- Makes a process the owner of the batch.
-UPDATE batch SET owner = :owner, progress = NULL;
 
 -- name: open_batch
 -- Opens the batch again.
@@ -42,8 +27,9 @@ UPDATE batch SET completed_at = :completed_at WHERE state <> 'open';
 
 -- name: judge_batch
 -- Derives the exit code of a batch that has ended from its jobs.
-UPDATE batch SET exit_code = EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')
-    OR EXISTS (SELECT 1 FROM expansions WHERE left_out > 0)
+UPDATE batch SET exit_code = CASE
+    WHEN EXISTS (SELECT 1 FROM jobs WHERE status <> 'SUCCEEDED')
+        OR EXISTS (SELECT 1 FROM expansions WHERE left_out > 0) THEN 1 ELSE 0 END
 WHERE state = 'ended';
 
 -- name: set_number
@@ -108,7 +94,8 @@ UPDATE batch SET requests = requests + :requests, retries = retries + :retries,
 
 -- name: insert_later_resume
 -- Records, once, that a call for a later occurrence resumes the batch.
-INSERT OR IGNORE INTO later_resumes (occurrence, began_at) VALUES (:occurrence, :began_at);
+INSERT INTO later_resumes (occurrence, began_at) VALUES (:occurrence, :began_at)
+ON CONFLICT DO NOTHING;
 
 -- name: select_later_resumes
 -- Reads the later occurrences whose calls have resumed the batch.

@@ -9,23 +9,9 @@ WHERE run_id = :run_id AND job_seq = (
 UPDATE orphan_runs SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
 WHERE run_id = :run_id;
 
--- name: set_all_costs_at
--- Makes the costs final of runs that ended more than a day before all runs were asked for.
-UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL
-    AND julianday(:cost_at) > julianday(COALESCE(finished_at, ended_at)) + 1;
-
 -- name: set_costs_settle_secs
 -- Records how long after the end of a run its cost is final.
 UPDATE batch SET costs_settle_secs = :secs;
-
--- name: has_provisional_cost
--- Finds whether a run is live, or was not asked for its cost late enough after its end.
-SELECT EXISTS (SELECT 1 FROM open_attempts) OR EXISTS (
-    SELECT 1 FROM attempts JOIN batch
-    WHERE reused_from IS NULL AND run_id IS NOT NULL AND (cost_at IS NULL
-        OR COALESCE(finished_at, attempts.ended_at) IS NOT NULL AND julianday(cost_at)
-            < julianday(COALESCE(finished_at, attempts.ended_at))
-                + (costs_settle_secs - 0.001) / 86400)) AS has_some;
 
 -- name: select_costs
 -- Lists what all runs have cost; a resurrected run counts once, with its last cost.
@@ -44,7 +30,8 @@ WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND EXISTS (
 -- name: select_near_cap
 -- Lists the runs whose cost is within 5 % of a cap that we chose.
 SELECT key, cost_usd, reserved_usd FROM attempts JOIN jobs ON seq = job_seq
-WHERE NOT caps_itself AND CAST(cost_usd AS REAL) >= 0.95 * CAST(reserved_usd AS REAL) ORDER BY seq;
+WHERE caps_itself = 0 AND CAST(cost_usd AS DOUBLE PRECISION)
+    >= 0.95 * CAST(reserved_usd AS DOUBLE PRECISION) ORDER BY seq;
 
 -- name: select_run_costs
 -- Lists what the attempts that are over have cost and reserved.

@@ -6,7 +6,3 @@ FROM jobs
 LEFT JOIN attempts ON attempts.job_seq = seq AND attempts.number = jobs.attempts
 LEFT JOIN log_ends ON log_ends.job_seq = seq AND log_ends.number = jobs.attempts
 WHERE status IN ('FAILED', 'TIMED-OUT', 'ABORTED', 'REJECTED', 'SKIPPED') ORDER BY seq;
-
--- name: insert_log_end
--- Keeps the end of the log of an attempt.
-INSERT OR REPLACE INTO log_ends (job_seq, number, text) VALUES (:seq, :number, :text);

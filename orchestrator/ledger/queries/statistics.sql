@@ -18,11 +18,11 @@ SELECT EXISTS (SELECT 1 FROM open_attempts) AS has_some;
 -- Counts attempts, runs, and jobs that took the results of earlier batches.
 SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
     COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
-    COUNT(reused_from) AS reused, TOTAL(adopted) AS adopted FROM attempts;
+    COUNT(reused_from) AS reused, COALESCE(SUM(adopted), 0) AS adopted FROM attempts;
 
 -- name: sum_collected
 -- Adds up what the jobs have collected.
-SELECT TOTAL(items) AS items, TOTAL(size_bytes) AS size_bytes
+SELECT COALESCE(SUM(items), 0) AS items, COALESCE(SUM(size_bytes), 0) AS size_bytes
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
 
 -- name: count_unproven
@@ -34,21 +34,6 @@ SELECT CASE WHEN status = 'WAITING' THEN 'the job is not over'
 FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = jobs.attempts
 WHERE proof IS NULL OR status = 'WAITING' GROUP BY reason ORDER BY reason;
 
--- name: select_uncollected
--- Counts the runs whose items are wanted and not on disk, and finds when the first of them ended.
-SELECT COUNT(*) AS runs, MIN(COALESCE(finished_at, started_at)) AS since
-FROM attempts JOIN jobs ON seq = job_seq
-WHERE run_id IS NOT NULL AND reused_from IS NULL AND (
-    state IN ('started', 'adopted', 'finished')
-    OR (state = 'settled' AND number = jobs.attempts AND sha256 IS NULL
-        AND json_extract(definition, '$.collect.items') IS NOT 0));
-
 -- name: select_stragglers
 -- Lists the jobs with a run that takes, or took, far longer than similar ones.
-SELECT DISTINCT key FROM attempts JOIN jobs ON seq = job_seq WHERE straggles ORDER BY seq;
-
--- name: count_ready
--- Counts the runs that were started more than a minute ago and have not begun.
-SELECT COUNT(*) AS runs FROM attempts
-WHERE state IN ('started', 'adopted') AND run_status = 'READY'
-    AND julianday(started_at) < julianday('now', '-1 minute');
+SELECT key FROM jobs WHERE seq IN (SELECT job_seq FROM attempts WHERE straggles = 1) ORDER BY seq;

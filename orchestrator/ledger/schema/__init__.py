@@ -1,6 +1,8 @@
 """
 The schema by its versions: one SQL file each, applied in order and never changed afterwards.
 
+Each database has a folder of its own, with its own numbers.
+
 Each file commits together with the number of its version, see `connection`.
 """
 
@@ -11,14 +13,17 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
+from orchestrator.ledger.queries import Dialect
+
 APPLICATION_ID = 0x6F726368
 """`orch` in ASCII: distinguishes our files from other SQLite files."""
 
 
 @cache
-def migrations() -> tuple[str, ...]:
+def migrations(dialect: Dialect = Dialect.SQLITE) -> tuple[str, ...]:
     """The SQL that leads to each version, the first one at index 0."""
-    scripts = (entry for entry in files(__name__).iterdir() if entry.name.endswith(".sql"))
+    folder = files(__name__) / dialect
+    scripts = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple(entry.read_text("utf-8") for entry in sorted(scripts, key=lambda one: one.name))
 
 

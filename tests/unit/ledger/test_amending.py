@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from orchestrator.errors import PlatformError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import apply_changes, close_unstarted, definitions, set_waiting
@@ -13,6 +15,8 @@ from tests.support.builders import NOON, make_batch, make_job, make_ledger
 from tests.support.virtual_time import run_virtual
 
 FILE = "ledger.sqlite"
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def statuses(folder: Path) -> list[JobStatus]:

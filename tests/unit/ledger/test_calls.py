@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
@@ -12,6 +14,8 @@ from orchestrator.report.summary import summary_of
 from tests.support.builders import NOON, make_batch, make_job, reopen_ledger
 
 MINUTE = timedelta(minutes=1)
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def read(folder: Path) -> tuple[Batch, Totals]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import JobStatus
 from tests.support.builders import NOON, make_job, make_ledger, make_run
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 async def test_reader_sees_one_instant_while_the_ledger_is_written(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Outcome
@@ -16,6 +18,8 @@ from tests.support.virtual_time import run_virtual
 
 FAILED = Outcome(status=JobStatus.FAILED, error="no")
 LATER = NOON + timedelta(hours=1)
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def totals_of(folder: Path) -> Totals:

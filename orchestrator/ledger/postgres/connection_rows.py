@@ -1,0 +1,69 @@
+"""Rows of PostgreSQL that are read like those of SQLite, and the SQL as psycopg takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.adapt import Buffer, Dumper
+from psycopg.postgres import types
+
+from orchestrator.ledger.queries import Dialect, queries
+
+PARAMETER = re.compile(r":([a-z_0-9]+)")
+
+
+class NamedRow:
+    """A row, by the names of its columns or by their places."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, values: Sequence[Any], places: Mapping[str, int]) -> None:
+        self._values = values
+        self._places = places
+
+    def __getitem__(self, key: str | int) -> Any:
+        """The value of a column."""
+        return self._values[self._places[key] if isinstance(key, str) else key]
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values of the columns, in their order."""
+        return iter(self._values)
+
+    def keys(self) -> KeysView[str]:
+        """The names of the columns."""
+        return self._places.keys()
+
+
+def named_rows(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], NamedRow]:
+    """The row factory of psycopg for `NamedRow`."""
+    places = {column.name: place for place, column in enumerate(cursor.description or ())}
+    return lambda values: NamedRow(values, places)
+
+
+class NumberOfBool(Dumper):
+    """Sends True and False as 1 and 0: the columns are numbers, as in SQLite."""
+
+    oid = types["int4"].oid
+
+    def dump(self, obj: bool) -> Buffer:
+        """The text of a value."""
+        return b"1" if obj else b"0"
+
+
+@cache
+def statement(name: str) -> bytes:
+    """A named statement with psycopg's placeholders."""
+    text = queries(Dialect.POSTGRES)[name].replace("%", "%%")
+    return PARAMETER.sub(r"%(\1)s", text).encode()
+
+
+def sendable(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a statement; a text of PostgreSQL has no NUL, and an Actor's may have one."""
+    for name, value in values.items():
+        if isinstance(value, str) and "\x00" in value:
+            values[name] = value.replace("\x00", "?")
+    return values

@@ -1,0 +1,241 @@
+"""
+A session at the server that keeps the ledger of a batch.
+
+A write that meets a lost connection is repeated after the next one is made, unless the server shows
+that it was committed: each process numbers its transactions in a row of its own. That row also
+fences a process off whose batch another one has taken over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
+from orchestrator.event_log import LOG
+from orchestrator.ledger.location import Location
+from orchestrator.ledger.postgres.connection_rows import sendable, statement
+from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
+from orchestrator.ledger.postgres.server_errors import translated
+from orchestrator.ledger.store import Rows
+
+PAUSE_SECS = 0.2
+LONGEST_PAUSE_SECS = 5.0
+READING_SECS = 10.0
+"""How long a reader waits for a server that is away: it may be in the event loop."""
+LEAVING_SECS = 3.0
+"""How long a process waits for the server that is about to end."""
+
+
+class PostgresSession:
+    """
+    See `Store`.
+
+    Args:
+        location: of the batch; it need not exist yet.
+        writes: whether the schema may be migrated, and the batch written.
+    """
+
+    # `query` reads all rows at once, and translates its errors.
+    database_errors: tuple[type[Exception], ...] = ()
+
+    def __init__(self, location: Location, *, writes: bool) -> None:
+        self._location = location
+        self._writes = writes
+        self._owner: str | None = None
+        self._is_enlisted = False
+        self._commits = 0
+        self._is_in_transaction = False
+        self._is_leaving = threading.Event()
+        self._has_given_up = False
+        self._identity: tuple[int, str] | None = None
+        self._connection = self._connect()
+
+    @property
+    def location(self) -> Location:
+        """Where the ledger is."""
+        return self._location
+
+    def query(self, name: str, /, **values: Any) -> Rows:
+        """Executes a named statement of `queries`."""
+        try:
+            with translated(self._location.address):
+                return self._connection.execute(statement(name), sendable(values), prepare=True)
+        except LedgerAway:
+            # A read changes nothing. Within a transaction, what was read before may not fit.
+            if self._writes or self._is_in_transaction:
+                raise
+        self.restore()
+        with translated(self._location.address):
+            return self._connection.execute(statement(name), sendable(values), prepare=True)
+
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Executes a named statement once for each of the rows."""
+        with translated(self._location.address), self._connection.cursor() as cursor:
+            cursor.executemany(statement(name), (sendable(dict(row)) for row in rows))
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """One transaction, see `Store`."""
+        with self._transaction("BEGIN"):
+            yield
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """One transaction, if the batch is still this process's, see `Store`."""
+        # Before BEGIN, which may fail: the number of an earlier transaction would look committed.
+        self._commits += 1
+        with self._transaction("BEGIN"):
+            if not self._is_enlisted:
+                self.query("insert_writer", owner=self._owner)
+            # First of all: this row is locked until the commit, so nobody takes over in between.
+            if self.query("note_commit", owner=self._owner, commits=self._commits).rowcount != 1:
+                raise self._taken_over()
+            yield
+        self._is_enlisted = True
+
+    def confirm(self) -> None:
+        """Nothing to do: what the server has committed is there."""
+
+    def own(self, owner: str) -> None:
+        """Names this process, before its first transaction."""
+        self._owner = owner
+
+    def restore(self) -> bool:
+        """Connects again, see `Store`."""
+        patience_secs = self._location.away_secs if self._writes else READING_SECS
+        began, pause = time.monotonic(), PAUSE_SECS
+        lost = self._identity
+        while True:
+            try:
+                self._connection.close()
+                self._connection = self._connect()
+                is_committed = self._has_committed(lost)
+            except LedgerAway as error:
+                self._wait(error, began, patience_secs, pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECS)
+            else:
+                break
+        LOG.info("ledger_back", away_secs=round(time.monotonic() - began, 1))
+        return is_committed
+
+    def leave(self) -> None:
+        """From now on, a server that is away is waited for a moment only."""
+        self._is_leaving.set()
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator[None]:
+        """All queries within see the same state, whatever is committed meanwhile."""
+        with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            yield
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns the errors of the database that a user can act on into ours."""
+        with translated(self._location.address):
+            yield
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        address = self._location.address
+        try:
+            with translated(address):
+                self._connection.execute(begin.encode())
+        except LedgerAway:
+            # Nothing has been done yet, so a reader may begin again.
+            if self._writes:
+                raise
+            self.restore()
+            self._connection.execute(begin.encode())
+        self._is_in_transaction = True
+        try:
+            with translated(address):
+                yield
+                self._connection.execute(b"COMMIT")
+        except BaseException:
+            with suppress(psycopg.Error):
+                self._connection.execute(b"ROLLBACK")
+            raise
+        finally:
+            self._is_in_transaction = False
+
+    def _connect(self) -> Connection:
+        address = self._location.address
+        connection = connect(address)
+        try:
+            if self._writes:
+                migrate(connection, address)
+                # An intent must be on the server's disk before its start is sent.
+                connection.execute(
+                    "SELECT set_config('synchronous_commit', 'on', false) "
+                    "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+                )
+                row = connection.execute(statement("select_session")).fetchone()
+                self._identity = None if row is None else (row["pid"], row["began"])
+            else:
+                check_version(connection, address)
+            self._choose(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _choose(self, connection: Connection) -> None:
+        with translated(self._location.address):
+            values = {"id": self._location.batch_id}
+            self.is_new = connection.execute(statement("choose_batch"), values).rowcount == 0
+        if self.is_new and not self._writes:
+            raise self.not_found()
+
+    def not_found(self) -> BatchNotFound:
+        """The error for a batch that the server does not have."""
+        where = self._location
+        return BatchNotFound(
+            f"{where.folder}: {where.address.url} has no ledger of the batch {where.batch_id}: it "
+            "was deleted, or the setting `ledger` names another server or schema"
+        )
+
+    def _has_committed(self, lost: tuple[int, str] | None) -> bool:
+        """Whether the transaction that was interrupted has been committed after all."""
+        if self._owner is None or self._commits == 0:
+            return False
+        with translated(self._location.address):
+            if lost is not None:
+                # It may still hold its locks, and could commit later than we look.
+                values = {"pid": lost[0], "began": lost[1]}
+                self._connection.execute(statement("end_session"), values)
+            self._connection.execute(b"BEGIN")
+            values = {"owner": self._owner}
+            row = self._connection.execute(statement("select_writer"), values).fetchone()
+            self._connection.execute(b"COMMIT")
+        self._is_enlisted = row is not None
+        if row is not None and row["is_fenced"]:
+            raise self._taken_over()
+        return row is not None and bool(row["commits"] == self._commits)
+
+    def _wait(self, error: LedgerAway, began: float, patience_secs: float, pause: float) -> None:
+        """Waits before the next try; raises the error when it has been long enough."""
+        if self._is_leaving.is_set():
+            patience_secs = min(patience_secs, LEAVING_SECS)
+        waited = time.monotonic() - began
+        if self._has_given_up or waited >= patience_secs:
+            self._has_given_up = True
+            raise error
+        if pause == PAUSE_SECS:
+            LOG.warning("ledger_away", error=str(error), waiting_secs=round(patience_secs))
+        time.sleep(min(pause, patience_secs - waited))
+
+    def _taken_over(self) -> BatchHeld:
+        return BatchHeld(
+            f"{self._location.folder}: another process has taken this batch over; this one has "
+            "stopped, and the runs go on"
+        )

@@ -1,0 +1,78 @@
+"""Turns psycopg's errors into ours, which say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from orchestrator.errors import (
+    ConfigError,
+    DiskFull,
+    LedgerAway,
+    OrchestratorError,
+    OutputNotWritable,
+)
+from orchestrator.ledger.postgres.address import Address
+from orchestrator.safe_text import one_line
+
+LONGEST = 300
+
+REFUSED_LOGIN = (
+    errors.InvalidPassword,
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidCatalogName,
+)
+LOGIN_WORDS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "definition of service",
+    "invalid connection option",
+    "invalid sslmode",
+)
+"""How libpq says at a connection that waiting does not help; it has no code for that."""
+
+
+@contextmanager
+def translated(address: Address) -> Iterator[None]:
+    """Turns psycopg's errors that a user can act on into ours; others are bugs."""
+    try:
+        yield
+    except psycopg.Error as error:
+        meaning = _meaning(error, address)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None:
+    said = one_line(str(error), LONGEST)
+    if isinstance(error, errors.DiskFull):
+        return DiskFull(
+            f"{address.url}: the disk of the server that holds the ledger is full: make room, then "
+            "resume the batch"
+        )
+    if isinstance(error, REFUSED_LOGIN) or _is_refused_login(error, said):
+        return ConfigError(
+            f"{address.url}: the server of the ledger refuses the connection ({said}): correct the "
+            "setting `ledger`, PGPASSFILE or the service file"
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return OutputNotWritable(
+            f"{address.url}: the user of the ledger may not do that ({said}): grant it the schema "
+            f"{address.schema!r}, or the right to create it"
+        )
+    # A server that has become a replica refuses to write until clients find the new primary.
+    away = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
+    if isinstance(error, away):
+        return LedgerAway(f"{address.url}: the server of the ledger cannot be reached ({said})")
+    return None
+
+
+def _is_refused_login(error: psycopg.Error, said: str) -> bool:
+    is_connecting = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    return is_connecting and any(words in said for words in LOGIN_WORDS)

@@ -1,0 +1,45 @@
+-- name: insert_batch
+-- Writes the batch, which is open from now on, and chooses it for this session.
+WITH one AS (
+    INSERT INTO all_batches (id, name, mark, created_at, plan, state, occurrence, platform,
+        account, series, triggered_by)
+    VALUES (:id, :name, :mark, :created_at, :plan, 'open', :occurrence, :platform,
+        :account, :series, :triggered_by)
+    RETURNING batch)
+SELECT set_config('orchestrator.batch', CAST(batch AS text), false) FROM one;
+
+-- name: choose_batch
+-- Chooses a batch for this session.
+SELECT set_config('orchestrator.batch', CAST(batch AS text), false) FROM all_batches
+WHERE id = :id;
+
+-- name: own_batch
+-- Makes a process the owner of the batch; all others write no more.
+WITH others AS (
+    UPDATE writers SET is_fenced = 1 WHERE owner <> :owner AND is_fenced = 0)
+UPDATE batch SET owner = :owner, progress = NULL;
+
+-- name: insert_writer
+-- Enlists a process that writes to the batch.
+INSERT INTO writers (owner) VALUES (:owner);
+
+-- name: note_commit
+-- Begins a transaction of a process that may still write.
+UPDATE writers SET commits = :commits WHERE owner = :owner AND is_fenced = 0;
+
+-- name: select_writer
+-- Reads the last transaction of a process; waits for one in progress.
+SELECT commits, is_fenced FROM writers WHERE owner = :owner FOR UPDATE;
+
+-- name: end_session
+-- Ends an earlier session of this process, whose connection was lost.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = :pid AND CAST(backend_start AS text) = :began;
+
+-- name: select_session
+-- Reads what identifies this session.
+SELECT pid, CAST(backend_start AS text) AS began FROM pg_stat_activity WHERE pid = pg_backend_pid();
+
+-- name: delete_batch
+-- Deletes the batch with all its jobs.
+DELETE FROM batch;

@@ -1,0 +1,25 @@
+-- name: try_lock_batch
+-- Locks a batch for this session, unless another one has it.
+SELECT pg_try_advisory_lock(hashtext(:schema), hashtext(:id)) AS is_ours;
+
+-- name: try_share_batch
+-- Locks a batch for this session together with others that share it.
+SELECT pg_try_advisory_lock_shared(hashtext(:schema), hashtext(:id)) AS is_ours;
+
+-- name: unlock_all
+-- Releases all locks of this session.
+SELECT pg_advisory_unlock_all();
+
+-- name: select_holder
+-- Finds a session that holds a batch.
+SELECT application_name AS holder FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 2
+    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid = CAST(CAST(hashtext(:schema) AS bit(32)) AS bigint)
+    AND objid = CAST(CAST(hashtext(:id) AS bit(32)) AS bigint)
+ORDER BY backend_start LIMIT 1;
+
+-- name: select_state
+-- Reads figures of which some change with each transaction on the batch.
+SELECT (SELECT CAST(CAST(xmin AS text) AS bigint) FROM all_batches WHERE batch = chosen_batch()),
+    COALESCE(SUM(commits), 0) FROM writers;

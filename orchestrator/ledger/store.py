@@ -1,0 +1,130 @@
+"""
+What the ledger needs of a database: rows, named statements, transactions.
+
+SQLite and PostgreSQL each have a class that does this. Everything else in the ledger is written
+once, for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class Row(Protocol):
+    """A row, by the names of its columns or by their places."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """The value of a column."""
+        ...
+
+    def keys(self) -> Any:
+        """The names of the columns."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values of the columns, in their order."""
+        ...
+
+
+class Rows(Protocol):
+    """The answer to a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next `Row`; None after the last one."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows that were not read yet."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows, as a stream."""
+        ...
+
+
+class Store(Protocol):
+    """
+    A connection to the ledger of one batch.
+
+    Attributes:
+        database_errors: what reading rows may raise, which `translated` turns into ours.
+    """
+
+    database_errors: tuple[type[Exception], ...]
+
+    def query(self, name: str, /, **values: Any) -> Rows:
+        """Executes a named statement of `queries`."""
+        ...
+
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Executes a named statement once for each of the rows."""
+        ...
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """
+        One transaction: committed on leaving, undone on any error.
+
+        Raises:
+            DiskFull: there is no room to commit; nothing of the transaction is kept.
+            LedgerAway: the connection was lost; what was done may be committed.
+        """
+        ...
+
+    def owned(self) -> AbstractContextManager[None]:
+        """
+        One transaction, if the batch is still this process's.
+
+        Raises:
+            OutputLost, LedgerCorrupt, BatchHeld: it is not; nothing is written.
+            LedgerAway: as `atomic`.
+        """
+        ...
+
+    def confirm(self) -> None:
+        """
+        Makes sure, after a commit, that what was written is where other processes see it.
+
+        Raises:
+            OutputLost, LedgerCorrupt: it may be lost.
+        """
+        ...
+
+    def restore(self) -> bool:
+        """
+        Connects again after `LedgerAway`, and waits for the server as long as it may.
+
+        Returns:
+            whether the transaction that was interrupted has been committed.
+
+        Raises:
+            LedgerAway: the server was away for too long.
+            BatchHeld: meanwhile another process has taken the batch over.
+        """
+        ...
+
+    def own(self, owner: str) -> None:
+        """Names this process, before its first transaction with `owned`."""
+        ...
+
+    def leave(self) -> None:
+        """From now on, a server that is away is waited for a moment only."""
+        ...
+
+    def at_one_instant(self) -> AbstractContextManager[None]:
+        """All queries within see the same state, whatever is committed meanwhile."""
+        ...
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turns the errors of the database that a user can act on into ours."""
+        ...
+
+    def close(self) -> None:
+        """Closes the connection."""
+        ...

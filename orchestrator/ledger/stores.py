@@ -1,0 +1,120 @@
+"""Opens the ledger of a batch, in its folder or in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import ConfigError
+from orchestrator.extras import Extra, not_installed
+from orchestrator.ledger import connection as sqlite
+from orchestrator.ledger.location import (
+    LEDGER,
+    Location,
+    configured_address,
+    location_of,
+    write_pointer,
+)
+from orchestrator.ledger.store import Store
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.postgres.ledger_session import PostgresSession
+
+
+def create(path: Path, batch_id: str) -> Store:
+    """
+    Makes a new ledger: in PostgreSQL if the setting `ledger` names a server, else as a file.
+
+    Args:
+        path: of the file; the folder must exist and the file must not.
+
+    Raises:
+        DiskFull, OutputNotWritable, LedgerAway, ConfigError: it cannot be made.
+    """
+    address = configured_address()
+    if address is None:
+        return sqlite.create(path)
+    write_pointer(path.parent, address, batch_id)
+    location = location_of(path)
+    assert location is not None  # noqa: S101 - just written
+    return _session(location, writes=True)
+
+
+def connect(path: Path) -> Store:
+    """
+    Opens an existing ledger for writing and migrates it to today's schema.
+
+    Raises:
+        LedgerCorrupt: it is torn or not a ledger.
+        LedgerVersionMismatch: a newer version has written it.
+        OutputNotWritable, OutputLost: the system does not let us open it.
+        LedgerAway, BatchNotFound: its server cannot be reached, or does not have it.
+    """
+    location = location_of(path)
+    if location is None:
+        return sqlite.connect(path)
+    session = _session(location, writes=True)
+    if session.is_new:
+        session.close()
+        raise session.not_found()
+    return session
+
+
+def connect_read_only(path: Path) -> Store:
+    """Opens an existing ledger for reading beside a process that writes it; raises as `connect`."""
+    location = location_of(path)
+    return sqlite.connect_read_only(path) if location is None else _session(location, writes=False)
+
+
+def connect_briefly(path: Path) -> Store:
+    """Opens a ledger to read its batch, and checks nothing else; raises as `connect`."""
+    location = location_of(path)
+    return sqlite.connect_briefly(path) if location is None else _session(location, writes=False)
+
+
+@contextmanager
+def made_ledger(path: Path) -> Iterator[None]:
+    """Deletes a ledger from PostgreSQL at the end, if its folder was not given its final name."""
+    try:
+        yield
+    finally:
+        # Cases: a file, which goes with its folder; renamed, so the pointer is elsewhere; left.
+        if location_of(path) is not None:
+            discard(path)
+
+
+def ledger_state(folder: Path) -> tuple[int, ...]:
+    """Figures of the ledger of a batch, of which some change with each commit."""
+    location = location_of(folder / LEDGER)
+    if location is not None:
+        with closing(_session(location, writes=False)) as session:
+            return tuple(map(int, session.query("select_state").fetchone()))
+    found: list[int] = []
+    for name in (LEDGER, f"{LEDGER}-wal"):
+        with suppress(OSError):
+            stat = (folder / name).stat()
+            # A reader, too, makes the second file, and leaves it empty.
+            if stat.st_size:
+                found += [stat.st_mtime_ns, stat.st_size]
+    return tuple(found)
+
+
+def discard(path: Path) -> None:
+    """Deletes the ledger of a batch from PostgreSQL, if it is there."""
+    location = location_of(path)
+    if location is None:
+        return
+    with closing(_session(location, writes=True)) as session:
+        session.query("delete_batch")
+
+
+def _session(location: Location, *, writes: bool) -> PostgresSession:
+    if find_spec("psycopg") is None:
+        raise ConfigError(f"a ledger in PostgreSQL {not_installed(Extra.POSTGRES)}")
+    # Imported here: a ledger in a file needs no psycopg.
+    from orchestrator.ledger.postgres.ledger_session import PostgresSession
+
+    return PostgresSession(location, writes=writes)

@@ -1,0 +1,154 @@
+"""Batches whose ledgers are in PostgreSQL, beside those with ledgers in files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.ledger import location
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
+from tests.support.postgres_server import (
+    PostgresServer,
+    _schema_of_process,
+    postgres_schema,
+    postgres_url,
+    running_server,
+    why_absent,
+)
+
+__all__ = ["_schema_of_process", "postgres_schema", "postgres_url"]
+
+SECRET = "s3cret-of-test"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as one:
+        # So that the test itself can read ledgers.
+        location.configure(one.url)
+        yield one
+        location.configure(None)
+
+
+def facts_of(command: Command) -> list[dict[str, Any]]:
+    """What the reports say of all jobs, without what differs between any two batches."""
+    lines = (command.folder / "output/sweep/latest/jobs.jsonl").read_text().splitlines()
+    names = ("key", "status", "attempts", "items", "bytes", "sha256")
+    return [{name: job[name] for name in names} for job in map(json.loads, lines)]
+
+
+def test_batch_is_the_same_with_either_ledger(command: Command, postgres_schema: str) -> None:
+    """Jobs, statuses, items and checksums are equal, and each command works on both."""
+    spec = sweep(jobs=4, duration_secs=0.1, items=3)
+    command.write("sweep.toml", spec)
+    assert command.run("run", "sweep.toml").code == 0
+    expected = facts_of(command)
+    there = replace(
+        command,
+        folder=command.folder / "there",
+        variables={**command.variables, "ORCHESTRATOR_LEDGER": postgres_schema},
+    )
+    there.folder.mkdir()
+    there.write("sweep.toml", spec)
+    done = there.run("run", "sweep.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 4), done.err
+    assert facts_of(there) == expected
+    for words in (
+        ("status", "sweep"), ("list",), ("verify", "sweep"), ("report", "sweep"),
+        ("collect", "sweep"), ("resume", "sweep"), ("watch", "sweep"), ("abort", "sweep"),
+        ("export", "sweep", "--format", "csv"), ("retry", "sweep"), ("plan", "sweep.toml"),
+    ):  # fmt: skip
+        answer = there.run(*words)
+        assert answer.code == 0, (words, answer.err)
+    assert not (there.folder / "output/sweep/latest/ledger.sqlite").exists()
+    _assert_secret_stays(there.folder)
+
+
+def _assert_secret_stays(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_server_that_is_restarted_repeats_no_start(
+    command: Command, platform: ServedPlatform, server: PostgresServer
+) -> None:
+    """The server crashes in the middle of a batch: the batch waits, and ends as if it had not."""
+    command.write("sweep.toml", sweep(jobs=12, batch="max_runs = 3", duration_secs=0.4, items=2))
+    process = command.start("run", "sweep.toml", "--json", "--ledger", server.url)
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: len(platform.runs_of(latest)) >= 3, "three runs")
+    server.stop()
+    wait_until(lambda: "ledger away" in process.errors(), "the notice")
+    server.start()
+    out, err = process.communicate()
+    assert (process.code, json.loads(out)["jobs"]["SUCCEEDED"]) == (0, 12), err
+    assert len(platform.runs_of(latest)) == 12
+    assert SECRET not in err
+
+
+def test_process_leaves_soon_while_the_server_is_away(
+    command: Command, platform: ServedPlatform, server: PostgresServer
+) -> None:
+    """A signal is obeyed within seconds; the batch is resumed when the server is back."""
+    command.write("sweep.toml", sweep(jobs=6, batch="max_runs = 2", duration_secs=0.4, items=2))
+    words = ("--ledger", server.url, "--json")
+    process = command.start("run", "sweep.toml", *words)
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: len(platform.runs_of(latest)) >= 2, "two runs")
+    server.stop()
+    wait_until(lambda: "ledger away" in process.errors(), "the notice")
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.code in (5, 143), err
+    assert "Traceback" not in err
+    server.start()
+    done = command.run("resume", "sweep", *words)
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+    assert len(platform.runs_of(latest)) == 6
+
+
+def test_password_in_a_file_is_enough(
+    command: Command, server: PostgresServer, tmp_path: Path
+) -> None:
+    """With PGPASSFILE, the URL needs no password, and later commands need no URL."""
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"127.0.0.1:{server.port}:*:tester:{SECRET}\n")
+    os.chmod(passwords, 0o600)  # noqa: PTH101 - libpq ignores a file that others may read
+    mine = replace(command, variables={**command.variables, "PGPASSFILE": str(passwords)})
+    mine.write("sweep.toml", sweep(jobs=1, duration_secs=0.1, items=1))
+    url = server.url.replace(f":{SECRET}", "")
+    assert mine.run("run", "sweep.toml", "--ledger", url).code == 0
+    assert mine.run("status", "sweep").code == 0
+    refused = command.run("status", "sweep/" + (mine.folder / "output/sweep/latest").resolve().name)
+    assert refused.code == 2
+    assert "PGPASSFILE" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("mysql://db/x", 2, "expected a URL such as postgresql://"),
+        ("postgresql://me:wr0ng-word@127.0.0.1:1/x", 5, "127.0.0.1:1/x: the server of the ledger"),
+    ],
+    ids=["another database", "no server"],
+)
+def test_ledger_that_cannot_be_used_is_an_error(
+    command: Command, url: str, code: int, words: str
+) -> None:
+    """The message says what to do, shows no password, and nothing is started."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.1, items=1))
+    done = command.run("run", "sweep.toml", "--ledger", url)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert "wr0ng-word" not in done.err

