@@ -12,8 +12,15 @@ from pydantic import SecretStr
 
 from apify_emulator.testing.handle import EmulatorHandle
 from orchestrator import ApifyClient, Batch, Job
-from orchestrator.errors import BatchNotFound, ConfigError, NotAuthorized, SpecError, UsageError
-from tests.api.simulated import simulated, sweep
+from orchestrator.errors import (
+    BatchHeld,
+    BatchNotFound,
+    ConfigError,
+    NotAuthorized,
+    SpecError,
+    UsageError,
+)
+from tests.api.simulated import simulated, slow, sweep
 
 
 def made(**options: Any) -> Batch:
@@ -127,3 +134,14 @@ async def test_unknown_job_is_answered_with_the_nearest(emulator: EmulatorHandle
     result = await made().run()
     with pytest.raises(UsageError, match="did you mean 'shop-1'"):
         result.job("shop1")
+
+
+async def test_second_batch_of_a_name_is_refused_while_the_first_runs(
+    emulator: EmulatorHandle,
+) -> None:
+    """Two batches of one series at once would start everything twice, in one program too."""
+    async with Batch(name="shops", jobs=[slow("slow")]):
+        with pytest.raises(BatchHeld, match="another process runs this batch"):
+            await made().run()
+        other = [simulated("slow", duration_secs=0)]
+        assert (await Batch(name="shops", jobs=other, concurrent=True).run()).succeeded
