@@ -12,11 +12,24 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from apify_emulator.errors import SetupError
+
+
+def _checked_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as problem:
+        raise ValueError(f"{text!r} is not a regular expression: {problem}") from problem
+    return text
+
+
+_Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+_Count = Annotated[int, Field(ge=0)]
+_Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class FaultKind(StrEnum):
@@ -62,14 +75,14 @@ class FaultRule:
     """
 
     do: FaultKind
-    method: str = ".*"
-    path: str = ""
-    nth: tuple[int, ...] = ()
-    after: int = 0
-    rate: float = 1.0
-    times: int | None = None
-    secs: float = 1.0
-    status: int = 502
+    method: _Pattern = ".*"
+    path: _Pattern = ""
+    nth: tuple[_Count, ...] = ()
+    after: _Count = 0
+    rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    times: _Count | None = None
+    secs: _Secs = 1.0
+    status: Annotated[int, Field(ge=200, le=599)] = 502
     type: str = "invalid-input"
     message: str = "The platform refuses this."
     approval_url: str = ""
@@ -96,11 +109,11 @@ class Faults:
 
     seed: int = 0
     rules: tuple[FaultRule, ...] = ()
-    list_lag_secs: float = 0.0
-    count_lag_secs: float = 0.0
-    items_lag_secs: float = 0.0
-    total_lag_secs: float = 0.0
-    usage_lag_secs: float = 0.0
+    list_lag_secs: _Secs = 0.0
+    count_lag_secs: _Secs = 0.0
+    items_lag_secs: _Secs = 0.0
+    total_lag_secs: _Secs = 0.0
+    usage_lag_secs: _Secs = 0.0
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -166,7 +179,7 @@ class FaultPicker:
         for at, (rule, method_pattern, path_pattern) in enumerate(self._rules):
             if not method_pattern.fullmatch(method) or not path_pattern.search(path):
                 continue
-            if rule.cap_below is not None and not (cap and float(cap) < rule.cap_below):
+            if rule.cap_below is not None and not _is_below(cap, rule.cap_below):
                 continue
             # Every matching rule counts, so that `nth` does not depend on the other rules.
             self._matched[at] += 1
@@ -181,3 +194,11 @@ class FaultPicker:
         if self._matched[at] <= rule.after or (rule.nth and self._matched[at] not in rule.nth):
             return False
         return rule.rate >= 1.0 or self._random.random() < rule.rate
+
+
+def _is_below(cap: str | None, most: float) -> bool:
+    try:
+        return bool(cap) and float(cap or 0) < most
+    except ValueError:
+        # The endpoint refuses it.
+        return False

@@ -58,7 +58,7 @@ def add_exec(commands: SubParsers, *, data_dir: Path) -> None:
     program = commands.add_parser(
         "exec",
         help="run a program with an emulator, whose address and token it gets in variables",
-        usage="%(prog)s [options] -- PROGRAM [ARGUMENT ...]",
+        usage="%(prog)s [options] [--] PROGRAM [ARGUMENT ...]",
         description="Run a program with an emulator. The program gets the variables that Apify's "
         "tools and SDKs read. Its exit code is that of the command.",
     )
@@ -67,7 +67,10 @@ def add_exec(commands: SubParsers, *, data_dir: Path) -> None:
     )
     _add_account_options(program)
     _add_folders(program, data_dir)
-    program.add_argument("program", metavar="PROGRAM", nargs="+", help=argparse.SUPPRESS)
+    # The rest belongs to the program, also its options, with or without `--` before it.
+    program.add_argument(
+        "program", metavar="PROGRAM", nargs=argparse.REMAINDER, help=argparse.SUPPRESS
+    )
 
 
 def _add_folders(command: argparse.ArgumentParser, data_dir: Path) -> None:

@@ -52,8 +52,21 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version of the package, and exit"
+    )
     add_exec(add_commands(parser, data_dir=DATA_DIR), data_dir=DATA_DIR)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version; what finds it is imported only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('apify-batch')}")
+        parser.exit()
 
 
 def _exit_code(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import Process
 
 from apify_emulator.cli.commands import report
+from apify_emulator.errors import SetupError
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.open_file_limit import under_limit
 from apify_emulator.server.address import read_address
@@ -30,9 +31,17 @@ async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fres
 
     An emulator that already uses the data folder is used, unless `is_fresh`.
 
+    Args:
+        words: the program with its arguments; a `--` before it is skipped.
+
     Raises:
+        SetupError: there is no program.
         EmulatorError: see `serve_emulator`.
     """
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if not words:
+        raise SetupError("exec needs a program: apify-emulator exec -- npm test")
     found = None if is_fresh else read_address(options.data_dir)
     if found is not None:
         handle = EmulatorHandle(found[0], found[1].get_secret_value())

@@ -154,7 +154,7 @@ async def _listen(runner: web.ServerRunner, options: EmulatorOptions) -> None:
     except OSError as problem:
         raise AddressUnavailable(
             f"cannot listen on {options.host}:{options.port}: {problem.strerror}; "
-            "choose another port"
+            "choose another --host or --port"
         ) from problem
 
 

@@ -11,6 +11,7 @@ import orjson
 from apify_emulator.errors import SetupError
 from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue
 
+_ITEMS_HINT = "; expected one JSON object in each line, or a JSON array of objects"
 _JSON = "application/json; charset=utf-8"
 # The names that a folder can have instead of options.
 _NAMES = {
@@ -83,7 +84,8 @@ def _items(path: Path) -> Iterator[bytes]:
         return
     for number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
-            yield _item(path, f"line {number}", _parsed(path, line, f"line {number}"))
+            value = _parsed(path, line, f"line {number}", hint=_ITEMS_HINT)
+            yield _item(path, f"line {number}", value)
 
 
 def _item(path: Path, place: str, value: Any) -> bytes:
@@ -92,12 +94,12 @@ def _item(path: Path, place: str, value: Any) -> bytes:
     return orjson.dumps(value)
 
 
-def _parsed(path: Path, content: bytes, place: str = "") -> Any:
+def _parsed(path: Path, content: bytes, place: str = "", *, hint: str = "") -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as problem:
         where = f" {place}" if place else ""
-        raise SetupError(f"{path}:{where} is not valid JSON: {problem}") from problem
+        raise SetupError(f"{path}:{where} is not valid JSON: {problem}{hint}") from problem
 
 
 def _bytes(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_record
 
 # The recording of `add`, which is for every input that has no recording of its own.
 ANY_INPUT = "any-input"
+_STORE = re.compile(r"https?://(www\.|console\.)?apify\.com/(store/)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[/~][A-Za-z0-9][A-Za-z0-9._-]*")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
@@ -94,11 +95,12 @@ def write_stand_in(
 
 def check_name(full_name: str) -> str:
     """
-    Returns `username/name`.
+    Returns `username/name`, also of an address in Apify Store.
 
     Raises:
         SetupError: it is not of this form.
     """
+    full_name = _STORE.sub("", full_name).partition("?")[0].rstrip("/")
     if not _NAME.fullmatch(full_name):
         raise SetupError(f'expected an Actor like "apify/instagram-scraper", found {full_name!r}')
     return full_name.replace("~", "/")

@@ -92,6 +92,8 @@ def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
         pytest.param(["serve", "--port", "99999"], "expected a port from 0 to", id="port"),
         pytest.param(["serve", "--data", ""], "expected a path", id="empty-path"),
         pytest.param([], "COMMAND", id="no-command"),
+        pytest.param(["exec"], "exec needs a program", id="no-program"),
+        pytest.param(["add", "a/b", "--items", "x.csv"], "one JSON object in each", id="csv"),
     ],
 )
 def test_mistake_ends_with_2_and_names_itself(
@@ -99,6 +101,7 @@ def test_mistake_ends_with_2_and_names_itself(
 ) -> None:
     """A mistake of the user is one clear line, without a traceback."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("likes\n3\n")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     done = run_command(*words)
     assert done.returncode == 2

@@ -110,6 +110,15 @@ async def test_control_is_for_the_owner_only(tmp_path: Path) -> None:
         assert (await call("POST", "__emulator/reset")).status == 404
 
 
+async def test_fault_below_a_cap_leaves_an_invalid_cap_to_the_api(tmp_path: Path) -> None:
+    """A cap that is no number is refused as without faults."""
+    async with calling(tmp_path) as call:
+        rule = {"do": "error-before", "cap_below": 1}
+        await _control(call, "faults", {"rules": [rule]})
+        reply = await call("POST", "actors/orchestrator~simulated/runs", maxTotalChargeUsd="much")
+        assert reply.status == 400
+
+
 async def test_control_names_the_mistake(tmp_path: Path) -> None:
     """A field that does not exist, or a fault that is not valid, is refused by its name."""
     async with calling(tmp_path) as call:

@@ -124,7 +124,13 @@ def test_faults_are_read_from_a_file(tmp_path: Path) -> None:
     assert faults.rules[0].do is FaultKind.RESET_AFTER
 
 
-@pytest.mark.parametrize("text", ["{", '{"seeds": 1}', '{"rules": [{"do": "explode"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", '{"seeds": 1}', '{"rules": [{"do": "explode"}]}', '{"list_lag_secs": -1}',
+        '{"rules": [{"do": "refuse", "path": "("}]}', '{"rules": [{"do": "html", "status": 9999}]}',
+    ],
+)  # fmt: skip
 def test_file_of_faults_with_mistakes_is_refused(tmp_path: Path, text: str) -> None:
     """The message names the file."""
     path = tmp_path / "faults.json"

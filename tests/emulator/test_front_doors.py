@@ -50,6 +50,12 @@ def test_exec_runs_a_program_with_the_variables_of_an_emulator(tmp_path: Path) -
     assert (done.returncode, done.stdout, done.stderr) == (7, "local\n", "")
 
 
+def test_exec_needs_no_dashes_before_a_program(tmp_path: Path) -> None:
+    """Options after the program are those of the program."""
+    done = run_command("exec", "--data", str(tmp_path), sys.executable, "-c", "print(1)")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+
+
 def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> None:
     """Beside a running emulator, `exec` starts no second one, except with `--fresh`."""
     show = [sys.executable, "-c", "import os; print(os.environ['APIFY_API_BASE_URL'])"]

@@ -60,6 +60,14 @@ async def test_add_makes_an_actor_that_gives_the_items_of_a_file(tmp_path: Path)
         assert refused.error == (400, "invalid-input")
 
 
+def test_add_accepts_an_address_of_the_store(tmp_path: Path) -> None:
+    """The address that a browser shows for an Actor names it."""
+    (tmp_path / "items.jsonl").write_text('{"a": 1}\n')
+    address = f"https://apify.com/{NAME}?fpr=x"
+    done = run_command("add", address, str(tmp_path), "--data", str(tmp_path / "data"))
+    assert done.stdout.strip() == str(tmp_path / "data" / "actors" / NAME.replace("/", "~"))
+
+
 def test_add_accepts_a_folder_and_reports_invalid_files(tmp_path: Path) -> None:
     """The message names the file and the line that is not an item."""
     (tmp_path / "items.jsonl").write_text('{"a": 1}\n[2]\n')

@@ -36,14 +36,16 @@ def templates(place: Place) -> Section:
         raise SkippedError("this machine permits no namespace (unshare --map-root-user --net)")
     checkout = place.checkout(REPOSITORY, COMMIT) / "templates"
     environment = os.environ | machine_browsers.prepare(place.folder)
-    missing = {template: why for template in TEMPLATES if (why := _missing(template, environment))}
+    missing = {
+        template.name: why for template in TEMPLATES if (why := _missing(template, environment))
+    }
     for template in TEMPLATES:
-        if template not in missing:
+        if template.name not in missing:
             shutil.copytree(checkout / template.name, place.folder / "actors" / template.name)
     build = [*EMULATOR, "build", "--actors", str(place.folder / "actors")]
     subprocess.run(build, check=False, cwd=ROOT, env=environment)
     machine_browsers.place_for_python(place.folder)
-    names = [template.name for template in TEMPLATES if template not in missing]
+    names = [template.name for template in TEMPLATES if template.name not in missing]
     words = [sys.executable, "-m", "tools.officials.template_runs", str(place.folder), *names]
     done = subprocess.run(
         in_namespace(place.folder, words),
@@ -51,7 +53,8 @@ def templates(place: Place) -> Section:
     )  # fmt: skip
     found = {result["name"]: result for result in map(json.loads, done.stdout.splitlines())}
     rows = [
-        _row(template, found.get(template.name), missing.get(template)) for template in TEMPLATES
+        _row(template, found.get(template.name), missing.get(template.name))
+        for template in TEMPLATES
     ]
     return _section(rows, _standby(checkout))
 
