@@ -144,7 +144,8 @@ def read_faults(content: bytes) -> Faults:
         return TypeAdapter(Faults).validate_json(content)
     except ValidationError as problem:
         mistakes = "; ".join(
-            f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
+            f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: "
+            f"{error['msg'].removeprefix('Value error, ')}"
             for error in problem.errors()
         )
         raise ValueError(mistakes) from problem

@@ -52,6 +52,13 @@ def check_input(schema: dict[str, Any] | None, given: dict[str, Any]) -> None:
     """
     if schema is None:
         return
+    try:
+        _check(schema, given)
+    except (TypeError, AttributeError) as problem:
+        raise invalid_input(f"The input schema of the Actor is not valid: {problem}") from problem
+
+
+def _check(schema: dict[str, Any], given: dict[str, Any]) -> None:
     for name in schema.get("required") or ():
         if name not in given:
             raise _broken(name, "is required")
@@ -110,8 +117,16 @@ def _is_a(value: Any, kind: str) -> bool:
 def _check_text(name: str, value: str, rules: dict[str, Any]) -> None:
     _check_range(name, len(value), rules, _TEXT)
     pattern = rules.get("pattern")
-    if pattern and not re.search(pattern, value):
+    if pattern and not _matches(pattern, value):
         raise _broken(name, f"must match the pattern {pattern}")
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.search(pattern, value) is not None
+    except re.error:
+        # A pattern of JavaScript that Python does not know is not checked.
+        return True
 
 
 def _check_list(name: str, value: list[Any], rules: dict[str, Any]) -> None:

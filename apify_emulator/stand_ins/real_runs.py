@@ -149,6 +149,8 @@ async def real_runs(token: SecretStr, api_url: str) -> AsyncIterator[RealRuns]:
     Raises:
         SetupError: the API cannot be reached, or refuses a request.
     """
+    if not api_url.startswith(("https://", "http://")):
+        raise SetupError(f"{api_url}: expected an address like {API_URL}")
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_SECS)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from apify_emulator.actors.actor_files import read_actor
 from apify_emulator.errors import SetupError
 from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_recording
 
@@ -65,19 +67,16 @@ def write_stand_in(
         definition: further fields of `actor.json`.
 
     Raises:
-        SetupError: the name is not valid, or the files cannot be written.
+        SetupError: the name, the schema or a fact is not valid, or the files cannot be written.
+            Nothing has changed then.
     """
     full_name = check_name(full_name)
     folder = actors_dir / full_name.replace("/", "~")
     try:
-        (folder / ".actor").mkdir(parents=True, exist_ok=True)
         path = folder / ".actor" / "actor.json"
         known = orjson.loads(path.read_bytes()) if path.is_file() else {}
         if known and not known.get("standIn"):
             raise SetupError(f"{folder}: is an Actor, not a stand-in; choose another folder")
-        if schema is not None:
-            _write(folder / ".actor" / "input_schema.json", orjson.dumps(schema, option=_PRETTY))
-        _write_recording(folder / FOLDER / run.name, run)
         described = {
             "actorSpecification": 1,
             "version": "0.0",
@@ -86,11 +85,30 @@ def write_stand_in(
             "name": full_name,
             "standIn": True,
         }
+        _check_actor(folder, described, schema)
+        _write_recording(folder / FOLDER / run.name, run)
+        (folder / ".actor").mkdir(parents=True, exist_ok=True)
+        if schema is not None:
+            _write(folder / ".actor" / "input_schema.json", orjson.dumps(schema, option=_PRETTY))
         # Last, because it makes the folder an Actor.
         _write(path, orjson.dumps(described, option=_PRETTY))
     except (OSError, ValueError) as problem:
         raise SetupError(f"{folder}: the stand-in cannot be written: {problem}") from problem
     return folder
+
+
+def _check_actor(folder: Path, described: dict[str, Any], schema: object) -> None:
+    """Raises SetupError if the Actor could not be read once it is written."""
+    with tempfile.TemporaryDirectory() as name:
+        draft = Path(name)
+        (draft / ".actor").mkdir()
+        (draft / ".actor" / "actor.json").write_bytes(orjson.dumps(described))
+        if schema is not None:
+            (draft / ".actor" / "input_schema.json").write_bytes(orjson.dumps(schema))
+        try:
+            read_actor(draft)
+        except SetupError as problem:
+            raise SetupError(str(problem).replace(name, str(folder))) from problem
 
 
 def check_name(full_name: str) -> str:
@@ -122,7 +140,10 @@ def _write_recording(folder: Path, run: StandInRun) -> None:
             (fresh / LOG).write_bytes(run.log)
         facts = {**run.facts, "records": records}
         (fresh / FACTS).write_bytes(orjson.dumps(facts, option=_PRETTY))
-        load_recording(fresh)
+        try:
+            load_recording(fresh)
+        except SetupError as problem:
+            raise SetupError(str(problem).replace(str(fresh), str(folder))) from problem
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)

@@ -147,7 +147,7 @@ class EmulatorHandle:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as problem:
             message = json.loads(problem.read())["error"]["message"]
-            raise RuntimeError(f"{method} {path}: {problem.code}: {message}") from problem
+            raise RuntimeError(f"{method} {path}: {problem.code}: {message}") from None
 
 
 # Without the proxy of the environment, which cannot reach this machine.

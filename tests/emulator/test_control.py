@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.emulator.caller import Caller, Reply, calling
 from tests.emulator.sample_actors import write_actor
@@ -117,6 +118,34 @@ async def test_fault_below_a_cap_leaves_an_invalid_cap_to_the_api(tmp_path: Path
         await _control(call, "faults", {"rules": [rule]})
         reply = await call("POST", "actors/orchestrator~simulated/runs", maxTotalChargeUsd="much")
         assert reply.status == 400
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"schema": 5}, {"pricingInfos": 5}, {"status": "GONE"}, {"durationSecs": "long"}]
+)
+async def test_actor_that_cannot_be_read_is_not_added(
+    tmp_path: Path, mistake: dict[str, Any]
+) -> None:
+    """A mistake is refused, and leaves no folder that would break later requests."""
+    async with calling(tmp_path) as call:
+        given = {"name": "a/b", "items": [{"x": 1}], **mistake}
+        assert (await _control(call, "actors", given)).status == 400
+        assert (await call("GET", "actors/a~b")).error[0] == 404
+        assert (await call("POST", "actors/nosuch/runs")).error[0] == 404
+
+
+@pytest.mark.parametrize(
+    "rules", [{"pattern": "("}, {"minLength": "x"}, {"enum": 5}, {"type": {"a": 1}}]
+)
+async def test_schema_with_a_mistake_never_makes_the_emulator_fail(
+    tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    """A start is accepted or refused, whatever the rules of a field are."""
+    async with calling(tmp_path) as call:
+        schema = {"properties": {"a": rules}, "required": ["a"]}
+        given = {"name": "a/b", "items": [{"x": 1}], "schema": schema}
+        await _control(call, "actors", given)
+        assert (await call("POST", "actors/a~b/runs", json={"a": "text"})).status < 500
 
 
 async def test_control_names_the_mistake(tmp_path: Path) -> None:
