@@ -30,26 +30,34 @@ _EVENTS = Path(".actor") / "pay_per_event.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
-def load_actors(folders: Iterable[Path]) -> list[Actor]:
+def load_actors(folders: Iterable[Path]) -> Iterator[Actor]:
     """
-    Returns the Actors in the folders and their direct subfolders, and the built-in one.
+    Yields the Actors in the folders and their direct subfolders, and the built-in one.
 
     Raises:
-        SetupError: a folder is missing, or an `actor.json` cannot be used.
+        SetupError: a folder is missing, or an `actor.json` cannot be used; at the end, after all
+            Actors that can be used.
     """
-    actors = [_identified(Actor(full_name=_SIMULATED, simulation={}, title="Simulated Actor"))]
+    yield _identified(Actor(full_name=_SIMULATED, simulation={}, title="Simulated Actor"))
     seen: dict[str, Path | None] = {_SIMULATED: None}
+    problems: list[str] = []
     for folder in _actor_folders(folders):
-        actor = read_actor(folder)
+        try:
+            actor = read_actor(folder)
+        except SetupError as problem:
+            problems.append(str(problem))
+            continue
         # The API finds Actors without regard to case, so names must differ in more.
         if actor.full_name.lower() in seen:
             first = seen[actor.full_name.lower()] or "the built-in Actors"
-            raise SetupError(
+            problems.append(
                 f"{folder}: the Actor {actor.full_name} is already in {first}; rename one of them"
             )
+            continue
         seen[actor.full_name.lower()] = folder
-        actors.append(actor)
-    return actors
+        yield actor
+    if problems:
+        raise SetupError("\n".join(problems))
 
 
 def folders_without_actors(folders: Iterable[Path]) -> list[str]:

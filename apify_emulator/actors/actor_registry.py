@@ -83,14 +83,13 @@ class ActorRegistry:
         Reads the folders again; Actors whose folders are gone stay, because runs name them.
 
         Raises:
-            ApiError: an Actor cannot be read (400); nothing changes.
+            ApiError: an Actor cannot be read (400); it stays as it was, and the others are new.
         """
         try:
-            actors = list(self._read())
+            for actor in self._read():
+                self._keep(actor)
         except SetupError as problem:
             raise unusable(problem) from problem
-        for actor in actors:
-            self._keep(actor)
 
     def find(self, reference: str) -> Actor:
         """
@@ -120,7 +119,13 @@ class ActorRegistry:
     def _found(self, reference: str) -> Actor | None:
         actor = self._known(reference)
         if actor is None:
-            self.refresh()
+            try:
+                self.refresh()
+            except ApiError:
+                actor = self._known(reference)
+                # It may be the one that cannot be read.
+                if actor is None:
+                    raise
             actor = self._known(reference)
         return None if actor is None else self._current(actor)
 

@@ -55,15 +55,18 @@ async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
         raise SetupError("\n".join(empty))
     built: list[Path] = []
     failures: list[str] = []
-    for actor in load_actors(options.all_actors_dirs):
-        if actor.folder is None or actor.simulation is not None:
-            continue
-        try:
-            command = await environments.command(actor)
-        except BuildFailed as problem:
-            failures.append(f"{actor.full_name}: {problem}")
-        else:
-            built.append(Path(command.argv[0]).parent.parent)
+    try:
+        for actor in load_actors(options.all_actors_dirs):
+            if actor.folder is None or actor.simulation is not None:
+                continue
+            try:
+                command = await environments.command(actor)
+            except BuildFailed as problem:
+                failures.append(f"{actor.full_name}: {problem}")
+            else:
+                built.append(Path(command.argv[0]).parent.parent)
+    except SetupError as problem:
+        failures.append(str(problem))
     if failures:
         raise SetupError("\n".join(failures))
     return built

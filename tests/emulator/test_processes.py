@@ -338,3 +338,17 @@ def test_python_actor_can_have_its_dependencies_in_a_project_file(tmp_path: Path
     needed = requirements_of(tmp_path)
     assert needed is not None
     assert needed.text == b"apify\n"
+
+
+async def test_folder_that_cannot_be_read_hides_no_other_actor(tmp_path: Path) -> None:
+    """A mistake in one folder concerns its Actor alone, and the refusal names the file."""
+    actors = write_actor(tmp_path / "actors", "first", "pass")
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        write_actor(actors, "broken", "pass")
+        (actors / "broken" / ".actor" / "actor.json").write_text("{")
+        write_actor(actors, "second", "pass")
+        for name in ("first", "second"):
+            assert (await call("GET", f"actors/local~{name}")).status == 200
+        reply = await call("GET", "actors/local~broken")
+        assert reply.error == (400, "invalid-build")
+        assert "broken/.actor/actor.json" in reply.body.decode()

@@ -16,7 +16,12 @@ from apify_emulator.faults import FaultPicker, read_faults
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call, checked_number
 from apify_emulator.refusals import invalid_input, page_not_found
-from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue, write_stand_in
+from apify_emulator.stand_ins.stand_in_files import (
+    StandInRun,
+    StoredValue,
+    check_name,
+    write_stand_in,
+)
 from apify_emulator.times import iso, now
 
 _LIMITS = {
@@ -115,8 +120,7 @@ async def add_actor(context: Context, call: Call) -> Answer:
     except SetupError as problem:
         raise invalid_input(str(problem)) from problem
     context.added_actors.add(folder)
-    context.actors.refresh()
-    actor = context.actors.find(str(body["name"]).replace("/", "~"))
+    actor = context.actors.find(check_name(body["name"]).replace("/", "~"))
     infos = context.actors.pricing_infos(actor)
     return data(actor_view(actor, context.actors.created_at, RunCount(), infos), status=201)
 
