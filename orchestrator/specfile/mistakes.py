@@ -24,7 +24,8 @@ class Mistakes:
         self._kept: dict[tuple[FieldPath, str], Mistake] = {}
         self._counts: Counter[FieldPath] = Counter()
         for path, message in loaded.flaws.items():
-            self._keep(path, path, message, lambda: self._loaded.mistake(path, message))  # noqa: B023
+            if message:
+                self._keep(path, path, message, lambda: self._loaded.mistake(path, message))  # noqa: B023
 
     def is_full_at(self, path: FieldPath) -> bool:
         """Whether it only counts further mistakes at a place."""

@@ -36,7 +36,11 @@ REPLACEMENTS: dict[str, Any] = {
 
 
 def valid_part(data: dict[str, Any]) -> tuple[Spec, Found]:
-    """The spec, and the mistakes of its fields; repairs the data in place if there are any."""
+    """
+    The spec, and the mistakes of its fields; repairs the data in place if there are any.
+
+    A mistake without words is only a place that was repaired.
+    """
     found: Found = []
     renamed: dict[FieldPath, FieldPath] = {}
     for _ in range(MOST_ROUNDS):
@@ -49,6 +53,8 @@ def valid_part(data: dict[str, Any]) -> tuple[Spec, Found]:
             shown = _as_written(path, renamed)
             if not is_under(shown, earlier):
                 found.append((shown, message))
+            if shown != path:
+                found.append((path, ""))
         places = [(_path_in(data, detail["loc"]), detail["type"]) for detail in details]
         # Misspelt names first: the right one may be missing only for that.
         for path, kind in sorted(places, key=lambda place: place[1] != "extra_forbidden"):

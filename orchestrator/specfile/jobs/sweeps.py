@@ -28,6 +28,7 @@ from orchestrator.specfile.sweep.matrix import ItemRowsTable
 from orchestrator.specfile.tables.data_source import Surroundings
 from orchestrator.specfile.templates.trees import Values
 from orchestrator.specfile.text.positions import Path as FieldPath
+from orchestrator.specfile.valid_part import is_under
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +88,11 @@ class SweepMaker:
         made = MatrixMaker(place, around, self._mistakes.add_source, used)
         table = loaded.spec.jobs[index].matrix
         matrix = made.make(table)
-        found = [*self._found(merged), *made.found, *check_item_rows(merged, table)]
+        found = [*self._found(merged), *check_item_rows(merged, table)]
+        found += self._of_matrix(place, made.found)
         # Without all names, each use of a missing one would be reported as a mistake.
-        if made.is_whole and not loaded.has_flaw(("params",), (*place, "rows"), place):
+        has_names = made.is_whole and place not in loaded.flaws
+        if has_names and not loaded.has_flaw(("params",), (*place, "rows"), (*place, "include")):
             names = Names(
                 known=[*self._values, *matrix.names],
                 env=self._env,
@@ -119,6 +122,15 @@ class SweepMaker:
             found += [*check_expectations(merged), *check_parameters(merged), *check_live(merged)]
         found += check_rules(merged)
         return found
+
+    def _of_matrix(
+        self, place: FieldPath, found: list[tuple[FieldPath, str]]
+    ) -> list[tuple[FieldPath, str]]:
+        """Its mistakes, without comparisons to the values of parameters if some were replaced."""
+        if not self._loaded.has_flaw(place):
+            return found
+        compared = [(*place, name) for name in ("exclude", "include", "zip")]
+        return [(path, message) for path, message in found if not is_under(path, compared)]
 
     def _maker(
         self, merged: Merged, matrix: Matrix, used: set[str], wrong: list[FieldPath]

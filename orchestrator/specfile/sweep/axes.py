@@ -325,9 +325,13 @@ def _distinct(
 
 def _joined(axes: Mapping[str, Axis], group: Mapping[str, Axis]) -> dict[str, Axis]:
     first = next(iter(group))
+    # One whose data cannot be read has no values, and so has the group.
+    is_whole = all(axis.count for axis in group.values())
     joined = Axis(
         names=tuple(name for axis in group.values() for name in axis.names),
-        columns=tuple(values for axis in group.values() for values in axis.columns),
+        columns=tuple(
+            values if is_whole else [] for axis in group.values() for values in axis.columns
+        ),
         source=axes[first].source,
         lines=axes[first].lines,
     )

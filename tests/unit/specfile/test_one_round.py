@@ -213,3 +213,12 @@ def test_value_of_a_wrong_type_is_answered_with_the_right_one(
 ) -> None:
     """The message says what to write, where the intention is clear."""
     assert mistakes_of(tmp_path, f"{JOB}{line}\n")[0].endswith(said)
+
+
+def test_missing_file_of_a_zip_is_one_mistake(tmp_path: Path) -> None:
+    """The parameters that go in step with a file that is missing are not reported."""
+    text = (
+        SWEEP + 'matrix = { n = [1, 2], m = { file = "no.csv" }, zip = ["n", "m"], sample = 1 }\n'
+    )
+    (said,) = mistakes_of(tmp_path, text)
+    assert said.startswith("no.csv: no such file")
