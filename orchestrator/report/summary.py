@@ -102,7 +102,7 @@ def job_line(batch: Batch, job: ListedJob) -> dict[str, JsonValue]:
     head: dict[str, JsonValue] = {
         "key": job.key,
         "params": {**job.params},
-        "status": status_of(batch, job.status).value,
+        "status": status_of(batch, job.status),
     }
     facts = _attempt_fields(job.attempts[-1]) if job.attempts else NO_ATTEMPT
     changes = job.attempts[-1].input_changes if job.attempts else None
@@ -151,7 +151,7 @@ def _dataset_fields(other: OtherDataset) -> dict[str, JsonValue]:
 
 
 def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
-    return {"by": proof.by.value, "after_secs": proof.after_secs, "stored": proof.stored}
+    return {"by": proof.by, "after_secs": proof.after_secs, "stored": proof.stored}
 
 
 def times(batch: Batch, totals: Totals) -> dict[str, float]:

@@ -174,7 +174,7 @@ class BatchEvents:
         log = self._log.info if is_quiet else self._log.warning
         log(
             "job_settled",
-            status=outcome.status.value,
+            status=outcome.status,
             attempts=attempt.number,
             items=None if collected is None else collected.items,
             missing=list(collected.missing) if collected is not None else [],
