@@ -7,7 +7,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,17 +90,33 @@ class _Account:
 
 @dataclass(frozen=True)
 class _Cli:
-    """The installed CLI, with a home folder of its own."""
+    """The installed CLI."""
 
     program: Path
-    home: Path
-    environment: dict[str, str]
+    homes: Path
+    variables: dict[str, str]
+
+    def login(self, token: str) -> tuple[int, str]:
+        """Logs in, for the commands that follow."""
+        (self.homes / "first").mkdir(parents=True)
+        return self._run("first", ["login", "--token", token])
 
     def run(self, words: Sequence[str]) -> tuple[int, str]:
-        """Returns the exit code and everything that was printed."""
+        """
+        Runs a command in a home folder of its own, because each command writes the login anew.
+
+        Returns:
+            The exit code, and everything that was printed.
+        """
+        home = Path(tempfile.mkdtemp(dir=self.homes))
+        shutil.copytree(self.homes / "first", home, dirs_exist_ok=True)
+        return self._run(home.name, words)
+
+    def _run(self, home: str, words: Sequence[str]) -> tuple[int, str]:
+        place = self.homes / home
         done = subprocess.run(
             [str(self.program), *words],
-            check=False, cwd=self.home, env=self.environment, timeout=_SECS,
+            check=False, cwd=place, env={**self.variables, "HOME": str(place)}, timeout=_SECS,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return done.returncode, done.stdout.decode(errors="replace")
@@ -110,8 +128,8 @@ def cli_commands(place: Place) -> Section:
     listed = tomllib.loads(COMMANDS.read_text())
     _write_actor(place.folder / "actors" / "documented")
     with running_emulator(actors_dirs=(place.folder / "actors",)) as emulator:
-        cli = _Cli(program, place.folder, _environment(place.folder, emulator))
-        code, output = cli.run(["login", "--token", emulator.token])
+        cli = _Cli(program, place.folder / "homes", _environment(emulator))
+        code, output = cli.login(emulator.token)
         if code:
             return Section(_TITLE, f"`apify login` fails: {output}", passed=False)
         account = _Account(emulator)
@@ -157,10 +175,10 @@ def _section(listed: dict[str, list[dict[str, str]]], wrong: dict[str, str]) -> 
     return Section(_TITLE, "\n\n".join(parts) + "\n", not wrong, summary)
 
 
-def _environment(home: Path, emulator: EmulatorHandle) -> dict[str, str]:
+def _environment(emulator: EmulatorHandle) -> dict[str, str]:
     variables = {name: text for name, text in emulator.variables.items() if name != "APIFY_TOKEN"}
     # The token belongs into the home folder, not into the keyring of the user who runs this.
-    own = {"HOME": str(home), "APIFY_DISABLE_KEYRING": "1", "NO_COLOR": "1"}
+    own = {"APIFY_DISABLE_KEYRING": "1", "NO_COLOR": "1"}
     return {"PATH": os.environ["PATH"], **own, **variables}
 
 

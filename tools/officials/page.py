@@ -34,7 +34,8 @@ def written(page: str, section: Section) -> str:
     head, *parts = page.split("\n## ")
     sections = dict(part.split("\n", 1) for part in parts)
     sections[section.title] = f"\n{section.text.strip()}\n"
-    summaries = dict(_ROW.findall(head)) | {section.title: section.summary}
+    result = section.summary or ("passes" if section.passed else "fails")
+    summaries = dict(_ROW.findall(head)) | {section.title: result}
     rows = [(title, summaries[title]) for title in sections if summaries.get(title)]
     texts = [f"\n## {title}\n{text.rstrip()}\n" for title, text in sections.items()]
     return _HEAD + table(("suite", "result"), rows) + "\n" + "".join(texts)

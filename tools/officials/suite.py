@@ -24,7 +24,7 @@ class Section:
 
     Attributes:
         text: without the heading.
-        summary: for the table at the top of the page; empty for no row.
+        summary: for the table at the top of the page; empty for what `passed` says.
     """
 
     title: str
