@@ -191,20 +191,6 @@ def _input_schema(folder: Path, definition: dict[str, Any]) -> dict[str, Any] | 
     return None
 
 
-def readme(actor: Actor) -> str | None:
-    """Returns the README of an Actor; None without one."""
-    if actor.folder is None:
-        return None
-    named = actor.definition.get("readme")
-    names = [named] if isinstance(named, str) else ["README.md", "../README.md"]
-    for name in names:
-        try:
-            return (actor.folder / ".actor" / name).read_text(errors="replace")
-        except (OSError, ValueError):
-            continue
-    return None
-
-
 def _schema_places(folder: Path) -> list[Path]:
     return [folder / ".actor" / "input_schema.json", folder / "INPUT_SCHEMA.json"]
 

@@ -9,7 +9,7 @@ import orjson
 
 from apify_emulator.account import USER_ID
 from apify_emulator.actors.actor import Actor
-from apify_emulator.actors.actor_files import readme
+from apify_emulator.actors.build_contents import definition, readme
 from apify_emulator.times import iso
 
 _USER_COUNTS = ("totalUsers", "totalUsers7Days", "totalUsers30Days", "totalUsers90Days")
@@ -139,11 +139,5 @@ def build_view(actor: Actor, created_at: float) -> dict[str, Any]:
         if actor.input_schema is None
         else orjson.dumps(actor.input_schema).decode(),
         "readme": readme(actor),
-        "actorDefinition": {
-            "actorSpecification": 1,
-            "name": actor.name,
-            "version": actor.version,
-            "buildTag": actor.build_tag,
-            "input": actor.input_schema or {},
-        },
+        "actorDefinition": definition(actor),
     }

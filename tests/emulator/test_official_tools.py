@@ -194,3 +194,20 @@ async def test_build_has_the_readme_of_its_actor(tmp_path: Path, place: str) -> 
     (tmp_path / "actors" / "small" / place).write_text("# Small")
     async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
         assert (await call("GET", "actors/local~small/builds/default")).data["readme"] == "# Small"
+
+
+async def test_build_has_the_definition_of_its_actor(tmp_path: Path) -> None:
+    """Tools read the limits of memory, the version and the schemas that `actor.json` says."""
+    actors = write_actor(
+        tmp_path / "actors", "small", "",
+        version="0.0.7", minMemoryMbytes=128, maxMemoryMbytes="much",
+        environmentVariables={"A": "b"}, storages={"dataset": "./items.json", "x": "./no.json"},
+    )  # fmt: skip
+    (tmp_path / "actors" / "small" / ".actor" / "items.json").write_text('{"views": {}}')
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        build = (await call("GET", "actors/local~small/builds/default")).data
+        found = build["actorDefinition"]
+        assert (found["version"], found["minMemoryMbytes"]) == ("0.0.7", 128)
+        assert found["environmentVariables"] == {"A": "b"}
+        assert found["storages"] == {"dataset": {"views": {}}}
+        assert "maxMemoryMbytes" not in found
