@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
+from pathlib import Path
+from typing import Any
 
 from tools.officials.suite import EMULATOR, ROOT, Place, Section, table
 
@@ -18,6 +21,31 @@ STAND_INS = (
     "apify/instagram-profile-scraper",
     "apify/facebook-pages-scraper",
 )
+_TIERS = {"FREE": 0.002, "GOLD": 0.001}
+_PRICES = {
+    "tieredPricing": {tier: {"tieredPricePerUnitUsd": price} for tier, price in _TIERS.items()}
+}
+_EVENT = {
+    "eventTitle": "Page",
+    "eventDescription": "A page",
+    "isPrimaryEvent": True,
+    "isOneTimeEvent": False,
+    "eventTieredPricingUsd": {
+        tier: {"tieredEventPriceUsd": price} for tier, price in _TIERS.items()
+    },
+}
+_FACTS: dict[str, dict[str, Any]] = {
+    "apify/instagram-profile-scraper": {"version": "0.0.1", "minMemoryMbytes": 128},
+    "apify/facebook-pages-scraper": {
+        "pricingInfos": [
+            {"pricingModel": "PRICE_PER_DATASET_ITEM", **_PRICES},
+            {
+                "pricingModel": "PAY_PER_EVENT",
+                "pricingPerEvent": {"actorChargeEvents": {"page": _EVENT}},
+            },
+        ]
+    },
+}
 _VARIABLES = (
     'APIFY_TEST_USER_API_TOKEN="$APIFY_TOKEN" APIFY_TEST_USER_2_API_TOKEN="$APIFY_TOKEN" '
     'APIFY_INTEGRATION_TESTS_API_URL="$APIFY_API_BASE_URL"'
@@ -46,6 +74,7 @@ def python_client(place: Place) -> Section:
     for name in STAND_INS:
         words = ["add", name, "--items", str(sample), "--output", str(sample), "--data", str(data)]
         subprocess.run([*EMULATOR, *words], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _describe(data / "actors")
     settings = place.folder / "pytest.ini"
     settings.write_text("[pytest]\nasyncio_mode = auto\n")
     command = f"{_VARIABLES} {python} -m pytest -q --timeout 90 --tb=line -c {settings} "
@@ -60,6 +89,13 @@ def python_client(place: Place) -> Section:
     ran = sum(count for what, count in counts.items() if what != "deselected")
     row = f"{counts.get('passed', 0)} of {ran} pass, {counts.get('deselected', 0)} more cannot"
     return Section("The Python client's own tests", _text(summary), passed, row)
+
+
+def _describe(actors: Path) -> None:
+    """Gives two stand-ins what the suite reads of their real Actors: prices, memory, version."""
+    for name, facts in _FACTS.items():
+        path = actors / name.replace("/", "~") / ".actor" / "actor.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
 
 def excluded() -> dict[str, str]:
