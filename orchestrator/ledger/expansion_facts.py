@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from orchestrator.errors import TooManyJobs
 from orchestrator.ledger.rows import job_values
@@ -14,8 +13,11 @@ from orchestrator.model.jobs import Job
 IsNew = Callable[[int], bool]
 """Records the digest of a row; returns whether no equal row was recorded before."""
 
-MakeJobs = Callable[[IsNew], Iterable[Job | str]]
-"""Makes the jobs of a source, which have no place yet, or says why a row gives none."""
+Place = Callable[[], int]
+"""The place in the batch of the next job that is made."""
+
+MakeJobs = Callable[[IsNew, Place], Iterable[Job | str]]
+"""Makes the jobs of a source, or says why a row gives none."""
 
 
 class ExpansionFacts(Transactions):
@@ -45,13 +47,14 @@ class ExpansionFacts(Transactions):
         first = seq = self._execute("select_last_seq").fetchone()["seq"] + 1
         before = self._execute("select_job_count").fetchone()["jobs"]
         left_out, problem = 0, None
-        for made in make(self._is_new_row):
+        # The place of each job is asked for when it is made.
+        for made in make(self._is_new_row, lambda: seq):  # noqa: B023
             if limit is not None and before + seq - first >= limit:
                 break
             if isinstance(made, str):
                 why: str | None = made
             else:
-                why = self._add(replace(made, seq=seq))
+                why = self._add(made)
                 seq += why is None
             if why is not None:
                 left_out, problem = left_out + 1, problem or why

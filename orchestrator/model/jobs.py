@@ -86,6 +86,9 @@ class RunOptions:
     force_permission_level: str | None = None
 
 
+JSON_TYPE = "application/json"
+"""The content type of most inputs."""
+
 VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*|\[\s*\\*["'])(\w+)""")
 """`env.NAME` and `env["NAME"]`, also inside a JSON string."""
 
@@ -106,7 +109,7 @@ class JobInput:
             they are rendered with `Job.params` when the job starts.
     """
 
-    content_type: str = "application/json"
+    content_type: str = JSON_TYPE
     body: bytes | None = None
     path: str | None = None
     sha256: str = ""

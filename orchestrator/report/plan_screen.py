@@ -63,6 +63,8 @@ def _row(title: str, text: str) -> str:
 
 
 def _figures(answer: Answer) -> Iterator[tuple[str, str]]:
+    for later in answer["later"]:
+        yield "later", later["said"]
     yield "requests", f"about {answer['requests']:,}"
     secs, hours, cost = (
         answer[name] for name in ("duration_secs", "memory_gbyte_hours", "cost_usd")

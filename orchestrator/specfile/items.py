@@ -35,6 +35,8 @@ from orchestrator.specfile.text.positions import shown_path
 IsNew = Callable[[int], bool]
 """Whether no row with this digest was taken before; notes that it is taken now."""
 
+Place = Callable[[], int]
+
 
 def item_sweeps(
     loaded: LoadedSpec, *, params: Mapping[str, str], today: date
@@ -99,7 +101,7 @@ def _sweep(
             pools=tuple(sorted(pool for pool in fields.get("pools") or () if pool in spec.pools)),
         ),
         # As in a spec: there, amounts of money are numbers.
-        definition=orjson.dumps(definition, default=float).decode(),
+        definition=orjson.dumps(definition, default=_number).decode(),
         has_reuse=reuse is not None,
     )
 
@@ -149,12 +151,15 @@ class ItemJobs:
         """Whether the rows are the output record of a job, and not its items."""
         return self._rows.output
 
-    def make(self, source: str, items: Iterable[Any], is_new: IsNew) -> Iterator[Job | str]:
+    def make(
+        self, source: str, items: Iterable[Any], is_new: IsNew, place: Place = lambda: 0
+    ) -> Iterator[Job | str]:
         """
-        The jobs of the items of one job, in their order, without a place in the batch.
+        The jobs of the items of one job, in their order.
 
         Args:
             source: the key of the job that has made the items.
+            place: the place in the batch of the next job.
 
         Yields:
             each job; or why an item, or a chunk of items, gives none.
@@ -168,11 +173,11 @@ class ItemJobs:
             own = {SOURCE: source} if self._rows.chunk is None else {SOURCE: source, CHUNK: number}
             cell = made | {name: value for name, value in own.items() if name in self._used}
             try:
-                yield self._maker.make(0, cell, {**self._values, **cell})
+                yield self._maker.make(place(), cell, {**self._values, **cell})
             except CellMistake as mistake:
-                place, message = mistake.found[0]
+                where, message = mistake.found[0]
                 what = f"chunk {number}" if self._rows.chunk is not None else "an item"
-                yield f"{what} of {source}: {shown_path(place)}: {message}"
+                yield f"{what} of {source}: {shown_path(where)}: {message}"
 
     def _wanted(
         self, source: str, items: Iterable[Any], is_new: IsNew
@@ -221,6 +226,11 @@ class ItemJobs:
     def _digest(self, row: Mapping[str, JsonValue]) -> int:
         text = orjson.dumps([self._name, *row.values()])
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
+
+
+def _number(money: Any) -> int | float:
+    """An amount of money as a number whose text is the same."""
+    return int(money) if money == int(money) else float(money)
 
 
 def _listed(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -150,6 +150,20 @@ def test_limit_and_selection_apply_to_jobs_of_items(command: Command) -> None:
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
 
 
+def test_plan_says_how_many_jobs_usually_come(command: Command) -> None:
+    """Before the first batch nobody knows; then the plan says the median, with time and cost."""
+    command.write("s.toml", BATCH + "max_runs = 4\n" + SEARCH + profiles(""))
+    sentence = "profile-{{ q }}-{{ n }}: as many as search-* makes"
+    first = command.run("plan", "s.toml").out
+    assert f"later       {sentence} (no earlier batch shows how many)" in first
+    assert command.run("run", "s.toml").code == 0
+    done = command.run("plan", "s.toml", "--json")
+    (later,) = done.json["later"]
+    assert later["said"] == f"{sentence} (median of the last nights: 6)"
+    assert (done.json["jobs"], later["usual_jobs"]) == (2, 6)
+    assert done.json["duration_secs"] is not None, done.json["unknown"]
+
+
 def test_new_jobs_may_reuse_earlier_results(command: Command, platform: ServedPlatform) -> None:
     """A job that is made of an item takes the results of the same job of an earlier batch."""
     command.write("s.toml", BATCH + SEARCH + profiles("", more='reuse = "1h"\n'))

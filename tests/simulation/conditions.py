@@ -38,6 +38,7 @@ class Conditions:
         has_budget: whether there is one; then each run has a cap of a dollar.
         restores: whether the ledger is restored from a backup once.
         shop_starts_per_minute: of the pool.
+        has_rows: whether the items of some jobs become jobs.
     """
 
     clock_steps: tuple[tuple[float, float], ...] = ()
@@ -50,6 +51,7 @@ class Conditions:
     has_budget: bool = False
     restores: bool = False
     shop_starts_per_minute: int | None = None
+    has_rows: bool = False
 
     @property
     def pools(self) -> dict[str, PoolLimits]:
@@ -87,6 +89,13 @@ HIDDEN = Conditions(lists_agents=False, tells_agents=False)
 
 def conditions_of(seed: int) -> Conditions:
     """Draws the conditions of a simulation; about one in five has each of them."""
+    drawn = _conditions_of(seed)
+    # The places of jobs of items differ between copies of a ledger, whose runs are then aborted.
+    has_rows = random.Random(f"rows {seed}").random() < 0.2  # noqa: S311 - to be repeatable
+    return replace(drawn, has_rows=has_rows and not drawn.restores)
+
+
+def _conditions_of(seed: int) -> Conditions:
     chance = random.Random(f"conditions {seed}")  # noqa: S311 - to be repeatable
     drawn = Conditions(
         clock_steps=tuple(_steps(chance)) if chance.random() < 0.4 else (),

@@ -52,6 +52,7 @@ from orchestrator.store.transfer_sizes import TransferSizes
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
 from tests.simulation.mortal_process import Killed, Life, MortalTransport
 from tests.simulation.platform import OF_A_TASK, SimPlatform
+from tests.simulation.rows import COST_USD, check_rows, expected_rows, sim_sweeps
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import concern, documented_types
 from tests.support.virtual_time import run_virtual
@@ -93,12 +94,15 @@ def play(
     platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
     is_like = platform.conditions
     jobs = [_job(seq, chance, is_like) for seq in range(JOBS)]
+    rows = set(expected_rows(jobs)) if is_like.has_rows else set()
     if is_like.has_budget:
-        platform.budget_usd = ROOM_USD + sum(map(_costs, jobs))
+        platform.budget_usd = ROOM_USD + sum(map(_costs, jobs)) + COST_USD * len(rows)
     # As below an output folder: no other simulation is beside it.
     folder = folder / "nightly" / "batch"
     folder.mkdir(parents=True)
-    create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
+    sweeps = sim_sweeps(has_cap=is_like.has_budget) if is_like.has_rows else ()
+    batch = replace(make_batch(sweeps=sweeps), created_at=EPOCH)
+    create_ledger(folder / "ledger.sqlite", batch, jobs)
 
     async def batch_with_crashes() -> None:
         backup: Backup | None = None
@@ -128,8 +132,9 @@ def play(
     assert not platform.violations, platform.violations
     with LedgerReader(folder / "ledger.sqlite") as reader:
         reports = list(reader.reports())
-    for job, report in zip(jobs, reports, strict=True):
+    for job, report in zip(jobs, reports[:JOBS], strict=True):
         _check(folder, platform, job, report)
+    check_rows(folder, platform, rows, reports[JOBS:])
     return platform
 
 

@@ -14,7 +14,7 @@ from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_jobs
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.errors import InputRejected, StoppedEarly, TooManyJobs
-from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.ledger.expansion_facts import IsNew, Place
 from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from orchestrator.model.states import JobStatus
@@ -106,7 +106,7 @@ class ItemExpander:
             self._observer.items_not_read(key, str(error))
         return None
 
-    def _make(self, sweep: ItemSweep, key: str, is_new: IsNew) -> Iterator[Job | str]:
+    def _make(self, sweep: ItemSweep, key: str, is_new: IsNew, place: Place) -> Iterator[Job | str]:
         """The chosen jobs of a source; runs in the thread of the ledger."""
         # Imported with the first source: it imports all that reads a spec.
         from orchestrator.app.batch.item_rows import item_jobs, jobs_of_items
@@ -117,7 +117,7 @@ class ItemExpander:
             maker = item_jobs(sweep, self._batch.folder, is_local=is_local)
             self._makers[sweep.name] = maker
         is_chosen = self._plan.choice.test()
-        made = jobs_of_items(maker, self._batch.folder, key, is_new)
+        made = jobs_of_items(maker, self._batch.folder, key, is_new, place)
         return (job for job in made if isinstance(job, str) or is_chosen(job))
 
     async def _queue(

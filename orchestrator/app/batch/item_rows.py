@@ -12,7 +12,7 @@ from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.items_file import items_name
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.ledger.expansion_facts import IsNew, Place
 from orchestrator.model.batches import BatchPlan
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
@@ -33,7 +33,9 @@ def item_jobs(sweep: ItemSweep, folder: Path, *, is_local: bool) -> ItemJobs:
         raise ValueError(f"{mistake.file}: {mistake}") from mistake
 
 
-def jobs_of_items(maker: ItemJobs, folder: Path, key: str, is_new: IsNew) -> Iterator[Job | str]:
+def jobs_of_items(
+    maker: ItemJobs, folder: Path, key: str, is_new: IsNew, place: Place
+) -> Iterator[Job | str]:
     """
     The jobs of the items of one job in the folder of a batch, as a stream; see `ItemJobs.make`.
 
@@ -41,7 +43,8 @@ def jobs_of_items(maker: ItemJobs, folder: Path, key: str, is_new: IsNew) -> Ite
         OSError, ValueError, InputRejected: the items cannot be read.
     """
     home = folder / "jobs" / key
-    return maker.make(key, _record(home) if maker.takes_output else _items(home), is_new)
+    rows = _record(home) if maker.takes_output else _items(home)
+    return maker.make(key, rows, is_new, place)
 
 
 def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
@@ -67,7 +70,7 @@ def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
 
     for one in expansions:
         if one.sweep in makers:
-            made = jobs_of_items(makers[one.sweep], folder, keys[one.source], is_new)
+            made = jobs_of_items(makers[one.sweep], folder, keys[one.source], is_new, int)
             yield from (job for job in made if isinstance(job, Job))
 
 

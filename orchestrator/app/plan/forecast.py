@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 from orchestrator.app.account.account_limits import DEFAULT_MEMORY_MBYTES, Room
 from orchestrator.app.batch_folders import LEDGER
@@ -16,6 +17,7 @@ from orchestrator.app.history.series import batches_of
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import BatchPlan, Series
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Action
 
@@ -52,8 +54,10 @@ class History:
     Attributes:
         by_key: the last run of each job, by its key in lower case.
         by_target: runs of each Actor or task.
+        made: how many jobs each sweep made of items in each batch, by its name.
     """
 
+    made: dict[str, list[int]] = field(default_factory=dict)
     by_key: dict[str, Taken] = field(default_factory=dict)
     by_target: dict[Target, list[Taken]] = field(default_factory=dict)
 
@@ -68,6 +72,26 @@ class Group:
     longest: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """
+    Jobs that will be made of the items of other jobs.
+
+    Attributes:
+        usual: the median of their number in the last batches; None if there is no such batch.
+    """
+
+    sweep: ItemSweep
+    usual: int | None
+
+    def __str__(self) -> str:
+        """How many jobs there will be, for people."""
+        known = "no earlier batch shows how many"
+        if self.usual is not None:
+            known = f"median of the last nights: {self.usual:,}"
+        return f"{self.sweep.name}: as many as {' and '.join(self.sweep.needs)} makes ({known})"
+
+
 @dataclass(slots=True)
 class Forecast:
     """
@@ -80,6 +104,7 @@ class Forecast:
         unpriced: how many have no earlier run with a cost.
         groups: by demand.
         first, last: jobs in full.
+        later: jobs of items, which are in the groups with their usual number.
     """
 
     jobs: int = 0
@@ -89,6 +114,7 @@ class Forecast:
     groups: dict[Demand, Group] = field(default_factory=dict)
     first: list[Job] = field(default_factory=list)
     last: deque[Job] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    later: list[Later] = field(default_factory=list)
 
 
 def own_history(home: Path, series: Series) -> History:
@@ -101,13 +127,23 @@ def own_history(home: Path, series: Series) -> History:
                     taken = Taken(secs=secs, cost_usd=cost)
                     history.by_key.setdefault(key.lower(), taken)
                     history.by_target.setdefault(demand.target, []).append(taken)
+                made: Counter[str] = Counter()
+                for one in reader.expansions() if reader.batch().plan.sweeps else ():
+                    made[one.sweep] += one.jobs
+                for name, jobs in made.items():
+                    history.made.setdefault(name, []).append(jobs)
         except UsageError:
             continue
     return history
 
 
-def forecast(jobs: Iterable[Job], history: History) -> Forecast:
-    """Adds up what jobs will take; keeps little of each."""
+def forecast(jobs: Iterable[Job], history: History, sweeps: Iterable[ItemSweep] = ()) -> Forecast:
+    """
+    Adds up what jobs will take; keeps little of each.
+
+    Args:
+        sweeps: those whose rows are the items of other jobs.
+    """
     made = Forecast()
     usual = {target: _quantiles(taken) for target, taken in history.by_target.items()}
     for job in jobs:
@@ -127,7 +163,32 @@ def forecast(jobs: Iterable[Job], history: History) -> Forecast:
         made.untimed[job.target] += secs is None
         made.unpriced[job.target] += cost is None
         group.longest = max(group.longest, (own.secs if own else secs[1] if secs else 0.0))
+    for sweep in sweeps:
+        before = history.made.get(sweep.name)
+        later = Later(sweep=sweep, usual=None if before is None else int(median(before)))
+        made.later.append(later)
+        _add_later(made, later, *usual.get(sweep.demand.target, (None, None)))
     return made
+
+
+def _add_later(
+    made: Forecast,
+    later: Later,
+    secs: tuple[float, ...] | None,
+    cost: tuple[float, ...] | None,
+) -> None:
+    """Adds what the usual number of jobs of a sweep takes."""
+    demand, jobs = later.sweep.demand, later.usual or 0
+    group = made.groups.setdefault(demand, Group())
+    group.jobs += jobs
+    for sums, each in ((group.secs, secs), (group.cost, cost)):
+        for place, value in enumerate(each or ()):
+            sums[place] += value * jobs
+    group.longest = max(group.longest, secs[1] if secs and jobs else 0.0)
+    # At least one: how many there will be is not known either.
+    unknown = 1 if later.usual is None else jobs
+    made.untimed[demand.target] += unknown if secs is None or later.usual is None else 0
+    made.unpriced[demand.target] += unknown if cost is None or later.usual is None else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

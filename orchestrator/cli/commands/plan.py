@@ -55,11 +55,11 @@ def call(options: argparse.Namespace) -> int:
         name=BatchName(loaded.spec.batch.name), platform=None, params=params, choice=choice
     )
     history = own_history(settings.output / series.name, series)
-    made = forecast(jobs(), history)
+    made = forecast(jobs(), history, plan.sweeps)
     account = None
     if options.online:
         account = _ask(options, plan, made, history)
-        made = forecast(jobs(), history)
+        made = forecast(jobs(), history, plan.sweeps)
     figures = estimate(made, plan, None if account is None else account.room)
     answer = _answer(series.name, plan, made, figures, account)
     if options.diff is not None:
@@ -109,6 +109,15 @@ def _answer(
         "jobs": made.jobs,
         "runs": made.jobs,
         "runs_most": made.runs_most,
+        "later": [
+            {
+                "name": later.sweep.name,
+                "needs": list(later.sweep.needs),
+                "usual_jobs": later.usual,
+                "said": str(later),
+            }
+            for later in made.later
+        ],
         "requests": made.jobs * REQUESTS_A_RUN,
         **ranges,
         "max_cost_usd": None if plan.max_cost_usd is None else float(plan.max_cost_usd),

@@ -9,22 +9,22 @@ import pytest
 
 from orchestrator.errors import TooManyJobs
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.expansion_facts import IsNew
+from orchestrator.ledger.expansion_facts import IsNew, MakeJobs, Place
 from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from tests.support.builders import make_job, make_ledger
 
 
-def jobs(*names: str) -> Iterator[Job | str]:
-    return (make_job(key=name) for name in names)
+def jobs_of(*names: str) -> MakeJobs:
+    return lambda _is_new, place: (make_job(place(), key=name) for name in names)
 
 
 async def test_jobs_of_a_source_are_written_once(tmp_path: Path) -> None:
     """A second expansion of the same source writes nothing, whatever the items are by then."""
     ledger = make_ledger(tmp_path)
-    made = await ledger.expand("s", 0, lambda _: jobs("a", "b"), most_jobs=9)
+    made = await ledger.expand("s", 0, jobs_of("a", "b"), most_jobs=9)
     assert made == Expansion(sweep="s", source=0, first_seq=1, jobs=2)
-    assert await ledger.expand("s", 0, lambda _: jobs("c"), most_jobs=9) is None
+    assert await ledger.expand("s", 0, jobs_of("c"), most_jobs=9) is None
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         assert reader.keys() == ["job-0", "a", "b"]
         assert [job.seq for job in reader.waiting(range(1, 3))] == [1, 2]
@@ -35,7 +35,7 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Neither jobs nor distinct rows stay when a source cannot be read to its end."""
     ledger = make_ledger(tmp_path)
 
-    def torn(is_new: IsNew) -> Iterator[Job]:
+    def torn(is_new: IsNew, _place: Place) -> Iterator[Job]:
         assert is_new(7)
         yield make_job(key="a")
         raise OSError("torn")
@@ -43,12 +43,12 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="torn"):
         await ledger.expand("s", 0, torn, most_jobs=9)
     with pytest.raises(TooManyJobs):
-        await ledger.expand("s", 0, lambda _: jobs("a", "b"), most_jobs=2)
+        await ledger.expand("s", 0, jobs_of("a", "b"), most_jobs=2)
     seen: list[bool] = []
 
-    def whole(is_new: IsNew) -> Iterator[Job]:
+    def whole(is_new: IsNew, place: Place) -> Iterator[Job]:
         seen.extend([is_new(7), is_new(7)])
-        yield make_job(key="a")
+        yield make_job(place(), key="a")
 
     made = await ledger.expand("s", 0, whole, most_jobs=2)
     assert made is not None
@@ -58,11 +58,11 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
 async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
     """The ledger holds how many rows gave no job, and why the first of them did not."""
     ledger = make_ledger(tmp_path)
-    rows: list[Job | str] = ["no field", make_job(key="JOB-0"), make_job(key="a")]
-    made = await ledger.expand("s", 0, lambda _: rows, most_jobs=9)
+    rows: list[Job | str] = ["no field", make_job(1, key="JOB-0"), make_job(1, key="a")]
+    made = await ledger.expand("s", 0, lambda _is_new, _place: rows, most_jobs=9)
     assert made is not None
     assert (made.jobs, made.left_out, made.problem) == (1, 2, "no field")
-    again = await ledger.expand("t", 0, lambda _: [make_job(key="A")], most_jobs=9)
+    again = await ledger.expand("t", 0, jobs_of("A"), most_jobs=9)
     assert again is not None
     assert "another job has the key 'A'" in (again.problem or "")
 
@@ -70,7 +70,7 @@ async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
 async def test_run_of_another_copy_is_not_taken_for_a_job_of_items(tmp_path: Path) -> None:
     """The places of jobs of items depend on the order of their sources, which copies may vary."""
     ledger = make_ledger(tmp_path)
-    await ledger.expand("s", 0, lambda _: jobs("a"), most_jobs=9)
+    await ledger.expand("s", 0, jobs_of("a"), most_jobs=9)
     assert await ledger.demand_of_adoptable(0, 1) is not None
     assert await ledger.demand_of_adoptable(1, 1) is None
 

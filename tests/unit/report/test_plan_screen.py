@@ -19,6 +19,7 @@ PLAN: dict[str, Any] = {
     "batch": "nightly",
     "jobs": 1234,
     "runs_most": 3702,
+    "later": [],
     "requests": 3702,
     "duration_secs": {"low": 3000, "likely": 3900, "high": 6100},
     "memory_gbyte_hours": {"low": 10, "likely": 12.5, "high": 15},
