@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.ledger.records import OrphanRun
-from orchestrator.ledger.rows import call_of, instant
+from orchestrator.ledger.rows import batch_of, call_of, instant
 from orchestrator.ledger.store import Store
 from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
@@ -37,6 +37,26 @@ class NearCap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTotals:
+    """
+    What a sweep has made of the items of other jobs.
+
+    Attributes:
+        sources: how many jobs have given their items.
+        failed: how many jobs did not succeed whose items it needs.
+        left_out: how many items gave no job though they were wanted.
+        problem: why one of them gave none.
+    """
+
+    name: str
+    sources: int
+    failed: int
+    jobs: int
+    left_out: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """
     A batch in numbers.
@@ -57,6 +77,7 @@ class Totals:
         calls: the processes that worked on the batch, in their order; empty in ledgers of earlier
             versions.
         orphans: runs that were found after their starts had been given up, and were aborted.
+        sweeps: those whose rows are items, if they have made jobs.
     """
 
     jobs: dict[JobStatus, int]
@@ -76,6 +97,7 @@ class Totals:
     stragglers: list[JobKey]
     orphans: list[OrphanRun]
     calls: list[BatchCall]
+    sweeps: list[SweepTotals] = field(default_factory=list)
 
     @property
     def active_secs(self) -> float | None:
@@ -115,7 +137,28 @@ def totals_of(db: Store) -> Totals:
             for row in db.query("select_orphans")
         ],
         calls=[call_of(row) for row in db.query("select_calls")],
+        sweeps=_sweeps(db),
     )
+
+
+def _sweeps(db: Store) -> list[SweepTotals]:
+    """What the sweeps of the batch have made of items."""
+    sweeps = batch_of(db.query("select_batch").fetchone()).plan.sweeps
+    if not sweeps:
+        return []
+    made = {row["sweep"]: row for row in db.query("sum_expansions")}
+    failed = [row["key"] for row in db.query("select_unsuccessful_keys")]
+    return [
+        SweepTotals(
+            name=sweep.name,
+            sources=made[sweep.name]["sources"] if sweep.name in made else 0,
+            failed=sum(map(sweep.wants, failed)),
+            jobs=made[sweep.name]["jobs"] if sweep.name in made else 0,
+            left_out=made[sweep.name]["left_out"] if sweep.name in made else 0,
+            problem=made[sweep.name]["problem"] if sweep.name in made else None,
+        )
+        for sweep in sweeps
+    ]
 
 
 def has_provisional_cost(db: Store) -> bool:

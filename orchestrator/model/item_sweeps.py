@@ -31,6 +31,12 @@ class ItemSweep:
     definition: str
     has_reuse: bool = False
 
+    def wants(self, key: str) -> bool:
+        """Whether its rows include the items of the job with a key; case does not count."""
+        key = key.lower()
+        patterns = (pattern.lower() for pattern in self.needs)
+        return any(key == pattern or fnmatchcase(key, pattern) for pattern in patterns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
@@ -63,7 +69,6 @@ class Sources:
 
     def __init__(self, sweeps: Sequence[ItemSweep], expansions: Iterable[Expansion] = ()) -> None:
         self._sweeps = tuple(sweeps)
-        self._patterns = [[pattern.lower() for pattern in sweep.needs] for sweep in sweeps]
         self._order = {sweep.name: place for place, sweep in enumerate(sweeps)}
         self._made: list[tuple[range, int]] = []
         self._done: set[tuple[str, int]] = set()
@@ -83,15 +88,13 @@ class Sources:
 
     def waiting(self, seq: int, key: str) -> list[ItemSweep]:
         """The sweeps that need the items of a job and have not taken them."""
-        lowered, found = key.lower(), []
-        for place, (sweep, patterns) in enumerate(zip(self._sweeps, self._patterns, strict=True)):
-            if (
-                (sweep.name, seq) not in self._done
-                and any(lowered == one or fnmatchcase(lowered, one) for one in patterns)
-                and self._maker_of(seq) < place
-            ):
-                found.append(sweep)
-        return found
+        return [
+            sweep
+            for place, sweep in enumerate(self._sweeps)
+            if (sweep.name, seq) not in self._done
+            and sweep.wants(key)
+            and self._maker_of(seq) < place
+        ]
 
     def _maker_of(self, seq: int) -> int:
         """The place of the sweep that has made a job; -1 for a job that the spec lists."""

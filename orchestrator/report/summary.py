@@ -57,6 +57,17 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
             {"run_id": orphan.run_id, "mark": orphan.mark, "status": orphan.status}
             for orphan in totals.orphans
         ],
+        "sweeps": [
+            {
+                "name": sweep.name,
+                "sources": sweep.sources,
+                "failed": sweep.failed,
+                "jobs": sweep.jobs,
+                "left_out": sweep.left_out,
+                "problem": sweep.problem,
+            }
+            for sweep in totals.sweeps
+        ],
         "items": totals.items,
         "bytes": totals.size_bytes,
         "proven": proven_jobs(totals),

@@ -73,7 +73,9 @@ def test_rows_that_give_no_job_are_told(command: Command) -> None:
     command.write("s.toml", BATCH + SEARCH + text)
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (1, 4), done.err
-    assert "another job has the key 'profile-a'" in done.err
+    assert "profile-{{ q }}: 4 items give no job: another job has the key 'profile-" in done.err
+    (sweep,) = done.json["sweeps"]
+    assert (sweep["sources"], sweep["jobs"], sweep["left_out"]) == (2, 2, 4)
 
 
 def test_output_record_gives_rows(command: Command) -> None:
@@ -96,8 +98,11 @@ def test_failed_source_costs_no_other_one(command: Command) -> None:
     done = command.run("run", "s.toml", "--json")
     jobs = done.json["jobs"]
     assert (done.code, jobs["SUCCEEDED"], jobs["FAILED"]) == (1, 8, 1), done.err
+    assert "profile-{{ q }}-{{ n }}: the items of 1 job are missing" in done.err
     done = command.run("retry", "shops", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 12), done.err
+    (sweep,) = done.json["sweeps"]
+    assert (sweep["sources"], sweep["failed"], sweep["jobs"]) == (3, 0, 9)
 
 
 def test_sweeps_may_follow_each_other(command: Command) -> None:
@@ -162,6 +167,19 @@ def test_plan_says_how_many_jobs_usually_come(command: Command) -> None:
     assert later["said"] == f"{sentence} (median of the last nights: 6)"
     assert (done.json["jobs"], later["usual_jobs"]) == (2, 6)
     assert done.json["duration_secs"] is not None, done.json["unknown"]
+
+
+def test_missing_actor_of_jobs_of_items_is_found_before_the_first_start(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """The Actor of jobs that are made later is checked with the others, also by validate."""
+    text = profiles("").replace("orchestrator/simulated", "no/such-actor")
+    command.write("s.toml", BATCH + SEARCH + text)
+    before = len(platform.runs())
+    for words in (("run", "s.toml"), ("validate", "s.toml", "--online")):
+        done = command.run(*words)
+        assert (done.code, "no/such-actor" in done.err) == (2, True), done.err
+    assert len(platform.runs()) == before
 
 
 def test_new_jobs_may_reuse_earlier_results(command: Command, platform: ServedPlatform) -> None:

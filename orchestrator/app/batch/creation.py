@@ -156,12 +156,12 @@ def plan_of(
         local=local,
         remote=remote,
         notify=plan_of_table(loaded.spec.notify),
-        sweeps=_sweeps(loaded, params, day),
+        sweeps=sweeps_of(loaded, params, day),
         max_jobs=asked.max_jobs,
     )
 
 
-def _sweeps(loaded: LoadedSpec, params: Mapping[str, str], day: date) -> tuple[ItemSweep, ...]:
+def sweeps_of(loaded: LoadedSpec, params: Mapping[str, str], day: date) -> tuple[ItemSweep, ...]:
     """The sweeps whose rows are items; a spec with mistakes is refused when it is expanded."""
     if not any(item_rows_of(table.matrix) for table in loaded.spec.jobs):
         return ()

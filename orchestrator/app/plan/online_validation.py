@@ -18,6 +18,7 @@ from orchestrator.app.batch.run_inputs import read_input
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import PermanentError, TransientError
 from orchestrator.model.ids import JobKey
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job, Target, TargetKind
 
 AT_ONCE = 16
@@ -44,9 +45,14 @@ class Answers:
     asked: int = 0
 
 
-async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
+async def ask_platform(
+    jobs: Iterable[Job], sweeps: Iterable[ItemSweep], context: BatchContext
+) -> Answers:
     """
     Checks the targets and the inputs of jobs.
+
+    Args:
+        sweeps: of items, whose targets are checked.
 
     Raises:
         NotAuthorized: the token is refused.
@@ -54,7 +60,7 @@ async def ask_platform(jobs: Iterable[Job], context: BatchContext) -> Answers:
     """
     async with connected_client(None, context, away_secs=AWAY_SECS) as client:
         await client.account.get()
-        return await _Checks(client).run(jobs)
+        return await _Checks(client).run(jobs, sweeps)
 
 
 class _Checks:
@@ -63,8 +69,8 @@ class _Checks:
         self._answers = Answers()
         self._turns = anyio.Semaphore(AT_ONCE)
 
-    async def run(self, jobs: Iterable[Job]) -> Answers:
-        targets: dict[Target, JobKey] = {}
+    async def run(self, jobs: Iterable[Job], sweeps: Iterable[ItemSweep]) -> Answers:
+        targets = {sweep.demand.target: JobKey(sweep.name) for sweep in sweeps}
         builds: dict[tuple[Target, str], JobKey] = {}
         inputs: dict[Question, Job] = {}
         for job in jobs:

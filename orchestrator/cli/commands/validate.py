@@ -6,16 +6,19 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.app.batch.creation import sweeps_of
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.app.plan.online_validation import Answers, ask_platform
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import SpecError
+from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job
 from orchestrator.specfile import expand, load_spec
 
@@ -49,17 +52,12 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """
     loaded = load_spec(path, output=options.output)
     schedule = schedule_of(loaded.spec.batch, None)
-    jobs = expand(
-        loaded,
-        params=dict(options.param),
-        env=os.environ,
-        today=schedule.day_of(schedule.at(datetime.now(UTC))),
-        output=options.output,
-    )
+    params, day = dict(options.param), schedule.day_of(schedule.at(datetime.now(UTC)))
+    jobs = expand(loaded, params=params, env=os.environ, today=day, output=options.output)
     if not options.online:
         return {"spec": str(path), "valid": True, "jobs": sum(1 for _ in jobs)}
     listed = list(jobs)
-    online = _ask(listed, options)
+    online = _ask(listed, sweeps_of(loaded, params, day), options)
     if not options.json:
         for sentence in online.mistakes:
             sys.stderr.write(f"{path}: {sentence}\n")
@@ -75,8 +73,9 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _ask(jobs: list[Job], options: argparse.Namespace) -> Answers:
-    return in_event_loop(ask_platform, jobs, make_context(options, settings_of(options)))
+def _ask(jobs: list[Job], sweeps: Iterable[ItemSweep], options: argparse.Namespace) -> Answers:
+    context = make_context(options, settings_of(options))
+    return in_event_loop(ask_platform, jobs, sweeps, context)
 
 
 def _refusal(path: Path, error: SpecError) -> dict[str, Any]:

@@ -23,3 +23,13 @@ VALUES (:seq, :key, :definition, :demand, :priority) ON CONFLICT DO NOTHING;
 -- name: select_job_count
 -- Counts the jobs of the batch.
 SELECT COUNT(*) AS jobs FROM jobs;
+
+-- name: sum_expansions
+-- Counts what each sweep has made of the items of other jobs.
+SELECT sweep, COUNT(*) AS sources, CAST(SUM(jobs) AS INTEGER) AS jobs,
+    CAST(SUM(left_out) AS INTEGER) AS left_out, MIN(problem) AS problem
+FROM expansions GROUP BY sweep ORDER BY MIN(first_seq);
+
+-- name: select_unsuccessful_keys
+-- Lists the keys of the jobs that are settled and did not succeed.
+SELECT key FROM jobs WHERE status <> 'WAITING' AND status <> 'SUCCEEDED';
