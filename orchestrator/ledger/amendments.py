@@ -14,14 +14,8 @@ from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import stores
-from orchestrator.ledger.rows import (
-    batch_of,
-    job_of,
-    job_values,
-    plan_text,
-    run_values,
-    stored,
-)
+from orchestrator.ledger.definitions import job_of, job_values
+from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
 from orchestrator.ledger.store import Store
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.jobs import Job

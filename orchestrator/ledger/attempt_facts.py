@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from orchestrator.ledger.definitions import job_of
 from orchestrator.ledger.rows import (
     attempt_of,
     collected_values,
-    job_of,
     packed,
     remedy_of,
     remedy_text,

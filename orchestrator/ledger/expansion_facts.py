@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from orchestrator.errors import TooManyJobs
-from orchestrator.ledger.rows import job_values
+from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Job

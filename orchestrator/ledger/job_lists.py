@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from orchestrator.ledger.definitions import demand_from
 from orchestrator.ledger.records import ListedAttempt, ListedJob
-from orchestrator.ledger.rows import datasets_from, demand_from, instant
+from orchestrator.ledger.rows import datasets_from, instant
 from orchestrator.ledger.store import Store
 from orchestrator.model.ids import JobKey
 from orchestrator.model.proofs import proof_from

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from orchestrator.ledger.rows import demand_from, mark_of, run_values, stored
+from orchestrator.ledger.definitions import demand_from
+from orchestrator.ledger.rows import mark_of, run_values, stored
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.attempts import Attempt, place_of, send_of
 from orchestrator.model.ids import Mark

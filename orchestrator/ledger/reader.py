@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.ledger import stores
+from orchestrator.ledger.definitions import demand_from, job_of
 from orchestrator.ledger.job_lists import listed_job, listed_jobs
 from orchestrator.ledger.records import (
     BatchSnapshot,
@@ -27,10 +28,8 @@ from orchestrator.ledger.records import (
 from orchestrator.ledger.rows import (
     batch_of,
     datasets_from,
-    demand_from,
     failure_of,
     instant,
-    job_of,
     mark_of,
     progress_of,
     remedy_of,

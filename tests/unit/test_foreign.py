@@ -15,7 +15,7 @@ from orchestrator.apify.models.decoding import read_run
 from orchestrator.cli.error_exit import print_error
 from orchestrator.errors import ServerFault
 from orchestrator.event_log import LOG, configure_logs
-from orchestrator.ledger.rows import job_of, job_values
+from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.jobs import JobInput
 from orchestrator.model.states import JobStatus

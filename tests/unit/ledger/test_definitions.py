@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.ledger.rows import job_of, job_values
+from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.model.jobs import CollectPlan, JobInput, RunOptions
 from tests.support.builders import make_job
 

@@ -12,8 +12,9 @@ from orchestrator.errors import (
     OrchestratorError,
 )
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
+from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.rows import job_values, remedy_of, remedy_text
+from orchestrator.ledger.rows import remedy_of, remedy_text
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import Mark

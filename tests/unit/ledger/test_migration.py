@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
+from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.reader import read_batch
-from orchestrator.ledger.rows import batch_values, job_values
+from orchestrator.ledger.rows import batch_values
 from orchestrator.ledger.schema import APPLICATION_ID, migrations
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import make_batch, make_job, reopen_ledger
