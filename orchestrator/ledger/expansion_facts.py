@@ -42,6 +42,8 @@ class ExpansionFacts(Transactions):
             TooManyJobs: the batch would have more than `most_jobs`; nothing is written.
             Whatever `make` raises; nothing is written.
         """
+        # Places follow one another, so that two processes must not add jobs at the same time.
+        self._execute("lock_batch")
         if self._execute("select_expansion", sweep=sweep, source=source).fetchone():
             return None
         first = seq = self._execute("select_last_seq").fetchone()["seq"] + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -70,7 +71,8 @@ class Sources:
     def __init__(self, sweeps: Sequence[ItemSweep], expansions: Iterable[Expansion] = ()) -> None:
         self._sweeps = tuple(sweeps)
         self._order = {sweep.name: place for place, sweep in enumerate(sweeps)}
-        self._made: list[tuple[range, int]] = []
+        # The first place and the end of the jobs of each expansion, and the order of its sweep.
+        self._made: list[tuple[int, int, int]] = []
         self._done: set[tuple[str, int]] = set()
         for one in expansions:
             self.add(one)
@@ -82,9 +84,9 @@ class Sources:
         """Notes an expansion that is recorded."""
         self._done.add((expansion.sweep, expansion.source))
         if expansion.jobs:
-            made = range(expansion.first_seq, expansion.first_seq + expansion.jobs)
+            end = expansion.first_seq + expansion.jobs
             # Sweeps that an accepted change has removed from the spec feed all others.
-            self._made.append((made, self._order.get(expansion.sweep, -1)))
+            insort(self._made, (expansion.first_seq, end, self._order.get(expansion.sweep, -1)))
 
     def waiting(self, seq: int, key: str) -> list[ItemSweep]:
         """The sweeps that need the items of a job and have not taken them."""
@@ -98,4 +100,8 @@ class Sources:
 
     def _maker_of(self, seq: int) -> int:
         """The place of the sweep that has made a job; -1 for a job that the spec lists."""
-        return next((place for made, place in self._made if seq in made), -1)
+        before = bisect_left(self._made, (seq + 1,))
+        if not before:
+            return -1
+        _, end, order = self._made[before - 1]
+        return order if seq < end else -1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,11 @@ Place = Callable[[], int]
 def item_sweeps(
     loaded: LoadedSpec, *, params: Mapping[str, str], today: date
 ) -> tuple[ItemSweep, ...]:
-    """The sweeps of a spec without mistakes whose rows are items, in the order of the spec."""
+    """
+    The sweeps of a spec whose rows are items, in the order of the spec.
+
+    Those with mistakes may be missing: `expand` reports them.
+    """
     spec = loaded.spec
     settled, _ = given_params(spec.params, params)
     values = {"date": today.isoformat(), **settled}
@@ -56,7 +61,8 @@ def item_sweeps(
                 name: str(loaded.folder(merged.place(name)).absolute())
                 for name in ("input", "input_file")
             }
-            sweeps.append(_sweep(spec, merged, rows, values, folders))
+            with suppress(LookupError, TemplateMistake):
+                sweeps.append(_sweep(spec, merged, rows, values, folders))
     return tuple(sweeps)
 
 

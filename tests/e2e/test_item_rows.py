@@ -198,6 +198,9 @@ IMPOSSIBLE = {
     "condition": ('"index" }', '"index" }, where = "index >"', "is not a valid template"),
     "key": ("profile-{{ q }}-{{ n }}", "profile", "must use one of n, q, source"),
     "crossed": ("[jobs.matrix]", "[jobs.matrix]\nx = [1]", "does not go with rows that are items"),
+    "no actor": (f"{ACTOR}input", "input", "needs actor or task"),
+    "wrong actor": (f"{ACTOR}input", 'actor = "{{ x y }}"\ninput', "is not a valid template"),
+    "no name": ('name = "profile-{{ q }}-{{ n }}"\n', "", "name: is missing"),
     "actor": (f"{ACTOR}input", 'actor = "o/{{ q }}"\ninput', "cannot depend on items"),
     "format": (f"{ACTOR}matrix", f'{ACTOR}collect.format = "csv"\nmatrix', 'rows need "jsonl"'),
     "field": ('"index" }', '"index" }, wher = "x"', "did you mean 'where'?"),
@@ -212,5 +215,6 @@ def test_impossible_rows_are_errors(command: Command, name: str) -> None:
     text = BATCH + SEARCH + profiles("")
     assert old in text
     command.write("s.toml", text.replace(old, new))
-    done = command.run("validate", "s.toml")
-    assert (done.code, message in done.err) == (2, True), done.err
+    for word in ("validate", "plan", "run"):
+        done = command.run(word, "s.toml")
+        assert (done.code, message in done.err) == (2, True), done.err

@@ -127,8 +127,9 @@ class ItemExpander:
         batch, end = self._batch, expansion.first_seq + expansion.jobs
         reused: list[tuple[int, str]] = []
         if sweep.has_reuse and self._may_reuse and expansion.jobs:
-            await reuse_results(batch.ledger, batch.reader, batch.folder, self._utc_now())
-            new = batch.reader.statuses(range(expansion.first_seq, end))
+            places, at = range(expansion.first_seq, end), self._utc_now()
+            await reuse_results(batch.ledger, batch.reader, batch.folder, at, places)
+            new = batch.reader.statuses(places)
             reused = [(seq, key) for seq, key, status in new if status is JobStatus.SUCCEEDED]
             self._observer.jobs_reused(len(reused))
         for first in range(expansion.first_seq, end, AT_ONCE):

@@ -17,6 +17,7 @@ from orchestrator.collector.attempt_files import ATTEMPTS
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
+from orchestrator.ledger.reader import ALL
 from orchestrator.model.ids import BatchId, JobKey
 from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.states import JobStatus
@@ -26,14 +27,17 @@ Likeness = tuple[object, ...]
 
 
 async def reuse_results(
-    ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime
+    ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime, places: range = ALL
 ) -> list[JobKey]:
     """
     Settles the jobs of a batch that may reuse the results of earlier jobs; returns which.
 
+    Args:
+        places: in the batch, of the jobs to look at.
+
     All files of a job are in place before the ledger counts it as settled.
     """
-    wanted = await to_thread.run_sync(_wanted, reader)
+    wanted = await to_thread.run_sync(_wanted, reader, places)
     settled: list[JobKey] = []
     if not wanted:
         return settled
@@ -54,10 +58,10 @@ async def reuse_results(
     return settled
 
 
-def _wanted(reader: LedgerReader) -> dict[Likeness, list[Job]]:
+def _wanted(reader: LedgerReader, places: range) -> dict[Likeness, list[Job]]:
     """The jobs that may reuse earlier results, by what both must have in common."""
     wanted: dict[Likeness, list[Job]] = {}
-    seqs = set(reader.reusing())
+    seqs = {seq for seq in reader.reusing() if seq in places}
     for report in reader.reports() if seqs else ():
         key = reuse_key(report.job)
         if report.job.seq in seqs and key is not None:

@@ -1,3 +1,7 @@
+-- name: lock_batch
+-- Makes another process that adds jobs to the batch wait until this transaction has ended.
+UPDATE batch SET id = id;
+
 -- name: select_expansion
 -- Finds whether a sweep has taken the items of a job.
 SELECT 1 FROM expansions WHERE sweep = :sweep AND source = :source;

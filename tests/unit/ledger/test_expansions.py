@@ -14,11 +14,14 @@ from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from tests.support.builders import make_job, make_ledger
 
+EACH = pytest.mark.usefixtures("each_store")
+
 
 def jobs_of(*names: str) -> MakeJobs:
     return lambda _is_new, place: (make_job(place(), key=name) for name in names)
 
 
+@EACH
 async def test_jobs_of_a_source_are_written_once(tmp_path: Path) -> None:
     """A second expansion of the same source writes nothing, whatever the items are by then."""
     ledger = make_ledger(tmp_path)
@@ -31,6 +34,7 @@ async def test_jobs_of_a_source_are_written_once(tmp_path: Path) -> None:
         assert reader.expansions() == [made]
 
 
+@EACH
 async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Neither jobs nor distinct rows stay when a source cannot be read to its end."""
     ledger = make_ledger(tmp_path)
@@ -55,6 +59,7 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
     assert (made.first_seq, made.jobs, seen) == (1, 1, [True, False])
 
 
+@EACH
 async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
     """The ledger holds how many rows gave no job, and why the first of them did not."""
     ledger = make_ledger(tmp_path)
@@ -67,6 +72,7 @@ async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
     assert "another job has the key 'A'" in (again.problem or "")
 
 
+@EACH
 async def test_run_of_another_copy_is_not_taken_for_a_job_of_items(tmp_path: Path) -> None:
     """The places of jobs of items depend on the order of their sources, which copies may vary."""
     ledger = make_ledger(tmp_path)
@@ -88,3 +94,4 @@ def test_sources_wait_for_each_sweep_that_needs_them() -> None:
     assert [one.name for one in sources.waiting(6, "search-6")] == ["second"]
     sources.add(Expansion(sweep="second", source=6, first_seq=7, jobs=1))
     assert sources.waiting(7, "search-7") == []
+    assert [one.name for one in sources.waiting(8, "search-8")] == ["first", "second"]
