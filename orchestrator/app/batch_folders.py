@@ -33,6 +33,7 @@ from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.schedule import EARLY
@@ -88,12 +89,18 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
         yield folder
 
 
-def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]) -> Path:
+def publish(
+    prepared: Path,
+    batch: Batch,
+    is_in_the_way: Callable[[Found], bool],
+    serves: str | None = None,
+) -> Path:
     """
     Gives a prepared batch its number and its final name, and updates `latest`.
 
     Args:
         is_in_the_way: whether an existing batch forbids this one.
+        serves: of a batch that several processes share: its series and occurrence.
 
     Returns:
         the folder.
@@ -111,7 +118,7 @@ def publish(prepared: Path, batch: Batch, is_in_the_way: Callable[[Found], bool]
                 f"{rival.folder}: another process runs this batch of the same series; wait until "
                 "it ends, or start a second one beside it with --concurrent"
             )
-        set_number(prepared / LEDGER, 1 + max((one.number for one in found), default=0))
+        set_number(prepared / LEDGER, 1 + max((one.number for one in found), default=0), serves)
         prepared.rename(folder)
         point_latest(folder, batch.name)
     for path in (home, home.parent):
@@ -162,6 +169,7 @@ def find_batch(output: Path, text: str) -> Path:
         raise BatchNotFound("expected a batch, found nothing; give its folder, NAME or NAME/ID")
     if REMOTE.fullmatch(text):
         output, text = _below_remote(text)
+    mirror_batches(output, text.partition("/")[0])
     for folder in (Path(text), output / text):
         if has_ledger(folder):
             return Path(os.path.realpath(folder))
@@ -231,6 +239,7 @@ class Survey:
 
 def survey(home: Path) -> Survey:
     """Reads all batches in the folder of a batch name; warns of anything else there."""
+    mirror_batches(home.parent, home.name)
     found: dict[BatchId, Found] = {}
     unreadable = []
     for path in sorted(home.iterdir()) if home.is_dir() else ():
@@ -314,6 +323,7 @@ def newest_of_each(output: Path) -> list[Path]:
 
 def batch_names(output: Path) -> list[Path]:
     """The folders of all batch names under an output folder."""
+    mirror_batches(output)
     if not output.is_dir():
         return []
     return sorted(

@@ -252,6 +252,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="make one batch for each occurrence of the schedule: resume it, run it, or do "
         "nothing if it is done; for cron, systemd, Kubernetes and other supervisors",
     )
+    parser.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="work on the batch of the occurrence as the K-th of N processes, on any machines; "
+        "implies --resume, needs --ledger postgresql://…",
+    )
     add_accept_changes(parser)
     parser.add_argument(
         "--param", metavar="K=V", type=pair, action="append", default=[], help="set a parameter"

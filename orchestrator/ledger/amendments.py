@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BatchHeld, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
@@ -37,10 +37,21 @@ def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
             db.query("insert_run", seq=seq, intent_at=stored(now), **values)
 
 
-def set_number(path: Path, number: int) -> None:
-    """Gives a batch its number among the batches of its name."""
+def set_number(path: Path, number: int, serves: str | None = None) -> None:
+    """
+    Gives a batch its number among the batches of its name, or a higher one.
+
+    Args:
+        serves: the series and the occurrence, of which only one batch may be; None for any number.
+
+    Raises:
+        BatchHeld: there is such a batch, made on another machine.
+    """
     with _amended(path) as db:
-        db.query("set_number", batch_number=number)
+        last = db.query("select_last_number").fetchone()["number"]
+        if serves is not None and db.query("set_serves", serves=serves).rowcount != 1:
+            raise BatchHeld("another process has made the batch of this occurrence")
+        db.query("set_number", batch_number=max(number, last + 1))
 
 
 def set_account(path: Path, platform: str, account: str | None) -> Batch:

@@ -66,6 +66,25 @@ class AttemptFacts(Transactions):
             reserved_usd: what the budget holds for the run; None without a budget.
             caps_itself: whether no cap of our choice is sent.
         """
+        return self._intend(
+            seq,
+            number,
+            now,
+            platform_at=platform_at,
+            reserved_usd=reserved_usd,
+            caps_itself=caps_itself,
+        )
+
+    def _intend(
+        self,
+        seq: int,
+        number: int,
+        now: datetime,
+        *,
+        platform_at: datetime | None,
+        reserved_usd: Decimal | None,
+        caps_itself: bool,
+    ) -> Attempt:
         row = self._execute("select_next_send", seq=seq, number=number).fetchone()
         remedy, send = remedy_of(row["remedy"]), row["send"]
         # The mark is durable before the request: after a crash, its run can be found.

@@ -23,6 +23,11 @@ class BatchFacts(Transactions):
     def check_owner(self) -> None:
         """Checks that the file and the batch are still this process's, as each call does."""
 
+    async def hold_lease(self, secs: float) -> None:
+        """Returns when the lease of this process outlasts so many seconds; a file needs none."""
+        while self._db.lease_left() < secs:
+            await self.check_owner()
+
     @transaction
     def record_waits(self, waits: Sequence[Wait]) -> None:
         """Records why jobs wait, for commands that show the batch meanwhile."""

@@ -8,6 +8,7 @@ opened, and that no other process drives the batch by now.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,6 +107,13 @@ class LedgerConnection(sqlite3.Connection):
     def restore(self) -> bool:
         """A file has no connection that could be lost."""
         return False
+
+    def lease(self, secs: float) -> None:
+        """A file has one owner, whose lock is its lease."""
+
+    def lease_left(self) -> float:
+        """Endless."""
+        return math.inf
 
     def leave(self) -> None:
         """A file is not waited for."""

@@ -40,15 +40,17 @@ class BatchLock:
 
     Args:
         command: what the batch is held for, as other processes will show it.
+        is_shared: whether others may hold it that share it, too.
 
     Raises:
         BatchHeld: on entering, when another process holds the batch; the message names it.
         OutputNotWritable, DiskFull: on entering, when the file cannot be made or locked.
     """
 
-    def __init__(self, folder: Path, command: str = "run") -> None:
+    def __init__(self, folder: Path, command: str = "run", *, is_shared: bool = False) -> None:
         self._folder = folder
         self._command = command
+        self._is_shared = is_shared
         self._path = folder / ".lock"
         self._handle = -1
         self._server_lock: AdvisoryLock | None = None
@@ -60,7 +62,7 @@ class BatchLock:
         except OSError as error:
             raise _refusal(error, self._path) from error
         try:
-            _take(handle)
+            _take(handle, fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX)
         except BlockingIOError as error:
             holder = _holder(handle)
             os.close(handle)
@@ -92,7 +94,7 @@ class BatchLock:
         if location is not None and self._server_lock is None:
             from orchestrator.ledger.postgres.advisory_lock import AdvisoryLock
 
-            self._server_lock = AdvisoryLock(location, self._command)
+            self._server_lock = AdvisoryLock(location, self._command, is_shared=self._is_shared)
 
     def __exit__(
         self,
@@ -123,7 +125,7 @@ def _write(handle: int, text: str) -> None:
         os.write(handle, text.encode())
 
 
-def _take(handle: int) -> None:
+def _take(handle: int, kind: int) -> None:
     """
     Takes the lock; waits where another process holds it for a moment only.
 
@@ -135,7 +137,7 @@ def _take(handle: int) -> None:
     while True:
         try:
             # `flock`, because a POSIX lock ends when this process closes any handle on the file.
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             is_brief = _command(handle) in BRIEF_COMMANDS and time.monotonic() < until
             # Not counted while it is brief: a holder clears its name a moment before it leaves.

@@ -11,6 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from orchestrator.errors import BatchHeld
+
+
+class LeaseLost(BatchHeld):
+    """The lease of this process has expired, and another one has taken its attempts."""
+
 
 class Row(Protocol):
     """A row, by the names of its columns or by their places."""
@@ -111,6 +117,14 @@ class Store(Protocol):
 
     def own(self, owner: str) -> None:
         """Names this process, before its first transaction with `owned`."""
+        ...
+
+    def lease(self, secs: float) -> None:
+        """Asks for a lease that each transaction with `owned` renews."""
+        ...
+
+    def lease_left(self) -> float:
+        """How many seconds the lease lasts, on a clock that also runs while the machine sleeps."""
         ...
 
     def leave(self) -> None:

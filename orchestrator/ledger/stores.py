@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, OutputNotWritable
 from orchestrator.extras import Extra, not_installed
 from orchestrator.ledger import connection as sqlite
 from orchestrator.ledger.location import (
@@ -18,7 +20,9 @@ from orchestrator.ledger.location import (
     location_of,
     write_pointer,
 )
+from orchestrator.ledger.postgres.address import Address
 from orchestrator.ledger.store import Store
+from orchestrator.system_errors import error_of
 
 if TYPE_CHECKING:
     from orchestrator.ledger.postgres.ledger_session import PostgresSession
@@ -100,6 +104,52 @@ def ledger_state(folder: Path) -> tuple[int, ...]:
             if stat.st_size:
                 found += [stat.st_mtime_ns, stat.st_size]
     return tuple(found)
+
+
+def keep_spec(path: Path, name: str, source: bytes) -> None:
+    """Keeps the spec of a batch whose ledger is in PostgreSQL, for other machines."""
+    location = location_of(path)
+    if location is not None:
+        with closing(_session(location, writes=True)) as session:
+            session.query("set_spec", name=name, spec=source)
+
+
+def mirror_batches(output: Path, name: str = "") -> None:
+    """
+    Makes folders for the batches at the server of the settings that this machine does not have.
+
+    Args:
+        name: of the batches; empty for all names.
+    """
+    address = configured_address()
+    if address is None:
+        return
+    location = Location(folder=output, address=address, batch_id="")
+    with closing(_session(location, writes=True)) as session:
+        rows = session.query("select_published", name=name).fetchall()
+    for batch_id, batch_name, spec_name, spec in map(tuple, rows):
+        folder = output / batch_name / batch_id
+        if not folder.exists():
+            _make_mirror(folder, address, spec_name, spec)
+
+
+def _make_mirror(folder: Path, address: Address, spec_name: str | None, spec: bytes | None) -> None:
+    # Hidden until it is whole; another process may make the same one.
+    made = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+        if spec_name is not None and spec is not None:
+            (made / spec_name).write_bytes(spec)
+        write_pointer(made, address, folder.name)
+        with suppress(OSError):
+            made.rename(folder)
+    except OSError as error:
+        advice = "choose another with --output, or correct its permissions"
+        raise error_of(
+            error, folder, "written", otherwise=OutputNotWritable, advice=advice
+        ) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def discard(path: Path) -> None:

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.ledger import stores
-from orchestrator.ledger.attempt_facts import AttemptFacts
 from orchestrator.ledger.batch_facts import BatchFacts
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.expansion_facts import ExpansionFacts
 from orchestrator.ledger.job_facts import JobFacts
 from orchestrator.ledger.mark_facts import MarkFacts
 from orchestrator.ledger.rows import batch_values, stored
+from orchestrator.ledger.shard_facts import ShardFacts
 from orchestrator.ledger.store import Store
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Job
 
 
-class Ledger(BatchFacts, JobFacts, AttemptFacts, MarkFacts, ExpansionFacts):
+class Ledger(BatchFacts, JobFacts, ShardFacts, MarkFacts, ExpansionFacts):
     """
     All intents and facts of one batch, for the one process that holds it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -362,6 +362,12 @@ class Batch:
             choice=self.plan.choice,
             is_of_foreign_runs=self.triggered_by is Trigger.COLLECT,
         )
+
+    @property
+    def serves(self) -> str:
+        """The series, without the account, and the occurrence."""
+        # One of two processes may not know the account yet.
+        return f"{replace(self.series, account=None).id} {self.occurrence}"
 
     @property
     def is_whole(self) -> bool:

@@ -164,7 +164,10 @@ class AttemptLife:
         self._holds_slot = True
         try:
             # The intent before the request: a crash between them leaves an intent to search for.
-            attempt = self._attempt = self._attempt or await self._intend()
+            attempt = self._attempt or await self._parts.intents.intend(self._queued)
+            if attempt is None:
+                return
+            self._attempt = attempt
             with bound(job=attempt.job.key, attempt=attempt.number):
                 run = attempt.run or await self._start(attempt)
                 if run is not None:
@@ -210,18 +213,6 @@ class AttemptLife:
             complaint = await self._parts.acceptance.complaint(attempt.job, run, collected)
             outcome = outcome_of_check(run, complaint)
         await self._end(attempt, outcome, collected=collected, run=run)
-
-    async def _intend(self) -> Attempt:
-        """Records the intent, with what is reserved for the run."""
-        claim = self._queued.claim
-        return await self._parts.ledger.record_intent(
-            self._queued.seq,
-            self._queued.number,
-            self._parts.utc_now(),
-            platform_at=self._parts.client.platform_now(),
-            reserved_usd=claim.reserve_usd or None,
-            caps_itself=claim.caps_itself,
-        )
 
     async def _start(self, attempt: Attempt) -> Run | None:
         """The run of the attempt; None when there is none: then it is over, or queued again."""

@@ -17,6 +17,7 @@ from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.follow import Follower
+from orchestrator.scheduler.intents import Intends
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
@@ -93,6 +94,7 @@ class Parts:
     """
 
     ledger: Ledger
+    intents: Intends
     client: ApifyClient
     observer: Observer
     starter: Starter

@@ -35,6 +35,8 @@ from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
+LEASE_MARGIN_SECS = 1.0
+
 CAP_BELOW_FLOOR = "max-total-charge-usd-below-minimum"
 """The error type of a start whose cap on the cost is lower than the Actor accepts."""
 
@@ -55,6 +57,11 @@ class StartPolicy:
     settle_secs: float = 15.0
     away_secs: float = 3600.0
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.ADOPT
+
+    @property
+    def needed_lease_secs(self) -> float:
+        """How long a lease must last from a start until its run is in the lists; see `sender`."""
+        return 2 * self.start_deadline_secs + self.settle_secs + LEASE_MARGIN_SECS
 
 
 class Answered(Enum):
@@ -177,9 +184,12 @@ class StartSender:
             options = replace(options, max_total_charge_usd=cap_usd)
         sent_at = loop_time()
         if attempt.remedy.resurrects is not None:
+            await self._parts.ledger.hold_lease(self._parts.policy.needed_lease_secs)
             return self._checked(attempt, await self._resurrect(attempt, cap_usd), sent_at)
         # Rendered only now, because no file may hold the secrets of an input.
         body = await self._parts.read_input(job)
+        # The last step before the request: no other process may search for its run before its end.
+        await self._parts.ledger.hold_lease(self._parts.policy.needed_lease_secs)
         if job.mode is Mode.SYNC:
             await self._hold(attempt, options, body)
             return Answered.BY_A_RUN

@@ -152,3 +152,14 @@ def test_ledger_that_cannot_be_used_is_an_error(
     assert (done.code, done.out) == (code, "")
     assert words in done.err
     assert "wr0ng-word" not in done.err
+
+
+def test_pruned_batch_is_deleted_from_the_server(command: Command, server: PostgresServer) -> None:
+    """No other machine finds it any more."""
+    words = ("--ledger", server.url)
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.1, items=1))
+    for _ in range(2):
+        assert command.run("run", "sweep.toml", *words).code == 0
+    assert command.run("prune", "sweep", "--keep-last", "1", *words).code == 0
+    listed = command.run("list", "--json", *words)
+    assert len(listed.json) == 1, listed.out

@@ -334,7 +334,9 @@ def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
     process = fork_server().start(WATCHED, serve, ROOT, environment)
-    return process, ServedPlatform(**json.loads(process.first_line()))
+    line = process.first_line()
+    assert line, process.errors()
+    return process, ServedPlatform(**json.loads(line))
 
 
 @contextmanager

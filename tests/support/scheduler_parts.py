@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.scheduler.decide.adoptable_runs import AdoptableRuns
 from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.intents import Intents
 from orchestrator.scheduler.parts import Parts
 from orchestrator.scheduler.timings import Timings
 from tests.support.builders import NOON
@@ -53,4 +54,7 @@ def make_parts(**given: Any) -> Parts:
         "away_secs": 60.0,
         "timings": Timings(stop_grace_secs=1.0),
     }
-    return Parts(**{**defaults, **given})
+    values = {**defaults, **given}
+    # Those of a process that works alone: they need a ledger, a client and a clock only when used.
+    alone = Intents(values["ledger"], values["client"], values["utc_now"])
+    return Parts(**{"intents": alone, **values})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -21,15 +21,18 @@ from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.model.batches import OnUnconfirmed
 from orchestrator.model.jobs import Job
+from orchestrator.model.shard import Shard
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.start_gate import Gate
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.follow import Follower
+from orchestrator.scheduler.intents import Intents
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.parts import Expands, NoExpander, Parts
+from orchestrator.scheduler.peers import Peers, SharedScheduler
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
@@ -44,6 +47,7 @@ class SchedulerOptions:
 
     Attributes:
         room: what the account allows.
+        shard: which of several processes this one is; None if it works alone.
         aborting: why live runs are aborted and no run is started; None if they are not.
         adds_jobs: whether jobs are made of the items of other jobs.
         reuses: whether these may take the results of earlier batches.
@@ -57,6 +61,7 @@ class SchedulerOptions:
     aborting: str | None = None
     adds_jobs: bool = True
     reuses: bool = True
+    shard: Shard | None = None
     timings: Timings = TIMINGS
     utc_now: Callable[[], datetime] = utc_now
     chance: Callable[[], float] = random.random
@@ -96,12 +101,14 @@ def make_scheduler(
     *,
     finder: RunFinder,
     observer: Observer,
+    peers: Peers | None = None,
 ) -> Scheduler:
     """
     A scheduler for a batch, ready to run.
 
     Args:
         finder: from `takeover.make_finder`.
+        peers: the other processes that work on the batch; None if there are none.
     """
     settings, usage, plan = options.settings, backlog.usage, batch.ledger.batch.plan
     usage.gate.breaker.probe_secs = settings.breaker_probe_secs
@@ -109,16 +116,23 @@ def make_scheduler(
         usage.gate.breaker.held[target] = f"{target} is missing or refused: {reason}"
     finder.orphans.budget = usage.budget
     finder.orphans.adoptable.hold_in(usage, options.room.claim_of)
-    return Scheduler(
-        _parts(batch, backlog, options, finder, observer),
-        queue=backlog.queue,
-        usage=usage,
-        dependencies=backlog.dependencies,
-        stops=StopRules(
-            failures=FailureCount(plan.stop_after_failures, backlog.unsettled),
-            deadline_secs=None if options.is_aborting else plan.deadline_secs,
-        ),
+    parts = _parts(batch, backlog, options, finder, observer)
+    stops = StopRules(
+        failures=FailureCount(plan.stop_after_failures, backlog.unsettled),
+        deadline_secs=None if options.is_aborting else plan.deadline_secs,
     )
+    queue, dependencies = backlog.queue, backlog.dependencies
+    if peers is None:
+        return Scheduler(parts, queue=queue, usage=usage, dependencies=dependencies, stops=stops)
+    scheduler = SharedScheduler(
+        replace(parts, intents=peers),
+        queue=queue,
+        usage=usage,
+        dependencies=dependencies,
+        stops=stops,
+    )
+    peers.attach(scheduler)
+    return scheduler
 
 
 def _parts(
@@ -140,6 +154,7 @@ def _parts(
     )
     return Parts(
         ledger=batch.ledger,
+        intents=Intents(batch.ledger, batch.client, options.utc_now),
         client=batch.client,
         observer=observer,
         starter=starter,

@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.ledger import BatchLock, create_ledger
-from orchestrator.ledger.stores import made_ledger
+from orchestrator.ledger.stores import keep_spec, made_ledger
 from orchestrator.model.batches import (
     Batch,
     BatchPlan,
@@ -51,6 +51,7 @@ class RunRequest:
         account: the user id, if it is already known.
         local: set for `--local`.
         caller: what called the command.
+        shares: whether other processes work on the batch, too.
         remote: the URL of the object store, if `--output` names one.
     """
 
@@ -66,6 +67,7 @@ class RunRequest:
     local: LocalPlatformPlan | None = None
     remote: str | None = None
     caller: str = ""
+    shares: bool = False
 
 
 @contextmanager
@@ -99,7 +101,10 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         platform=request.platform,
         account=request.account,
     )
-    with new_folder(request.output, batch.name, batch.id) as folder, BatchLock(folder) as lock:
+    with (
+        new_folder(request.output, batch.name, batch.id) as folder,
+        BatchLock(folder, is_shared=request.shares) as lock,
+    ):
         jobs = expand(
             loaded,
             params=request.params,
@@ -113,6 +118,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             create_ledger(folder / LEDGER, batch, chosen, caller=request.caller)
             lock.cover_ledger()
             write_file(folder / f"spec{loaded.ending}", [loaded.source])
+            keep_spec(folder / LEDGER, f"spec{loaded.ending}", loaded.source)
             yield folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,14 @@ from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import read_backlog
 from orchestrator.app.batch.failure_logs import keep_log_ends
 from orchestrator.app.batch.final_files import finish
+from orchestrator.app.batch.left_batch import Ending, ending_of_others
 from orchestrator.app.batch.live_source import LiveSource
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
+from orchestrator.app.batch.sharing import await_end, join, make_peers
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.merge import merged
@@ -69,23 +71,6 @@ CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """
-    How a process left a batch.
-
-    Attributes:
-        batch, totals: when it stopped.
-        reason: why it stopped early; None when every job is settled.
-        live_runs: how many runs go on at the platform.
-    """
-
-    batch: Batch
-    totals: Totals
-    reason: OrchestratorError | None
-    live_runs: int
-
-
 async def drive(
     folder: Path,
     endpoint: Endpoint,
@@ -109,6 +94,7 @@ async def drive(
     options = SchedulerOptions(
         settings=context.settings,
         room=room,
+        shard=context.shard,
         aborting=reason_to_abort,
         timings=context.timings,
         adds_jobs=not (aborting or follows),
@@ -126,6 +112,10 @@ async def drive(
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
+            if context.shard is not None:
+                is_ours, reason = await await_end(batch, reason, context.settings)
+                if not is_ours:
+                    return ending_of_others(batch, reason)
             live_runs = 0 if reason is None else await _leave_runs(batch, context, reason)
             reason = await _complete_runs(batch, context, reason)
             owes_news = context.announcer is not None
@@ -178,10 +168,15 @@ async def _schedule(
             await take_over(batch, options, finder)
         except (PlatformError, SecondCopy) as reason:
             return reason
+    peers = None if options.shard is None else make_peers(batch, options)
+    if peers is not None:
+        await peers.begin()
     attempts = await _own(batch, options, context)
     # Read after the take-over, which compares the ledger with the runs of the account.
     backlog = read_backlog(batch, options, attempts, tracker)
-    scheduler = make_scheduler(batch, backlog, options, finder=finder, observer=observer)
+    scheduler = make_scheduler(
+        batch, backlog, options, finder=finder, observer=observer, peers=peers
+    )
     live = LiveSource(tracker=tracker, scheduler=scheduler, utc_now=options.utc_now)
     LOG.info(
         "batch_started",
@@ -200,6 +195,8 @@ async def _schedule(
         for signal in early:
             stop(signal)
         _start_side_tasks(tasks, batch, options, context, live)
+        if peers is not None:
+            tasks.start_soon(peers.watch, name="peers")
         stopped = await _run(scheduler, attempts, options)
         tasks.cancel_scope.cancel()
     if stopped is None and options.is_aborting and batch.reader.has_work():
@@ -221,7 +218,7 @@ async def _run(
 async def _own(batch: OpenBatch, options: SchedulerOptions, context: BatchContext) -> list[Attempt]:
     """Makes this process the owner of the batch; returns its open attempts."""
     ledger, room = batch.ledger, options.room
-    attempts = await ledger.take_over()
+    attempts = await (ledger.take_over() if options.shard is None else join(batch, options))
     await ledger.set_costs_settle_secs(options.settings.costs_settle_secs)
     if room.keeps_days is not None:
         await ledger.set_keeps_days(room.keeps_days)

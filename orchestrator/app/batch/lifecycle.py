@@ -43,6 +43,7 @@ from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.records import BatchSnapshot
 from orchestrator.ledger.statistics import Totals
+from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0
@@ -107,7 +108,8 @@ async def start_prepared(
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
         early: list[Interrupted] = []
         with context.listening(early.append):
-            folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found))
+            serves = None if context.shard is None else batch.serves
+            folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found), serves)
             await checkpoint()
         if early:
             close_unstarted(folder / LEDGER, early[0], utc_now())
@@ -162,7 +164,7 @@ async def resume_batch(folder: Path, context: BatchContext) -> Result:
         require_secrets(reader.rendered_late(), os.environ)
     batch = opened.batch
     point_latest(folder, batch.name)
-    if batch.state is BatchState.ENDED and not opened.has_work:
+    if batch.state is BatchState.ENDED and not opened.has_work and context.shard is None:
         return await complete_batch(folder, context)
     async with context.connect(batch.plan.local) as endpoint:
         room = await _preflight(opened, endpoint, context, refuses_missing=False)
@@ -285,10 +287,17 @@ async def _drive(
 ) -> Result:
     from orchestrator.app.batch.execution import drive
 
-    ending = await drive(
-        folder, endpoint, room, context, aborting=aborting, is_new=is_new, follows=follows
-    )
-    if not aborting:
+    while True:
+        try:
+            ending = await drive(
+                folder, endpoint, room, context, aborting=aborting, is_new=is_new, follows=follows
+            )
+            break
+        except LeaseLost as error:
+            # This process was paused for too long. It joins the batch again, as a new one.
+            LOG.warning("lease_lost", error=str(error))
+            is_new = False
+    if not aborting and ending.is_closed_here:
         await _prune(folder, ending.batch, context)
     return Result(
         folder=folder,
@@ -296,6 +305,7 @@ async def _drive(
         totals=ending.totals,
         reason=ending.reason,
         live_runs=ending.live_runs,
+        is_news=ending.is_closed_here,
     )
 
 

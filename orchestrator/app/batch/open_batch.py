@@ -41,6 +41,11 @@ async def open_batch(
     """
     options = client_options(endpoint, context.settings, context.timings)
     with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
+        if context.shard is not None:
+            # Imported here: only several processes that share a batch need it.
+            from orchestrator.app.batch.sharing import lease_secs
+
+            db.lease(lease_secs(context.settings))
         async with (
             GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
             GroupWorker("files", flush_group) as file_worker,

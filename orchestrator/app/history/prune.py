@@ -26,6 +26,7 @@ from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import BatchHeld, OrchestratorError, UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import BatchLock, LedgerReader
+from orchestrator.ledger.stores import discard
 from orchestrator.model.batches import Batch, BatchState, Retention, Series
 from orchestrator.model.ids import BatchName, DatasetId, StoreId
 from orchestrator.model.schedule import EARLY
@@ -220,6 +221,8 @@ def remove(folder: Path) -> None:
     with BatchLock(folder, "prune"):
         gone = folder.parent / f".{folder.name}.gone"
         folder.rename(gone)
+        # A ledger in PostgreSQL: else every machine would make a folder for it again.
+        discard(gone / LEDGER)
     shutil.rmtree(gone, ignore_errors=True)
     following = newest(folder.parent)
     if following is not None:

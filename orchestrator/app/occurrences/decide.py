@@ -217,6 +217,8 @@ def _serve(call: Call, serving: Known | None) -> Step:
         return RunNew()
     folder = serving.folder
     match serving.state:
+        case State.LIVE if call.shares:
+            return Resume(folder=folder)
         case State.LIVE | State.BUSY:
             return Nothing(code=HELD, reason="another process works on it", folder=folder)
         case State.INTERRUPTED:

@@ -94,8 +94,12 @@ async def serve_occurrence(run: SpecRun) -> int:
         spec=run.loaded.path,
         is_named=named is not None,
         has_schedule=run.has_schedule,
+        shares=run.shares,
         resume_within=timedelta(seconds=batch.resume_within or RESUME_WITHIN_SECS),
     )
+    if run.shares:
+        # Several calls work for one occurrence: the ledger keeps them apart.
+        return await _Serving(run, call).serve()
     with occurrence_turn(run.home, series, occurrence):
         return await _Serving(run, call).serve()
 
@@ -183,15 +187,33 @@ class _Serving:
         match step:
             case RunNew():
                 self._warn_of_midnight()
-                with prepared_batch(self._request()) as prepared:
-                    start = (start_prepared, prepared, self.run.context, _is_of_occurrence)
-                    return await drive_batch(*start)
+                return await self._run_new()
+            case Resume() if self.run.shares:
+                return await self._join(step.folder, self.run.context)
             case Resume():
                 return await self._resume(step.folder, self.run.context)
             case Complete():
                 return await self._complete(step.folder, self.run.context)
             case Nothing():
                 return self._nothing(step)
+
+    async def _run_new(self) -> int:
+        is_in_the_way = _is_same if self.run.shares else _is_of_occurrence
+        try:
+            with prepared_batch(self._request()) as prepared:
+                start = (start_prepared, prepared, self.run.context, is_in_the_way)
+                return await drive_batch(*start)
+        except BatchHeld:
+            # Another shard has made the batch meanwhile: this one joins it.
+            step = (await self._decide()).serve
+            if not self.run.shares or isinstance(step, RunNew):
+                raise
+            return await self._serve(step)
+
+    async def _join(self, folder: Path, context: BatchContext) -> int:
+        """Works on a batch beside other processes."""
+        with BatchLock(folder, is_shared=True):
+            return await drive_batch(resume_batch, folder, context)
 
     async def _next_of_earlier(self) -> Resume | Complete | None:
         later = (step for step in (await self._decide()).earlier if step.folder not in self.handled)
@@ -208,7 +230,7 @@ class _Serving:
                 )
             # The work for earlier occurrences must end when the next occurrence comes.
             leave_at = self.run.schedule.after(max(self.call.now, self.call.occurrence))
-            context = replace(self._context_of_earlier(), leave_at=leave_at)
+            context = replace(self._context_of_earlier(), leave_at=leave_at, shard=None)
             return await self._resume(step.folder, context, is_earlier=True)
         except BatchHeld:
             self._reporter.note("another process holds it now; this call skips it")
@@ -325,3 +347,9 @@ async def _ask_account(context: BatchContext) -> str | None:
 def _is_of_occurrence(batch: Batch, found: Found) -> bool:
     """Whether a batch is live that serves the same occurrence."""
     return refuse_live_series(batch, found) and found.batch.occurrence == batch.occurrence
+
+
+def _is_same(batch: Batch, found: Found) -> bool:
+    """Whether a batch serves the same occurrence of the same series, live or not."""
+    one = found.batch
+    return batch.series.agrees(one.series) and one.occurrence == batch.occurrence

@@ -48,6 +48,11 @@ class SpecRun:
     is_concurrent: bool = False
     accepts_changes: bool = False
 
+    @property
+    def shares(self) -> bool:
+        """Whether other processes work on the same batch (`--shard`)."""
+        return self.context.shard is not None
+
     @cached_property
     def schedule(self) -> Schedule:
         """The occurrences of the spec."""
@@ -97,6 +102,7 @@ class SpecRun:
             local=self._local_plan() if self.is_local else None,
             remote=settings.remote,
             caller=self.context.caller,
+            shares=self.shares,
         )
 
     def handle_changes(self, folder: Path) -> None:

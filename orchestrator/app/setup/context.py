@@ -22,6 +22,7 @@ from orchestrator.model.batches import LocalPlatformPlan
 from orchestrator.model.ids import JobKey
 from orchestrator.model.progress import Progress
 from orchestrator.model.runs import Run
+from orchestrator.model.shard import Shard
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class BatchContext:
     Attributes:
         reporter: tells the user what the call does.
         listening: tells the call when it is to end.
+        shard: which of several processes this one is; None if it works alone.
         force: whether jobs run although earlier results could be reused.
         abort_on_signal: whether a signal aborts the runs on the platform too.
         waits_for_platform: whether a platform that is away is waited for before the first start.
@@ -126,6 +128,7 @@ class BatchContext:
     reporter: Reporter
     listening: Listening
     sink: LogSink
+    shard: Shard | None = None
     abort_on_signal: bool = False
     force: bool = False
     waits_for_platform: bool = False

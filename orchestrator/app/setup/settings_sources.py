@@ -23,7 +23,8 @@ OWN_NAMES = {"token": "APIFY_TOKEN", "api_base_url": "APIFY_API_BASE_URL"}
 """Settings whose variables have the names that Apify's own tools use."""
 
 UI_TOKEN = "ORCHESTRATOR_UI_TOKEN"  # noqa: S105 - a name
-OTHER_VARIABLES = frozenset({UI_TOKEN, "ORCHESTRATOR_PLATFORM_TOKEN"})
+SHARD, SHARDS = "ORCHESTRATOR_SHARD", "ORCHESTRATOR_SHARDS"
+OTHER_VARIABLES = frozenset({UI_TOKEN, "ORCHESTRATOR_PLATFORM_TOKEN", SHARD, SHARDS})
 """Variables with our prefix that are not settings, and have a meaning."""
 
 INJECTED = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT.*|_PORT|_PORT_.*)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 
 from orchestrator.app.notifications.announcement import announcing
@@ -12,6 +13,7 @@ from orchestrator.cli.announced_call import Call
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.event_loop import run_to_end
+from orchestrator.cli.shard_option import shard_of
 from orchestrator.errors import UsageError
 from orchestrator.specfile import load_spec
 from orchestrator.specfile.notify_urls import plan_of_table
@@ -30,6 +32,10 @@ def _run(call: Call) -> int:
             "leave out one of them"
         )
     settings = settings_of(options)
+    shard = shard_of(options.shard, os.environ, has_server=settings.ledger is not None)
+    if shard is not None and options.concurrent:
+        raise UsageError("--shard shares one batch, but --concurrent makes another one")
+    is_resuming = options.resume or shard is not None
     if not options.local:
         settings.require_token()
     loaded = load_spec(options.spec, output=settings.output)
@@ -38,7 +44,7 @@ def _run(call: Call) -> int:
     call.announcer = context.announcer
     run = SpecRun(
         loaded=loaded,
-        context=replace(context, waits_for_platform=options.resume),
+        context=replace(context, waits_for_platform=is_resuming, shard=shard),
         params=dict(options.param),
         choice=choice_of(options),
         named=options.occurrence,
@@ -49,7 +55,7 @@ def _run(call: Call) -> int:
     )
     if options.dates is not None:
         return run_to_end(backfill, run, options.dates)
-    if options.resume:
+    if is_resuming:
         # A plain run does not wait for what it does not need.
         from orchestrator.app.occurrences.serving import serve_occurrence
 

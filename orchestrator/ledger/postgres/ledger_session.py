@@ -8,6 +8,7 @@ fences a process off whose batch another one has taken over.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,12 +23,14 @@ from orchestrator.ledger.location import Location
 from orchestrator.ledger.postgres.connection_rows import sendable, statement
 from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
 from orchestrator.ledger.postgres.server_errors import translated
-from orchestrator.ledger.store import Rows
+from orchestrator.ledger.store import LeaseLost, Rows
 
 PAUSE_SECS = 0.2
 LONGEST_PAUSE_SECS = 5.0
 READING_SECS = 10.0
 """How long a reader waits for a server that is away: it may be in the event loop."""
+# It also runs while the machine sleeps; macOS has no other that does.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LEAVING_SECS = 3.0
 """How long a process waits for the server that is about to end."""
 
@@ -50,6 +53,8 @@ class PostgresSession:
         self._owner: str | None = None
         self._is_enlisted = False
         self._commits = 0
+        self._lease_secs = 0.0
+        self._leased_until = 0.0
         self._is_in_transaction = False
         self._is_leaving = threading.Event()
         self._has_given_up = False
@@ -88,16 +93,20 @@ class PostgresSession:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """One transaction, if the batch is still this process's, see `Store`."""
+        # By the time before the server has counted from its own.
+        leased_until = time.clock_gettime(CLOCK) + self._lease_secs
         # Before BEGIN, which may fail: the number of an earlier transaction would look committed.
         self._commits += 1
         with self._transaction("BEGIN"):
             if not self._is_enlisted:
                 self.query("insert_writer", owner=self._owner)
             # First of all: this row is locked until the commit, so nobody takes over in between.
-            if self.query("note_commit", owner=self._owner, commits=self._commits).rowcount != 1:
+            values = {"owner": self._owner, "commits": self._commits}
+            if self.query("note_commit", lease_secs=self._lease_secs, **values).rowcount != 1:
                 raise self._taken_over()
             yield
         self._is_enlisted = True
+        self._leased_until = leased_until
 
     def confirm(self) -> None:
         """Nothing to do: what the server has committed is there."""
@@ -123,6 +132,14 @@ class PostgresSession:
                 break
         LOG.info("ledger_back", away_secs=round(time.monotonic() - began, 1))
         return is_committed
+
+    def lease(self, secs: float) -> None:
+        """Asks for a lease that each transaction with `owned` renews."""
+        self._lease_secs = secs
+
+    def lease_left(self) -> float:
+        """How many seconds the lease lasts, at least."""
+        return self._leased_until - time.clock_gettime(CLOCK) if self._lease_secs else math.inf
 
     def leave(self) -> None:
         """From now on, a server that is away is waited for a moment only."""
@@ -235,6 +252,11 @@ class PostgresSession:
         time.sleep(min(pause, patience_secs - waited))
 
     def _taken_over(self) -> BatchHeld:
+        if self._lease_secs:
+            return LeaseLost(
+                f"{self._location.folder}: the lease of this process has expired, and another one "
+                "has taken its runs"
+            )
         return BatchHeld(
             f"{self._location.folder}: another process has taken this batch over; this one has "
             "stopped, and the runs go on"

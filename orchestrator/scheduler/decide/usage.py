@@ -36,6 +36,7 @@ class Usage:
         limits: may be replaced during the batch; what is in use already stays.
         runs, memory_mbytes: in use now.
         gate: holds starts back because of how earlier ones went.
+        full_by_others: until when other processes use up the limit of runs; None when they do not.
     """
 
     def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
@@ -43,6 +44,7 @@ class Usage:
         self.budget = budget
         self.runs = 0
         self.memory_mbytes = 0
+        self.full_by_others: Blocked | None = None
         self.gate = Gate()
         self._capacity = CapacityEstimate()
         self._pool_runs = dict.fromkeys(limits.pools, 0)
@@ -66,6 +68,9 @@ class Usage:
         most = self.limits.max_runs
         if self.runs >= most:
             return Blocked(reason=f"{self.runs} of {most} runs are in progress", limits=RUNS)
+        others = self.full_by_others
+        if others is not None and others.until is not None and now < others.until:
+            return others
         until = self._capacity.blocked(self.runs + 1, Resource.RUNS, now)
         if until is None:
             return None

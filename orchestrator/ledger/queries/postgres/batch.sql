@@ -16,7 +16,8 @@ WHERE id = :id;
 -- name: own_batch
 -- Makes a process the owner of the batch; all others write no more.
 WITH others AS (
-    UPDATE writers SET is_fenced = 1 WHERE owner <> :owner AND is_fenced = 0)
+    UPDATE writers SET is_fenced = 1 WHERE owner <> :owner AND is_fenced = 0),
+freed AS (UPDATE jobs SET taken_by = NULL WHERE taken_by IS NOT NULL AND status = 'WAITING')
 UPDATE batch SET owner = :owner, progress = NULL;
 
 -- name: insert_writer
@@ -24,8 +25,10 @@ UPDATE batch SET owner = :owner, progress = NULL;
 INSERT INTO writers (owner) VALUES (:owner);
 
 -- name: note_commit
--- Begins a transaction of a process that may still write.
-UPDATE writers SET commits = :commits WHERE owner = :owner AND is_fenced = 0;
+-- Begins a transaction of a process that may still write, and renews its lease.
+UPDATE writers SET commits = :commits,
+    lease_until = clock_timestamp() + :lease_secs * interval '1 second'
+WHERE owner = :owner AND is_fenced = 0;
 
 -- name: select_writer
 -- Reads the last transaction of a process; waits for one in progress.

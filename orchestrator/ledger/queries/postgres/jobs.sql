@@ -16,7 +16,7 @@ SELECT seq, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0
     SELECT MAX(CAST(rule ->> 'backoff_secs' AS double precision))
     FROM json_array_elements(CAST(definition AS json) -> 'rules') AS rule)
 END AS backoff_secs FROM jobs
-WHERE status = 'WAITING' AND seq >= :first_seq AND seq < :end_seq
+WHERE status = 'WAITING' AND taken_by IS NULL AND seq >= :first_seq AND seq < :end_seq
     AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq)
 ORDER BY seq;
 

@@ -12,3 +12,7 @@ SELECT owner FROM batch;
 -- name: own_batch
 -- Makes a process the owner of the batch.
 UPDATE batch SET owner = :owner, progress = NULL;
+
+-- name: select_last_number
+-- Finds the highest number among the other batches in this ledger: there are none.
+SELECT 0 AS number;

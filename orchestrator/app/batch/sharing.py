@@ -1,0 +1,102 @@
+"""How a process joins a batch that several work on, and how they end it together."""
+
+from __future__ import annotations
+
+import anyio
+
+from orchestrator.app.batch.assembly import SchedulerOptions
+from orchestrator.app.batch.open_batch import OpenBatch
+from orchestrator.app.batch.queued_jobs import queued_attempt, queued_jobs
+from orchestrator.app.setup.settings import Settings
+from orchestrator.errors import Interrupted, OrchestratorError, StoppedEarly
+from orchestrator.ledger.records import WaitingJob
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.jobs import demand_of
+from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.peers import PeerParts, Peers, halt_of
+from orchestrator.scheduler.start_request import StartPolicy
+
+BEAT_SECS = 2.0
+BEATS_IN_A_LEASE = 8
+STUCK_RESERVE_SECS = 5.0
+
+
+def lease_secs(settings: Settings) -> float:
+    """
+    How long a process keeps its attempts without a sign of life.
+
+    A start is sent only if the lease lasts until its run is in the lists, so that another process
+    finds it there.
+    """
+    policy = StartPolicy(
+        start_deadline_secs=settings.start_deadline_secs, settle_secs=settings.settle_secs
+    )
+    return 1.5 * policy.needed_lease_secs
+
+
+def beat_secs(settings: Settings) -> float:
+    """How often a process asks what the others have done."""
+    return min(BEAT_SECS, lease_secs(settings) / BEATS_IN_A_LEASE)
+
+
+def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
+    """The other processes that work on a batch."""
+    room, shard = options.room, options.shard
+
+    def queued_of(job: WaitingJob) -> QueuedJob:
+        (queued,) = queued_jobs([job], room, platform_now=batch.client.platform_now())
+        return queued
+
+    assert shard is not None  # noqa: S101 - the caller's
+    return Peers(
+        PeerParts(
+            ledger=batch.ledger,
+            client=batch.client,
+            utc_now=options.utc_now,
+            queued_of=queued_of,
+            queued_attempt=lambda attempt: queued_attempt(attempt, room),
+            chance=options.chance,
+            beat_secs=beat_secs(options.settings),
+            stuck_secs=options.settings.costs_settle_secs + STUCK_RESERVE_SECS,
+        )
+    )
+
+
+async def join(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt]:
+    """Joins a batch; returns the attempts that it takes from processes that have died."""
+    await batch.ledger.join()
+    attempts = await batch.ledger.steal()
+    for attempt in attempts:
+        claim = options.room.claim_of(demand_of(attempt.job), attempt.remedy)
+        seq, number = attempt.job.seq, attempt.number
+        await batch.ledger.set_claim(seq, number, claim.memory_mbytes, claim.pools)
+    return attempts
+
+
+async def await_end(
+    batch: OpenBatch, reason: OrchestratorError | None, settings: Settings
+) -> tuple[bool, OrchestratorError | None]:
+    """
+    Waits until the batch is this process's to close, or another one has closed it.
+
+    Args:
+        reason: why this process has stopped; None when all jobs are settled.
+
+    Returns:
+        whether this process closes it, and why the batch stopped early.
+    """
+    ledger = batch.ledger
+    if isinstance(reason, Interrupted) or not isinstance(reason, StoppedEarly | None):
+        # The others continue: this one is not needed for the end.
+        await ledger.leave_batch()
+        return False, reason
+    while True:
+        is_ours = await ledger.seek_end()
+        news = await ledger.news(0)
+        if news.halt_kind is not None:
+            reason = halt_of(news.halt_kind, news.halt_reason or "")
+        if news.is_complete:
+            return False, reason
+        if is_ours:
+            return True, reason
+        await anyio.sleep(beat_secs(settings))

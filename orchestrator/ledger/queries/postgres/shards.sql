@@ -1,0 +1,120 @@
+-- name: join_batch
+-- Begins the batch anew for the first process that joins it, and changes nothing for the others.
+UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
+    stop_kind = NULL, completed_at = NULL, halt_kind = NULL, halt_reason = NULL, finalizer = NULL
+WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
+    AND is_shard = 1 AND lease_until > clock_timestamp());
+
+-- name: set_shard
+-- Enlists a process as one of several.
+UPDATE writers SET is_shard = 1 WHERE owner = :owner;
+
+-- name: set_working
+-- Records whether a process starts and follows runs.
+UPDATE writers SET is_working = :is_working WHERE owner = :owner;
+
+-- name: leave_batch
+-- Ends the lease of a process that leaves, so that the others need not wait for that.
+UPDATE writers SET is_working = 0, lease_until = '-infinity' WHERE owner = :owner;
+
+-- name: fence_expired
+-- Fences off the processes whose leases have expired, and which write nothing at this moment.
+UPDATE writers SET is_fenced = 1 WHERE owner IN (
+    SELECT owner FROM writers WHERE is_fenced = 0 AND owner <> :owner
+    AND lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED);
+
+-- name: free_jobs
+-- Gives back the jobs of fenced processes that have no open attempt.
+UPDATE jobs SET taken_by = NULL WHERE status = 'WAITING'
+    AND taken_by IN (SELECT owner FROM writers WHERE is_fenced = 1)
+    AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq);
+
+-- name: steal_attempts
+-- Makes a process the owner of the open attempts of fenced ones, which are not another's already.
+UPDATE attempts SET owner = :owner, epoch = epoch + 1
+WHERE (job_seq, number) IN (
+    SELECT job_seq, number FROM open_attempts WHERE owner <> :owner
+    AND owner NOT IN (SELECT owner FROM writers WHERE is_fenced = 0)
+    FOR UPDATE SKIP LOCKED)
+RETURNING job_seq, number;
+
+-- name: take_stolen
+-- Makes a job that of the process which owns its open attempt.
+UPDATE jobs SET taken_by = :owner WHERE seq = :seq;
+
+-- name: take_job
+-- Takes a job that waits for this attempt, unless it is another's.
+UPDATE jobs SET taken_by = :owner WHERE seq = (
+    SELECT seq FROM jobs WHERE seq = :seq AND status = 'WAITING' AND attempts = :number - 1
+    AND (taken_by IS NULL OR taken_by = :owner)
+    AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = :seq)
+    FOR UPDATE SKIP LOCKED);
+
+-- name: lock_usage
+-- Locks what all processes use of the limits, until the end of the transaction.
+INSERT INTO usage (runs) VALUES (0) ON CONFLICT (batch) DO UPDATE SET runs = usage.runs
+RETURNING runs, memory_mbytes, committed_usd;
+
+-- name: select_pool_use
+-- Counts the runs in pools, and the starts of the last minute with a second's reserve.
+SELECT claim_pools, COUNT(*) FILTER (WHERE state IN ('intent', 'unconfirmed', 'started', 'adopted'))
+    AS runs, COUNT(*) FILTER (WHERE sent_at > clock_timestamp() - interval '61 seconds') AS starts
+FROM attempts WHERE claim_pools IS NOT NULL AND (sent_at > clock_timestamp() - interval '61 seconds'
+    OR (state <> 'settled' AND state <> 'lost' AND state <> 'failed'))
+GROUP BY claim_pools;
+
+-- name: set_claim
+-- Records what an attempt uses of the limits.
+UPDATE attempts SET claim_mbytes = :memory_mbytes, claim_pools = :pools
+WHERE job_seq = :seq AND number = :number;
+
+-- name: select_snapshot
+-- Reads where changes that are not committed yet begin.
+SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS since;
+
+-- name: select_changes
+-- Lists the jobs that changed, other than by this process, with what a waiting job needs.
+SELECT seq, key, status, taken_by, demand, priority, attempts, ready_at, remedy, error,
+    CASE WHEN ready_at > 0 THEN (
+        SELECT MAX(CAST(rule ->> 'backoff_secs' AS double precision))
+        FROM json_array_elements(CAST(definition AS json) -> 'rules') AS rule)
+    END AS backoff_secs
+FROM jobs WHERE changed >= CAST(CAST(:since AS text) AS xid8)
+    AND taken_by IS DISTINCT FROM :owner ORDER BY seq;
+
+-- name: set_halt
+-- Halts the batch for all processes, unless it is halted.
+UPDATE batch SET halt_kind = :kind, halt_reason = :reason WHERE halt_kind IS NULL;
+
+-- name: select_halt
+-- Reads whether the batch is halted, and whether jobs are left.
+SELECT halt_kind, halt_reason, state, completed_at, exit_code,
+    EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING') AS has_work,
+    COALESCE((SELECT runs FROM usage), 0) AS runs FROM batch;
+
+-- name: seek_end
+-- Makes a process the one that closes the batch, if no other works on it or is about to close it.
+UPDATE batch SET finalizer = :owner
+WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
+        AND is_shard = 1 AND is_working = 1)
+    AND (finalizer IS NULL OR finalizer = :owner
+        OR finalizer NOT IN (SELECT owner FROM writers WHERE is_fenced = 0));
+
+-- name: set_serves
+-- Records which series and occurrence the batch serves, unless another batch does.
+UPDATE batch SET serves = :serves
+WHERE NOT EXISTS (SELECT 1 FROM all_batches WHERE serves = :serves);
+
+-- name: set_spec
+-- Keeps the spec of the batch for other machines.
+UPDATE batch SET spec_name = :name, spec = :spec;
+
+-- name: select_published
+-- Lists the batches of a name, or of all names.
+SELECT id, name, spec_name, spec FROM all_batches
+WHERE number > 0 AND (name = :name OR :name = '') ORDER BY name, number;
+
+-- name: select_last_number
+-- Finds the highest number among the batches of this name, and lets no other be given meanwhile.
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext(name), 1), name FROM batch)
+SELECT MAX(number) AS number FROM all_batches WHERE name = (SELECT name FROM turn);

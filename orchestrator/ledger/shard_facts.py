@@ -1,0 +1,242 @@
+"""
+What several processes that work on one batch tell each other, see `docs/shards.md`.
+
+Only for ledgers in PostgreSQL. Each process has a lease that each of its transactions renews. The
+processes whose leases have expired are fenced off before their attempts are stolen; from then on,
+their own transactions fail. All times are those of the server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from orchestrator.ledger.attempt_facts import AttemptFacts
+from orchestrator.ledger.records import WaitingJob
+from orchestrator.ledger.rows import attempt_of, waiting_of
+from orchestrator.ledger.transactions import transaction
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.batches import PoolLimits
+from orchestrator.model.ids import JobKey
+from orchestrator.model.states import JobStatus
+
+RUNS, MEMORY, MONEY = "runs", "memory", "money"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """
+    What an attempt uses of the limits, and the limits that all processes share.
+
+    Attributes:
+        reserve_usd: what it may cost; 0 without a budget.
+    """
+
+    memory_mbytes: int
+    pools: tuple[str, ...]
+    reserve_usd: Decimal
+    max_runs: int
+    max_memory_mbytes: int | None
+    max_cost_usd: Decimal | None
+    pool_limits: Mapping[str, PoolLimits] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """
+    Why an attempt was not intended; the ledger has not changed.
+
+    Attributes:
+        limit: that is used up by all processes together; None when the job is another process's.
+        reason: for people.
+    """
+
+    limit: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """
+    A job that another process has changed.
+
+    Attributes:
+        waiting: what a process needs to start it; None when it is settled or another's.
+    """
+
+    seq: int
+    key: JobKey
+    status: JobStatus
+    error: str | None
+    waiting: WaitingJob | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """
+    What other processes have done.
+
+    Attributes:
+        since: for the next call of `news`.
+        halt_kind, halt_reason: why nothing more may be started; None while jobs are started.
+        has_work: whether some job is not settled.
+        runs: how many runs are in progress, of all processes.
+        is_complete: whether the batch was closed, and its results and reports are made.
+    """
+
+    changes: Sequence[Change]
+    since: int
+    halt_kind: str | None
+    halt_reason: str | None
+    has_work: bool
+    runs: int
+    is_complete: bool
+
+
+class ShardFacts(AttemptFacts):
+    """Facts that processes share."""
+
+    @transaction
+    def join(self) -> None:
+        """Begins to work on a batch beside other processes."""
+        self._execute("set_shard", owner=self._owner)
+        self._execute("join_batch", owner=self._owner)
+
+    @transaction
+    def steal(self) -> list[Attempt]:
+        """Takes the attempts of processes whose leases have expired, and lists those."""
+        self._execute("fence_expired", owner=self._owner)
+        self._execute("free_jobs")
+        places = self._execute("steal_attempts", owner=self._owner).fetchall()
+        stolen = []
+        for place in sorted(map(tuple, places)):
+            row = self._execute("select_attempt", seq=place[0], number=place[1]).fetchone()
+            self._execute("take_stolen", seq=place[0], owner=self._owner)
+            stolen.append(attempt_of(row, self.batch.mark))
+        return stolen
+
+    @transaction
+    def intend(
+        self,
+        seq: int,
+        number: int,
+        now: datetime,
+        share: Share,
+        *,
+        platform_at: datetime | None,
+        caps_itself: bool,
+    ) -> Attempt | Refused:
+        """
+        Takes a job and records its intent, if all processes together stay within the limits.
+
+        Args:
+            platform_at: what the platform's clock shows now; None when it is not known.
+            caps_itself: whether no cap of our choice is sent.
+        """
+        refused = self._refusal(share)
+        if refused is not None:
+            return refused
+        if self._execute("take_job", seq=seq, number=number, owner=self._owner).rowcount != 1:
+            return Refused(limit=None)
+        attempt = self._intend(
+            seq,
+            number,
+            now,
+            platform_at=platform_at,
+            reserved_usd=share.reserve_usd or None,
+            caps_itself=caps_itself,
+        )
+        self._set_claim(seq, number, share.memory_mbytes, share.pools)
+        return attempt
+
+    @transaction
+    def set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
+        """Records what an attempt of an earlier process uses of the limits."""
+        self._set_claim(seq, number, memory_mbytes, pools)
+
+    @transaction
+    def news(self, since: int) -> News:
+        """What other processes have changed; everything for `since` 0."""
+        # Before the jobs are read: a change in between is then listed twice, and not never.
+        snapshot = self._execute("select_snapshot").fetchone()["since"]
+        changes = []
+        for row in self._execute("select_changes", since=since, owner=self._owner) if since else ():
+            status = JobStatus(row["status"])
+            is_free = status is JobStatus.WAITING and row["taken_by"] is None
+            changes.append(
+                Change(
+                    seq=row["seq"],
+                    key=JobKey(row["key"]),
+                    status=status,
+                    error=row["error"],
+                    waiting=waiting_of(row) if is_free else None,
+                )
+            )
+        state = self._execute("select_halt").fetchone()
+        return News(
+            changes=changes,
+            since=snapshot,
+            halt_kind=state["halt_kind"],
+            halt_reason=state["halt_reason"],
+            has_work=bool(state["has_work"]),
+            runs=int(state["runs"]),
+            is_complete=state["completed_at"] is not None,
+        )
+
+    @transaction
+    def halt(self, kind: str, reason: str) -> None:
+        """Halts the batch for all processes; the first reason counts."""
+        self._execute("set_halt", kind=kind, reason=reason)
+
+    @transaction
+    def seek_end(self) -> bool:
+        """Whether this process closes the batch: all others are done, and none of them does."""
+        self._execute("fence_expired", owner=self._owner)
+        self._execute("set_working", owner=self._owner, is_working=0)
+        return self._execute("seek_end", owner=self._owner).rowcount == 1
+
+    @transaction
+    def leave_batch(self) -> None:
+        """Leaves the batch to the other processes, at once."""
+        self._execute("leave_batch", owner=self._owner)
+
+    def _set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
+        self._execute(
+            "set_claim",
+            seq=seq,
+            number=number,
+            memory_mbytes=memory_mbytes,
+            pools=json.dumps(pools) if pools else None,
+        )
+
+    def _refusal(self, share: Share) -> Refused | None:
+        """The limit that this attempt would exceed; from now on, no other process uses more."""
+        used = self._execute("lock_usage").fetchone()
+        if used["runs"] + 1 > share.max_runs:
+            return Refused(limit=RUNS, reason=f"{used['runs']} of {share.max_runs} runs")
+        memory, most = used["memory_mbytes"] + share.memory_mbytes, share.max_memory_mbytes
+        if most is not None and memory > most:
+            return Refused(limit=MEMORY, reason=f"{used['memory_mbytes']} of {most} MB")
+        money, budget = used["committed_usd"] + share.reserve_usd, share.max_cost_usd
+        if budget is not None and money > budget:
+            return Refused(limit=MONEY, reason=f"{used['committed_usd']} of {budget} USD")
+        return self._refusal_of_pools(share) if share.pools else None
+
+    def _refusal_of_pools(self, share: Share) -> Refused | None:
+        runs = dict.fromkeys(share.pools, 0)
+        starts = dict.fromkeys(share.pools, 0)
+        for row in self._execute("select_pool_use"):
+            for pool in json.loads(row["claim_pools"]):
+                if pool in runs:
+                    runs[pool] += row["runs"]
+                    starts[pool] += row["starts"]
+        for pool in share.pools:
+            limits = share.pool_limits[pool]
+            if limits.max_runs is not None and runs[pool] >= limits.max_runs:
+                return Refused(limit=f"pool {pool}", reason=f"pool {pool}: {runs[pool]} runs")
+            if limits.starts_per_minute is not None and starts[pool] >= limits.starts_per_minute:
+                return Refused(limit=f"pool {pool}", reason=f"pool {pool}: {starts[pool]} starts")
+        return None

@@ -1,0 +1,272 @@
+"""
+Works on a batch together with other processes.
+
+The ledger decides: a job is taken and its intent recorded in one transaction, within the limits
+that all processes share. This module keeps the scheduler in step with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+
+from orchestrator import errors
+from orchestrator.apify import ApifyClient
+from orchestrator.errors import (
+    BatchHeld,
+    BudgetExhausted,
+    DeadlinePassed,
+    LedgerAway,
+    StoppedEarly,
+    TooManyFailures,
+    UsageError,
+)
+from orchestrator.event_log import LOG
+from orchestrator.ledger import Ledger
+from orchestrator.ledger.records import WaitingJob
+from orchestrator.ledger.shard_facts import MONEY, RUNS, Change, Refused, Share
+from orchestrator.loop_clock import loop_time
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.decide.limits import RUNS as ALL_RUNS
+from orchestrator.scheduler.decide.limits import Blocked
+from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.stops import why_stuck
+from orchestrator.scheduler.loop import Scheduler
+
+PAUSE_SECS = 0.4
+"""The usual time before a start is tried again that the limits of all processes did not allow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerParts:
+    """
+    What `Peers` uses.
+
+    Attributes:
+        queued_of: a waiting job as this process queues it.
+        chance: random numbers from 0 to 1.
+        beat_secs: how often the other processes are asked.
+        stuck_secs: for how long nothing may run before a batch without money is halted.
+    """
+
+    ledger: Ledger
+    client: ApifyClient
+    utc_now: Callable[[], datetime]
+    queued_of: Callable[[WaitingJob], QueuedJob]
+    queued_attempt: Callable[[Attempt], QueuedJob]
+    chance: Callable[[], float]
+    beat_secs: float
+    stuck_secs: float
+
+
+class Peers:
+    """
+    The other processes that work on the batch, as this one sees them.
+
+    Attributes:
+        all_settled: whether no job of the batch is left.
+    """
+
+    def __init__(self, parts: PeerParts) -> None:
+        self._parts = parts
+        self._scheduler: SharedScheduler | None = None
+        self._of_others: set[int] = set()
+        self._own: set[int] = set()
+        self._settled: set[int] = set()
+        self._since = 0
+        self._halt_is_known = False
+        self._lacks_money = ""
+        self._idle_since: float | None = None
+        self.all_settled = False
+
+    async def intend(self, queued: QueuedJob) -> Attempt | None:
+        """Takes a job and records its intent; None when it is another's, or there is no room."""
+        scheduler = self._scheduler
+        assert scheduler is not None  # noqa: S101 - set before it starts
+        refused: Attempt | Refused = Refused(limit=None)
+        if queued.seq not in self._of_others:
+            refused = await self._parts.ledger.intend(
+                queued.seq,
+                queued.number,
+                self._parts.utc_now(),
+                self._share(queued),
+                platform_at=self._parts.client.platform_now(),
+                caps_itself=queued.claim.caps_itself,
+            )
+        if isinstance(refused, Attempt):
+            self._own.add(queued.seq)
+            return refused
+        scheduler.feedback.no_run(queued)
+        if refused.limit is None:
+            # A job may be queued twice: freed by another process while it was still queued here.
+            if queued.seq not in self._own:
+                self._of_others.add(queued.seq)
+            return None
+        self._lacks_money = refused.reason if refused.limit == MONEY else ""
+        until = loop_time() + PAUSE_SECS * (0.5 + self._parts.chance())
+        if refused.limit == RUNS:
+            # For all jobs: else each of them would be tried in vain.
+            scheduler.usage.full_by_others = Blocked(
+                reason=f"all processes together have {refused.reason}", until=until, limits=ALL_RUNS
+            )
+        scheduler.put_back(queued._replace(ready_at=until))
+        return None
+
+    async def watch(self) -> None:
+        """Keeps the scheduler in step with the other processes, until cancelled."""
+        scheduler = self._scheduler
+        assert scheduler is not None  # noqa: S101 - attached by now
+        try:
+            while True:
+                # The first one later: the scheduler begins meanwhile.
+                await anyio.sleep(self._parts.beat_secs)
+                await self._beat(scheduler)
+        except (StoppedEarly, BatchHeld, UsageError, LedgerAway) as error:
+            scheduler.stop(error)
+
+    def attach(self, scheduler: SharedScheduler) -> None:
+        """Names the scheduler, before it starts."""
+        self._scheduler = scheduler
+        scheduler.use(self)
+
+    async def begin(self) -> None:
+        """Remembers where the changes begin that are not in what is read next."""
+        self._since = (await self._parts.ledger.news(0)).since
+
+    async def _beat(self, scheduler: SharedScheduler) -> None:
+        ledger = self._parts.ledger
+        for attempt in await ledger.steal():
+            LOG.warning("attempt_stolen", job=attempt.job.key, state=attempt.state.value)
+            queued = self._parts.queued_attempt(attempt)
+            claim = queued.claim
+            await ledger.set_claim(queued.seq, queued.number, claim.memory_mbytes, claim.pools)
+            self._of_others.discard(queued.seq)
+            self._own.add(queued.seq)
+            scheduler.resume_stolen(attempt, queued)
+        own = scheduler.drain_reason
+        if own is not None and not self._halt_is_known:
+            self._halt_is_known = True
+            await ledger.halt(type(own).__name__, str(own))
+        news = await ledger.news(self._since)
+        self._since = news.since
+        self._apply(news.changes, scheduler)
+        if news.halt_kind is not None and not self._halt_is_known:
+            self._halt_is_known = True
+            scheduler.halt_with_others(halt_of(news.halt_kind, news.halt_reason or ""))
+        self.all_settled = not news.has_work
+        self._check_stuck(scheduler, news.runs)
+        scheduler.note_peers()
+
+    def _apply(self, changes: Sequence[Change], scheduler: SharedScheduler) -> None:
+        for change in changes:
+            if change.waiting is not None:
+                self._of_others.discard(change.seq)
+                scheduler.put_back(self._parts.queued_of(change.waiting))
+                continue
+            self._own.discard(change.seq)
+            self._of_others.add(change.seq)
+            # A change may be listed twice.
+            if change.status is not JobStatus.WAITING and change.seq not in self._settled:
+                self._settled.add(change.seq)
+                scheduler.settled_elsewhere(change)
+
+    def _check_stuck(self, scheduler: SharedScheduler, runs: int) -> None:
+        """Halts a batch whose jobs wait for what cannot come."""
+        if runs or self.all_settled or not (self._lacks_money or scheduler.is_stuck):
+            self._idle_since = None
+            return
+        now = loop_time()
+        self._idle_since = self._idle_since or now
+        if now - self._idle_since > self._parts.stuck_secs:
+            why = scheduler.why_stuck()
+            if self._lacks_money:
+                why = BudgetExhausted(
+                    f"the budget does not cover the next run: {self._lacks_money}"
+                )
+            scheduler.drain(why)
+
+    def _share(self, queued: QueuedJob) -> Share:
+        assert self._scheduler is not None  # noqa: S101 - set before it starts
+        limits, claim = self._scheduler.usage.limits, queued.claim
+        return Share(
+            memory_mbytes=claim.memory_mbytes,
+            pools=claim.pools,
+            reserve_usd=claim.reserve_usd,
+            max_runs=limits.max_runs,
+            max_memory_mbytes=limits.max_memory_mbytes,
+            max_cost_usd=limits.max_cost_usd,
+            pool_limits=limits.pools,
+        )
+
+
+class SharedScheduler(Scheduler):
+    """The scheduler of one of several processes that work on a batch."""
+
+    def use(self, peers: Peers) -> None:
+        """Names the other processes, before `run`."""
+        self._peers = peers
+
+    @property
+    def drain_reason(self) -> StoppedEarly | None:
+        """Why nothing more is started, though runs are followed to their ends."""
+        return self._drain_reason
+
+    @property
+    def jobs_wait(self) -> bool:
+        """Whether jobs of the batch wait for a start, by any process."""
+        return not self._peers.all_settled
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether this process has jobs and can begin none of them."""
+        is_idle = self._tasks is not None and not self._tasks.alive
+        return is_idle and len(self._queue) > 0 and self._next_wake() == float("inf")
+
+    def why_stuck(self) -> StoppedEarly:
+        """Why the jobs of this process wait for what cannot come."""
+        return why_stuck(self._queue.reasons(), lacks_money=self._queue.lacks_money)
+
+    def put_back(self, queued: QueuedJob) -> None:
+        """Queues a job that is free again."""
+        self._queue.add(queued, loop_time())
+        self._changed.set()
+
+    def resume_stolen(self, attempt: Attempt, queued: QueuedJob) -> None:
+        """Resumes an attempt of a process that has died."""
+        if self._stop_reason is None:
+            self._resume(attempt, queued)
+
+    def settled_elsewhere(self, change: Change) -> None:
+        """Notes that another process has settled a job."""
+        self._apply(self._dependencies.settled(change.seq, change.key, change.status))
+        why = self._stops.failures.count(change.status)
+        if why is not None:
+            self.drain(TooManyFailures(why))
+
+    def halt_with_others(self, reason: StoppedEarly) -> None:
+        """Starts nothing more, because another process has halted the batch."""
+        self.drain(reason)
+        if isinstance(reason, DeadlinePassed):
+            self._parts.follower.abort_runs(str(reason))
+
+    def note_peers(self) -> None:
+        """Looks again whether anything may begin or end."""
+        self._changed.set()
+
+    def _is_at_rest(self) -> bool:
+        is_at_rest = super()._is_at_rest()
+        if self._stop_reason is not None or self._drain_reason is not None:
+            return is_at_rest
+        is_busy = self._tasks is not None and self._tasks.alive > 0
+        return self._peers.all_settled and not is_busy and not self._downloads.pending
+
+
+def halt_of(kind: str, reason: str) -> StoppedEarly:
+    """The error by which another process has halted the batch."""
+    found = getattr(errors, kind, StoppedEarly)
+    is_one = isinstance(found, type) and issubclass(found, StoppedEarly)
+    return (found if is_one else StoppedEarly)(reason)

@@ -1,0 +1,167 @@
+"""Several processes on one batch: killed, paused and joined late; the platform counts the runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from orchestrator.ledger import LedgerReader, location
+from tests.crash.test_kills import FAULTS, QUICK, check_items, check_runs
+from tests.support.command import (
+    HURRIED,
+    Command,
+    Process,
+    ServedPlatform,
+    served_platform,
+    sweep,
+    wait_until,
+)
+from tests.support.postgres_server import PostgresServer, running_server, why_absent
+
+SEEDS = 10 if os.environ.get("ORCHESTRATOR_SOAK") else 1
+JOBS = 60
+SPEC = """
+[batch]
+name = "sweep"
+max_runs = 6
+schedule = "0 0 * * *"
+
+[[jobs]]
+name = "plain-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 0.4, items = 20 }
+matrix = { n = { range = [1, 50] } }
+
+[[jobs]]
+name = "failing-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 0.2, items = 20, fail_attempts = 1, item = { n = "{{ n }}" } }
+matrix = { n = { range = [1, 10] } }
+retries = 1
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as one:
+        location.configure(one.url)
+        yield one
+        location.configure(None)
+
+
+@dataclass
+class Watch:
+    """Looks at the platform all the time: the most runs that were live at once."""
+
+    platform: ServedPlatform
+    most: int = 0
+    _ends: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ends.wait(0.1):
+            live = [run for run in self.platform.runs() if run["status"] in ("READY", "RUNNING")]
+            self.most = max(self.most, len(live))
+
+
+def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -> list[Process]:
+    """Starts a process for each shard; apart: each in a folder of its own, as on other machines."""
+    started = []
+    for place, name in enumerate(names):
+        folder = command.folder / f"machine-{place}" if apart else command.folder
+        folder.mkdir(exist_ok=True)
+        one = replace(command, folder=folder)
+        one.write("sweep.toml", (command.folder / "sweep.toml").read_text())
+        words = ("run", "sweep.toml", "--shard", name, "--ledger", server.url, "--json")
+        started.append(one.start(*words))
+    return started
+
+
+def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
+    """Three processes in three folders do each job once, within one limit, and end alike."""
+    with served_platform(tmp_path / "platform") as platform, Watch(platform) as watch:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 4\nschedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=30, batch=batch, duration_secs=0.3, items=2))
+        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        outs = [process.communicate(timeout=100) for process in processes]
+        assert [process.code for process in processes] == [0, 0, 0], outs
+        assert len(platform.runs()) == 30
+        assert {json.loads(out)["jobs"]["SUCCEEDED"] for out, _ in outs} == {30}
+        assert watch.most <= 4
+        elsewhere = replace(command, folder=tmp_path / "new machine")
+        elsewhere.folder.mkdir()
+        name = next((tmp_path / "machine-1/output/sweep").glob("2*")).name
+        for words in (("status", f"sweep/{name}"), ("collect", "sweep"), ("verify", "sweep")):
+            done = elsewhere.run(*words, "--ledger", server.url)
+            assert done.code == 0, (words, done.err)
+        assert len(platform.runs()) == 30
+    (folder,) = (tmp_path / "machine-0/output/sweep").glob("2*")
+    with LedgerReader(folder / "ledger.sqlite") as reader:
+        calls = reader.totals().calls
+    assert len(calls) >= 3
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_kills_and_pauses_start_nothing_twice(
+    tmp_path: Path, server: PostgresServer, seed: int
+) -> None:
+    """Processes die, sleep past their leases, and join late: each attempt has one run."""
+    chance = random.Random(seed)  # noqa: S311 - to be repeatable
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps({"seed": seed, **FAULTS}))
+    words = ("--faults", str(faults))
+    with served_platform(tmp_path / "platform", *words) as platform:
+        command = Command(
+            folder=tmp_path, variables={**platform.variables(), **QUICK}, program=HURRIED
+        )
+        command.write("sweep.toml", SPEC)
+        live = shards(command, server, "1/4", "2/4", "3/4", "4/4", apart=False)
+        output = tmp_path / "output/sweep"
+        wait_until(lambda: len(platform.runs()) >= 8, "eight runs")
+        killed, paused = chance.sample(live, 2)
+        os.killpg(killed.pid, signal.SIGKILL)
+        paused.send_signal(signal.SIGSTOP)
+        # Longer than a lease of these settings: 1.5 times 2 + 2 + 2 + 1 seconds.
+        wake = threading.Timer(13, paused.send_signal, [signal.SIGCONT])
+        wake.start()
+        # The same shard once more, and one of another number of shards.
+        live += shards(command, server, "1/4", "2/3", apart=False)
+        survivors = [process for process in live if process is not killed]
+        ended = [(process, process.communicate(timeout=110)) for process in survivors]
+        wake.join()
+        codes = [process.code for process, _ in ended]
+        assert codes == [0] * len(codes), "\n".join(err for _, (_, err) in ended)
+        (batch,) = output.glob("2*")
+        runs = [run for run in platform.runs() if "(attempt " in run["meta"]["userAgent"]]
+        check_runs(runs, jobs=JOBS)
+    check_items([batch])
+
+
+def test_naive_protocol_fails_the_same_check() -> None:
+    """Two runs of one attempt are noticed: the check counts at the platform."""
+    run = {"startedAt": "1", "status": "SUCCEEDED", "meta": {"userAgent": "x (attempt m.0.1.1"}}
+    with pytest.raises(AssertionError):
+        check_runs([run, {**run, "startedAt": "2"}], jobs=1)

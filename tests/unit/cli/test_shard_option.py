@@ -1,0 +1,56 @@
+"""Which shard a call is."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.cli.shard_option import shard_of
+from orchestrator.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "shard"),
+    [
+        ("2/4", {"ORCHESTRATOR_SHARD": "1/9"}, "2/4"),
+        (None, {"ORCHESTRATOR_SHARD": "3/9"}, "3/9"),
+        (None, {"JOB_COMPLETION_INDEX": "0", "ORCHESTRATOR_SHARDS": "4"}, "1/4"),
+        (None, {"JOB_COMPLETION_INDEX": "6"}, "7/7"),
+        (
+            None,
+            {
+                "SLURM_ARRAY_TASK_ID": "12",
+                "SLURM_ARRAY_TASK_MIN": "10",
+                "SLURM_ARRAY_TASK_COUNT": "5",
+            },
+            "3/5",
+        ),
+        (None, {}, None),
+    ],
+    ids=["option", "variable", "kubernetes", "kubernetes, number unknown", "slurm", "alone"],
+)
+def test_shard_comes_from_the_option_or_the_engine(
+    given: str | None, environment: dict[str, str], shard: str | None
+) -> None:
+    """The option wins; engines count from another number."""
+    found = shard_of(given, environment, has_server=True)
+    assert (None if found is None else str(found)) == shard
+
+
+def test_index_of_an_engine_means_nothing_without_a_server() -> None:
+    """A job of Kubernetes may run a batch whose ledger is a file."""
+    assert shard_of(None, {"JOB_COMPLETION_INDEX": "1"}, has_server=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "has_server", "words"),
+    [
+        ("0/4", True, "expected K/N"),
+        ("5/4", True, "expected K/N"),
+        ("2", True, "expected K/N"),
+        ("1/2", False, "add --ledger postgresql://"),
+    ],
+)
+def test_shard_that_makes_no_sense_is_refused(text: str, words: str, *, has_server: bool) -> None:
+    """Also a shard without a ledger that all shards can reach."""
+    with pytest.raises(UsageError, match=words):
+        shard_of(text, {}, has_server=has_server)

@@ -1,0 +1,195 @@
+"""What processes that share a batch may take, and what happens to those that die."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from orchestrator.group_worker import InlineWorker
+from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
+from orchestrator.ledger.shard_facts import MONEY, RUNS, Refused, Share
+from orchestrator.ledger.store import LeaseLost
+from orchestrator.ledger.stores import connect
+from orchestrator.ledger.transactions import commit_group
+from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.batches import PoolLimits
+from orchestrator.model.states import AttemptState, JobStatus
+from tests.support.builders import NOON, make_batch, make_job, make_run
+
+SHARE = Share(
+    memory_mbytes=256,
+    pools=(),
+    reserve_usd=Decimal(0),
+    max_runs=2,
+    max_memory_mbytes=None,
+    max_cost_usd=None,
+)
+LONG, SHORT = 3600.0, 0.001
+"""Leases in seconds: one that lasts, and one that has expired when the next process looks."""
+
+
+@pytest.fixture(autouse=True)
+def _in_postgres(postgres_schema: str) -> Iterator[None]:
+    location.configure(postgres_schema)
+    yield
+    location.configure(None)
+
+
+class Controllers:
+    """Makes processes that share one batch."""
+
+    def __init__(self, folder: Path, jobs: int) -> None:
+        self.path = folder / "ledger.sqlite"
+        create_ledger(self.path, make_batch(), map(make_job, range(jobs)))
+        self._open: list = []
+
+    async def join(self, lease_secs: float = LONG) -> Ledger:
+        """A further process."""
+        db = connect(self.path)
+        self._open.append(db)
+        db.lease(lease_secs)
+        ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
+        await ledger.join()
+        return ledger
+
+    def close(self) -> None:
+        """Closes the connections of all processes."""
+        for db in self._open:
+            db.close()
+
+
+@pytest.fixture
+def controllers(tmp_path: Path) -> Iterator[Controllers]:
+    """Processes on a batch with six jobs."""
+    made = Controllers(tmp_path, 6)
+    yield made
+    made.close()
+
+
+async def intend(ledger: Ledger, seq: int, number: int = 1, share: Share = SHARE) -> object:
+    """What follows when a process is about to start a job."""
+    return await ledger.intend(seq, number, NOON, share, platform_at=None, caps_itself=True)
+
+
+async def test_job_is_taken_by_one_process(controllers: Controllers) -> None:
+    """The second one learns that the job is another's, and nothing is written."""
+    first, second = await controllers.join(), await controllers.join()
+    assert isinstance(await intend(first, 0), Attempt)
+    assert await intend(second, 0) == Refused(limit=None)
+    news = await first.news(0)
+    assert (news.runs, news.has_work, news.halt_kind) == (1, True, None)
+
+
+@pytest.mark.parametrize(
+    ("share", "limit"),
+    [
+        (SHARE, RUNS),
+        (replace(SHARE, max_runs=9, max_memory_mbytes=600), "memory"),
+        (replace(SHARE, max_runs=9, reserve_usd=Decimal("0.4"), max_cost_usd=Decimal(1)), MONEY),
+        (
+            replace(SHARE, max_runs=9, pools=("a",), pool_limits={"a": PoolLimits(max_runs=2)}),
+            "pool a",
+        ),
+        (
+            replace(
+                SHARE, max_runs=9, pools=("a",), pool_limits={"a": PoolLimits(starts_per_minute=2)}
+            ),
+            "pool a",
+        ),
+    ],
+    ids=["runs", "memory", "money", "runs of a pool", "starts of a pool"],
+)
+async def test_limit_holds_for_all_processes_together(
+    controllers: Controllers, share: Share, limit: str
+) -> None:
+    """Two fit, whoever starts them; the third is refused and may be tried again later."""
+    first, second = await controllers.join(), await controllers.join()
+    one = await intend(first, 0, share=share)
+    assert isinstance(one, Attempt)
+    assert isinstance(await intend(second, 1, share=share), Attempt)
+    refused = await intend(first, 2, share=share)
+    assert isinstance(refused, Refused)
+    assert refused.limit == limit
+    if "starts" not in str(refused.reason):
+        await first.withdraw_intent(one)
+        assert isinstance(await intend(second, 2, share=share), Attempt)
+
+
+async def test_cost_replaces_the_reservation_when_it_is_final(controllers: Controllers) -> None:
+    """A run that cost less than was reserved for it leaves room for another one."""
+    ledger = await controllers.join()
+    await ledger.set_costs_settle_secs(0)
+    share = replace(SHARE, reserve_usd=Decimal("0.6"), max_cost_usd=Decimal(1))
+    attempt = await intend(ledger, 0, share=share)
+    assert isinstance(attempt, Attempt)
+    run = make_run(cost_usd=Decimal("0.1"))
+    await ledger.mark_started(attempt, run)
+    assert isinstance(await intend(ledger, 1, share=share), Refused)
+    await ledger.mark_finished(attempt, run, ended_at=NOON)
+    assert isinstance(await intend(ledger, 1, share=share), Attempt)
+
+
+async def test_attempts_of_a_dead_process_are_stolen_once(controllers: Controllers) -> None:
+    """Another process continues them; the dead one, if it wakes up, can write nothing more."""
+    dead = await controllers.join(SHORT)
+    attempt = await intend(dead, 0)
+    assert isinstance(attempt, Attempt)
+    first, second = await controllers.join(), await controllers.join()
+    (stolen,) = await first.steal()
+    assert (stolen.mark, stolen.state) == (attempt.mark, AttemptState.INTENT)
+    assert await second.steal() == []
+    with pytest.raises(LeaseLost):
+        await dead.mark_started(attempt, make_run())
+    assert await intend(second, 0) == Refused(limit=None)
+
+
+async def test_process_with_a_lease_keeps_its_attempts(controllers: Controllers) -> None:
+    """A lease lasts, and each transaction renews it."""
+    first, second = await controllers.join(), await controllers.join()
+    await intend(first, 0)
+    assert await second.steal() == []
+    await first.leave_batch()
+    assert len(await second.steal()) == 1
+
+
+async def test_changes_of_others_are_listed(controllers: Controllers) -> None:
+    """A job that another process settles, and one that it gives back."""
+    first, second = await controllers.join(), await controllers.join()
+    since = (await second.news(0)).since
+    attempt = await intend(first, 3)
+    assert isinstance(attempt, Attempt)
+    (change,) = (await second.news(since)).changes
+    assert (change.seq, change.status, change.waiting) == (3, JobStatus.WAITING, None)
+    outcome = Outcome(status=JobStatus.FAILED, error="refused")
+    await first.mark_over(attempt, outcome, state=AttemptState.FAILED)
+    (change,) = (await second.news(since)).changes
+    assert (change.status, change.error) == (JobStatus.FAILED, "refused")
+    assert (await first.news(since)).changes == []
+
+
+async def test_last_process_closes_the_batch(controllers: Controllers) -> None:
+    """While another one works, none may; then one does, and the other waits for it."""
+    first, second = await controllers.join(), await controllers.join()
+    assert not await first.seek_end()
+    assert await second.seek_end()
+    assert not await first.seek_end()
+
+
+async def test_halt_reaches_all_processes(controllers: Controllers, tmp_path: Path) -> None:
+    """The first reason counts; a batch that is joined anew begins without it."""
+    first, second = await controllers.join(), await controllers.join()
+    await first.halt("BudgetExhausted", "no money")
+    await second.halt("TooManyFailures", "later")
+    news = await second.news(0)
+    assert (news.halt_kind, news.halt_reason) == ("BudgetExhausted", "no money")
+    await first.leave_batch()
+    await second.leave_batch()
+    third = await controllers.join()
+    assert (await third.news(0)).halt_kind is None
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert reader.batch().ended_at is None
