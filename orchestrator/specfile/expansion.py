@@ -146,9 +146,10 @@ def _jobs(
             if sweep.is_sound:
                 yield job
         if not is_sound or not (sweep.matrix.places or sweep.rows):
-            sources.is_whole = False
+            name = sweep.merged.fields.get("name")
+            sources.add_unknown(name, sweep.rows)
             if needs is not None:
-                needs.add_unknown(sweep.merged.fields.get("name"))
+                needs.add_unknown(name)
     tell_twins(sweeps, values, twins, mistakes)
     mistakes.add_all(() if needs is None else needs.mistakes())
     mistakes.add_all(sources.mistakes())

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from orchestrator.model.jobs import Job
 from orchestrator.specfile.diagnostics import unknown
 from orchestrator.specfile.jobs.defaults import Merged
+from orchestrator.specfile.jobs.needed_jobs import may_match
 from orchestrator.specfile.model import ExpectTable
 from orchestrator.specfile.sweep.matrix import (
     CHUNK,
@@ -110,12 +111,7 @@ class SourcesCheck:
 
     Args:
         sweeps: the tables in the order of the spec, each with its rows if they are items.
-
-    Attributes:
-        is_whole: whether all jobs of the spec are known.
     """
-
-    is_whole = True
 
     def __init__(self, sweeps: Sequence[tuple[Merged, ItemRowsTable | None]]) -> None:
         self._sweeps = [
@@ -125,6 +121,7 @@ class SourcesCheck:
         ]
         self._found: set[tuple[int, str]] = set()
         self._unfit: dict[int, str] = {}
+        self._unknown: list[str | None] = []
 
     def add(self, job: Job) -> None:
         """Looks at a job of the spec."""
@@ -137,6 +134,12 @@ class SourcesCheck:
                     if why is not None:
                         self._unfit.setdefault(number, f"{job.key} {why}")
 
+    def add_unknown(self, name: str | None, rows: ItemRowsTable | None) -> None:
+        """Adds a name whose jobs have mistakes, so that their keys are not all known."""
+        # Jobs of items come later than those that the first such sweep needs.
+        if rows is None:
+            self._unknown.append(name)
+
     def mistakes(self) -> Found:
         """A sentence for each need without a job, and for each sweep with an unfit job."""
         names: dict[str, int] = {}
@@ -144,7 +147,10 @@ class SourcesCheck:
             place = (*sweep.place, "matrix", "rows", "needs")
             for pattern in sweep.rows.needs:
                 # The keys of an earlier sweep are not known; it may make such jobs.
-                if (number, pattern) not in self._found and not number and self.is_whole:
+                is_known = (number, pattern) in self._found or any(
+                    may_match(pattern, name) for name in self._unknown
+                )
+                if not is_known and not number:
                     yield place, f"no job has a key like {pattern!r}"
             if number in self._unfit:
                 yield place, self._unfit[number]

@@ -60,7 +60,7 @@ class NeedsCheck:
         for needs, places in self._groups.items():
             first = self._keys[places[0]]
             for pattern, found in matching(needs, self._keys):
-                if not found and not any(_may_match(pattern, name) for name in self._unknown):
+                if not found and not any(may_match(pattern, name) for name in self._unknown):
                     yield self._places[needs], f"{first} needs {pattern!r}, but no job has that key"
                 edges.setdefault(needs, set()).update(
                     group_of[place] for place in found if place in group_of
@@ -72,7 +72,7 @@ class NeedsCheck:
             yield self._places[circle[0]], f"jobs need each other in a cycle: {chain}"
 
 
-def _may_match(pattern: str, name: str | None) -> bool:
+def may_match(pattern: str, name: str | None) -> bool:
     """Whether a name may give a key that matches a pattern."""
     if name is None:
         return True

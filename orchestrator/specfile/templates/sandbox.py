@@ -7,6 +7,7 @@ template that is more than a name imports it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,6 +41,8 @@ TEXT_FILTERS = ("capitalize", "lower", "string", "title", "trim", "upper")
 """Borrowed ones that make a text of any value."""
 TO_TEXT = "\0text"
 """The filter of what `~` joins; no template can write its name."""
+EXPRESSION = re.compile(r"\{\{-?\s*[\w'\"(\[-][^{}]*\}\}")
+"""A text that is meant as one expression."""
 LITERAL_HINT = "; write {{ '{{' }} for braces in a text, or keep the text in a file: text_file"
 BORROWED_TESTS = ("defined", "none", "odd", "even")
 LISTS = (list, tuple)
@@ -65,8 +68,9 @@ def compile_expressions(text: str, kind: type[Sandbox] | None = None) -> Templat
         produce = _lone(environment, tree) or environment.from_string(text).render
     except TemplateError as error:
         said = str(error).replace("end of print statement", "}}")
+        hint = "" if EXPRESSION.fullmatch(text) else LITERAL_HINT
         raise TemplateMistake(
-            f"{_shown(text)} is not a valid template: {said.rstrip('.')}{LITERAL_HINT}"
+            f"{_shown(text)} is not a valid template: {said.rstrip('.')}{hint}"
         ) from error
     except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
         raise TemplateMistake("the template is nested too deeply") from error

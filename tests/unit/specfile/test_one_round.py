@@ -222,3 +222,12 @@ def test_missing_file_of_a_zip_is_one_mistake(tmp_path: Path) -> None:
     )
     (said,) = mistakes_of(tmp_path, text)
     assert said.startswith("no.csv: no such file")
+
+
+def test_rows_of_unknown_jobs_are_reported_beside_other_mistakes(tmp_path: Path) -> None:
+    """A misspelt source of rows is found in the same call as a mistake in their condition."""
+    text = SWEEP.replace("j-{{ n }}", "search") + (
+        '[[jobs]]\nname = "{{ url | slug }}"\nactor = "a/c"\n'
+        '[jobs.matrix.rows]\nneeds = "serch-*"\nfields = ["url"]\nwhere = "price >"\n'
+    )
+    assert [line.partition(":")[2][:4] for line in mistakes_of(tmp_path, text)] == ["10:1", "12:1"]

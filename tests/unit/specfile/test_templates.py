@@ -83,6 +83,11 @@ def test_template_gives_the_value(text: str, value: object) -> None:
             "{{ }}",
             f"'{{{{ }}}}' is not a valid template: Expected an expression, got '}}}}'{BRACES}",
         ),
+        ("{{ n > }}", "'{{ n > }}' is not a valid template: unexpected '}}'"),
+        (
+            "Hi {{#name}}",
+            f"'Hi {{{{#name}}}}' is not a valid template: unexpected char '#' at 5{BRACES}",
+        ),
         ("x {{ items }}", f"'x {{{{ items }}}}' cannot be rendered: a list {AS_TEXT}"),
         ("{{ n }}{{ site }}", f"'{{{{ n }}}}{{{{ site }}}}' cannot be rendered: a table {AS_JSON}"),
         ("{{ items | slug }}", f"'{{{{ items | slug }}}}' cannot be rendered: a list {AS_TEXT}"),
