@@ -5,7 +5,7 @@ from __future__ import annotations
 from apify_emulator.account import USER_ID, ProxyPlace
 
 
-def client_variables(url: str, proxy: ProxyPlace) -> dict[str, str]:
+def client_variables(url: str, proxy: ProxyPlace, run_id: str | None = None) -> dict[str, str]:
     """
     Returns the variables for programs that use the emulator as they would use Apify.
 
@@ -13,6 +13,7 @@ def client_variables(url: str, proxy: ProxyPlace) -> dict[str, str]:
 
     Args:
         url: of the emulator, without `/v2`.
+        run_id: of the run that they are for; None for the account's owner.
     """
     return {
         # SDKs in Python and JavaScript, the MCP server and `orchestrator` read these.
@@ -24,12 +25,11 @@ def client_variables(url: str, proxy: ProxyPlace) -> dict[str, str]:
         "APIFY_CLI_DISABLE_TELEMETRY": "1",
         "APIFY_CLI_SKIP_UPDATE_CHECK": "1",
         "APIFY_USER_ID": USER_ID,
-        **proxy_variables(proxy, None),
+        **_proxy_variables(proxy, run_id),
     }
 
 
-def proxy_variables(proxy: ProxyPlace, run_id: str | None) -> dict[str, str]:
-    """Returns the variables of the proxy for a run; for the account's owner without one."""
+def _proxy_variables(proxy: ProxyPlace, run_id: str | None) -> dict[str, str]:
     return {
         "APIFY_PROXY_PASSWORD": proxy.password_of(run_id),
         "APIFY_PROXY_HOSTNAME": "127.0.0.1",

@@ -32,7 +32,8 @@ from apify_emulator.page.storage_pages import (
 )
 from apify_emulator.refusals import ApiError, page_not_found
 
-COOKIE = "apify_emulator"
+# With the port: browsers give the cookies of a host to all its ports.
+_COOKIE = "apify_emulator_{port}"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ROWS, _MOST_ROWS = 50, 500
 _FORM = Markup(
@@ -58,7 +59,7 @@ class Site:
         given = await self._given_token(request)
         if given is not None:
             return self._let_in(request, given)
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(_cookie_of(request), "")
         if not hmac.compare_digest(cookie.encode(), self._cookie.encode()):
             return _page("Apify emulator", [_FORM], status=401)
         if request.method not in ("GET", "HEAD"):
@@ -86,7 +87,9 @@ class Site:
         # The address without the token, which must not stay in the history.
         place = "/" if request.method == "POST" else f"/{request.path.lstrip('/')}"
         answer = web.Response(status=303, headers={"Location": place, **_headers("")})
-        answer.set_cookie(COOKIE, self._cookie, httponly=True, samesite="Strict", path="/")
+        answer.set_cookie(
+            _cookie_of(request), self._cookie, httponly=True, samesite="Strict", path="/"
+        )
         return answer
 
     def _read(self, request: web.BaseRequest) -> web.Response:
@@ -143,6 +146,10 @@ class Site:
                 queue = context.queues.get(reference)
                 return _page(f"Request queue {queue.id}", queue_parts(queue, offset, limit))
         raise page_not_found()
+
+
+def _cookie_of(request: web.BaseRequest) -> str:
+    return _COOKIE.format(port=request.url.port)
 
 
 def _window(request: web.BaseRequest) -> tuple[int, int]:

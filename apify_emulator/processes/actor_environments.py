@@ -98,8 +98,11 @@ class Environments:
             return Command(argv=(str(environment / "bin" / "python"), *arguments), folder=folder)
         if (folder / "package.json").is_file():
             return await self._node(actor.full_name, folder)
+        if _is_script(folder):
+            return Command(argv=("bash", "main.sh"), folder=folder)
         raise BuildFailed(
-            f"{folder} has no src/__main__.py, <package>/__main__.py, main.py or package.json"
+            f"{folder} has no src/__main__.py, <package>/__main__.py, main.py, package.json or "
+            "main.sh"
         )
 
     def log(self, actor: Actor) -> bytes:
@@ -107,6 +110,8 @@ class Environments:
         folder = actor.folder
         if folder is None or actor.simulation is not None:
             return b"The Actor has no process, so nothing is built.\n"
+        if _is_script(folder):
+            return b"The Actor is a shell script, so nothing is built.\n"
         key = (
             _node_key(folder)
             if _python_entry(folder) is None
@@ -131,7 +136,7 @@ class Environments:
         Raises:
             BuildFailed: its files do not say what it needs.
         """
-        if actor.folder is None:
+        if actor.folder is None or _is_script(actor.folder):
             return True
         if _python_entry(actor.folder) is not None:
             return (self._folder / _python_key(requirements_of(actor.folder))).is_dir()
@@ -273,6 +278,12 @@ def _python_entry(folder: Path) -> tuple[str, ...] | None:
     if (folder / "main.py").is_file():
         return ("main.py",)
     return None
+
+
+def _is_script(folder: Path) -> bool:
+    """Returns whether an Actor is a shell script, as Apify's template for its CLI is."""
+    is_program = _python_entry(folder) is not None or (folder / "package.json").is_file()
+    return not is_program and (folder / "main.sh").is_file()
 
 
 def _python_step(needed: Requirements | None) -> str:

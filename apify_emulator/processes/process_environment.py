@@ -6,9 +6,9 @@ import os
 
 import orjson
 
-from apify_emulator.account import USER_ID, ProxyPlace
+from apify_emulator.account import ProxyPlace
 from apify_emulator.actors.actor import Actor
-from apify_emulator.client_variables import proxy_variables
+from apify_emulator.client_variables import client_variables
 from apify_emulator.runs.run import Run
 from apify_emulator.times import iso
 
@@ -54,8 +54,9 @@ def process_environment(
         base_url: of this emulator, without `/v2`.
     """
     inherited = {name: os.environ[name] for name in (*_INHERITED, *_MACHINE) if name in os.environ}
-    own = {**_about_run(run, actor), **_about_platform(run, token, base_url)}
-    own |= proxy_variables(proxy, run.id)
+    # Also those of Apify's CLI, which would call the real API otherwise.
+    own = client_variables(base_url, proxy, run.id)
+    own |= {**_about_run(run, actor), **_about_platform(run, token, base_url)}
     aliases = {alias: own[name] for alias, name in _ALIASES.items() if name in own}
     return {**inherited, **_PYTHON, **actor.environment, **own, **aliases}
 
@@ -100,11 +101,8 @@ def _about_platform(run: Run, token: str, base_url: str) -> dict[str, str]:
         "APIFY_TOKEN": token,
         # Without it SDKs use local files instead of the API.
         "APIFY_IS_AT_HOME": "1",
-        "APIFY_USER_ID": USER_ID,
         "APIFY_USER_IS_PAYING": "0",
         "APIFY_DEDICATED_CPUS": str(run.options.memory_mbytes / 4096),
-        "APIFY_API_BASE_URL": base_url,
-        "APIFY_API_PUBLIC_BASE_URL": base_url,
         "APIFY_META_ORIGIN": run.origin,
     }
 

@@ -90,7 +90,7 @@ async def test_pages_refuse_the_name_of_another_host(tmp_path: Path) -> None:
             assert answer.status == 403
         async with session.get(url) as answer:
             policy = answer.headers["Content-Security-Policy"]
-            cookie = session.cookie_jar.filter_cookies(URL(url))["apify_emulator"]
+            (cookie,) = session.cookie_jar.filter_cookies(URL(url)).values()
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert cookie.value != TOKEN
@@ -104,6 +104,19 @@ async def test_cookie_is_kept_from_scripts_and_other_sites(tmp_path: Path) -> No
             cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
+
+
+async def test_pages_of_two_emulators_are_open_at_once(tmp_path: Path) -> None:
+    """A browser can read the pages of several emulators, which differ in their ports only."""
+    async with (
+        calling(tmp_path / "a") as one,
+        calling(tmp_path / "b") as other,
+        _reader(one) as session,
+    ):
+        async with session.get(f"{other.emulator.url}/?token={TOKEN}") as answer:
+            assert answer.status == 200
+        await _text(session, one.emulator.url)
+        await _text(session, other.emulator.url)
 
 
 async def test_hostile_output_stays_text(tmp_path: Path) -> None:

@@ -352,3 +352,15 @@ async def test_folder_that_cannot_be_read_hides_no_other_actor(tmp_path: Path) -
         reply = await call("GET", "actors/local~broken")
         assert reply.error == (400, "invalid-build")
         assert "broken/.actor/actor.json" in reply.body.decode()
+
+
+async def test_shell_actor_runs_with_the_variables_of_the_cli(tmp_path: Path) -> None:
+    """A `main.sh` is an Actor too, and Apify's CLI in it calls the emulator."""
+    actors = write_actor(tmp_path / "actors", "script", "")
+    (actors / "script" / "main.py").unlink()
+    (actors / "script" / "main.sh").write_text('echo "at $APIFY_CLIENT_BASE_URL"')
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = await call.wait(await _start(call, "script"))
+        assert run["status"] == "SUCCEEDED"
+        log = (await call("GET", f"actor-runs/{run['id']}/log")).body.decode()
+        assert f"at {call.emulator.url}\n" in log

@@ -1,4 +1,4 @@
-"""Leads Playwright, Puppeteer and Crawlee to the Chromium of this machine, and templates to Bun."""
+"""Leads Playwright, Puppeteer and Crawlee to this machine's Chromium, and templates to programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from apify_emulator import EmulatorOptions
 from tools.officials.suite import ROOT
 
-_BUN = "bun@1.4.5"
+# What templates call by name.
+_PROGRAMS = ("bun@1.4.5", "apify-cli@1.10.0")
 # The version of the templates: its list says which folders it looks into.
 _PLAYWRIGHT = "playwright-core@1.61.1"
 # The certificate of the pages is in no list that a browser trusts.
@@ -26,11 +27,11 @@ _PLACES = {
 
 
 def prepare(folder: Path) -> dict[str, str]:
-    """Installs Bun and places the browsers; returns the variables for builds and runs."""
+    """Installs the programs and places the browsers; returns the variables for builds and runs."""
     tools = folder / "tools"
     tools.mkdir()
     words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tools)]
-    subprocess.run([*words, _BUN, _PLAYWRIGHT], check=False, capture_output=True)
+    subprocess.run([*words, *_PROGRAMS, _PLAYWRIGHT], check=False, capture_output=True)
     chromium = tools / "chromium"
     chromium.write_text(_CHROMIUM.format(path=shutil.which("chromium")))
     chromium.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import aiohttp
 import anyio
 
 from apify_emulator import EmulatorOptions, serve_emulator
-from tools.officials.suite import Place, Section, table
+from tools.officials.suite import EMULATOR, ROOT, Place, Section, SkippedError, table
 
 REQUESTS = 300
 _WAIT_SECS = 600
@@ -72,6 +73,9 @@ at the same time.
 def shared_queue(place: Place) -> Section:
     """Runs each pair of crawlers, and counts how often each request was handled."""
     _write_actors(place.folder / "actors")
+    build = [*EMULATOR, "build", "--actors", str(place.folder / "actors")]
+    if subprocess.run(build, check=False, cwd=ROOT).returncode:
+        raise SkippedError("the packages of the crawlers cannot be installed")
     rows, passed = anyio.run(_results, place.folder)
     text = _TEXT.format(
         apify=_NODE_NEEDS["apify"],

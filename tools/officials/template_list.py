@@ -49,6 +49,7 @@ TEMPLATES = (
     Template("python-playwright", SITE, _URLS, needs="chromium"),
     Template("python-crawlee-playwright", SITE, _URLS, needs="chromium"),
     Template("python-selenium", SITE, _URLS, needs="chromedriver"),
+    Template("cli-start", 1, {"name": "Dolly"}, needs="jq"),
     Template("js-empty", 0),
     Template("js-start", 2, {"url": _START}),
     Template("js-crawlee-cheerio", SITE, _JS_URLS),
@@ -68,7 +69,6 @@ TEMPLATES = (
 _KEY = "asks a language model: needs a key and the network"
 _CAMOUFOX = "its build downloads the browser Camoufox from GitHub"
 CANNOT_RUN = {
-    "cli-start": "a shell script that only its Dockerfile starts; it needs jq and Apify's CLI",
     "js-cypress": "its build downloads the program Cypress from download.cypress.io",
     "js-crawlee-playwright-camoufox": _CAMOUFOX,
     "ts-crawlee-playwright-camoufox": _CAMOUFOX,
