@@ -151,6 +151,7 @@ class Batch(BatchFiles):
         """
         async with self:
             if on_event is None:
+                self._running.keep_no_events()
                 await self._running.wait_until_ended()
             else:
                 async for event in self.events():

@@ -12,12 +12,14 @@ from typing import Literal, TypedDict
 from pydantic import SecretStr
 
 from orchestrator.api.session import Session
+from orchestrator.app.monitoring.metrics_setting import metrics_of
 from orchestrator.app.notifications.announcement import announcing
 from orchestrator.app.occurrences.spec_run import SpecRun
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.platform_connection import connector
 from orchestrator.app.setup.settings import Settings, load_settings
 from orchestrator.errors import UsageError
+from orchestrator.ledger.location import configure as configure_ledgers
 from orchestrator.model.selection import Choice, parse_selection
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.specfile import LoadedSpec
@@ -32,6 +34,7 @@ SETTINGS = {
     "token": "token",
     "base_url": "api_base_url",
     "output": "output",
+    "ledger": "ledger",
     "max_runs": "max_runs",
 }
 """The options that are settings, and the names of these."""
@@ -41,9 +44,9 @@ class BatchOptions(TypedDict, total=False):
     """
     The options of `orchestrator run`, by the same names; see docs/python.md.
 
-    `token`, `base_url`, `output` and `settings` win over the environment and over `config.toml`.
-    `settings` has any other setting by its name in `config.toml`. `abort_runs` is what
-    `--on-signal abort` is for the command.
+    `token`, `base_url`, `output`, `ledger` and `settings` win over the environment and over
+    `config.toml`. `settings` has any other setting by its name in `config.toml`. `abort_runs` is
+    what `--on-signal abort` is for the command.
     """
 
     resume: bool
@@ -59,6 +62,7 @@ class BatchOptions(TypedDict, total=False):
     abort_runs: bool
     max_runs: int
     output: str | PathLike[str]
+    ledger: str
     token: str | SecretStr
     base_url: str
     config: str | PathLike[str]
@@ -108,6 +112,9 @@ def settings_of_options(options: BatchOptions) -> Settings:
     config = options.get("config")
     path = None if config is None else Path(config)
     settings = load_settings(config=path, flags=given, flags_are_options=False)
+    url = None if settings.ledger is None else settings.ledger.get_secret_value()
+    # For the whole program, as for a command: a folder says by itself where its ledger is.
+    configure_ledgers(url, settings.platform_away_secs)
     # A program may change its working folder, in contrast to a command.
     return settings.model_copy(update={"output": settings.output.absolute()})
 
@@ -152,6 +159,7 @@ def spec_run_of(
         abort_on_signal=options.get("abort_runs", False),
         force=options.get("force", False),
         waits_for_platform=options.get("resume", False),
+        metrics=metrics_of(settings),
         command="run --resume" if options.get("resume") else "run",
         caller=settings.trigger or CALLER,
     )

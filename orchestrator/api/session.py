@@ -66,6 +66,7 @@ class Session:
         self._progress: Callable[[int], Progress] | None = None
         self._queue: deque[Event | Settled] = deque()
         self._readers: dict[Path, LedgerReader] = {}
+        self._is_deaf = False
         self._keys: dict[Path, dict[int, JobKey]] = {}
         self._closing = ExitStack()
         self.error: Exception | None = None
@@ -120,6 +121,11 @@ class Session:
         """
         await self._has_ended.wait()
         self._raise_error()
+
+    def keep_no_events(self) -> None:
+        """Says that the program asks for no event: a large batch has millions."""
+        self._is_deaf = True
+        self._queue.clear()
 
     async def next_event(self) -> Event | None:
         """
@@ -250,8 +256,9 @@ class Session:
         return self._keys[folder]
 
     def _add(self, event: Event | Settled) -> None:
-        self._queue.append(event)
-        self._wake()
+        if not self._is_deaf:
+            self._queue.append(event)
+            self._wake()
 
     def _wake(self) -> None:
         if not self._news.is_set():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Awaitable, Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.app.batch.batch_call import drive_batch
 from orchestrator.app.batch.lifecycle import Result
+from orchestrator.app.monitoring.metrics_setting import metrics_of
 from orchestrator.app.setup.caller import ancestors_of_this_process, caller_of, has_terminal
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.platform_connection import connector
@@ -18,15 +18,9 @@ from orchestrator.app.setup.signals import listening
 from orchestrator.cli.call_report import PrintedReport
 from orchestrator.cli.event_loop import run_to_end
 from orchestrator.cli.progress_display import display_for
-from orchestrator.errors import ConfigError
 from orchestrator.event_log import configure_logs
-from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.scheduler.timings import TIMINGS
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from orchestrator.app.monitoring.metrics_file import MetricsFile
 
 
 def make_context(
@@ -53,28 +47,11 @@ def make_context(
         sink=sink,
         abort_on_signal=options.on_signal == "abort",
         force=getattr(options, "force", False),
-        metrics=_metrics_of(options, settings),
+        metrics=metrics_of(settings) if hasattr(options, "metrics_file") else None,
         command=_command_of(options),
         caller=settings.trigger or _caller(),
         timings=getattr(options, "timings", TIMINGS),
     )
-
-
-def _metrics_of(options: argparse.Namespace, settings: Settings) -> MetricsFile | None:
-    """
-    What writes the file of metrics, for a command that can run a batch.
-
-    Raises:
-        ConfigError: the library is not installed; nothing is started.
-    """
-    if settings.metrics_file is None or not hasattr(options, "metrics_file"):
-        return None
-    if find_spec(LIBRARIES_OF_EXTRAS[Extra.METRICS]) is None:
-        raise ConfigError(f"--metrics-file {not_installed(Extra.METRICS)}")
-    # The others need no metrics.
-    from orchestrator.app.monitoring.metrics_file import MetricsFile
-
-    return MetricsFile(path=settings.metrics_file.absolute())
 
 
 def _caller() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import anyio
 import pytest
 
 from apify_emulator.testing.handle import EmulatorHandle
-from orchestrator import Batch, RunStarted
+from orchestrator import Batch, Event, RunStarted
 from orchestrator.errors import LeftEarly, UsageError
 from tests.api.simulated import simulated, slow, sweep
 from tests.support.command import wait_until
@@ -45,6 +46,10 @@ async def wait_for_a_run(batch: Batch) -> None:
 
 def statuses(emulator: EmulatorHandle) -> list[str]:
     return [run["status"] for run in emulator.runs()]
+
+
+def batches_in(output: Path) -> list[Path]:
+    return list(output.glob("*/*"))
 
 
 async def test_leaving_early_is_the_first_ctrl_c(emulator: EmulatorHandle) -> None:
@@ -107,6 +112,48 @@ async def test_cancelled_program_leaves_the_batch_in_order(emulator: EmulatorHan
             await anyio.sleep_forever()
     assert batch.result.exit_code == 130
     assert Batch.open("shops").state == "stopped"
+
+
+async def test_cancelled_task_leaves_the_batch_in_order(emulator: EmulatorHandle) -> None:
+    """The cancellation of asyncio itself, as by `asyncio.timeout`, is the same."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+
+    async def run() -> None:
+        async with asyncio.timeout(None) as timeout, batch:
+            await wait_for_a_run(batch)
+            timeout.reschedule(0)
+            await anyio.sleep_forever()
+
+    with pytest.raises(TimeoutError):
+        await run()
+    assert batch.result.exit_code == 130
+    assert statuses(emulator) == ["RUNNING"]
+
+
+async def test_program_that_is_cancelled_at_once_starts_nothing(
+    emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    """A batch that has not begun leaves no folder behind."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await batch.run()
+    assert emulator.runs() == []
+    with pytest.raises(UsageError, match="was not run"):
+        _ = batch.folder
+    assert batches_in(tmp_path / "output") == []
+
+
+async def test_error_of_a_listener_is_the_error_of_the_program(emulator: EmulatorHandle) -> None:
+    """An exception in `on_event` ends the batch in order and arrives as it is."""
+
+    def fail(event: Event) -> None:
+        raise LookupError(event.folder.parent.name)
+
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    with pytest.raises(LookupError, match="shops"):
+        await batch.run(fail)
+    assert batch.result.exit_code == 130
 
 
 async def test_own_error_of_the_program_arrives_as_it_is(emulator: EmulatorHandle) -> None:
