@@ -58,7 +58,8 @@ def api_fuzzing(place: Place) -> Section:
     )
     if found or wrong:
         print(errors, form, sep="\n")
-    return Section("Schemathesis on all operations", text, not found and not wrong)
+    summary = f"{len(found)} answers 5xx, {len(wrong)} other failures"
+    return Section("Schemathesis on all operations", text, not found and not wrong, summary)
 
 
 def _run(tool: Path, folder: Path, checks: str, *, examples: int) -> str:

@@ -61,7 +61,7 @@ def cli_tests(place: Place) -> Section:
     # The end-to-end tests run what the registry's package has.
     shutil.copytree(place.folder / "node_modules" / "apify-cli" / "dist", checkout / "dist")
     report = place.folder / "report.json"
-    words = [str(runner), "run", "--retry", "0", "--reporter", "json", "--outputFile", str(report)]
+    words = [str(runner), "run", "--reporter", "json", "--outputFile", str(report)]
     words += ["--maxWorkers", "2", "--testNamePattern", f"^(?!.*{_CREATES})"]
     with running_emulator() as emulator:
         _add_actors(emulator)

@@ -83,7 +83,8 @@ def shared_queue(place: Place) -> Section:
         requests=REQUESTS,
         results=table(("crawlers", "handled by each", "lost", "handled twice"), rows),
     )
-    return Section("Crawlee's request queue, two processes on one queue", text, passed)
+    summary = f"{len(rows)} pairs: {'' if passed else 'not '}each request handled once"
+    return Section("Crawlee's request queue, two processes on one queue", text, passed, summary)
 
 
 def _write_actors(folder: Path) -> None:

@@ -72,7 +72,8 @@ def _section(rows: list[tuple[str, ...]], standby: int) -> Section:
         ),
     )
     failed = [row for row in rows if not row[1].startswith(("SUCCEEDED", "skipped"))]
-    return Section("Actors from Apify's templates", text, not failed)
+    summary = f"{passed} of {len(rows)} succeed, {standby + len(CANNOT_RUN)} more cannot run"
+    return Section("Actors from Apify's templates", text, not failed, summary)
 
 
 def _row(template: Template, result: dict[str, Any] | None, missing: str | None) -> tuple[str, ...]:
