@@ -1,0 +1,57 @@
+"""Processes that die just before or after the items of a job become jobs."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.ledger import Ledger, LedgerReader
+from tests.simulation.conditions import conditions_of
+from tests.simulation.mortal_process import Killed
+from tests.simulation.simulated_batch import play
+
+SEEDS = list(islice((seed for seed in count() if conditions_of(seed).has_rows), 2))
+
+
+def play_all(folder: Path) -> None:
+    for seed in SEEDS:
+        play(seed, folder / str(seed), crashes=25)
+
+
+def die_at_each_expansion(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
+    """Each second process that wants to make jobs of items dies before or after it has."""
+    expand: Any = Ledger.expand
+    calls = count()
+
+    def dying(ledger: Ledger, *given: Any, **more: Any) -> Any:
+        dies = next(calls) % 2 == 0
+        if dies and not after:
+            raise Killed
+        made = expand(ledger, *given, **more)
+        if dies:
+            raise Killed
+        return made
+
+    monkeypatch.setattr(Ledger, "expand", dying)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_items_become_jobs_once_when_processes_die_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """No item is lost and none becomes two jobs, whenever a process dies."""
+    die_at_each_expansion(monkeypatch, after=after)
+    play_all(tmp_path)
+
+
+def test_resume_that_forgets_items_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A next process that does not look for sources without jobs loses their rows."""
+    die_at_each_expansion(monkeypatch, after=False)
+    monkeypatch.setattr(LedgerReader, "unexpanded", lambda _reader: [])
+    with pytest.raises(AssertionError, match="each row a job"):
+        play_all(tmp_path)
