@@ -165,3 +165,36 @@ def test_naive_protocol_fails_the_same_check() -> None:
     run = {"startedAt": "1", "status": "SUCCEEDED", "meta": {"userAgent": "x (attempt m.0.1.1"}}
     with pytest.raises(AssertionError):
         check_runs([run, {**run, "startedAt": "2"}], jobs=1)
+
+
+def test_shards_survive_a_restart_of_the_server(tmp_path: Path, server: PostgresServer) -> None:
+    """The server crashes while three processes work: all wait, and each job is started once."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 6\nschedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=40, batch=batch, duration_secs=0.4, items=2))
+        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        wait_until(lambda: len(platform.runs()) >= 9, "nine runs")
+        server.stop()
+        wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
+        server.start()
+        outs = [process.communicate(timeout=100) for process in processes]
+        assert [process.code for process in processes] == [0, 0, 0], outs
+        assert len(platform.runs()) == 40
+
+
+def test_one_budget_holds_for_all_shards(tmp_path: Path, server: PostgresServer) -> None:
+    """Each run may cost a tenth of the budget: ten are started, and every process ends with 3."""
+    with served_platform(tmp_path / "platform") as platform:
+        settle = {"ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
+        variables = {**platform.variables(), **QUICK, **settle}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 20\nmax_cost_usd = 1.0\nschedule = "0 0 * * *"'
+        job = "max_total_charge_usd = 0.1"
+        spec = sweep(jobs=30, batch=batch, job=job, duration_secs=0.3, cost_usd=0.1)
+        command.write("sweep.toml", spec)
+        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        outs = [process.communicate(timeout=100) for process in processes]
+        assert [process.code for process in processes] == [3, 3, 3], outs
+        assert len(platform.runs()) == 10
