@@ -13,6 +13,7 @@ from orchestrator.cli.command_list import COMMANDS
 from orchestrator.cli.parser import EXIT_CODES
 from orchestrator.specfile import expand, load_spec
 from tests.support import screens
+from tests.support.examples import blocks_of
 from tools.references import REFERENCES
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +39,12 @@ def test_screens_of_the_live_view_are_current() -> None:
     """What docs/live-view.md shows is what a terminal shows."""
     page = screens.PAGE.read_text()
     assert page == screens.page_with_screens(page), "run python -m tests.support.screens"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_of_a_page_has_a_language_that_a_test_knows(path: Path) -> None:
+    """No example is left out: tests/test_examples.py runs or parses each block."""
+    blocks_of(path.read_text())
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)

@@ -6,10 +6,11 @@ Runs the examples of a page, in a folder of their own with an empty home, agains
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
+from types import ModuleType
 
 from orchestrator.cli.parser import parse
 from orchestrator.errors import OrchestratorError
@@ -291,10 +293,19 @@ def _check_words(words: list[str]) -> None:
 
 
 def run_program(words: Sequence[str]) -> None:
-    """Runs a Python program as `python` does; called in a child of the fork server."""
+    """
+    Runs a Python program as `python` does; called in a child of the fork server.
+
+    A program may `await` at its top level, as a cell of a notebook may.
+    """
     sys.argv = list(words)
     sys.path[0] = str(Path(words[0]).parent.resolve())
-    runpy.run_path(words[0], run_name="__main__")
+    code = compile(Path(words[0]).read_text(), words[0], "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    rest = eval(code, vars(main))  # noqa: S307 - an example of our own
+    if inspect.iscoroutine(rest):
+        asyncio.run(rest)
 
 
 def write_outputs(path: Path) -> None:

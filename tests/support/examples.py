@@ -110,7 +110,10 @@ def blocks_of(page: str) -> list[Block]:
         elif mark:
             found.append(Block(kind=mark, text=value, line=line))
         elif part["unknown"] or language not in LANGUAGES:
-            raise ValueError(f"line {line}: no test knows the block {part[0].splitlines()[0]!r}")
+            raise ValueError(
+                f"line {line}: no test knows the block {part[0].splitlines()[0]!r}; give it a "
+                'language, and a file its name as in ```toml title="NAME"'
+            )
         else:
             block = Block(
                 kind=language,
