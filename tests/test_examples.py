@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import ROOT, ServedPlatform, served_platform
+from tests.support.command import ORCHESTRATOR, ROOT, ServedPlatform, served_platform
 from tests.support.example_runs import Wrong, page_run
 from tests.support.examples import is_printed, pages_of, shortened
 
@@ -15,7 +15,8 @@ from tests.support.examples import is_printed, pages_of, shortened
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatform]:
     """An emulator for all pages of this process."""
-    with served_platform(tmp_path_factory.mktemp("platform")) as platform:
+    folder = tmp_path_factory.mktemp("platform")
+    with served_platform(folder, program=ORCHESTRATOR) as platform:
         yield platform
 
 

@@ -329,24 +329,26 @@ class ServedPlatform:
         return [run for run in self.runs() if f"(attempt {mark}." in run["meta"]["userAgent"]]
 
 
-def start_platform(data: Path, *words: str) -> tuple[Process, ServedPlatform]:
+def start_platform(
+    data: Path, *words: str, program: str = WATCHED
+) -> tuple[Process, ServedPlatform]:
     """Starts a platform; the caller ends it."""
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
-    process = fork_server().start(WATCHED, serve, ROOT, environment)
+    process = fork_server().start(program, serve, ROOT, environment)
     line = process.first_line()
     assert line, process.errors()
     return process, ServedPlatform(**json.loads(line))
 
 
 @contextmanager
-def served_platform(data: Path, *words: str) -> Iterator[ServedPlatform]:
+def served_platform(data: Path, *words: str, program: str = WATCHED) -> Iterator[ServedPlatform]:
     """
     Starts a platform, and ends it at the end of the block.
 
     Fails if any of its answers differs from the API's description.
     """
-    process, platform = start_platform(data, *words)
+    process, platform = start_platform(data, *words, program=program)
     try:
         yield platform
     finally:

@@ -54,7 +54,7 @@ IN_FORK = {
 }
 NO_PLUGINS = " ".join(f"-p no:{name}" for name in ("asyncio", "cov", "timeout", "xdist"))
 """What a user of pytest need not have; the plugin of the emulator stays."""
-NEEDS_SHELL = re.compile(r"[|&;<>$`*?~\n]|^\w+=|^cd ")
+NEEDS_SHELL = re.compile(r"[|&;<>$`*?~\n]|^cd ")
 WHOLE_SPEC = {
     "batch": '[batch]\nname = "example"\n',
     "jobs": '[[jobs]]\nname = "job"\nactor = "me/actor"\n',
@@ -91,7 +91,8 @@ class PageRun:
             Wrong: an example does not do what the page says.
         """
         for block in reversed(blocks_of(page)):
-            self._write(block)  # also what a page shows below the spec that reads it
+            if block.kind != "python":
+                self._write(block)  # also what a page shows below the spec that reads it
         is_long = write or "ORCHESTRATOR_SOAK" in os.environ
         for block in blocks_of(page if is_long else shortened(page)):
             try:
@@ -165,16 +166,18 @@ class PageRun:
 
     def _call(self, call: Call, exit_code: int) -> str:
         """Runs a command; returns what it printed."""
-        if NEEDS_SHELL.search(call.command):
-            code, printed = self._call_shell(call.command)
-        else:
+        environment, words = self._environment(), [""]
+        if not NEEDS_SHELL.search(call.command):
             words = shlex.split(call.command, comments=True)
-            program = IN_FORK.get(words[0])
-            code, printed = (
-                self._call_shell(call.command)
-                if program is None
-                else self._call_fork(program, words[1:])
-            )
+            while match := re.fullmatch(r"(\w+)=(.*)", words[0]):
+                environment[match[1]] = match[2]
+                words.pop(0)
+        program = IN_FORK.get(words[0])
+        code, printed = (
+            self._call_shell(call.command)
+            if program is None
+            else self._call_fork(program, words[1:], environment)
+        )
         code = 128 - code if code < 0 else code  # as a shell says it
         if code != exit_code:
             raise Wrong(f"{call.command}\nended with {code}, not with {exit_code}\n{printed}")
@@ -188,8 +191,10 @@ class PageRun:
             printed = printed.replace(here, shown)
         return printed
 
-    def _call_fork(self, program: str, words: Sequence[str]) -> tuple[int, str]:
-        process = fork_server().start(program, words, self.folder, self._environment(), mixed=True)
+    def _call_fork(
+        self, program: str, words: Sequence[str], environment: dict[str, str]
+    ) -> tuple[int, str]:
+        process = fork_server().start(program, words, self.folder, environment, mixed=True)
         printed, _ = process.communicate()
         return process.code, printed
 
@@ -311,7 +316,10 @@ def run_program(words: Sequence[str]) -> None:
 def write_outputs(path: Path) -> None:
     """Writes into a page what its commands really print."""
     page = path.read_text()
-    with TemporaryDirectory() as folder, served_platform(Path(folder, "data")) as platform:
+    with (
+        TemporaryDirectory() as folder,
+        served_platform(Path(folder, "data"), program=ORCHESTRATOR) as platform,
+    ):
         run = page_run(Path(folder), platform)
         run.run(page, write=True)
     for (start, end), text in sorted(run.outputs.items(), reverse=True):

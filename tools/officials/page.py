@@ -14,6 +14,7 @@ _HEAD = """\
 versions. Tests and documentation come from the suites' repositories at a tag; without a way to the
 host of the repositories, name clones of your own:
 
+<!-- not run: needs the network, and some minutes -->
 ```sh
 make officials SUITES="js-examples" CHECKOUTS="apify-client-js=/src/apify-client-js"
 ```
