@@ -90,6 +90,11 @@ class BatchFacts(Transactions):
         self._execute("set_keeps_days", keeps_days=days)
 
     @transaction
+    def set_limits(self, max_runs: int, max_memory_mbytes: int | None) -> None:
+        """Records what may be in use at once."""
+        self._execute("set_limits", max_runs=max_runs, max_memory_mbytes=max_memory_mbytes)
+
+    @transaction
     def judge_batch(self) -> Batch:
         """Derives the exit code of a batch that has ended from its jobs, and returns the batch."""
         self._execute("judge_batch")

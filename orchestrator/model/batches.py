@@ -317,6 +317,8 @@ class Batch:
         retries: how many of them were repeats.
         answers: how many requests were answered, by HTTP status.
         keeps_days: how long the platform keeps the results of runs; None when it did not say.
+        max_runs, max_memory_mbytes: what may be in use at once: the tightest of its own limits and
+            the account's; None when no process has recorded it, or there is no limit.
         number: one more than that of the previous batch of this name; 0 in ledgers of versions that
             did not count.
         occurrence: the instant of the schedule that it is for; aware UTC. None in ledgers of
@@ -341,6 +343,8 @@ class Batch:
     retries: int = 0
     answers: Mapping[str, int] = field(default_factory=dict)
     keeps_days: int | None = None
+    max_runs: int | None = None
+    max_memory_mbytes: int | None = None
     number: int = 0
     occurrence: datetime | None = None
     platform: str | None = None
@@ -373,6 +377,10 @@ class Batch:
     def is_whole(self) -> bool:
         """Whether it has all jobs of its spec."""
         return self.plan.choice == EVERYTHING
+
+    def secs_until(self, instant: datetime) -> float:
+        """The time from its start to an instant; 0 if the clock was set back between them."""
+        return max(0.0, (instant - self.created_at).total_seconds())
 
     def is_after(self, instant: datetime) -> bool:
         """Whether its occurrence is after an instant."""

@@ -74,7 +74,7 @@ def _row(listed: ListedBatch, now: datetime) -> dict[str, str]:
         "id": batch.id,
         "occurrence": _local(batch, batch.occurrence),
         "start": _local(batch, batch.created_at),
-        "duration": "" if end is None else clock((end - batch.created_at).total_seconds()),
+        "duration": "" if end is None else clock(batch.secs_until(end)),
         "active": "" if totals.active_secs is None else clock(totals.active_secs),
         "state": _state(listed),
         "exit": "" if listed.is_held or batch.exit_code is None else str(batch.exit_code),

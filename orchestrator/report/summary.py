@@ -81,9 +81,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "retries": batch.retries,
         "started_at": moment(batch.created_at),
         "finished_at": moment(ended_at),
-        "duration_secs": (
-            None if ended_at is None else round((ended_at - batch.created_at).total_seconds(), 3)
-        ),
+        "duration_secs": None if ended_at is None else round(batch.secs_until(ended_at), 3),
         "active_secs": None if totals.active_secs is None else round(totals.active_secs, 3),
     }
 
@@ -174,7 +172,7 @@ def times(batch: Batch, totals: Totals) -> dict[str, float]:
     """
     if batch.ended_at is None:
         return {}
-    secs = (batch.ended_at - batch.created_at).total_seconds()
+    secs = batch.secs_until(batch.ended_at)
     if totals.active_secs is None or len(totals.calls) == 1:
         return {"time": secs}
     return {"time from start to end": secs, "active time": totals.active_secs}

@@ -31,6 +31,7 @@ REPEATED = {
     "record_costs",
     "set_costs_settle_secs",
     "set_keeps_days",
+    "set_limits",
     "judge_batch",
     "mark_seen",
     "record_waits",

@@ -2,17 +2,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.support.command import Command, ServedPlatform, sweep
 
 
-@pytest.mark.parametrize("words", [("--max-runs", "4"), ("--max-memory-mbytes", "4096")])
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [(("--max-runs", "4"), "limit 4<"), (("--max-memory-mbytes", "4096"), "limit 4,096 MB<")],
+    ids=["runs", "memory"],
+)
 def test_two_programs_that_share_an_account_both_end(
-    faulty: Callable[..., tuple[Command, ServedPlatform]], words: tuple[str, str]
+    faulty: Callable[..., tuple[Command, ServedPlatform]], words: tuple[str, str], limit: str
 ) -> None:
-    """Each assumes that the account is its own; refusals use up no attempt, and no job is lost."""
+    """
+    Each assumes that the account is its own; refusals use up no attempt, and no job is lost.
+
+    The report shows the limit, which only the account has.
+    """
     command, _ = faulty(words=words)
     job = "memory_mbytes = 1024"
     for name in ("one", "two"):
@@ -23,3 +32,4 @@ def test_two_programs_that_share_an_account_both_end(
         assert process.code == 0, err
         summary = json.loads(out)
         assert (summary["jobs"]["SUCCEEDED"], summary["attempts"]) == (20, 20)
+        assert limit in (Path(summary["folder"]) / "report.html").read_text()

@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
+from orchestrator.app.clock import utc_now
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.ledger import BatchLock, create_ledger
 from orchestrator.ledger.stores import keep_spec, made_ledger
@@ -80,7 +81,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
         OutputNotWritable, DiskFull.
     """
     loaded = request.loaded
-    now = datetime.now(UTC)
+    now = utc_now()
     day = schedule_of(loaded.spec.batch, request.schedule).day_of(request.occurrence)
     batch = Batch(
         id=new_id(now),

@@ -28,7 +28,7 @@ from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.app.batch.sharing import await_end, join, make_peers
 from orchestrator.app.batch.takeover import make_finder, take_over
-from orchestrator.app.clock import utc_now
+from orchestrator.app.clock import utc_now, wall_now, watch_clock
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.setup.context import BatchContext, Endpoint, logging_to
@@ -177,6 +177,9 @@ async def _schedule(
     scheduler = make_scheduler(
         batch, backlog, options, finder=finder, observer=observer, peers=peers
     )
+    if backlog.waiting:
+        limits = backlog.usage.limits
+        await batch.ledger.set_limits(limits.max_runs, limits.max_memory_mbytes)
     live = LiveSource(tracker=tracker, scheduler=scheduler, utc_now=options.utc_now)
     LOG.info(
         "batch_started",
@@ -241,6 +244,7 @@ def _start_side_tasks(
     scheduler = live.scheduler
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
     tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
+    tasks.start_soon(watch_clock, name="clock")
     if context.metrics is not None:
         own = batch.ledger.batch
         keep_metrics = partial(context.metrics.keep, batch.folder, own, live, batch.client.stats)
@@ -275,7 +279,7 @@ async def _learn_clock(client: ApifyClient, attempts: Iterable[Attempt]) -> None
 
 async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     """Stops the batch at an instant of the wall clock."""
-    while (secs := (instant - utc_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
+    while (secs := (instant - wall_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
         await anyio.sleep(min(secs, CLOCK_EVERY_SECS))
     scheduler.stop(LeftForNextOccurrence())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import orjson
 
 from orchestrator.app.batch.page_content import begin_page
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import complete
@@ -48,7 +48,7 @@ async def finish(folder: Path, batch: Batch) -> Batch:
     batch = await uploaded(folder, batch)
     # The ledger has the exit code of the runs. Another code means that a later step failed.
     if batch.is_done and batch.exit_code == read_batch(folder / LEDGER).exit_code:
-        return complete(folder / LEDGER, datetime.now(UTC))
+        return complete(folder / LEDGER, utc_now())
     return batch
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
 from orchestrator.app.batch.live_status import progress_of
 from orchestrator.app.batch_folders import LEDGER, display
+from orchestrator.app.clock import utc_now
 from orchestrator.app.history.trend import Trend
 from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.ledger import LedgerReader
@@ -101,7 +102,7 @@ def _facts(
         batch=batch,
         totals=totals,
         zone=zone_of(batch),
-        now=datetime.now(UTC),
+        now=utc_now(),
         folder=display(folder),
         failures=group_failures(reader.failed_jobs()),
         past=trend.past,

@@ -64,7 +64,7 @@ def reading_of(batch: Batch, totals: Totals, now: datetime, last: datetime | Non
         cost_usd=totals.cost_usd,
         requests=requests_by_status(batch.answers, batch.requests),
         began_at=batch.created_at,
-        secs=(ended_at - batch.created_at).total_seconds(),
+        secs=batch.secs_until(ended_at),
         exit_code=batch.exit_code,
         last_success=success_of(batch) or last,
     )
@@ -89,7 +89,7 @@ def live_reading(
         cost_usd=progress.cost_usd,
         requests=requests,
         began_at=batch.created_at,
-        secs=(progress.at - batch.created_at).total_seconds(),
+        secs=batch.secs_until(progress.at),
         last_success=last,
     )
 

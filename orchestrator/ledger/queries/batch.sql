@@ -48,6 +48,10 @@ UPDATE batch SET plan = :plan;
 -- Records how long the platform keeps what runs have made.
 UPDATE batch SET keeps_days = :keeps_days;
 
+-- name: set_limits
+-- Records what may be in use at once.
+UPDATE batch SET max_runs = :max_runs, max_memory_mbytes = :max_memory_mbytes;
+
 -- name: set_progress
 -- Records the figures of the live batch.
 UPDATE batch SET progress = :progress;

@@ -121,9 +121,11 @@ class BatchPage:
     @property
     def timeline(self) -> TimelineView | None:
         """When its runs ran."""
-        plan = self.facts.batch.plan
+        batch = self.facts.batch
         return self._timeline.view(
-            self.facts.zone, max_runs=plan.max_runs, max_memory_mbytes=plan.max_memory_mbytes
+            self.facts.zone,
+            max_runs=batch.max_runs or batch.plan.max_runs,
+            max_memory_mbytes=batch.max_memory_mbytes or batch.plan.max_memory_mbytes,
         )
 
     @property

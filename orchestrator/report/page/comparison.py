@@ -74,7 +74,7 @@ class BatchFigures:
             return self.active_secs
         if self.batch.ended_at is None:
             return None
-        return (self.batch.ended_at - self.batch.created_at).total_seconds()
+        return self.batch.secs_until(self.batch.ended_at)
 
 
 def figures_of(batch: Batch, totals: Totals) -> BatchFigures:

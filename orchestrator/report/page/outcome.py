@@ -160,7 +160,7 @@ def _live_words(progress: Progress, now: datetime) -> Iterator[str]:
 
 def _figures(batch: Batch, totals: Totals, zone: tzinfo, now: datetime) -> Iterator[Figure]:
     end = batch.ended_at
-    secs = ((end or now) - batch.created_at).total_seconds()
+    secs = batch.secs_until(end or now)
     yield Figure(name="time", value=clock(secs), remark=_active_words(totals, is_over=bool(end)))
     provisional = "provisional: the platform may still change it"
     remark = provisional if totals.cost_is_provisional else ""

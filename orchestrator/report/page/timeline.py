@@ -25,7 +25,7 @@ TONES = ("good", "bad", "going")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A figure over time, with its highest value and its limit; None for no limit of the spec."""
+    """A figure over time, with its highest value and its limit; None for no known limit."""
 
     chart: str
     peak: int
