@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 TRACEBACK = (
     "Traceback (most recent call last):",
@@ -75,3 +75,20 @@ def test_unreadable_log_does_not_hide_the_failure(tmp_path: Path, platform: Serv
     (group,) = done.json["failures"]
     assert (group["jobs"], group["run_id"], group["log_end"]) == (2, None, [])
     assert "no-such-build" in group["message"]
+
+
+def test_status_of_running_batch_shows_the_log_of_a_failure(command: Command) -> None:
+    """Whoever looks while other jobs run reads why the first ones failed."""
+    log = json.dumps(TRACEBACK)
+    command.write(
+        "s.toml",
+        '[batch]\nname = "live"\n[defaults]\nactor = "orchestrator/simulated"\n'
+        f'[[jobs]]\nname = "bad"\ninput = {{ outcome = "FAILED", log_lines = {log} }}\n'
+        '[[jobs]]\nname = "long"\ninput = { duration_secs = 600 }\n',
+    )
+    process = command.start("run", "s.toml")
+    wait_until(lambda: "ValueError: no price on page 7" in command.run("status").out, "a log")
+    shown = command.run("status", "--json").json
+    assert (shown["is_held"], shown["failures"][0]["example"]) == (True, "bad")
+    process.terminate()
+    process.communicate()

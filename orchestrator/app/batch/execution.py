@@ -17,7 +17,7 @@ from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import read_backlog
-from orchestrator.app.batch.failure_logs import keep_log_ends
+from orchestrator.app.batch.failure_logs import keep_first_log_ends, keep_log_ends
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.left_batch import Ending, ending_of_others
 from orchestrator.app.batch.live_source import LiveSource
@@ -245,6 +245,7 @@ def _start_side_tasks(
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
     tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
     tasks.start_soon(watch_clock, name="clock")
+    tasks.start_soon(keep_first_log_ends, batch, live.failures, name="failure-logs")
     if context.metrics is not None:
         own = batch.ledger.batch
         keep_metrics = partial(context.metrics.keep, batch.folder, own, live, batch.client.stats)

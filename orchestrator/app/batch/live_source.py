@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
 
 from orchestrator.app.batch.progress_tracker import ProgressTracker
-from orchestrator.model.progress import Progress
+from orchestrator.model.progress import FailedJob, Progress
 from orchestrator.scheduler.loop import COUNTING_REASON, Scheduler
 
 ESTIMATE_EVERY_SECS = 1.0
@@ -28,6 +28,10 @@ class LiveSource:
     scheduler: Scheduler
     utc_now: Callable[[], datetime]
     _next_estimate: float = float("-inf")
+
+    def failures(self) -> Sequence[FailedJob]:
+        """The latest failed jobs, one for each cause."""
+        return self.tracker.failures
 
     def progress(self, rows: int) -> Progress:
         """The figures now, with at most `rows` runs in progress."""

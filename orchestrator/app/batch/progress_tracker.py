@@ -269,6 +269,11 @@ class ProgressTracker:
         )
         self._ends_at = None if self._left.secs is None else now + self._left.secs
 
+    @property
+    def failures(self) -> tuple[FailedJob, ...]:
+        """The latest failed jobs, one for each cause, the newest first."""
+        return tuple(islice(reversed(self._failures.values()), SHOWN_FAILURES))
+
     def progress(self, now: float, at: datetime, *, rows: int, stopping: str = "") -> Progress:
         """
         The figures at one instant.
@@ -299,7 +304,7 @@ class ProgressTracker:
                 )
                 for seq, one in islice(self._longest(), rows)
             ),
-            failures=tuple(islice(reversed(self._failures.values()), SHOWN_FAILURES)),
+            failures=self.failures,
             items=self._items,
             size_bytes=self._size_bytes,
             cost_usd=self._cost_usd,
