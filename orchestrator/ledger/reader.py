@@ -324,11 +324,11 @@ class LedgerReader:
 
     def failed_jobs(self) -> Iterator[Failure]:
         """The jobs that did not succeed, in the order of the spec, as a stream."""
-        return map(failure_of, self._execute("select_failed", key=None))
+        return map(failure_of, self._execute("select_failed"))
 
     def failure(self, key: JobKey) -> Failure | None:
         """One job that did not succeed; None when no such job has this key."""
-        return next(map(failure_of, self._execute("select_failed", key=key)), None)
+        return next(map(failure_of, self._execute("select_failure", key=key)), None)
 
     def listed(self) -> Iterator[ListedJob]:
         """All jobs with all their attempts, in the order of the spec, as a stream."""

@@ -25,7 +25,14 @@ from typing import Any
 import orchestrator
 
 READ_BYTES = 65_536
-OUTSIDE = ("anyio._backends._asyncio", "jinja2", "rich.table", "uvloop", "tests.support.two_lives")
+OUTSIDE = (
+    "anyio._backends._asyncio",
+    "jinja2",
+    "rich.table",
+    "uvloop",
+    "tests.support.loaded_services",
+    "tests.support.two_lives",
+)
 
 
 def serve() -> Callable[[], None]:
