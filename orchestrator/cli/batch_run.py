@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from orchestrator.app.batch.batch_call import drive_batch
 from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.monitoring.metrics_setting import metrics_of
-from orchestrator.app.setup.caller import ancestors_of_this_process, caller_of, has_terminal
+from orchestrator.app.setup.caller import caller
 from orchestrator.app.setup.context import BatchContext
 from orchestrator.app.setup.platform_connection import connector
 from orchestrator.app.setup.settings import Settings
@@ -49,14 +48,9 @@ def make_context(
         force=getattr(options, "force", False),
         metrics=metrics_of(settings) if hasattr(options, "metrics_file") else None,
         command=_command_of(options),
-        caller=settings.trigger or _caller(),
+        caller=settings.trigger or caller(),
         timings=getattr(options, "timings", TIMINGS),
     )
-
-
-def _caller() -> str:
-    ancestors = ancestors_of_this_process()
-    return caller_of(os.environ, is_terminal=has_terminal(), ancestors=ancestors)
 
 
 def _command_of(options: argparse.Namespace) -> str:

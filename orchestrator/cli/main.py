@@ -8,6 +8,7 @@ command after it has parsed the arguments, so that `--help` and usage errors are
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib import import_module
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MODULES = {"import": "import_run", "schedule": "supervisor_files"}
 """The modules whose name differs from the command."""
+
+RECIPIENTS = {"ORCHESTRATOR_NOTIFY_URLS", "ORCHESTRATOR_PING_URL"}
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 collects garbage dozens of times during imports, which leave none."""
 
@@ -49,9 +52,13 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
-        from orchestrator.cli.parser import parse
+        from orchestrator.cli.parser import WrongArguments, parse
 
-        name, options = parse(words)
+        try:
+            name, options = parse(words)
+        except WrongArguments as mistake:
+            _announce(words, mistake)
+            raise
         vars(options).update(given)
         _import_log_library()
         module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
@@ -61,6 +68,16 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
 
         return print_error(error, as_json=as_json)
     return code
+
+
+def _announce(words: Sequence[str], mistake: SystemExit) -> None:
+    """Announces a `run` with wrong arguments, if its words or variables can say to whom."""
+    if words[:1] == ["run"] and (
+        any(map(os.path.isfile, words)) or not os.environ.keys().isdisjoint(RECIPIENTS)
+    ):
+        from orchestrator.cli.announced_call import announce_wrong_arguments
+
+        announce_wrong_arguments(words[1:], str(mistake))
 
 
 def _import_log_library() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
@@ -24,6 +25,14 @@ exit codes:
 """
 
 
+class WrongArguments(SystemExit):
+    """Ends the process with 2; `str()` of it is the mistake."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__(mistake)
+        self.code = 2
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that names the nearest option when one is unknown."""
 
@@ -33,14 +42,19 @@ class Parser(argparse.ArgumentParser):
         if kind == "unrecognized arguments" and words.startswith("-"):
             option = words.split(maxsplit=1)[0].partition("=")[0]
             message = f"unknown option {option}{_nearest(option, self._option_string_actions)}"
-        super().error(message)
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: error: {message}\n")
+        raise WrongArguments(message)
 
 
 def parse(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
     """
     The command that the words name, and its options.
 
-    Ends the process after `--help` and `--version`, and with 2 after a mistake.
+    Ends the process after `--help` and `--version`.
+
+    Raises:
+        WrongArguments: the mistake is printed.
     """
     if not words or words[0].startswith("-"):
         parser = _main_parser()

@@ -270,6 +270,15 @@ def test_signal_is_announced_and_ends_in_time(calls: NotifiedCalls) -> None:
     assert calls.receiver.titles == ["night: interrupted after 0 of 1 jobs"]
 
 
+def test_wrong_argument_is_announced(calls: NotifiedCalls) -> None:
+    """A line of cron with a misspelt option would otherwise start nothing, night after night."""
+    calls.write()
+    assert calls.call("run", "s.toml", "--resmue").code == 2
+    assert calls.receiver.pings == ["2"]
+    (sent,) = calls.receiver.notifications
+    assert "unknown option --resmue" in sent["message"]
+
+
 def test_loss_of_the_output_folder_is_announced(calls: NotifiedCalls) -> None:
     """Nothing on the disk is needed to say that the disk is gone."""
     calls.write(duration_secs=3)

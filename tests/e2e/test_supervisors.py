@@ -137,7 +137,11 @@ def kubernetes_call(folder: Folder) -> tuple[str, dict[str, str]]:
     (container,) = job_spec(folder)["template"]["spec"]["containers"]
     (line, _) = systemd_call(folder)
     words = [word.replace("/spec/", f"{folder.path}/") for word in container["args"]]
-    return f"{line.partition(' run ')[0]} {shlex.join(words)}", folder.platform.variables()
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    return f"{line.partition(' run ')[0]} {shlex.join(words)}", {
+        **variables,
+        **folder.platform.variables(),
+    }
 
 
 Call = Callable[[Folder], tuple[str, dict[str, str]]]
@@ -174,6 +178,19 @@ def test_line_of_a_supervisor_serves_its_occurrence_once(
         _, err = again.communicate(timeout=240)
         assert again.returncode == 0, err
     assert (folder.runs, folder.batches) == (2, 1)
+
+
+def test_job_of_a_second_pod_does_not_fail(folder: Folder) -> None:
+    """Kubernetes calls a Job failed whose pod ends with 4, so that it ends with 0, with words."""
+    folder.write(1, duration_secs=600)
+    line, variables = kubernetes_call(folder)
+    first = folder.start(line, variables)
+    wait_until(lambda: folder.runs == 1, "the run", secs=240)
+    second = folder.start(line, variables)
+    _, err = second.communicate(timeout=240)
+    assert (second.returncode, "is running for the occurrence" in err) == (0, True), err
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
 
 
 @pytest.mark.parametrize("restarts", [systemd_restarts, kubernetes_restarts])

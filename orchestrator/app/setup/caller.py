@@ -49,6 +49,12 @@ def caller_of(
     return UNATTENDED
 
 
+def caller() -> str:
+    """The caller of this process in a word or two."""
+    ancestors = ancestors_of_this_process()
+    return caller_of(os.environ, is_terminal=has_terminal(), ancestors=ancestors)
+
+
 def ancestors_of_this_process() -> Iterator[str]:
     """The names of the processes that called this one, the nearest first, as far as /proc tells."""
     pid = os.getppid()

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         description="How long `run --resume` waits for a live batch of an earlier occurrence, in "
         "seconds.",
     )
+    held_is_success: bool = Field(
+        False,
+        description="Whether `run --resume` exits with 0 instead of 4 when another process works "
+        "on the batch of the occurrence: for Kubernetes, which calls all else a failure.",
+    )
     connect_timeout_secs: Deadline = Field(
         10.0, description="How long opening a connection may take, in seconds."
     )

@@ -181,10 +181,9 @@ def _container(installation: Installation, name: str, image: str) -> dict[str, A
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    if installation.variables:
-        container["env"] = [
-            {"name": key, "value": value} for key, value in installation.variables.items()
-        ]
+    # A Job whose pod ends with 4 would count as failed, although another pod does its work.
+    variables = {"ORCHESTRATOR_HELD_IS_SUCCESS": "true", **installation.variables}
+    container["env"] = [{"name": key, "value": value} for key, value in variables.items()]
     if installation.needs:
         container["envFrom"] = [{"secretRef": {"name": name}}]
     return container

@@ -36,6 +36,7 @@ def _run(call: Call) -> int:
     if shard is not None and options.concurrent:
         raise UsageError("--shard shares one batch, but --concurrent makes another one")
     is_resuming = options.resume or shard is not None
+    call.held_is_success = is_resuming and settings.held_is_success
     if not options.local:
         settings.require_token()
     loaded = load_spec(options.spec, output=settings.output)
