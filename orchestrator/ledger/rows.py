@@ -119,7 +119,7 @@ def batch_of(row: Row) -> Batch:
         retries=row["retries"],
         keeps_days=row["keeps_days"],
         **_occurrence_of(row),
-        # Ledgers of version 8 lack them.
+        # Earlier ledgers lack them.
         **{name: row[name] for name in ("max_runs", "max_memory_mbytes") if name in row.keys()},  # noqa: SIM118
     )
 

@@ -10,9 +10,10 @@ from orchestrator.app.account.account_limits import limits_of, wanted_runs
 from orchestrator.app.batch.assembly import Backlog, SchedulerOptions
 from orchestrator.app.batch.needed_results import needs_of
 from orchestrator.app.batch.open_batch import OpenBatch
-from orchestrator.app.batch.progress_tracker import ProgressTracker, WaitingWork
+from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.queued_jobs import queue_of, queued_jobs
 from orchestrator.app.batch.spending import usage_now
+from orchestrator.app.batch.waiting_work import WaitingWork
 from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.setup.process_limits import warn_of_bound
 from orchestrator.model.attempts import Attempt

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from statistics import fmean
 
+from orchestrator.app.batch.waiting_work import WaitingWork
 from orchestrator.ledger.records import Failure
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt, Collected, Outcome
@@ -65,32 +66,6 @@ class _Live:
     target: Target
     since: float
     expected_secs: float | None
-
-
-@dataclass(slots=True, kw_only=True)
-class WaitingWork:
-    """
-    The jobs that wait for a start, by what is known of the durations of their runs.
-
-    Attributes:
-        expected: those of jobs that ran in an earlier batch, by their places in the spec.
-        others: how many jobs did not, by what they run.
-    """
-
-    expected: dict[int, float] = field(default_factory=dict)
-    others: Counter[Target] = field(default_factory=Counter)
-
-    def add(self, seq: int, target: Target) -> None:
-        """Counts a job that waits for a start."""
-        if seq not in self.expected:
-            self.others[target] += 1
-
-    def take(self, seq: int, target: Target) -> float | None:
-        """Counts a job that waits no more; returns the duration of its run in an earlier batch."""
-        expected = self.expected.pop(seq, None)
-        if expected is None:
-            self.others[target] -= 1
-        return expected
 
 
 class ProgressTracker:

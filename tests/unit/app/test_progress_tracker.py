@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.batch.progress_tracker import ProgressTracker, WaitingWork
+from orchestrator.app.batch.progress_tracker import ProgressTracker
+from orchestrator.app.batch.waiting_work import WaitingWork
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.records import Failure
 from orchestrator.ledger.statistics import Totals
