@@ -19,6 +19,8 @@ CREATE TABLE all_batches (
     stop_reason        text,
     waits              text NOT NULL DEFAULT '[]',  -- JSON: why jobs wait, as last recorded
     keeps_days         integer,                     -- how long the platform keeps what runs made
+    max_runs           integer,                     -- what may be in use at once, as the last process found it
+    max_memory_mbytes  integer,                     -- NULL: no limit, or not known
     requests           bigint NOT NULL DEFAULT 0,
     retries            bigint NOT NULL DEFAULT 0,
     number             integer NOT NULL DEFAULT 0,  -- within its name, from 1; 0: not published yet
