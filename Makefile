@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup fmt lint types arch unit test coverage check soak bench bench-check wheel constraints \
-	docs example-config references spec-reference emulator-api officials screenshots test-airflow clean
+	docs example-config references emulator-api officials screenshots test-airflow clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,7 +101,6 @@ constraints: $(TOOLS) ## pin the newest versions that fit, for all systems and P
 references: $(RUNTIME) ## write the reference pages of docs/ from the program
 	$(BIN)/python -m tools.references
 
-spec-reference: references ## the same, by its earlier name
 
 example-config: $(RUNTIME) ## write config.example.toml from the settings
 	$(BIN)/python -c 'from orchestrator.app.setup.settings import example_config as e; print(e(), end="")' \

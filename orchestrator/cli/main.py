@@ -43,7 +43,21 @@ def main(
 
     open_streams()
     raise_limit()
-    sys.exit(_call(list(sys.argv[1:] if arguments is None else arguments), given))
+    _leave(_call(list(sys.argv[1:] if arguments is None else arguments), given))
+
+
+def _leave(code: int) -> None:
+    """
+    Ends the process, also while a thread waits for a service or a folder that does not answer.
+
+    Python's own end stops such a thread anywhere; in code of Rust or C++ that aborts the process.
+    """
+    threads = sys.modules.get("threading")
+    if threads is not None and threads.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _call(words: Sequence[str], given: Mapping[str, object]) -> int:

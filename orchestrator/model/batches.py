@@ -317,8 +317,7 @@ class Batch:
         retries: how many of them were repeats.
         answers: how many requests were answered, by HTTP status.
         keeps_days: how long the platform keeps the results of runs; None when it did not say.
-        max_runs, max_memory_mbytes: what may be in use at once: the tightest of its own limits and
-            the account's; None when no process has recorded it, or there is no limit.
+        max_runs, max_memory_mbytes: in use at once, by the account too; None if not known.
         number: one more than that of the previous batch of this name; 0 in ledgers of versions that
             did not count.
         occurrence: the instant of the schedule that it is for; aware UTC. None in ledgers of

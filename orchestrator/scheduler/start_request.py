@@ -61,7 +61,8 @@ class StartPolicy:
     @property
     def needed_lease_secs(self) -> float:
         """How long a lease must last from a start until its run is in the lists; see `sender`."""
-        return 2 * self.start_deadline_secs + self.settle_secs + LEASE_MARGIN_SECS
+        until_listed_secs = self.start_deadline_secs + self.settle_secs
+        return self.start_deadline_secs + until_listed_secs + LEASE_MARGIN_SECS
 
 
 class Answered(Enum):

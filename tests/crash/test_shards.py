@@ -160,8 +160,8 @@ def test_kills_and_pauses_start_nothing_twice(
     check_items([batch])
 
 
-def test_naive_protocol_fails_the_same_check() -> None:
-    """Two runs of one attempt are noticed: the check counts at the platform."""
+def test_check_notices_two_runs_of_one_attempt() -> None:
+    """The check of these tests counts at the platform."""
     run = {"startedAt": "1", "status": "SUCCEEDED", "meta": {"userAgent": "x (attempt m.0.1.1"}}
     with pytest.raises(AssertionError):
         check_runs([run, {**run, "startedAt": "2"}], jobs=1)

@@ -77,7 +77,7 @@ def test_export_names_missing_jobs(command: Command) -> None:
     assert command.run("run", "s.toml").code == 1
     done = command.run("export", "plain", "--format", "jsonl", "--to", "-")
     assert (done.code, [row["_job"] for row in rows(done.out)]) == (0, ["job-1"]), done.err
-    assert "without the items of 1 jobs that have not succeeded" in done.err
+    assert "without the items of 1 job that has not succeeded" in done.err
 
 
 def test_export_of_an_unknown_day_or_batch_is_an_error(command: Command, batch: Path) -> None:

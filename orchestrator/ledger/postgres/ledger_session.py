@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from orchestrator.backoff import pause_secs
 from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
@@ -118,7 +119,7 @@ class PostgresSession:
     def restore(self) -> bool:
         """Connects again, see `Store`."""
         patience_secs = self._location.away_secs if self._writes else READING_SECS
-        began, pause = time.monotonic(), PAUSE_SECS
+        began, tries = time.monotonic(), 0
         lost = self._identity
         while True:
             try:
@@ -126,8 +127,8 @@ class PostgresSession:
                 self._connection = self._connect()
                 is_committed = self._has_committed(lost)
             except LedgerAway as error:
-                self._wait(error, began, patience_secs, pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECS)
+                self._wait(error, began, patience_secs, tries)
+                tries += 1
             else:
                 break
         LOG.info("ledger_back", away_secs=round(time.monotonic() - began, 1))
@@ -239,7 +240,7 @@ class PostgresSession:
             raise self._taken_over()
         return row is not None and bool(row["commits"] == self._commits)
 
-    def _wait(self, error: LedgerAway, began: float, patience_secs: float, pause: float) -> None:
+    def _wait(self, error: LedgerAway, began: float, patience_secs: float, tries: int) -> None:
         """Waits before the next try; raises the error when it has been long enough."""
         if self._is_leaving.is_set():
             patience_secs = min(patience_secs, LEAVING_SECS)
@@ -247,8 +248,9 @@ class PostgresSession:
         if self._has_given_up or waited >= patience_secs:
             self._has_given_up = True
             raise error
-        if pause == PAUSE_SECS:
+        if tries == 0:
             LOG.warning("ledger_away", error=str(error), waiting_secs=round(patience_secs))
+        pause = pause_secs(tries, first_secs=PAUSE_SECS, longest_secs=LONGEST_PAUSE_SECS)
         time.sleep(min(pause, patience_secs - waited))
 
     def _taken_over(self) -> BatchHeld:
