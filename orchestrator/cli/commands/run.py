@@ -15,7 +15,8 @@ from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.event_loop import run_to_end
 from orchestrator.cli.shard_option import shard_of
 from orchestrator.errors import UsageError
-from orchestrator.specfile import load_spec
+from orchestrator.specfile import LoadedSpec, load_spec
+from orchestrator.specfile.jobs.item_checks import item_rows_of
 from orchestrator.specfile.notify_urls import plan_of_table
 
 
@@ -40,6 +41,8 @@ def _run(call: Call) -> int:
     if not options.local:
         settings.require_token()
     loaded = load_spec(options.spec, output=settings.output)
+    if shard is not None:
+        _refuse_item_rows(loaded)
     plan = plan_of_table(loaded.spec.notify)
     context = announcing(make_context(options, settings), plan)
     call.announcer = context.announcer
@@ -62,3 +65,12 @@ def _run(call: Call) -> int:
 
         return run_to_end(serve_occurrence, run)
     return run_to_end(run_new, run)
+
+
+def _refuse_item_rows(loaded: LoadedSpec) -> None:
+    # A shard that dies between a success and its items would let the last one end the batch.
+    if any(item_rows_of(table.matrix) for table in loaded.spec.jobs):
+        raise UsageError(
+            "--shard: the spec makes jobs of the items of other jobs, which only one process can "
+            "do so far: leave out --shard"
+        )
