@@ -111,7 +111,7 @@ def _check(tree: nodes.Template) -> None:
         raise TemplateMistake("functions and methods cannot be called in a template; use filters")
     if not all(isinstance(node, nodes.Output) for node in tree.body):
         raise TemplateMistake("a template has expressions only, no statements")
-    known = _environment(Sandbox).filters
+    known = [name for name in _environment(Sandbox).filters if name != TO_TEXT]
     for node in tree.find_all(nodes.Filter):
         if node.name not in known:
             raise TemplateMistake(unknown(node.name, known, "filter"))

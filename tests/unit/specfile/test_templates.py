@@ -96,6 +96,11 @@ def test_template_gives_the_value(text: str, value: object) -> None:
             f"\"{{{{ n | objects('u') }}}}\" cannot be rendered: {NO_LIST}",
         ),
         ("{{ n | slugg }}", "unknown filter 'slugg'; did you mean 'slug'?"),
+        (
+            "{{ n | zzz }}",
+            "unknown filter 'zzz'; known here: abs, capitalize, days, default, first, float, int, "
+            "join, json, last, length, lower and 13 more",
+        ),
         ("{{ nope }}", "'{{ nope }}' cannot be rendered: nope has no value"),
         ("{{ site.nope }}", "'{{ site.nope }}' has no value"),
         ("{{ items.append }}", "'{{ items.append }}' has no value"),
