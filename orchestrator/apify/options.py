@@ -84,7 +84,7 @@ def chosen_options(
             raise ConfigError("ApifyClient: give options, or token and base_url, not both")
         return options
     # Imported late: a client of the commands gets its options.
-    from orchestrator.apify.token import NOT_LOGGED_IN, checked_token, saved_token
+    from orchestrator.api_token import NOT_LOGGED_IN, checked_token, saved_token
 
     text = os.environ.get("APIFY_TOKEN", "") if token is None else token
     try:

@@ -20,7 +20,7 @@ def recipe(command: Command) -> Any:
 
     def write(title: str) -> Command:
         section = PAGE.read_text().partition(title)[2].partition("\n## ")[0]
-        for name, text in re.findall(r"```\w+ ([\w.-]+)\n(.*?)```", section, re.DOTALL):
+        for name, text in re.findall(r'```\w+ title="([\w.-]+)"\n(.*?)```', section, re.DOTALL):
             command.write(name, text)
         command.write("s.toml", re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0])
         return command

@@ -17,7 +17,7 @@ def on_small_disk(command: Command, most: int, *words: str) -> Done:
     return replace(command, program=SMALL_FILES).run(str(most), *words)
 
 
-@pytest.mark.parametrize("most", [260_000, 320_000, 400_000])
+@pytest.mark.parametrize("most", [300_000, 350_000, 400_000])
 def test_full_disk_under_the_ledger_stops_the_batch(
     command: Command, platform: ServedPlatform, most: int
 ) -> None:

@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from orchestrator.apify.token import NOT_LOGGED_IN, checked_token, saved_token
+from orchestrator.api_token import NOT_LOGGED_IN, checked_token, saved_token
 from orchestrator.app.batch_folders import REMOTE, folder_of_remote
 from orchestrator.app.setup.setting_urls import (
     LedgerUrl,

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
-from orchestrator.apify.token import home_folder
+from orchestrator.api_token import home_folder
 from orchestrator.errors import ConfigError
 from orchestrator.specfile.text.positions import Positions
 from orchestrator.system_errors import error_of

@@ -98,8 +98,10 @@ def test_template_gives_the_value(text: str, value: object) -> None:
         ("{{ n | slugg }}", "unknown filter 'slugg'; did you mean 'slug'?"),
         (
             "{{ n | zzz }}",
-            "unknown filter 'zzz'; known here: abs, capitalize, days, default, first, float, int, "
-            "join, json, last, length, lower and 13 more",
+            (
+                "unknown filter 'zzz'; known here: abs, capitalize, days, default, first, float, "
+                "int, join, json, last, length, lower and 13 more"
+            ),
         ),
         ("{{ nope }}", "'{{ nope }}' cannot be rendered: nope has no value"),
         ("{{ site.nope }}", "'{{ site.nope }}' has no value"),
