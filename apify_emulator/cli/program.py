@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,32 +55,27 @@ async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fres
 
 
 async def _run(words: Sequence[str], variables: dict[str, str], open_files: int | None) -> int:
-    try:
-        process = await anyio.open_process(
-            under_limit(list(words), open_files),
-            stdin=None,
-            stdout=None,
-            stderr=None,
-            env={**os.environ, **variables},
-        )
-    except FileNotFoundError:
-        print(f"apify-emulator: {words[0]}: command not found", file=sys.stderr)
-        return _NOT_FOUND
-    except OSError as problem:
-        print(f"apify-emulator: {words[0]}: {problem.strerror}", file=sys.stderr)
-        return _NOT_STARTED
-    async with _signals_passed_on(process):
-        code = await process.wait()
-    return code if code >= 0 else 128 - code
-
-
-@asynccontextmanager
-async def _signals_passed_on(process: Process) -> AsyncIterator[None]:
+    # Before the program starts: a signal that came in between would end only this process.
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        try:
+            process = await anyio.open_process(
+                under_limit(list(words), open_files),
+                stdin=None,
+                stdout=None,
+                stderr=None,
+                env={**os.environ, **variables},
+            )
+        except FileNotFoundError:
+            print(f"apify-emulator: {words[0]}: command not found", file=sys.stderr)
+            return _NOT_FOUND
+        except OSError as problem:
+            print(f"apify-emulator: {words[0]}: {problem.strerror}", file=sys.stderr)
+            return _NOT_STARTED
         async with anyio.create_task_group() as group:
             group.start_soon(_pass_on, signals, process, name="signals")
-            yield
+            code = await process.wait()
             group.cancel_scope.cancel()
+    return code if code >= 0 else 128 - code
 
 
 async def _pass_on(signals: AsyncIterator[signal.Signals], process: Process) -> None:

@@ -230,7 +230,8 @@ def test_notifiers_that_fail_are_only_warnings(calls: NotifiedCalls, mail: Mailb
     gone = "json://someone:pass-9d3e@127.0.0.1:9/hook-77aa"
     wrong = "mailtoo://someone:pass-9d3e@hook-77aa"
     urls = (f'"{{{{ env.{name} }}}}"' for name in ("ALERT_URL", "MAIL_URL", "WRONG", "GONE"))
-    calls.write("always", urls=f"[{', '.join(urls)}]")
+    # Long enough for the answer to the first ping, which the end of a batch does not wait for.
+    calls.write("always", urls=f"[{', '.join(urls)}]", duration_secs=2)
     done = calls.call(*CALL, WRONG=wrong, GONE=gone)
     assert done.code == 0, done.err
     lines = sorted(line for line in done.err.splitlines() if "failed" in line)
