@@ -140,7 +140,7 @@ async def test_actor_that_cannot_be_read_is_not_added(
 async def test_schema_with_a_mistake_never_makes_the_emulator_fail(
     tmp_path: Path, rules: dict[str, Any]
 ) -> None:
-    """A start is accepted or refused, whatever the rules of a field are."""
+    """A start is accepted or refused under all rules of a field."""
     async with calling(tmp_path) as call:
         schema = {"properties": {"a": rules}, "required": ["a"]}
         given = {"name": "a/b", "items": [{"x": 1}], "schema": schema}

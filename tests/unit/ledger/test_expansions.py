@@ -23,7 +23,7 @@ def jobs_of(*names: str) -> MakeJobs:
 
 @EACH
 async def test_jobs_of_a_source_are_written_once(tmp_path: Path) -> None:
-    """A second expansion of the same source writes nothing, whatever the items are by then."""
+    """A second expansion of the same source writes nothing, even if the items have changed."""
     ledger = make_ledger(tmp_path)
     made = await ledger.expand("s", 0, jobs_of("a", "b"), most_jobs=9)
     assert made == Expansion(sweep="s", source=0, first_seq=1, jobs=2)
