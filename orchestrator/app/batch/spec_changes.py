@@ -152,7 +152,7 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
             changed.append(job)
     for job in _remade(folder, now):
         old = before.pop(job.key, None)
-        # A job that has given its items does so once, even if the new spec makes other jobs of them.
+        # A job that has given its items does so once, also if the new spec makes others of them.
         if old is not None and old != replace(job, seq=0):
             changed.append(job)
     return Changes(plan=now, added=added, changed=changed, removed=list(before))
