@@ -12,7 +12,15 @@ from structlog.typing import EventDict
 from orchestrator.event_log import discard_events
 from orchestrator.safe_text import SECRETS
 from tests.support.captured_events import captured_events
+from tests.support.postgres_server import (
+    _schema_of_process,
+    postgres_schema,
+    postgres_url,
+    server,
+)
 from tests.support.tracebacks import take_tracebacks
+
+__all__ = ["_schema_of_process", "postgres_schema", "postgres_url", "server"]
 
 # On a busy machine, the time of one example means nothing.
 settings.register_profile("suite", deadline=None)

@@ -46,6 +46,7 @@ class WaitingJob:
             once.
         remedy: what its next attempt does differently.
         backoff_secs: the longest first pause that its rules ask for; None when they ask for none.
+        home: a hash of its key, by which shards divide the jobs; 0 in a file, which has no shards.
     """
 
     seq: int
@@ -55,6 +56,7 @@ class WaitingJob:
     ready_at: float
     remedy: Remedy = NO_REMEDY
     backoff_secs: float | None = None
+    home: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

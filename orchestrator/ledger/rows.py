@@ -164,6 +164,7 @@ def waiting_of(row: Row) -> WaitingJob:
         ready_at=row["ready_at"],
         remedy=remedy_of(row["remedy"]),
         backoff_secs=row["backoff_secs"],
+        home=row["home"],
     )
 
 

@@ -24,6 +24,6 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def rank_offset(self, seq: int) -> int:
-        """What is added to the rank of a job, by its place in the spec."""
-        return 0 if seq % self.of == self.number - 1 else OF_OTHERS
+    def rank_offset(self, home: int) -> int:
+        """What is added to the rank of a job, by the hash of its key."""
+        return 0 if home % self.of == self.number - 1 else OF_OTHERS

@@ -7,14 +7,13 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from orchestrator.ledger import LedgerReader, location
+from orchestrator.ledger import LedgerReader
 from tests.crash.test_kills import FAULTS, QUICK, check_items, check_runs
 from tests.support.command import (
     HURRIED,
@@ -25,7 +24,7 @@ from tests.support.command import (
     sweep,
     wait_until,
 )
-from tests.support.postgres_server import PostgresServer, running_server, why_absent
+from tests.support.postgres_server import PostgresServer
 
 SEEDS = 10 if os.environ.get("ORCHESTRATOR_SOAK") else 1
 JOBS = 60
@@ -48,18 +47,6 @@ input = { duration_secs = 0.2, items = 20, fail_attempts = 1, item = { n = "{{ n
 matrix = { n = { range = [1, 10] } }
 retries = 1
 """
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server() as one:
-        location.configure(one.url)
-        yield one
-        location.configure(None)
 
 
 @dataclass

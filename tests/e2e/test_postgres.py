@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.ledger import location
 from tests.support.command import Command, ServedPlatform, sweep, wait_until
-from tests.support.postgres_server import (
-    PostgresServer,
-    _schema_of_process,
-    postgres_schema,
-    postgres_url,
-    running_server,
-    why_absent,
-)
-
-__all__ = ["_schema_of_process", "postgres_schema", "postgres_url"]
+from tests.support.postgres_server import PostgresServer
 
 SECRET = "s3cret-of-test"
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server() as one:
-        # So that the test itself can read ledgers.
-        location.configure(one.url)
-        yield one
-        location.configure(None)
 
 
 def facts_of(command: Command) -> list[dict[str, Any]]:

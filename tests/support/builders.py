@@ -44,10 +44,10 @@ def make_run(name: str = "run1", **fields: Any) -> Run:
     return Run(id=RunId(name), **given)
 
 
-def make_batch(**plan: Any) -> Batch:
+def make_batch(*, id_: str = "20261125T120000Z-abcdef", **plan: Any) -> Batch:
     """A batch named `nightly`."""
     return Batch(
-        id=BatchId("20261125T120000Z-abcdef"),
+        id=BatchId(id_),
         name=BatchName("nightly"),
         mark="mark123",
         created_at=NOON,

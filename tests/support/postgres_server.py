@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.ledger import location
+
 NAMED = "ORCHESTRATOR_TEST_POSTGRES"
 START_SECS = 60.0
 UNPRIVILEGED = ("postgres", "nobody")
@@ -161,6 +163,18 @@ def running_server() -> Iterator[PostgresServer]:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own, which the test may stop; the test itself can read its ledgers."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as one:
+        location.configure(one.url)
+        yield one
+        location.configure(None)
 
 
 @pytest.fixture(scope="session")

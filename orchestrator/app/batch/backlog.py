@@ -80,9 +80,8 @@ def _waiting_jobs(
         return
     platform_now = batch.client.platform_now()
     jobs, expected = batch.reader.waiting(), work.expected
-    for job in queued_jobs(jobs, options.room, expected, platform_now=platform_now):
-        if options.shard is not None:
-            job = job._replace(rank=job.rank + options.shard.rank_offset(job.seq))
+    shard = options.shard
+    for job in queued_jobs(jobs, options.room, expected, platform_now=platform_now, shard=shard):
         if job.claim.target is not None:
             work.add(job.seq, job.claim.target)
         yield job

@@ -15,6 +15,7 @@ from orchestrator.ledger import WaitingJob
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
+from orchestrator.model.shard import Shard
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
 from orchestrator.scheduler.decide.retries import longest_pause_secs
@@ -36,6 +37,7 @@ def queued_jobs(
     expected: Mapping[int, float] = NOTHING_EXPECTED,
     *,
     platform_now: datetime | None,
+    shard: Shard | None = None,
 ) -> Iterator[QueuedJob]:
     """
     The waiting jobs of a ledger as queued jobs, as a stream.
@@ -46,6 +48,7 @@ def queued_jobs(
         expected: the expected durations of runs, in seconds, by the places of their jobs in the
             spec; the median for jobs that are not in it.
         platform_now: the time of the platform's clock; None when it is not known.
+        shard: whose home jobs come first; None where one process works alone.
     """
     now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
     usual = median(expected.values()) if expected else 0.0
@@ -54,7 +57,7 @@ def queued_jobs(
         kind = (job.demand, job.remedy)
         claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
         yield QueuedJob(
-            rank=-job.priority,
+            rank=-job.priority + (shard.rank_offset(job.home) if shard else 0),
             shortness=-expected.get(job.seq, usual),
             seq=job.seq,
             number=job.attempts + 1,

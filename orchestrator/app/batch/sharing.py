@@ -44,7 +44,8 @@ def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
     room, shard = options.room, options.shard
 
     def queued_of(job: WaitingJob) -> QueuedJob:
-        (queued,) = queued_jobs([job], room, platform_now=batch.client.platform_now())
+        platform_now = batch.client.platform_now()
+        (queued,) = queued_jobs([job], room, platform_now=platform_now, shard=shard)
         return queued
 
     assert shard is not None  # noqa: S101 - the caller's

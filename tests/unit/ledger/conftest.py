@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.ledger import location
-from tests.support.postgres_server import _schema_of_process, postgres_schema, postgres_url
-
-__all__ = ["_schema_of_process", "postgres_schema", "postgres_url"]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -18,6 +19,7 @@ from orchestrator.ledger.stores import connect
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import PoolLimits
+from orchestrator.model.shard import Shard
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_batch, make_job, make_run
 
@@ -146,6 +148,22 @@ async def test_attempts_of_a_dead_process_are_stolen_once(controllers: Controlle
     with pytest.raises(LeaseLost):
         await dead.mark_started(attempt, make_run())
     assert await intend(second, 0) == Refused(limit=None)
+
+
+async def test_home_of_a_job_depends_on_its_key_alone(tmp_path: Path) -> None:
+    """A job has the same home at another place of the spec, and the homes are about as many."""
+    homes = []
+    for name, order in (("one", 1), ("other", -1)):
+        (tmp_path / name).mkdir()
+        jobs = [make_job(seq, key=f"job-{seq * order % 60}") for seq in range(60)]
+        create_ledger(tmp_path / name / "ledger.sqlite", make_batch(id_=name), jobs)
+        with LedgerReader(tmp_path / name / "ledger.sqlite") as reader:
+            homes.append({jobs[job.seq].key: job.home for job in reader.waiting()})
+    assert homes[0] == homes[1]
+    shards = [Shard(number=number, of=3) for number in (1, 2, 3)]
+    own = Counter(one for one in shards for home in homes[0].values() if not one.rank_offset(home))
+    assert own.total() == 60
+    assert min(own.values()) >= 10
 
 
 async def test_process_with_a_lease_keeps_its_attempts(controllers: Controllers) -> None:

@@ -12,7 +12,8 @@ WHERE lower(key) = lower(:key) AND status = 'WAITING'
 
 -- name: select_waiting
 -- Lists the jobs that wait and have no open attempt, with the longest first pause of their rules.
-SELECT seq, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0 THEN (
+SELECT seq, hashtext(key) AS home, demand, priority, attempts, ready_at, remedy,
+CASE WHEN ready_at > 0 THEN (
     SELECT MAX(CAST(rule ->> 'backoff_secs' AS double precision))
     FROM json_array_elements(CAST(definition AS json) -> 'rules') AS rule)
 END AS backoff_secs FROM jobs

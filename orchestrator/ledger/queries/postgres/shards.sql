@@ -74,7 +74,7 @@ SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS 
 
 -- name: select_changes
 -- Lists the jobs that changed, other than by this process, with what a waiting job needs.
-SELECT seq, key, status, taken_by, demand, priority, attempts, ready_at, remedy, error,
+SELECT seq, key, hashtext(key) AS home, status, taken_by, demand, priority, attempts, ready_at, remedy, error,
     CASE WHEN ready_at > 0 THEN (
         SELECT MAX(CAST(rule ->> 'backoff_secs' AS double precision))
         FROM json_array_elements(CAST(definition AS json) -> 'rules') AS rule)

@@ -12,7 +12,7 @@ WHERE key = :key AND status = 'WAITING'
 
 -- name: select_waiting
 -- Lists the jobs that wait and have no open attempt, with the longest first pause of their rules.
-SELECT seq, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0 THEN (
+SELECT seq, 0 AS home, demand, priority, attempts, ready_at, remedy, CASE WHEN ready_at > 0 THEN (
     SELECT MAX(json_extract(value, '$.backoff_secs')) FROM json_each(definition, '$.rules'))
 END AS backoff_secs FROM jobs
 WHERE status = 'WAITING' AND seq >= :first_seq AND seq < :end_seq
