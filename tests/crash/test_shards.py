@@ -85,6 +85,15 @@ def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -
     return started
 
 
+def writers(server: PostgresServer) -> int:
+    """How many processes work on the batch of the server, or have done so."""
+    import psycopg
+
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute("SELECT count(*) FROM orchestrator.all_writers").fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
     """Three processes in three folders do each job once, within one limit, and end alike."""
     with served_platform(tmp_path / "platform") as platform, Watch(platform) as watch:
@@ -163,12 +172,31 @@ def test_shards_survive_a_restart_of_the_server(tmp_path: Path, server: Postgres
         command.write("sweep.toml", sweep(jobs=40, batch=batch, duration_secs=0.4, items=2))
         processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
         wait_until(lambda: len(platform.runs()) >= 9, "nine runs")
+        wait_until(lambda: writers(server) == 3, "three processes")
         server.stop()
         wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
         server.start()
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [0, 0, 0], outs
         assert len(platform.runs()) == 40
+
+
+def test_shards_wait_for_a_server_that_is_away_at_their_start(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """A timer starts two processes while the server restarts: both wait, then do the batch."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'schedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=4, batch=batch, duration_secs=0.1))
+        server.stop()
+        processes = shards(command, server, "1/2", "2/2", apart=True)
+        wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
+        server.start()
+        outs = [process.communicate(timeout=100) for process in processes]
+        assert [process.code for process in processes] == [0, 0], outs
+        assert len(platform.runs()) == 4
 
 
 def test_one_budget_holds_for_all_shards(tmp_path: Path, server: PostgresServer) -> None:

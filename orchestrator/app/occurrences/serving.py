@@ -43,6 +43,7 @@ from orchestrator.app.occurrences.spec_run import SpecRun
 from orchestrator.app.occurrences.turn import occurrence_turn
 from orchestrator.app.setup.context import BatchContext, Reporter, client_options
 from orchestrator.app.setup.interruption import interruptible
+from orchestrator.app.setup.ledger_server import wait_for_ledger
 from orchestrator.errors import (
     BatchHeld,
     OrchestratorError,
@@ -83,6 +84,9 @@ async def serve_occurrence(run: SpecRun) -> int:
     shown = occurrence.astimezone(schedule.zone).isoformat(timespec="minutes")
     run.context.reporter.note(
         f"occurrence {shown}; {{{{ date }}}} is {schedule.day_of(occurrence)}"
+    )
+    await interruptible(
+        run.context.listening, wait_for_ledger, run.context.settings.platform_away_secs
     )
     series = run.series(await _account(run))
     batch = run.loaded.spec.batch
