@@ -8,9 +8,11 @@ WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY orchestrator orchestrator
 COPY apify_emulator apify_emulator
+# Extras with commas between them: postgres for shards, remote for object stores.
+ARG EXTRAS=""
 # An image installs all at once, so a cache in a layer would only make it larger.
 RUN python -m venv /app \
-    && /app/bin/pip install --no-cache-dir --constraint constraints.txt .
+    && /app/bin/pip install --no-cache-dir --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.13-slim
 # tini is process 1: it passes signals on and ends orphans, as the Actors of the emulator may leave.

@@ -43,6 +43,13 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image", metavar="IMAGE", help="the container image, for kubernetes")
     parser.add_argument(
+        "--shards",
+        metavar="N",
+        type=positive,
+        help="start N processes that share each batch, for kubernetes and airflow; their ledger "
+        "is in PostgreSQL",
+    )
+    parser.add_argument(
         "--to", metavar="DIR", type=given_path, help="write the files there instead of printing"
     )
     group = parser.add_argument_group("options of the command that is started")

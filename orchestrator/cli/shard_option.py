@@ -1,15 +1,18 @@
-"""Which shard a call is: from `--shard`, or from what started it."""
+"""Which shard a call is, and for which occurrence: from the options, or from what started it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from orchestrator.app.setup.settings_sources import SHARD, SHARDS
+from orchestrator.app.setup.settings_sources import JOB_NAME, SHARD, SHARDS
 from orchestrator.errors import UsageError
 from orchestrator.model.shard import Shard
 
 GIVEN = re.compile(r"([0-9]+)/([0-9]+)")
+MINUTES = re.compile(r".+-([0-9]{8})")
+"""The name of a Job that a CronJob has made: it ends with the minutes since 1970."""
 
 
 def shard_of(
@@ -44,6 +47,12 @@ def shard_of(
         return None
     # How many there are decides only which jobs come first.
     return Shard(number=number, of=max(number, of or 1))
+
+
+def due_time_of_job(environment: Mapping[str, str]) -> datetime | None:
+    """When the CronJob was due that has started this process; None if none has."""
+    found = MINUTES.fullmatch(environment.get(JOB_NAME, ""))
+    return None if found is None else datetime.fromtimestamp(60 * int(found[1]), UTC)
 
 
 def _parse(text: str, source: str, *, has_server: bool) -> Shard:

@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         description="What starts this program, such as cron, for `list` and reports. Default: "
         "found from the environment, such as terminal, systemd or kubernetes.",
     )
+    heartbeat_file: Path | None = Field(
+        None,
+        description="A file that `run` touches every 10 seconds, for liveness probes.",
+        examples=["/run/heartbeat"],
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto",
         description="What stderr gets: progress and warnings as text, or every event as JSON.",
@@ -251,7 +256,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("output", "metrics_file")
+    @field_validator("output", "metrics_file", "heartbeat_file")
     @classmethod
     def _expand_home(cls, value: Path | None) -> Path | None:
         try:

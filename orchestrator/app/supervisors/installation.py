@@ -50,6 +50,8 @@ class Installation:
         needs: the names of the variables that the environment file must set.
         offers: the names of variables that are set now, and that the command may need too.
         jitter_secs: the longest delay that spreads the starts of many machines.
+        shards: how many processes share each batch; None for one that works alone.
+        is_remote: whether results go to an object store.
         now: aware.
     """
 
@@ -66,6 +68,8 @@ class Installation:
     offers: Sequence[str] = ()
     jitter_secs: int
     now: datetime
+    shards: int | None = None
+    is_remote: bool = False
 
     @property
     def fields(self) -> CronFields:

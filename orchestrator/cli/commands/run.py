@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from orchestrator.app.notifications.announcement import announcing
@@ -13,7 +14,8 @@ from orchestrator.cli.announced_call import Call
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.event_loop import run_to_end
-from orchestrator.cli.shard_option import shard_of
+from orchestrator.cli.heartbeat import beating
+from orchestrator.cli.shard_option import due_time_of_job, shard_of
 from orchestrator.errors import UsageError
 from orchestrator.specfile import LoadedSpec, load_spec
 from orchestrator.specfile.jobs.item_checks import item_rows_of
@@ -58,13 +60,25 @@ def _run(call: Call) -> int:
         accepts_changes=options.accept_changes,
     )
     if options.dates is not None:
-        return run_to_end(backfill, run, options.dates)
+        return _work(run, backfill, options.dates)
     if is_resuming:
         # A plain run does not wait for what it does not need.
         from orchestrator.app.occurrences.serving import serve_occurrence
 
-        return run_to_end(serve_occurrence, run)
-    return run_to_end(run_new, run)
+        return _work(_with_occurrence(run), serve_occurrence)
+    return _work(run, run_new)
+
+
+def _work(run: SpecRun, function: Callable[..., Awaitable[int]], *args: object) -> int:
+    code: int = run_to_end(beating, run.context.settings.heartbeat_file, function, run, *args)
+    return code
+
+
+def _with_occurrence(run: SpecRun) -> SpecRun:
+    """The request of a shard for the occurrence of its Job, also if the next one is due now."""
+    due = due_time_of_job(os.environ) if run.shares and run.named is None else None
+    # Not the time itself: an hour that occurs twice has one occurrence, and two Jobs.
+    return run if due is None else replace(run, named=run.schedule.at(due))
 
 
 def _refuse_item_rows(loaded: LoadedSpec) -> None:

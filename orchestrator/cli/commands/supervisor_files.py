@@ -15,7 +15,14 @@ from pathlib import Path
 
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.app.setup.settings import Settings
-from orchestrator.app.setup.settings_sources import PREFIX, find_config
+from orchestrator.app.setup.settings_sources import (
+    PREFIX,
+    SHARD,
+    SHARDS,
+    find_config,
+    parse_config,
+    variable_of,
+)
 from orchestrator.app.supervisors.airflow_dag import MOVES_GAPS, airflow_dag
 from orchestrator.app.supervisors.crontab import crontab
 from orchestrator.app.supervisors.installation import (
@@ -33,12 +40,15 @@ from orchestrator.app.supervisors.spec_files import files_of, variables_of
 from orchestrator.app.supervisors.systemd_units import systemd_units
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.errors import UsageError
+from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.model.schedule import expand
 from orchestrator.specfile import LoadedSpec, load_spec
 from orchestrator.store.disk_writes import write_file
 from orchestrator.version import __version__
 
 KUBERNETES = "kubernetes"
+PLACES_SHARDS = (KUBERNETES, "airflow")
+LEDGER_URL = "ORCHESTRATOR_LEDGER"
 STEPS_SINCE = 254
 SCHEDULE = "ORCHESTRATOR_SCHEDULE"
 OFFERED = ("APIFY_API_BASE_URL", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -82,6 +92,7 @@ def _files(
             files = files_of(loaded)
             config = options.config or find_config()
             if config is not None:
+                _refuse_secrets(config)
                 files["config.toml"] = config.read_text("utf-8-sig")
             image = options.image or f"orchestrator:{__version__}"
             return {f"{name}.yaml": kubernetes_manifest(installation, image=image, files=files)}
@@ -110,6 +121,8 @@ def _installation(
         variables["TZ"] = zone
     is_container = options.supervisor == KUBERNETES
     path = Path(SPEC_FOLDER) / loaded.path.name if is_container else loaded.path.absolute()
+    if options.shards is not None:
+        _refuse_shards(options)
     installation = Installation(
         name=spec.name,
         schedule=schedule,
@@ -120,13 +133,64 @@ def _installation(
         folder=Path.cwd(),
         variables=variables,
         environment_file=options.env_file or _environment_file(spec.name),
-        needs=[*([] if options.local else ["APIFY_TOKEN"]), *variables_of(loaded)],
+        needs=_needs(loaded, settings, options),
         offers=_offers(),
         jitter_secs=jitter_of(schedule, now, options.jitter),
         now=now,
+        shards=options.shards,
+        is_remote=settings.remote is not None,
     )
     refuse_odd_paths([*installation.call, installation.folder, installation.environment_file])
     return installation
+
+
+def _refuse_shards(options: argparse.Namespace) -> None:
+    """
+    Refuses shards where nothing can start them, or where they cannot share a batch.
+
+    Raises:
+        UsageError.
+    """
+    if options.supervisor not in PLACES_SHARDS:
+        raise UsageError(
+            f"--shards: {options.supervisor} starts processes on one machine only: call schedule "
+            f"without --shards on each machine, and set {SHARD}=K/N in its environment file"
+        )
+    if options.local:
+        raise UsageError("--shards: other machines cannot reach the platform of --local")
+
+
+def _needs(loaded: LoadedSpec, settings: Settings, options: argparse.Namespace) -> list[str]:
+    """The variables that must be set for the command, without their values."""
+    config = options.config or find_config()
+    in_config = config is not None and "ledger" in parse_config(config)
+    has_server = options.shards is not None or settings.ledger is not None
+    return [
+        *([] if options.local else ["APIFY_TOKEN"]),
+        *([LEDGER_URL] if has_server and not in_config else []),
+        *variables_of(loaded),
+    ]
+
+
+def _refuse_secrets(config: Path) -> None:
+    """
+    Refuses a config file with secrets, because everybody may read a ConfigMap.
+
+    Raises:
+        UsageError.
+    """
+    values = parse_config(config)
+    found = [name for name in ("notify_urls", "ping_url") if values.get(name)]
+    ledger = str(values.get("ledger", ""))
+    if ledger and parse_address(ledger).has_password:
+        found.append("ledger")
+    if found:
+        names = ", ".join(found)
+        variables = ", ".join(variable_of(name) for name in found)
+        raise UsageError(
+            f"{config}: {names}: a ConfigMap is no place for secrets: remove that from the file, "
+            f"and set {variables} in the Secret"
+        )
 
 
 def _command() -> list[str]:
@@ -179,7 +243,8 @@ def _environment_file(name: str) -> Path:
 
 def _offers() -> list[str]:
     """The names of the settings in this environment, which a supervisor does not pass on."""
-    own = (name for name in os.environ if name.startswith(PREFIX) and name != SCHEDULE)
+    named = (SCHEDULE, LEDGER_URL, SHARD, SHARDS)
+    own = (name for name in os.environ if name.startswith(PREFIX) and name not in named)
     return sorted({*own, *(name for name in OFFERED if os.environ.get(name))})
 
 

@@ -28,11 +28,13 @@ class Address:
         conninfo: for libpq; may hold the password.
         url: without the password.
         schema: of the deployment.
+        has_password: whether the URL holds the password.
     """
 
     conninfo: str
     url: str
     schema: str
+    has_password: bool = False
 
     def __repr__(self) -> str:
         """The address without the password."""
@@ -68,13 +70,14 @@ def parse_address(text: str) -> Address:
         SECRETS.add(secret, shortest=SHORTEST_PASSWORD)
     path = parts.path
     conninfo = _url(parts.netloc, path, query)
-    query.pop("password", None)
+    query_password = query.pop("password", "")
     netloc = f"{name}{at}{hosts}" if colon else parts.netloc
     shown = query if schema == SCHEMA else {**query, "schema": schema}
     return Address(
         conninfo=conninfo,
         url=_url(netloc, path, shown),
         schema=schema,
+        has_password=bool(password or query_password),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from orchestrator.cli.shard_option import shard_of
+from orchestrator.cli.shard_option import due_time_of_job, shard_of
 from orchestrator.errors import UsageError
 
 
@@ -54,3 +56,17 @@ def test_shard_that_makes_no_sense_is_refused(text: str, words: str, *, has_serv
     """Also a shard without a ledger that all shards can reach."""
     with pytest.raises(UsageError, match=words):
         shard_of(text, {}, has_server=has_server)
+
+
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [
+        ("orchestrator-nightly-29400615", datetime(2025, 11, 25, 2, 15, tzinfo=UTC)),
+        ("orchestrator-nightly-by-hand", None),
+        ("", None),
+    ],
+    ids=["made by a CronJob", "made by hand", "no Job"],
+)
+def test_time_of_a_cron_job_is_in_the_name_of_its_job(name: str, due: datetime | None) -> None:
+    """Kubernetes puts the minutes since 1970 at the end of the name."""
+    assert due_time_of_job({"ORCHESTRATOR_JOB_NAME": name}) == due
