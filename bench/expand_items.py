@@ -19,6 +19,7 @@ from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.clock import utc_now
+from orchestrator.collector.collect import Collector
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
@@ -53,7 +54,12 @@ async def main() -> None:
         )
         observer: Any = Silent()
         expander = ItemExpander(
-            cast("OpenBatch", batch), ANY_ROOM, observer, utc_now, may_reuse=False
+            cast("OpenBatch", batch),
+            ANY_ROOM,
+            observer,
+            utc_now,
+            collector=cast("Collector", None),
+            may_reuse=False,
         )
         began = time.process_time()
         for seq, key, _ in list(reader.statuses()):

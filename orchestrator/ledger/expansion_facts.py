@@ -25,7 +25,14 @@ class ExpansionFacts(Transactions):
 
     @transaction
     def expand(
-        self, sweep: str, source: int, make: MakeJobs, *, most_jobs: int, limit: int | None = None
+        self,
+        sweep: str,
+        source: int,
+        make: MakeJobs,
+        *,
+        most_jobs: int,
+        limit: int | None = None,
+        holds: bool = False,
     ) -> Expansion | None:
         """
         Writes the jobs that a sweep makes of the items of one job, all of them or none.
@@ -34,6 +41,8 @@ class ExpansionFacts(Transactions):
             make: called in the thread of the worker, and again if the transaction is repeated.
             most_jobs: how many jobs the batch may have.
             limit: how many jobs of the batch are wanted; None for all.
+            holds: whether no other process may start them until `free_added`; only for ledgers
+                in PostgreSQL.
 
         Returns:
             what was written; None when the sweep has taken the items before.
@@ -43,7 +52,7 @@ class ExpansionFacts(Transactions):
             Whatever `make` raises; nothing is written.
         """
         # Places follow one another, so that two processes must not add jobs at the same time.
-        self._execute("lock_batch")
+        self._execute("lock_expansions")
         if self._execute("select_expansion", sweep=sweep, source=source).fetchone():
             return None
         first = seq = self._execute("select_last_seq").fetchone()["seq"] + 1
@@ -82,7 +91,15 @@ class ExpansionFacts(Transactions):
             left_out=left_out,
             problem=problem,
         )
+        if holds:
+            self._execute("hold_added", owner=self._owner, first_seq=first, end_seq=seq)
         return expansion
+
+    @transaction
+    def free_added(self, expansion: Expansion) -> None:
+        """Lets other processes start the jobs of an expansion that this process has kept."""
+        first, end = expansion.first_seq, expansion.first_seq + expansion.jobs
+        self._execute("free_added", owner=self._owner, first_seq=first, end_seq=end)
 
     def _add(self, job: Job) -> str | None:
         """Writes a job; says why not if another job has its key."""

@@ -156,12 +156,14 @@ class LedgerReader:
         sweeps = self.batch().plan.sweeps
         if not sweeps:
             return []
-        sources = Sources(sweeps, self.expansions())
-        return [
+        succeeded = [
             (seq, key)
             for seq, key, status in self.statuses()
-            if status is JobStatus.SUCCEEDED and sources.waiting(seq, key)
+            if status is JobStatus.SUCCEEDED and any(sweep.wants(key) for sweep in sweeps)
         ]
+        # Read after the jobs: so what has made these is known, whatever others write meanwhile.
+        sources = Sources(sweeps, self.expansions())
+        return [(seq, key) for seq, key in succeeded if sources.waiting(seq, key)]
 
     def later_resumes(self) -> frozenset[datetime]:
         """The later occurrences at which a call has resumed this batch."""

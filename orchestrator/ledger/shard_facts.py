@@ -21,6 +21,7 @@ from orchestrator.ledger.transactions import transaction
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.ids import JobKey
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
 
 RUNS, MEMORY, MONEY = "runs", "memory", "money"
@@ -85,6 +86,7 @@ class News:
         has_work: whether some job is not settled.
         runs: how many runs are in progress, of all processes.
         is_complete: whether the batch was closed, and its results and reports are made.
+        expansions: that were recorded, by any process.
     """
 
     changes: Sequence[Change]
@@ -94,6 +96,7 @@ class News:
     has_work: bool
     runs: int
     is_complete: bool
+    expansions: Sequence[Expansion] = ()
 
 
 class ShardFacts(AttemptFacts):
@@ -158,10 +161,18 @@ class ShardFacts(AttemptFacts):
         self._set_claim(seq, number, memory_mbytes, pools)
 
     @transaction
-    def news(self, since: int) -> News:
-        """What other processes have changed; everything for `since` 0."""
+    def news(self, since: int, made_from: int | None = None) -> News:
+        """
+        What other processes have changed.
+
+        Args:
+            since: of the last news; 0 for none of the changes.
+            made_from: the first place of jobs whose expansions are listed; None for none of them.
+        """
         # Before the jobs are read: a change in between is then listed twice, and not never.
         snapshot = self._execute("select_snapshot").fetchone()["since"]
+        # Before the changes: a job that made items and is settled since then is among those.
+        state = self._execute("select_halt").fetchone()
         changes = []
         for row in self._execute("select_changes", since=since, owner=self._owner) if since else ():
             status = JobStatus(row["status"])
@@ -175,7 +186,12 @@ class ShardFacts(AttemptFacts):
                     waiting=waiting_of(row) if is_free else None,
                 )
             )
-        state = self._execute("select_halt").fetchone()
+        # After the changes: then the expansions are known that have made the jobs among these.
+        expansions = (
+            []
+            if made_from is None
+            else self._execute("select_new_expansions", first_seq=made_from).fetchall()
+        )
         return News(
             changes=changes,
             since=snapshot,
@@ -184,7 +200,14 @@ class ShardFacts(AttemptFacts):
             has_work=bool(state["has_work"]),
             runs=int(state["runs"]),
             is_complete=state["completed_at"] is not None,
+            expansions=[Expansion(**row) for row in expansions],
         )
+
+    @transaction
+    def left_sources(self, seqs: Sequence[int]) -> list[int]:
+        """Those of some settled jobs whose processes do not work on the batch any more."""
+        rows = self._execute("select_left_sources", seqs=json.dumps(list(seqs)))
+        return [row["seq"] for row in rows]
 
     @transaction
     def halt(self, kind: str, reason: str) -> None:

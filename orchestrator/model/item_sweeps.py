@@ -80,13 +80,20 @@ class Sources:
     def __bool__(self) -> bool:
         return bool(self._sweeps)
 
-    def add(self, expansion: Expansion) -> None:
-        """Notes an expansion that is recorded."""
+    def __len__(self) -> int:
+        """How many expansions are known."""
+        return len(self._done)
+
+    def add(self, expansion: Expansion) -> bool:
+        """Notes an expansion that is recorded; returns whether it is new."""
+        if (expansion.sweep, expansion.source) in self._done:
+            return False
         self._done.add((expansion.sweep, expansion.source))
         if expansion.jobs:
             end = expansion.first_seq + expansion.jobs
             # Sweeps that an accepted change has removed from the spec feed all others.
             insort(self._made, (expansion.first_seq, end, self._order.get(expansion.sweep, -1)))
+        return True
 
     def waiting(self, seq: int, key: str) -> list[ItemSweep]:
         """The sweeps that need the items of a job and have not taken them."""

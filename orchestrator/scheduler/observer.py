@@ -34,8 +34,8 @@ class Observer(Protocol):
     def job_skipped(self, seq: int, reason: str) -> None:
         """A job is settled without an attempt."""
 
-    def jobs_added(self, source: str, expansion: Expansion) -> None:
-        """Jobs were made of the items of the job with this key."""
+    def jobs_added(self, source: str | None, expansion: Expansion) -> None:
+        """Jobs were made of the items of the job with this key; None: by another process."""
 
     def job_queued(self, seq: int, target: Target) -> None:
         """A job that was made of an item waits for its first start."""

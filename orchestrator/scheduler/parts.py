@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from orchestrator.apify import ApifyClient
 from orchestrator.errors import StoppedEarly
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Collected
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
@@ -45,6 +47,20 @@ class Expands(Protocol):
     """Makes jobs of the items of other jobs; see `app.batch.item_expander`."""
 
     @property
+    def open(self) -> Mapping[int, str]:
+        """Place and key of the jobs whose items are still to become jobs, by any process."""
+        ...
+
+    @property
+    def known(self) -> int:
+        """How many expansions are known, of any process."""
+        ...
+
+    def learn(self, expansions: Iterable[Expansion]) -> list[Expansion]:
+        """Notes expansions that are recorded; returns those that are new."""
+        ...
+
+    @property
     def refused(self) -> StoppedEarly | None:
         """Why items of some job could not become jobs of the batch."""
         ...
@@ -54,7 +70,7 @@ class Expands(Protocol):
         ...
 
     def needs(self, seq: int, key: str) -> bool:
-        """Whether jobs are made of the items of a job that has succeeded now."""
+        """Whether jobs are to be made of the items of a job that has succeeded now."""
         ...
 
     async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
@@ -65,6 +81,12 @@ class NoExpander:
     """For batches without such jobs."""
 
     refused: StoppedEarly | None = None
+    open: Mapping[int, str] = MappingProxyType({})
+    known = 0
+
+    def learn(self, expansions: Iterable[Expansion]) -> list[Expansion]:  # noqa: ARG002
+        """None are new."""
+        return []
 
     def pending(self) -> Sequence[tuple[int, str]]:
         """None."""

@@ -27,15 +27,17 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.shard_facts import MONEY, RUNS, Change, Refused, Share
+from orchestrator.ledger.shard_facts import MONEY, RUNS, Change, News, Refused, Share
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import RUNS as ALL_RUNS
 from orchestrator.scheduler.decide.limits import Blocked
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.decide.stops import why_stuck
 from orchestrator.scheduler.loop import Scheduler
+from orchestrator.scheduler.parts import Expands
 
 PAUSE_SECS = 0.4
 """The usual time before a start is tried again that the limits of all processes did not allow."""
@@ -51,6 +53,8 @@ class PeerParts:
         chance: random numbers from 0 to 1.
         beat_secs: how often the other processes are asked.
         stuck_secs: for how long nothing may run before a batch without money is halted.
+        source_secs: how long a process has to make jobs of the items of a job that it has settled;
+            then the others try.
     """
 
     ledger: Ledger
@@ -61,6 +65,7 @@ class PeerParts:
     chance: Callable[[], float]
     beat_secs: float
     stuck_secs: float
+    source_secs: float
 
 
 class Peers:
@@ -68,7 +73,7 @@ class Peers:
     The other processes that work on the batch, as this one sees them.
 
     Attributes:
-        all_settled: whether no job of the batch is left.
+        all_settled: whether no job of the batch is left, and none is to be made of items.
     """
 
     def __init__(self, parts: PeerParts) -> None:
@@ -77,6 +82,11 @@ class Peers:
         self._of_others: set[int] = set()
         self._own: set[int] = set()
         self._settled: set[int] = set()
+        # The attempts for which jobs wait in the queue of this process, as far as it queued them.
+        self._queued: dict[int, int] = {}
+        # When other processes had settled jobs whose items are not jobs yet.
+        self._sources: dict[int, float] = {}
+        self._made_from = 0
         self._since = 0
         self._halt_is_known = False
         self._lacks_money = ""
@@ -87,6 +97,11 @@ class Peers:
         """Takes a job and records its intent; None when it is another's, or there is no room."""
         scheduler = self._scheduler
         assert scheduler is not None  # noqa: S101 - set before it starts
+        if self._queued.get(queued.seq, queued.number) != queued.number:
+            # Another process has begun this attempt meanwhile: the job is queued for a later one.
+            scheduler.feedback.no_run(queued)
+            return None
+        self._queued.pop(queued.seq, None)
         refused: Attempt | Refused = Refused(limit=None)
         if queued.seq not in self._of_others:
             refused = await self._parts.ledger.intend(
@@ -151,28 +166,63 @@ class Peers:
         if own is not None and not self._halt_is_known:
             self._halt_is_known = True
             await ledger.halt(type(own).__name__, str(own))
-        news = await ledger.news(self._since)
-        self._since = news.since
-        self._apply(news.changes, scheduler)
+        news = await self._hear(scheduler)
+        await self._take_sources(scheduler)
         if news.halt_kind is not None and not self._halt_is_known:
             self._halt_is_known = True
             scheduler.halt_with_others(halt_of(news.halt_kind, news.halt_reason or ""))
-        self.all_settled = not news.has_work
         self._check_stuck(scheduler, news.runs)
         scheduler.note_peers()
+
+    def note_queued(self, queued: QueuedJob) -> None:
+        """Notes that a job waits in the queue of this process."""
+        self._queued[queued.seq] = queued.number
+
+    async def _hear(self, scheduler: SharedScheduler) -> News:
+        """Asks what the other processes have done, and follows it."""
+        ledger, expander = self._parts.ledger, scheduler.expander
+        known = expander.known
+        made_from = self._made_from if ledger.batch.plan.sweeps else None
+        news = await ledger.news(self._since, made_from)
+        self._since = news.since
+        self._made_from = max([self._made_from, *(one.first_seq for one in news.expansions)])
+        # Before the changes: only then it is known which of those jobs can give items.
+        for expansion in expander.learn(news.expansions):
+            scheduler.grow(expansion)
+        self._apply(news.changes, scheduler)
+        # The jobs of an expansion that is new here may not be among what was read.
+        is_expanding = bool(expander.open) or expander.known != known
+        self.all_settled = not (news.has_work or is_expanding)
+        return news
+
+    async def _take_sources(self, scheduler: SharedScheduler) -> None:
+        """Makes jobs of the items of jobs whose processes have left, or have not made them."""
+        still_open = scheduler.expander.open
+        self._sources = {seq: at for seq, at in self._sources.items() if seq in still_open}
+        if not self._sources:
+            return
+        left = await self._parts.ledger.left_sources(list(self._sources))
+        latest = loop_time() - self._parts.source_secs
+        late = [seq for seq, settled_at in self._sources.items() if settled_at < latest]
+        for seq in {*left, *late} & still_open.keys():
+            del self._sources[seq]
+            scheduler.expand_left(seq, still_open[seq])
 
     def _apply(self, changes: Sequence[Change], scheduler: SharedScheduler) -> None:
         for change in changes:
             if change.waiting is not None:
                 self._of_others.discard(change.seq)
-                scheduler.put_back(self._parts.queued_of(change.waiting))
+                queued = self._parts.queued_of(change.waiting)
+                # A change may be listed twice, and so are the jobs that this process has made.
+                if self._queued.get(queued.seq) != queued.number:
+                    scheduler.put_back(queued)
                 continue
             self._own.discard(change.seq)
             self._of_others.add(change.seq)
-            # A change may be listed twice.
             if change.status is not JobStatus.WAITING and change.seq not in self._settled:
                 self._settled.add(change.seq)
-                scheduler.settled_elsewhere(change)
+                if scheduler.settled_elsewhere(change):
+                    self._sources[change.seq] = loop_time()
 
     def _check_stuck(self, scheduler: SharedScheduler, runs: int) -> None:
         """Halts a batch whose jobs wait for what cannot come."""
@@ -230,22 +280,40 @@ class SharedScheduler(Scheduler):
         """Why the jobs of this process wait for what cannot come."""
         return why_stuck(self._queue.reasons(), lacks_money=self._queue.lacks_money)
 
+    @property
+    def expander(self) -> Expands:
+        """Makes jobs of items."""
+        return self._parts.expander
+
     def put_back(self, queued: QueuedJob) -> None:
-        """Queues a job that is free again."""
+        """Queues a job that is free again, or that another process has made."""
+        self._peers.note_queued(queued)
         self._queue.add(queued, loop_time())
         self._changed.set()
+
+    def grow(self, expansion: Expansion) -> None:
+        """Counts the jobs that another process has made."""
+        self._parts.observer.jobs_added(None, expansion)
+        for _ in range(expansion.jobs):
+            self._stops.failures.grow()
+
+    def expand_left(self, seq: int, key: str) -> None:
+        """Makes jobs of the items of a job that another process has settled."""
+        self._expand([(seq, key)])
 
     def resume_stolen(self, attempt: Attempt, queued: QueuedJob) -> None:
         """Resumes an attempt of a process that has died."""
         if self._stop_reason is None:
             self._resume(attempt, queued)
 
-    def settled_elsewhere(self, change: Change) -> None:
-        """Notes that another process has settled a job."""
+    def settled_elsewhere(self, change: Change) -> bool:
+        """Notes that another process has settled a job; returns whether its items become jobs."""
         self._apply(self._dependencies.settled(change.seq, change.key, change.status))
         why = self._stops.failures.count(change.status)
         if why is not None:
             self.drain(TooManyFailures(why))
+        has_succeeded = change.status is JobStatus.SUCCEEDED
+        return has_succeeded and self.expander.needs(change.seq, change.key)
 
     def halt_with_others(self, reason: StoppedEarly) -> None:
         """Starts nothing more, because another process has halted the batch."""
@@ -256,6 +324,10 @@ class SharedScheduler(Scheduler):
     def note_peers(self) -> None:
         """Looks again whether anything may begin or end."""
         self._changed.set()
+
+    def _enqueue(self, queued: QueuedJob) -> None:
+        self._peers.note_queued(queued)
+        super()._enqueue(queued)
 
     def _is_at_rest(self) -> bool:
         is_at_rest = super()._is_at_rest()

@@ -23,9 +23,20 @@ READING = {
     "ended_attempt",
     "check_owner",
     "leave",
+    "left_sources",
     "news",
 }
-SHARED = {"halt", "hold_lease", "intend", "join", "leave_batch", "seek_end", "set_claim", "steal"}
+SHARED = {
+    "free_added",
+    "halt",
+    "hold_lease",
+    "intend",
+    "join",
+    "leave_batch",
+    "seek_end",
+    "set_claim",
+    "steal",
+}
 """Steps of shards, which the tests of shards kill at any time."""
 
 REPEATED = {

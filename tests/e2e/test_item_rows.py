@@ -218,12 +218,3 @@ def test_impossible_rows_are_errors(command: Command, name: str) -> None:
     for word in ("validate", "plan", "run"):
         done = command.run(word, "s.toml")
         assert (done.code, message in done.err) == (2, True), done.err
-
-
-def test_jobs_of_items_are_refused_in_shards(command: Command) -> None:
-    """A shard that died at the wrong moment would lose the jobs of the items."""
-    command.write("s.toml", BATCH + SEARCH + profiles(""))
-    words = ("--shard", "1/2", "--ledger", "postgresql://someone@127.0.0.1:9/batches")
-    done = command.run("run", "s.toml", *words)
-    assert (done.code, "leave out --shard" in done.err) == (2, True), done.err
-    assert not (command.folder / "output").exists()

@@ -1,7 +1,7 @@
 """
-Runs the command twice.
+Runs the command until its process kills itself by SIGKILL at a named point.
 
-The first process kills itself by SIGKILL at a named point; the second one runs to its end.
+A second process may follow, which runs to its end.
 """
 
 from __future__ import annotations
@@ -137,3 +137,15 @@ def run_twice(words: Sequence[str]) -> None:
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         sys.exit(f"{name} was not reached: the first process ended by itself")
     main_with_short_pauses(second)
+
+
+def run_until_point(words: Sequence[str]) -> None:
+    """
+    Runs the command until it dies at a point.
+
+    Args:
+        words: the name of the point, then the arguments.
+    """
+    prepare(POINTS[words[0]].story)
+    arm(POINTS[words[0]])
+    main_with_short_pauses(words[1:])

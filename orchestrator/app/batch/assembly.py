@@ -162,7 +162,7 @@ def _parts(
         finder=finder,
         collector=collector,
         acceptance=Acceptance(batch.folder / "jobs", backlog.usual_items),
-        expander=_expander(batch, options, observer),
+        expander=_expander(batch, options, observer, collector),
         claim_of=options.room.claim_of,
         utc_now=options.utc_now,
         chance=options.chance,
@@ -174,10 +174,20 @@ def _parts(
     )
 
 
-def _expander(batch: OpenBatch, options: SchedulerOptions, observer: Observer) -> Expands:
+def _expander(
+    batch: OpenBatch, options: SchedulerOptions, observer: Observer, collector: Collector
+) -> Expands:
     if not (batch.ledger.batch.plan.sweeps and options.adds_jobs):
         return NoExpander()
-    return ItemExpander(batch, options.room, observer, options.utc_now, may_reuse=options.reuses)
+    return ItemExpander(
+        batch,
+        options.room,
+        observer,
+        options.utc_now,
+        collector=collector,
+        may_reuse=options.reuses,
+        shard=options.shard,
+    )
 
 
 def _collector(batch: OpenBatch, options: SchedulerOptions) -> Collector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 from anyio.lowlevel import checkpoint
 
 from orchestrator.app.account.account_limits import Room
+from orchestrator.app.batch.absent_results import ensure_results
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_jobs
 from orchestrator.app.batch.reuse import reuse_results
-from orchestrator.errors import InputRejected, StoppedEarly, TooManyJobs
+from orchestrator.collector.collect import Collector
+from orchestrator.errors import PlatformError, StoppedEarly, TooManyJobs
 from orchestrator.ledger.expansion_facts import IsNew, Place
+from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
+from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.observer import Observer
@@ -36,7 +40,9 @@ class ItemExpander:
     A failed source costs no other one: its rows are made when it has succeeded after a retry.
 
     Args:
+        collector: downloads items that another machine has collected.
         may_reuse: whether new jobs may take the results of earlier batches.
+        shard: which of several processes this one is; None if it works alone.
 
     Attributes:
         refused: why items of some job could not become jobs.
@@ -49,10 +55,15 @@ class ItemExpander:
         observer: Observer,
         utc_now: Callable[[], datetime],
         *,
+        collector: Collector,
         may_reuse: bool,
+        shard: Shard | None = None,
     ) -> None:
         self.refused: StoppedEarly | None = None
         self._batch = batch
+        self._collector = collector
+        self._shard = shard
+        self._open: dict[int, str] = {}
         self._room = room
         self._observer = observer
         self._utc_now = utc_now
@@ -61,13 +72,38 @@ class ItemExpander:
         self._sources = Sources(self._plan.sweeps, batch.reader.expansions())
         self._makers: dict[str, ItemJobs] = {}
 
+    @property
+    def open(self) -> Mapping[int, str]:
+        """See `Expands.open`."""
+        return self._open
+
+    @property
+    def known(self) -> int:
+        """See `Expands.known`."""
+        return len(self._sources)
+
     def pending(self) -> Sequence[tuple[int, str]]:
         """Place and key of the jobs that have succeeded before, and whose items are still rows."""
-        return self._batch.reader.unexpanded()
+        found = self._batch.reader.unexpanded()
+        # Read after them: then what has made these jobs is known.
+        self.learn(self._batch.reader.expansions())
+        return [(seq, key) for seq, key in found if self.needs(seq, key)]
 
     def needs(self, seq: int, key: str) -> bool:
-        """Whether jobs are made of the items of a job."""
-        return bool(self._sources.waiting(seq, key))
+        """Whether jobs are to be made of the items of a job; it is open from then on."""
+        if not self._sources.waiting(seq, key):
+            return False
+        self._open[seq] = key
+        return True
+
+    def learn(self, expansions: Iterable[Expansion]) -> list[Expansion]:
+        """Notes expansions that are recorded; returns those that are new."""
+        new = [one for one in expansions if self._sources.add(one)]
+        for one in new:
+            key = self._open.get(one.source)
+            if key is not None and not self._sources.waiting(one.source, key):
+                del self._open[one.source]
+        return new
 
     async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
         """
@@ -85,26 +121,38 @@ class ItemExpander:
                     self._sources.add(expansion)
                     self._observer.jobs_added(key, expansion)
                     todo += await self._queue(sweep, expansion, add)
+            # Also when it cannot be expanded: this process does not try again.
+            self._open.pop(seq, None)
 
     async def _expand(self, sweep: ItemSweep, seq: int, key: str) -> Expansion | None:
         """Writes the jobs of a source; None when it cannot, or another process has."""
         try:
+            await ensure_results(self._batch, self._collector, JobKey(key))
             return await self._batch.ledger.expand(
                 sweep.name,
                 seq,
                 partial(self._make, sweep, key),
                 most_jobs=self._plan.max_jobs,
                 limit=self._plan.choice.limit,
+                holds=self._shard is not None and self._may_take_results(sweep),
             )
         except TooManyJobs as error:
             self.refused = TooManyJobs(
                 f"{key}: {error}; raise max_jobs and resume with --accept-changes"
             )
-        except (OSError, ValueError, InputRejected) as error:
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            self._observer.items_not_read(key, str(error))
+        except (OSError, ValueError) as error:
             if isinstance(error, OSError):
                 refuse_exhaustion(error)
             self._observer.items_not_read(key, str(error))
         return None
+
+    def _may_take_results(self, sweep: ItemSweep) -> bool:
+        """Whether jobs of a sweep may take the results of earlier batches."""
+        return sweep.has_reuse and self._may_reuse
 
     def _make(self, sweep: ItemSweep, key: str, is_new: IsNew, place: Place) -> Iterator[Job | str]:
         """The chosen jobs of a source; runs in the thread of the ledger."""
@@ -126,16 +174,18 @@ class ItemExpander:
         """Hands on the new jobs that wait for a start; returns those that have results already."""
         batch, end = self._batch, expansion.first_seq + expansion.jobs
         reused: list[tuple[int, str]] = []
-        if sweep.has_reuse and self._may_reuse and expansion.jobs:
+        if self._may_take_results(sweep) and expansion.jobs:
             places, at = range(expansion.first_seq, end), self._utc_now()
             await reuse_results(batch.ledger, batch.reader, batch.folder, at, places)
             new = batch.reader.statuses(places)
             reused = [(seq, key) for seq, key, status in new if status is JobStatus.SUCCEEDED]
             self._observer.jobs_reused(len(reused))
+            if self._shard is not None:
+                await batch.ledger.free_added(expansion)
         for first in range(expansion.first_seq, end, AT_ONCE):
             waiting = batch.reader.waiting(range(first, min(first + AT_ONCE, end)))
             now = batch.client.platform_now()
-            for job in list(queued_jobs(waiting, self._room, platform_now=now)):
+            for job in list(queued_jobs(waiting, self._room, platform_now=now, shard=self._shard)):
                 if job.claim.target is not None:
                     self._observer.job_queued(job.seq, job.claim.target)
                 add(job)

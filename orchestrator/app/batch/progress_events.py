@@ -74,9 +74,12 @@ class BatchEvents:
             self._watcher.job_skipped(seq)
         self._log.warning("job_skipped", place=seq + 1, reason=reason)
 
-    def jobs_added(self, source: str, expansion: Expansion) -> None:
+    def jobs_added(self, source: str | None, expansion: Expansion) -> None:
         """Counts the jobs that were made of items, and warns of items that gave none."""
         self._tracker.jobs_added(expansion.jobs)
+        if source is None:
+            # The process that has made them logs it.
+            return
         self._log.info("jobs_added", source=source, sweep=expansion.sweep, jobs=expansion.jobs)
         if expansion.left_out:
             self._log.warning(

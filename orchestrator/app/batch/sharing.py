@@ -10,6 +10,7 @@ from orchestrator.app.batch.queued_jobs import queued_attempt, queued_jobs
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import Interrupted, OrchestratorError, StoppedEarly
 from orchestrator.ledger.records import WaitingJob
+from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import demand_of
 from orchestrator.scheduler.decide.queue import QueuedJob
@@ -59,6 +60,7 @@ def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
             chance=options.chance,
             beat_secs=beat_secs(options.settings),
             stuck_secs=options.settings.costs_settle_secs + STUCK_RESERVE_SECS,
+            source_secs=lease_secs(options.settings),
         )
     )
 
@@ -85,6 +87,9 @@ async def await_end(
 
     Returns:
         whether this process closes it, and why the batch stopped early.
+
+    Raises:
+        LeaseLost: no other process is left, and jobs are: this one has to join the batch again.
     """
     ledger = batch.ledger
     if isinstance(reason, Interrupted) or not isinstance(reason, StoppedEarly | None):
@@ -98,6 +103,10 @@ async def await_end(
             reason = halt_of(news.halt_kind, news.halt_reason or "")
         if news.is_complete:
             return False, reason
+        if is_ours and reason is None and news.has_work:
+            # It has made jobs of items that this process could not read, and has died.
+            await ledger.leave_batch()
+            raise LeaseLost(f"{batch.folder}: the process that had jobs left has died")
         if is_ours:
             return True, reason
         await anyio.sleep(beat_secs(settings))

@@ -17,8 +17,7 @@ from orchestrator.cli.event_loop import run_to_end
 from orchestrator.cli.heartbeat import beating
 from orchestrator.cli.shard_option import due_time_of_job, shard_of
 from orchestrator.errors import UsageError
-from orchestrator.specfile import LoadedSpec, load_spec
-from orchestrator.specfile.jobs.item_checks import item_rows_of
+from orchestrator.specfile import load_spec
 from orchestrator.specfile.notify_urls import plan_of_table
 
 
@@ -43,8 +42,6 @@ def _run(call: Call) -> int:
     if not options.local:
         settings.require_token()
     loaded = load_spec(options.spec, output=settings.output)
-    if shard is not None:
-        _refuse_item_rows(loaded)
     plan = plan_of_table(loaded.spec.notify)
     context = announcing(make_context(options, settings), plan)
     call.announcer = context.announcer
@@ -79,12 +76,3 @@ def _with_occurrence(run: SpecRun) -> SpecRun:
     due = due_time_of_job(os.environ) if run.shares and run.named is None else None
     # Not the time itself: an hour that occurs twice has one occurrence, and two Jobs.
     return run if due is None else replace(run, named=run.schedule.at(due))
-
-
-def _refuse_item_rows(loaded: LoadedSpec) -> None:
-    # A shard that dies between a success and its items would let the last one end the batch.
-    if any(item_rows_of(table.matrix) for table in loaded.spec.jobs):
-        raise UsageError(
-            "--shard: the spec makes jobs of the items of other jobs, which only one process can "
-            "do so far: leave out --shard"
-        )

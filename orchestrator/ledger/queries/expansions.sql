@@ -1,7 +1,3 @@
--- name: lock_batch
--- Makes another process that adds jobs to the batch wait until this transaction has ended.
-UPDATE batch SET id = id;
-
 -- name: select_expansion
 -- Finds whether a sweep has taken the items of a job.
 SELECT 1 FROM expansions WHERE sweep = :sweep AND source = :source;
@@ -14,6 +10,11 @@ VALUES (:sweep, :source, :first_seq, :jobs, :left_out, :problem);
 -- name: select_expansions
 -- Lists which sweeps have taken the items of which jobs.
 SELECT sweep, source, first_seq, jobs, left_out, problem FROM expansions ORDER BY first_seq;
+
+-- name: select_new_expansions
+-- Lists the expansions whose jobs have this place or a later one.
+SELECT sweep, source, first_seq, jobs, left_out, problem FROM expansions
+WHERE first_seq >= :first_seq ORDER BY first_seq;
 
 -- name: insert_distinct_row
 -- Records a row of a sweep, unless an equal one was taken before.

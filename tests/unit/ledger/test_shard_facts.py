@@ -13,12 +13,14 @@ import pytest
 
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
+from orchestrator.ledger.expansion_facts import IsNew, Place
 from orchestrator.ledger.shard_facts import MONEY, RUNS, Refused, Share
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.ledger.stores import connect
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import PoolLimits
+from orchestrator.model.jobs import Job
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_batch, make_job, make_run
@@ -76,6 +78,11 @@ def controllers(tmp_path: Path) -> Iterator[Controllers]:
 async def intend(ledger: Ledger, seq: int, number: int = 1, share: Share = SHARE) -> object:
     """What follows when a process is about to start a job."""
     return await ledger.intend(seq, number, NOON, share, platform_at=None, caps_itself=True)
+
+
+def one_job(_is_new: IsNew, place: Place) -> list[Job | str]:
+    """What a source gives."""
+    return [make_job(place(), key="a")]
 
 
 async def test_job_is_taken_by_one_process(controllers: Controllers) -> None:
@@ -211,3 +218,44 @@ async def test_halt_reaches_all_processes(controllers: Controllers, tmp_path: Pa
     assert (await third.news(0)).halt_kind is None
     with LedgerReader(tmp_path / "ledger.sqlite") as reader:
         assert reader.batch().ended_at is None
+
+
+async def test_new_jobs_of_items_are_news_with_what_has_made_them(
+    controllers: Controllers,
+) -> None:
+    """Another process learns of the expansion and of its jobs, and may start these."""
+    one, other = await controllers.join(), await controllers.join()
+    since = (await other.news(0)).since
+    made = await one.expand("s", 0, one_job, most_jobs=9)
+    news = await other.news(since, 0)
+    assert news.expansions == [made]
+    assert [(change.seq, change.waiting is not None) for change in news.changes] == [(6, True)]
+    assert isinstance(await intend(other, 6), Attempt)
+
+
+async def test_jobs_of_items_may_be_kept_until_earlier_results_are_found(
+    controllers: Controllers,
+) -> None:
+    """Nobody starts a job while its process looks for results that it may take."""
+    one, other = await controllers.join(), await controllers.join()
+    made = await one.expand("s", 0, one_job, most_jobs=9, holds=True)
+    assert await intend(other, 6) == Refused(limit=None)
+    assert made is not None
+    await one.free_added(made)
+    assert isinstance(await intend(other, 6), Attempt)
+
+
+async def test_sources_of_processes_that_have_left_are_named(controllers: Controllers) -> None:
+    """Only their items are for others to expand: those of a live process are not."""
+    one, other = await controllers.join(), await controllers.join(SHORT)
+    for ledger, seq in ((one, 0), (other, 1)):
+        attempt = await intend(ledger, seq)
+        assert isinstance(attempt, Attempt)
+        succeeded = Outcome(status=JobStatus.SUCCEEDED)
+        await ledger.mark_over(attempt, succeeded, state=AttemptState.FAILED)
+    third = await controllers.join()
+    assert await third.left_sources([0, 1]) == []
+    await third.steal()
+    assert await third.left_sources([0, 1]) == [1]
+    await one.leave_batch()
+    assert await third.left_sources([0, 1]) == [0, 1]

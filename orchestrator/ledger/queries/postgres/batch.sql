@@ -46,3 +46,7 @@ SELECT pid, CAST(backend_start AS text) AS began FROM pg_stat_activity WHERE pid
 -- name: delete_batch
 -- Deletes the batch with all its jobs.
 DELETE FROM batch;
+
+-- name: lock_expansions
+-- Makes another process that adds jobs to the batch wait until this transaction has ended.
+SELECT pg_advisory_xact_lock(chosen_batch(), 2);

@@ -118,3 +118,20 @@ WHERE number > 0 AND (name = :name OR :name = '') ORDER BY name, number;
 -- Finds the highest number among the batches of this name, and lets no other be given meanwhile.
 WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext(name), 1), name FROM batch)
 SELECT MAX(number) AS number FROM all_batches WHERE name = (SELECT name FROM turn);
+
+-- name: select_left_sources
+-- Lists those of some jobs that were settled by no process which still works on the batch.
+SELECT seq FROM jobs
+WHERE seq IN (SELECT CAST(value AS integer) FROM json_array_elements_text(CAST(:seqs AS json)))
+    AND NOT EXISTS (SELECT 1 FROM writers WHERE owner = taken_by
+        AND is_shard = 1 AND is_working = 1 AND is_fenced = 0);
+
+-- name: hold_added
+-- Keeps jobs that were made of items for the process that has made them.
+UPDATE jobs SET taken_by = :owner WHERE seq >= :first_seq AND seq < :end_seq;
+
+-- name: free_added
+-- Gives the jobs back that were kept and have no attempt.
+UPDATE jobs SET taken_by = NULL
+WHERE seq >= :first_seq AND seq < :end_seq AND status = 'WAITING' AND attempts = 0
+    AND taken_by = :owner AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq);

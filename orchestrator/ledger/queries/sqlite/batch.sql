@@ -16,3 +16,7 @@ UPDATE batch SET owner = :owner, progress = NULL;
 -- name: select_last_number
 -- Finds the highest number among the other batches in this ledger: there are none.
 SELECT 0 AS number;
+
+-- name: lock_expansions
+-- Makes another process that adds jobs to the batch wait until this transaction has ended.
+UPDATE batch SET id = id;
