@@ -124,7 +124,8 @@ SELECT MAX(number) AS number FROM all_batches WHERE name = (SELECT name FROM tur
 SELECT seq FROM jobs
 WHERE seq IN (SELECT CAST(value AS integer) FROM json_array_elements_text(CAST(:seqs AS json)))
     AND NOT EXISTS (SELECT 1 FROM writers WHERE owner = taken_by
-        AND is_shard = 1 AND is_working = 1 AND is_fenced = 0);
+        AND is_shard = 1 AND is_working = 1 AND is_fenced = 0)
+ORDER BY seq;
 
 -- name: hold_added
 -- Keeps jobs that were made of items for the process that has made them.
