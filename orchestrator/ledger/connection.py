@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from orchestrator.errors import (
 from orchestrator.ledger.queries import queries
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
+from orchestrator.ledger.store import Row
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked, as `_check_pages` knows them."""
@@ -107,6 +108,10 @@ class LedgerConnection(sqlite3.Connection):
     def restore(self) -> bool:
         """A file has no connection that could be lost."""
         return False
+
+    def claim(self, wanted: Mapping[str, Any]) -> Callable[[], Row | None]:
+        """Not for a file: one process works on its batch."""
+        raise NotImplementedError
 
     def lease(self, secs: float) -> None:
         """A file has one owner, whose lock is its lease."""

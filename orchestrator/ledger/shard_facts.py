@@ -9,54 +9,20 @@ their own transactions fail. All times are those of the server.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from orchestrator.ledger.attempt_facts import AttemptFacts
+from orchestrator.ledger.claims import UNKNOWN, Refused, Share, Wanted, claim_values, claimed_of
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.rows import attempt_of, waiting_of
-from orchestrator.ledger.transactions import transaction
-from orchestrator.model.attempts import Attempt
-from orchestrator.model.batches import PoolLimits
+from orchestrator.ledger.store import Row
+from orchestrator.ledger.transactions import AfterCommit, claiming_transaction, transaction
+from orchestrator.model.attempts import Attempt, mark_stem
 from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
-
-RUNS, MEMORY, MONEY = "runs", "memory", "money"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """
-    What an attempt uses of the limits, and the limits that all processes share.
-
-    Attributes:
-        reserve_usd: what it may cost; 0 without a budget.
-    """
-
-    memory_mbytes: int
-    pools: tuple[str, ...]
-    reserve_usd: Decimal
-    max_runs: int
-    max_memory_mbytes: int | None
-    max_cost_usd: Decimal | None
-    pool_limits: Mapping[str, PoolLimits] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """
-    Why an attempt was not intended; the ledger has not changed.
-
-    Attributes:
-        limit: that is used up by all processes together; None when the job is another process's.
-        reason: for people.
-    """
-
-    limit: str | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +77,7 @@ class ShardFacts(AttemptFacts):
     @transaction
     def steal(self) -> list[Attempt]:
         """Takes the attempts of processes whose leases have expired, and lists those."""
-        self._execute("fence_expired", owner=self._owner)
-        self._execute("free_jobs")
+        self._fence_expired()
         places = self._execute("steal_attempts", owner=self._owner).fetchall()
         stolen = []
         for place in sorted(map(tuple, places)):
@@ -121,7 +86,7 @@ class ShardFacts(AttemptFacts):
             stolen.append(attempt_of(row, self.batch.mark))
         return stolen
 
-    @transaction
+    @claiming_transaction
     def intend(
         self,
         seq: int,
@@ -131,7 +96,7 @@ class ShardFacts(AttemptFacts):
         *,
         platform_at: datetime | None,
         caps_itself: bool,
-    ) -> Attempt | Refused:
+    ) -> AfterCommit[Attempt | Refused]:
         """
         Takes a job and records its intent, if all processes together stay within the limits.
 
@@ -139,21 +104,27 @@ class ShardFacts(AttemptFacts):
             platform_at: what the platform's clock shows now; None when it is not known.
             caps_itself: whether no cap of our choice is sent.
         """
-        refused = self._refusal(share)
-        if refused is not None:
-            return refused
-        if self._execute("take_job", seq=seq, number=number, owner=self._owner).rowcount != 1:
-            return Refused(limit=None)
-        attempt = self._intend(
-            seq,
-            number,
-            now,
+        reserved = share.reserve_usd or None
+        wanted = Wanted(
+            seq=seq,
+            number=number,
+            intent_at=now,
             platform_at=platform_at,
-            reserved_usd=share.reserve_usd or None,
+            reserved_usd=reserved,
             caps_itself=caps_itself,
         )
-        self._set_claim(seq, number, share.memory_mbytes, share.pools)
-        return attempt
+        stem = mark_stem(self.batch.mark, seq, number)
+        answer = self._db.claim(claim_values(wanted, share, stem=stem, word=self.word))
+        return AfterCommit(lambda: self._claimed(answer(), wanted, share))
+
+    def _claimed(self, row: Row | None, wanted: Wanted, share: Share) -> Attempt | Refused:
+        """What the answer to a claim means; without one, the ledger shows what has happened."""
+        if row is not None:
+            return claimed_of(row, wanted, share)
+        found = self._execute("select_attempt", seq=wanted.seq, number=wanted.number).fetchone()
+        if found is not None and found["owner"] == self._owner:
+            return attempt_of(found, self.batch.mark)
+        return Refused(limit=UNKNOWN, reason="the connection to the ledger broke")
 
     @transaction
     def set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
@@ -217,7 +188,7 @@ class ShardFacts(AttemptFacts):
     @transaction
     def seek_end(self) -> bool:
         """Whether this process closes the batch: all others are done, and none of them does."""
-        self._execute("fence_expired", owner=self._owner)
+        self._fence_expired()
         self._execute("set_working", owner=self._owner, is_working=0)
         return self._execute("seek_end", owner=self._owner).rowcount == 1
 
@@ -225,6 +196,11 @@ class ShardFacts(AttemptFacts):
     def leave_batch(self) -> None:
         """Leaves the batch to the other processes, at once."""
         self._execute("leave_batch", owner=self._owner)
+
+    def _fence_expired(self) -> None:
+        if self._execute("fence_expired", owner=self._owner).rowcount:
+            # In the same transaction, and only then: it reads all jobs that wait.
+            self._execute("free_jobs")
 
     def _set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
         self._execute(
@@ -234,32 +210,3 @@ class ShardFacts(AttemptFacts):
             memory_mbytes=memory_mbytes,
             pools=json.dumps(pools) if pools else None,
         )
-
-    def _refusal(self, share: Share) -> Refused | None:
-        """The limit that this attempt would exceed; from now on, no other process uses more."""
-        used = self._execute("lock_usage").fetchone()
-        if used["runs"] + 1 > share.max_runs:
-            return Refused(limit=RUNS, reason=f"{used['runs']} of {share.max_runs} runs")
-        memory, most = used["memory_mbytes"] + share.memory_mbytes, share.max_memory_mbytes
-        if most is not None and memory > most:
-            return Refused(limit=MEMORY, reason=f"{used['memory_mbytes']} of {most} MB")
-        money, budget = used["committed_usd"] + share.reserve_usd, share.max_cost_usd
-        if budget is not None and money > budget:
-            return Refused(limit=MONEY, reason=f"{used['committed_usd']} of {budget} USD")
-        return self._refusal_of_pools(share) if share.pools else None
-
-    def _refusal_of_pools(self, share: Share) -> Refused | None:
-        runs = dict.fromkeys(share.pools, 0)
-        starts = dict.fromkeys(share.pools, 0)
-        for row in self._execute("select_pool_use"):
-            for pool in json.loads(row["claim_pools"]):
-                if pool in runs:
-                    runs[pool] += row["runs"]
-                    starts[pool] += row["starts"]
-        for pool in share.pools:
-            limits = share.pool_limits[pool]
-            if limits.max_runs is not None and runs[pool] >= limits.max_runs:
-                return Refused(limit=f"pool {pool}", reason=f"pool {pool}: {runs[pool]} runs")
-            if limits.starts_per_minute is not None and starts[pool] >= limits.starts_per_minute:
-                return Refused(limit=f"pool {pool}", reason=f"pool {pool}: {starts[pool]} starts")
-        return None

@@ -7,15 +7,19 @@ once, for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from orchestrator.errors import BatchHeld
+from orchestrator.errors import BatchHeld, LedgerAway
 
 
 class LeaseLost(BatchHeld):
     """The lease of this process has expired, and another one has taken its attempts."""
+
+
+class Undone(LedgerAway):
+    """The database has undone a transaction, because it and another one waited for each other."""
 
 
 class Row(Protocol):
@@ -90,6 +94,20 @@ class Store(Protocol):
         Raises:
             OutputLost, LedgerCorrupt, BatchHeld: it is not; nothing is written.
             LedgerAway: as `atomic`.
+        """
+        ...
+
+    def claim(self, wanted: Mapping[str, Any]) -> Callable[[], Row | None]:
+        """
+        Claims a job as the last step of the transaction; one statement does that for all claims.
+
+        So what every process has to lock for a claim is locked for the shortest time.
+
+        Args:
+            wanted: a row of `claim_jobs`.
+
+        Returns:
+            gives the answer, after the commit; None when it was lost with the connection.
         """
         ...
 

@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, wraps
 from string import ascii_lowercase
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from orchestrator.errors import LedgerAway, OrchestratorError
 from orchestrator.group_worker import Work, Worker
 from orchestrator.ledger.rows import batch_of
-from orchestrator.ledger.store import Rows, Store
+from orchestrator.ledger.store import Rows, Store, Undone
 from orchestrator.model.attempts import Attempt
 
 P = ParamSpec("P")
 T = TypeVar("T")
 L = TypeVar("L", bound="Transactions")
+
+
+@dataclass(frozen=True, slots=True)
+class AfterCommit(Generic[T]):
+    """What is known only after the commit; `value` reads it then."""
+
+    value: Callable[[], T]
+
 
 WORD_LENGTH = 4
 """How many random letters each process puts into its marks."""
@@ -55,11 +64,16 @@ def _commit(db: Store, group: Sequence[Work]) -> None:
                     work.result = work.perform()
                     work.error = None
             break
+        except Undone:
+            continue
         except LedgerAway:
             if db.restore():
                 break
     try:
         db.confirm()
+        for work in group:
+            if isinstance(work.result, AfterCommit):
+                work.result = work.result.value()
     except OrchestratorError as error:
         # Not performed again: it may have been committed.
         for work in group:
@@ -74,6 +88,20 @@ def transaction(
     @wraps(method)
     def submit(self: L, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return self._worker.submit(partial(method, self, *args, **kwargs))
+
+    return submit
+
+
+def claiming_transaction(
+    method: Callable[Concatenate[L, P], AfterCommit[T]],
+) -> Callable[Concatenate[L, P], Awaitable[T]]:
+    """As `transaction`, for a method whose value is known only after the commit."""
+
+    @wraps(method)
+    def submit(self: L, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        work = cast("Callable[[], T]", partial(method, self, *args, **kwargs))
+        # `commit_group` replaces the value by what it reads.
+        return self._worker.submit(work)
 
     return submit
 

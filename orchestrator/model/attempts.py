@@ -35,13 +35,18 @@ def make_mark(batch_mark: str, seq: int, number: int, send: int, word: str = "")
         word: random letters of the process, so that two processes on copies of one ledger send
             different marks; empty in marks of versions that had no such word.
     """
+    return Mark(f"{mark_stem(batch_mark, seq, number)}{send}{word}")
+
+
+def mark_stem(batch_mark: str, seq: int, number: int) -> str:
+    """What the marks of all sends of one attempt begin with."""
     # Base 36, because the mark is sent in a header with each start and should be short.
     digits = ""
     rest = seq
     while rest or not digits:
         rest, digit = divmod(rest, 36)
         digits = DIGITS[digit] + digits
-    return Mark(f"{batch_mark}.{digits}.{number}.{send}{word}")
+    return f"{batch_mark}.{digits}.{number}."
 
 
 def place_of(mark: Mark) -> tuple[int, int]:

@@ -26,8 +26,9 @@ from orchestrator.errors import (
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger
+from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.shard_facts import MONEY, RUNS, Change, News, Refused, Share
+from orchestrator.ledger.shard_facts import Change, News
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.item_sweeps import Expansion

@@ -8,11 +8,13 @@ fences a process off whose batch another one has taken over.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -21,7 +23,7 @@ from orchestrator.backoff import pause_secs
 from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
-from orchestrator.ledger.postgres.connection_rows import sendable, statement
+from orchestrator.ledger.postgres.connection_rows import NamedRow, sendable, statement
 from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
 from orchestrator.ledger.postgres.server_errors import translated
 from orchestrator.ledger.store import LeaseLost, Rows
@@ -34,6 +36,25 @@ READING_SECS = 10.0
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LEAVING_SECS = 3.0
 """How long a process waits for the server that is about to end."""
+
+
+@dataclass(slots=True)
+class Claims:
+    """
+    The claims of one transaction.
+
+    Attributes:
+        answers: in their order, after the commit.
+    """
+
+    wanted: list[Mapping[str, Any]] = field(default_factory=list)
+    answers: list[NamedRow] = field(default_factory=list)
+
+    def add(self, wanted: Mapping[str, Any]) -> Callable[[], NamedRow | None]:
+        """Adds one; returns what gives its answer."""
+        place = len(self.wanted)
+        self.wanted.append(wanted)
+        return lambda: self.answers[place] if self.answers else None
 
 
 class PostgresSession:
@@ -54,6 +75,7 @@ class PostgresSession:
         self._owner: str | None = None
         self._is_enlisted = False
         self._commits = 0
+        self._claims = Claims()
         self._lease_secs = 0.0
         self._leased_until = 0.0
         self._is_in_transaction = False
@@ -108,6 +130,10 @@ class PostgresSession:
             yield
         self._is_enlisted = True
         self._leased_until = leased_until
+
+    def claim(self, wanted: Mapping[str, Any]) -> Callable[[], NamedRow | None]:
+        """Claims a job as the last step of the transaction, see `Store`."""
+        return self._claims.add(wanted)
 
     def confirm(self) -> None:
         """Nothing to do: what the server has committed is there."""
@@ -175,16 +201,30 @@ class PostgresSession:
             self.restore()
             self._connection.execute(begin.encode())
         self._is_in_transaction = True
+        self._claims = Claims()
         try:
             with translated(address):
                 yield
-                self._connection.execute(b"COMMIT")
+                self._commit()
         except BaseException:
             with suppress(psycopg.Error):
                 self._connection.execute(b"ROLLBACK")
             raise
         finally:
             self._is_in_transaction = False
+
+    def _commit(self) -> None:
+        claims = self._claims
+        if not claims.wanted:
+            self._connection.execute(b"COMMIT")
+            return
+        values = {"owner": self._owner, "wanted": json.dumps(claims.wanted)}
+        # In one message: meanwhile others wait for the server alone, and not for this process.
+        with self._connection.pipeline():
+            self._connection.execute(statement("await_turn"), prepare=True)
+            answers = self._connection.execute(statement("claim_jobs"), values, prepare=True)
+            self._connection.execute(b"COMMIT")
+        claims.answers = answers.fetchall()
 
     def _connect(self) -> Connection:
         address = self._location.address

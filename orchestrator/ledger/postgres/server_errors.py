@@ -16,9 +16,13 @@ from orchestrator.errors import (
     OutputNotWritable,
 )
 from orchestrator.ledger.postgres.address import Address
+from orchestrator.ledger.store import Undone
 from orchestrator.safe_text import one_line
 
 LONGEST = 300
+
+TRANSACTION_ROLLBACK = "40"
+"""The class of the codes of deadlocks and the like."""
 
 REFUSED_LOGIN = (
     errors.InvalidPassword,
@@ -66,6 +70,8 @@ def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None
             f"{address.url}: the user of the ledger may not do that ({said}): grant it the schema "
             f"{address.schema!r}, or the right to create it"
         )
+    if (error.sqlstate or "").startswith(TRANSACTION_ROLLBACK):
+        return Undone(f"{address.url}: the server of the ledger has undone a change ({said})")
     # A server that has become a replica refuses to write until clients find the new primary.
     away = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
     if isinstance(error, away):

@@ -15,17 +15,17 @@ UPDATE batch SET costs_settle_secs = :secs;
 
 -- name: select_costs
 -- Lists what all runs have cost; a resurrected run counts once, with its last cost.
-SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
-    AND number > one.number AND cost_usd IS NOT NULL)
+SELECT cost_usd FROM attempts AS one WHERE cost_usd IS NOT NULL AND number >= COALESCE((
+    SELECT MAX(number) FROM attempts WHERE job_seq = one.job_seq AND resurrects = one.run_id
+    AND cost_usd IS NOT NULL), 0)
 UNION ALL SELECT cost_usd FROM orphan_runs WHERE cost_usd IS NOT NULL;
 
 -- name: select_costs_paid_again
 -- Lists what the runs have cost that followed a rejected one.
 SELECT cost_usd FROM attempts AS one
-WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND EXISTS (
-    SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND number = one.number - 1
-    AND outcome = 'REJECTED');
+WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND number > 1 AND (
+    SELECT outcome FROM attempts WHERE job_seq = one.job_seq AND number = one.number - 1)
+    = 'REJECTED';
 
 -- name: select_near_cap
 -- Lists the runs whose cost is within 5 % of a cap that we chose.

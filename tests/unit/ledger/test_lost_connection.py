@@ -20,6 +20,8 @@ from orchestrator.ledger.stores import discard
 from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
 from tests.support.postgres_server import PostgresServer, running_server, why_absent
 
+DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"
+
 
 @pytest.fixture
 def in_postgres(postgres_schema: str) -> Iterator[str]:
@@ -75,6 +77,22 @@ async def test_commit_without_an_answer_is_not_repeated(
     monkeypatch.undo()
     (found,) = await reopen_ledger(tmp_path).take_over()
     assert found.mark == attempt.mark
+
+
+async def test_change_that_the_server_undid_is_repeated(tmp_path: Path, in_postgres: str) -> None:
+    """Two transactions waited for each other: the connection stays, and the change is made."""
+    ledger = make_ledger(tmp_path)
+    session: Any = ledger._db
+    sessions = [session._identity]
+
+    def change() -> int:
+        sessions.append(session._identity)
+        if len(sessions) == 2:
+            session._connection.execute(DEADLOCK)
+        return int(session.query("set_waits", waits="[]").rowcount)
+
+    assert await ledger._worker.submit(change) == 1
+    assert sessions == sessions[:1] * 3
 
 
 async def test_process_is_fenced_off_when_it_connects_again(

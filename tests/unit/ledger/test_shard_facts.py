@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.group_worker import InlineWorker
+from orchestrator.errors import LedgerAway
+from orchestrator.group_worker import InlineWorker, Work
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
+from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
 from orchestrator.ledger.expansion_facts import IsNew, Place
-from orchestrator.ledger.shard_facts import MONEY, RUNS, Refused, Share
-from orchestrator.ledger.store import LeaseLost
+from orchestrator.ledger.postgres.ledger_session import PostgresSession
+from orchestrator.ledger.store import LeaseLost, Store
 from orchestrator.ledger.stores import connect
 from orchestrator.ledger.transactions import commit_group
-from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.attempts import Attempt, Outcome, mark_stem
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Job
 from orchestrator.model.shard import Shard
@@ -54,17 +59,41 @@ class Controllers:
 
     async def join(self, lease_secs: float = LONG) -> Ledger:
         """A further process."""
-        db = connect(self.path)
-        self._open.append(db)
+        db = self.connect()
         db.lease(lease_secs)
         ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
         await ledger.join()
         return ledger
 
+    def connect(self) -> Store:
+        """A connection to the ledger."""
+        db = connect(self.path)
+        self._open.append(db)
+        return db
+
     def close(self) -> None:
         """Closes the connections of all processes."""
         for db in self._open:
             db.close()
+
+
+class HeldWorker:
+    """A worker that performs nothing until it is released, and then all as one group."""
+
+    def __init__(self) -> None:
+        self._held: list[Work] = []
+
+    def submit(self, perform: Callable[[], Any]) -> Awaitable[Any]:
+        """Hands in a function."""
+        future = asyncio.get_running_loop().create_future()
+        self._held.append(Work(perform, future))
+        return future
+
+    def release(self, perform_group: Callable[[list[Work]], None]) -> None:
+        """Performs what was handed in."""
+        perform_group(self._held)
+        for work in self._held:
+            work.hand_back()
 
 
 @pytest.fixture
@@ -259,3 +288,45 @@ async def test_sources_of_processes_that_have_left_are_named(controllers: Contro
     assert await third.left_sources([0, 1]) == [1]
     await one.leave_batch()
     assert await third.left_sources([0, 1]) == [0, 1]
+
+
+async def test_claim_whose_answer_was_lost_is_found_in_the_ledger(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks just after the commit: the job is this process's, with its mark."""
+    ledger, other = await controllers.join(), await controllers.join()
+    owned = PostgresSession.owned
+    breaks = [True]
+
+    @contextmanager
+    def broken(self: PostgresSession) -> Iterator[None]:
+        with owned(self):
+            yield
+        if breaks and breaks.pop():
+            self.confirm()
+            self._claims.answers.clear()
+            self._connection.close()
+            raise LedgerAway("the answer to the commit was lost")
+
+    monkeypatch.setattr(PostgresSession, "owned", broken)
+    attempt = await intend(ledger, 0)
+    monkeypatch.undo()
+    assert isinstance(attempt, Attempt)
+    assert attempt.mark.startswith(mark_stem(ledger.batch.mark, 0, 1))
+    assert await intend(other, 0) == Refused(limit=None)
+    assert (await other.news(0)).runs == 1
+
+
+async def test_claims_of_one_transaction_count_together(controllers: Controllers) -> None:
+    """Of three that one commit makes, two fit into a limit of two, in their order."""
+    db, worker = controllers.connect(), HeldWorker()
+    ledger = Ledger(db, worker)
+    claims = [
+        ledger.intend(seq, 1, NOON, SHARE, platform_at=None, caps_itself=True) for seq in (4, 1, 2)
+    ]
+    worker.release(partial(commit_group, db))
+    first, second, third = [await claim for claim in claims]
+    assert isinstance(first, Attempt)
+    assert isinstance(second, Attempt)
+    assert [first.job.seq, second.job.seq] == [4, 1]
+    assert third == Refused(limit=RUNS, reason="2 of 2 runs")

@@ -18,7 +18,7 @@ CASE WHEN ready_at > 0 THEN (
     FROM json_array_elements(CAST(definition AS json) -> 'rules') AS rule)
 END AS backoff_secs FROM jobs
 WHERE status = 'WAITING' AND taken_by IS NULL AND seq >= :first_seq AND seq < :end_seq
-    AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq)
+    AND (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq LIMIT 1) IS NULL
 ORDER BY seq;
 
 -- name: select_place

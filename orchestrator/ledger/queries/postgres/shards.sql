@@ -42,26 +42,14 @@ RETURNING job_seq, number;
 -- Makes a job that of the process which owns its open attempt.
 UPDATE jobs SET taken_by = :owner WHERE seq = :seq;
 
--- name: take_job
--- Takes a job that waits for this attempt, unless it is another's.
-UPDATE jobs SET taken_by = :owner WHERE seq = (
-    SELECT seq FROM jobs WHERE seq = :seq AND status = 'WAITING' AND attempts = :number - 1
-    AND (taken_by IS NULL OR taken_by = :owner)
-    AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = :seq)
-    FOR UPDATE SKIP LOCKED);
+-- name: await_turn
+-- Waits until no other process claims jobs of the batch, and keeps them from it until the commit.
+SELECT pg_advisory_xact_lock(hashtext(current_schema() || ' claims'), chosen_batch());
 
--- name: lock_usage
--- Locks what all processes use of the limits, until the end of the transaction.
-INSERT INTO usage (runs) VALUES (0) ON CONFLICT (batch) DO UPDATE SET runs = usage.runs
-RETURNING runs, memory_mbytes, committed_usd;
-
--- name: select_pool_use
--- Counts the runs in pools, and the starts of the last minute with a second's reserve.
-SELECT claim_pools, COUNT(*) FILTER (WHERE state IN ('intent', 'unconfirmed', 'started', 'adopted'))
-    AS runs, COUNT(*) FILTER (WHERE sent_at > clock_timestamp() - interval '61 seconds') AS starts
-FROM attempts WHERE claim_pools IS NOT NULL AND (sent_at > clock_timestamp() - interval '61 seconds'
-    OR (state <> 'settled' AND state <> 'lost' AND state <> 'failed'))
-GROUP BY claim_pools;
+-- name: claim_jobs
+-- Takes jobs and writes their intents, if all processes together stay within the limits.
+SELECT limit_reached, in_use, job_definition, job_remedy, next_send, next_mark
+FROM claim_jobs(:owner, CAST(:wanted AS json));
 
 -- name: set_claim
 -- Records what an attempt uses of the limits.
@@ -90,7 +78,7 @@ UPDATE batch SET halt_kind = :kind, halt_reason = :reason WHERE halt_kind IS NUL
 -- Reads whether the batch is halted, and whether jobs are left.
 SELECT halt_kind, halt_reason, state, completed_at, exit_code,
     EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING') AS has_work,
-    COALESCE((SELECT runs FROM usage), 0) AS runs FROM batch;
+    CAST((SELECT COALESCE(SUM(runs), 0) FROM usage) AS bigint) AS runs FROM batch;
 
 -- name: seek_end
 -- Makes a process the one that closes the batch, if no other works on it or is about to close it.

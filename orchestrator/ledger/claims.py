@@ -1,0 +1,127 @@
+"""
+How a process claims a job of a batch that it shares with others, and what the answer means.
+
+The function `claim_jobs` of the database decides, in the transaction that writes the intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from orchestrator.ledger.definitions import job_of
+from orchestrator.ledger.rows import remedy_of, stored
+from orchestrator.ledger.store import Row
+from orchestrator.model.attempts import Attempt, sent_job
+from orchestrator.model.batches import PoolLimits
+from orchestrator.model.ids import Mark
+from orchestrator.model.states import AttemptState
+
+RUNS, MEMORY, MONEY = "runs", "memory", "money"
+UNKNOWN = "unknown"
+"""In place of a limit, where the answer was lost and the job was not claimed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """
+    What an attempt uses of the limits, and the limits that all processes share.
+
+    Attributes:
+        reserve_usd: what it may cost; 0 without a budget.
+    """
+
+    memory_mbytes: int
+    pools: tuple[str, ...]
+    reserve_usd: Decimal
+    max_runs: int
+    max_memory_mbytes: int | None
+    max_cost_usd: Decimal | None
+    pool_limits: Mapping[str, PoolLimits] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """
+    Why an attempt was not intended; the ledger has not changed.
+
+    Attributes:
+        limit: that is used up by all processes together; None when the job is another process's.
+        reason: for people.
+    """
+
+    limit: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The attempt that a claim is for; see `AttemptFacts.record_intent`."""
+
+    seq: int
+    number: int
+    intent_at: datetime
+    platform_at: datetime | None
+    reserved_usd: Decimal | None
+    caps_itself: bool
+
+
+def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[str, Any]:
+    """
+    One of the rows that the function `claim_jobs` takes.
+
+    Args:
+        stem, word: the mark without the number of its send.
+    """
+    limits = {name: share.pool_limits[name] for name in share.pools}
+    return {
+        "seq": wanted.seq,
+        "number": wanted.number,
+        "mark": stem,
+        "word": word,
+        "intent_at": stored(wanted.intent_at),
+        "platform_at": stored(wanted.platform_at),
+        "reserved_usd": None if wanted.reserved_usd is None else str(wanted.reserved_usd),
+        "caps_itself": int(wanted.caps_itself),
+        "mbytes": share.memory_mbytes,
+        "pools": share.pools or None,
+        "max_runs": share.max_runs,
+        "max_mbytes": share.max_memory_mbytes,
+        "max_usd": None if share.max_cost_usd is None else str(share.max_cost_usd),
+        "pool_runs": {name: limit.max_runs for name, limit in limits.items()},
+        "pool_starts": {name: limit.starts_per_minute for name, limit in limits.items()},
+    }
+
+
+def claimed_of(row: Row, wanted: Wanted, share: Share) -> Attempt | Refused:
+    """What an answer of the function `claim_jobs` means."""
+    limit, in_use = row["limit_reached"], row["in_use"]
+    if limit is not None:
+        return Refused(limit=limit, reason=_reason(limit, in_use, share))
+    if row["job_definition"] is None:
+        return Refused(limit=None)
+    remedy = remedy_of(row["job_remedy"])
+    return Attempt(
+        job=sent_job(job_of(row["job_definition"]), remedy),
+        number=wanted.number,
+        send=row["next_send"],
+        mark=Mark(row["next_mark"]),
+        state=AttemptState.INTENT,
+        intent_at=wanted.intent_at,
+        platform_at=wanted.platform_at,
+        reserved_usd=wanted.reserved_usd,
+        caps_itself=wanted.caps_itself,
+        remedy=remedy,
+    )
+
+
+def _reason(limit: str, in_use: str, share: Share) -> str:
+    most = {
+        RUNS: f"{share.max_runs} runs",
+        MEMORY: f"{share.max_memory_mbytes} MB",
+        MONEY: f"{share.max_cost_usd} USD",
+    }.get(limit)
+    return f"{limit}: {in_use}" if most is None else f"{in_use} of {most}"
