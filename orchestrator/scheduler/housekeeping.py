@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+
+import anyio
 
 from orchestrator.errors import PlatformError
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import RunId
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.dependencies import Skipped
 from orchestrator.scheduler.decide.retries import outcome_of_refusal
@@ -73,6 +76,20 @@ async def end_orphans(parts: Parts) -> None:
     """
     await parts.finder.search_for_orphans()
     await parts.finder.orphans.end_adoptable()
+
+
+async def watch_adoptable(parts: Parts, found: AdoptableRun, released: Callable[[], None]) -> None:
+    """
+    Releases the slot of an adoptable run at its end, unless an attempt adopts it before.
+
+    Raises:
+        PlatformError: the platform cannot be asked.
+    """
+    while found.holds_slot:
+        await anyio.sleep(parts.timings.adoptable_interval_secs)
+        if await has_ended(parts, found.run):
+            parts.finder.orphans.adoptable.note_end(found)
+            released()
 
 
 async def has_ended(parts: Parts, run: Run) -> bool:

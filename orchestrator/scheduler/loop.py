@@ -18,6 +18,7 @@ from orchestrator.errors import DeadlinePassed, OrchestratorError, StoppedEarly,
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import Wait
+from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Job, Target
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
@@ -118,10 +119,10 @@ class Scheduler:
             raise self._stop_reason
         if self._drain_reason is not None and (self.jobs_wait or self._has_aborted):
             raise self._drain_reason
-        if self.jobs_wait:
-            raise why_stuck(self._queue.reasons(), lacks_money=self._queue.lacks_money)
         if self._parts.expander.refused is not None:
             raise self._parts.expander.refused
+        if self.jobs_wait:
+            raise self.why_stuck()
 
     def stop(self, reason: OrchestratorError) -> None:
         """
@@ -158,6 +159,10 @@ class Scheduler:
     def jobs_wait(self) -> bool:
         """Whether jobs still wait for a start."""
         return len(self._queue) + len(self._dependencies) > 0
+
+    def why_stuck(self) -> StoppedEarly:
+        """Why the jobs of this process wait for what cannot come."""
+        return why_stuck(self.waits_for(), lacks_money=self._queue.lacks_money)
 
     @property
     def stopping(self) -> str:
@@ -342,28 +347,31 @@ class Scheduler:
         """Queues the jobs that waited for a settled one, or skips them."""
         for queued in consequences.released:
             self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
-        if consequences.released:
-            self._changed.set()
         if consequences.skipped:
             self._spawn(housekeeping.skip(self._parts, consequences.skipped), name="skip")
 
     def _expand(self, sources: Iterable[tuple[int, str]]) -> None:
         """Makes jobs of the items of jobs that have succeeded; queues each of them."""
-
-        def add(queued: QueuedJob) -> None:
-            self._stops.failures.grow()
-            self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
-            self._changed.set()
-
         # What a process that stops leaves to expand, the next one expands.
         for seq, key in sources if self._stop_reason is None else ():
-            self._spawn(self._parts.expander.expand(seq, key, add), name="expand")
+            self._spawn(self._parts.expander.expand(seq, key, self), name="expand")
+
+    def add_new(self, queued: QueuedJob) -> None:
+        """See `TakesJobs.add_new`."""
+        self._stops.failures.grow()
+        self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
+
+    def note_expansion(self, expansion: Expansion) -> None:
+        """See `TakesJobs.note_expansion`."""
+        made = self._parts.expander.made(expansion)
+        self._apply(self._dependencies.expanded(expansion, made))
 
     def _enqueue(self, queued: QueuedJob) -> None:
         """Queues a job; begins its attempt at once if that can adopt a run."""
         place = (queued.seq, queued.number)
         if self._stop_reason is not None or not self._adoptable.hand_over(place):
             self._queue.add(queued, loop_time())
+            self._changed.set()
             return
         # Even beyond the limits: no run is started.
         self.usage.hold(queued.claim)
@@ -375,15 +383,8 @@ class Scheduler:
         if queued is not None:
             self._enqueue(queued)
         elif self._tasks is not None:
-            self._tasks.spawn_beside(self._watch_adoptable(found), name="adoptable")
-
-    async def _watch_adoptable(self, found: AdoptableRun) -> None:
-        """Releases the slot of an adoptable run at its end, unless an attempt adopts it before."""
-        while found.holds_slot:
-            await anyio.sleep(self._parts.timings.adoptable_interval_secs)
-            if await housekeeping.has_ended(self._parts, found.run):
-                self._adoptable.note_end(found)
-                self._changed.set()
+            watch = housekeeping.watch_adoptable(self._parts, found, lambda: self._changed.set())
+            self._tasks.spawn_beside(watch, name="adoptable")
 
     def _end_adoptable_of(self, seq: int) -> None:
         if any(place[0] == seq for place, _ in self._adoptable.in_order()):

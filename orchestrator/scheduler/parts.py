@@ -16,6 +16,7 @@ from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
+from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.follow import Follower
@@ -41,6 +42,16 @@ class Collects(Protocol):
     ) -> Collected:
         """Downloads all of it, or raises."""
         ...
+
+
+class TakesJobs(Protocol):
+    """Takes jobs that were made of items: the scheduler."""
+
+    def note_expansion(self, expansion: Expansion) -> None:
+        """Notes that jobs were made, before each of them is added."""
+
+    def add_new(self, queued: QueuedJob) -> None:
+        """Queues a new job."""
 
 
 class Expands(Protocol):
@@ -73,8 +84,12 @@ class Expands(Protocol):
         """Whether jobs are to be made of the items of a job that has succeeded now."""
         ...
 
-    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
-        """Makes the jobs, and gives each that waits for a start to `add`."""
+    def made(self, expansion: Expansion) -> Iterable[tuple[int, str, JobStatus]]:
+        """Place, key and status of the jobs that were made, read when they are asked for."""
+        ...
+
+    async def expand(self, seq: int, key: str, into: TakesJobs) -> None:
+        """Makes the jobs, and gives them to `into`."""
 
 
 class NoExpander:
@@ -96,7 +111,11 @@ class NoExpander:
         """Never."""
         return False
 
-    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
+    def made(self, expansion: Expansion) -> Iterable[tuple[int, str, JobStatus]]:  # noqa: ARG002
+        """None."""
+        return ()
+
+    async def expand(self, seq: int, key: str, into: TakesJobs) -> None:
         """Makes none."""
 
 

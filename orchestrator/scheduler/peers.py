@@ -36,7 +36,6 @@ from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.limits import RUNS as ALL_RUNS
 from orchestrator.scheduler.decide.limits import Blocked
 from orchestrator.scheduler.decide.queue import QueuedJob
-from orchestrator.scheduler.decide.stops import why_stuck
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.parts import Expands
 
@@ -190,6 +189,8 @@ class Peers:
         # Before the changes: only then it is known which of those jobs can give items.
         for expansion in expander.learn(news.expansions):
             scheduler.grow(expansion)
+        for expansion in news.expansions:
+            scheduler.note_expansion(expansion)
         self._apply(news.changes, scheduler)
         # The jobs of an expansion that is new here may not be among what was read.
         is_expanding = bool(expander.open) or expander.known != known
@@ -275,11 +276,9 @@ class SharedScheduler(Scheduler):
     def is_stuck(self) -> bool:
         """Whether this process has jobs and can begin none of them."""
         is_idle = self._tasks is not None and not self._tasks.alive
-        return is_idle and len(self._queue) > 0 and self._next_wake() == float("inf")
-
-    def why_stuck(self) -> StoppedEarly:
-        """Why the jobs of this process wait for what cannot come."""
-        return why_stuck(self._queue.reasons(), lacks_money=self._queue.lacks_money)
+        has_jobs = len(self._queue) + len(self._dependencies) > 0
+        is_waiting = bool(self.expander.open) or self._next_wake() < float("inf")
+        return is_idle and has_jobs and not is_waiting
 
     @property
     def expander(self) -> Expands:

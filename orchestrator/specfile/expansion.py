@@ -18,7 +18,7 @@ from orchestrator.specfile.jobs.checks import check_results
 from orchestrator.specfile.jobs.collisions import Twin, tell_twins, where_of
 from orchestrator.specfile.jobs.item_checks import SourcesCheck
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
-from orchestrator.specfile.jobs.needed_jobs import NeedsCheck
+from orchestrator.specfile.jobs.needed_jobs import ItemJobs, NeedsCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.jobs.sweeps import Sweep, SweepMaker
 from orchestrator.specfile.load import OUTPUT, LoadedSpec
@@ -117,7 +117,7 @@ def _jobs(
     twins: list[Twin] = []
     seq = 0
     # Most specs have no needs, and the check keeps every key.
-    needs = NeedsCheck() if _has_needs(sweeps) else None
+    needs = _needs_check(sweeps)
     sources = SourcesCheck([(sweep.merged, sweep.rows) for sweep in sweeps])
     most = loaded.spec.batch.max_jobs
     for number, sweep in enumerate(sweeps):
@@ -156,8 +156,14 @@ def _jobs(
     return seq
 
 
-def _has_needs(sweeps: Sequence[Sweep]) -> bool:
-    return any("needs" in sweep.merged.fields for sweep in sweeps)
+def _needs_check(sweeps: Sequence[Sweep]) -> NeedsCheck | None:
+    if not any("needs" in sweep.merged.fields for sweep in sweeps):
+        return None
+    return NeedsCheck(
+        ItemJobs(str(sweep.merged.fields.get("name")), sweep.rows.needs)
+        for sweep in sweeps
+        if sweep.rows is not None
+    )
 
 
 def _tell(sweep: Sweep, place: int, cell: Cell, values: Values, mistakes: Mistakes) -> None:

@@ -51,8 +51,13 @@ matrix = { rows = { needs = "search-*", fields = ["q", "index"] } }
 name = "detail-{{ source }}-{{ index }}"
 input = { duration_secs = 0.1, items = 1, item = { of = "{{ source }}" } }
 matrix = { rows = { needs = "profile-*-0", fields = ["index"], where = "index == 1" } }
+
+[[jobs]]
+name = "report"
+needs = ["detail-*", "profile-1-2"]
+input = { duration_secs = 0.1, items = 1, item = { rows = '{{ needs["detail-*"].items }}' } }
 """
-JOBS = 1 + 3 + 1
+JOBS = 1 + 3 + 1 + 1
 
 
 @pytest.fixture

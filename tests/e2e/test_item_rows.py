@@ -218,3 +218,60 @@ def test_impossible_rows_are_errors(command: Command, name: str) -> None:
     for word in ("validate", "plan", "run"):
         done = command.run(word, "s.toml")
         assert (done.code, message in done.err) == (2, True), done.err
+
+
+def report(needs: str = '"profile-*"', *, name: str = "report") -> str:
+    """A job that needs jobs that are made of items."""
+    used = needs.strip('"')
+    return (
+        f'[[jobs]]\nname = "{name}"\n{ACTOR}needs = [{needs}]\n'
+        "input = { duration_secs = 0.01, "
+        f"item = {{ runs = '{{{{ needs[\"{used}\"].run_id }}}}' }} }}\n"
+    )
+
+
+def test_job_waits_for_all_jobs_that_items_become(command: Command) -> None:
+    """It starts when all sources have given their jobs and these have succeeded, and has all."""
+    slow = SEARCH.replace(
+        "duration_secs = 0.01", "duration_secs = \"{{ 1 if q == 'b' else 0.01 }}\""
+    )
+    command.write("s.toml", BATCH + report() + slow + profiles(""))
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 9), done.err
+    rows = rows_of(done)
+    runs = {row["run_id"] for key, row in rows.items() if key.startswith("profile-")}
+    assert set(items_of(done, "report")[0]["runs"]) == runs
+
+
+def test_job_is_skipped_when_a_source_of_what_it_needs_fails(command: Command) -> None:
+    """Its results would lack rows: it is skipped with the reason, and runs after a retry."""
+    search = SEARCH.replace(
+        "items = 3", "fail_attempts = \"{{ 1 if q == 'b' else 0 }}\", items = 3"
+    )
+    search = search.replace('of = "rows"', 'of = "needed rows"')
+    command.write("s.toml", BATCH + search + profiles("") + report())
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, rows_of(done)["report"]["status"]) == (1, "SKIPPED"), done.err
+    reason = "it needs jobs of the items of search-b, which is FAILED"
+    assert rows_of(done)["report"]["error"] == reason
+    done = command.run("retry", "shops", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 9), done.err
+
+
+def test_job_is_skipped_when_no_item_becomes_what_it_needs(command: Command) -> None:
+    """A key that no row has given is told; nothing waits for it forever."""
+    command.write("s.toml", BATCH + SEARCH + profiles("") + report('"profile-a-7"'))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 1, done.err
+    reason = "it needs profile-a-7, which no item has become"
+    assert rows_of(done)["report"]["error"] == reason
+
+
+def test_needs_by_way_of_items_may_not_be_a_cycle(command: Command) -> None:
+    """Two jobs that wait for each other's items are a mistake; a job's own items are none."""
+    late = report('"report"', name="search-late")
+    command.write("s.toml", BATCH + SEARCH + profiles("") + report() + late)
+    done = command.run("validate", "s.toml")
+    assert (done.code, "report needs search-late needs report" in done.err) == (2, True), done.err
+    command.write("s.toml", BATCH + SEARCH + profiles("") + report(name="search-late"))
+    assert command.run("validate", "s.toml").code == 0

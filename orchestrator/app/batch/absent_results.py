@@ -11,8 +11,10 @@ from anyio import to_thread
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.collect import Collector
+from orchestrator.errors import InputRejected, PlatformError
 from orchestrator.event_log import LOG, bound
 from orchestrator.model.ids import JobKey
+from orchestrator.specfile.jobs.needed_jobs import matching
 
 
 async def ensure_results(batch: OpenBatch, collector: Collector, key: JobKey) -> None:
@@ -43,3 +45,31 @@ async def ensure_results(batch: OpenBatch, collector: Collector, key: JobKey) ->
             number=report.attempts,
             kept=found.items,
         )
+
+
+async def ensure_needed(batch: OpenBatch, collector: Collector, needs: tuple[str, ...]) -> None:
+    """
+    Downloads the results of jobs that another job needs, where this machine has no folder for them.
+
+    Raises:
+        InputRejected: they cannot be downloaded.
+        PlatformError: the platform is away.
+        DiskFull, OutputLost.
+    """
+    keys = batch.reader.keys()
+    absent = [
+        keys[place]
+        for _, places in matching(needs, list(keys))
+        for place in places
+        if not collector.folder_of(keys[place]).exists()
+    ]
+    for key in absent:
+        try:
+            await ensure_results(batch, collector, key)
+        except PlatformError as error:
+            if not error.costs_its_job:
+                raise
+            raise InputRejected(
+                f"needs {key}, whose results another machine has, and which cannot be "
+                f"downloaded: {error}"
+            ) from error

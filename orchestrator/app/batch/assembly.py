@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from orchestrator.apify import Download
 from orchestrator.app.account.account_limits import Room, downloads_at_once
+from orchestrator.app.batch.absent_results import ensure_needed
 from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.needed_results import read_needed
 from orchestrator.app.batch.open_batch import OpenBatch
@@ -20,7 +20,6 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.model.batches import OnUnconfirmed
-from orchestrator.model.jobs import Job
 from orchestrator.model.shard import Shard
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.queue import JobQueue
@@ -149,7 +148,7 @@ def _parts(
         options,
         observer,
         finder=finder,
-        save_answer=collector.save_answer,
+        collector=collector,
         gate=backlog.usage.gate,
     )
     return Parts(
@@ -221,7 +220,7 @@ def _starter(
     observer: Observer,
     *,
     finder: RunFinder,
-    save_answer: Callable[[Job, Download], Awaitable[None]],
+    collector: Collector,
     gate: Gate,
 ) -> Starter:
     settings, plan = options.settings, batch.ledger.batch.plan
@@ -239,9 +238,12 @@ def _starter(
             observer=observer,
             policy=policy,
             read_input=partial(
-                read_input, env=os.environ, needed=partial(read_needed, batch.reader, batch.folder)
+                read_input,
+                env=os.environ,
+                needed=partial(read_needed, batch.reader, batch.folder),
+                prepare=partial(ensure_needed, batch, collector),
             ),
-            save_answer=save_answer,
+            save_answer=collector.save_answer,
             gate=gate,
             utc_now=options.utc_now,
             timings=options.timings,

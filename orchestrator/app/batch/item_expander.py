@@ -22,8 +22,8 @@ from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.observer import Observer
+from orchestrator.scheduler.parts import TakesJobs
 from orchestrator.system_errors import refuse_exhaustion
 
 if TYPE_CHECKING:
@@ -105,9 +105,14 @@ class ItemExpander:
                 del self._open[one.source]
         return new
 
-    async def expand(self, seq: int, key: str, add: Callable[[QueuedJob], None]) -> None:
+    def made(self, expansion: Expansion) -> Iterable[tuple[int, str, JobStatus]]:
+        """See `Expands.made`."""
+        first = expansion.first_seq
+        return self._batch.reader.statuses(range(first, first + expansion.jobs))
+
+    async def expand(self, seq: int, key: str, into: TakesJobs) -> None:
         """
-        Makes the jobs of a source, and gives each that waits for a start to `add`.
+        Makes the jobs of a source, and gives each that waits for a start to `into`.
 
         The jobs of a source are written in one transaction together with the fact that they are:
         a crash before it makes none of them, and after it all of them are in the ledger.
@@ -120,7 +125,7 @@ class ItemExpander:
                 if expansion is not None:
                     self._sources.add(expansion)
                     self._observer.jobs_added(key, expansion)
-                    todo += await self._queue(sweep, expansion, add)
+                    todo += await self._queue(sweep, expansion, into)
             # Also when it cannot be expanded: this process does not try again.
             self._open.pop(seq, None)
 
@@ -169,7 +174,7 @@ class ItemExpander:
         return (job for job in made if isinstance(job, str) or is_chosen(job))
 
     async def _queue(
-        self, sweep: ItemSweep, expansion: Expansion, add: Callable[[QueuedJob], None]
+        self, sweep: ItemSweep, expansion: Expansion, into: TakesJobs
     ) -> list[tuple[int, str]]:
         """Hands on the new jobs that wait for a start; returns those that have results already."""
         batch, end = self._batch, expansion.first_seq + expansion.jobs
@@ -182,12 +187,13 @@ class ItemExpander:
             self._observer.jobs_reused(len(reused))
             if self._shard is not None:
                 await batch.ledger.free_added(expansion)
+        into.note_expansion(expansion)
         for first in range(expansion.first_seq, end, AT_ONCE):
             waiting = batch.reader.waiting(range(first, min(first + AT_ONCE, end)))
             now = batch.client.platform_now()
             for job in list(queued_jobs(waiting, self._room, platform_now=now, shard=self._shard)):
                 if job.claim.target is not None:
                     self._observer.job_queued(job.seq, job.claim.target)
-                add(job)
+                into.add_new(job)
             await checkpoint()
         return reused

@@ -12,11 +12,13 @@ import orjson
 from orchestrator.collector.items_file import items_name
 from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
+from orchestrator.model.item_sweeps import Sources
 from orchestrator.model.jobs import MAX_INPUT_BYTES
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.dependencies import Dependencies
+from orchestrator.scheduler.decide.item_needs import ItemNeeds
 from orchestrator.scheduler.decide.queue import QueuedJob
-from orchestrator.specfile.jobs.needed_jobs import matching
+from orchestrator.specfile.jobs.needed_jobs import makers_of, matching
 from orchestrator.system_errors import refuse_exhaustion
 
 FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
@@ -34,6 +36,9 @@ def needs_of(
         needs: [seqs[place] for _, places in matching(needs, list(keys)) for place in places]
         for needs in set(needing.values())
     }
+    sweeps = reader.batch().plan.sweeps
+    makers = {needs: makers_of(needs, sweeps) for needs in needed}
+    items = ItemNeeds(Sources(sweeps, reader.expansions() if sweeps else ()), makers)
     held, free = [], []
     for job in waiting:
         needs = needing.get(job.seq)
@@ -41,7 +46,9 @@ def needs_of(
             free.append(job)
         else:
             held.append((job, needs))
-    return Dependencies(needed, held, dict(zip(seqs, statuses, strict=True))), free
+    by_place = dict(zip(seqs, statuses, strict=True))
+    sources = dict(zip(seqs, keys, strict=True)) if any(makers.values()) else {}
+    return Dependencies(needed, held, by_place, items=items, keys=sources), free
 
 
 class Table(Mapping[str, Any]):
@@ -61,12 +68,24 @@ class Table(Mapping[str, Any]):
 
 
 def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
-    """The keys of jobs that are needed and have not succeeded."""
+    """The jobs that are needed and have not succeeded, and the sources of those still to come."""
     if not needs:
         return []
-    _, keys, statuses = zip(*reader.statuses(), strict=True)
+    seqs, keys, statuses = zip(*reader.statuses(), strict=True)
     places = {place for _, found in matching(needs, list(keys)) for place in found}
-    return [keys[place] for place in sorted(places) if statuses[place] is not JobStatus.SUCCEEDED]
+    found = [keys[place] for place in sorted(places) if statuses[place] is not JobStatus.SUCCEEDED]
+    sweeps = reader.batch().plan.sweeps
+    items = ItemNeeds(
+        Sources(sweeps, reader.expansions() if sweeps else ()), {needs: makers_of(needs, sweeps)}
+    )
+    if items.grow(needs):
+        sources = zip(seqs, keys, strict=True)
+        found += [
+            f"the jobs of the items of {key}"
+            for seq, key in sources
+            if items.steps(needs, seq, key)
+        ]
+    return found
 
 
 def read_needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> dict[str, Table]:

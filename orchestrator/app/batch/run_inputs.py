@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from anyio import to_thread
@@ -13,15 +13,22 @@ from orchestrator.errors import InputRejected
 from orchestrator.model.jobs import Job
 from orchestrator.system_errors import refuse_exhaustion
 
+Prepare = Callable[[tuple[str, ...]], Awaitable[None]]
+
 
 async def read_input(
-    job: Job, *, env: Mapping[str, str], needed: Facts | None = None
+    job: Job,
+    *,
+    env: Mapping[str, str],
+    needed: Facts | None = None,
+    prepare: Prepare | None = None,
 ) -> bytes | None:
     """
     The input of a job as it is sent to the platform; None if it has none.
 
     Args:
         needed: returns the results of the jobs that this one needs.
+        prepare: downloads those that are not on this machine.
 
     Raises:
         InputRejected: a file is missing or has changed since the batch was made, or a secret is
@@ -34,6 +41,8 @@ async def read_input(
     # Only this needs Jinja2.
     from orchestrator.specfile import render_input
 
+    if prepare is not None and job.needs:
+        await prepare(job.needs)
     needs = needed(job.needs) if needed is not None and job.needs else None
     return render_input(job, env, needs)
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from orchestrator.model.item_sweeps import Expansion, Sources
 from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.decide.item_needs import ItemNeeds, Needs, Step, matches
 from orchestrator.scheduler.decide.queue import QueuedJob
+
+NO_KEYS: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +52,15 @@ class Group:
 
     Attributes:
         unmet: places in the spec of needed jobs that have not succeeded yet.
+        steps: after which further jobs that are needed may have been made of items.
+        absent: keys that no job has yet, in lower case.
         waiting: the jobs of the group.
     """
 
+    needs: Needs
     unmet: set[int]
+    steps: set[Step] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     waiting: list[QueuedJob] = field(default_factory=list)
 
 
@@ -62,25 +72,35 @@ class Dependencies:
         needed: for each kind of needs, the places in the spec of the needed jobs.
         waiting: the jobs that wait, each with its kind of needs.
         statuses: of all jobs, by place in the spec.
+        items: which needs may be fulfilled by jobs that are still to be made of items; None where
+            no jobs are made of items.
+        keys: of the jobs whose items may become such jobs, by place in the spec.
     """
 
     def __init__(
         self,
-        needed: Mapping[tuple[str, ...], Iterable[int]] | None = None,
-        waiting: Iterable[tuple[QueuedJob, tuple[str, ...]]] = (),
+        needed: Mapping[Needs, Iterable[int]] | None = None,
+        waiting: Iterable[tuple[QueuedJob, Needs]] = (),
         statuses: Mapping[int, JobStatus] | None = None,
+        *,
+        items: ItemNeeds | None = None,
+        keys: Mapping[int, str] = NO_KEYS,
     ) -> None:
         self._statuses = dict(statuses or {})
+        self._items = items or ItemNeeds(Sources(()), {})
         self._groups = {
-            needs: Group(unmet={seq for seq in seqs if not self._succeeded(seq)})
+            needs: Group(needs=needs, unmet={seq for seq in seqs if not self._succeeded(seq)})
             for needs, seqs in (needed or {}).items()
         }
         for job, needs in waiting:
             self._groups[needs].waiting.append(job)
         self._groups_of: dict[int, list[Group]] = {}
+        self._groups_after: dict[Step, list[Group]] = {}
         for group in self._groups.values():
             for seq in group.unmet:
                 self._groups_of.setdefault(seq, []).append(group)
+            if self._items.grow(group.needs):
+                self._await_items(group, keys)
 
     def __len__(self) -> int:
         return sum(len(group.waiting) for group in self._groups.values())
@@ -89,13 +109,11 @@ class Dependencies:
         """What follows from the jobs that are settled already."""
         consequences = Consequences()
         for group in self._groups.values():
-            if not group.unmet:
-                consequences.released += group.waiting
-                group.waiting = []
+            self._release(group, consequences)
         # A process may have died after it settled a job and before it skipped those that need it.
         for seq in list(self._groups_of):
             status = self._statuses.get(seq)
-            if status not in (None, JobStatus.WAITING, JobStatus.RUNNING):
+            if status not in (None, JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCEEDED):
                 self._settle(seq, status, f"job {seq + 1} of the spec", consequences)
         return consequences
 
@@ -104,6 +122,76 @@ class Dependencies:
         consequences = Consequences()
         self._settle(seq, status, key, consequences)
         return consequences
+
+    def expanded(
+        self, expansion: Expansion, made: Iterable[tuple[int, str, JobStatus]]
+    ) -> Consequences:
+        """
+        What follows from jobs that were made of items.
+
+        Args:
+            made: place, key and status of each; not read if no job waits for them.
+        """
+        consequences = Consequences()
+        self._items.add(expansion)
+        step = (expansion.sweep, expansion.source)
+        groups = self._groups_after.pop(step, [])
+        jobs = list(made) if groups else []
+        for group in groups:
+            group.steps.discard(step)
+            for seq, key, status in jobs:
+                self._add_made(group, seq, key, status)
+            self._release(group, consequences)
+        for seq, key, status in jobs:
+            if status not in (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCEEDED):
+                self._settle(seq, status, key, consequences)
+        return consequences
+
+    def _await_items(self, group: Group, keys: Mapping[int, str]) -> None:
+        """Makes a group wait for the items of the jobs that there are."""
+        known = {key.lower() for key in keys.values()}
+        group.absent = {
+            key for key in map(str.lower, group.needs) if not set("*?[") & set(key)
+        } - known
+        own = {job.seq for job in group.waiting}
+        for seq, key in keys.items():
+            # Their own items are no condition of their start.
+            if seq not in own:
+                self._await_steps(group, seq, key)
+
+    def _await_steps(self, group: Group, seq: int, key: str) -> None:
+        for step in self._items.steps(group.needs, seq, key):
+            group.steps.add(step)
+            self._groups_after.setdefault(step, []).append(group)
+            self._groups_of.setdefault(seq, []).append(group)
+
+    def _add_made(self, group: Group, seq: int, key: str, status: JobStatus) -> None:
+        """Adds a job that was made of an item to what a group waits for."""
+        self._await_steps(group, seq, key)
+        if matches(group.needs, key):
+            group.absent.discard(key.lower())
+            if status is not JobStatus.SUCCEEDED:
+                group.unmet.add(seq)
+                self._groups_of.setdefault(seq, []).append(group)
+
+    def _release(self, group: Group, consequences: Consequences) -> None:
+        """Lets the jobs of a group start if all is there that they need."""
+        if group.unmet or group.steps:
+            return
+        if group.absent:
+            reason = f"it needs {min(group.absent)}, which no item has become"
+            for seq in self._skip(group, reason, consequences):
+                self._settle(seq, JobStatus.SKIPPED, f"job {seq + 1} of the spec", consequences)
+            return
+        consequences.released += group.waiting
+        group.waiting = []
+
+    def _skip(self, group: Group, reason: str, consequences: Consequences) -> list[int]:
+        """Skips the jobs of a group; returns their places."""
+        skipped = [job.seq for job in group.waiting]
+        consequences.skipped += [Skipped(seq=seq, reason=reason) for seq in skipped]
+        group.waiting = []
+        return skipped
 
     def _succeeded(self, seq: int) -> bool:
         return self._statuses.get(seq) is JobStatus.SUCCEEDED
@@ -118,12 +206,11 @@ class Dependencies:
             for group in self._groups_of.pop(seq, ()):
                 if status is JobStatus.SUCCEEDED:
                     group.unmet.discard(seq)
-                    if not group.unmet:
-                        consequences.released += group.waiting
-                        group.waiting = []
+                    self._release(group, consequences)
                     continue
-                reason = f"it needs {name}, which is {status}"
-                for job in group.waiting:
-                    consequences.skipped.append(Skipped(seq=job.seq, reason=reason))
-                    settled.append((job.seq, JobStatus.SKIPPED, f"job {job.seq + 1} of the spec"))
-                group.waiting = []
+                what = name if seq in group.unmet else f"jobs of the items of {name}"
+                reason = f"it needs {what}, which is {status}"
+                settled += [
+                    (skipped, JobStatus.SKIPPED, f"job {skipped + 1} of the spec")
+                    for skipped in self._skip(group, reason, consequences)
+                ]

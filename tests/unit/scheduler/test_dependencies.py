@@ -1,0 +1,82 @@
+"""Jobs that need others which are still to be made of items."""
+
+from __future__ import annotations
+
+from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
+from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
+from orchestrator.scheduler.decide.item_needs import ItemNeeds
+from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.specfile.jobs.needed_jobs import makers_of
+from tests.unit.scheduler.scripted_platform import place
+
+WAITING, SUCCEEDED, FAILED = JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.FAILED
+REPORT = 2
+
+
+def chain(needs: tuple[str, ...]) -> Dependencies:
+    """A report, and two searches whose rows are shops, whose rows are goods."""
+    sweeps = [
+        ItemSweep(name=name, needs=(wanted,), demand=None, definition="{}")  # type: ignore[arg-type] # not read here
+        for name, wanted in (("shop-{{ n }}", "search-*"), ("good-{{ n }}", "shop-*"))
+    ]
+    keys = {0: "search-a", 1: "search-b", REPORT: "report"}
+    job: QueuedJob = place(REPORT)
+    items = ItemNeeds(Sources(sweeps), {needs: makers_of(needs, sweeps)})
+    return Dependencies(
+        {needs: []}, [(job, needs)], dict.fromkeys(keys, WAITING), items=items, keys=keys
+    )
+
+
+def made(source: int, seq: int, key: str, sweep: str = "shop-{{ n }}") -> tuple[Expansion, list]:
+    """One job of the items of another one."""
+    return Expansion(sweep=sweep, source=source, first_seq=seq, jobs=1), [(seq, key, WAITING)]
+
+
+def released(consequences: Consequences) -> list[int]:
+    """The places of jobs that may start."""
+    return [job.seq for job in consequences.released]
+
+
+def test_job_waits_for_the_last_step_of_a_chain() -> None:
+    """Goods are complete when all shops are, of all searches, and have become goods."""
+    jobs = chain(("good-*",))
+    assert released(jobs.begin()) == []
+    jobs.settled(0, "search-a", SUCCEEDED)
+    jobs.expanded(*made(0, 3, "shop-1"))
+    jobs.settled(1, "search-b", SUCCEEDED)
+    none = Expansion(sweep="shop-{{ n }}", source=1, first_seq=4, jobs=0)
+    assert released(jobs.expanded(none, [])) == []
+    jobs.settled(3, "shop-1", SUCCEEDED)
+    assert released(jobs.expanded(*made(3, 4, "good-1", "good-{{ n }}"))) == []
+    assert released(jobs.settled(4, "good-1", SUCCEEDED)) == [REPORT]
+
+
+def test_job_is_skipped_when_a_step_of_a_chain_fails() -> None:
+    """A shop that failed leaves out goods, and the reason names it."""
+    jobs = chain(("good-*",))
+    jobs.settled(0, "search-a", SUCCEEDED)
+    jobs.expanded(*made(0, 3, "shop-1"))
+    (skipped,) = jobs.settled(3, "shop-1", FAILED).skipped
+    assert skipped.seq == REPORT
+    assert skipped.reason == "it needs jobs of the items of shop-1, which is FAILED"
+
+
+def test_further_steps_concern_no_job_that_does_not_need_them() -> None:
+    """A report of the shops does not wait for goods."""
+    jobs = chain(("shop-*",))
+    for seq, key in ((0, "search-a"), (1, "search-b")):
+        jobs.settled(seq, key, SUCCEEDED)
+        jobs.expanded(*made(seq, seq + 3, f"shop-{seq}"))
+    assert released(jobs.settled(3, "shop-0", SUCCEEDED)) == []
+    assert released(jobs.settled(4, "shop-1", SUCCEEDED)) == [REPORT]
+
+
+def test_own_items_are_no_condition() -> None:
+    """A report whose items become shops, too, starts before that."""
+    sweep = ItemSweep(name="shop-{{ n }}", needs=("*",), demand=None, definition="{}")  # type: ignore[arg-type] # not read here
+    needs = ("shop-*",)
+    items = ItemNeeds(Sources([sweep]), {needs: makers_of(needs, [sweep])})
+    keys, statuses = {REPORT: "report"}, {REPORT: WAITING}
+    jobs = Dependencies({needs: []}, [(place(REPORT), needs)], statuses, items=items, keys=keys)
+    assert released(jobs.begin()) == [REPORT]
