@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -26,11 +30,27 @@ __all__ = ["_schema_of_process", "postgres_schema", "postgres_url", "server"]
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+NEEDED_BYTES = 2_000_000_000
+"""The free memory that temporary files of all tests need, several times over."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """More workers than cores, because most tests mostly wait for a process or a connection."""
     return 2 * (os.cpu_count() or 1) + 1
 
+
+def _keep_files_in_memory(folder: Path) -> None:
+    """Puts temporary files into a folder in memory, so that no flush waits for a disk."""
+    if "TMPDIR" in os.environ or not os.access(folder, os.W_OK | os.X_OK):
+        return
+    # Some tests start programs that they have written.
+    may_execute = not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    if may_execute and shutil.disk_usage(folder).free > NEEDED_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+if sys.platform == "linux":
+    _keep_files_in_memory(Path("/dev/shm"))  # noqa: S108 - pytest makes a folder of its own in it
 
 # A suite in the background (`&`, `nohup`) inherits ignored signals, which the commands of the tests
 # would ignore too.

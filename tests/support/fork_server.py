@@ -5,11 +5,13 @@ Most of a short command's time goes into its imports, and the tests call it hund
 order is a line of JSON on stdin: its id, the function to call (`module:function`) and its
 arguments, a working folder, the environment, and the files for stdout and stderr. Each child leads
 its own session. On stdout, the server writes a line for each child's pid, and one for its exit
-code. Nothing else passes from one child to another.
+code. Nothing else passes from one child to another. The server completes models and fills caches
+that are the same for every command.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -18,17 +20,27 @@ import pkgutil
 import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from functools import _lru_cache_wrapper, partial
+from inspect import signature
+from typing import Any, NoReturn
+
+from pydantic import BaseModel
 
 import orchestrator
 
+OURS = ("orchestrator.", "apify_emulator.")
 READ_BYTES = 65_536
 OUTSIDE = (
     "anyio._backends._asyncio",
+    "encodings.ascii",
+    "encodings.unicode_escape",
+    "encodings.utf_8_sig",
     "jinja2",
+    "rich._emoji_codes",
     "rich.table",
+    "tzdata.zoneinfo",
     "uvloop",
     "tests.support.loaded_services",
     "tests.support.two_lives",
@@ -40,6 +52,7 @@ def serve() -> Callable[[], None]:
     inside = pkgutil.walk_packages(orchestrator.__path__, "orchestrator.")
     for name in (*(module.name for module in inside if module.name[-8:] != "__main__"), *OUTSIDE):
         importlib.import_module(name)
+    _prepare()
     gc.freeze()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -72,6 +85,19 @@ def serve() -> Callable[[], None]:
             send(id=order["id"], pid=child)
 
 
+def _prepare() -> None:
+    """Does once what each command does at its first use of a model or of a cache."""
+    todo = BaseModel.__subclasses__()
+    while todo:
+        model = todo.pop()
+        todo += model.__subclasses__()
+        model.model_rebuild()
+    for module in [module for name, module in sys.modules.items() if name.startswith(OURS)]:
+        for value in vars(module).values():
+            if isinstance(value, _lru_cache_wrapper) and not signature(value).parameters:
+                value()
+
+
 def _reap(children: dict[int, int]) -> None:
     while children:
         child, status = os.waitpid(-1, os.WNOHANG)
@@ -101,7 +127,28 @@ def carry_out(order: dict[str, Any]) -> None:
         kind = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         os.dup2(os.open(order[name], kind, 0o644), handle)
     module, function = order["program"].split(":")
-    getattr(importlib.import_module(module), function)(order["words"])
+    code: Any = 0
+    try:
+        getattr(importlib.import_module(module), function)(order["words"])
+    except SystemExit as end:
+        code = end.code or 0
+    if not isinstance(code, int):
+        sys.exit(code)  # with a message
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """
+    Ends a child as the interpreter does, but leaves its memory to the system.
+
+    To take the objects of all imports apart would cost more than most commands do.
+    """
+    threading._shutdown()  # type: ignore[attr-defined] # as the interpreter does
+    atexit._run_exitfuncs()
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":
