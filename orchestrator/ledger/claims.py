@@ -6,6 +6,7 @@ The function `claim_jobs` of the database decides, in the transaction that write
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,13 +17,30 @@ from orchestrator.ledger.definitions import job_of
 from orchestrator.ledger.rows import remedy_of, stored
 from orchestrator.ledger.store import Row
 from orchestrator.model.attempts import Attempt, sent_job
-from orchestrator.model.batches import PoolLimits
+from orchestrator.model.batches import FailureLimit, PoolLimits
 from orchestrator.model.ids import Mark
 from orchestrator.model.states import AttemptState
 
 RUNS, MEMORY, MONEY = "runs", "memory", "money"
+HALT, FAILURES, TARGET, ROOM = "halt", "failures", "target", "room of "
 UNKNOWN = "unknown"
 """In place of a limit, where the answer was lost and the job was not claimed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    What the processes have found out together.
+
+    Attributes:
+        subject: RUNS, MEMORY, or what jobs run.
+        fields: as they are stored; times are those of the server, in Unix seconds.
+        moment: when it was read.
+    """
+
+    subject: str
+    fields: Mapping[str, Any]
+    moment: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +49,10 @@ class Share:
     What an attempt uses of the limits, and the limits that all processes share.
 
     Attributes:
+        target: what it runs.
         reserve_usd: what it may cost; 0 without a budget.
+        failures: how many jobs may fail; None for any number.
+        sample: how many jobs must be over before a share of them counts.
     """
 
     memory_mbytes: int
@@ -41,6 +62,9 @@ class Share:
     max_memory_mbytes: int | None
     max_cost_usd: Decimal | None
     pool_limits: Mapping[str, PoolLimits] = field(default_factory=dict)
+    target: str | None = None
+    failures: FailureLimit | None = None
+    sample: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +74,16 @@ class Refused:
 
     Attributes:
         limit: that is used up by all processes together; None when the job is another process's.
+            It may also be HALT, FAILURES or TARGET, or begin with ROOM.
         reason: for people.
+        finding: with TARGET and ROOM, what the processes have found out together.
+        counts: with FAILURES, how many jobs have failed, and how many are over.
     """
 
     limit: str | None
     reason: str = ""
+    finding: Finding | None = None
+    counts: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +120,10 @@ def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[
         "max_runs": share.max_runs,
         "max_mbytes": share.max_memory_mbytes,
         "max_usd": None if share.max_cost_usd is None else str(share.max_cost_usd),
+        "target": share.target,
+        "max_failed": share.failures.count if share.failures else None,
+        "failed_share": share.failures.share if share.failures else None,
+        "sample": share.sample,
         "pool_runs": {name: limit.max_runs for name, limit in limits.items()},
         "pool_starts": {name: limit.starts_per_minute for name, limit in limits.items()},
     }
@@ -98,9 +131,9 @@ def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[
 
 def claimed_of(row: Row, wanted: Wanted, share: Share) -> Attempt | Refused:
     """What an answer of the function `claim_jobs` means."""
-    limit, in_use = row["limit_reached"], row["in_use"]
+    limit, detail = row["kept_by"], row["detail"]
     if limit is not None:
-        return Refused(limit=limit, reason=_reason(limit, in_use, share))
+        return _refused(limit, detail, share)
     if row["job_definition"] is None:
         return Refused(limit=None)
     remedy = remedy_of(row["job_remedy"])
@@ -118,10 +151,20 @@ def claimed_of(row: Row, wanted: Wanted, share: Share) -> Attempt | Refused:
     )
 
 
-def _reason(limit: str, in_use: str, share: Share) -> str:
+def _refused(limit: str, detail: str, share: Share) -> Refused:
+    if limit == FAILURES:
+        failed, settled = json.loads(detail)
+        return Refused(limit=limit, counts=(failed, settled))
+    if limit == TARGET or limit.startswith(ROOM):
+        subject = limit.removeprefix(ROOM) if limit != TARGET else share.target or ""
+        fields = json.loads(detail)
+        found = Finding(subject=subject, moment=fields.pop("now"), fields=fields)
+        return Refused(limit=limit, finding=found)
     most = {
         RUNS: f"{share.max_runs} runs",
         MEMORY: f"{share.max_memory_mbytes} MB",
         MONEY: f"{share.max_cost_usd} USD",
     }.get(limit)
-    return f"{limit}: {in_use}" if most is None else f"{in_use} of {most}"
+    return Refused(
+        limit=limit, reason=f"{limit}: {detail}" if most is None else f"{detail} of {most}"
+    )

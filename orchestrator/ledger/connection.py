@@ -113,6 +113,10 @@ class LedgerConnection(sqlite3.Connection):
         """Not for a file: one process works on its batch."""
         raise NotImplementedError
 
+    def in_turn(self, perform: Callable[[], None]) -> None:
+        """Not for a file, either."""
+        raise NotImplementedError
+
     def lease(self, secs: float) -> None:
         """A file has one owner, whose lock is its lease."""
 

@@ -19,12 +19,16 @@ class JobFacts(Transactions):
     @transaction
     def skip(self, seq: int, reason: str) -> None:
         """Settles a job that waits, without an attempt."""
-        self._execute("skip_waiting", seq=seq, error=reason)
+        self._execute("skip_waiting", seq=seq, error=reason, owner=self._owner)
 
     @transaction
     def refuse(self, seqs: Sequence[int], reason: str) -> list[str]:
         """Settles jobs that wait as failed, without an attempt; returns their keys."""
-        rows = (self._execute("refuse_waiting", seq=seq, error=reason).fetchone() for seq in seqs)
+        values = {"error": reason, "owner": self._owner}
+        # In one order: other processes refuse the same jobs at the same time.
+        rows = (
+            self._execute("refuse_waiting", seq=seq, **values).fetchone() for seq in sorted(seqs)
+        )
         return [row["key"] for row in rows if row is not None]
 
     @transaction

@@ -9,12 +9,21 @@ their own transactions fail. All times are those of the server.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from orchestrator.ledger.attempt_facts import AttemptFacts
-from orchestrator.ledger.claims import UNKNOWN, Refused, Share, Wanted, claim_values, claimed_of
+from orchestrator.ledger.claims import (
+    UNKNOWN,
+    Finding,
+    Refused,
+    Share,
+    Wanted,
+    claim_values,
+    claimed_of,
+)
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.rows import attempt_of, waiting_of
 from orchestrator.ledger.store import Row
@@ -42,6 +51,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What all processes use at a moment of the server's clock, in Unix seconds."""
+
+    moment: float
+    runs: int
+    memory_mbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class News:
     """
     What other processes have done.
@@ -53,6 +71,8 @@ class News:
         runs: how many runs are in progress, of all processes.
         is_complete: whether the batch was closed, and its results and reports are made.
         expansions: that were recorded, by any process.
+        processes: how many start runs, this one included.
+        others_are_hungry: whether a limit has kept another one from a start of late.
     """
 
     changes: Sequence[Change]
@@ -62,6 +82,9 @@ class News:
     has_work: bool
     runs: int
     is_complete: bool
+    processes: int
+    others_are_hungry: bool
+    findings: Sequence[Finding]
     expansions: Sequence[Expansion] = ()
 
 
@@ -72,7 +95,8 @@ class ShardFacts(AttemptFacts):
     def join(self) -> None:
         """Begins to work on a batch beside other processes."""
         self._execute("set_shard", owner=self._owner)
-        self._execute("join_batch", owner=self._owner)
+        if self._execute("join_batch", owner=self._owner).rowcount:
+            self._execute("forget_findings")
 
     @transaction
     def steal(self) -> list[Attempt]:
@@ -126,6 +150,29 @@ class ShardFacts(AttemptFacts):
             return attempt_of(found, self.batch.mark)
         return Refused(limit=UNKNOWN, reason="the connection to the ledger broke")
 
+    @claiming_transaction
+    def find(
+        self, subject: str, change: Callable[[Mapping[str, Any] | None, Use], dict[str, Any]]
+    ) -> AfterCommit[Finding]:
+        """
+        Changes what the processes have found out of a subject, one process after the other.
+
+        Args:
+            change: gives the new fields; may be called again, from another thread.
+        """
+        found: list[Finding] = []
+
+        def perform() -> None:
+            row = self._execute("select_finding", subject=subject).fetchone()
+            stored = None if row["finding"] is None else json.loads(row["finding"])
+            use = Use(moment=row["moment"], runs=row["runs"], memory_mbytes=row["memory_mbytes"])
+            fields = change(stored, use)
+            self._execute("put_finding", subject=subject, finding=json.dumps(fields))
+            found[:] = [Finding(subject=subject, fields=fields, moment=use.moment)]
+
+        self._db.in_turn(perform)
+        return AfterCommit(lambda: found[0])
+
     @transaction
     def set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
         """Records what an attempt of an earlier process uses of the limits."""
@@ -163,6 +210,7 @@ class ShardFacts(AttemptFacts):
             if made_from is None
             else self._execute("select_new_expansions", first_seq=made_from).fetchall()
         )
+        others = self._execute("select_others", owner=self._owner).fetchone()
         return News(
             changes=changes,
             since=snapshot,
@@ -172,6 +220,16 @@ class ShardFacts(AttemptFacts):
             runs=int(state["runs"]),
             is_complete=state["completed_at"] is not None,
             expansions=[Expansion(**row) for row in expansions],
+            processes=others["processes"],
+            others_are_hungry=bool(others["are_hungry"]),
+            findings=[
+                Finding(
+                    subject=row["subject"],
+                    fields=json.loads(row["finding"]),
+                    moment=row["moment"],
+                )
+                for row in self._execute("select_new_findings", since=since)
+            ],
         )
 
     @transaction

@@ -111,6 +111,10 @@ class Store(Protocol):
         """
         ...
 
+    def in_turn(self, perform: Callable[[], None]) -> None:
+        """Performs something at the end of the transaction, while no other process may claim."""
+        ...
+
     def confirm(self) -> None:
         """
         Makes sure, after a commit, that what was written is where other processes see it.

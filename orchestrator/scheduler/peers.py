@@ -7,37 +7,34 @@ that all processes share. This module keeps the scheduler in step with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
-from orchestrator import errors
 from orchestrator.apify import ApifyClient
 from orchestrator.errors import (
     BatchHeld,
     BudgetExhausted,
-    DeadlinePassed,
     LedgerAway,
     StoppedEarly,
-    TooManyFailures,
     UsageError,
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger
-from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
+from orchestrator.ledger.claims import MONEY, Finding, Refused
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.shard_facts import Change, News
+from orchestrator.ledger.shard_facts import Change as JobChange
+from orchestrator.ledger.shard_facts import News
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
-from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.limits import RUNS as ALL_RUNS
-from orchestrator.scheduler.decide.limits import Blocked
 from orchestrator.scheduler.decide.queue import QueuedJob
-from orchestrator.scheduler.loop import Scheduler
-from orchestrator.scheduler.parts import Expands
+from orchestrator.scheduler.shared_limits import Change, SharedLimits
+from orchestrator.scheduler.shared_scheduler import SharedScheduler, halt_of
 
 PAUSE_SECS = 0.4
 """The usual time before a start is tried again that the limits of all processes did not allow."""
@@ -88,6 +85,7 @@ class Peers:
         self._sources: dict[int, float] = {}
         self._made_from = 0
         self._since = 0
+        self._tasks: TaskGroup | None = None
         self._halt_is_known = False
         self._lacks_money = ""
         self._idle_since: float | None = None
@@ -108,45 +106,80 @@ class Peers:
                 queued.seq,
                 queued.number,
                 self._parts.utc_now(),
-                self._share(queued),
+                self._limits.share(queued.claim),
                 platform_at=self._parts.client.platform_now(),
                 caps_itself=queued.claim.caps_itself,
             )
         if isinstance(refused, Attempt):
             self._own.add(queued.seq)
             return refused
-        scheduler.feedback.no_run(queued)
         if refused.limit is None:
+            scheduler.feedback.no_run(queued)
             # A job may be queued twice: freed by another process while it was still queued here.
             if queued.seq not in self._own:
                 self._of_others.add(queued.seq)
             return None
         self._lacks_money = refused.reason if refused.limit == MONEY else ""
         until = loop_time() + PAUSE_SECS * (0.5 + self._parts.chance())
-        if refused.limit == RUNS:
-            # For all jobs: else each of them would be tried in vain.
-            scheduler.usage.full_by_others = Blocked(
-                reason=f"all processes together have {refused.reason}", until=until, limits=ALL_RUNS
-            )
-        scheduler.put_back(queued._replace(ready_at=until))
+        if refused.counts is not None:
+            scheduler.count_with_others(*refused.counts)
+        is_for_all = self._limits.note(refused, until)
+        # After it: another process may be trying a job of the same target.
+        scheduler.feedback.no_run(queued)
+        scheduler.put_back(queued._replace(ready_at=queued.ready_at if is_for_all else until))
         return None
 
     async def watch(self) -> None:
         """Keeps the scheduler in step with the other processes, until cancelled."""
         scheduler = self._scheduler
         assert scheduler is not None  # noqa: S101 - attached by now
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                await self._guarded(partial(self._beats, scheduler))
+            finally:
+                self._tasks = None
+                tasks.cancel_scope.cancel()
+
+    async def _beats(self, scheduler: SharedScheduler) -> None:
+        while True:
+            # The first one later: the scheduler begins meanwhile.
+            await anyio.sleep(self._parts.beat_secs)
+            await self._beat(scheduler)
+
+    async def _guarded(self, perform: Callable[[], Awaitable[None]]) -> None:
         try:
-            while True:
-                # The first one later: the scheduler begins meanwhile.
-                await anyio.sleep(self._parts.beat_secs)
-                await self._beat(scheduler)
+            await perform()
         except (StoppedEarly, BatchHeld, UsageError, LedgerAway) as error:
-            scheduler.stop(error)
+            if self._scheduler is not None:
+                self._scheduler.stop(error)
+
+    def _spawn(self, perform: Callable[[], Awaitable[None]]) -> None:
+        """Waits for what was handed in, beside the attempts."""
+        if self._tasks is not None:
+            self._tasks.start_soon(self._guarded, perform, name="peers")
 
     def attach(self, scheduler: SharedScheduler) -> None:
         """Names the scheduler, before it starts."""
         self._scheduler = scheduler
-        scheduler.use(self)
+        self._limits = SharedLimits(scheduler.usage, scheduler.failures, self._share_finding)
+        scheduler.use(self, self._of_others)
+
+    def _share_finding(self, subject: str, change: Change) -> None:
+        """Applies an event to what the ledger holds."""
+        # Handed in now: what this process claims next comes after it.
+        found = self._parts.ledger.find(subject, change)
+        self._spawn(partial(self._learn_later, found))
+
+    async def _learn_later(self, found: Awaitable[Finding]) -> None:
+        self._limits.learn(await found)
+
+    def halt(self, reason: StoppedEarly) -> None:
+        """Halts the batch for all processes."""
+        if not self._halt_is_known:
+            self._halt_is_known = True
+            halted = self._parts.ledger.halt(type(reason).__name__, str(reason))
+            self._spawn(lambda: halted)
 
     async def begin(self) -> None:
         """Remembers where the changes begin that are not in what is read next."""
@@ -162,15 +195,14 @@ class Peers:
             self._of_others.discard(queued.seq)
             self._own.add(queued.seq)
             scheduler.resume_stolen(attempt, queued)
-        own = scheduler.drain_reason
-        if own is not None and not self._halt_is_known:
-            self._halt_is_known = True
-            await ledger.halt(type(own).__name__, str(own))
         news = await self._hear(scheduler)
         await self._take_sources(scheduler)
         if news.halt_kind is not None and not self._halt_is_known:
             self._halt_is_known = True
             scheduler.halt_with_others(halt_of(news.halt_kind, news.halt_reason or ""))
+        for found in news.findings:
+            self._limits.learn(found)
+        self._limits.divide(news)
         self._check_stuck(scheduler, news.runs)
         scheduler.note_peers()
 
@@ -210,7 +242,7 @@ class Peers:
             del self._sources[seq]
             scheduler.expand_left(seq, still_open[seq])
 
-    def _apply(self, changes: Sequence[Change], scheduler: SharedScheduler) -> None:
+    def _apply(self, changes: Sequence[JobChange], scheduler: SharedScheduler) -> None:
         for change in changes:
             if change.waiting is not None:
                 self._of_others.discard(change.seq)
@@ -221,6 +253,7 @@ class Peers:
                 continue
             self._own.discard(change.seq)
             self._of_others.add(change.seq)
+            self._queued.pop(change.seq, None)
             if change.status is not JobStatus.WAITING and change.seq not in self._settled:
                 self._settled.add(change.seq)
                 if scheduler.settled_elsewhere(change):
@@ -240,105 +273,3 @@ class Peers:
                     f"the budget does not cover the next run: {self._lacks_money}"
                 )
             scheduler.drain(why)
-
-    def _share(self, queued: QueuedJob) -> Share:
-        assert self._scheduler is not None  # noqa: S101 - set before it starts
-        limits, claim = self._scheduler.usage.limits, queued.claim
-        return Share(
-            memory_mbytes=claim.memory_mbytes,
-            pools=claim.pools,
-            reserve_usd=claim.reserve_usd,
-            max_runs=limits.max_runs,
-            max_memory_mbytes=limits.max_memory_mbytes,
-            max_cost_usd=limits.max_cost_usd,
-            pool_limits=limits.pools,
-        )
-
-
-class SharedScheduler(Scheduler):
-    """The scheduler of one of several processes that work on a batch."""
-
-    def use(self, peers: Peers) -> None:
-        """Names the other processes, before `run`."""
-        self._peers = peers
-
-    @property
-    def drain_reason(self) -> StoppedEarly | None:
-        """Why nothing more is started, though runs are followed to their ends."""
-        return self._drain_reason
-
-    @property
-    def jobs_wait(self) -> bool:
-        """Whether jobs of the batch wait for a start, by any process."""
-        return not self._peers.all_settled
-
-    @property
-    def is_stuck(self) -> bool:
-        """Whether this process has jobs and can begin none of them."""
-        is_idle = self._tasks is not None and not self._tasks.alive
-        has_jobs = len(self._queue) + len(self._dependencies) > 0
-        is_waiting = bool(self.expander.open) or self._next_wake() < float("inf")
-        return is_idle and has_jobs and not is_waiting
-
-    @property
-    def expander(self) -> Expands:
-        """Makes jobs of items."""
-        return self._parts.expander
-
-    def put_back(self, queued: QueuedJob) -> None:
-        """Queues a job that is free again, or that another process has made."""
-        self._peers.note_queued(queued)
-        self._queue.add(queued, loop_time())
-        self._changed.set()
-
-    def grow(self, expansion: Expansion) -> None:
-        """Counts the jobs that another process has made."""
-        self._parts.observer.jobs_added(None, expansion)
-        for _ in range(expansion.jobs):
-            self._stops.failures.grow()
-
-    def expand_left(self, seq: int, key: str) -> None:
-        """Makes jobs of the items of a job that another process has settled."""
-        self._expand([(seq, key)])
-
-    def resume_stolen(self, attempt: Attempt, queued: QueuedJob) -> None:
-        """Resumes an attempt of a process that has died."""
-        if self._stop_reason is None:
-            self._resume(attempt, queued)
-
-    def settled_elsewhere(self, change: Change) -> bool:
-        """Notes that another process has settled a job; returns whether its items become jobs."""
-        self._apply(self._dependencies.settled(change.seq, change.key, change.status))
-        why = self._stops.failures.count(change.status)
-        if why is not None:
-            self.drain(TooManyFailures(why))
-        has_succeeded = change.status is JobStatus.SUCCEEDED
-        return has_succeeded and self.expander.needs(change.seq, change.key)
-
-    def halt_with_others(self, reason: StoppedEarly) -> None:
-        """Starts nothing more, because another process has halted the batch."""
-        self.drain(reason)
-        if isinstance(reason, DeadlinePassed):
-            self._parts.follower.abort_runs(str(reason))
-
-    def note_peers(self) -> None:
-        """Looks again whether anything may begin or end."""
-        self._changed.set()
-
-    def _enqueue(self, queued: QueuedJob) -> None:
-        self._peers.note_queued(queued)
-        super()._enqueue(queued)
-
-    def _is_at_rest(self) -> bool:
-        is_at_rest = super()._is_at_rest()
-        if self._stop_reason is not None or self._drain_reason is not None:
-            return is_at_rest
-        is_busy = self._tasks is not None and self._tasks.alive > 0
-        return self._peers.all_settled and not is_busy and not self._downloads.pending
-
-
-def halt_of(kind: str, reason: str) -> StoppedEarly:
-    """The error by which another process has halted the batch."""
-    found = getattr(errors, kind, StoppedEarly)
-    is_one = isinstance(found, type) and issubclass(found, StoppedEarly)
-    return (found if is_one else StoppedEarly)(reason)

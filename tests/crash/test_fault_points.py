@@ -27,6 +27,7 @@ READING = {
     "news",
 }
 SHARED = {
+    "find",
     "free_added",
     "halt",
     "hold_lease",

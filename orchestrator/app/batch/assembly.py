@@ -31,8 +31,9 @@ from orchestrator.scheduler.intents import Intents
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.parts import Expands, NoExpander, Parts
-from orchestrator.scheduler.peers import Peers, SharedScheduler
+from orchestrator.scheduler.peers import Peers
 from orchestrator.scheduler.run_search import RunFinder
+from orchestrator.scheduler.shared_scheduler import SharedScheduler
 from orchestrator.scheduler.start import Starter
 from orchestrator.scheduler.start_request import StartParts, StartPolicy
 from orchestrator.scheduler.timings import TIMINGS, Timings

@@ -44,9 +44,11 @@ class Claims:
     The claims of one transaction.
 
     Attributes:
+        in_turn: what is performed before them.
         answers: in their order, after the commit.
     """
 
+    in_turn: list[Callable[[], None]] = field(default_factory=list)
     wanted: list[Mapping[str, Any]] = field(default_factory=list)
     answers: list[NamedRow] = field(default_factory=list)
 
@@ -135,6 +137,10 @@ class PostgresSession:
         """Claims a job as the last step of the transaction, see `Store`."""
         return self._claims.add(wanted)
 
+    def in_turn(self, perform: Callable[[], None]) -> None:
+        """Performs something while no other process may claim, see `Store`."""
+        self._claims.in_turn.append(perform)
+
     def confirm(self) -> None:
         """Nothing to do: what the server has committed is there."""
 
@@ -215,6 +221,10 @@ class PostgresSession:
 
     def _commit(self) -> None:
         claims = self._claims
+        if claims.in_turn:
+            self.query("await_turn")
+            for perform in claims.in_turn:
+                perform()
         if not claims.wanted:
             self._connection.execute(b"COMMIT")
             return

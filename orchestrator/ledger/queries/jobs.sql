@@ -3,15 +3,6 @@
 INSERT INTO jobs (seq, key, definition, demand, priority)
 VALUES (:seq, :key, :definition, :demand, :priority);
 
--- name: skip_waiting
--- Skips a job that waits.
-UPDATE jobs SET status = 'SKIPPED', error = :error WHERE seq = :seq AND status = 'WAITING';
-
--- name: refuse_waiting
--- Settles a job that waits as failed, and returns its key.
-UPDATE jobs SET status = 'FAILED', error = :error WHERE seq = :seq AND status = 'WAITING'
-RETURNING key;
-
 -- name: settle_job
 -- Ends one more attempt of a job, and settles the job unless its status stays WAITING.
 UPDATE jobs SET status = :status, attempts = attempts + 1, ready_at = :ready_at,

@@ -8,8 +8,10 @@ jobs. From time to time one start beyond it probes for more; the estimate grows 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import Enum
+from typing import Any
 
 from orchestrator.backoff import pause_secs
 
@@ -45,6 +47,16 @@ class CapacityEstimate:
 
     def __init__(self) -> None:
         self._estimates: dict[Resource, Estimate] = {}
+
+    def stored(self, resource: Resource) -> dict[str, Any]:
+        """What other processes should know of a resource; empty when none was refused."""
+        estimate = self._estimates.get(resource)
+        return {} if estimate is None else asdict(estimate)
+
+    def restore(self, resource: Resource, stored: Mapping[str, Any]) -> None:
+        """Replaces what is known of a resource by what was stored."""
+        if stored:
+            self._estimates[resource] = Estimate(**stored)
 
     def blocked(self, wanted: int, resource: Resource, now: float) -> float | None:
         """Until when this much cannot be in use; None when it can, or would be the probe."""

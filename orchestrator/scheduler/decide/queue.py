@@ -63,9 +63,16 @@ class Lane:
 
 
 class JobQueue:
-    """The queued jobs of a batch."""
+    """
+    The queued jobs of a batch.
+
+    Attributes:
+        gone: the places in the spec of jobs that other processes have taken. They are removed when
+            their turn comes, because a search for each of them would cost too much.
+    """
 
     def __init__(self) -> None:
+        self.gone: set[int] = set()
         self._lanes: dict[Claim, Lane] = {}
         self._later: list[tuple[float, QueuedJob]] = []
         self._blocked: dict[Claim, Blocked] = {}
@@ -102,7 +109,7 @@ class JobQueue:
         self._full = usage.full(now)
         if self._full is not None or not self._lanes:
             return []
-        heads = [(lane.jobs[0], lane) for lane in self._lanes.values()]
+        heads = self._heads()
         heapq.heapify(heads)
         most_passes = max(FEWEST_PASSES, 2 * usage.limits.max_runs)
         waited_for: dict[str, QueuedJob] = {}
@@ -117,6 +124,7 @@ class JobQueue:
                 for other in passed:
                     other.passes += 1
                 lane.passes = 0
+                self._drop_gone(lane)
                 if lane.jobs:
                     heapq.heapreplace(heads, (lane.jobs[0], lane))
                 else:
@@ -133,6 +141,18 @@ class JobQueue:
                 waited_for.update(dict.fromkeys(blocked.limits, waiting))
             heapq.heappop(heads)
         return admitted
+
+    def _heads(self) -> list[tuple[QueuedJob, Lane]]:
+        """The first job of each lane."""
+        if self.gone:
+            for lane in self._lanes.values():
+                self._drop_gone(lane)
+            self._lanes = {claim: lane for claim, lane in self._lanes.items() if lane.jobs}
+        return [(lane.jobs[0], lane) for lane in self._lanes.values()]
+
+    def _drop_gone(self, lane: Lane) -> None:
+        while lane.jobs and lane.jobs[0].seq in self.gone:
+            heapq.heappop(lane.jobs)
 
     def remove_one(self, seq: int, number: int) -> QueuedJob | None:
         """Removes and returns the job that waits for an attempt; None when none does."""

@@ -8,7 +8,9 @@ the same way (`Breaker`), and a platform whose answers to starts are lost (`Lost
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from orchestrator.backoff import pause_secs
 from orchestrator.errors import ActorRefused, NotFound, PlatformError
@@ -46,7 +48,7 @@ def message_pattern(text: str) -> str:
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
     """
     The results of the starts and runs of one target.
 
@@ -83,7 +85,7 @@ class Breaker:
 
     probe_secs: float = PROBE_SECS
     held: dict[Target, str] = field(default_factory=dict)
-    _records: dict[Target, _Record] = field(default_factory=dict)
+    _records: dict[Target, Record] = field(default_factory=dict)
 
     def refused(self, target: Target, error: PlatformError) -> None:
         """Counts a start that was refused for a reason that concerns its target."""
@@ -155,14 +157,40 @@ class Breaker:
         if record is not None and record.probe == seq:
             record.probe = None
 
-    def _of(self, target: Target) -> _Record:
+    def record(self, target: Target) -> Record | None:
+        """What is known of a target; None when nothing is."""
+        return self._records.get(target)
+
+    def stored(self, target: Target) -> dict[str, Any]:
+        """What other processes should know of a target; each counts its refusals alone."""
+        fields = asdict(self._of(target))
+        del fields["refusals"], fields["refused_as"]
+        return {**fields, "held": self.held.get(target, "")}
+
+    def restore(self, target: Target, stored: Mapping[str, Any], later_secs: float = 0.0) -> None:
+        """
+        Replaces what is known of a target by what was stored.
+
+        Args:
+            later_secs: how much more the clock of this process shows.
+        """
+        fields = dict(stored)
+        held, before = fields.pop("held"), self._of(target)
+        fields["probe_at"] += later_secs
+        self._records[target] = Record(
+            **fields, refusals=before.refusals, refused_as=before.refused_as
+        )
+        if held:
+            self.held.setdefault(target, held)
+
+    def _of(self, target: Target) -> Record:
         record = self._records.get(target)
         if record is None:
-            record = self._records[target] = _Record()
+            record = self._records[target] = Record()
         return record
 
     def _probe_failed(
-        self, target: Target, record: _Record, seq: int, error: str, now: float
+        self, target: Target, record: Record, seq: int, error: str, now: float
     ) -> None:
         if record.probe != seq:
             # Its run began before the pause.

@@ -23,6 +23,10 @@ class FailureCount:
 
     Args:
         jobs: how many are not settled.
+
+    Attributes:
+        is_shared: whether other processes settle jobs of the batch, too: then the ledger judges a
+            share of them, and this process a count.
     """
 
     def __init__(self, limit: FailureLimit | None, jobs: int) -> None:
@@ -30,6 +34,7 @@ class FailureCount:
         self._jobs = jobs
         self._over = 0
         self._failed = 0
+        self.is_shared = False
 
     def grow(self) -> None:
         """Counts one more job that is not settled."""
@@ -54,20 +59,31 @@ class FailureCount:
         self._over -= 1
         self._failed -= status is not JobStatus.SUCCEEDED
 
+    @property
+    def limit(self) -> FailureLimit | None:
+        """How many jobs may fail; None for any number."""
+        return self._limit
+
+    @property
+    def sample(self) -> int:
+        """How many jobs must be over before a share of them counts."""
+        return min(SAMPLE, max(1, (self._jobs + 1) // 2))
+
+    def judge(self, failed: int, over: int) -> str | None:
+        """Why nothing more should be started after so many jobs; None when more may."""
+        limit = self._limit
+        if limit is None or not failed:
+            return None
+        if limit.count is not None and failed >= limit.count:
+            return f"{failed} jobs failed, and stop_after_failures is {limit}"
+        if limit.share is not None and over >= self.sample and failed >= limit.share * over:
+            return f"{failed} of {over} jobs failed, and stop_after_failures is {limit}"
+        return None
+
     def _fail(self, status: JobStatus) -> str | None:
         self._failed += status is not JobStatus.SUCCEEDED
-        limit = self._limit
-        if limit is None or not self._failed:
-            return None
-        if limit.count is not None and self._failed >= limit.count:
-            return f"{self._failed} jobs failed, and stop_after_failures is {limit}"
-        if (
-            limit.share is not None
-            and self._over >= min(SAMPLE, max(1, (self._jobs + 1) // 2))
-            and self._failed >= limit.share * self._over
-        ):
-            return f"{self._failed} of {self._over} jobs failed, and stop_after_failures is {limit}"
-        return None
+        has_all = not self.is_shared or (self._limit is not None and self._limit.share is None)
+        return self.judge(self._failed, self._over) if has_all else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

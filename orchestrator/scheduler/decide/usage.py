@@ -22,6 +22,7 @@ from orchestrator.scheduler.decide.limits import (
     Claim,
     Limits,
 )
+from orchestrator.scheduler.decide.others_use import OthersUse
 from orchestrator.scheduler.decide.start_gate import Gate
 
 
@@ -36,7 +37,8 @@ class Usage:
         limits: may be replaced during the batch; what is in use already stays.
         runs, memory_mbytes: in use now.
         gate: holds starts back because of how earlier ones went.
-        full_by_others: until when other processes use up the limit of runs; None when they do not.
+        capacity: how much the account has room for.
+        others: what other processes that work on the batch leave to this one.
     """
 
     def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
@@ -44,9 +46,9 @@ class Usage:
         self.budget = budget
         self.runs = 0
         self.memory_mbytes = 0
-        self.full_by_others: Blocked | None = None
+        self.others = OthersUse()
         self.gate = Gate()
-        self._capacity = CapacityEstimate()
+        self.capacity = CapacityEstimate()
         self._pool_runs = dict.fromkeys(limits.pools, 0)
         self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
 
@@ -58,6 +60,7 @@ class Usage:
         return (
             # Before the others, because it holds for every claim: `JobQueue.admit` then stops.
             self.full(now)
+            or self.others.blocked(claim, self.memory_mbytes, now)
             or self._blocked_by_memory(claim, now)
             or self._blocked_by_pools(claim, now)
             or self._blocked_by_budget(claim)
@@ -68,10 +71,10 @@ class Usage:
         most = self.limits.max_runs
         if self.runs >= most:
             return Blocked(reason=f"{self.runs} of {most} runs are in progress", limits=RUNS)
-        others = self.full_by_others
-        if others is not None and others.until is not None and now < others.until:
+        others = self.others.full(self.runs, now)
+        if others is not None:
             return others
-        until = self._capacity.blocked(self.runs + 1, Resource.RUNS, now)
+        until = self.capacity.blocked(self.runs + 1, Resource.RUNS, now)
         if until is None:
             return None
         return Blocked(
@@ -86,8 +89,8 @@ class Usage:
         self.hold(claim)
         self.gate.take(claim.target)
         # After `hold`: a probe for capacity counts what is in use with this start.
-        self._capacity.take(self.runs, Resource.RUNS, now)
-        self._capacity.take(self.memory_mbytes, Resource.MEMORY, now)
+        self.capacity.take(self.runs, Resource.RUNS, now)
+        self.capacity.take(self.memory_mbytes, Resource.MEMORY, now)
         for name in claim.pools:
             self._pool_starts[name].append(now)
 
@@ -131,12 +134,12 @@ class Usage:
     def refused(self, resource: Resource, now: float, jitter: float) -> None:
         """Notes that the platform had no capacity for a start, whose claim has been released."""
         in_use = self.runs if resource is Resource.RUNS else self.memory_mbytes
-        self._capacity.refused(in_use, resource, now, jitter)
+        self.capacity.refused(in_use, resource, now, jitter)
 
     def started(self, now: float) -> None:
         """Notes that the platform has accepted a start with what is in use now."""
-        self._capacity.started(self.runs, Resource.RUNS, now)
-        self._capacity.started(self.memory_mbytes, Resource.MEMORY, now)
+        self.capacity.started(self.runs, Resource.RUNS, now)
+        self.capacity.started(self.memory_mbytes, Resource.MEMORY, now)
 
     def assert_consistent(self) -> None:
         """Raises `OrchestratorError` when more was released than taken."""
@@ -150,7 +153,7 @@ class Usage:
                 reason=f"needs {wanted} MB, and {self.memory_mbytes} of {most} MB are in use",
                 limits=MEMORY,
             )
-        until = self._capacity.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
+        until = self.capacity.blocked(self.memory_mbytes + wanted, Resource.MEMORY, now)
         if until is None:
             return None
         return Blocked(

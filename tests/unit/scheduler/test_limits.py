@@ -106,3 +106,15 @@ def test_pool_that_allows_nothing_refuses_its_jobs_for_good(pool: PoolLimits) ->
     assert "allows no run at all" in (limits.refusal(claim) or "")
     one = PoolLimits(max_runs=1, starts_per_minute=1)
     assert Limits(max_runs=9, pools={"shop": one}).refusal(claim) is None
+
+
+def test_share_of_memory_lets_one_run_start_that_needs_more() -> None:
+    """A job that is larger than the share of its process would wait for ever."""
+    usage = Usage(Limits(max_runs=9, max_memory_mbytes=4096))
+    usage.others.most_mbytes = 1024
+    large = Claim(memory_mbytes=2048)
+    assert usage.blocked(large, 0.0) is None
+    usage.take(large, 0.0)
+    blocked = usage.blocked(Claim(memory_mbytes=128), 0.0)
+    assert blocked is not None
+    assert "their share of the memory" in blocked.reason

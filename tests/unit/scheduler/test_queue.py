@@ -204,3 +204,12 @@ def test_queue_keeps_the_times_of_later_jobs_in_order() -> None:
         )
         take(queue)
         assert queue.next_wake() == 20.0
+
+
+def test_queue_drops_jobs_that_other_processes_have_taken() -> None:
+    """They are not admitted, and the jobs behind them are."""
+    queue = queue_of(waiting(0), waiting(1), waiting(2))
+    queue.gone = {0, 2}
+    admitted = queue.admit(Usage(Limits(max_runs=9)), 0.0)
+    assert [job.seq for job in admitted] == [1]
+    assert len(queue) == 0

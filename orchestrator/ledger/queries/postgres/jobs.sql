@@ -49,3 +49,14 @@ AND CAST(definition AS json) -> 'input' ->> 'late_paths' IS NOT NULL ORDER BY se
 SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
 AND CAST(definition AS json) ->> 'reuse_secs' IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
+
+-- name: skip_waiting
+-- Skips a job that waits, unless it is another process's.
+UPDATE jobs SET status = 'SKIPPED', error = :error WHERE seq = :seq AND status = 'WAITING'
+    AND (taken_by IS NULL OR taken_by = :owner);
+
+-- name: refuse_waiting
+-- Settles a job that waits as failed, unless it is another process's, and returns its key.
+UPDATE jobs SET status = 'FAILED', error = :error WHERE seq = :seq AND status = 'WAITING'
+    AND (taken_by IS NULL OR taken_by = :owner)
+RETURNING key;

@@ -5,6 +5,11 @@ UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason 
 WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
     AND is_shard = 1 AND lease_until > clock_timestamp());
 
+-- name: forget_findings
+-- Begins anew what the processes of an earlier call have found out together.
+WITH gone AS (DELETE FROM findings)
+UPDATE usage SET settled = 0, failed = 0 WHERE settled <> 0;
+
 -- name: set_shard
 -- Enlists a process as one of several.
 UPDATE writers SET is_shard = 1 WHERE owner = :owner;
@@ -48,7 +53,7 @@ SELECT pg_advisory_xact_lock(hashtext(current_schema() || ' claims'), chosen_bat
 
 -- name: claim_jobs
 -- Takes jobs and writes their intents, if all processes together stay within the limits.
-SELECT limit_reached, in_use, job_definition, job_remedy, next_send, next_mark
+SELECT kept_by, detail, job_definition, job_remedy, next_send, next_mark
 FROM claim_jobs(:owner, CAST(:wanted AS json));
 
 -- name: set_claim
@@ -69,6 +74,32 @@ SELECT seq, key, hashtext(key) AS home, status, taken_by, demand, priority, atte
     END AS backoff_secs
 FROM jobs WHERE changed >= CAST(CAST(:since AS text) AS xid8)
     AND taken_by IS DISTINCT FROM :owner ORDER BY seq;
+
+-- name: select_others
+-- Counts the processes that start runs, and finds whether a limit has kept another one from that of late.
+SELECT (SELECT COUNT(*) FROM writers WHERE is_shard = 1 AND is_working = 1 AND is_fenced = 0
+        AND lease_until > clock_timestamp()) AS processes,
+    EXISTS (SELECT 1 FROM usage WHERE owner <> :owner
+        AND hungry_at > clock_timestamp() - interval '30 seconds') AS are_hungry;
+
+-- name: select_finding
+-- Reads what the processes have found out of a subject, with the time and what all of them use.
+SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision) AS moment,
+    (SELECT CAST(finding AS text) FROM findings WHERE subject = :subject) AS finding,
+    CAST(COALESCE(SUM(runs), 0) AS bigint) AS runs,
+    CAST(COALESCE(SUM(memory_mbytes), 0) AS bigint) AS memory_mbytes FROM usage;
+
+-- name: put_finding
+-- Records what the processes have found out of a subject.
+INSERT INTO findings (subject, finding) VALUES (:subject, CAST(:finding AS jsonb))
+ON CONFLICT (batch, subject) DO UPDATE SET finding = excluded.finding,
+    changed = pg_current_xact_id();
+
+-- name: select_new_findings
+-- Lists what the processes have found out since a transaction.
+SELECT subject, CAST(finding AS text) AS finding,
+    CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision) AS moment
+FROM findings WHERE changed >= CAST(CAST(:since AS text) AS xid8);
 
 -- name: set_halt
 -- Halts the batch for all processes, unless it is halted.

@@ -47,3 +47,12 @@ AND json_extract(definition, '$.input.late_paths') IS NOT NULL ORDER BY seq;
 SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
 AND json_extract(definition, '$.reuse_secs') IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
+
+-- name: skip_waiting
+-- Skips a job that waits.
+UPDATE jobs SET status = 'SKIPPED', error = :error WHERE seq = :seq AND status = 'WAITING';
+
+-- name: refuse_waiting
+-- Settles a job that waits as failed, and returns its key.
+UPDATE jobs SET status = 'FAILED', error = :error WHERE seq = :seq AND status = 'WAITING'
+RETURNING key;

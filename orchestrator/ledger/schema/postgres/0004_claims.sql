@@ -7,6 +7,9 @@ CREATE TABLE all_usage (
     runs          bigint NOT NULL DEFAULT 0,
     memory_mbytes bigint NOT NULL DEFAULT 0,
     committed_usd numeric NOT NULL DEFAULT 0,
+    settled       bigint NOT NULL DEFAULT 0,            -- jobs that it has settled by an attempt, while several processes worked
+    failed        bigint NOT NULL DEFAULT 0,            -- those of them that did not succeed
+    hungry_at     timestamptz NOT NULL DEFAULT '-infinity',  -- when a limit last kept it from a start
     PRIMARY KEY (batch, owner)
 ) WITH (fillfactor = 50);
 INSERT INTO all_usage (batch, owner, runs, memory_mbytes, committed_usd)
@@ -77,55 +80,126 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- What processes find out together. Only who has the turn to claim changes it.
+CREATE TABLE all_findings (
+    batch   integer NOT NULL DEFAULT chosen_batch() REFERENCES all_batches ON DELETE CASCADE,
+    subject text COLLATE "C" NOT NULL,              -- 'runs', 'memory', or what jobs run
+    finding jsonb NOT NULL,                         -- of scheduler.decide: capacity.Estimate, or start_gate.Record
+    changed xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    PRIMARY KEY (batch, subject)
+);
+CREATE VIEW findings AS SELECT * FROM all_findings WHERE batch = chosen_batch();
+
+-- Counts the jobs that processes have settled by an attempt.
+CREATE FUNCTION count_job() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    is_failed integer := CASE NEW.status WHEN 'SUCCEEDED' THEN 0 ELSE 1 END;
+BEGIN
+    INSERT INTO all_usage AS sums (batch, owner, settled, failed) VALUES (NEW.batch, NEW.taken_by, 1, is_failed)
+    ON CONFLICT (batch, owner) DO UPDATE SET settled = sums.settled + 1, failed = sums.failed + is_failed;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_job AFTER UPDATE ON all_jobs FOR EACH ROW
+WHEN (NEW.taken_by IS NOT NULL AND NEW.attempts > OLD.attempts AND OLD.status = 'WAITING' AND NEW.status <> 'WAITING')
+EXECUTE FUNCTION count_job();
+
+-- Counts the runs in each pool of a batch, and the starts of the last minute with a second's reserve.
+CREATE FUNCTION use_of_pools(of_batch integer, OUT runs jsonb, OUT starts jsonb) LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(pool, its_runs), jsonb_object_agg(pool, its_starts) FROM (
+        SELECT pool, SUM(all_runs) AS its_runs, SUM(all_starts) AS its_starts FROM (
+            SELECT claim_pools, COUNT(*) FILTER (WHERE state IN ('intent', 'unconfirmed', 'started', 'adopted')) AS all_runs,
+                COUNT(*) FILTER (WHERE sent_at > clock_timestamp() - interval '61 seconds') AS all_starts
+            FROM all_attempts WHERE batch = of_batch AND claim_pools IS NOT NULL
+                AND (sent_at > clock_timestamp() - interval '61 seconds'
+                    OR (state <> 'settled' AND state <> 'lost' AND state <> 'failed'))
+            GROUP BY claim_pools) AS kinds
+        CROSS JOIN json_array_elements_text(CAST(claim_pools AS json)) AS pool
+        GROUP BY pool) AS pools
+$$;
+
+CREATE FUNCTION begin_probe(of_batch integer, resource text, moment double precision) RETURNS jsonb LANGUAGE sql AS $$
+    UPDATE all_findings SET changed = pg_current_xact_id(), finding = finding || jsonb_build_object(
+        'is_probing', true, 'probe_at', moment + CAST(finding ->> 'pause_secs' AS double precision))
+    WHERE batch = of_batch AND subject = resource RETURNING finding
+$$;
+
+-- The first of some pools whose limit one more start would exceed, and what is in use of it; no row when it fits.
+CREATE FUNCTION reached_pool(of_batch integer, pools json, most_runs jsonb, most_starts jsonb, OUT kept_by text, OUT detail text)
+LANGUAGE sql AS $$
+    SELECT 'pool ' || pool, CASE
+        WHEN COALESCE(CAST(used.runs ->> pool AS bigint), 0) >= CAST(most_runs ->> pool AS bigint)
+        THEN COALESCE(used.runs ->> pool, '0') || ' runs' ELSE COALESCE(used.starts ->> pool, '0') || ' starts' END
+    FROM use_of_pools(of_batch) AS used CROSS JOIN json_array_elements_text(pools) AS pool
+    WHERE COALESCE(CAST(used.runs ->> pool AS bigint), 0) >= CAST(most_runs ->> pool AS bigint)
+        OR COALESCE(CAST(used.starts ->> pool AS bigint), 0) >= CAST(most_starts ->> pool AS bigint)
+    LIMIT 1
+$$;
+
 -- Claims jobs: takes each, and writes the intent of its attempt, if all processes together stay within the limits. The caller has
--- locked the claims of the batch until its commit. Gives a row for each of `wanted`, in their order: the limit that is reached, or
--- the job; neither when the job is another process's.
+-- the turn to claim until its commit. Gives a row for each of `wanted`, in their order: what keeps it from a start, or the job;
+-- neither when the job is another process's.
 CREATE FUNCTION claim_jobs(process text, wanted json)
-RETURNS TABLE (limit_reached text, in_use text, job_definition text, job_remedy text, next_send integer,
-    next_mark text)
+RETURNS TABLE (kept_by text, detail text, job_definition text, job_remedy text, next_send integer, next_mark text)
 LANGUAGE plpgsql AS $$
 DECLARE
     of_batch integer := chosen_batch();
+    moment double precision := EXTRACT(EPOCH FROM clock_timestamp());
     one record;
-    pool text;
-    pools_in_use record;
-    all_runs bigint;
-    all_mbytes bigint;
-    all_usd numeric;
+    used record;
+    halt text;
+    room_of_runs jsonb;
+    room_of_memory jsonb;
+    target jsonb;
+    is_hungry boolean := false;
 BEGIN
-    SELECT COALESCE(SUM(runs), 0), COALESCE(SUM(memory_mbytes), 0), COALESCE(SUM(committed_usd), 0)
-    INTO all_runs, all_mbytes, all_usd FROM all_usage WHERE batch = of_batch;
-    FOR one IN SELECT * FROM json_to_recordset(wanted) AS asked (seq integer, number integer, mark text, word text,
+    SELECT COALESCE(SUM(runs), 0) AS runs, COALESCE(SUM(memory_mbytes), 0) AS mbytes, COALESCE(SUM(committed_usd), 0) AS usd,
+        COALESCE(SUM(settled), 0) AS settled, COALESCE(SUM(failed), 0) AS failed
+    INTO used FROM all_usage WHERE batch = of_batch;
+    SELECT halt_kind INTO halt FROM all_batches WHERE batch = of_batch;
+    SELECT finding INTO room_of_runs FROM all_findings WHERE batch = of_batch AND subject = 'runs';
+    SELECT finding INTO room_of_memory FROM all_findings WHERE batch = of_batch AND subject = 'memory';
+    FOR one IN SELECT * FROM json_to_recordset(wanted) AS asked (seq integer, number integer, target text, mark text, word text,
         intent_at text, platform_at text, reserved_usd text, caps_itself integer, mbytes integer, pools json,
-        max_runs integer, max_mbytes bigint, max_usd numeric, pool_runs jsonb, pool_starts jsonb)
+        max_runs integer, max_mbytes bigint, max_usd numeric, pool_runs jsonb, pool_starts jsonb,
+        max_failed integer, failed_share double precision, sample integer)
     LOOP
-        limit_reached := NULL;
-        in_use := NULL;
+        kept_by := NULL;
+        detail := NULL;
         job_definition := NULL;
-        IF all_runs >= one.max_runs THEN
-            limit_reached := 'runs';
-            in_use := all_runs;
-        ELSIF all_mbytes + one.mbytes > one.max_mbytes THEN
-            limit_reached := 'memory';
-            in_use := all_mbytes;
-        ELSIF all_usd + CAST(one.reserved_usd AS numeric) > one.max_usd THEN
-            limit_reached := 'money';
-            in_use := all_usd;
+        SELECT finding INTO target FROM all_findings WHERE batch = of_batch AND subject = one.target;
+        IF halt IS NOT NULL THEN
+            kept_by := 'halt';
+            detail := halt;
+        ELSIF used.failed >= one.max_failed
+            OR (used.failed > 0 AND used.settled >= one.sample AND used.failed >= one.failed_share * used.settled) THEN
+            kept_by := 'failures';
+            detail := json_build_array(used.failed, used.settled);
+        ELSIF COALESCE(target ->> 'held', '') <> '' OR (COALESCE(target ->> 'reason', '') <> ''
+            AND (target ->> 'probe' IS NOT NULL OR moment < CAST(target ->> 'probe_at' AS double precision))) THEN
+            kept_by := 'target';
+            detail := target || jsonb_build_object('now', moment);
+        ELSIF used.runs >= one.max_runs THEN
+            kept_by := 'runs';
+            detail := used.runs;
+        ELSIF used.mbytes + one.mbytes > one.max_mbytes THEN
+            kept_by := 'memory';
+            detail := used.mbytes;
+        ELSIF used.usd + CAST(one.reserved_usd AS numeric) > one.max_usd THEN
+            kept_by := 'money';
+            detail := used.usd;
+        ELSIF used.runs + 1 > CAST(room_of_runs ->> 'fits' AS bigint)
+            AND moment < CAST(room_of_runs ->> 'probe_at' AS double precision) THEN
+            kept_by := 'room of runs';
+            detail := room_of_runs || jsonb_build_object('now', moment);
+        ELSIF used.mbytes + one.mbytes > CAST(room_of_memory ->> 'fits' AS bigint)
+            AND moment < CAST(room_of_memory ->> 'probe_at' AS double precision) THEN
+            kept_by := 'room of memory';
+            detail := room_of_memory || jsonb_build_object('now', moment);
         ELSIF one.pools IS NOT NULL THEN
-            -- Again for each: it counts the claims before it.
-            SELECT * INTO pools_in_use FROM use_of_pools(of_batch);
-            FOR pool IN SELECT json_array_elements_text(one.pools) LOOP
-                IF COALESCE(CAST(pools_in_use.runs ->> pool AS bigint), 0) >= CAST(one.pool_runs ->> pool AS bigint) THEN
-                    limit_reached := 'pool ' || pool;
-                    in_use := COALESCE(pools_in_use.runs ->> pool, '0') || ' runs';
-                ELSIF COALESCE(CAST(pools_in_use.starts ->> pool AS bigint), 0) >= CAST(one.pool_starts ->> pool AS bigint) THEN
-                    limit_reached := 'pool ' || pool;
-                    in_use := COALESCE(pools_in_use.starts ->> pool, '0') || ' starts';
-                END IF;
-                EXIT WHEN limit_reached IS NOT NULL;
-            END LOOP;
+            SELECT reached.kept_by, reached.detail INTO kept_by, detail
+            FROM reached_pool(of_batch, one.pools, one.pool_runs, one.pool_starts) AS reached;
         END IF;
-        IF limit_reached IS NULL THEN
+        IF kept_by IS NULL THEN
             -- Who else has locked the job now settles it, or gives it back: waiting for that could be for each other.
             UPDATE all_jobs SET taken_by = process WHERE ctid = (
                 SELECT ctid FROM all_jobs WHERE batch = of_batch AND seq = one.seq AND status = 'WAITING'
@@ -143,25 +217,30 @@ BEGIN
                 VALUES (of_batch, one.seq, one.number, 'intent', process, one.intent_at, one.platform_at, one.reserved_usd,
                     job_remedy, CAST(job_remedy AS json) ->> 'resurrects', next_send, next_mark, one.caps_itself,
                     one.mbytes, CAST(one.pools AS text));
-                all_runs := all_runs + 1;
-                all_mbytes := all_mbytes + one.mbytes;
-                all_usd := all_usd + COALESCE(CAST(one.reserved_usd AS numeric), 0);
+                used.runs := used.runs + 1;
+                used.mbytes := used.mbytes + one.mbytes;
+                used.usd := used.usd + COALESCE(CAST(one.reserved_usd AS numeric), 0);
+                -- A start beyond what fits shows whether there is more room now; a job of a paused target, whether it works again.
+                IF used.runs > CAST(room_of_runs ->> 'fits' AS bigint) THEN
+                    room_of_runs := begin_probe(of_batch, 'runs', moment);
+                    detail := 'probe';
+                END IF;
+                IF used.mbytes > CAST(room_of_memory ->> 'fits' AS bigint) THEN
+                    room_of_memory := begin_probe(of_batch, 'memory', moment);
+                    detail := 'probe';
+                END IF;
+                IF COALESCE(target ->> 'reason', '') <> '' THEN
+                    UPDATE all_findings SET finding = finding || jsonb_build_object('probe', one.seq), changed = pg_current_xact_id()
+                    WHERE batch = of_batch AND subject = one.target;
+                END IF;
             END IF;
+        ELSIF kept_by IN ('runs', 'memory') THEN
+            is_hungry := true;
         END IF;
         RETURN NEXT;
     END LOOP;
+    IF is_hungry THEN
+        INSERT INTO all_usage (batch, owner, hungry_at) VALUES (of_batch, process, clock_timestamp())
+        ON CONFLICT (batch, owner) DO UPDATE SET hungry_at = excluded.hungry_at;
+    END IF;
 END $$;
-
--- Counts the runs in each pool of a batch, and the starts of the last minute with a second's reserve.
-CREATE FUNCTION use_of_pools(of_batch integer, OUT runs jsonb, OUT starts jsonb) LANGUAGE sql AS $$
-    SELECT jsonb_object_agg(pool, its_runs), jsonb_object_agg(pool, its_starts) FROM (
-        SELECT pool, SUM(all_runs) AS its_runs, SUM(all_starts) AS its_starts FROM (
-            SELECT claim_pools, COUNT(*) FILTER (WHERE state IN ('intent', 'unconfirmed', 'started', 'adopted')) AS all_runs,
-                COUNT(*) FILTER (WHERE sent_at > clock_timestamp() - interval '61 seconds') AS all_starts
-            FROM all_attempts WHERE batch = of_batch AND claim_pools IS NOT NULL
-                AND (sent_at > clock_timestamp() - interval '61 seconds'
-                    OR (state <> 'settled' AND state <> 'lost' AND state <> 'failed'))
-            GROUP BY claim_pools) AS kinds
-        CROSS JOIN json_array_elements_text(CAST(claim_pools AS json)) AS pool
-        GROUP BY pool) AS pools
-$$;
