@@ -18,6 +18,7 @@ from bench import (
     durability,
     emulator_load,
     exporting,
+    history,
     item_rows,
     logging_cost,
     makespan,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "durability": lambda options: durability.run((500, 2500), options.rounds),
     "emulator": lambda _options: emulator_load.run(15),
     "resume": lambda options: resume.run(100_000, 1_000, options.rounds),
+    "history": lambda options: history.run(400, 1_000, options.rounds),
 }
 
 

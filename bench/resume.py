@@ -32,7 +32,7 @@ def run(jobs: int, left: int, rounds: int) -> str:
     firsts, starts, sizes = [], [], []
     for _ in range(rounds):
         with workplace() as folder:
-            batch = _make_batch(folder, jobs, left)
+            batch = make_batch(folder, jobs, left)
             sizes.append((batch / LEDGER).stat().st_size / 1e6)
             first, start = _resume(folder, batch)
             firsts.append(first)
@@ -54,7 +54,7 @@ def run(jobs: int, left: int, rounds: int) -> str:
     )
 
 
-def _make_batch(folder: Path, jobs: int, left: int) -> Path:
+def make_batch(folder: Path, jobs: int, left: int) -> Path:
     """A real batch, whose attempts are then written as if they had happened."""
     spec = folder / "spec.toml"
     spec.write_text(
@@ -65,7 +65,7 @@ def _make_batch(folder: Path, jobs: int, left: int) -> Path:
     )
     request = RunRequest(
         loaded=load_spec(spec),
-        output=folder / "out",
+        output=folder / "output",
         occurrence=datetime.now(UTC),
         platform="http://127.0.0.1",
     )

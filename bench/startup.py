@@ -43,9 +43,9 @@ def run(rounds: int) -> str:
     ended: dict[str, list[Times]] = {name: [] for name in WORDS}
     with workplace() as folder:
         (folder / "spec.toml").write_text(SPEC)
-        _until_request(folder)
+        until_request(folder)
         for _ in range(rounds):
-            first.append(_until_request(folder))
+            first.append(until_request(folder))
             for name, words in WORDS.items():
                 ended[name].append(_until_end(words))
     *_, library = ended.values()
@@ -72,7 +72,8 @@ def _median(times: list[Times], number: int) -> float:
     return statistics.median(both[number] for both in times)
 
 
-def _until_request(folder: Path) -> Times:
+def until_request(folder: Path) -> Times:
+    """Times of `orchestrator run spec.toml` in a folder, until its first request arrives."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         variables = {"APIFY_TOKEN": "none-needed", "APIFY_API_BASE_URL": url}

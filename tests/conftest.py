@@ -22,6 +22,7 @@ from tests.support.postgres_server import (
     postgres_url,
     server,
 )
+from tests.support.spread import spread
 from tests.support.tracebacks import take_tracebacks
 
 __all__ = ["_schema_of_process", "postgres_schema", "postgres_url", "server"]
@@ -36,7 +37,14 @@ NEEDED_BYTES = 2_000_000_000
 
 def pytest_xdist_auto_num_workers() -> int:
     """More workers than cores, because most tests mostly wait for a process or a connection."""
-    return 2 * (os.cpu_count() or 1) + 1
+    return 4 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the long tests over the workers."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        items[:] = spread(items, workers)
 
 
 def _keep_files_in_memory(folder: Path) -> None:

@@ -310,10 +310,10 @@ def batches(home: Path) -> Iterator[Path]:
     return (one.folder for one in survey(home).found)
 
 
-def all_batches(output: Path) -> Iterator[Path]:
+def every_batch(output: Path) -> Iterator[Found]:
     """All batches under an output folder, by name and newest first."""
     for home in batch_names(output):
-        yield from batches(home)
+        yield from survey(home).found
 
 
 def newest_of_each(output: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
@@ -32,10 +33,15 @@ LEAST_WANTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedBatch:
-    """A batch, its figures, and whether a process runs it."""
+    """
+    A batch, and whether a process runs it.
+
+    Attributes:
+        summary: its figures, as `summary.json` holds them.
+    """
 
     batch: Batch
-    totals: Totals
+    summary: Mapping[str, Any]
     is_held: bool
 
 
@@ -64,26 +70,26 @@ def _cell(name: str, text: str, width: int) -> str:
 
 
 def _row(listed: ListedBatch, now: datetime) -> dict[str, str]:
-    batch, totals = listed.batch, listed.totals
+    batch, summary = listed.batch, listed.summary
     end = now if listed.is_held else batch.ended_at
-    failed = sum(totals.jobs.get(status, 0) for status in FAILED_JOB_STATUSES)
-    succeeded = totals.jobs.get(JobStatus.SUCCEEDED, 0)
-    calls = totals.calls
+    failed = sum(summary["jobs"][status] for status in FAILED_JOB_STATUSES)
+    succeeded = summary["jobs"][JobStatus.SUCCEEDED]
+    active_secs = summary["active_secs"]
     return {
         "batch": batch.name,
         "id": batch.id,
         "occurrence": _local(batch, batch.occurrence),
         "start": _local(batch, batch.created_at),
         "duration": "" if end is None else clock(batch.secs_until(end)),
-        "active": "" if totals.active_secs is None else clock(totals.active_secs),
+        "active": "" if active_secs is None else clock(active_secs),
         "state": _state(listed),
         "exit": "" if listed.is_held or batch.exit_code is None else str(batch.exit_code),
-        "triggered by": calls[0].caller or calls[0].command if calls else batch.triggered_by.value,
+        "triggered by": summary["caller"] or summary["command"] or batch.triggered_by.value,
         "succeeded": f"{succeeded:,}",
         "failed": f"{failed:,}",
-        "left": f"{sum(totals.jobs.values()) - succeeded - failed:,}",
-        "items": f"{totals.items:,}",
-        "cost": money(totals.cost_usd),
+        "left": f"{summary['jobs_total'] - succeeded - failed:,}",
+        "items": f"{summary['items']:,}",
+        "cost": money(Decimal(str(summary["cost_usd"]))),
     }
 
 

@@ -19,6 +19,9 @@ from orchestrator.report.expiry import expires_at
 VERSION = 1
 """The version of both files. New fields are added; none are changed or removed."""
 
+NEWEST = "command"
+"""The field of `summary.json` that was added last: a file without it is of an earlier version."""
+
 NO_ATTEMPT: dict[str, JsonValue] = {
     "attempts": 0, "run_id": None, "dataset_id": None, "items": None, "bytes": None, "sha256": None,
     "started_at": None, "finished_at": None, "cost_usd": None, "error": None, "run_status": None,
@@ -83,6 +86,7 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "finished_at": moment(ended_at),
         "duration_secs": None if ended_at is None else round(batch.secs_until(ended_at), 3),
         "active_secs": None if totals.active_secs is None else round(totals.active_secs, 3),
+        NEWEST: totals.calls[0].command if totals.calls else None,
     }
 
 

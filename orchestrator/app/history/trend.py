@@ -9,9 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from orchestrator.app.batch_folders import LEDGER, Found, display, survey
+from orchestrator.app.history.saved_summary import saved_summary
 from orchestrator.app.history.series import earlier_of
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
@@ -19,13 +18,11 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.states import JobStatus
 from orchestrator.report.page.comparison import BatchFigures, Usual, figures_of
-from orchestrator.report.summary import moment
 
 BATCHES = 10
 """How many earlier batches a page shows."""
 
 SHOWN_PROBLEMS = 5
-SUMMARY = "summary.json"
 
 
 class Trend:
@@ -69,19 +66,12 @@ def batch_figures(folder: Path, batch: Batch) -> BatchFigures:
     Raises:
         LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable: the ledger cannot be read.
     """
-    # A ledger of 10,000 jobs is counted in 75 ms, its summary is read in one.
-    if batch.state is not BatchState.OPEN:
-        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            summary = orjson.loads((folder / SUMMARY).read_bytes())
-            if _is_of(summary, batch):
-                return _figures_in(summary, batch)
+    summary = saved_summary(folder, batch)
+    if summary is not None:
+        with suppress(ValueError, LookupError, TypeError, AttributeError):
+            return _figures_in(summary, batch)
     with LedgerReader(folder / LEDGER) as reader:
         return figures_of(reader.batch(), reader.totals())
-
-
-def _is_of(summary: Any, batch: Batch) -> bool:
-    same = ("id", batch.id), ("state", batch.state), ("finished_at", moment(batch.ended_at))
-    return all(summary[name] == value for name, value in same)
 
 
 def _figures_in(summary: Any, batch: Batch) -> BatchFigures:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from orchestrator.app.batch_folders import LEDGER, all_batches, batches
+from orchestrator.app.batch_folders import Found, every_batch, survey
 from orchestrator.app.clock import utc_now
+from orchestrator.app.history.saved_summary import summary_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.streams import terminal_size
 from orchestrator.errors import UsageError
-from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.report.batches_table import ListedBatch, table_lines
-from orchestrator.report.summary import summary_of
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     output = settings_of(options).output
-    folders = all_batches(output) if options.name is None else batches(output / options.name)
-    listed = list(_read(folders))
+    found = every_batch(output) if options.name is None else survey(output / options.name).found
+    listed = list(_read(found))
     if options.json:
         print(json.dumps({"batches": [_fields(*one) for one in listed]}))
     elif listed:
@@ -33,21 +32,22 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(folders: Iterator[Path]) -> Iterator[tuple[Path, ListedBatch]]:
-    for folder in folders:
+def _read(found: Iterable[Found]) -> Iterator[tuple[Path, ListedBatch]]:
+    for one in found:
         try:
-            with LedgerReader(folder / LEDGER) as reader:
-                batch, totals = reader.batch(), reader.totals()
+            summary = summary_in(one.folder, one.batch)
         except UsageError as error:
             # One ledger that cannot be read must not hide the others.
             sys.stderr.write(f"{error}\n")
             continue
-        yield folder, ListedBatch(batch=batch, totals=totals, is_held=is_held(folder))
+        yield (
+            one.folder,
+            ListedBatch(batch=one.batch, summary=summary, is_held=is_held(one.folder)),
+        )
 
 
 def _fields(folder: Path, one: ListedBatch) -> dict[str, object]:
-    summary = summary_of(one.batch, one.totals)
-    return {**summary, "folder": str(folder), "is_held": one.is_held}
+    return {**one.summary, "folder": str(folder), "is_held": one.is_held}
 
 
 def _print_table(listed: Sequence[ListedBatch]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.model.batches import BatchCall, BatchState
 from orchestrator.model.states import JobStatus
 from orchestrator.report.batches_table import ListedBatch, table_lines
-from orchestrator.report.summary import times
+from orchestrator.report.summary import summary_of, times
 from tests.support.builders import NOON, make_batch
 from tests.support.listed_jobs import make_totals
 
@@ -29,11 +29,8 @@ def listed(*, is_held: bool = False, **facts: Any) -> ListedBatch:
     """A batch that began at noon UTC and ended an hour later."""
     batch = {"state": BatchState.ENDED, "ended_at": LATER, "exit_code": 1, **facts}
     totals = make_totals(jobs=JOBS, items=2500, calls=[make_call(NOON, 600), make_call(LATER, 60)])
-    return ListedBatch(
-        batch=replace(make_batch(timezone="Europe/Prague"), occurrence=NOON, **batch),
-        totals=totals,
-        is_held=is_held,
-    )
+    made = replace(make_batch(timezone="Europe/Prague"), occurrence=NOON, **batch)
+    return ListedBatch(batch=made, summary=summary_of(made, totals), is_held=is_held)
 
 
 def test_list_tells_start_duration_exit_code_and_trigger() -> None:
@@ -93,10 +90,11 @@ def test_running_batch_has_the_time_so_far() -> None:
 
 def test_several_calls_make_two_durations() -> None:
     """From the start to the end, and the time in which a command worked on the batch."""
-    one = listed()
-    assert times(one.batch, one.totals) == {"time from start to end": 3600.0, "active time": 660.0}
+    batch = listed().batch
+    several = make_totals(calls=[make_call(NOON, 600), make_call(LATER, 60)])
+    assert times(batch, several) == {"time from start to end": 3600.0, "active time": 660.0}
     once = make_totals(calls=[make_call(NOON, 3599)])
-    assert times(one.batch, once) == {"time": 3600.0}
+    assert times(batch, once) == {"time": 3600.0}
 
 
 def _cells(row: str) -> list[str]:
