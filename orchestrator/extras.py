@@ -12,6 +12,7 @@ DISTRIBUTION = "apify-batch"
 class Extra(StrEnum):
     """An optional part of the installation."""
 
+    DASK = "dask"
     DUCKDB = "duckdb"
     EXCEL = "excel"
     METRICS = "metrics"
@@ -26,6 +27,7 @@ class Extra(StrEnum):
 
 
 LIBRARIES_OF_EXTRAS: Mapping[Extra, str] = {
+    Extra.DASK: "distributed",
     Extra.DUCKDB: "duckdb",
     Extra.EXCEL: "python_calamine",
     Extra.METRICS: "prometheus_client",

@@ -16,6 +16,7 @@ from orchestrator.cli.argument_values import (
     given_path,
     one_day,
     pair,
+    positive,
     span_of_days,
 )
 from orchestrator.cli.emulator import add_emulator_commands
@@ -257,6 +258,18 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar="K/N",
         help="work on the batch of the occurrence as the K-th of N processes, on any machines; "
         "implies --resume, needs --ledger postgresql://…",
+    )
+    parser.add_argument(
+        "--on",
+        metavar="URL",
+        help="run the batch of the occurrence on an engine: dask://HOST:PORT; needs --ledger "
+        "postgresql://…",
+    )
+    parser.add_argument(
+        "--shards",
+        metavar="N",
+        type=positive,
+        help="how many processes --on starts (default: one on each worker)",
     )
     add_accept_changes(parser)
     parser.add_argument(

@@ -30,11 +30,12 @@ async def beating(path: Path | None, function: Callable[..., Awaitable[T]], *arg
     if path is None:
         return await function(*args)
     _check(path)
+    results: list[T] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_beat, path, name="heartbeat")
-        result = await function(*args)
+        results.append(await function(*args))
         tasks.cancel_scope.cancel()
-    return result
+    return results[0]
 
 
 async def _beat(path: Path) -> None:

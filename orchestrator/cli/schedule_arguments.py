@@ -10,6 +10,7 @@ from orchestrator.cli.argument_values import (
     count,
     cron_text,
     given_path,
+    one_day,
     pair,
     positive,
 )
@@ -48,6 +49,12 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help="start N processes that share each batch, for kubernetes and airflow; their ledger "
         "is in PostgreSQL",
+    )
+    parser.add_argument(
+        "--catch-up",
+        metavar="DAY",
+        type=one_day,
+        help="for airflow: also start the batches that were missed, from this day on",
     )
     parser.add_argument(
         "--to", metavar="DIR", type=given_path, help="write the files there instead of printing"

@@ -55,15 +55,24 @@ def times(dag: Any, since: pendulum.DateTime, count: int) -> list[str]:
     return found
 
 
+def expanded(task: Any) -> list[str] | None:
+    """The values over which a task is mapped; None for one that is not."""
+    return list(task.expand_input.value["shard"]) if hasattr(task, "expand_input") else None
+
+
 def main(folder: str) -> None:
     """Prints the answer."""
     bag = DagBag(dag_folder=folder)
     answer: dict[str, Any] = {"errors": {str(k): str(v) for k, v in bag.import_errors.items()}}
     for dag in bag.dags.values():
-        (task,) = dag.tasks
+        (found,) = dag.tasks
+        shards = expanded(found)
+        task = found if shards is None else found.unmap({"shard": shards[1]})
         codes = (0, 1, 2, 3, 4, 5, 70, -15)
         answer |= {
             "dag": dag.dag_id,
+            "shards": shards,
+            "begin": dag.start_date.isoformat(),
             "retries": task.retries,
             "catchup": dag.catchup,
             "outcomes": {code: outcome(task, code, "scheduled")[0] for code in codes},

@@ -27,11 +27,23 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Airflow finds in the printed file."""
-    folder = tmp_path_factory.mktemp("airflow")
+    return found_by_airflow(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow finds in the printed file for four shards that catch up."""
+    words = ("--shards", "4", "--catch-up", "2026-11-24")
+    return found_by_airflow(tmp_path_factory.mktemp("airflow"), *words)
+
+
+def found_by_airflow(folder: Path, *words: str) -> dict[str, Any]:
+    """Writes a DAG into a folder, and loads it."""
     command = Command(folder=folder)
     command.write("nightly.toml", SPEC)
     (folder / "dags").mkdir()
-    done = command.run("schedule", "airflow", "nightly.toml", "--to", "dags", "--jitter", "0")
+    given = ("--to", "dags", "--jitter", "0", *words)
+    done = command.run("schedule", "airflow", "nightly.toml", *given)
     assert done.code == 0, done.err
     script = Path(__file__).with_name("loaded_dag.py")
     answer = subprocess.run(
@@ -57,10 +69,12 @@ def test_dag_is_loaded_without_errors(loaded: dict[str, Any]) -> None:
     assert (loaded["dag"], loaded["catchup"]) == ("orchestrator-nightly", False)
 
 
-def test_dag_follows_the_table_for_supervisors(loaded: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["loaded", "shared"])
+def test_dag_follows_the_table_for_supervisors(kind: str, request: pytest.FixtureRequest) -> None:
     """4 skips, 1 to 3 fail without a retry, and the others are retried five times."""
-    assert loaded["retries"] == 5
-    assert loaded["outcomes"] == {
+    found = request.getfixturevalue(kind)
+    assert found["retries"] == 5
+    assert found["outcomes"] == {
         "0": "success",
         "1": "AirflowFailException",
         "2": "AirflowFailException",
@@ -82,3 +96,17 @@ def test_dag_runs_at_the_occurrences(loaded: dict[str, Any]) -> None:
     """The timetable has the zone of the spec."""
     assert loaded["times"][0] == "2027-03-27T01:15:00+00:00"
     assert loaded["times"][-1] == "2027-03-29T00:15:00+00:00"
+
+
+def test_dag_of_shards_maps_its_task(shared: dict[str, Any]) -> None:
+    """Each shard is a mapped task that names its place and the occurrence of Airflow."""
+    assert shared["errors"] == {}
+    assert shared["shards"] == ["1/4", "2/4", "3/4", "4/4"]
+    assert shared["scheduled"][-4:] == [
+        "--occurrence", "2027-01-02T01:15:00+00:00", "--shard", "2/4",
+    ]  # fmt: skip
+
+
+def test_dag_catches_up_from_the_day_that_is_named(shared: dict[str, Any]) -> None:
+    """Airflow starts the batches that it missed since that day, in the zone of the spec."""
+    assert (shared["catchup"], shared["begin"]) == (True, "2026-11-23T23:00:00+00:00")

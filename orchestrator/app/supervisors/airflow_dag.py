@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from orchestrator.app.supervisors.cron_fields import plain_cron
 from orchestrator.app.supervisors.crontab import environment_steps, search_path
 from orchestrator.app.supervisors.installation import (
@@ -14,7 +16,8 @@ from orchestrator.app.supervisors.installation import (
 )
 
 MOVES_GAPS = "may start the batch at another time on these days"
-BEGIN = "2026, 1, 1"
+BEGIN = date(2026, 1, 1)
+INDENT = " " * 8
 
 
 def airflow_dag(installation: Installation) -> str:
@@ -33,6 +36,7 @@ def airflow_dag(installation: Installation) -> str:
         steps.append(words)
     comments = "\n".join(f"# {line}" for line in steps)
     fails = tuple(code for code in NO_RESTART if code != HELD)
+    begin = installation.catch_up_from or BEGIN
     return f'''\
 {comments}
 """Runs the Apify batch {_plain(installation.name)} on its schedule."""
@@ -44,7 +48,7 @@ import time
 from datetime import timedelta
 
 import pendulum
-from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.exceptions import AirflowException
 from airflow.timetables.trigger import CronTriggerTimetable
 
 try:  # Airflow 3
@@ -54,6 +58,10 @@ except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.hooks.subprocess import SubprocessHook
     from airflow.models.baseoperator import BaseOperator
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+except ImportError:
+    from airflow.exceptions import AirflowFailException, AirflowSkipException
 
 COMMAND = {installation.call!r}
 FOLDER = {str(installation.folder)!r}
@@ -68,6 +76,10 @@ class RunBatch(BaseOperator):
 
     hook: SubprocessHook | None = None
 
+    def __init__(self, *, shard=None, **options):
+        super().__init__(**options)
+        self.shard = shard
+
     def execute(self, context):
         """Runs the command; raises what its exit code means."""
         time.sleep(DELAY_SECS)
@@ -76,6 +88,8 @@ class RunBatch(BaseOperator):
         # A run that somebody triggers has no time of the schedule: the command finds its own.
         if dag_run.run_type in ("scheduled", "backfill"):
             command += ["--occurrence", context["logical_date"].isoformat()]
+        if self.shard is not None:
+            command += ["--shard", self.shard]
         self.hook = SubprocessHook()
         environment = {{**os.environ, **VARIABLES}}
         code = self.hook.run_command(command, env=environment, cwd=FOLDER).exit_code
@@ -95,18 +109,30 @@ class RunBatch(BaseOperator):
 with DAG(
     dag_id={f"orchestrator-{installation.slug}"!r},
     schedule=CronTriggerTimetable({schedule!r}, timezone={zone!r}),
-    start_date=pendulum.datetime({BEGIN}, tz={zone!r}),
-    catchup=False,
+    start_date=pendulum.datetime({begin.year}, {begin.month}, {begin.day}, tz={zone!r}),
+    catchup={installation.catch_up_from is not None},
     max_active_runs=1,
 ):
-    RunBatch(
-        task_id="run",
-        retries={MOST_RESTARTS},
-        retry_delay=timedelta(seconds={PAUSES_SECS[0]}),
-        retry_exponential_backoff=True,
-        max_retry_delay=timedelta(seconds={PAUSES_SECS[-1]}),
-    )
+    {_task(installation.shards)}
 '''
+
+
+def _task(shards: int | None) -> str:
+    """The call that makes the task, mapped over the shards if there are several."""
+    lines = [
+        'task_id="run",',
+        f"retries={MOST_RESTARTS},",
+        f"retry_delay=timedelta(seconds={PAUSES_SECS[0]}),",
+        "retry_exponential_backoff=True,",
+        f"max_retry_delay=timedelta(seconds={PAUSES_SECS[-1]}),",
+    ]
+    if shards is not None:
+        lines.append('map_index_template="{{ task.shard }}",')
+    options = "\n".join(f"{INDENT}{line}" for line in lines)
+    if shards is None:
+        return f"RunBatch(\n{options}\n    )"
+    each = f'[f"{{number}}/{shards}" for number in range(1, {shards + 1})]'
+    return f"RunBatch.partial(\n{options}\n    ).expand(shard={each})"
 
 
 def _plain(name: str) -> str:

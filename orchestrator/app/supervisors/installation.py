@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
@@ -52,6 +52,7 @@ class Installation:
         jitter_secs: the longest delay that spreads the starts of many machines.
         shards: how many processes share each batch; None for one that works alone.
         is_remote: whether results go to an object store.
+        catch_up_from: the first day whose batch is started late if it was missed; None for never.
         now: aware.
     """
 
@@ -70,6 +71,7 @@ class Installation:
     now: datetime
     shards: int | None = None
     is_remote: bool = False
+    catch_up_from: date | None = None
 
     @property
     def fields(self) -> CronFields:

@@ -249,10 +249,10 @@ def _container(installation: Installation, name: str, image: str) -> dict[str, A
     }
     if installation.shards is not None:
         variables["ORCHESTRATOR_SHARDS"] = str(installation.shards)
-    container["env"] = [{"name": key, "value": value} for key, value in variables.items()]
-    if installation.shards is not None:
-        field = {"fieldRef": {"fieldPath": JOB_LABEL}}
-        container["env"].append({"name": "ORCHESTRATOR_JOB_NAME", "valueFrom": field})
+    given = [{"name": key, "value": value} for key, value in variables.items()]
+    field = {"fieldRef": {"fieldPath": JOB_LABEL}}
+    own = {"name": "ORCHESTRATOR_JOB_NAME", "valueFrom": field}
+    container["env"] = given if installation.shards is None else [*given, own]
     if installation.needs:
         container["envFrom"] = [{"secretRef": {"name": name}}]
     return container

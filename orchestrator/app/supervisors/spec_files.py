@@ -29,20 +29,38 @@ def files_of(loaded: LoadedSpec) -> dict[str, str]:
     Raises:
         UsageError: a file is outside the folder of the spec, is not text or cannot be read.
     """
-    home = loaded.path.absolute().parent
-    own = [document.path for document in reversed(loaded.documents.files)]
     found: dict[str, str] = {}
-    for path in (*own, *_data_files(loaded)):
-        # Not resolved, because a link to a file elsewhere is a file here.
-        place = Path(os.path.normpath(path.absolute()))
-        if not place.is_relative_to(home):
-            raise UsageError(f"{path} is outside the folder of the spec: {ADVICE}")
+    for name, path in paths_of(loaded, ADVICE).items():
         try:
-            found[str(place.relative_to(home))] = place.read_text("utf-8")
+            found[name] = path.read_text("utf-8")
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not UTF-8 text: {ADVICE}") from error
         except OSError as error:
             raise UsageError(f"{path} cannot be read ({error.strerror})") from error
+    return found
+
+
+def paths_of(loaded: LoadedSpec, advice: str) -> dict[str, Path]:
+    """
+    The paths of a spec and of each file that it names, by their paths relative to its folder.
+
+    The spec is the first one.
+
+    Args:
+        advice: what to do about a file outside that folder.
+
+    Raises:
+        UsageError: a file is outside the folder of the spec.
+    """
+    home = loaded.path.absolute().parent
+    own = [document.path for document in reversed(loaded.documents.files)]
+    found: dict[str, Path] = {}
+    for path in (*own, *_data_files(loaded)):
+        # Not resolved, because a link to a file elsewhere is a file here.
+        place = Path(os.path.normpath(path.absolute()))
+        if not place.is_relative_to(home):
+            raise UsageError(f"{path} is outside the folder of the spec: {advice}")
+        found[str(place.relative_to(home))] = place
     return found
 
 

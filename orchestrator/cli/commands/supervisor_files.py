@@ -46,13 +46,13 @@ from orchestrator.specfile import LoadedSpec, load_spec
 from orchestrator.store.disk_writes import write_file
 from orchestrator.version import __version__
 
-KUBERNETES = "kubernetes"
-PLACES_SHARDS = (KUBERNETES, "airflow")
+KUBERNETES, AIRFLOW = "kubernetes", "airflow"
+PLACES_SHARDS = (KUBERNETES, AIRFLOW)
 LEDGER_URL = "ORCHESTRATOR_LEDGER"
 STEPS_SINCE = 254
 SCHEDULE = "ORCHESTRATOR_SCHEDULE"
 OFFERED = ("APIFY_API_BASE_URL", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
-GAPS = {KUBERNETES: SKIPS_GAPS, "airflow": MOVES_GAPS}
+GAPS = {KUBERNETES: SKIPS_GAPS, AIRFLOW: MOVES_GAPS}
 """What a supervisor does at times that the clock skips, if that needs a warning."""
 CACHES = (".cache", "uv-cache", "_npx")
 
@@ -121,8 +121,7 @@ def _installation(
         variables["TZ"] = zone
     is_container = options.supervisor == KUBERNETES
     path = Path(SPEC_FOLDER) / loaded.path.name if is_container else loaded.path.absolute()
-    if options.shards is not None:
-        _refuse_shards(options)
+    _refuse_options(options)
     installation = Installation(
         name=spec.name,
         schedule=schedule,
@@ -139,18 +138,26 @@ def _installation(
         now=now,
         shards=options.shards,
         is_remote=settings.remote is not None,
+        catch_up_from=options.catch_up,
     )
     refuse_odd_paths([*installation.call, installation.folder, installation.environment_file])
     return installation
 
 
-def _refuse_shards(options: argparse.Namespace) -> None:
+def _refuse_options(options: argparse.Namespace) -> None:
     """
-    Refuses shards where nothing can start them, or where they cannot share a batch.
+    Refuses options that the supervisor cannot follow, and shards that cannot share a batch.
 
     Raises:
         UsageError.
     """
+    if options.catch_up is not None and options.supervisor != AIRFLOW:
+        raise UsageError(
+            f"--catch-up: {options.supervisor} starts no batch that it missed: use "
+            "`orchestrator run --dates A..B`"
+        )
+    if options.shards is None:
+        return
     if options.supervisor not in PLACES_SHARDS:
         raise UsageError(
             f"--shards: {options.supervisor} starts processes on one machine only: call schedule "

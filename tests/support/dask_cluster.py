@@ -1,0 +1,109 @@
+"""A real scheduler of Dask and real workers, each a process of its own, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.support.command import ROOT, wait_until
+
+
+def why_absent() -> str | None:
+    """Why this environment has no Dask; None when it has."""
+    if find_spec("distributed") is None:
+        return "Dask is not installed: pip install -e '.[dev]'"
+    return None
+
+
+@dataclass
+class Cluster:
+    """
+    A scheduler and its workers.
+
+    Attributes:
+        folder: of the logs; the workers have folders of their own below it, as on other machines.
+        url: for `--on`.
+        workers: by their names.
+    """
+
+    folder: Path
+    scheduler: subprocess.Popen[bytes]
+    url: str
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start_worker(self, name: str, variables: Mapping[str, str]) -> None:
+        """Starts a worker with an environment of its own."""
+        folder = self.folder / name
+        (folder / "home").mkdir(parents=True)
+        self.workers[name] = _start(
+            folder,
+            "dask_worker",
+            self.url.replace("dask://", "tcp://"),
+            *("--no-nanny", "--nthreads", "1", "--no-dashboard", "--name", name),
+            *("--local-directory", str(folder / "scratch")),
+            variables={"HOME": str(folder / "home"), **variables},
+        )
+
+    def logs(self) -> str:
+        """What the scheduler and the workers have logged."""
+        return "\n".join(path.read_text() for path in self.folder.rglob("log"))
+
+    def stop_workers(self) -> None:
+        """Ends all workers, and forgets their logs."""
+        for name, process in self.workers.items():
+            process.kill()
+            process.wait(30)
+            shutil.rmtree(self.folder / name)
+        self.workers = {}
+
+    def stop(self) -> None:
+        """Ends all processes."""
+        self.stop_workers()
+        self.scheduler.kill()
+        self.scheduler.wait(30)
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """A scheduler without workers, until the end of the block."""
+    folder.mkdir()
+    address = folder / "scheduler.json"
+    words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
+    scheduler = _start(folder, "dask_scheduler", *words, str(address), variables={})
+    cluster = Cluster(folder, scheduler, "")
+    try:
+        wait_until(lambda: address.exists() and _url(address) is not None, "the scheduler")
+        cluster.url = str(_url(address))
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _url(address: Path) -> str | None:
+    try:
+        return str(json.loads(address.read_text())["address"]).replace("tcp://", "dask://")
+    except (ValueError, KeyError):
+        return None
+
+
+def _start(
+    folder: Path, program: str, *words: str, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{program}", *words],
+            cwd=folder,
+            env={**kept, "PYTHONPATH": str(ROOT), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
