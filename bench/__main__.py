@@ -22,10 +22,12 @@ from bench import (
     item_rows,
     logging_cost,
     makespan,
+    many_runs,
     memory,
     overhead,
     planning,
     polling,
+    pythons,
     regression,
     requests,
     resume,
@@ -53,6 +55,9 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "durability": lambda options: durability.run((500, 2500), options.rounds),
     "emulator": lambda _options: emulator_load.run(15),
     "resume": lambda options: resume.run(100_000, 1_000, options.rounds),
+    "million": lambda _options: resume.run(1_000_000, 10_000, 1),
+    "many-runs": lambda options: many_runs.run(*options.many_runs),
+    "pythons": lambda options: pythons.run(options.pythons, (500, 2500), options.rounds),
     "history": lambda options: history.run(400, 1_000, options.rounds),
 }
 
@@ -68,8 +73,8 @@ def main() -> None:
         help="jobs, of overhead (2000 6000)",
     )  # fmt: skip
     parser.add_argument(
-        "--memory-sizes", type=int, nargs="+", default=[1000, 10000], metavar="N",
-        help="jobs, of memory (1000 10000)",
+        "--memory-sizes", type=int, nargs="+", default=[1000, 10000, 100000], metavar="N",
+        help="jobs, of memory (1000 10000 100000)",
     )  # fmt: skip
     parser.add_argument(
         "--request-jobs", type=int, default=500, metavar="N", help="jobs, of requests (500)"
@@ -81,6 +86,14 @@ def main() -> None:
     parser.add_argument(
         "--export-sizes", type=int, nargs=2, default=[100, 10_000], metavar="N",
         help="batches and items of each, of export (100 10000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--many-runs", type=int, nargs=2, default=[1_000, 600], metavar="N",
+        help="runs at once and seconds of each, of many-runs (1000 600)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pythons", nargs="+", default=[sys.executable], metavar="PATH",
+        help="interpreters with the package installed, of pythons (this one)",
     )  # fmt: skip
     parser.add_argument(
         "--check", action="store_true",

@@ -1,6 +1,7 @@
 """
-The emulator, which reports the number of requests of each kind, and the first time of each.
+Counts requests: `python -m bench.counting_platform FOLDER MAX_RUNS`.
 
+It is the emulator, which reports the number of requests of each kind, and the first time of each.
 Its first line on stdout is that of `orchestrator platform serve`. Its last line has `counts` and
 `first_at` (in seconds on the system's monotonic clock) for each kind of request.
 """
@@ -28,7 +29,8 @@ async def main() -> None:
         counts[kind] += 1
         first_at.setdefault(kind, time.monotonic())
 
-    options = EmulatorOptions(data_dir=Path(sys.argv[1]))
+    data, runs = sys.argv[1], int(sys.argv[2])
+    options = EmulatorOptions(data_dir=Path(data), max_runs=runs, max_memory_mbytes=runs * 1024)
     with anyio.open_signal_receiver(signal.SIGTERM) as received:
         async with serve_emulator(options, on_answer=count) as platform:
             place = {"url": platform.url, "token": platform.token.get_secret_value()}

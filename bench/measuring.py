@@ -56,7 +56,13 @@ class Place:
     tasks: tuple[str, ...] = ()
 
 
-def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
+# As installed: without bytecode on disk, Python compiles our modules at each start.
+ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def measure(
+    command: Sequence[str], env: dict[str, str] | None = None, *, cwd: Path | None = None
+) -> Taken:
     """
     Runs a command to its end.
 
@@ -68,7 +74,8 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Taken:
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, **(env or {})},
+        env={**ENVIRONMENT, **(env or {})},
+        cwd=cwd,
     )
     assert process.stderr is not None
     try:
@@ -106,7 +113,9 @@ def platform(
     serve = ["orchestrator", "platform", "serve", "--data"]
     module = serve if counts is None else ["bench.counting_platform"]
     command = [sys.executable, "-m", *module, str(data)]
-    if counts is None:
+    if counts is not None:
+        command.append(max_runs)
+    else:
         command += ["--max-runs", max_runs, "--max-memory-mbytes", str(int(max_runs) * 1024)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:

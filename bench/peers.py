@@ -25,6 +25,7 @@ def orchestrator(
     settle_secs: float = 0.0,
     at_once: int = AT_ONCE,
     log_level: str = "info",
+    python: str = sys.executable,
 ) -> Taken:
     """
     `orchestrator run` with a spec of that many jobs, with its ledger and all its files.
@@ -32,6 +33,7 @@ def orchestrator(
     Args:
         settle_secs: how long it waits after a run's end until its items are counted.
         at_once: the most runs at the same time.
+        python: the interpreter.
     """
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
@@ -45,7 +47,9 @@ def orchestrator(
         f"matrix = {{ n = {{ range = [1, {each}] }}, task = {json.dumps(place.tasks)} }}\n"
     )
     return measure(
-        _module(module, "run", spec, "--output", folder / "out", "--log-level", log_level),
+        _module(
+            module, "run", spec, "--output", folder / "out", "--log-level", log_level, python=python
+        ),
         {
             "APIFY_TOKEN": place.token,
             "APIFY_API_BASE_URL": place.url,
@@ -75,5 +79,5 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def _module(name: str, *words: object) -> Sequence[str]:
-    return [sys.executable, "-m", name, *map(str, words)]
+def _module(name: str, *words: object, python: str = sys.executable) -> Sequence[str]:
+    return [python, "-m", name, *map(str, words)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import statistics
 import subprocess
@@ -12,7 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.measuring import Place, place_of, stop_platform, workplace
+from bench.measuring import Place, measure, place_of, stop_platform, workplace
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch_folders import LEDGER, publish
 from orchestrator.ledger.reader import read_batch
@@ -29,14 +28,15 @@ def run(jobs: int, left: int, rounds: int) -> str:
         jobs, left: all of them, and those that still wait.
         rounds: how often; the figures are medians.
     """
-    firsts, starts, sizes = [], [], []
+    firsts, starts, sizes, peaks = [], [], [], []
     for _ in range(rounds):
         with workplace() as folder:
             batch = make_batch(folder, jobs, left)
             sizes.append((batch / LEDGER).stat().st_size / 1e6)
-            first, start = _resume(folder, batch)
+            first, start, peak = _resume(folder, batch)
             firsts.append(first)
             starts.append(start)
+            peaks.append(peak)
     return "\n".join(
         [
             (
@@ -44,11 +44,11 @@ def run(jobs: int, left: int, rounds: int) -> str:
                 f"{rounds} rounds, from the start of the process `orchestrator resume`."
             ),
             "",
-            "| first request, s | first start of a run, s | ledger, MB |",
-            "| ---: | ---: | ---: |",
+            "| first request, s | first start of a run, s | until the end, peak, MB | ledger, MB |",
+            "| ---: | ---: | ---: | ---: |",
             (
                 f"| {statistics.median(firsts):.2f} | {statistics.median(starts):.2f} "
-                f"| {statistics.median(sizes):.0f} |"
+                f"| {max(peaks):.0f} | {statistics.median(sizes):.0f} |"
             ),
         ]
     )
@@ -91,19 +91,17 @@ def make_batch(folder: Path, jobs: int, left: int) -> Path:
     return batch
 
 
-def _resume(folder: Path, batch: Path) -> tuple[float, float]:
-    """Seconds to the first answered request, and to the first answered start."""
-    command = [sys.executable, "-m", "bench.counting_platform", str(folder / "platform")]
+def _resume(folder: Path, batch: Path) -> tuple[float, float, float]:
+    """Seconds to the first answered request and to the first answered start; the peak in MB."""
+    command = [sys.executable, "-m", "bench.counting_platform", str(folder / "platform"), "256"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         place: Place = place_of(server)
         began = time.monotonic()
-        subprocess.run(
+        taken = measure(
             [sys.executable, "-m", "orchestrator", "resume", str(batch)],
-            check=True,
-            capture_output=True,
-            env={**os.environ, "APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
+            {"APIFY_TOKEN": place.token, "APIFY_API_BASE_URL": place.url},
         )
         reported = stop_platform(server)
     first_at: dict[str, float] = reported["first_at"]
     start = min(at for kind, at in first_at.items() if kind.startswith("POST"))
-    return min(first_at.values()) - began, start - began
+    return min(first_at.values()) - began, start - began, taken.peak_mbytes

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measuring import workplace
+from bench.measuring import ENVIRONMENT, workplace
 
 SPEC = """
 [batch]
@@ -29,9 +29,6 @@ WORDS = {
     "a usage error: `orchestrator run`": (*ORCHESTRATOR, "run"),
     "Python that imports aiohttp and ends, for the machine's speed": ("-c", "import aiohttp"),
 }
-
-# As installed: without bytecode on disk, Python compiles our modules at each start.
-ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
 
 Times = tuple[float, float]
 """Processor time and time on the clock, in seconds."""
