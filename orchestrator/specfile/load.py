@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import Mistake
+from orchestrator.errors import Mistake, SpecError
 from orchestrator.specfile.model import Spec
 from orchestrator.specfile.text.includes import Documents, read_documents
 from orchestrator.specfile.text.positions import Path as FieldPath
@@ -83,15 +84,22 @@ def checked_spec(path: Path, documents: Documents, output: Path = OUTPUT) -> Loa
     Checks what was read of a spec; see `load_spec`.
 
     Raises:
-        SpecError: its fields have mistakes.
+        SpecError: its fields have mistakes, or a file that it includes cannot be read.
     """
     data = documents.data
+    given = deepcopy(data) if documents.unread else {}
     found: list[tuple[FieldPath, str]] = [*make_jsonable(data), *take_out_of_scope(data)]
     spec, wrong = valid_part(data)
     first_ones: dict[FieldPath, str] = {}
     for place, message in (*found, *wrong):
         # One sentence for each place: a further one would mostly follow from the first.
         first_ones.setdefault(place, message)
+    if documents.unread:
+        # Imported late, as below.
+        from orchestrator.specfile.unread_files import mistakes_of_rest
+
+        rest = mistakes_of_rest(documents, given, first_ones)
+        raise SpecError(sorted([*documents.unread, *rest], key=place_of))
     loaded = LoadedSpec(path, documents, spec, first_ones)
     if first_ones:
         # Imported late: it imports this module, and a spec without mistakes is expanded later.

@@ -17,7 +17,6 @@ from orchestrator.specfile.batch_end import NotifyTable
 from orchestrator.specfile.templates.template import is_template
 from orchestrator.specfile.text.includes import read_documents
 from orchestrator.specfile.text.positions import Path as FieldPath
-from orchestrator.specfile.text.syntax import read_document
 
 # Not by Jinja2: its import would delay every start, and a URL needs nothing else.
 ENV = re.compile(r"\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -91,12 +90,8 @@ def name_and_plan_in(path: Path) -> tuple[str | None, NotifyPlan | None]:
 
 
 def _data_of(path: Path) -> dict[str, Any]:
-    """The data of a spec, without the files that it includes if one of these cannot be read."""
+    """The data of a spec, without the included files that cannot be read."""
     try:
         return read_documents(path).data
-    except (OrchestratorError, OSError):
-        pass
-    try:
-        return read_document(path).data
     except (OrchestratorError, OSError):
         return {}

@@ -75,6 +75,7 @@ def test_contacts_get_another_proxy_after_a_failure(recipe: Any, platform: Serve
     for path in (home / "input.json", home / "attempts" / "2" / "input.json"):
         assert json.loads(path.read_text()) == cheap | {"proxyConfig": dear}
     assert rows_of(done)[other]["input_changes"] is None
+    assert "attempt 2 with " in (Path(done.json["folder"]) / "report.html").read_text()
 
 
 def test_only_new_ids_run_in_the_next_batch(recipe: Any, platform: ServedPlatform) -> None:

@@ -169,6 +169,8 @@ class JobTable:
 
     def _row(self, job: ShownJob, flags: int) -> list[Any]:
         last, error = job.last, _error_of(job)
+        # The last field is there only where an attempt had another input than its job.
+        inputs = _other_inputs(job.listed.attempts)
         return [
             job.listed.seq,
             job.listed.key,
@@ -183,6 +185,7 @@ class JobTable:
             -1 if error is None else _place(self._errors, _short(error)),
             flags | self._own_flags(job),
             self._values(job.params),
+            *([inputs] if inputs else ()),
         ]
 
     @staticmethod
@@ -199,6 +202,17 @@ class JobTable:
         for name in params:
             _place(self._names, name)
         return [*map(params.get, self._names)]
+
+
+def _other_inputs(attempts: Sequence[ListedAttempt]) -> str:
+    """Which attempts had another input than their job, and what was in it."""
+    numbers: dict[str, list[str]] = {}
+    for one in attempts:
+        if one.input_changes is not None:
+            numbers.setdefault(one.input_changes, []).append(str(one.number))
+    return " · ".join(
+        f"attempt {', '.join(of)} with {_short(changes)}" for changes, of in numbers.items()
+    )
 
 
 def _error_of(job: ShownJob) -> str | None:

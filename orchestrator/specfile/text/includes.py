@@ -27,10 +27,12 @@ class Documents:
     Attributes:
         files: included ones before those that include them; the spec itself is the last one.
         data: the merged data of all.
+        unread: the mistakes of files that could not be read, and are not among these.
     """
 
-    def __init__(self, files: Sequence[Document]) -> None:
+    def __init__(self, files: Sequence[Document], unread: Sequence[Mistake] = ()) -> None:
         self.files = tuple(files)
+        self.unread = tuple(unread)
         self.data: dict[str, Any] = {}
         self._jobs: list[tuple[Document, int]] = []
         self._homes: dict[FieldPath, Document] = {}
@@ -82,36 +84,68 @@ def read_documents(path: Path) -> Documents:
     Reads a spec and what it includes, each file once.
 
     Raises:
-        SpecError: a file cannot be read, or includes itself.
+        SpecError: the spec itself cannot be read.
     """
-    return Documents(list(_read(path, (), set())))
+    reader = _Reader()
+    files = list(reader.read(path, ()))
+    return Documents(files, reader.mistakes)
 
 
-def _read(path: Path, above: tuple[str, ...], seen: set[str]) -> Iterator[Document]:
-    document = read_document(path)
-    above = (*above, os.path.realpath(path))
-    seen.add(above[-1])
-    names = document.data.pop(INCLUDE, [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _refusal(document, (INCLUDE,), f"expected a list of files, found {show(names)}")
-    for index, name in enumerate(names):
-        place = (INCLUDE, index)
+class _Reader:
+    """
+    Reads files with all that they include.
+
+    Attributes:
+        mistakes: of includes, and of included files; the others are read nevertheless.
+    """
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self._seen: set[str] = set()
+
+    def read(self, path: Path, above: tuple[str, ...]) -> Iterator[Document]:
+        """
+        A file, after those that it includes.
+
+        Args:
+            above: the files that include it.
+
+        Raises:
+            SpecError: the file itself cannot be read.
+        """
+        above = (*above, os.path.realpath(path))
+        self._seen.add(above[-1])
+        document = read_document(path)
+        names = document.data.pop(INCLUDE, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            self._add(document, (INCLUDE,), f"expected a list of files, found {show(names)}")
+            names = []
+        for index, name in enumerate(names):
+            place, inner = (INCLUDE, index), path.parent / name
+            why = self._why_not(inner, name, above)
+            if why is not None:
+                self._add(document, place, why)
+            elif os.path.realpath(inner) not in self._seen:
+                try:
+                    yield from self.read(inner, above)
+                except SpecError as error:
+                    self.mistakes += error.mistakes
+        yield document
+
+    def _why_not(self, inner: Path, name: str, above: tuple[str, ...]) -> str | None:
+        """Why a file cannot be included; None if it can."""
         try:
-            inner = path.parent / name
             resolved = os.path.realpath(inner)
-        except ValueError as error:
-            raise _refusal(document, place, f"{show(name)} is not a file name") from error
+        except ValueError:
+            return f"{show(name)} is not a file name"
         # Only the files on the way here make a cycle; two files may include the same third one.
         if resolved in above:
-            raise _refusal(document, place, f"{name} includes itself")
+            return f"{name} includes itself"
         if not inner.is_file():
-            raise _refusal(document, place, f"{inner}: no such file")
-        if len(seen) >= MOST_FILES:
-            raise _refusal(document, place, f"a spec has at most {MOST_FILES} files")
-        if resolved not in seen:
-            yield from _read(inner, above, seen)
-    yield document
+            return f"{inner}: no such file"
+        if len(self._seen) >= MOST_FILES and resolved not in self._seen:
+            return f"a spec has at most {MOST_FILES} files"
+        return None
 
-
-def _refusal(document: Document, place: FieldPath, message: str) -> SpecError:
-    return SpecError([Documents([document]).mistake(place, message)])
+    def _add(self, document: Document, place: FieldPath, message: str) -> None:
+        self.mistakes.append(Documents([document]).mistake(place, message))

@@ -270,3 +270,23 @@ def test_mistake_in_an_included_spec_names_its_file(
     """A mistake is reported for the included file, not for the line that includes it."""
     (tmp_path / "part.toml").write_text(part)
     assert mistakes_in(tmp_path, "s.toml", f"include = {include}\n{TOML}") == [said]
+
+
+def test_files_that_cannot_be_read_are_named_with_all_other_mistakes(tmp_path: Path) -> None:
+    """One round shows every file with a wrong syntax, and what is wrong in the others."""
+    (tmp_path / "a.toml").write_text("[defaults]\nactor =\n")
+    (tmp_path / "b.yaml").write_text("defaults:\n\tretries: 1\n")
+    (tmp_path / "c.json").write_text('{"pools": {"eu": {"max_runs": 0}}}')
+    text = (
+        'include = ["a.toml", "b.yaml", "none.toml", "c.json"]\n[batch]\nname = "b"\n'
+        '[[jobs]]\nname = "{{ shop }}"\nretries = -1\ninput = { x = "{{ shop | nonsense }}" }\n'
+    )
+    found = mistakes_in(tmp_path, "s.toml", text)
+    assert [line.split(": ")[0] for line in found] == [
+        "a.toml:2:8",
+        "b.yaml:2:1",
+        "c.json:1:19",
+        "s.toml:1:32",
+        "s.toml:6:1",
+        "s.toml:7:11",
+    ]

@@ -37,7 +37,7 @@
   // The day stands only where it is not the one on which the batch began.
   const time = (secs) => (at(secs).startsWith(day) ? at(secs).slice(11) : at(secs));
 
-  const [SEQ, KEY, ACTOR, STATUS, ATTEMPTS, ITEMS, SECS, COST, START, RUN, ERROR, FLAGS, PARAMS] = Array(13).keys();
+  const [SEQ, KEY, ACTOR, STATUS, ATTEMPTS, ITEMS, SECS, COST, START, RUN, ERROR, FLAGS, PARAMS, INPUTS] = Array(14).keys();
   const COLUMNS = [
     {name: "job", by: KEY, draw: drawJob, style: "key"},
     {name: "status", by: STATUS, draw: drawStatus},
@@ -68,6 +68,7 @@
     const key = data.job ? link(make("code", {}, row[KEY]), data.job, row[KEY]) : make("code", {}, row[KEY]);
     return [key, ...marks.map((mark) => make("span", {class: "tag"}, mark)),
       params ? make("span", {class: "params"}, params) : null,
+      row[INPUTS] ? make("span", {class: "params"}, row[INPUTS]) : null,
       row[ERROR] < 0 ? null : make("span", {class: "error"}, data.errors[row[ERROR]])];
   }
   function drawStatus(row) {
@@ -89,7 +90,7 @@
   const haystack = (row) => {
     let text = haystacks.get(row);
     if (text === undefined) {
-      text = [row[KEY], row[RUN], data.actors[row[ACTOR]], data.errors[row[ERROR]], ...row[PARAMS],
+      text = [row[KEY], row[RUN], data.actors[row[ACTOR]], data.errors[row[ERROR]], ...row[PARAMS], row[INPUTS],
         ...MARKS.filter((mark, bit) => mark && row[FLAGS] & (1 << bit))].join("\n").toLowerCase();
       haystacks.set(row, text);
     }
