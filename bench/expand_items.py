@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from contextlib import closing
@@ -19,6 +20,7 @@ from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.clock import utc_now
+from orchestrator.cli.main import ALLOCATIONS_BETWEEN_COLLECTIONS
 from orchestrator.collector.collect import Collector
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger
@@ -35,10 +37,16 @@ class Silent:
     """An observer that ignores everything."""
 
     def __getattr__(self, name: str) -> object:
-        return lambda *_told: None
+        return ignore
+
+
+def ignore(*_told: object) -> None:
+    """Does nothing."""
 
 
 async def main() -> None:
+    # As the command does.
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     spec = Path(sys.argv[1])
     loaded, day = load_spec(spec), date(2026, 11, 25)
     folder = spec.parent / "batch"

@@ -51,9 +51,9 @@ class LedgerConnection(sqlite3.Connection):
         """Executes a named statement of `queries`."""
         return self.execute(queries()[name], values)
 
-    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Executes a named statement once for each of the rows."""
-        self.executemany(queries()[name], rows)
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Executes a named statement once for each of the rows; returns how many rows changed."""
+        return self.executemany(queries()[name], rows).rowcount
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

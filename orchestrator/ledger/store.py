@@ -73,8 +73,8 @@ class Store(Protocol):
         """Executes a named statement of `queries`."""
         ...
 
-    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Executes a named statement once for each of the rows."""
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Executes a named statement once for each of the rows; returns how many rows changed."""
         ...
 
     def atomic(self) -> AbstractContextManager[None]:

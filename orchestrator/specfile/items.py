@@ -8,9 +8,10 @@ process, when the spec and its included files may have changed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,19 @@ from orchestrator.specfile.jobs.shown_params import shown_params, used_names
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import JobTable, Spec
 from orchestrator.specfile.parameters import given_params
-from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ItemRowsTable, fields_of
+from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ExceptTable, ItemRowsTable, fields_of
 from orchestrator.specfile.tables.earlier_values import EarlierValues
 from orchestrator.specfile.templates.condition import compile_condition
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
 from orchestrator.specfile.text.positions import shown_path
 
-IsNew = Callable[[int], bool]
-"""Whether no row with this digest was taken before; notes that it is taken now."""
+TakeNew = Callable[[Sequence[int]], Iterable[int]]
+"""Which rows with these digests were not taken before; notes that they are taken now."""
 
 Place = Callable[[], int]
+Row = dict[str, Any]
+AT_ONCE = 500
+"""How many rows are compared at once with those that were taken before."""
 
 
 def item_sweeps(
@@ -158,7 +162,7 @@ class ItemJobs:
         return self._rows.output
 
     def make(
-        self, source: str, items: Iterable[Any], is_new: IsNew, place: Place = lambda: 0
+        self, source: str, items: Iterable[Any], take_new: TakeNew, place: Place = lambda: 0
     ) -> Iterator[Job | str]:
         """
         The jobs of the items of one job, in their order.
@@ -171,13 +175,19 @@ class ItemJobs:
             each job; or why an item, or a chunk of items, gives none.
         """
         number = 0
-        for made in self._chunks(self._wanted(source, items, is_new)):
+        rows = self._wanted(source, items)
+        if self._rows.distinct:
+            rows = self._distinct(rows, take_new)
+        if self._rows.chunk is not None:
+            rows = self._chunks(rows, self._rows.chunk)
+        for made in rows:
             if isinstance(made, str):
                 yield made
                 continue
             number += 1
-            own = {SOURCE: source} if self._rows.chunk is None else {SOURCE: source, CHUNK: number}
-            cell = made | {name: value for name, value in own.items() if name in self._used}
+            cell = {**made, SOURCE: source} if SOURCE in self._used else made
+            if self._rows.chunk is not None and CHUNK in self._used:
+                cell = {**cell, CHUNK: number}
             try:
                 yield self._maker.make(place(), cell, {**self._values, **cell})
             except CellMistake as mistake:
@@ -185,11 +195,9 @@ class ItemJobs:
                 what = f"chunk {number}" if self._rows.chunk is not None else "an item"
                 yield f"{what} of {source}: {shown_path(where)}: {message}"
 
-    def _wanted(
-        self, source: str, items: Iterable[Any], is_new: IsNew
-    ) -> Iterator[dict[str, JsonValue] | str]:
+    def _wanted(self, source: str, items: Iterable[Any]) -> Iterator[Row | str]:
         """The rows of items, or why an item that may be wanted gives none."""
-        where = self._where
+        where, known = self._where, self._rows.known
         for number, item in enumerate(items, 1):
             if not isinstance(item, dict):
                 yield f"item {number} of {source}: expected a table, found {show(item)}"
@@ -206,20 +214,28 @@ class ItemJobs:
                     f"where = {missing} leaves out such items"
                 )
             else:
-                is_known = self._is_known(row)
-                if not is_known and (not self._rows.distinct or is_new(self._digest(row))):
+                if known is None or not self._is_known(known, row):
                     yield row
 
-    def _is_known(self, row: Mapping[str, JsonValue]) -> bool:
-        known, earlier = self._rows.known, self._earlier
-        return known is not None and earlier is not None and row[known.key] in earlier
+    def _is_known(self, known: ExceptTable, row: Row) -> bool:
+        return self._earlier is not None and row[known.key] in self._earlier
 
-    def _chunks(self, rows: Iterable[dict[str, Any] | str]) -> Iterator[dict[str, Any] | str]:
-        """The rows themselves, or so many of them as one row of lists."""
-        size = self._rows.chunk
-        chunk: list[dict[str, Any]] = []
+    def _distinct(self, rows: Iterator[Row | str], take_new: TakeNew) -> Iterator[Row | str]:
+        """Leaves out rows of which an equal one was taken before; asks for many at once."""
+        while group := list(islice(rows, AT_ONCE)):
+            digests = [None if isinstance(row, str) else self._digest(row) for row in group]
+            new = set(take_new([digest for digest in digests if digest is not None]))
+            for row, digest in zip(group, digests, strict=True):
+                if digest is None or digest in new:
+                    new.discard(digest)
+                    yield row
+
+    @staticmethod
+    def _chunks(rows: Iterable[Row | str], size: int) -> Iterator[Row | str]:
+        """So many rows as one row of lists."""
+        chunk: list[Row] = []
         for row in rows:
-            if size is None or isinstance(row, str):
+            if isinstance(row, str):
                 yield row
                 continue
             chunk.append(row)
@@ -229,7 +245,7 @@ class ItemJobs:
         if chunk:
             yield _listed(chunk)
 
-    def _digest(self, row: Mapping[str, JsonValue]) -> int:
+    def _digest(self, row: Row) -> int:
         text = orjson.dumps([self._name, *row.values()])
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
 

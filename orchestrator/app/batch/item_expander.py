@@ -16,10 +16,11 @@ from orchestrator.app.batch.queued_jobs import queued_jobs
 from orchestrator.app.batch.reuse import reuse_results
 from orchestrator.collector.collect import Collector
 from orchestrator.errors import PlatformError, StoppedEarly, TooManyJobs
-from orchestrator.ledger.expansion_facts import IsNew, Place
+from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
+from orchestrator.model.selection import EVERYTHING
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.observer import Observer
@@ -159,7 +160,9 @@ class ItemExpander:
         """Whether jobs of a sweep may take the results of earlier batches."""
         return sweep.has_reuse and self._may_reuse
 
-    def _make(self, sweep: ItemSweep, key: str, is_new: IsNew, place: Place) -> Iterator[Job | str]:
+    def _make(
+        self, sweep: ItemSweep, key: str, take_new: TakeNew, place: Place
+    ) -> Iterator[Job | str]:
         """The chosen jobs of a source; runs in the thread of the ledger."""
         # Imported with the first source: it imports all that reads a spec.
         from orchestrator.app.batch.item_rows import item_jobs, jobs_of_items
@@ -169,8 +172,10 @@ class ItemExpander:
             is_local = self._plan.local is not None
             maker = item_jobs(sweep, self._batch.folder, is_local=is_local)
             self._makers[sweep.name] = maker
+        made = jobs_of_items(maker, self._batch.folder, key, take_new, place)
+        if self._plan.choice == EVERYTHING:
+            return made
         is_chosen = self._plan.choice.test()
-        made = jobs_of_items(maker, self._batch.folder, key, is_new, place)
         return (job for job in made if isinstance(job, str) or is_chosen(job))
 
     async def _queue(

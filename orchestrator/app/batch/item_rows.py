@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.items_file import items_name
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.expansion_facts import IsNew, Place
+from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.model.batches import BatchPlan
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
@@ -34,7 +34,7 @@ def item_jobs(sweep: ItemSweep, folder: Path, *, is_local: bool) -> ItemJobs:
 
 
 def jobs_of_items(
-    maker: ItemJobs, folder: Path, key: str, is_new: IsNew, place: Place
+    maker: ItemJobs, folder: Path, key: str, take_new: TakeNew, place: Place
 ) -> Iterator[Job | str]:
     """
     The jobs of the items of one job in the folder of a batch, as a stream; see `ItemJobs.make`.
@@ -44,7 +44,7 @@ def jobs_of_items(
     """
     home = folder / "jobs" / key
     rows = _record(home) if maker.takes_output else _items(home)
-    return maker.make(key, rows, is_new, place)
+    return maker.make(key, rows, take_new, place)
 
 
 def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
@@ -63,14 +63,14 @@ def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
         keys = {seq: key for seq, key, _ in reader.statuses()}
     known: set[int] = set()
 
-    def is_new(digest: int) -> bool:
-        before = len(known)
-        known.add(digest)
-        return len(known) > before
+    def take_new(digests: Sequence[int]) -> set[int]:
+        new = set(digests) - known
+        known.update(new)
+        return new
 
     for one in expansions:
         if one.sweep in makers:
-            made = jobs_of_items(makers[one.sweep], folder, keys[one.source], is_new, int)
+            made = jobs_of_items(makers[one.sweep], folder, keys[one.source], take_new, int)
             yield from (job for job in made if isinstance(job, Job))
 
 

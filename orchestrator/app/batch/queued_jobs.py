@@ -53,9 +53,13 @@ def queued_jobs(
     now, wall = anyio.current_time(), (platform_now or utc_now()).timestamp()
     usual = median(expected.values()) if expected else 0.0
     claims: dict[tuple[Demand, Remedy], Claim] = {}
+    before: WaitingJob | None = None
     for job in jobs:
-        kind = (job.demand, job.remedy)
-        claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
+        # Mostly the objects of the job before, whose hash would take as long as all the rest.
+        if before is None or job.demand is not before.demand or job.remedy is not before.remedy:
+            kind = (job.demand, job.remedy)
+            claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
+        before = job
         yield QueuedJob(
             rank=-job.priority + (shard.rank_offset(job.home) if shard else 0),
             shortness=-expected.get(job.seq, usual),

@@ -104,10 +104,11 @@ class PostgresSession:
         with translated(self._location.address):
             return self._connection.execute(statement(name), sendable(values), prepare=True)
 
-    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Executes a named statement once for each of the rows."""
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Executes a named statement once for each of the rows; returns how many rows changed."""
         with translated(self._location.address), self._connection.cursor() as cursor:
             cursor.executemany(statement(name), (sendable(dict(row)) for row in rows))
+            return cursor.rowcount
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

@@ -16,9 +16,17 @@ SELECT sweep, source, first_seq, jobs, left_out, problem FROM expansions ORDER B
 SELECT sweep, source, first_seq, jobs, left_out, problem FROM expansions
 WHERE first_seq >= :first_seq ORDER BY first_seq;
 
--- name: insert_distinct_row
--- Records a row of a sweep, unless an equal one was taken before.
-INSERT INTO distinct_rows (digest) VALUES (:digest) ON CONFLICT DO NOTHING;
+-- name: begin_group
+-- Begins to write a group of jobs.
+SAVEPOINT jobs_of_items;
+
+-- name: undo_group
+-- Undoes what was written of the group.
+ROLLBACK TO SAVEPOINT jobs_of_items;
+
+-- name: end_group
+-- Keeps the group.
+RELEASE SAVEPOINT jobs_of_items;
 
 -- name: insert_added_job
 -- Writes a job that was made of items, unless another job has its key.

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import TooManyJobs
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.expansion_facts import IsNew, MakeJobs, Place
+from orchestrator.ledger.expansion_facts import MakeJobs, Place, TakeNew
 from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.jobs import Job
 from tests.support.builders import make_job, make_ledger
@@ -18,7 +18,7 @@ EACH = pytest.mark.usefixtures("each_store")
 
 
 def jobs_of(*names: str) -> MakeJobs:
-    return lambda _is_new, place: (make_job(place(), key=name) for name in names)
+    return lambda _take_new, place: (make_job(place(), key=name) for name in names)
 
 
 @EACH
@@ -39,8 +39,8 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Neither jobs nor distinct rows stay when a source cannot be read to its end."""
     ledger = make_ledger(tmp_path)
 
-    def torn(is_new: IsNew, _place: Place) -> Iterator[Job]:
-        assert is_new(7)
+    def torn(take_new: TakeNew, _place: Place) -> Iterator[Job]:
+        assert list(take_new([7])) == [7]
         yield make_job(key="a")
         raise OSError("torn")
 
@@ -50,8 +50,8 @@ async def test_expansion_that_fails_writes_nothing(tmp_path: Path) -> None:
         await ledger.expand("s", 0, jobs_of("a", "b"), most_jobs=2)
     seen: list[bool] = []
 
-    def whole(is_new: IsNew, place: Place) -> Iterator[Job]:
-        seen.extend([is_new(7), is_new(7)])
+    def whole(take_new: TakeNew, place: Place) -> Iterator[Job]:
+        seen.extend([bool(list(take_new([7]))) for _ in range(2)])
         yield make_job(place(), key="a")
 
     made = await ledger.expand("s", 0, whole, most_jobs=2)
@@ -64,7 +64,7 @@ async def test_rows_without_a_job_are_counted(tmp_path: Path) -> None:
     """The ledger holds how many rows gave no job, and why the first of them did not."""
     ledger = make_ledger(tmp_path)
     rows: list[Job | str] = ["no field", make_job(1, key="JOB-0"), make_job(1, key="a")]
-    made = await ledger.expand("s", 0, lambda _is_new, _place: rows, most_jobs=9)
+    made = await ledger.expand("s", 0, lambda _take_new, _place: rows, most_jobs=9)
     assert made is not None
     assert (made.jobs, made.left_out, made.problem) == (1, 2, "no field")
     again = await ledger.expand("t", 0, jobs_of("A"), most_jobs=9)
@@ -79,6 +79,18 @@ async def test_run_of_another_copy_is_not_taken_for_a_job_of_items(tmp_path: Pat
     await ledger.expand("s", 0, jobs_of("a"), most_jobs=9)
     assert await ledger.demand_of_adoptable(0, 1) is not None
     assert await ledger.demand_of_adoptable(1, 1) is None
+
+
+@EACH
+async def test_group_with_a_taken_key_has_no_gap(tmp_path: Path) -> None:
+    """The jobs after one whose key is taken follow it, with places that follow one another."""
+    ledger = make_ledger(tmp_path)
+    made = await ledger.expand("s", 0, jobs_of("a", "JOB-0", "b", "A", "c"), most_jobs=9)
+    assert made is not None
+    assert (made.first_seq, made.jobs, made.left_out) == (1, 3, 2)
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        assert [report.job.seq for report in reader.reports()] == [0, 1, 2, 3]
+        assert reader.keys() == ["job-0", "a", "b", "c"]
 
 
 def test_sources_wait_for_each_sweep_that_needs_them() -> None:

@@ -18,7 +18,7 @@ from orchestrator.errors import LedgerAway
 from orchestrator.group_worker import InlineWorker, Work
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
 from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
-from orchestrator.ledger.expansion_facts import IsNew, Place
+from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.store import LeaseLost, Store
 from orchestrator.ledger.stores import connect
@@ -109,7 +109,7 @@ async def intend(ledger: Ledger, seq: int, number: int = 1, share: Share = SHARE
     return await ledger.intend(seq, number, NOON, share, platform_at=None, caps_itself=True)
 
 
-def one_job(_is_new: IsNew, place: Place) -> list[Job | str]:
+def one_job(_take_new: TakeNew, place: Place) -> list[Job | str]:
     """What a source gives."""
     return [make_job(place(), key="a")]
 

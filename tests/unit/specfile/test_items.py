@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -58,13 +58,13 @@ def made(sweep: ItemSweep, *items: Any, source: str = "search-1") -> list[Job | 
     """What a sweep makes of items; each row that was taken before is not new."""
     known: set[int] = set()
 
-    def is_new(digest: int) -> bool:
-        before = len(known)
-        known.add(digest)
-        return len(known) > before
+    def take_new(digests: Sequence[int]) -> set[int]:
+        new = set(digests) - known
+        known.update(new)
+        return new
 
     maker = ItemJobs(sweep, Path("output/b/1"), is_local=False)
-    return list(maker.make(source, items, is_new))
+    return list(maker.make(source, items, take_new))
 
 
 def rows(fields: str = '["n"]', more: str = "", *, name: str = "job-{{ n }}") -> str:

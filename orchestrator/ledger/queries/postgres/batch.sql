@@ -47,6 +47,12 @@ SELECT pid, CAST(backend_start AS text) AS began FROM pg_stat_activity WHERE pid
 -- Deletes the batch with all its jobs.
 DELETE FROM batch;
 
--- name: lock_expansions
+-- name: begin_expansion
 -- Makes another process that adds jobs to the batch wait until this transaction has ended.
 SELECT pg_advisory_xact_lock(chosen_batch(), 2);
+
+-- name: insert_distinct_rows
+-- Records rows of a sweep, and lists those of which no equal one was taken before.
+INSERT INTO distinct_rows (digest)
+SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(:digests AS json))
+ON CONFLICT DO NOTHING RETURNING digest;

@@ -17,6 +17,11 @@ UPDATE batch SET owner = :owner, progress = NULL;
 -- Finds the highest number among the other batches in this ledger: there are none.
 SELECT 0 AS number;
 
--- name: lock_expansions
--- Makes another process that adds jobs to the batch wait until this transaction has ended.
-UPDATE batch SET id = id;
+-- name: begin_expansion
+-- Gives new jobs and digests of rows, whose places in the indexes are random, room in memory.
+PRAGMA cache_size = -16384;
+
+-- name: insert_distinct_rows
+-- Records rows of a sweep, and lists those of which no equal one was taken before.
+INSERT INTO distinct_rows (digest) SELECT value FROM json_each(:digests) WHERE true
+ON CONFLICT DO NOTHING RETURNING digest;
