@@ -208,12 +208,10 @@ class LedgerReader:
             marks[mark_of(row, batch_mark)] = since
         return marks
 
-    def run_targets(self) -> dict[RunId, Target]:
-        """All runs of the batch's attempts, and what they run."""
-        return {
-            RunId(row["run_id"]): demand_from(row["demand"]).target
-            for row in self._execute("select_run_targets")
-        }
+    def run_targets(self) -> Iterator[tuple[RunId, Target]]:
+        """All runs of the batch's attempts, and what they run, as a stream."""
+        for row in self._execute("select_run_targets"):
+            yield RunId(row["run_id"]), demand_from(row["demand"]).target
 
     def runs(self) -> list[RunId]:
         """All runs that the batch has paid for, orphan runs among them."""

@@ -11,7 +11,7 @@ from orchestrator.ledger.rows import batch_of, call_of, instant
 from orchestrator.ledger.store import Store
 from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
-from orchestrator.model.states import JobStatus
+from orchestrator.model.states import SETTLED_JOB_STATUSES, JobStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,10 @@ def has_provisional_cost(db: Store) -> bool:
 
 
 def _jobs_by_status(db: Store) -> dict[JobStatus, int]:
-    jobs = {JobStatus(row["status"]): row["jobs"] for row in db.query("count_jobs")}
+    counts = db.query("count_jobs").fetchone()
+    jobs: dict[JobStatus, int] = {
+        status: counts[status.value] for status in (JobStatus.WAITING, *SETTLED_JOB_STATUSES)
+    }
     running = db.query("count_open").fetchone()["attempts"]
     # In the ledger, a job with an open attempt is WAITING.
     jobs[JobStatus.RUNNING] = running

@@ -55,7 +55,7 @@ def create_ledger(path: Path, batch: Batch, jobs: Iterable[Job], *, caller: str 
                 began_at=stored(batch.created_at),
             )
             db.query_many("insert_job", map(job_values, jobs))
-        return sum(row["jobs"] for row in db.query("count_jobs"))
+        return sum(db.query("count_jobs").fetchone())
     finally:
         db.close()
 

@@ -11,7 +11,7 @@ token may see only a part of the account.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,7 +82,7 @@ class RunFinder:
         self,
         client: ApifyClient,
         orphans: Orphans,
-        claimed: Mapping[RunId, Target] | None = None,
+        claimed: Iterable[tuple[RunId, Target]] = (),
         *,
         is_of_another: Callable[[RunId], Awaitable[bool]] = no_other,
         targets: Iterable[Target] = (),
@@ -92,7 +92,7 @@ class RunFinder:
     ) -> None:
         self._client = client
         self.orphans = orphans
-        self._claimed = dict(claimed or {})
+        self._claimed = dict(claimed)
         self._is_of_another = is_of_another
         self._agents_hidden = agents_hidden
         self._timings = timings

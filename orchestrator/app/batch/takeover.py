@@ -81,7 +81,7 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
     await ledger.record_costs(costs, platform_now - passed, are_all=True)
     for run in await orphans.adopt_runs():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
-    for run_id, target in batch.reader.run_targets().items():
+    for run_id, target in batch.reader.run_targets():
         finder.claim(run_id, target)
 
 

@@ -1,6 +1,12 @@
 -- name: count_jobs
--- Counts the jobs by status.
-SELECT status, COUNT(*) AS jobs FROM jobs GROUP BY status;
+-- Counts the jobs by status, without GROUP BY, which would sort a million of them in memory.
+SELECT COUNT(*) FILTER (WHERE status = 'WAITING') AS "WAITING",
+    COUNT(*) FILTER (WHERE status = 'SUCCEEDED') AS "SUCCEEDED",
+    COUNT(*) FILTER (WHERE status = 'FAILED') AS "FAILED",
+    COUNT(*) FILTER (WHERE status = 'TIMED-OUT') AS "TIMED-OUT",
+    COUNT(*) FILTER (WHERE status = 'ABORTED') AS "ABORTED",
+    COUNT(*) FILTER (WHERE status = 'REJECTED') AS "REJECTED",
+    COUNT(*) FILTER (WHERE status = 'SKIPPED') AS "SKIPPED" FROM jobs;
 
 -- name: has_unsettled
 -- Finds whether a job is not settled.

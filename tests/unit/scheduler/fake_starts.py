@@ -216,7 +216,7 @@ def start(
         given_up={},
         utc_now=lambda: NOON,
     )
-    finder = RunFinder(client, orphans, {RunId("old"): job.target}, targets=[job.target])
+    finder = RunFinder(client, orphans, [(RunId("old"), job.target)], targets=[job.target])
 
     async def read_input(_job: Job) -> bytes:
         return BODY

@@ -133,7 +133,7 @@ def finder_of(platform: FakePlatform, *claimed: str, others: frozenset[str] = fr
     return RunFinder(
         cast("ApifyClient", platform),
         cast("Orphans", NoOrphans()),
-        {RunId(name): TARGET for name in claimed},
+        [(RunId(name), TARGET) for name in claimed],
         is_of_another=is_of_another,
     )
 
