@@ -69,7 +69,7 @@ unit: $(TOOLS) ## run the fast tests
 test: setup ## run all tests, in parallel
 	$(BIN)/pytest -q -n auto --dist worksteal
 
-test-airflow: $(TOOLS) ## load the DAG of `schedule airflow` into Airflow, in an environment of its own (300 MB)
+test-airflow: $(TOOLS) ## run the DAG of `schedule airflow` in a real Airflow, in an environment of its own (300 MB)
 	@test -x .venv/.airflow/bin/airflow || { $(PYTHON) -m venv .venv/.airflow && \
 	    .venv/.airflow/bin/python -m pip install --quiet --disable-pip-version-check apache-airflow; }
 	ORCHESTRATOR_TEST_AIRFLOW=$(CURDIR)/.venv/.airflow/bin/python $(BIN)/pytest -q tests/airflow

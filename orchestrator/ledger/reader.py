@@ -45,7 +45,7 @@ from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.item_sweeps import Expansion, Sources
 from orchestrator.model.jobs import Demand, Job, Target
-from orchestrator.model.progress import Progress
+from orchestrator.model.progress import LiveRun, Progress
 from orchestrator.model.states import JobStatus
 
 ALL = range(2**62)
@@ -309,6 +309,23 @@ class LedgerReader:
     def progress(self) -> Progress | None:
         """The figures that the process of a live batch last recorded; None when it did not."""
         return progress_of(self._execute("select_progress").fetchone()["progress"])
+
+    def is_shared(self) -> bool:
+        """Whether several processes share the batch, and each records its own figures."""
+        return bool(self._execute("select_sharing").fetchone()["is_shared"])
+
+    def oldest_runs(self, most: int) -> list[LiveRun]:
+        """Some of the runs in progress of all processes, the oldest first."""
+        return [
+            LiveRun(
+                key=JobKey(row["key"]),
+                run_id=RunId(row["run_id"]),
+                target=demand_from(row["demand"]).target.id,
+                since=datetime.fromisoformat(row["started_at"]),
+                is_straggler=bool(row["straggles"]),
+            )
+            for row in self._execute("select_oldest_runs", most=most)
+        ]
 
     def live_runs(self) -> list[RunId]:
         """The runs that were in progress when the platform was last asked."""

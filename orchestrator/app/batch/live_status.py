@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ from orchestrator.model.progress import Progress
 from orchestrator.model.states import SETTLED_JOB_STATUSES, JobStatus
 
 READ_EVERY_SECS = 1.0
+MOST_RUNS = 60
 MOST_TIME = 0.1
 """The largest share of the time that reading takes, however large the batch is."""
 
@@ -45,10 +47,28 @@ async def watch(folder: Path, look: Callable[[LedgerReader, bool], None]) -> Non
 
 
 def progress_of(reader: LedgerReader) -> Progress:
-    """The figures of a batch that another process holds."""
+    """The figures of a batch that other processes hold."""
+    return recorded_progress(reader) or _counted(reader)
+
+
+def recorded_progress(reader: LedgerReader) -> Progress | None:
+    """The same as the processes have recorded it; None before they have."""
     recorded = reader.progress()
-    if recorded is not None:
+    if recorded is None or not reader.is_shared():
         return recorded
+    # Each process records its own figures. How fast all are together, none of them knows.
+    return replace(
+        _counted(reader),
+        live=tuple(reader.oldest_runs(MOST_RUNS)),
+        failures=recorded.failures,
+        limit=recorded.limit,
+        limited=recorded.limited,
+        stopping=recorded.stopping,
+    )
+
+
+def _counted(reader: LedgerReader) -> Progress:
+    """The figures that the ledger shows."""
     # An older version runs it, or this process has just begun and has recorded nothing yet.
     batch, totals = reader.batch(), reader.totals()
     return Progress(

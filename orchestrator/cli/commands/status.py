@@ -11,6 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
+from orchestrator.app.batch.live_status import recorded_progress
 from orchestrator.app.batch_folders import LEDGER, find_batch, newest_of_each
 from orchestrator.cli.batch_state import print_live, print_state
 from orchestrator.cli.command_settings import settings_of
@@ -39,7 +40,7 @@ def call(options: argparse.Namespace) -> int:
         refresh(folder, settings)
     with LedgerReader(folder / LEDGER) as reader, reader.at_one_instant():
         batch = reader.batch()
-        progress = reader.progress() if held else None
+        progress = recorded_progress(reader) if held else None
         if options.json:
             _print_json(reader, batch, progress, folder, is_held=held)
         elif progress is None:

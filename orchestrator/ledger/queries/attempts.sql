@@ -127,6 +127,13 @@ SELECT run_object FROM attempts WHERE job_seq = :seq AND number = :number;
 -- Lists the runs that were live when the platform was last asked.
 SELECT run_id FROM attempts WHERE state IN ('started', 'adopted');
 
+-- name: select_oldest_runs
+-- Lists some of the runs in progress of all processes, the oldest first.
+SELECT jobs.key, jobs.demand, one.run_id, one.started_at, one.straggles
+FROM open_attempts AS one JOIN jobs ON jobs.seq = one.job_seq
+WHERE one.state IN ('started', 'adopted') AND one.started_at IS NOT NULL
+ORDER BY one.started_at LIMIT :most;
+
 -- name: select_run
 -- Finds whether an attempt has a run.
 SELECT 1 FROM attempts WHERE run_id = :run_id AND resurrects IS NULL;

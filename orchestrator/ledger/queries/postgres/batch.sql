@@ -56,3 +56,7 @@ SELECT pg_advisory_xact_lock(chosen_batch(), 2);
 INSERT INTO distinct_rows (digest)
 SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(:digests AS json))
 ON CONFLICT DO NOTHING RETURNING digest;
+
+-- name: select_sharing
+-- Reads whether several processes share the batch.
+SELECT serves IS NOT NULL AS is_shared FROM batch;

@@ -25,3 +25,7 @@ PRAGMA cache_size = -16384;
 -- Records rows of a sweep, and lists those of which no equal one was taken before.
 INSERT INTO distinct_rows (digest) SELECT value FROM json_each(:digests) WHERE true
 ON CONFLICT DO NOTHING RETURNING digest;
+
+-- name: select_sharing
+-- Reads whether several processes share the batch: only one can drive it.
+SELECT 0 AS is_shared;

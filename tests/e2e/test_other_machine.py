@@ -1,0 +1,86 @@
+"""A batch that processes share, looked at from a machine that has none of its files."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.crash.test_kills import QUICK
+from tests.support.command import HURRIED, Command, served_platform, wait_until
+from tests.support.postgres_server import PostgresServer, running_server, why_absent
+
+SPEC = """
+[batch]
+name = "sweep"
+max_runs = 2
+schedule = "0 0 * * *"
+
+[[jobs]]
+name = "short-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 0.5, items = 2 }
+matrix = { n = { range = [1, 12] } }
+
+[[jobs]]
+name = "long-{{ n }}"
+actor = "orchestrator/simulated"
+input = { duration_secs = 600, items = 2 }
+matrix = { n = { range = [1, 2] } }
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server for this module."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as one:
+        yield one
+
+
+def shown(command: Command) -> tuple[int, int, list[str]] | None:
+    """How many jobs wait, how many runs are in progress, and which; None if no batch is live."""
+    done = command.run("status", "sweep", "--json")
+    live = done.json["live"] if done.code == 0 else None
+    return live and (live["waiting"], live["running"], sorted(run["key"] for run in live["runs"]))
+
+
+def test_another_machine_sees_the_work_of_all_shards(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """`status`, `ui` and `watch` count the jobs of all processes, and list the runs of all."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK, "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        shards = []
+        for number in (1, 2):
+            here = replace(command, folder=tmp_path / f"machine-{number}")
+            here.folder.mkdir()
+            here.write("sweep.toml", SPEC)
+            shards.append(here.start("run", "sweep.toml", "--shard", f"{number}/2", "--json"))
+        other = replace(command, folder=tmp_path / "other")
+        other.folder.mkdir()
+        wait_until(lambda: shown(other) == (0, 2, ["long-1", "long-2"]), "the end of short jobs")
+        watcher = other.start("watch", "sweep", "--json")
+        ui = other.start("ui", "--json")
+        address = json.loads(ui.first_line())["url"]
+        # The token moves from the address into a cookie.
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(address, timeout=30) as page:
+            assert "sweep" in page.read().decode()
+        ui.terminate()
+        ui.communicate()
+        for run in platform.runs():
+            if run["status"] == "RUNNING":
+                platform.post(f"/actor-runs/{run['id']}/abort", {})
+        for shard in shards:
+            shard.communicate()
+        out, _ = watcher.communicate()
+        assert [one.code for one in (watcher, *shards)] == [1, 1, 1]
+        assert json.loads(out.splitlines()[-1])["state"] == "ended"
