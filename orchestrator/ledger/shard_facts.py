@@ -25,11 +25,11 @@ from orchestrator.ledger.claims import (
     claimed_of,
 )
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.rows import attempt_of, waiting_of
+from orchestrator.ledger.rows import attempt_of, stored, waiting_of
 from orchestrator.ledger.store import Row
 from orchestrator.ledger.transactions import AfterCommit, claiming_transaction, transaction
 from orchestrator.model.attempts import Attempt, mark_stem
-from orchestrator.model.ids import JobKey
+from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
 
@@ -237,6 +237,12 @@ class ShardFacts(AttemptFacts):
         """Those of some settled jobs whose processes do not work on the batch any more."""
         rows = self._execute("select_left_sources", seqs=json.dumps(list(seqs)))
         return [row["seq"] for row in rows]
+
+    @transaction
+    def due_costs(self, platform_now: datetime) -> list[RunId]:
+        """The ended runs of all processes whose costs are final by now, and not in the ledger."""
+        rows = self._execute("select_due_costs", now=stored(platform_now))
+        return [RunId(row["run_id"]) for row in rows]
 
     @transaction
     def halt(self, kind: str, reason: str) -> None:

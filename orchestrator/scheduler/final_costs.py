@@ -17,6 +17,11 @@ class FinalCosts:
         self._queue = queue
         self._is_asking = False
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether jobs wait for a cost that is asked for, or will be."""
+        return self._is_asking or self.next_due() is not None
+
     def next_due(self) -> float | None:
         """When the next cost that jobs wait for is final; None while it is asked for."""
         budget = self._usage.budget

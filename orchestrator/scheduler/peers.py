@@ -31,6 +31,7 @@ from orchestrator.ledger.shard_facts import Change as JobChange
 from orchestrator.ledger.shard_facts import News
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.shared_limits import Change, SharedLimits
@@ -38,6 +39,8 @@ from orchestrator.scheduler.shared_scheduler import SharedScheduler, halt_of
 
 PAUSE_SECS = 0.4
 """The usual time before a start is tried again that the limits of all processes did not allow."""
+MONEY_PAUSE_SECS = 2.0
+"""The same for money, which comes back when the costs of runs are final."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,8 @@ class Peers:
         self._tasks: TaskGroup | None = None
         self._halt_is_known = False
         self._lacks_money = ""
+        self._has_intended = False
+        self._costs_asked: set[RunId] = set()
         self._idle_since: float | None = None
         self.all_settled = False
 
@@ -112,6 +117,7 @@ class Peers:
             )
         if isinstance(refused, Attempt):
             self._own.add(queued.seq)
+            self._has_intended, self._lacks_money = True, ""
             return refused
         if refused.limit is None:
             scheduler.feedback.no_run(queued)
@@ -120,7 +126,8 @@ class Peers:
                 self._of_others.add(queued.seq)
             return None
         self._lacks_money = refused.reason if refused.limit == MONEY else ""
-        until = loop_time() + PAUSE_SECS * (0.5 + self._parts.chance())
+        pause_secs = MONEY_PAUSE_SECS if refused.limit == MONEY else PAUSE_SECS
+        until = loop_time() + pause_secs * (0.5 + self._parts.chance())
         if refused.counts is not None:
             scheduler.count_with_others(*refused.counts)
         is_for_all = self._limits.note(refused, until)
@@ -203,7 +210,10 @@ class Peers:
         for found in news.findings:
             self._limits.learn(found)
         self._limits.divide(news)
-        self._check_stuck(scheduler, news.runs)
+        waits_for_costs = await self._free_money(scheduler) or scheduler.waits_for_costs
+        is_moving = bool(news.runs or news.changes or self._has_intended or waits_for_costs)
+        self._has_intended = False
+        self._check_stuck(scheduler, is_moving=is_moving)
         scheduler.note_peers()
 
     def note_queued(self, queued: QueuedJob) -> None:
@@ -259,9 +269,19 @@ class Peers:
                 if scheduler.settled_elsewhere(change):
                     self._sources[change.seq] = loop_time()
 
-    def _check_stuck(self, scheduler: SharedScheduler, runs: int) -> None:
+    async def _free_money(self, scheduler: SharedScheduler) -> bool:
+        """Asks for the costs of all runs if a job waits for money; returns whether any lack."""
+        now = self._parts.client.platform_now()
+        if not self._lacks_money or now is None:
+            return False
+        # Also of processes that have died, or that have no job left and wait for nothing.
+        due = set(await self._parts.ledger.due_costs(now)) - self._costs_asked
+        scheduler.ask_costs(sorted(due), self._costs_asked)
+        return bool(due)
+
+    def _check_stuck(self, scheduler: SharedScheduler, *, is_moving: bool) -> None:
         """Halts a batch whose jobs wait for what cannot come."""
-        if runs or self.all_settled or not (self._lacks_money or scheduler.is_stuck):
+        if is_moving or self.all_settled or not (self._lacks_money or scheduler.is_stuck):
             self._idle_since = None
             return
         now = loop_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator import errors
@@ -9,8 +10,10 @@ from orchestrator.errors import DeadlinePassed, StoppedEarly, TooManyFailures
 from orchestrator.ledger.shard_facts import Change as JobChange
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.ids import RunId
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
+from orchestrator.scheduler import housekeeping
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.loop import Scheduler
@@ -31,6 +34,7 @@ class SharedScheduler(Scheduler):
             gone: the jobs that are theirs, from now on.
         """
         self._peers = peers
+        self._asks_costs = False
         self._queue.gone = gone
         self._stops.failures.is_shared = True
 
@@ -54,6 +58,28 @@ class SharedScheduler(Scheduler):
     def jobs_wait(self) -> bool:
         """Whether jobs of the batch wait for a start, by any process."""
         return not self._peers.all_settled
+
+    @property
+    def waits_for_costs(self) -> bool:
+        """Whether jobs of this process wait for costs that will be final."""
+        return self._costs.is_awaited
+
+    def ask_costs(self, run_ids: Sequence[RunId], asked: set[RunId]) -> None:
+        """
+        Replaces what is reserved for these runs by their costs.
+
+        Args:
+            asked: gets the runs whose costs were answered, also where the platform hides them.
+        """
+        if run_ids and not self._asks_costs and self._stop_reason is None:
+            self._asks_costs = True
+            self._spawn(self._ask_costs_of(run_ids, asked), name="costs of all")
+
+    async def _ask_costs_of(self, run_ids: Sequence[RunId], asked: set[RunId]) -> None:
+        try:
+            asked.update(await housekeeping.final_costs(self._parts, run_ids))
+        finally:
+            self._asks_costs = False
 
     @property
     def is_stuck(self) -> bool:

@@ -28,6 +28,7 @@ READING = {
 }
 SHARED = {
     "find",
+    "due_costs",
     "free_added",
     "halt",
     "hold_lease",

@@ -93,10 +93,10 @@ def play(
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
     is_like = platform.conditions
-    jobs = [_job(seq, chance, is_like) for seq in range(JOBS)]
+    jobs = [random_job(seq, chance, is_like) for seq in range(JOBS)]
     rows = set(expected_rows(jobs)) if is_like.has_rows else set()
     if is_like.has_budget:
-        platform.budget_usd = ROOM_USD + sum(map(_costs, jobs)) + COST_USD * len(rows)
+        platform.budget_usd = ROOM_USD + sum(map(costs_of, jobs)) + COST_USD * len(rows)
     # As below an output folder: no other simulation is beside it.
     folder = folder / "nightly" / "batch"
     folder.mkdir(parents=True)
@@ -133,7 +133,7 @@ def play(
     with LedgerReader(folder / "ledger.sqlite") as reader:
         reports = list(reader.reports())
     for job, report in zip(jobs, reports[:JOBS], strict=True):
-        _check(folder, platform, job, report)
+        check_job(folder, platform, job, report)
     check_rows(folder, platform, rows, reports[JOBS:])
     return platform
 
@@ -157,7 +157,7 @@ class Backup:
             file.write_bytes(data)
 
 
-def _costs(job: Job) -> float:
+def costs_of(job: Job) -> float:
     """The final cost of all runs of a job."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
@@ -176,7 +176,7 @@ def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
             platform.hold((job.seq, count) in whole, f"whole under a final name: {path.parent}")
 
 
-def _check(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
+def check_job(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:
     """The job is settled as its runs ended, with one run for each attempt and all data once."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
     if "refuse" in given:
@@ -230,7 +230,7 @@ def _refused(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
+def random_job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
     """A job with its own input, or of a task without one."""
     is_sync = chance.random() < 0.25
     has_output = is_sync and chance.random() < 0.6

@@ -49,13 +49,14 @@ def first_failure(folder: Path, like: Callable[[Conditions], bool] = lambda _any
         try:
             play(seed, home)
         except BaseException as error:  # noqa: BLE001 - any error is a failed simulation
-            return _words(error)
+            return words_of(error)
     return "no simulation failed"
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """The messages of an error, or of all errors of a group."""
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(map(_words, error.exceptions))
+        return "; ".join(map(words_of, error.exceptions))
     return str(error)
 
 

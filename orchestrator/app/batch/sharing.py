@@ -8,11 +8,19 @@ from orchestrator.app.batch.assembly import SchedulerOptions
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_attempt, queued_jobs
 from orchestrator.app.setup.settings import Settings
-from orchestrator.errors import Interrupted, OrchestratorError, StoppedEarly
+from orchestrator.errors import (
+    DiskFull,
+    Interrupted,
+    OrchestratorError,
+    OutputLost,
+    StoppedEarly,
+    TooManyOpenFiles,
+)
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import demand_of
+from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.peers import PeerParts, Peers
 from orchestrator.scheduler.shared_scheduler import halt_of
@@ -21,6 +29,8 @@ from orchestrator.scheduler.start_request import StartPolicy
 BEAT_SECS = 2.0
 BEATS_IN_A_LEASE = 8
 STUCK_RESERVE_SECS = 5.0
+OF_ONE_PROCESS = (Interrupted, DiskFull, TooManyOpenFiles, OutputLost)
+"""Why one process stops, and the others need not."""
 
 
 def lease_secs(settings: Settings) -> float:
@@ -43,7 +53,7 @@ def beat_secs(settings: Settings) -> float:
 
 def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
     """The other processes that work on a batch."""
-    room, shard = options.room, options.shard
+    room, shard, beat = options.room, options.shard, beat_secs(options.settings)
 
     def queued_of(job: WaitingJob) -> QueuedJob:
         platform_now = batch.client.platform_now()
@@ -59,8 +69,9 @@ def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
             queued_of=queued_of,
             queued_attempt=lambda attempt: queued_attempt(attempt, room),
             chance=options.chance,
-            beat_secs=beat_secs(options.settings),
-            stuck_secs=options.settings.costs_settle_secs + STUCK_RESERVE_SECS,
+            beat_secs=beat,
+            # The cost of the last run is final by then, and each process has seen that.
+            stuck_secs=options.settings.costs_settle_secs + STUCK_RESERVE_SECS + 2 * beat,
             source_secs=lease_secs(options.settings),
         )
     )
@@ -93,15 +104,20 @@ async def await_end(
         LeaseLost: no other process is left, and jobs are: this one has to join the batch again.
     """
     ledger = batch.ledger
-    if isinstance(reason, Interrupted) or not isinstance(reason, StoppedEarly | None):
-        # The others continue: this one is not needed for the end.
+    if isinstance(reason, OF_ONE_PROCESS) or not isinstance(reason, StoppedEarly | None):
+        # The others continue, and take its attempts: this one is not needed for the end.
         await ledger.leave_batch()
         return False, reason
+    if reason is not None:
+        # Recorded here, too: it may have had nothing left to wait for when it stopped.
+        await ledger.halt(type(reason).__name__, str(reason))
     while True:
         is_ours = await ledger.seek_end()
         news = await ledger.news(0)
         if news.halt_kind is not None:
-            reason = halt_of(news.halt_kind, news.halt_reason or "")
+            # As in a process that works alone: a halt that left no job out has changed nothing.
+            has_effect = news.has_work or batch.reader.totals().jobs.get(JobStatus.ABORTED)
+            reason = halt_of(news.halt_kind, news.halt_reason or "") if has_effect else None
         if news.is_complete:
             return False, reason
         if is_ours and reason is None and news.has_work:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt, Outcome, mark_stem
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Job
+from orchestrator.model.rules import Remedy
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_batch, make_job, make_run
@@ -170,6 +172,43 @@ async def test_cost_replaces_the_reservation_when_it_is_final(controllers: Contr
     assert isinstance(await intend(ledger, 1, share=share), Refused)
     await ledger.mark_finished(attempt, run, ended_at=NOON)
     assert isinstance(await intend(ledger, 1, share=share), Attempt)
+
+
+async def test_resurrected_run_takes_its_cost_once(controllers: Controllers) -> None:
+    """The platform reports the cost of all lives of a run: the budget counts it once."""
+    ledger = await controllers.join()
+    await ledger.set_costs_settle_secs(0)
+    share = replace(SHARE, reserve_usd=Decimal("0.4"), max_cost_usd=Decimal(1))
+    run = make_run(cost_usd=Decimal("0.3"))
+    first = await intend(ledger, 0, share=share)
+    assert isinstance(first, Attempt)
+    await ledger.mark_started(first, run)
+    await ledger.mark_finished(first, run, ended_at=NOON)
+    failed, remedy = Outcome(status=JobStatus.FAILED), Remedy(resurrects=run.id)
+    await ledger.mark_over(first, failed, ready_at=0.0, remedy=remedy)
+    again = await intend(ledger, 0, 2, share=share)
+    assert isinstance(again, Attempt)
+    assert isinstance(await intend(ledger, 1, share=share), Refused)
+    await ledger.mark_started(again, run)
+    await ledger.mark_finished(again, replace(run, cost_usd=Decimal("0.6")), ended_at=NOON)
+    await ledger.record_costs({run.id: Decimal("0.6")}, NOON)
+    assert isinstance(await intend(ledger, 1, share=share), Attempt)
+
+
+async def test_costs_that_are_final_by_now_are_listed(controllers: Controllers) -> None:
+    """Also those of another process; not before they are final, and not once they are known."""
+    dead, ledger = await controllers.join(SHORT), await controllers.join()
+    await ledger.set_costs_settle_secs(120)
+    attempt = await intend(dead, 0)
+    assert isinstance(attempt, Attempt)
+    run = make_run(cost_usd=Decimal("0.1"))
+    await dead.mark_started(attempt, run)
+    await dead.mark_finished(attempt, run, ended_at=NOON)
+    assert await ledger.due_costs(NOON + timedelta(seconds=119)) == []
+    final_at = NOON + timedelta(seconds=120)
+    assert await ledger.due_costs(final_at) == [run.id]
+    await ledger.record_costs({run.id: Decimal("0.2")}, final_at)
+    assert await ledger.due_costs(final_at) == []
 
 
 async def test_attempts_of_a_dead_process_are_stolen_once(controllers: Controllers) -> None:

@@ -101,6 +101,16 @@ SELECT subject, CAST(finding AS text) AS finding,
     CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision) AS moment
 FROM findings WHERE changed >= CAST(CAST(:since AS text) AS xid8);
 
+-- name: select_due_costs
+-- Lists the ended runs whose costs are final by now at the platform, and not in the ledger.
+SELECT DISTINCT run_id FROM attempts CROSS JOIN batch
+WHERE run_id IS NOT NULL AND reused_from IS NULL AND attempts.state IN ('finished', 'settled')
+    AND (cost_at IS NULL OR CAST(cost_at AS timestamptz)
+        < CAST(COALESCE(finished_at, attempts.ended_at) AS timestamptz)
+            + (costs_settle_secs - 0.001) * interval '1 second')
+    AND CAST(COALESCE(finished_at, attempts.ended_at) AS timestamptz)
+        + costs_settle_secs * interval '1 second' <= CAST(:now AS timestamptz);
+
 -- name: set_halt
 -- Halts the batch for all processes, unless it is halted.
 UPDATE batch SET halt_kind = :kind, halt_reason = :reason WHERE halt_kind IS NULL;

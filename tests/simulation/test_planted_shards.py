@@ -1,0 +1,101 @@
+"""Mistakes of processes that share a batch: each is planted, and the shared nights must find it."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger import Ledger
+from orchestrator.model.attempts import Attempt
+from orchestrator.model.runs import Run
+from orchestrator.scheduler.lost_start import LostStartSearch
+from orchestrator.scheduler.peers import Peers
+from tests.simulation import claimed_jobs, shared_ledger
+from tests.simulation.several_controllers import play_shared
+from tests.simulation.test_planted_bugs import words_of
+
+SEEDS = 40
+
+
+def first_failure(folder: Path, patch: pytest.MonkeyPatch) -> str:
+    """Plays nights until one fails; returns its message."""
+    for seed in islice(count(), SEEDS):
+        home = folder / str(seed)
+        home.mkdir()
+        try:
+            play_shared(seed, home, patch)
+        except BaseException as error:  # noqa: BLE001 - any error is a failed simulation
+            return words_of(error)
+    return "no simulation failed"
+
+
+def test_shared_nights_find_the_naive_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start without an answer is sent again as soon as one look shows no run with its mark."""
+
+    async def look_once(self: LostStartSearch, attempt: Attempt, _: float | None) -> Run | None:
+        return (await self.read(attempt)).run
+
+    monkeypatch.setattr(LostStartSearch, "find", look_once)
+    assert "one run per attempt" in first_failure(tmp_path, monkeypatch)
+
+
+def test_shared_nights_find_a_lease_that_nobody_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has slept sends the start that it was about to send."""
+
+    async def no_lease(self: Ledger, _secs: float) -> None:
+        """Waits for nothing."""
+
+    monkeypatch.setattr(Ledger, "hold_lease", no_lease)
+    assert "one run per attempt" in first_failure(tmp_path, monkeypatch)
+
+
+def test_shared_nights_find_a_process_that_is_not_fenced_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose attempts were taken writes on."""
+    text = shared_ledger.statement("note_commit").replace("AND is_fenced = 0", "")
+    monkeypatch.setitem(shared_ledger.OTHERWISE, "note_commit", text)
+    shared_ledger.statement.cache_clear()
+    found = first_failure(tmp_path, monkeypatch)
+    shared_ledger.statement.cache_clear()
+    assert found != "no simulation failed"
+
+
+def test_shared_nights_find_limits_of_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process keeps to the limits by itself, and nobody adds them up."""
+    monkeypatch.setattr(claimed_jobs, "kept_by", lambda _claims, _wanted: None)
+    assert "limits: " in first_failure(tmp_path, monkeypatch)
+
+
+def test_shared_nights_find_attempts_of_the_dead_that_nobody_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process that dies was doing is left undone."""
+
+    async def nothing(_self: Ledger) -> list[Attempt]:
+        """Steals nothing."""
+        return []
+
+    monkeypatch.setattr(Ledger, "steal", nothing)
+    assert "no wait is too long" in first_failure(tmp_path, monkeypatch)
+
+
+def test_shared_nights_find_money_that_nobody_frees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process gives up while costs that would free its money are still to come."""
+
+    async def no_costs(_self: Peers, _scheduler: object) -> bool:
+        """Asks for nothing."""
+        return False
+
+    monkeypatch.setattr(Peers, "_free_money", no_costs)
+    assert "no process stops early: BudgetExhausted" in first_failure(tmp_path, monkeypatch)
