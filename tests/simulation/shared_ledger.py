@@ -131,6 +131,11 @@ def virtual_now() -> float:
         return 0.0
 
 
+def server_now() -> float:
+    """The clock of the server, which counts microseconds."""
+    return round(virtual_now(), 6)
+
+
 CLOCKS = SimpleNamespace(clock_gettime=lambda _clock: virtual_now(), CLOCK_MONOTONIC=1)
 """In place of the module `time` of the sessions."""
 
@@ -142,7 +147,7 @@ class SharedLedger(sqlite3.Connection):
         super().__init__(":memory:", isolation_level=None)
         self.transactions = 0
         self.row_factory = sqlite3.Row
-        self.create_function("clock_timestamp", 0, virtual_now)
+        self.create_function("clock_timestamp", 0, server_now)
         self.create_function("transaction_number", 0, lambda: self.transactions)
         self.create_function("home_of", 1, lambda key: ord(key[-1]), deterministic=True)
         self.create_function("takes_usd", 5, _takes_usd)
@@ -212,8 +217,9 @@ class SharedSession(PostgresSession):
             yield
             for perform in self._claims.in_turn:
                 perform()
-            claims = ClaimedJobs(self, self._owner or "", virtual_now())
-            self._claims.answers = [claims.claim(one) for one in self._claims.wanted]
+            claims = ClaimedJobs(self, self._owner or "", server_now())
+            answers: list[Any] = [claims.claim(one) for one in self._claims.wanted]
+            self._claims.answers = answers
         except BaseException:
             self.ledger.execute("ROLLBACK")
             raise
@@ -232,7 +238,7 @@ class VirtualServerSession(PostgresSession):
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
-        with super()._transaction(f"{begin}; SET LOCAL simulation.now = '{virtual_now()}'"):
+        with super()._transaction(f"{begin}; SET LOCAL simulation.now = '{server_now()}'"):
             yield
 
 
