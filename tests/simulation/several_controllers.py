@@ -174,7 +174,7 @@ async def _machine(night: Night, shard: Shard) -> None:
 async def _has_died(night: Night, shard: Shard, life: HeldLife) -> bool:
     """Runs a process that may be stopped, cut off or killed; whether it died."""
     chance = night.chance
-    with anyio.move_on_after(chance.uniform(5, 250) + _plan_stop(life, chance)) as scope:
+    with anyio.move_on_after(chance.uniform(5, 250) + plan_stop(life, chance)) as scope:
         try:
             await _shard(night, shard, life)
         except* Killed:
@@ -183,7 +183,7 @@ async def _has_died(night: Night, shard: Shard, life: HeldLife) -> bool:
     return life.is_over
 
 
-def _plan_stop(life: HeldLife, chance: random.Random) -> float:
+def plan_stop(life: HeldLife, chance: random.Random) -> float:
     """Some processes are stopped for a while, or cut off from the server; how long that takes."""
     secs, begins = chance.choice(HOLDS_SECS), chance.uniform(0, 60)
     match chance.choice(["", "stopped", "cut off", "stopped after an intent"]):

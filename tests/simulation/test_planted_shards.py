@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import count, islice
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.peers import Peers
-from tests.simulation import claimed_jobs, shared_ledger
+from tests.simulation import claimed_jobs, several_controllers, shared_ledger
+from tests.simulation.held_process import HeldLife
 from tests.simulation.several_controllers import play_shared
 from tests.simulation.test_planted_bugs import words_of
 
@@ -51,6 +53,12 @@ def test_shared_nights_find_a_lease_that_nobody_checks(
     async def no_lease(self: Ledger, _secs: float) -> None:
         """Waits for nothing."""
 
+    def stop_after_an_intent(life: HeldLife, chance: random.Random) -> float:
+        life.stops_secs, life.intents_left = 200.0, chance.randint(1, 3)
+        return life.stops_secs
+
+    # Otherwise few processes sleep at this one line for longer than their leases.
+    monkeypatch.setattr(several_controllers, "plan_stop", stop_after_an_intent)
     monkeypatch.setattr(Ledger, "hold_lease", no_lease)
     assert "one run per attempt" in first_failure(tmp_path, monkeypatch)
 
