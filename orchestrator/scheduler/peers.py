@@ -36,11 +36,7 @@ from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.shared_limits import Change, SharedLimits
 from orchestrator.scheduler.shared_scheduler import SharedScheduler, halt_of
-
-PAUSE_SECS = 0.4
-"""The usual time before a start is tried again that the limits of all processes did not allow."""
-MONEY_PAUSE_SECS = 2.0
-"""The same for money, which comes back when the costs of runs are final."""
+from orchestrator.scheduler.timings import Timings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +60,7 @@ class PeerParts:
     queued_attempt: Callable[[Attempt], QueuedJob]
     chance: Callable[[], float]
     beat_secs: float
+    timings: Timings
     stuck_secs: float
     source_secs: float
 
@@ -126,7 +123,8 @@ class Peers:
                 self._of_others.add(queued.seq)
             return None
         self._lacks_money = refused.reason if refused.limit == MONEY else ""
-        pause_secs = MONEY_PAUSE_SECS if refused.limit == MONEY else PAUSE_SECS
+        timings = self._parts.timings
+        pause_secs = timings.lack_of_money_secs if refused.limit == MONEY else timings.full_secs
         until = loop_time() + pause_secs * (0.5 + self._parts.chance())
         if refused.counts is not None:
             scheduler.count_with_others(*refused.counts)

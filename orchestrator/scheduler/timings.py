@@ -27,6 +27,9 @@ class Timings:
         refusal_pauses_secs: the pauses before the client repeats a request that was refused.
         adoptable_interval_secs: between two requests for an adoptable run that no attempt follows.
         stop_grace_secs: how long starts and downloads may continue after a stop.
+        beat_secs: between two questions of a process to the others that share its batch.
+        full_secs: about how long a job waits that the limits of all processes did not allow.
+        lack_of_money_secs: the same for money, which comes back when costs are final.
     """
 
     search_interval_secs: float = 2.0
@@ -38,6 +41,9 @@ class Timings:
     refusal_pauses_secs: tuple[float, ...] = REFUSAL_PAUSES_SECS
     adoptable_interval_secs: float = 10.0
     stop_grace_secs: float = 6.0
+    beat_secs: float = 2.0
+    full_secs: float = 0.4
+    lack_of_money_secs: float = 2.0
 
 
 TIMINGS = Timings()

@@ -35,9 +35,9 @@ from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.batches import BatchState
 from orchestrator.model.jobs import Job
 from orchestrator.model.shard import Shard
-from orchestrator.scheduler import peers
 from orchestrator.scheduler.decide.limits import Limits
 from orchestrator.scheduler.loop import Scheduler
+from orchestrator.scheduler.timings import Timings
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_of
@@ -62,7 +62,7 @@ from tests.support.virtual_time import run_virtual
 JOBS = 6
 MOST_CONTROLLERS = 3
 ALLOWED = Allowed(runs=3, memory_mbytes=4096)
-BEAT_SECS, PAUSE_SECS = 6.0, 3.0
+SLOW = Timings(beat_secs=6.0, full_secs=3.0, lack_of_money_secs=6.0)
 """Several times as long as in a real process, so that many nights can be played."""
 HOLDS_SECS = (20.0, 90.0, 200.0, 200.0)
 """How long a process is stopped or cut off; a lease lasts 114 s."""
@@ -124,9 +124,6 @@ def play_shared(
             location.configure("postgresql://in.memory/night")
         scope.setattr(stores, "_session", opened(kind))
         scope.setattr(ledger_session, "time", CLOCKS)
-        scope.setattr(sharing, "BEAT_SECS", BEAT_SECS)
-        scope.setattr(peers, "PAUSE_SECS", PAUSE_SECS)
-        scope.setattr(peers, "MONEY_PAUSE_SECS", 2 * PAUSE_SECS)
         create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
         night = Night(folder, platform, chance, jobs)
         run_virtual(_all_controllers, night)
@@ -215,6 +212,7 @@ async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
         utc_now=night.platform.conditions.wall_clock,
         chance=night.chance.random,
         sizes=SMALL,
+        timings=SLOW,
     )
     client_options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
     transport = HeldTransport(night.platform, life)
@@ -293,7 +291,7 @@ async def _end(
     night: Night, batch: OpenBatch, reason: OrchestratorError | None, settings: Settings
 ) -> None:
     """As `execution.drive` after the scheduler."""
-    is_ours, reason = await sharing.await_end(batch, reason, settings)
+    is_ours, reason = await sharing.await_end(batch, reason, settings, SLOW)
     night.platform.hold(reason is None, f"no process stops early: {reason!r}")
     if not is_ours:
         return

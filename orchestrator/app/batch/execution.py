@@ -113,7 +113,8 @@ async def drive(
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
             if context.shard is not None:
-                is_ours, reason = await await_end(batch, reason, context.settings)
+                settings, timings = context.settings, context.timings
+                is_ours, reason = await await_end(batch, reason, settings, timings)
                 if not is_ours:
                     return ending_of_others(batch, reason)
             live_runs = 0 if reason is None else await _leave_runs(batch, context, reason)

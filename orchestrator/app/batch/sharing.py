@@ -25,8 +25,8 @@ from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.peers import PeerParts, Peers
 from orchestrator.scheduler.shared_scheduler import halt_of
 from orchestrator.scheduler.start_request import StartPolicy
+from orchestrator.scheduler.timings import Timings
 
-BEAT_SECS = 2.0
 BEATS_IN_A_LEASE = 8
 STUCK_RESERVE_SECS = 5.0
 OF_ONE_PROCESS = (Interrupted, DiskFull, TooManyOpenFiles, OutputLost)
@@ -46,14 +46,15 @@ def lease_secs(settings: Settings) -> float:
     return 1.5 * policy.needed_lease_secs
 
 
-def beat_secs(settings: Settings) -> float:
+def beat_secs(settings: Settings, timings: Timings) -> float:
     """How often a process asks what the others have done."""
-    return min(BEAT_SECS, lease_secs(settings) / BEATS_IN_A_LEASE)
+    return min(timings.beat_secs, lease_secs(settings) / BEATS_IN_A_LEASE)
 
 
 def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
     """The other processes that work on a batch."""
-    room, shard, beat = options.room, options.shard, beat_secs(options.settings)
+    room, shard = options.room, options.shard
+    beat = beat_secs(options.settings, options.timings)
 
     def queued_of(job: WaitingJob) -> QueuedJob:
         platform_now = batch.client.platform_now()
@@ -70,6 +71,7 @@ def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
             queued_attempt=lambda attempt: queued_attempt(attempt, room),
             chance=options.chance,
             beat_secs=beat,
+            timings=options.timings,
             # The cost of the last run is final by then, and each process has seen that.
             stuck_secs=options.settings.costs_settle_secs + STUCK_RESERVE_SECS + 2 * beat,
             source_secs=lease_secs(options.settings),
@@ -89,7 +91,7 @@ async def join(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt]:
 
 
 async def await_end(
-    batch: OpenBatch, reason: OrchestratorError | None, settings: Settings
+    batch: OpenBatch, reason: OrchestratorError | None, settings: Settings, timings: Timings
 ) -> tuple[bool, OrchestratorError | None]:
     """
     Waits until the batch is this process's to close, or another one has closed it.
@@ -126,4 +128,4 @@ async def await_end(
             raise LeaseLost(f"{batch.folder}: the process that had jobs left has died")
         if is_ours:
             return True, reason
-        await anyio.sleep(beat_secs(settings))
+        await anyio.sleep(beat_secs(settings, timings))
