@@ -193,9 +193,9 @@ class SharedSession(PostgresSession):
         """Executes a named statement."""
         return self.ledger.execute(statement(name), values)
 
-    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Executes a named statement once for each of the rows."""
-        self.ledger.executemany(statement(name), rows)
+    def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Executes a named statement once for each of the rows; returns how many rows changed."""
+        return self.ledger.executemany(statement(name), rows).rowcount
 
     def close(self) -> None:
         """Nothing: the ledger is everybody's."""
