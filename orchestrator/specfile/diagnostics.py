@@ -71,6 +71,7 @@ SYNONYMS = {
 EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "a table",
+    "float_parsing": "a number",
     "float_type": "a number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",
@@ -215,6 +216,8 @@ def _instead(error: ErrorDetails) -> str:
     is_number = re.fullmatch(r"[-+]?\d+(?:\.\d+)?", text)
     if is_number and kind in ("int_type", "float_type", "is_instance_of"):
         return f"; write {text} without quotes"
+    if name.endswith("_secs"):
+        return '; write seconds, or a text such as "10m" (s, m, h, d, w)'
     if kind == "bool_type" and text in BOOLEANS:
         return f"; write {BOOLEANS[text]} without quotes"
     return ""

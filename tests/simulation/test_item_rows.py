@@ -58,3 +58,20 @@ def test_resume_that_forgets_items_is_found(
     monkeypatch.setattr(LedgerReader, "unexpanded", lambda _reader: [])
     with pytest.raises(AssertionError, match="each row a job"):
         play_all(tmp_path, monkeypatch, after=False)
+
+
+def test_expansion_that_is_recorded_before_its_jobs_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two transactions, a death in between loses the rows of a source."""
+    calls = count()
+
+    def in_two_steps(ledger: Ledger, sweep: str, source: int, make: Any, **more: Any) -> Any:
+        if next(calls) >= DEATHS:
+            return EXPAND(ledger, sweep, source, make, **more)
+        EXPAND(ledger, sweep, source, lambda _take_new, _place: [], **more)
+        raise Killed
+
+    monkeypatch.setattr(Ledger, "expand", in_two_steps)
+    with pytest.raises(AssertionError, match="each row a job"):
+        play(SEEDS[0], tmp_path, crashes=25)

@@ -346,3 +346,21 @@ def test_text_that_is_not_utf8_is_refused_with_its_place(tmp_path: Path) -> None
     (tmp_path / "spec.toml").write_bytes(b"[batch]\nname = '\xe9'\n")
     with pytest.raises(SpecError, match=r"spec\.toml:2:9: is not UTF-8 text: found the byte 0xe9"):
         load_spec(tmp_path / "spec.toml")
+
+
+@pytest.mark.parametrize("field", ["timeout_secs", "wait_for_finish_secs"])
+def test_text_that_is_not_a_duration_is_told_what_to_write(tmp_path: Path, field: str) -> None:
+    """The message shows the two forms of a duration."""
+    assert mistakes_of(tmp_path, f'{JOB}{field} = "10 parsecs"\n') == [
+        f'spec.toml:6:1: jobs[0].{field}: expected a whole number, found "10 parsecs"; write '
+        'seconds, or a text such as "10m" (s, m, h, d, w)'
+    ]
+
+
+def test_duration_of_the_batch_is_told_what_to_write(tmp_path: Path) -> None:
+    """Also where fractions of a second are allowed."""
+    text = JOB.replace('name = "b"', 'name = "b"\ndeadline_secs = "soon"')
+    assert mistakes_of(tmp_path, text) == [
+        'spec.toml:3:1: batch.deadline_secs: expected a number, found "soon"; write seconds, or a '
+        'text such as "10m" (s, m, h, d, w)'
+    ]
