@@ -15,6 +15,12 @@ from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.progress import Progress
 
+SLICE_JOBS = 20_000
+"""
+So many jobs are changed in one statement: until its end, SQLite keeps what was there before, and
+that in memory.
+"""
+
 
 class BatchFacts(Transactions):
     """Facts of the batch."""
@@ -77,7 +83,10 @@ class BatchFacts(Transactions):
             for query in ("set_cost", "set_orphan_cost"):
                 self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
         if are_all:
-            self._execute("set_all_costs_at", cost_at=cost_at)
+            last = self._execute("select_last_seq").fetchone()["seq"]
+            for first in range(0, last + 1, SLICE_JOBS):
+                end = first + SLICE_JOBS
+                self._execute("set_old_costs_at", cost_at=cost_at, first=first, end=end)
 
     @transaction
     def set_costs_settle_secs(self, secs: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -116,15 +115,15 @@ def _asked_at(client: ApifyClient, began: float) -> datetime:
 
 
 async def _costs_of(
-    client: ApifyClient, runs: Collection[RunId], since: datetime
+    client: ApifyClient, missing: set[RunId], since: datetime
 ) -> dict[RunId, Decimal | None]:
     """
     The costs of runs, a thousand in a request; runs that are not listed any more are left out.
 
     Args:
+        missing: all of them; those that are found are removed.
         since: when the first of them was started, by the platform's clock.
     """
-    missing = set(runs)
     costs: dict[RunId, Decimal | None] = {}
     if missing:
         async for item in RunListing(client, since):

@@ -45,6 +45,6 @@ WHERE reused_from IS NULL AND (run_id IS NOT NULL OR reserved_usd IS NOT NULL)
 SELECT run_id, cost_usd, cost_at, reserved_usd, seen_at AS end_at FROM orphan_runs;
 
 -- name: select_all_runs
--- Lists all runs that the batch pays for.
+-- Lists all runs that the batch pays for, a resurrected one once for each of its attempts.
 SELECT run_id FROM attempts WHERE run_id IS NOT NULL AND reused_from IS NULL
-UNION SELECT run_id FROM orphan_runs;
+UNION ALL SELECT run_id FROM orphan_runs;

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger import Ledger, LedgerReader
+from orchestrator.ledger.batch_facts import SLICE_JOBS
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.ids import Mark, RunId
@@ -81,6 +82,21 @@ def test_unknown_cost_makes_the_total_provisional(tmp_path: Path) -> None:
     )
     totals = totals_of(tmp_path)
     assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.41"), False)
+
+
+def test_costs_of_old_runs_become_final_in_all_parts_of_a_large_batch(tmp_path: Path) -> None:
+    """A run that ended more than a day ago and is not listed any more keeps its cost."""
+    places = (0, SLICE_JOBS - 1, SLICE_JOBS, 2 * SLICE_JOBS)
+    ledger = make_ledger(tmp_path, *map(make_job, places))
+
+    async def scenario() -> None:
+        for seq in places:
+            await run_once(ledger, seq, 1, "0.10")
+        await ledger.record_costs({}, LATER + timedelta(days=2), are_all=True)
+
+    run_virtual(scenario)
+    totals = totals_of(tmp_path)
+    assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.40"), False)
 
 
 def test_runs_that_are_not_collected_are_counted_from_the_first_end(tmp_path: Path) -> None:

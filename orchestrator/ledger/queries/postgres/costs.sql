@@ -1,6 +1,7 @@
--- name: set_all_costs_at
--- Makes the costs final of runs that ended more than a day before all runs were asked for.
+-- name: set_old_costs_at
+-- Makes the costs final of those runs of some jobs that ended more than a day before all runs were asked for.
 UPDATE attempts SET cost_at = :cost_at WHERE run_id IS NOT NULL AND reused_from IS NULL
+    AND job_seq >= :first AND job_seq < :end
     AND CAST(:cost_at AS timestamptz)
         > CAST(COALESCE(finished_at, ended_at) AS timestamptz) + interval '1 day';
 
