@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 from collections.abc import Iterator
@@ -167,6 +168,24 @@ def test_signal_interrupts_the_shards(site: Site) -> None:
     done = site.command.run("resume", "sweep", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 12), done.err
     assert len(site.platform.runs()) == 12
+
+
+@pytest.mark.skipif("ORCHESTRATOR_SOAK" not in os.environ, reason="make soak runs it")
+def test_scheduler_that_dies_ends_the_call(site: Site) -> None:
+    """The message says what happened, nothing is lost, and the batch can be resumed."""
+    site.command.write("sweep.toml", sweep(jobs=6, batch=BATCH, duration_secs=3, items=2))
+    site.start_workers("one")
+    caller = site.start("--shards", "1")
+    wait_until(lambda: len(site.platform.runs()) >= 3, "three runs")
+    site.cluster.stop_scheduler()
+    _, err = caller.communicate()
+    assert (caller.code, "the scheduler of Dask is gone" in err) == (5, True), err
+    assert "Traceback" not in err
+    wait_until(lambda: site.cluster.workers["one"].poll() is not None, "the end of the worker")
+    site.cluster.start_scheduler()
+    done = site.command.run("run", "sweep.toml", "--shard", "1/1", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+    assert len(site.platform.runs()) == 6
 
 
 def test_worker_that_cannot_work_on_the_batch_says_why(site: Site) -> None:

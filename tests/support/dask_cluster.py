@@ -35,9 +35,24 @@ class Cluster:
     """
 
     folder: Path
-    scheduler: subprocess.Popen[bytes]
-    url: str
+    scheduler: subprocess.Popen[bytes] | None = None
+    url: str = ""
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start_scheduler(self) -> None:
+        """Starts a scheduler, and returns when it can be reached."""
+        address = self.folder / "scheduler.json"
+        address.unlink(missing_ok=True)
+        words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
+        self.scheduler = _start(self.folder, "dask_scheduler", *words, str(address), variables={})
+        wait_until(lambda: address.exists() and _url(address) is not None, "the scheduler")
+        self.url = str(_url(address))
+
+    def stop_scheduler(self) -> None:
+        """Kills the scheduler."""
+        if self.scheduler is not None:
+            self.scheduler.kill()
+            self.scheduler.wait(30)
 
     def start_worker(self, name: str, variables: Mapping[str, str]) -> None:
         """Starts a worker with an environment of its own."""
@@ -67,21 +82,16 @@ class Cluster:
     def stop(self) -> None:
         """Ends all processes."""
         self.stop_workers()
-        self.scheduler.kill()
-        self.scheduler.wait(30)
+        self.stop_scheduler()
 
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     """A scheduler without workers, until the end of the block."""
     folder.mkdir()
-    address = folder / "scheduler.json"
-    words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
-    scheduler = _start(folder, "dask_scheduler", *words, str(address), variables={})
-    cluster = Cluster(folder, scheduler, "")
+    cluster = Cluster(folder)
     try:
-        wait_until(lambda: address.exists() and _url(address) is not None, "the scheduler")
-        cluster.url = str(_url(address))
+        cluster.start_scheduler()
         yield cluster
     finally:
         cluster.stop()

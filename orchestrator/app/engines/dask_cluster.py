@@ -87,8 +87,7 @@ class DaskCluster:
             raise UsageError(f"--on dask:// {not_installed(Extra.DASK)}")
         from distributed import Client
 
-        # Its errors are ours, and what it logs would be drawn over the view.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _silence()
         self.url = url
         try:
             self._client = Client(
@@ -138,3 +137,11 @@ class DaskCluster:
     def close(self) -> None:
         """Leaves the cluster; the tasks continue."""
         self._client.close()
+
+
+def _silence() -> None:
+    """Keeps Dask from logging: its errors are ours, and its tracebacks help nobody here."""
+    # Each of its loggers has a level and a handler of its own.
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -58,6 +58,12 @@ def test_shard_that_makes_no_sense_is_refused(text: str, words: str, *, has_serv
         shard_of(text, {}, has_server=has_server)
 
 
+def test_shard_of_a_variable_needs_a_server_too() -> None:
+    """Whatever starts the process meant several to share a batch, which a file cannot."""
+    with pytest.raises(UsageError, match="ORCHESTRATOR_SHARD needs a ledger that all shards"):
+        shard_of(None, {"ORCHESTRATOR_SHARD": "1/2"}, has_server=False)
+
+
 @pytest.mark.parametrize(
     ("name", "due"),
     [
