@@ -76,10 +76,11 @@ def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -
     """Starts a process for each shard; apart: each in a folder of its own, as on other machines."""
     started = []
     for place, name in enumerate(names):
-        folder = command.folder / f"machine-{place}" if apart else command.folder
-        folder.mkdir(exist_ok=True)
-        one = replace(command, folder=folder)
-        one.write("sweep.toml", (command.folder / "sweep.toml").read_text())
+        one = command
+        if apart:
+            one = replace(command, folder=command.folder / f"machine-{place}")
+            one.folder.mkdir()
+            one.write("sweep.toml", (command.folder / "sweep.toml").read_text())
         words = ("run", "sweep.toml", "--shard", name, "--ledger", server.url, "--json")
         started.append(one.start(*words))
     return started

@@ -106,6 +106,8 @@ async def test_pages_are_used_by_keyboard_alone(tmp_path: Path) -> None:
     async with calling(tmp_path) as call, open_browser() as page:
         run = await call.finish({"items": 2, "log_lines": [f"line {n}" for n in range(200)]})
         await page.open(call.emulator.url)
+        # The browser gives the field the focus after the page is loaded.
+        await page.wait_for("document.activeElement.tagName == 'INPUT'")
         await page.call("Input.insertText", text=TOKEN)
         await _press(page, "Enter")
         await page.wait_for("document.title.startsWith('Runs')")

@@ -29,6 +29,8 @@ WATCHED = "tests.support.watched_serve:main_watched"
 HURRIED = "tests.support.short_pauses:main_with_short_pauses"
 DYING = "tests.support.two_lives:run_twice"
 LONGEST_SECS = 240
+BUSY_SECS = 20
+"""What a busy machine adds to the time of a command, at most; a hang takes `LONGEST_SECS`."""
 TRIES = 10
 
 

@@ -48,7 +48,7 @@ HOSTILE = {
 
 def load_and_expand(path: Path) -> None:
     """Loads and expands a spec, which may have mistakes; any other error is a failure."""
-    began = time.monotonic()
+    began = time.process_time()
     try:
         for number, _ in enumerate(expand(load_spec(path), env={}, today=date(2026, 11, 25))):
             if number > 1000:
@@ -56,7 +56,7 @@ def load_and_expand(path: Path) -> None:
     except SpecError as error:
         # What replaces a value with a mistake, so that the rest is checked, is never shown.
         assert not any(UNNAMED in mistake.message for mistake in error.mistakes)  # noqa: PT017
-    assert time.monotonic() - began < LONGEST_SECS
+    assert time.process_time() - began < LONGEST_SECS
 
 
 @settings(
@@ -161,9 +161,9 @@ def test_hostile_file_is_refused_quickly(tmp_path: Path, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     path = tmp_path / name
     path.write_bytes(HOSTILE[name])
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(SpecError):
         list(expand(load_spec(path), env={}, today=date(2026, 11, 25)))
-    assert time.monotonic() - began < LONGEST_SECS
+    assert time.process_time() - began < LONGEST_SECS
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown / 1024 < MOST_MBYTES
