@@ -265,6 +265,7 @@ class LedgerAway(OrchestratorError):
     """The server that keeps the ledger cannot be reached; the batch can be resumed."""
 
     exit_code = 5
+    was_awaited = False  # whether it has been waited for as long as the settings say
 
 
 class PlatformError(OrchestratorError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import pyte
 
+from orchestrator.app.clock import utc_now
 from orchestrator.cli.live_view import LiveView
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.progress import FailedJob, LiveRun, Progress
@@ -65,7 +66,8 @@ class Written(StringIO):
 
 def example(rows: int) -> Progress:
     """A batch of 1,000 jobs half an hour after its start."""
-    now = datetime.now(UTC)
+    # The clock of the view: that of the system may have been corrected since this process began.
+    now = utc_now()
     ages = [431, 124, 118, 97, 88, 61, 60, 44, 41, 33, 29, 21, 17, 12, 8, 7, 5, 3]
     live = tuple(
         LiveRun(
@@ -110,7 +112,7 @@ def example(rows: int) -> Progress:
         lately_from=now - timedelta(minutes=1),
         limit="18 of 18 runs are in progress",
         limited=384,
-        ends_at=now + timedelta(minutes=20),
+        ends_at=now + timedelta(minutes=19.5),
     )
 
 

@@ -46,6 +46,7 @@ from orchestrator.app.setup.interruption import interruptible
 from orchestrator.app.setup.ledger_server import wait_for_ledger
 from orchestrator.errors import (
     BatchHeld,
+    LedgerAway,
     OrchestratorError,
     PlatformError,
     UsageError,
@@ -73,21 +74,30 @@ async def serve_occurrence(run: SpecRun) -> int:
     """
     Performs `run --resume` for the current occurrence, and returns the exit code.
 
+    Begins again when it loses the server of the ledger at a place that does not wait for it.
+
     Raises:
         BatchHeld: another process works for this occurrence.
         OrchestratorError: the batch of this occurrence cannot start.
     """
     now = datetime.now(UTC)
-    named = run.named
     schedule = run.schedule
-    occurrence = occurrence_of(named, schedule, now)
+    occurrence = occurrence_of(run.named, schedule, now)
     shown = occurrence.astimezone(schedule.zone).isoformat(timespec="minutes")
-    run.context.reporter.note(
-        f"occurrence {shown}; {{{{ date }}}} is {schedule.day_of(occurrence)}"
-    )
-    await interruptible(
-        run.context.listening, wait_for_ledger, run.context.settings.platform_away_secs
-    )
+    context = run.context
+    context.reporter.note(f"occurrence {shown}; {{{{ date }}}} is {schedule.day_of(occurrence)}")
+    while True:
+        await interruptible(context.listening, wait_for_ledger, context.settings.platform_away_secs)
+        try:
+            return await _serve(run, occurrence, now)
+        except LedgerAway as error:
+            if error.was_awaited:
+                raise
+            context.reporter.warn(f"{error}; this call begins again")
+
+
+async def _serve(run: SpecRun, occurrence: datetime, now: datetime) -> int:
+    named, schedule = run.named, run.schedule
     series = run.series(await _account(run))
     batch = run.loaded.spec.batch
     call = Call(

@@ -298,6 +298,7 @@ class PostgresSession:
         waited = time.monotonic() - began
         if self._has_given_up or waited >= patience_secs:
             self._has_given_up = True
+            error.was_awaited = self._writes
             raise error
         if tries == 0:
             LOG.warning("ledger_away", error=str(error), waiting_secs=round(patience_secs))
