@@ -31,6 +31,7 @@ from bench import (
     regression,
     requests,
     resume,
+    shards,
     startup,
 )
 
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], str]] = {
     "many-runs": lambda options: many_runs.run(*options.many_runs),
     "pythons": lambda options: pythons.run(options.pythons, (500, 2500), options.rounds),
     "history": lambda options: history.run(400, 1_000, options.rounds),
+    "shards": lambda _options: shards.run(3, 1_000_000),
 }
 
 

@@ -101,7 +101,10 @@ def measure(
 
 @contextmanager
 def platform(
-    data: Path, counts: Counter[str] | None = None, max_runs: str = "256"
+    data: Path,
+    counts: Counter[str] | None = None,
+    max_runs: str = "256",
+    words: Sequence[str] = (),
 ) -> Iterator[Place]:
     """
     Serves an emulator in a process of its own.
@@ -109,6 +112,7 @@ def platform(
     Args:
         max_runs: of the account.
         counts: receives, at the end, the number of requests of each kind; None does not count.
+        words: more of its command.
     """
     serve = ["orchestrator", "platform", "serve", "--data"]
     module = serve if counts is None else ["bench.counting_platform"]
@@ -117,6 +121,7 @@ def platform(
         command.append(max_runs)
     else:
         command += ["--max-runs", max_runs, "--max-memory-mbytes", str(int(max_runs) * 1024)]
+        command += words
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         place = place_of(process)

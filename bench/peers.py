@@ -26,6 +26,8 @@ def orchestrator(
     at_once: int = AT_ONCE,
     log_level: str = "info",
     python: str = sys.executable,
+    batch: str = "",
+    words: Sequence[str] = (),
 ) -> Taken:
     """
     `orchestrator run` with a spec of that many jobs, with its ledger and all its files.
@@ -34,6 +36,8 @@ def orchestrator(
         settle_secs: how long it waits after a run's end until its items are counted.
         at_once: the most runs at the same time.
         python: the interpreter.
+        batch: more lines of the spec's [batch].
+        words: more of the command.
     """
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
@@ -41,14 +45,16 @@ def orchestrator(
     each = jobs // len(place.tasks)
     # In turn, as the other peers do it: the tasks are the inner parameter.
     spec.write_text(
-        f'[batch]\nname = "bench"\nmax_runs = {at_once}\n'
+        f'[batch]\nname = "bench"\nmax_runs = {at_once}\n{batch}'
         f'[[jobs]]\nname = "job-{{{{ n }}}}-{{{{ task }}}}"\ntask = "{{{{ task }}}}"\n'
         f"input = {{ {fields} }}\n"
         f"matrix = {{ n = {{ range = [1, {each}] }}, task = {json.dumps(place.tasks)} }}\n"
     )
     return measure(
         _module(
-            module, "run", spec, "--output", folder / "out", "--log-level", log_level, python=python
+            module,
+            *("run", spec, "--output", folder / "out", "--log-level", log_level, *words),
+            python=python,
         ),
         {
             "APIFY_TOKEN": place.token,

@@ -21,8 +21,14 @@ from orchestrator.ledger.rows import (
     run_values,
     stored,
 )
-from orchestrator.ledger.transactions import Transactions, transaction
-from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, sent_job
+from orchestrator.ledger.transactions import (
+    AfterCommit,
+    Transactions,
+    answered_transaction,
+    transaction,
+)
+from orchestrator.model.attempts import Attempt, Collected, Outcome, make_mark, mark_stem, sent_job
+from orchestrator.model.ids import Mark
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
@@ -47,7 +53,7 @@ class AttemptFacts(Transactions):
         rows = self._execute("select_open_attempts").fetchall()
         return [attempt_of(row, self.batch.mark) for row in rows]
 
-    @transaction
+    @answered_transaction
     def record_intent(
         self,
         seq: int,
@@ -57,7 +63,7 @@ class AttemptFacts(Transactions):
         platform_at: datetime | None = None,
         reserved_usd: Decimal | None = None,
         caps_itself: bool = True,
-    ) -> Attempt:
+    ) -> AfterCommit[Attempt]:
         """
         Records that a run is about to be asked for, and returns the attempt with its job.
 
@@ -66,55 +72,37 @@ class AttemptFacts(Transactions):
             reserved_usd: what the budget holds for the run; None without a budget.
             caps_itself: whether no cap of our choice is sent.
         """
-        return self._intend(
-            seq,
-            number,
-            now,
-            platform_at=platform_at,
-            reserved_usd=reserved_usd,
-            caps_itself=caps_itself,
-        )
-
-    def _intend(
-        self,
-        seq: int,
-        number: int,
-        now: datetime,
-        *,
-        platform_at: datetime | None,
-        reserved_usd: Decimal | None,
-        caps_itself: bool,
-    ) -> Attempt:
-        row = self._execute("select_next_send", seq=seq, number=number).fetchone()
-        remedy, send = remedy_of(row["remedy"]), row["send"]
         # The mark is durable before the request: after a crash, its run can be found.
-        mark = make_mark(self.batch.mark, seq, number, send, self.word)
-        self._execute(
-            "insert_attempt",
+        answer = self._ask(
+            "insert_intent",
             seq=seq,
             number=number,
             owner=self._owner,
             intent_at=stored(now),
             platform_at=stored(platform_at),
             reserved_usd=None if reserved_usd is None else str(reserved_usd),
-            remedy=row["remedy"],
-            resurrects=remedy.resurrects,
-            send=send,
-            mark=mark,
+            stem=mark_stem(self.batch.mark, seq, number),
+            word=self.word,
             caps_itself=int(caps_itself),
         )
-        return Attempt(
-            job=sent_job(job_of(row["definition"]), remedy),
-            number=number,
-            send=send,
-            mark=mark,
-            state=AttemptState.INTENT,
-            intent_at=now,
-            platform_at=platform_at,
-            reserved_usd=reserved_usd,
-            caps_itself=caps_itself,
-            remedy=remedy,
-        )
+
+        def intended() -> Attempt:
+            row = answer()
+            remedy = remedy_of(row["remedy"])
+            return Attempt(
+                job=sent_job(job_of(row["definition"]), remedy),
+                number=number,
+                send=row["send"],
+                mark=Mark(row["mark"]),
+                state=AttemptState.INTENT,
+                intent_at=now,
+                platform_at=platform_at,
+                reserved_usd=reserved_usd,
+                caps_itself=caps_itself,
+                remedy=remedy,
+            )
+
+        return AfterCommit(intended)
 
     @transaction
     def withdraw_intent(self, attempt: Attempt) -> None:
@@ -204,11 +192,16 @@ class AttemptFacts(Transactions):
             **values,
         )
 
-    @transaction
-    def ended_attempt(self, seq: int, number: int) -> tuple[Attempt, bytes | None]:
+    @answered_transaction
+    def ended_attempt(self, seq: int, number: int) -> AfterCommit[tuple[Attempt, bytes | None]]:
         """An attempt whose run has ended, and that run as the platform sent it if it is kept."""
-        row = self._execute("select_attempt", seq=seq, number=number).fetchone()
-        return attempt_of(row, self.batch.mark), run_object_of(row)
+        answer = self._ask("select_attempt", seq=seq, number=number)
+
+        def ended() -> tuple[Attempt, bytes | None]:
+            row = answer()
+            return attempt_of(row, self.batch.mark), run_object_of(row)
+
+        return AfterCommit(ended)
 
     @transaction
     def mark_over(
@@ -240,7 +233,7 @@ class AttemptFacts(Transactions):
             outcome=outcome.status,
             **collected_values(collected or NOTHING),
         )
-        self._execute(
+        self._write(
             "settle_job",
             seq=attempt.job.seq,
             status=outcome.status if ready_at is None else JobStatus.WAITING,

@@ -37,13 +37,13 @@ class BatchFacts(Transactions):
     @transaction
     def record_waits(self, waits: Sequence[Wait]) -> None:
         """Records why jobs wait, for commands that show the batch meanwhile."""
-        self._execute("set_waits", waits=waits_text(waits))
+        self._write("set_waits", waits=waits_text(waits))
 
     @transaction
     def record_progress(self, progress: Progress) -> None:
         """Records the figures of the live batch, for commands that show it meanwhile."""
-        self._execute("set_progress", progress=progress_text(progress))
-        self._execute("see_call", seen_at=stored(progress.at))
+        self._write("set_progress", progress=progress_text(progress))
+        self._write("see_call", seen_at=stored(progress.at))
 
     @transaction
     def begin_call(self, command: str, caller: str, now: datetime) -> None:

@@ -26,7 +26,7 @@ from orchestrator.errors import (
 from orchestrator.ledger.queries import queries
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
-from orchestrator.ledger.store import Row
+from orchestrator.ledger.store import Complaint, Row
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked, as `_check_pages` knows them."""
@@ -50,6 +50,17 @@ class LedgerConnection(sqlite3.Connection):
     def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         """Executes a named statement of `queries`."""
         return self.execute(queries()[name], values)
+
+    def ask(self, name: str, /, **values: Any) -> Callable[[], Row | None]:
+        """Executes a named statement, see `Store`."""
+        # All rows at once: a statement that was not read to its end would prevent the commit.
+        rows = self.query(name, **values).fetchall()
+        return lambda: rows[0] if rows else None
+
+    def change(self, name: str, complaint: Complaint | None, /, **values: Any) -> None:
+        """Executes a named statement, see `Store`."""
+        if self.query(name, **values).rowcount != 1 and complaint is not None:
+            raise complaint()
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""

@@ -27,7 +27,7 @@ from orchestrator.ledger.claims import (
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.rows import attempt_of, stored, waiting_of
 from orchestrator.ledger.store import Row
-from orchestrator.ledger.transactions import AfterCommit, claiming_transaction, transaction
+from orchestrator.ledger.transactions import AfterCommit, answered_transaction, transaction
 from orchestrator.model.attempts import Attempt, mark_stem
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.item_sweeps import Expansion
@@ -110,7 +110,7 @@ class ShardFacts(AttemptFacts):
             stolen.append(attempt_of(row, self.batch.mark))
         return stolen
 
-    @claiming_transaction
+    @answered_transaction
     def intend(
         self,
         seq: int,
@@ -150,7 +150,7 @@ class ShardFacts(AttemptFacts):
             return attempt_of(found, self.batch.mark)
         return Refused(limit=UNKNOWN, reason="the connection to the ledger broke")
 
-    @claiming_transaction
+    @answered_transaction
     def find(
         self, subject: str, change: Callable[[Mapping[str, Any] | None, Use], dict[str, Any]]
     ) -> AfterCommit[Finding]:

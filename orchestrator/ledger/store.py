@@ -59,6 +59,10 @@ class Rows(Protocol):
         ...
 
 
+Complaint = Callable[[], Exception]
+"""Makes the error that says which step was out of order."""
+
+
 class Store(Protocol):
     """
     A connection to the ledger of one batch.
@@ -71,6 +75,20 @@ class Store(Protocol):
 
     def query(self, name: str, /, **values: Any) -> Rows:
         """Executes a named statement of `queries`."""
+        ...
+
+    def ask(self, name: str, /, **values: Any) -> Callable[[], Row | None]:
+        """Executes a named statement whose answer, of one row, is read after the commit."""
+        ...
+
+    def change(self, name: str, complaint: Complaint | None, /, **values: Any) -> None:
+        """
+        Executes a named statement whose answer is not read, before the next one at the latest.
+
+        Args:
+            complaint: the error to raise, by the end of the transaction, unless one row changes;
+                None for any number of rows.
+        """
         ...
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from orchestrator.errors import LedgerAway, OrchestratorError
 from orchestrator.group_worker import Work, Worker
 from orchestrator.ledger.rows import batch_of
-from orchestrator.ledger.store import Rows, Store, Undone
+from orchestrator.ledger.store import Row, Rows, Store, Undone
 from orchestrator.model.attempts import Attempt
 
 P = ParamSpec("P")
@@ -92,7 +92,7 @@ def transaction(
     return submit
 
 
-def claiming_transaction(
+def answered_transaction(
     method: Callable[Concatenate[L, P], AfterCommit[T]],
 ) -> Callable[Concatenate[L, P], Awaitable[T]]:
     """As `transaction`, for a method whose value is known only after the commit."""
@@ -132,13 +132,28 @@ class Transactions:
         self._db.leave()
 
     def _change(self, query: str, attempt: Attempt, **values: Any) -> None:
-        cursor = self._execute(query, seq=attempt.job.seq, number=attempt.number, **values)
         # Statements name the states that they start from: a step out of order changes no row.
-        if cursor.rowcount != 1:
-            raise OrchestratorError(
+        def complaint() -> Exception:
+            return OrchestratorError(
                 f"{attempt.job.key}, attempt {attempt.number}: {query} does not fit the state "
                 "that the ledger holds"
             )
+
+        place = {"seq": attempt.job.seq, "number": attempt.number}
+        self._db.change(query, complaint, **place, **values)
+
+    def _write(self, query: str, **values: Any) -> None:
+        self._db.change(query, None, **values)
+
+    def _ask(self, query: str, **values: Any) -> Callable[[], Row]:
+        answer = self._db.ask(query, **values)
+
+        def row() -> Row:
+            found = answer()
+            assert found is not None  # noqa: S101 - the statement is about a row that is there
+            return found
+
+        return row
 
     def _execute(self, query: str, **values: Any) -> Rows:
         return self._db.query(query, **values)

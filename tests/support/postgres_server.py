@@ -46,10 +46,12 @@ class PostgresServer:
     A server in a folder of its own, on a port of the loopback interface.
 
     Attributes:
+        options: of its program.
         port: stays the same when it is started again.
     """
 
     folder: Path
+    options: str = OPTIONS
     port: int = 0
     user: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -79,7 +81,7 @@ class PostgresServer:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(_binary("postgres")), "-D", str(self.folder / "data"), "-p", str(self.port),
-                 "-h", "127.0.0.1", *OPTIONS.split(" ")],
+                 "-h", "127.0.0.1", *self.options.split(" ")],
                 stdout=subprocess.DEVNULL, stderr=log, user=self.user,
                 cwd=self.folder, env=_environment(), start_new_session=True,
             )  # fmt: skip
@@ -152,11 +154,11 @@ def why_absent() -> str | None:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
+def running_server(options: str = OPTIONS) -> Iterator[PostgresServer]:
     """A server of this test's own, which it may stop and start."""
     # Not below pytest's folders, which other users may not enter.
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
+        server = PostgresServer(Path(folder), options)
         server.make()
         server.start()
         try:

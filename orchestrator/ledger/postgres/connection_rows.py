@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -40,8 +41,23 @@ class NamedRow:
 
 def named_rows(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], NamedRow]:
     """The row factory of psycopg for `NamedRow`."""
-    places = {column.name: place for place, column in enumerate(cursor.description or ())}
-    return lambda values: NamedRow(values, places)
+    return NamedRows()(cursor)
+
+
+class NamedRows:
+    """The row factory of psycopg for the answers to one statement: its columns stay the same."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def __call__(self, cursor: Cursor[Any]) -> Callable[[Sequence[Any]], NamedRow]:
+        """What makes a row of values."""
+        if not self._places:
+            # Not before there is an answer: psycopg asks earlier, too.
+            columns = enumerate(cursor.description or ())
+            self._places = {column.name: place for place, column in columns}
+        places = self._places
+        return lambda values: NamedRow(values, places)
 
 
 class NumberOfBool(Dumper):
@@ -52,6 +68,10 @@ class NumberOfBool(Dumper):
     def dump(self, obj: bool) -> Buffer:
         """The text of a value."""
         return b"1" if obj else b"0"
+
+
+ROWS: defaultdict[str, NamedRows] = defaultdict(NamedRows)
+"""The row factories of named statements."""
 
 
 @cache

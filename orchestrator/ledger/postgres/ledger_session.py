@@ -23,10 +23,15 @@ from orchestrator.backoff import pause_secs
 from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
-from orchestrator.ledger.postgres.connection_rows import NamedRow, sendable, statement
+from orchestrator.ledger.postgres.connection_rows import (
+    ROWS,
+    NamedRow,
+    sendable,
+    statement,
+)
 from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
 from orchestrator.ledger.postgres.server_errors import translated
-from orchestrator.ledger.store import LeaseLost, Rows
+from orchestrator.ledger.store import Complaint, LeaseLost, Rows
 
 PAUSE_SECS = 0.2
 LONGEST_PAUSE_SECS = 5.0
@@ -36,6 +41,32 @@ READING_SECS = 10.0
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LEAVING_SECS = 3.0
 """How long a process waits for the server that is about to end."""
+
+
+@dataclass(slots=True)
+class Change:
+    """
+    A named statement.
+
+    Attributes:
+        complaint: the error to raise unless it changes one row.
+        answer: once it is sent.
+    """
+
+    name: str
+    values: dict[str, Any]
+    complaint: Complaint | None = None
+    answer: psycopg.Cursor[NamedRow] | None = None
+
+    def execute(self, connection: Connection) -> None:
+        """Sends it."""
+        cursor = connection.cursor(row_factory=ROWS[self.name])
+        self.answer = cursor.execute(statement(self.name), sendable(self.values), prepare=True)
+
+    def read(self) -> psycopg.Cursor[NamedRow]:
+        """The answer, after it was sent."""
+        assert self.answer is not None  # noqa: S101 - a commit has sent it
+        return self.answer
 
 
 @dataclass(slots=True)
@@ -77,6 +108,7 @@ class PostgresSession:
         self._owner: str | None = None
         self._is_enlisted = False
         self._commits = 0
+        self._changes: list[Change] = []
         self._claims = Claims()
         self._lease_secs = 0.0
         self._leased_until = 0.0
@@ -94,18 +126,28 @@ class PostgresSession:
     def query(self, name: str, /, **values: Any) -> Rows:
         """Executes a named statement of `queries`."""
         try:
-            with translated(self._location.address):
-                return self._connection.execute(statement(name), sendable(values), prepare=True)
+            return self._send(Change(name, values))
         except LedgerAway:
             # A read changes nothing. Within a transaction, what was read before may not fit.
             if self._writes or self._is_in_transaction:
                 raise
         self.restore()
-        with translated(self._location.address):
-            return self._connection.execute(statement(name), sendable(values), prepare=True)
+        return self._send(Change(name, values))
+
+    def ask(self, name: str, /, **values: Any) -> Callable[[], NamedRow | None]:
+        """Executes a named statement together with the next one, see `Store`."""
+        asked = Change(name, values)
+        self._changes.append(asked)
+        return lambda: asked.read().fetchone()
+
+    def change(self, name: str, complaint: Complaint | None, /, **values: Any) -> None:
+        """Executes a named statement together with the next one, see `Store`."""
+        self._changes.append(Change(name, values, complaint))
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
+        if self._changes:
+            self._send()
         with translated(self._location.address), self._connection.cursor() as cursor:
             cursor.executemany(statement(name), (sendable(dict(row)) for row in rows))
             return cursor.rowcount
@@ -123,13 +165,12 @@ class PostgresSession:
         leased_until = time.clock_gettime(CLOCK) + self._lease_secs
         # Before BEGIN, which may fail: the number of an earlier transaction would look committed.
         self._commits += 1
-        with self._transaction("BEGIN"):
+        with self._transaction():
             if not self._is_enlisted:
                 self.query("insert_writer", owner=self._owner)
             # First of all: this row is locked until the commit, so nobody takes over in between.
             values = {"owner": self._owner, "commits": self._commits}
-            if self.query("note_commit", lease_secs=self._lease_secs, **values).rowcount != 1:
-                raise self._taken_over()
+            self.change("note_commit", self._taken_over, lease_secs=self._lease_secs, **values)
             yield
         self._is_enlisted = True
         self._leased_until = leased_until
@@ -196,17 +237,13 @@ class PostgresSession:
         self._connection.close()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: str = "") -> Iterator[None]:
+        """One transaction; without `begin`, it begins together with its first statement."""
         address = self._location.address
-        try:
-            with translated(address):
-                self._connection.execute(begin.encode())
-        except LedgerAway:
-            # Nothing has been done yet, so a reader may begin again.
-            if self._writes:
-                raise
-            self.restore()
-            self._connection.execute(begin.encode())
+        if begin:
+            self._begin(begin)
+        else:
+            self._changes = [Change("begin", {})]
         self._is_in_transaction = True
         self._claims = Claims()
         try:
@@ -219,9 +256,38 @@ class PostgresSession:
             raise
         finally:
             self._is_in_transaction = False
+            self._changes = []
+
+    def _begin(self, begin: str) -> None:
+        try:
+            with translated(self._location.address):
+                self._connection.execute(begin.encode())
+        except LedgerAway:
+            # Nothing has been done yet, so a reader may begin again.
+            if self._writes:
+                raise
+            self.restore()
+            self._connection.execute(begin.encode())
+
+    def _send(self, *last: Change) -> psycopg.Cursor[NamedRow]:
+        """Sends what was not sent yet, in one message; returns the answer to the last of it."""
+        changes, self._changes = [*self._changes, *last], []
+        with translated(self._location.address):
+            if len(changes) == 1:
+                changes[0].execute(self._connection)
+            else:
+                with self._connection.pipeline():
+                    for change in changes:
+                        change.execute(self._connection)
+        for change in changes:
+            if change.complaint is not None and change.read().rowcount != 1:
+                raise change.complaint()
+        return changes[-1].read()
 
     def _commit(self) -> None:
         claims = self._claims
+        if self._changes:
+            self._send()
         if claims.in_turn:
             self.query("await_turn")
             for perform in claims.in_turn:

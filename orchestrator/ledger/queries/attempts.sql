@@ -1,10 +1,3 @@
--- name: insert_attempt
--- Writes the intent to start a run.
-INSERT INTO attempts (job_seq, number, state, owner, intent_at, platform_at, reserved_usd, remedy,
-    resurrects, send, mark, caps_itself)
-VALUES (:seq, :number, 'intent', :owner, :intent_at, :platform_at, :reserved_usd, :remedy,
-    :resurrects, :send, :mark, :caps_itself);
-
 -- name: insert_run
 -- Writes the first attempt of a job with a run that another program started.
 INSERT INTO attempts (job_seq, number, state, adopted, owner, intent_at, run_id, dataset_id,

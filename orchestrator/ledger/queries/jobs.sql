@@ -42,12 +42,6 @@ SELECT key FROM jobs ORDER BY seq;
 -- Finds the place of the last job in the spec; -1 when there is none.
 SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;
 
--- name: select_next_send
--- Reads a job, what an attempt at it does differently, and a number for its send that none has had.
-SELECT definition, remedy, 1 + COALESCE((
-    SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0) AS send
-FROM jobs WHERE seq = :seq;
-
 -- name: select_definitions
 -- Lists the definitions of all jobs.
 SELECT key, definition FROM jobs;

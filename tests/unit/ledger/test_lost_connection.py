@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway
+from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway, LedgerCorrupt
 from orchestrator.ledger import BatchLock, LedgerReader, location
 from orchestrator.ledger.amendments import close_unstarted
+from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
@@ -93,6 +94,21 @@ async def test_change_that_the_server_undid_is_repeated(tmp_path: Path, in_postg
 
     assert await ledger._worker.submit(change) == 1
     assert sessions == sessions[:1] * 3
+
+
+async def test_transaction_that_begins_with_many_rows_is_undone(
+    tmp_path: Path, in_postgres: str
+) -> None:
+    """An error after rows of jobs were added leaves none of them."""
+    ledger = make_ledger(tmp_path)
+
+    def change() -> None:
+        ledger._db.query_many("insert_job", [job_values(make_job(5))])
+        raise LedgerCorrupt("a later step fails")
+
+    with pytest.raises(LedgerCorrupt):
+        await ledger._worker.submit(change)
+    assert [row["seq"] for row in ledger._execute("select_waiting_keys")] == [0]
 
 
 async def test_process_is_fenced_off_when_it_connects_again(

@@ -60,3 +60,7 @@ ON CONFLICT DO NOTHING RETURNING digest;
 -- name: select_sharing
 -- Reads whether several processes share the batch.
 SELECT serves IS NOT NULL AS is_shared FROM batch;
+
+-- name: begin
+-- Begins a transaction.
+BEGIN;
