@@ -16,9 +16,7 @@ UPDATE jobs SET taken_by = :owner WHERE seq = :seq AND status = 'WAITING' AND at
     AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = :seq)
 RETURNING definition, remedy
 """
-LAST_GIVEN_UP = """
-SELECT COALESCE(MAX(send), 0) FROM given_up WHERE job_seq = :seq AND number = :number
-"""
+
 USES = """
 SELECT COALESCE(SUM(runs), 0), COALESCE(SUM(memory_mbytes), 0), COALESCE(SUM(committed_usd), 0)
 FROM usage
@@ -120,16 +118,13 @@ class ClaimedJobs:
             self._put(wanted["target"], target | {"probe": wanted["seq"]})
 
     def _intend(self, given: Row, row: Row) -> dict[str, Any]:
-        send = 1 + self._one(LAST_GIVEN_UP, given)[0]
-        mark = f"{given['mark']}{send}{given['word']}"
-        resurrects = json.loads(row["remedy"] or "{}").get("resurrects")
-        values = {**given, "remedy": row["remedy"], "resurrects": resurrects, "send": send}
-        self._session.query("insert_attempt", **values | {"mark": mark})
+        asked = self._session.query("insert_intent", **{**given, "stem": given["mark"]})
+        (intent,) = asked.fetchall()
         pools = json.dumps(given["pools"]) if given["pools"] else None
         uses = {"memory_mbytes": given["mbytes"], "pools": pools}
         self._session.query("set_claim", **{**given, **uses})
         taken = {"job_definition": row["definition"], "job_remedy": row["remedy"]}
-        return taken | {"next_send": send, "next_mark": mark}
+        return taken | {"next_send": intent["send"], "next_mark": intent["mark"]}
 
     def _finding(self, subject: str | None) -> dict[str, Any]:
         row = self._one(

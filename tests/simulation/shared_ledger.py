@@ -21,6 +21,7 @@ from orchestrator.ledger.location import Location
 from orchestrator.ledger.postgres.ledger_session import Claims, PostgresSession
 from orchestrator.ledger.queries import Dialect, queries
 from orchestrator.ledger.schema import migrations
+from orchestrator.ledger.store import Complaint
 from tests.simulation.claimed_jobs import LIVE, LIVE_STATES, ClaimedJobs
 
 OURS = f"""
@@ -193,6 +194,16 @@ class SharedSession(PostgresSession):
         """Executes a named statement."""
         return self.ledger.execute(statement(name), values)
 
+    def ask(self, name: str, /, **values: Any) -> Any:
+        """Executes a named statement, whose answer is read later."""
+        rows = self.query(name, **values).fetchall()
+        return lambda: rows[0] if rows else None
+
+    def change(self, name: str, complaint: Complaint | None, /, **values: Any) -> None:
+        """Executes a named statement at once."""
+        if self.query(name, **values).rowcount != 1 and complaint is not None:
+            raise complaint()
+
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
         return self.ledger.executemany(statement(name), rows).rowcount
@@ -209,7 +220,7 @@ class SharedSession(PostgresSession):
         self.is_new = not self.ledger.execute("SELECT 1 FROM batch").fetchone()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: str = "") -> Iterator[None]:
         self.ledger.execute("BEGIN")
         self.ledger.transactions += "READ ONLY" not in begin
         self._claims = Claims()
@@ -237,8 +248,10 @@ class VirtualServerSession(PostgresSession):
         return connection
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        with super()._transaction(f"{begin}; SET LOCAL simulation.now = '{server_now()}'"):
+    def _transaction(self, begin: str = "") -> Iterator[None]:
+        with super()._transaction(
+            f"{begin or 'BEGIN'}; SET LOCAL simulation.now = '{server_now()}'"
+        ):
             yield
 
 
