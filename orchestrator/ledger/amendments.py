@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.errors import BatchHeld, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
+from orchestrator.ledger.location import location_of
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
 from orchestrator.ledger.store import Store
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
@@ -84,6 +85,14 @@ def close_unstarted(path: Path, reason: OrchestratorError, now: datetime) -> Bat
         )
         db.query("see_call", seen_at=stored(now))
         return batch_of(db.query("select_batch").fetchone())
+
+
+def halt_shards(path: Path, reason: OrchestratorError) -> bool:
+    """Halts a batch that processes share, on any machine; False when none works on it."""
+    if location_of(path) is None:
+        return False
+    with _amended(path) as db:
+        return db.query("halt_shards", kind=type(reason).__name__, reason=str(reason)).rowcount == 1
 
 
 def complete(path: Path, now: datetime) -> Batch:

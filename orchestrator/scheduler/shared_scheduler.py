@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator import errors
-from orchestrator.errors import DeadlinePassed, StoppedEarly, TooManyFailures
+from orchestrator.errors import BatchAborted, DeadlinePassed, StoppedEarly, TooManyFailures
 from orchestrator.ledger.shard_facts import Change as JobChange
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
@@ -124,7 +124,7 @@ class SharedScheduler(Scheduler):
     def halt_with_others(self, reason: StoppedEarly) -> None:
         """Starts nothing more, because another process has halted the batch."""
         self.drain(reason)
-        if isinstance(reason, DeadlinePassed):
+        if isinstance(reason, DeadlinePassed | BatchAborted):
             self._parts.follower.abort_runs(str(reason))
 
     def note_peers(self) -> None:

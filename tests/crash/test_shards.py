@@ -206,3 +206,24 @@ def test_one_budget_holds_for_all_shards(tmp_path: Path, server: PostgresServer)
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [3, 3, 3], outs
         assert len(platform.runs()) == 10
+
+
+def test_abort_reaches_all_shards(tmp_path: Path, server: PostgresServer) -> None:
+    """From another machine, it ends all processes and their runs; the batch can be resumed."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 4\nschedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=8, batch=batch, duration_secs=60, items=2))
+        processes = shards(command, server, "1/2", "2/2", apart=True)
+        wait_until(lambda: len(platform.runs()) == 4, "four runs")
+        wait_until(lambda: writers(server) == 2, "two processes")
+        elsewhere = replace(command, folder=tmp_path / "elsewhere")
+        elsewhere.folder.mkdir()
+        done = elsewhere.run("abort", "sweep", "--ledger", server.url)
+        assert done.code == 0, done.err
+        for process in processes:
+            process.communicate(timeout=60)
+        assert [process.code for process in processes] == [3, 3]
+        assert {run["status"] for run in platform.runs()} == {"ABORTED"}
+        assert len(platform.runs()) == 4

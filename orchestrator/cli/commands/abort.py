@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.app.batch.lifecycle import abort_batch
+from orchestrator.app.batch.shared_abort import stop_shards
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
@@ -17,6 +18,7 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
+    stop_shards(folder, context.reporter.note)
     with BatchLock(folder, "abort"):
         code = drive(abort_batch, folder, context)
     # Aborted jobs, and jobs that never started, are what the user wanted.

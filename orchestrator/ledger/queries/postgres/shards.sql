@@ -115,6 +115,12 @@ WHERE run_id IS NOT NULL AND reused_from IS NULL AND attempts.state IN ('finishe
 -- Halts the batch for all processes, unless it is halted.
 UPDATE batch SET halt_kind = :kind, halt_reason = :reason WHERE halt_kind IS NULL;
 
+-- name: halt_shards
+-- Halts the batch for the processes that share it now, unless there is none.
+UPDATE batch SET halt_kind = :kind, halt_reason = :reason
+WHERE EXISTS (SELECT 1 FROM writers
+    WHERE is_shard = 1 AND is_fenced = 0 AND lease_until > clock_timestamp());
+
 -- name: select_halt
 -- Reads whether the batch is halted, and whether jobs are left.
 SELECT halt_kind, halt_reason, state, completed_at, exit_code,

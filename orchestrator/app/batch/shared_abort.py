@@ -1,0 +1,27 @@
+"""Stops the processes that share a batch, wherever they run, before the batch is aborted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.app.batch_folders import LEDGER, display
+from orchestrator.errors import BatchAborted
+from orchestrator.ledger.amendments import halt_shards
+from orchestrator.ledger.lock import held_for
+
+LOOK_EVERY_SECS = 0.5
+
+
+def stop_shards(folder: Path, note: Callable[[str], None]) -> None:
+    """
+    Lets the processes that share a batch abort their runs, and waits until they have ended.
+
+    Does nothing where none shares it; a process that works alone keeps the batch.
+    """
+    if not halt_shards(folder / LEDGER, BatchAborted("`orchestrator abort` was called")):
+        return
+    note(f"{display(folder)}: waiting until the processes that share this batch have ended")
+    while held_for(folder) is not None:
+        time.sleep(LOOK_EVERY_SECS)
