@@ -26,7 +26,7 @@ from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
-from orchestrator.app.batch.sharing import await_end, join, make_peers
+from orchestrator.app.batch.sharing import await_end, join, kept_lease, make_peers
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now, wall_now, watch_clock
 from orchestrator.app.outputs.merge import merged
@@ -122,11 +122,21 @@ async def drive(
             owes_news = context.announcer is not None
             is_idle = not is_new and batch.reader.extent() == before
             closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
-        closed = await merged(folder, closed)
+            if context.shard is not None:
+                async with kept_lease(batch.ledger, context.settings, context.timings):
+                    closed = await _finish(folder, closed, reason)
+        if context.shard is None:
+            closed = await _finish(folder, closed, reason)
+    return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs)
+
+
+async def _finish(folder: Path, closed: Batch, reason: OrchestratorError | None) -> Batch:
+    """Merges the results of a batch that is closed, and writes its reports."""
+    closed = await merged(folder, closed)
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
         closed = await finish(folder, closed)
-    return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs)
+    return closed
 
 
 async def _complete_runs(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 
 from orchestrator.app.batch.assembly import SchedulerOptions
@@ -9,13 +12,17 @@ from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_attempt, queued_jobs
 from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import (
+    BatchHeld,
     DiskFull,
     Interrupted,
+    LedgerAway,
     OrchestratorError,
     OutputLost,
     StoppedEarly,
     TooManyOpenFiles,
 )
+from orchestrator.event_log import LOG
+from orchestrator.ledger import Ledger
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.attempts import Attempt
@@ -88,6 +95,25 @@ async def join(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt]:
         seq, number = attempt.job.seq, attempt.number
         await batch.ledger.set_claim(seq, number, claim.memory_mbytes, claim.pools)
     return attempts
+
+
+@asynccontextmanager
+async def kept_lease(ledger: Ledger, settings: Settings, timings: Timings) -> AsyncIterator[None]:
+    """Keeps the lease of the process that closes a batch, so that no other one does, too."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_renew, ledger, beat_secs(settings, timings), name="lease")
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _renew(ledger: Ledger, beat: float) -> None:
+    try:
+        while True:
+            await ledger.check_owner()
+            await anyio.sleep(beat)
+    except (BatchHeld, LedgerAway) as error:
+        # Another process finishes the batch, too: each file is whole, and the end is news once.
+        LOG.warning("lease_lost", error=str(error))
 
 
 async def await_end(
