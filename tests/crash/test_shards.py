@@ -24,6 +24,7 @@ from tests.support.command import (
     sweep,
     wait_until,
 )
+from tests.support.partition import partition
 from tests.support.postgres_server import PostgresServer
 
 SEEDS = 10 if os.environ.get("ORCHESTRATOR_SOAK") else 1
@@ -227,3 +228,29 @@ def test_abort_reaches_all_shards(tmp_path: Path, server: PostgresServer) -> Non
         assert [process.code for process in processes] == [3, 3]
         assert {run["status"] for run in platform.runs()} == {"ABORTED"}
         assert len(platform.runs()) == 4
+
+
+def test_partition_from_the_server_starts_nothing_twice(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """The network of one process stalls for longer than its lease, then breaks: it joins again."""
+    with served_platform(tmp_path / "platform") as platform, partition(server.port) as network:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 4\nschedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=60, batch=batch, duration_secs=1.5, items=2))
+        cut_off = replace(server, port=network.port)
+        processes = shards(command, cut_off, "1/2", apart=True)
+        wait_until(lambda: len(platform.runs()) >= 2, "two runs")
+        other = replace(command, folder=tmp_path / "other")
+        other.folder.mkdir()
+        other.write("sweep.toml", (tmp_path / "sweep.toml").read_text())
+        words = ("run", "sweep.toml", "--shard", "2/2", "--ledger", server.url, "--json")
+        processes.append(other.start(*words))
+        wait_until(lambda: writers(server) == 2, "two processes")
+        network.stall()
+        wait_until(lambda: "attempt stolen" in processes[1].errors(), "the theft")
+        network.cut()
+        outs = [process.communicate(timeout=100) for process in processes]
+        assert [process.code for process in processes] == [0, 0], outs
+        assert len(platform.runs()) == 60
