@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+import psycopg
 import pytest
 
 from orchestrator.ledger import LedgerReader
@@ -85,6 +86,13 @@ def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -
         words = ("run", "sweep.toml", "--shard", name, "--ledger", server.url, "--json")
         started.append(one.start(*words))
     return started
+
+
+def writers(server: PostgresServer) -> int:
+    """How many processes work on the batch of the server, or have done so."""
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute("SELECT count(*) FROM orchestrator.all_writers").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
