@@ -119,9 +119,7 @@ class Scheduler:
             raise self._stop_reason
         if self._drain_reason is not None and (self.jobs_wait or self._has_aborted):
             raise self._drain_reason
-        if self._parts.expander.refused is not None:
-            raise self._parts.expander.refused
-        if self.jobs_wait:
+        if self.jobs_wait or self._parts.expander.refused is not None:
             raise self.why_stuck()
 
     def stop(self, reason: OrchestratorError) -> None:
@@ -162,7 +160,8 @@ class Scheduler:
 
     def why_stuck(self) -> StoppedEarly:
         """Why the jobs of this process wait for what cannot come."""
-        return why_stuck(self.waits_for(), lacks_money=self._queue.lacks_money)
+        stuck = why_stuck(self.waits_for(), lacks_money=self._queue.lacks_money)
+        return self._parts.expander.refused or stuck
 
     @property
     def stopping(self) -> str:

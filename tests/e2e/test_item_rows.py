@@ -275,3 +275,15 @@ def test_needs_by_way_of_items_may_not_be_a_cycle(command: Command) -> None:
     assert (done.code, "report needs search-late needs report" in done.err) == (2, True), done.err
     command.write("s.toml", BATCH + SEARCH + profiles("") + report(name="search-late"))
     assert command.run("validate", "s.toml").code == 0
+
+
+def test_job_whose_needs_cannot_be_made_is_not_waited_for(command: Command) -> None:
+    """Where max_jobs refuses the jobs that it needs, the batch ends, and says so."""
+    text = BATCH + "max_jobs = 4\n" + SEARCH + profiles("") + report()
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (3, 2), done.err
+    assert "more than 4 jobs (max_jobs)" in done.err
+    command.write("s.toml", text.replace("max_jobs = 4", "max_jobs = 40"))
+    done = command.run("resume", "shops", "--accept-changes", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 9), done.err
