@@ -70,12 +70,14 @@ def server() -> Iterator[PostgresServer]:
         yield one
 
 
-def start(command: Command, server: PostgresServer, shard: str, *first: str) -> Process:
+def start(
+    command: Command, server: PostgresServer, shard: str, *first: str, text: str = SPEC
+) -> Process:
     """Starts a process in a folder of its own, as on another machine."""
     folder = command.folder / f"machine-{shard.partition('/')[0]}"
     folder.mkdir(exist_ok=True)
     one = replace(command, folder=folder)
-    one.write("spec.toml", SPEC)
+    one.write("spec.toml", text)
     words = ("run", "spec.toml", "--shard", shard, "--ledger", server.url, "--json")
     return one.start(*first, *words)
 
@@ -113,17 +115,14 @@ def test_items_become_jobs_once_when_a_shard_dies_at(
 
 
 @pytest.mark.skipif("ORCHESTRATOR_SOAK" not in os.environ, reason="ORCHESTRATOR_SOAK is not set")
-def test_shards_end_when_jobs_of_items_are_refused(
-    tmp_path: Path, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shards_end_when_jobs_of_items_are_refused(tmp_path: Path, server: PostgresServer) -> None:
     """No process waits for jobs that max_jobs does not allow; each says why."""
     text = SPEC.replace("max_runs = 6", "max_runs = 6\nmax_jobs = 3")
-    monkeypatch.setattr("tests.crash.test_shard_items.SPEC", text)
     with served_platform(tmp_path / "platform") as platform:
         quick = {**QUICK, "ORCHESTRATOR_COSTS_SETTLE_SECS": "1"}
         variables = {**platform.variables(), **quick}
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
-        live = [start(command, server, name) for name in ("1/2", "2/2")]
+        live = [start(command, server, name, text=text) for name in ("1/2", "2/2")]
         outs = [process.communicate(timeout=110) for process in live]
         assert [process.code for process in live] == [3, 3], outs
         assert all("more than 3 jobs (max_jobs)" in err for _, err in outs)
