@@ -120,7 +120,7 @@ class Process:
 class ForkServer:
     """The connection to the fork server, which forks commands after their imports."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: Mapping[str, str]) -> None:
         self._files = TemporaryDirectory()
         self._children: dict[int, Process] = {}
         self._server = subprocess.Popen(
@@ -128,6 +128,7 @@ class ForkServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
+            env={**os.environ, "FAKETIME": "+0", **preloaded},
             text=True,
         )
         Thread(target=self._listen, daemon=True).start()
@@ -168,9 +169,9 @@ class ForkServer:
 
 
 @cache
-def fork_server() -> ForkServer:
-    """The fork server of this test process."""
-    return ForkServer()
+def fork_server(preloaded: tuple[tuple[str, str], ...] = ()) -> ForkServer:
+    """The fork server of this test process; another one for commands on a shifted clock."""
+    return ForkServer(dict(preloaded))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,10 @@ class Command:
 
     def start(self, *words: str | Path) -> Process:
         """Starts a command in its own process group and returns at once."""
-        return fork_server().start(self.program, words, self.folder, self.environment())
+        # What a library that shifts the clock reads when a process starts; see `clock`.
+        names = (name for name in self.variables if name.startswith(("LD_PRELOAD", "FAKETIME_")))
+        server = fork_server(tuple((name, self.variables[name]) for name in names))
+        return server.start(self.program, words, self.folder, self.environment())
 
     def run_alone(self, *words: str | Path) -> Done:
         """Runs a command in its own interpreter, as a user does, and waits until it ends."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,17 +37,17 @@ class Calls:
 
     def call(self, instant: datetime, *words: str) -> Done:
         """Calls the command at an instant, as cron does."""
-        return at(self.command, instant).run_alone(*(words or CALL))
+        return at(self.command, instant).run(*(words or CALL))
 
     def cut(
         self, instant: datetime, number: int, *, runs: int, also: Callable[[], bool] = lambda: True
     ) -> int:
         """Calls the command, and sends a signal when the platform has so many runs, and `also`."""
-        process = at(self.command, instant).start_alone(*CALL)
+        process = at(self.command, instant).start(*CALL)
         wait_until(lambda: self.runs >= runs and also(), f"{runs} runs", secs=240)
-        os.kill(process.pid, number)
-        process.communicate(timeout=240)
-        return process.returncode
+        process.send_signal(number)
+        process.communicate()
+        return process.code
 
     @property
     def runs(self) -> int:
