@@ -40,7 +40,10 @@ def occurrence_of(named: date | datetime | None, schedule: Schedule, now: dateti
         return schedule.on(named)
     if named.tzinfo is None:
         named = named.replace(tzinfo=schedule.zone)
-    return named.astimezone(UTC)
+    instant = named.astimezone(UTC)
+    # In an hour that occurs twice, Airflow is due in the second one, the schedule in the first.
+    first = instant.astimezone(schedule.zone).replace(fold=0).astimezone(UTC)
+    return first if schedule.at(instant) == first else instant
 
 
 def _machine_zone() -> tzinfo:
