@@ -30,8 +30,8 @@ COST_SIZES = (1000, 3000)
 CONTROLLERS = 4
 IN_FLIGHT = 20
 START_SECS = 0.2
-CONTROLLER_SIZES = (300, 900)
-"""Jobs for each controller."""
+CONTROLLER_SIZES = (320, 960)
+"""Jobs for each controller; whole numbers of `measuring.TASKS`."""
 
 CLAIMERS = 8
 CLAIMS = 250
