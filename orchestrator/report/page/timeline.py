@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from heapq import heappop, heappush
+from heapq import heappop, heappush, merge
 
 from orchestrator.ledger.records import ListedAttempt
 from orchestrator.model.states import JobStatus
@@ -93,12 +93,16 @@ class Timeline:
         self, begin: float, span: float, weights: array[int] | None
     ) -> tuple[list[int], int]:
         """The highest level of each column, and of all."""
-        events = []
-        for place, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
-            weight = 1 if weights is None else weights[place]
-            events += [(start, weight), (end, -weight)]
+        # Not a list of pairs: a million runs would take hundreds of megabytes.
+        weight_of = (lambda _: 1) if weights is None else weights.__getitem__
+        places = range(len(self._starts))
+        ends = (
+            (self._ends[place], -weight_of(place))
+            for place in sorted(places, key=self._ends.__getitem__)
+        )
+        starts = ((self._starts[place], weight_of(place)) for place in self._order())
         # At one instant, ends come first: their room is free for what begins then.
-        events.sort()
+        events = merge(ends, starts)
         highest, level = [0] * COLUMNS, 0
         column = 0
         for at, change in events:
