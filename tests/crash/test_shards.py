@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-import psycopg
 import pytest
 
 from orchestrator.ledger import LedgerReader
@@ -90,6 +89,8 @@ def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -
 
 def writers(server: PostgresServer) -> int:
     """How many processes work on the batch of the server, or have done so."""
+    import psycopg
+
     with psycopg.connect(server.url) as connection:
         row = connection.execute("SELECT count(*) FROM orchestrator.all_writers").fetchone()
     return 0 if row is None else int(row[0])
@@ -262,3 +263,42 @@ def test_partition_from_the_server_starts_nothing_twice(
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [0, 0], outs
         assert len(platform.runs()) == 60
+
+
+def facts(folder: Path) -> list[tuple]:
+    """What the reports say of all jobs, without what differs between any two batches."""
+    lines = (folder / "output/sweep/latest/jobs.jsonl").read_text().splitlines()
+    names = ("key", "status", "attempts", "items", "bytes", "sha256", "cost_usd")
+    return [tuple(job[name] for name in names) for job in map(json.loads, lines)]
+
+
+def test_batch_is_the_same_however_many_processes_work_on_it(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """With a file, with a server, with four processes, and with four of which one is killed."""
+    batch = 'max_runs = 4\nschedule = "0 0 * * *"'
+    spec = sweep(jobs=16, batch=batch, duration_secs=0.5, items=3, cost_usd=0.01)
+    found = []
+    for number, (names, kills) in enumerate(
+        [([], False), (["1/1"], False), (["1/4", "2/4", "3/4", "4/4"], False),
+         (["1/4", "2/4", "3/4", "4/4"], True)]
+    ):  # fmt: skip
+        home = tmp_path / str(number)
+        home.mkdir()
+        with served_platform(home / "platform") as platform:
+            variables = {**platform.variables(), **QUICK}
+            command = Command(folder=home, variables=variables, program=HURRIED)
+            command.write("sweep.toml", spec)
+            processes = [] if names else [command.start("run", "sweep.toml", "--json")]
+            schema = f"{server.url}?schema=equal_{number}"
+            for name in names:
+                words = ("run", "sweep.toml", "--shard", name, "--ledger", schema, "--json")
+                processes.append(command.start(*words))
+            if kills:
+                wait_until(lambda one=platform: len(one.runs()) >= 4, "four runs")
+                os.killpg(processes.pop().pid, signal.SIGKILL)
+            outs = [process.communicate(timeout=100) for process in processes]
+            assert {process.code for process in processes} == {0}, outs
+            assert len(platform.runs()) == 16
+        found.append(facts(home))
+    assert found[1:] == found[:1] * 3
