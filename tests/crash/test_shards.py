@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -265,6 +266,10 @@ def test_partition_from_the_server_starts_nothing_twice(
         assert len(platform.runs()) == 60
 
 
+def _has_runs(platform: ServedPlatform, most: int) -> bool:
+    return len(platform.runs()) >= most
+
+
 def facts(folder: Path) -> list[tuple]:
     """What the reports say of all jobs, without what differs between any two batches."""
     lines = (folder / "output/sweep/latest/jobs.jsonl").read_text().splitlines()
@@ -295,7 +300,7 @@ def test_batch_is_the_same_however_many_processes_work_on_it(
                 words = ("run", "sweep.toml", "--shard", name, "--ledger", schema, "--json")
                 processes.append(command.start(*words))
             if kills:
-                wait_until(lambda one=platform: len(one.runs()) >= 4, "four runs")
+                wait_until(partial(_has_runs, platform, 4), "four runs")
                 os.killpg(processes.pop().pid, signal.SIGKILL)
             outs = [process.communicate(timeout=100) for process in processes]
             assert {process.code for process in processes} == {0}, outs
